@@ -1,0 +1,146 @@
+//! Every number that a server can be given, with its default and the reason for it.
+
+use std::time::Duration;
+
+use crate::protocol::handshake::{DeflatePolicy, HeadLimits, Origins};
+
+/// What one server accepts and how long it waits. `Config::default()` is what `corecast serve`
+/// runs with.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Config {
+    /// How much of everything.
+    pub limits: Limits,
+    /// How long for everything.
+    pub timeouts: Timeouts,
+    /// permessage-deflate (RFC 7692): whether, and with which parameters.
+    pub deflate: DeflatePolicy,
+    /// The compression level, 1 (fast) to 9 (small).
+    pub deflate_level: DeflateLevel,
+    /// Which pages of browsers may connect; others get 403. Every page by default.
+    pub origins: Origins,
+    /// The receive buffers of each core.
+    pub buffers: Buffers,
+}
+
+/// How much of everything. What goes beyond is refused with the close code or status named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one message, after decompression; beyond it 1009. Default 16 MiB, which the
+    /// largest cases of the Autobahn suite need.
+    pub max_message: usize,
+    /// Fragments of one message; beyond it 1008. Default 131,072: no object is kept for a
+    /// fragment, so this bounds the work of a message that never ends. Autobahn sends 65,536.
+    pub max_fragments: u32,
+    /// The request head: 8 KiB and 64 headers by default; beyond it 431.
+    pub head: HeadLimits,
+    /// Connections of each core; beyond it 503. Default 1,000,000, and never more than the
+    /// descriptors that the process may use.
+    pub max_connections: u32,
+    /// Bytes of replies that wait for a peer who reads slowly, before the server stops reading
+    /// from it. Default 256 KiB. One message and what was received already may come on top.
+    pub send_queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message: 16 << 20,
+            max_fragments: 131_072,
+            head: HeadLimits::default(),
+            max_connections: 1_000_000,
+            send_queue: 256 << 10,
+        }
+    }
+}
+
+/// How long for everything. Deadlines are kept to a tenth of a second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// From accept to the end of the request head, however steadily it trickles in; then 408.
+    /// Default 5 s.
+    pub handshake: Duration,
+    /// Silence of the peer before it is sent a ping. Default 30 s.
+    pub ping_after: Duration,
+    /// From the ping to any sign of life; then close 1001. Default 15 s.
+    pub pong: Duration,
+    /// Without a message, before close 1001, if given. Not given by default.
+    pub idle: Option<Duration>,
+    /// From our close frame to the peer's. Default 5 s.
+    pub close: Duration,
+    /// After a fatal error or a refusal, how long what the peer still sends is read and thrown
+    /// away, so that it gets the close frame instead of a reset. Default 2 s.
+    pub linger: Duration,
+    /// Without a byte of progress towards a peer that does not read. Default 30 s.
+    pub stall: Duration,
+    /// From the signal to stop until connections that do not leave are cut. Default 10 s.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            ping_after: Duration::from_secs(30),
+            pong: Duration::from_secs(15),
+            idle: None,
+            close: Duration::from_secs(5),
+            linger: Duration::from_secs(2),
+            stall: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The receive buffers of one core, shared by all its connections: an idle connection holds none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Buffers {
+    /// How many: a power of two, at most 32,768. Default 128: few enough to stay in the cache,
+    /// enough for the 40 connections that one call into the kernel reports.
+    pub count: u16,
+    /// Bytes of each. Default 16,448: a message of 16 KiB with its header, and an odd number of
+    /// cache lines, so that the starts of the buffers do not compete for the same cache sets.
+    pub size: u32,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { count: 128, size: 257 * 64 }
+    }
+}
+
+impl Buffers {
+    /// `count` buffers (rounded up to a power of two, 2 to 32,768) of `size` bytes (64 to 1 MiB).
+    #[must_use]
+    pub fn new(count: u16, size: u32) -> Self {
+        let count = count.clamp(2, 1 << 15).next_power_of_two();
+        Self { count, size: size.clamp(64, 1 << 20) }
+    }
+}
+
+/// A compression level from 1 to 9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeflateLevel(u8);
+
+impl DeflateLevel {
+    /// The level nearest to `level` within 1 to 9.
+    #[must_use]
+    pub fn new(level: u8) -> Self {
+        Self(level.clamp(1, 9))
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn value(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for DeflateLevel {
+    fn default() -> Self {
+        Self(1)
+    }
+}

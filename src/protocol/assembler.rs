@@ -1,0 +1,210 @@
+//! Messages that do not arrive in one piece: fragments, frames larger than a receive buffer, and
+//! compressed ones, put together as their bytes arrive (RFC 6455 section 5.4).
+
+use super::deflate::{InflateError, Inflater};
+use super::frame::{FrameHeader, MAX_SERVER_HEADER};
+use super::opcode::Opcode;
+use super::utf8::Validator;
+use super::violation::Violation;
+
+/// The bounds of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageLimits {
+    /// Bytes, after decompression.
+    pub bytes: usize,
+    /// Frames.
+    pub fragments: u32,
+}
+
+impl MessageLimits {
+    /// The most compressed bytes that a message within the limit can need: what stored blocks and
+    /// a few flushes add. It ends a stream of empty blocks, which inflates to nothing for ever.
+    const fn compressed(self) -> u64 {
+        self.bytes as u64 + self.bytes as u64 / 256 + 1024
+    }
+}
+
+/// One message under way. The payload grows by bytes received, never by a declared length, behind
+/// [`MAX_SERVER_HEADER`] bytes of room, so that a reply can be sent from the same memory.
+#[derive(Debug)]
+pub struct Assembler {
+    opcode: Opcode,
+    inflater: Option<Box<Inflater>>,
+    buffer: Vec<u8>,
+    validator: Validator,
+    fragments: u32,
+    /// Payload bytes that the frames so far declared.
+    declared: u64,
+}
+
+impl Assembler {
+    /// Begins a message of `opcode` (text or binary) in `buffer`, whose contents are dropped;
+    /// compressed if there is an `inflater`.
+    #[must_use]
+    pub fn new(opcode: Opcode, mut buffer: Vec<u8>, inflater: Option<Box<Inflater>>) -> Self {
+        buffer.clear();
+        buffer.resize(MAX_SERVER_HEADER, 0);
+        let validator = Validator::new();
+        Self { opcode, inflater, buffer, validator, fragments: 0, declared: 0 }
+    }
+
+    /// Counts a frame of the message before its payload arrives.
+    ///
+    /// # Errors
+    /// [`Violation::MessageTooBig`] or [`Violation::TooManyFragments`], from the header alone.
+    pub fn frame(&mut self, header: &FrameHeader, limits: MessageLimits) -> Result<(), Violation> {
+        self.fragments += 1;
+        if self.fragments > limits.fragments {
+            return Err(Violation::TooManyFragments);
+        }
+        self.declared = self.declared.saturating_add(header.payload_len);
+        let most = match self.inflater {
+            Some(_) => limits.compressed(),
+            None => limits.bytes as u64,
+        };
+        if self.declared > most { Err(Violation::MessageTooBig) } else { Ok(()) }
+    }
+
+    /// Adds unmasked payload bytes; `ascii` says that none of them has its high bit set.
+    ///
+    /// # Errors
+    /// Text that can no longer become UTF-8, data that does not inflate, or too much of it.
+    pub fn push(
+        &mut self,
+        payload: &[u8],
+        ascii: bool,
+        limits: MessageLimits,
+    ) -> Result<(), Violation> {
+        let Some(inflater) = &mut self.inflater else {
+            if self.opcode == Opcode::Text {
+                let pushed = if ascii {
+                    self.validator.push_ascii(payload.len())
+                } else {
+                    self.validator.push(payload)
+                };
+                pushed.map_err(|_| Violation::TextUtf8)?;
+            }
+            self.buffer.extend_from_slice(payload);
+            return Ok(());
+        };
+        let before = self.buffer.len();
+        inflater
+            .push(payload, &mut self.buffer, MAX_SERVER_HEADER, limits.bytes)
+            .map_err(inflate_violation)?;
+        self.validate_from(before)
+    }
+
+    /// Ends the message: what is left in the inflater comes out, text must end with a character.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn finish(&mut self, limits: MessageLimits) -> Result<(), Violation> {
+        if let Some(inflater) = &mut self.inflater {
+            let before = self.buffer.len();
+            inflater
+                .finish(&mut self.buffer, MAX_SERVER_HEADER, limits.bytes)
+                .map_err(inflate_violation)?;
+            self.validate_from(before)?;
+        }
+        if self.opcode == Opcode::Text && !self.validator.is_complete() {
+            return Err(Violation::TextUtf8);
+        }
+        Ok(())
+    }
+
+    fn validate_from(&mut self, before: usize) -> Result<(), Violation> {
+        if self.opcode != Opcode::Text {
+            return Ok(());
+        }
+        let fresh = self.buffer.get(before..).unwrap_or_default();
+        self.validator.push(fresh).map_err(|_| Violation::TextUtf8)
+    }
+
+    /// Text or binary.
+    #[must_use]
+    pub const fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    /// Whether the message came compressed.
+    #[must_use]
+    pub const fn is_compressed(&self) -> bool {
+        self.inflater.is_some()
+    }
+
+    /// The memory, the payload behind [`MAX_SERVER_HEADER`] bytes of room; and the inflater.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u8>, Option<Box<Inflater>>) {
+        (self.buffer, self.inflater)
+    }
+}
+
+const fn inflate_violation(error: InflateError) -> Violation {
+    match error {
+        InflateError::TooLarge => Violation::MessageTooBig,
+        _ => Violation::Deflate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::mask::MaskKey;
+
+    const LIMITS: MessageLimits = MessageLimits { bytes: 10, fragments: 3 };
+
+    fn header(payload_len: u64) -> FrameHeader {
+        let mask = MaskKey::new([0; 4]);
+        FrameHeader { fin: false, rsv1: false, opcode: Opcode::Text, mask, payload_len, len: 6 }
+    }
+
+    fn text() -> Assembler {
+        Assembler::new(Opcode::Text, vec![9; 99], None)
+    }
+
+    #[test]
+    fn pieces_become_one_message_behind_room_for_a_header() {
+        let mut message = text();
+        for piece in ["he", "", "llo \u{ac00}"] {
+            message.frame(&header(piece.len() as u64), LIMITS).unwrap();
+            for byte in piece.as_bytes() {
+                message.push(&[*byte], byte.is_ascii(), LIMITS).unwrap();
+            }
+        }
+        message.finish(LIMITS).unwrap();
+        let (buffer, _) = message.into_parts();
+        assert_eq!(&buffer[MAX_SERVER_HEADER..], "hello \u{ac00}".as_bytes());
+    }
+
+    #[test]
+    fn bytes_are_capped_by_what_headers_declare_before_any_arrive() {
+        let mut message = text();
+        assert_eq!(message.frame(&header(10), LIMITS), Ok(()));
+        assert_eq!(message.frame(&header(0), LIMITS), Ok(()));
+        assert_eq!(message.frame(&header(1), LIMITS), Err(Violation::MessageTooBig));
+        let mut message = text();
+        assert_eq!(message.frame(&header(1 << 62), LIMITS), Err(Violation::MessageTooBig));
+        assert_eq!(message.frame(&header(u64::MAX), LIMITS), Err(Violation::MessageTooBig));
+        assert!(message.into_parts().0.capacity() < 200);
+    }
+
+    #[test]
+    fn fragments_are_counted() {
+        let mut message = text();
+        for _ in 0..3 {
+            assert_eq!(message.frame(&header(0), LIMITS), Ok(()));
+        }
+        assert_eq!(message.frame(&header(0), LIMITS), Err(Violation::TooManyFragments));
+    }
+
+    #[test]
+    fn text_fails_with_its_first_bad_byte_and_when_it_ends_inside_a_character() {
+        let mut message = text();
+        assert_eq!(message.push(b"ok\xE2", false, LIMITS), Ok(()));
+        assert_eq!(message.finish(LIMITS), Err(Violation::TextUtf8));
+        assert_eq!(message.push(b"\x28", true, LIMITS), Err(Violation::TextUtf8));
+        let mut binary = Assembler::new(Opcode::Binary, Vec::new(), None);
+        assert_eq!(binary.push(b"\xFF\xE2", false, LIMITS), Ok(()));
+        assert_eq!(binary.finish(LIMITS), Ok(()));
+    }
+}

@@ -1,0 +1,109 @@
+//! Close codes and the payload of close frames (RFC 6455 sections 5.5.1 and 7.4).
+
+use std::fmt;
+
+use super::violation::Violation;
+
+/// The status code of a close frame. A newtype, so that codes of applications (3000 to 4999)
+/// survive as they came.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CloseCode(u16);
+
+impl CloseCode {
+    /// 1000: the purpose of the connection is fulfilled.
+    pub const NORMAL: Self = Self(1000);
+    /// 1001: the server goes down, or the page was left.
+    pub const GOING_AWAY: Self = Self(1001);
+    /// 1002: a rule of the protocol was broken.
+    pub const PROTOCOL_ERROR: Self = Self(1002);
+    /// 1003: a kind of data that this endpoint does not take, such as binary where text is wanted.
+    pub const UNSUPPORTED_DATA: Self = Self(1003);
+    /// 1005: the close frame had no code. Never on the wire.
+    pub const NO_STATUS: Self = Self(1005);
+    /// 1006: the connection ended without a close frame. Never on the wire.
+    pub const ABNORMAL: Self = Self(1006);
+    /// 1007: text that is not UTF-8, or compressed data that does not inflate.
+    pub const INVALID_PAYLOAD: Self = Self(1007);
+    /// 1008: a rule of this server was broken.
+    pub const POLICY_VIOLATION: Self = Self(1008);
+    /// 1009: a message larger than the limit.
+    pub const MESSAGE_TOO_BIG: Self = Self(1009);
+    /// 1011: the server met a condition it did not expect.
+    pub const INTERNAL_ERROR: Self = Self(1011);
+    /// 1012: the server restarts; come back.
+    pub const SERVICE_RESTART: Self = Self(1012);
+    /// 1013: overloaded, or the peer reads too slowly; come back later.
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
+
+    /// The code `value` if an endpoint may put it on the wire: 1000 to 1003, 1007 to 1014 (the
+    /// codes registered with IANA) and 3000 to 4999 (RFC 6455 section 7.4.2).
+    #[must_use]
+    pub const fn from_wire(value: u16) -> Option<Self> {
+        match value {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(value)),
+            _ => None,
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn value(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Debug for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloseCode({})", self.0)
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The code and reason of a close frame's payload: `NO_STATUS` and `""` for an empty one.
+///
+/// # Errors
+/// A payload of one byte, or a code that may not be sent, breaks RFC 6455 section 7.4; a reason
+/// that is not UTF-8 breaks section 5.5.1.
+pub fn parse_close(payload: &[u8]) -> Result<(CloseCode, &str), Violation> {
+    match payload {
+        [] => Ok((CloseCode::NO_STATUS, "")),
+        [_] => Err(Violation::ClosePayloadOfOneByte),
+        [high, low, reason @ ..] => {
+            let code = CloseCode::from_wire(u16::from_be_bytes([*high, *low]))
+                .ok_or(Violation::CloseCode)?;
+            let reason = std::str::from_utf8(reason).map_err(|_| Violation::CloseReasonUtf8)?;
+            Ok((code, reason))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_65536_codes() {
+        for value in 0..=u16::MAX {
+            let allowed = matches!(value, 1000 | 1001 | 1002 | 1003)
+                || (value >= 1007 && value <= 1014)
+                || (value >= 3000 && value < 5000);
+            assert_eq!(CloseCode::from_wire(value).is_some(), allowed, "{value}");
+            let parsed = parse_close(&value.to_be_bytes()).map(|(code, _)| code.value());
+            assert_eq!(parsed, if allowed { Ok(value) } else { Err(Violation::CloseCode) });
+        }
+    }
+
+    #[test]
+    fn payload_forms() {
+        assert_eq!(parse_close(b""), Ok((CloseCode::NO_STATUS, "")));
+        assert_eq!(parse_close(b"\x03"), Err(Violation::ClosePayloadOfOneByte));
+        assert_eq!(parse_close(b"\x03\xE8bye"), Ok((CloseCode::NORMAL, "bye")));
+        assert_eq!(parse_close(b"\x03\xE8\xFF"), Err(Violation::CloseReasonUtf8));
+        assert_eq!(parse_close(b"\x03\xE8\xE2\x82"), Err(Violation::CloseReasonUtf8));
+    }
+}

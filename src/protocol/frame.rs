@@ -1,0 +1,173 @@
+//! Frame headers: parsing what clients send, writing what the server sends
+//! (RFC 6455 section 5.2).
+
+use super::mask::MaskKey;
+use super::opcode::Opcode;
+use super::violation::Violation;
+
+/// The longest header a client can send: 2 bytes, a 64-bit length, the masking key.
+pub const MAX_CLIENT_HEADER: usize = 14;
+/// The longest header a server sends: 2 bytes and a 64-bit length, no mask.
+pub const MAX_SERVER_HEADER: usize = 10;
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const RSV2_RSV3: u8 = 0x30;
+const MASKED: u8 = 0x80;
+
+/// The header of one frame from a client, each rule that the header alone can break checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Whether this frame ends its message.
+    pub fin: bool,
+    /// RSV1: this frame begins a compressed message (RFC 7692 section 6).
+    pub rsv1: bool,
+    /// What the frame carries.
+    pub opcode: Opcode,
+    /// The key that the payload is masked with.
+    pub mask: MaskKey,
+    /// The bytes of payload that follow, below 2^63. Declared by the peer: never allocate by it.
+    pub payload_len: u64,
+    /// The bytes of this header: 6, 8 or 14.
+    pub len: usize,
+}
+
+impl FrameHeader {
+    /// The header at the start of `bytes`, or `None` while it is incomplete. `rsv1_allowed` says
+    /// whether permessage-deflate was agreed.
+    ///
+    /// # Errors
+    /// The first rule of RFC 6455 section 5.2 or 5.5 that the bytes so far break, as soon as they
+    /// break it: a bad first byte is refused without waiting for the second.
+    #[inline]
+    pub fn parse(bytes: &[u8], rsv1_allowed: bool) -> Result<Option<Self>, Violation> {
+        // The short form is nearly every frame: all checks on one load, the slow path says why.
+        if let [first, second, k0, k1, k2, k3, ..] = *bytes {
+            let short = second & 0x7F;
+            let plain = first & (RSV1 | RSV2_RSV3) == 0 && second & MASKED != 0 && short < 126;
+            if plain && let Some(opcode) = Opcode::from_nibble(first) {
+                let fin = first & FIN != 0;
+                if fin || !opcode.is_control() {
+                    return Ok(Some(Self {
+                        fin,
+                        rsv1: false,
+                        opcode,
+                        mask: MaskKey::new([k0, k1, k2, k3]),
+                        payload_len: u64::from(short),
+                        len: 6,
+                    }));
+                }
+            }
+        }
+        Self::parse_any(bytes, rsv1_allowed)
+    }
+
+    fn parse_any(bytes: &[u8], rsv1_allowed: bool) -> Result<Option<Self>, Violation> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        let (fin, rsv1) = (first & FIN != 0, first & RSV1 != 0);
+        if first & RSV2_RSV3 != 0 || (rsv1 && !rsv1_allowed) {
+            return Err(Violation::ReservedBit);
+        }
+        let opcode = Opcode::from_nibble(first).ok_or(Violation::ReservedOpcode)?;
+        if rsv1 && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err(Violation::ReservedBit);
+        }
+        if opcode.is_control() && !fin {
+            return Err(Violation::ControlFragmented);
+        }
+
+        let Some(&second) = bytes.get(1) else { return Ok(None) };
+        if second & MASKED == 0 {
+            return Err(Violation::Unmasked);
+        }
+        if opcode.is_control() && second & 0x7F > 125 {
+            return Err(Violation::ControlTooLong);
+        }
+        let (payload_len, mask_at) = match second & 0x7F {
+            126 => {
+                let Some(&[high, low]) = bytes.get(2..).and_then(<[u8]>::first_chunk) else {
+                    return Ok(None);
+                };
+                let len = u16::from_be_bytes([high, low]);
+                if len < 126 {
+                    return Err(Violation::LengthNotMinimal);
+                }
+                (u64::from(len), 4)
+            }
+            127 => {
+                let Some(&first_of_eight) = bytes.get(2) else { return Ok(None) };
+                if first_of_eight & 0x80 != 0 {
+                    return Err(Violation::LengthTopBit);
+                }
+                let Some(eight) = bytes.get(2..).and_then(<[u8]>::first_chunk::<8>) else {
+                    return Ok(None);
+                };
+                let len = u64::from_be_bytes(*eight);
+                if len <= u64::from(u16::MAX) {
+                    return Err(Violation::LengthNotMinimal);
+                }
+                (len, 10)
+            }
+            short => (u64::from(short), 2),
+        };
+        let Some(key) = bytes.get(mask_at..).and_then(<[u8]>::first_chunk::<4>) else {
+            return Ok(None);
+        };
+        let mask = MaskKey::new(*key);
+        Ok(Some(Self { fin, rsv1, opcode, mask, payload_len, len: mask_at + 4 }))
+    }
+}
+
+/// The bytes of the header that a server puts before `payload_len` bytes: 2, 4 or 10.
+#[inline]
+#[must_use]
+pub const fn server_header_len(payload_len: usize) -> usize {
+    match payload_len {
+        0..=125 => 2,
+        126..=0xFFFF => 4,
+        _ => 10,
+    }
+}
+
+/// Writes the header of an unfragmented server frame into the end of `room`, so that the payload
+/// can follow right behind it; returns how many bytes it took, [`server_header_len`].
+///
+/// # Panics
+/// If `room` is shorter than the header.
+#[inline]
+pub fn write_server_header(
+    room: &mut [u8],
+    opcode: Opcode,
+    rsv1: bool,
+    payload_len: usize,
+) -> usize {
+    let first = FIN | if rsv1 { RSV1 } else { 0 } | opcode as u8;
+    let at = room.len();
+    match payload_len {
+        #[allow(clippy::cast_possible_truncation, reason = "at most 125 by the pattern")]
+        0..=125 => room[at - 2..].copy_from_slice(&[first, payload_len as u8]),
+        #[allow(clippy::cast_possible_truncation, reason = "at most 65,535 by the pattern")]
+        126..=0xFFFF => {
+            let [high, low] = (payload_len as u16).to_be_bytes();
+            room[at - 4..].copy_from_slice(&[first, 126, high, low]);
+        }
+        _ => {
+            room[at - 10..at - 8].copy_from_slice(&[first, 127]);
+            room[at - 8..].copy_from_slice(&(payload_len as u64).to_be_bytes());
+        }
+    }
+    server_header_len(payload_len)
+}
+
+/// Appends one whole unfragmented server frame to `out`.
+pub fn append_frame(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, payload: &[u8]) {
+    let mut header = [0; MAX_SERVER_HEADER];
+    let len = write_server_header(&mut header, opcode, rsv1, payload.len());
+    out.extend_from_slice(&header[MAX_SERVER_HEADER - len..]);
+    out.extend_from_slice(payload);
+}
+
+#[cfg(test)]
+mod tests;
