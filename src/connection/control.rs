@@ -1,0 +1,63 @@
+//! Control frames: close, ping, pong (RFC 6455 section 5.5).
+
+use super::frames::Turn;
+use super::{CloseReason, Connection, Phase};
+use crate::protocol::close_code::parse_close;
+use crate::protocol::frame::append_frame;
+use crate::protocol::{Opcode, Violation};
+
+/// One control frame, unmasked.
+pub(super) struct Control<'p> {
+    pub(super) opcode: Opcode,
+    pub(super) payload: &'p [u8],
+}
+
+impl Connection {
+    /// Answers a control frame. Nothing may stand in place in the output.
+    pub(super) fn control<H>(
+        &mut self,
+        control: Control<'_>,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<(), Violation> {
+        match control.opcode {
+            Opcode::Close => self.receive_close(control.payload, turn),
+            Opcode::Ping => {
+                self.receive_ping(control.payload, turn);
+                Ok(())
+            }
+            // A pong has done its work by having been received.
+            _ => Ok(()),
+        }
+    }
+
+    fn receive_close<H>(
+        &mut self,
+        payload: &[u8],
+        turn: &mut Turn<'_, H>,
+    ) -> Result<(), Violation> {
+        let (code, _) = parse_close(payload)?;
+        if self.phase == Phase::Open {
+            // The peer's own payload is the answer (RFC 6455 section 5.5.1).
+            append_frame(self.output(turn.shared, turn.out), Opcode::Close, false, payload);
+        }
+        // The server closes TCP first (RFC 6455 section 7.1.1).
+        self.end(Phase::Finished, CloseReason::Peer(code));
+        self.deadline = turn.now.after(turn.shared.config.timeouts.linger);
+        self.free(turn.shared);
+        Ok(())
+    }
+
+    fn receive_ping<H>(&mut self, payload: &[u8], turn: &mut Turn<'_, H>) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        if turn.congested {
+            // Pongs must not pile up behind replies that the peer does not read.
+            let held = self.held_pong.get_or_insert_default();
+            held.clear();
+            held.extend_from_slice(payload);
+        } else {
+            append_frame(self.output(turn.shared, turn.out), Opcode::Pong, false, payload);
+        }
+    }
+}

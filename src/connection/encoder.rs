@@ -1,0 +1,99 @@
+//! Frames that leave: compressed where that was agreed.
+
+use crate::protocol::deflate::{Deflater, Inflater, Pool};
+use crate::protocol::frame::{MAX_SERVER_HEADER, append_frame, write_server_header};
+use crate::protocol::handshake::Agreement;
+use crate::protocol::Opcode;
+
+/// Shorter payloads are not compressed unasked: the few bytes saved cost more than they are worth.
+const WORTH_COMPRESSING: usize = 64;
+
+/// What permessage-deflate means for one connection. The compressors are the connection's own only
+/// where their context is kept from message to message.
+#[derive(Debug)]
+pub(super) struct Compression {
+    pub(super) agreement: Agreement,
+    pub(super) inflater: Option<Box<Inflater>>,
+    pub(super) deflater: Option<Box<Deflater>>,
+}
+
+impl Compression {
+    pub(super) fn new(agreement: Agreement) -> Self {
+        Self { agreement, inflater: None, deflater: None }
+    }
+
+    /// The inflater for the next message: the connection's own, or one of the pool.
+    pub(super) fn inflater(&mut self, pool: &mut Pool) -> Box<Inflater> {
+        match self.inflater.take() {
+            Some(own) => own,
+            None if self.agreement.client_no_context_takeover => pool.inflater(),
+            None => Box::new(Inflater::new(self.agreement.client_max_window_bits)),
+        }
+    }
+
+    /// Takes it back after the message.
+    pub(super) fn keep_inflater(&mut self, inflater: Box<Inflater>, pool: &mut Pool) {
+        if self.agreement.client_no_context_takeover {
+            pool.give_inflater(inflater);
+        } else {
+            self.inflater = Some(inflater);
+        }
+    }
+
+    /// Gives everything back at the end of the connection.
+    pub(super) fn free(self, pool: &mut Pool) {
+        if let Some(inflater) = self.inflater {
+            pool.give_inflater(inflater);
+        }
+        if let Some(deflater) = self.deflater {
+            pool.give_deflater(deflater);
+        }
+    }
+}
+
+/// Writes the frames of one connection.
+#[derive(Debug)]
+pub(super) struct Encoder<'a> {
+    pub(super) compression: Option<&'a mut Compression>,
+    pub(super) pool: &'a mut Pool,
+}
+
+impl Encoder<'_> {
+    /// Whether `payload` may get smaller than it is.
+    pub(super) fn pays(&self, payload: &[u8]) -> bool {
+        self.compression.is_some() && payload.len() >= WORTH_COMPRESSING
+    }
+
+    /// Appends one frame; compressed if asked and agreed.
+    pub(super) fn append(
+        &mut self,
+        out: &mut Vec<u8>,
+        opcode: Opcode,
+        payload: &[u8],
+        compress: bool,
+    ) {
+        let Some(compression) = self.compression.as_deref_mut().filter(|_| compress) else {
+            return append_frame(out, opcode, false, payload);
+        };
+        let mut deflater = compression
+            .deflater
+            .take()
+            .unwrap_or_else(|| self.pool.deflater(compression.agreement.server_max_window_bits));
+        // The length is known only afterwards: leave room for the longest header, then close up.
+        let start = out.len();
+        out.resize(start + MAX_SERVER_HEADER, 0);
+        deflater.message(payload, out);
+        let body = start + MAX_SERVER_HEADER;
+        let len = out.len() - body;
+        let mut header = [0; MAX_SERVER_HEADER];
+        let took = write_server_header(&mut header, opcode, true, len);
+        out[start..start + took].copy_from_slice(&header[MAX_SERVER_HEADER - took..]);
+        out.copy_within(body.., start + took);
+        out.truncate(start + took + len);
+        if compression.agreement.server_no_context_takeover {
+            self.pool.give_deflater(deflater);
+        } else {
+            compression.deflater = Some(deflater);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Frames of an open connection: the loop over what one receive has brought.
+
+use super::control::Control;
+use super::partial::{Body, Partial, continue_header};
+use super::{
+    CloseReason, Compression, Connection, Encoder, Handler, Message, Millis, Output, Phase,
+    Replies, Shared, append_close,
+};
+use crate::protocol::assembler::Assembler;
+use crate::protocol::frame::{
+    FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, server_header_len, write_server_header,
+};
+use crate::protocol::mask::{unmask, unmask_shift};
+use crate::protocol::utf8::Validator;
+use crate::protocol::{Opcode, Violation};
+
+/// What one call of `receive` works with.
+pub(super) struct Turn<'t, H> {
+    pub(super) now: Millis,
+    pub(super) congested: bool,
+    pub(super) shared: &'t mut Shared<H>,
+    pub(super) out: &'t mut Output,
+}
+
+impl Connection {
+    /// Takes frames until `bytes` are used up or the connection is no longer open.
+    #[inline]
+    pub(super) fn receive_frames<H: Handler>(
+        &mut self,
+        now: Millis,
+        bytes: &mut [u8],
+        congested: bool,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        let mut turn = Turn { now, congested, shared, out };
+        let mut at = 0;
+        while at < bytes.len() && matches!(self.phase, Phase::Open | Phase::Closing) {
+            let step = if self.partial.is_some() {
+                self.resume(bytes, at, &mut turn)
+            } else {
+                self.frame(bytes, at, &mut turn)
+            };
+            match step {
+                Ok(next) => at = next,
+                Err(violation) => {
+                    turn.out.spill(bytes, || turn.shared.buffers.take());
+                    return self.fail(now, violation, turn.shared, turn.out);
+                }
+            }
+        }
+    }
+
+    fn rsv1_allowed(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// Takes the frame that begins at `at`; returns where the next one begins.
+    #[inline]
+    fn frame<H: Handler>(
+        &mut self,
+        bytes: &mut [u8],
+        at: usize,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<usize, Violation> {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(header) = FrameHeader::parse(rest, self.rsv1_allowed())? else {
+            let mut start = [0; MAX_CLIENT_HEADER];
+            start[..rest.len()].copy_from_slice(rest);
+            self.partial = Some(Box::new(Partial::Header { bytes: start, len: rest.len() }));
+            return Ok(bytes.len());
+        };
+        self.payload(&header, bytes, at + header.len, turn)
+    }
+
+    /// Goes on with the frame that the last receive has cut.
+    fn resume<H: Handler>(
+        &mut self,
+        bytes: &mut [u8],
+        at: usize,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<usize, Violation> {
+        let rsv1_allowed = self.rsv1_allowed();
+        match self.partial.take().map(|partial| *partial) {
+            Some(Partial::Header { bytes: mut start, mut len }) => {
+                let fresh = &bytes[at..];
+                match continue_header(&mut start, &mut len, fresh, rsv1_allowed)? {
+                    Some((header, took)) => self.payload(&header, bytes, at + took, turn),
+                    None => {
+                        let partial = Partial::Header { bytes: start, len };
+                        self.partial = Some(Box::new(partial));
+                        Ok(bytes.len())
+                    }
+                }
+            }
+            Some(Partial::Payload(body)) => self.body(body, bytes, at, turn),
+            None => Ok(at),
+        }
+    }
+
+    /// Takes the payload of a frame whose header ends before `at`.
+    #[inline]
+    fn payload<H: Handler>(
+        &mut self,
+        header: &FrameHeader,
+        bytes: &mut [u8],
+        at: usize,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<usize, Violation> {
+        let whole = header.payload_len <= (bytes.len() - at) as u64;
+        let starts = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+        let simple = header.fin && starts && !header.rsv1;
+        if whole && simple && self.assembly.is_none() && self.phase == Phase::Open {
+            #[allow(clippy::cast_possible_truncation, reason = "not above bytes.len()")]
+            let len = header.payload_len as usize;
+            self.whole_message(header, bytes, at, len, turn)?;
+            return Ok(at + len);
+        }
+        if !header.opcode.is_control() {
+            self.begin_data_frame(header, turn.shared)?;
+        }
+        self.body(Body::new(header), bytes, at, turn)
+    }
+
+    /// A message in one frame, all of it received: unmasked to where its echo would stand, in one
+    /// pass, and answered without a copy.
+    #[inline]
+    fn whole_message<H: Handler>(
+        &mut self,
+        header: &FrameHeader,
+        bytes: &mut [u8],
+        at: usize,
+        len: usize,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<(), Violation> {
+        if len > turn.shared.config.limits.max_message {
+            return Err(Violation::MessageTooBig);
+        }
+        self.last_message = turn.now;
+        let head = server_header_len(len);
+        let place = turn.out.place(at, head);
+        let to = place.unwrap_or(at);
+        let ascii = unmask_shift(bytes, at, to, len, header.mask);
+        let (before, rest) = bytes.split_at_mut(to);
+        let payload = rest.get(..len).unwrap_or_default();
+        if header.opcode == Opcode::Text && !ascii {
+            let mut validator = Validator::new();
+            if validator.push(payload).is_err() || !validator.is_complete() {
+                return Err(Violation::TextUtf8);
+            }
+        }
+        let message = Message { opcode: header.opcode, payload, compressed: false };
+        let compression = self.compression.as_deref_mut();
+        let shared = &mut *turn.shared;
+        let mut replies = Replies {
+            before,
+            out: turn.out,
+            buffers: &mut shared.buffers,
+            encoder: Encoder { compression, pool: &mut shared.deflate },
+            echo: None,
+            close: None,
+        };
+        shared.handler.message(self.id, message, &mut replies);
+        let (echo, close) = (replies.echo.is_some(), replies.close);
+        if echo {
+            if place.is_some() {
+                write_server_header(&mut before[..to], header.opcode, false, len);
+                turn.out.placed(to - head..to + len);
+            } else {
+                turn.out.spill(before, || shared.buffers.take());
+                let out = turn.out.to_append(Vec::new);
+                crate::protocol::frame::append_frame(out, header.opcode, false, payload);
+            }
+        }
+        self.close_if_asked(close, bytes, turn);
+        Ok(())
+    }
+
+    /// Begins or continues the message in progress with one more frame.
+    fn begin_data_frame<H>(
+        &mut self,
+        header: &FrameHeader,
+        shared: &mut Shared<H>,
+    ) -> Result<(), Violation> {
+        if self.phase != Phase::Open {
+            return Ok(());
+        }
+        match (&self.assembly, header.opcode) {
+            (None, Opcode::Continuation) => return Err(Violation::ContinuationWithoutStart),
+            (None, opcode) => {
+                let inflater = match &mut self.compression {
+                    Some(compression) if header.rsv1 => {
+                        Some(compression.inflater(&mut shared.deflate))
+                    }
+                    _ => None,
+                };
+                let assembly = Assembler::new(opcode, shared.buffers.take_large(), inflater);
+                self.assembly = Some(Box::new(assembly));
+            }
+            (Some(_), Opcode::Continuation) => {}
+            (Some(_), _) => return Err(Violation::MessageInterrupted),
+        }
+        let limits = shared.message_limits();
+        self.assembly.as_mut().map_or(Ok(()), |assembly| assembly.frame(header, limits))
+    }
+
+    /// Takes what has been received of a frame's payload, from `at`.
+    fn body<H: Handler>(
+        &mut self,
+        mut body: Body,
+        bytes: &mut [u8],
+        at: usize,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<usize, Violation> {
+        let there = bytes.len() - at;
+        let take = usize::try_from(body.remaining).map_or(there, |remaining| remaining.min(there));
+        let end = at + take;
+        let fresh = &mut bytes[at..end];
+        let ascii = unmask(fresh, body.mask);
+        body.mask = body.mask.advanced(take);
+        body.remaining -= take as u64;
+        if body.opcode.is_control() {
+            body.control.extend_from_slice(fresh);
+        } else if let Some(assembly) = &mut self.assembly {
+            assembly.push(fresh, ascii, turn.shared.message_limits())?;
+        }
+        if body.remaining > 0 {
+            self.partial = Some(Box::new(Partial::Payload(body)));
+        } else if body.opcode.is_control() {
+            let control = Control { opcode: body.opcode, payload: &body.control };
+            turn.out.spill(bytes, || turn.shared.buffers.take());
+            self.control(control, turn)?;
+        } else if body.fin && self.assembly.is_some() {
+            self.finish_message(bytes, turn)?;
+        }
+        Ok(end)
+    }
+
+    /// The last byte of an assembled message is there.
+    fn finish_message<H: Handler>(
+        &mut self,
+        bytes: &mut [u8],
+        turn: &mut Turn<'_, H>,
+    ) -> Result<(), Violation> {
+        if let Some(assembly) = &mut self.assembly {
+            assembly.finish(turn.shared.message_limits())?;
+        }
+        let Some(assembly) = self.assembly.take() else { return Ok(()) };
+        self.last_message = turn.now;
+        let shared = &mut *turn.shared;
+        let (opcode, compressed) = (assembly.opcode(), assembly.is_compressed());
+        let (mut buffer, inflater) = assembly.into_parts();
+        if let (Some(inflater), Some(compression)) = (inflater, &mut self.compression) {
+            compression.keep_inflater(inflater, &mut shared.deflate);
+        }
+        let (room, payload) = buffer.split_at_mut(MAX_SERVER_HEADER);
+        let message = Message { opcode, payload, compressed };
+        let compression: Option<&mut Compression> = self.compression.as_deref_mut();
+        let mut replies = Replies {
+            before: bytes,
+            out: turn.out,
+            buffers: &mut shared.buffers,
+            encoder: Encoder { compression, pool: &mut shared.deflate },
+            echo: None,
+            close: None,
+        };
+        shared.handler.message(self.id, message, &mut replies);
+        let (echo, close) = (replies.echo.is_some(), replies.close);
+        let buffer = if echo && turn.out.is_empty() && !compressed {
+            // Nothing goes before it: the memory it was gathered in is the reply.
+            let took = write_server_header(room, opcode, false, payload.len());
+            turn.out.adopt(buffer, MAX_SERVER_HEADER - took)
+        } else {
+            if echo {
+                turn.out.spill(bytes, || shared.buffers.take());
+                let compression = self.compression.as_deref_mut();
+                let mut encoder = Encoder { compression, pool: &mut shared.deflate };
+                encoder.append(turn.out.to_append(Vec::new), opcode, payload, compressed);
+            }
+            buffer
+        };
+        shared.buffers.give(buffer);
+        self.close_if_asked(close, bytes, turn);
+        Ok(())
+    }
+
+    /// The handler wants the connection closed after its replies.
+    #[inline]
+    fn close_if_asked<H>(
+        &mut self,
+        close: Option<(crate::protocol::CloseCode, &'static str)>,
+        bytes: &[u8],
+        turn: &mut Turn<'_, H>,
+    ) {
+        if let Some((code, reason)) = close {
+            turn.out.spill(bytes, || turn.shared.buffers.take());
+            append_close(self.output(turn.shared, turn.out), code, reason);
+            self.end(Phase::Closing, CloseReason::Local(code));
+            self.deadline = turn.now.after(turn.shared.config.timeouts.close);
+        }
+    }
+}

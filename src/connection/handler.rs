@@ -1,0 +1,152 @@
+//! What an application adds: a [`Handler`] for each core, called as messages arrive.
+
+use super::encoder::Encoder;
+use super::output::Output;
+use super::reason::CloseReason;
+use super::shared::BufferPool;
+use crate::protocol::handshake::{Rejection, Request};
+use crate::protocol::{CloseCode, Opcode};
+
+/// Names a connection for as long as it lives; never given to two connections of a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId {
+    /// The connection's place in the tables of its core, reused after its end.
+    pub slot: u32,
+    /// How many connections have had that place before.
+    pub generation: u32,
+}
+
+/// An accepted opening handshake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Acceptance<'a> {
+    /// The subprotocol to answer with; must be one of those offered (RFC 6455 section 4.2.2).
+    pub protocol: Option<&'a str>,
+}
+
+impl<'a> Acceptance<'a> {
+    /// Accepts with the first subprotocol that the client offered, if it offered any: what clients
+    /// that offer some expect of a server that knows none.
+    #[must_use]
+    pub fn first_protocol(request: &Request<'a>) -> Self {
+        Self { protocol: request.protocols().next() }
+    }
+
+    /// Accepts with this subprotocol, or none.
+    #[must_use]
+    pub const fn with_protocol(protocol: Option<&'a str>) -> Self {
+        Self { protocol }
+    }
+}
+
+/// The application's part, one value on each core, never shared between threads.
+pub trait Handler {
+    /// A well-formed request to open a WebSocket. The default accepts every path, and the first
+    /// subprotocol offered.
+    ///
+    /// # Errors
+    /// A [`Rejection`] is sent to the client as its status, such as 404 for a path that is not
+    /// served.
+    fn open<'a>(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'a>,
+    ) -> Result<Acceptance<'a>, Rejection> {
+        let _ = id;
+        Ok(Acceptance::first_protocol(request))
+    }
+
+    /// A whole message: checked, unmasked, decompressed.
+    fn message<'a>(&mut self, id: ConnectionId, message: Message<'a>, replies: &mut Replies<'a>);
+
+    /// The end of a connection that [`open`](Self::open) had accepted.
+    fn closed(&mut self, id: ConnectionId, reason: CloseReason) {
+        let _ = (id, reason);
+    }
+}
+
+/// One message of a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub(super) opcode: Opcode,
+    pub(super) payload: &'a [u8],
+    pub(super) compressed: bool,
+}
+
+impl<'a> Message<'a> {
+    /// [`Opcode::Text`] or [`Opcode::Binary`].
+    #[must_use]
+    pub const fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    /// The bytes; valid UTF-8 for text.
+    #[must_use]
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The text, or `None` for a binary message that is not UTF-8.
+    #[must_use]
+    pub fn text(&self) -> Option<&'a str> {
+        simdutf8::basic::from_utf8(self.payload).ok()
+    }
+
+    /// Whether the client sent it compressed.
+    #[must_use]
+    pub const fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+}
+
+/// Answers to the sender of a message. They leave in the order of the calls, in one send together
+/// with those to the other messages of the turn.
+#[derive(Debug)]
+pub struct Replies<'a> {
+    /// The receive buffer up to where the message's reply would stand.
+    pub(super) before: &'a [u8],
+    pub(super) out: &'a mut Output,
+    pub(super) buffers: &'a mut BufferPool,
+    pub(super) encoder: Encoder<'a>,
+    /// An echo that may still be done in place.
+    pub(super) echo: Option<Message<'a>>,
+    pub(super) close: Option<(CloseCode, &'static str)>,
+}
+
+impl<'a> Replies<'a> {
+    /// Sends the message back, compressed if it came compressed. Without a copy where nothing else
+    /// has been sent to this connection in the turn.
+    pub fn echo(&mut self, message: Message<'a>) {
+        if self.echo.is_none() && !self.out.is_owned() {
+            self.echo = Some(message);
+        } else {
+            self.append(message.opcode, message.payload, message.compressed);
+        }
+    }
+
+    /// Sends a message of this payload; compressed where that was agreed and may pay.
+    ///
+    /// `opcode` is text or binary; any other is a mistake of the caller and sent as binary. The
+    /// caller vouches that text is UTF-8.
+    pub fn send(&mut self, opcode: Opcode, payload: &[u8]) {
+        let opcode = if opcode == Opcode::Text { opcode } else { Opcode::Binary };
+        let compress = self.encoder.pays(payload);
+        self.append(opcode, payload, compress);
+    }
+
+    /// Closes the connection with this code, after what was sent before.
+    pub fn close(&mut self, code: CloseCode, reason: &'static str) {
+        self.close = Some((code, reason));
+    }
+
+    fn append(&mut self, opcode: Opcode, payload: &[u8], compress: bool) {
+        let buffers = &mut *self.buffers;
+        self.out.spill(self.before, || buffers.take());
+        if let Some(echo) = self.echo.take() {
+            let out = self.out.to_append(Vec::new);
+            self.encoder.append(out, echo.opcode, echo.payload, echo.compressed);
+        }
+        let out = self.out.to_append(Vec::new);
+        self.encoder.append(out, opcode, payload, compress);
+    }
+}

@@ -1,0 +1,65 @@
+//! Deadlines: the handshake, silence, the close handshake, lingering.
+
+use super::{CloseReason, Connection, Handler, Millis, Output, Phase, Shared};
+use crate::protocol::frame::append_frame;
+use crate::protocol::handshake::Rejection;
+use crate::protocol::{CloseCode, Opcode};
+
+impl Connection {
+    /// [`deadline`](Self::deadline) has come: does what is due and sets the next one. Receiving
+    /// does not move the deadline, so it often turns out that nothing is due yet.
+    ///
+    /// `congested` says that replies still wait to be sent; a ping would only wait behind them.
+    pub fn handle_timeout<H: Handler>(
+        &mut self,
+        now: Millis,
+        congested: bool,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        match self.phase {
+            Phase::Opening if self.opening.is_some() => {
+                self.refuse(now, Rejection::Timeout, shared, out);
+            }
+            Phase::Opening => self.end(Phase::Finished, CloseReason::NoRequest),
+            Phase::Open => self.keep_alive(now, congested, shared, out),
+            Phase::Closing | Phase::Lingering => {
+                self.end(Phase::Finished, CloseReason::Broken);
+            }
+            Phase::Finished => self.deadline = Millis::NEVER,
+        }
+    }
+
+    fn keep_alive<H>(
+        &mut self,
+        now: Millis,
+        congested: bool,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        let timeouts = &shared.config.timeouts;
+        let (ping_after, pong, idle) = (timeouts.ping_after, timeouts.pong, timeouts.idle);
+        let idle_at = idle.map_or(Millis::NEVER, |idle| self.last_message.after(idle));
+        let ping_at = self.last_received.after(ping_after);
+        if self.awaiting_pong {
+            self.close(now, CloseCode::GOING_AWAY, "no pong in time", shared, out);
+        } else if idle_at <= now {
+            self.close(now, CloseCode::GOING_AWAY, "idle for too long", shared, out);
+        } else if ping_at <= now && !congested {
+            append_frame(self.output(shared, out), Opcode::Ping, false, &[]);
+            self.awaiting_pong = true;
+            self.deadline = now.after(pong);
+        } else {
+            let ping_at = if ping_at <= now { now.after(ping_after) } else { ping_at };
+            self.deadline = ping_at.min(idle_at);
+        }
+    }
+
+    /// Messages may pass from here on: the first deadlines of an open connection.
+    pub(super) fn start_keepalive<H>(&mut self, now: Millis, shared: &Shared<H>) {
+        let timeouts = &shared.config.timeouts;
+        self.last_message = now;
+        let idle_at = timeouts.idle.map_or(Millis::NEVER, |idle| now.after(idle));
+        self.deadline = now.after(timeouts.ping_after).min(idle_at);
+    }
+}

@@ -1,0 +1,256 @@
+//! One WebSocket connection of a server, sans-IO: bytes and time go in, bytes come out.
+//!
+//! [`Connection`] knows no socket, no clock and no thread. Whoever drives it hands in what was
+//! received ([`Connection::receive`], [`Connection::receive_eof`]) and the time
+//! ([`Connection::handle_timeout`] once [`Connection::deadline`] has come), sends what it leaves in
+//! an [`Output`], and looks at its [`Phase`] after that: the phase says whether to go on reading,
+//! to half-close, or to close.
+
+mod clock;
+mod control;
+mod encoder;
+mod frames;
+mod handler;
+mod keepalive;
+mod opening;
+mod output;
+mod partial;
+mod reason;
+mod send_queue;
+mod shared;
+
+pub use clock::Millis;
+pub use handler::{Acceptance, ConnectionId, Handler, Message, Replies};
+pub use output::Output;
+pub use reason::CloseReason;
+pub use send_queue::SendQueue;
+pub use shared::{BufferPool, Shared};
+
+use crate::config::Config;
+use crate::protocol::assembler::Assembler;
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::frame::append_frame;
+use crate::protocol::{Opcode, Violation};
+use encoder::{Compression, Encoder};
+use opening::Opening;
+use partial::Partial;
+
+/// How far a connection is, and what its driver has to do once its output is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The request head is not complete. Go on reading.
+    Opening,
+    /// Messages pass. Go on reading.
+    Open,
+    /// This side has sent a close frame and waits for the peer's. Go on reading.
+    Closing,
+    /// The last bytes are written. Once they are sent, send FIN and go on reading, until the peer
+    /// has closed as well: closing with input unread would reset the connection, and the peer
+    /// might lose the close frame.
+    Lingering,
+    /// Nothing more will come or go. Once the output is sent, close.
+    Finished,
+}
+
+/// The state of one connection. An open and idle one owns no memory besides itself.
+#[derive(Debug)]
+pub struct Connection {
+    id: ConnectionId,
+    phase: Phase,
+    /// Answer the request with 503: the server is full, or stopping.
+    refuse: bool,
+    /// The handler has accepted it, so it must hear of the end.
+    accepted: bool,
+    awaiting_pong: bool,
+    reason: Option<CloseReason>,
+    deadline: Millis,
+    last_received: Millis,
+    last_message: Millis,
+    opening: Option<Box<Opening>>,
+    /// A frame of which only a part has been received.
+    partial: Option<Box<Partial>>,
+    /// A message of which only a part has been received.
+    assembly: Option<Box<Assembler>>,
+    compression: Option<Box<Compression>>,
+    /// The payload of the latest ping that could not be answered because replies queue up.
+    #[allow(clippy::box_collection, reason = "rare, and one word instead of three where absent")]
+    held_pong: Option<Box<Vec<u8>>>,
+}
+
+impl Connection {
+    /// A connection just accepted. With `refuse`, its request will be answered with 503.
+    #[must_use]
+    pub fn new(id: ConnectionId, now: Millis, config: &Config, refuse: bool) -> Self {
+        Self {
+            id,
+            phase: Phase::Opening,
+            refuse,
+            accepted: false,
+            awaiting_pong: false,
+            reason: None,
+            deadline: now.after(config.timeouts.handshake),
+            last_received: now,
+            last_message: now,
+            opening: None,
+            partial: None,
+            assembly: None,
+            compression: None,
+            held_pong: None,
+        }
+    }
+
+    /// How far it is.
+    #[inline]
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    #[inline]
+    #[must_use]
+    pub const fn deadline(&self) -> Millis {
+        self.deadline
+    }
+
+    /// Takes `bytes` just received, which are changed in place, and leaves replies in `out`.
+    ///
+    /// What `out` holds in place refers to the very `bytes` of this call; spill it before another.
+    /// `congested` says that earlier replies still wait to be sent, so that pings are answered
+    /// later, with one pong for all of them (RFC 6455 section 5.5.3).
+    pub fn receive<H: Handler>(
+        &mut self,
+        now: Millis,
+        bytes: &mut [u8],
+        congested: bool,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        self.last_received = now;
+        self.awaiting_pong = false;
+        match self.phase {
+            Phase::Open | Phase::Closing => {
+                self.receive_frames(now, bytes, congested, shared, out);
+            }
+            Phase::Opening => self.receive_opening(now, bytes, shared, out),
+            Phase::Lingering | Phase::Finished => {}
+        }
+    }
+
+    /// The peer will send no more.
+    pub fn receive_eof(&mut self) {
+        self.end(Phase::Finished, CloseReason::Eof);
+    }
+
+    /// TCP broke, or the peer does not take what is sent: nothing more can be done.
+    pub fn abort(&mut self, reason: CloseReason) {
+        self.end(Phase::Finished, reason);
+    }
+
+    /// Sends a close frame and waits for the peer's, as when the server stops. What is not open is
+    /// ended; what is closing already is left alone.
+    pub fn close<H>(
+        &mut self,
+        now: Millis,
+        code: CloseCode,
+        reason: &str,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        match self.phase {
+            Phase::Open => {
+                append_close(self.output(shared, out), code, reason);
+                self.drop_message(shared);
+                self.end(Phase::Closing, CloseReason::Local(code));
+                self.deadline = now.after(shared.config.timeouts.close);
+            }
+            Phase::Opening => self.end(Phase::Finished, CloseReason::Local(code)),
+            Phase::Closing | Phase::Lingering | Phase::Finished => {}
+        }
+    }
+
+    /// The queue is empty again: the pong that was held back leaves.
+    pub fn release_pong<H>(&mut self, shared: &mut Shared<H>, out: &mut Output) {
+        if self.phase == Phase::Open
+            && let Some(payload) = self.held_pong.take()
+        {
+            append_frame(self.output(shared, out), Opcode::Pong, false, &payload);
+        }
+    }
+
+    /// Gives back what the connection holds and tells the handler of its end.
+    pub fn finish<H: Handler>(&mut self, shared: &mut Shared<H>) {
+        self.free(shared);
+        if let Some(compression) = self.compression.take() {
+            compression.free(&mut shared.deflate);
+        }
+        if std::mem::take(&mut self.accepted) {
+            shared.handler.closed(self.id, self.reason.unwrap_or(CloseReason::Broken));
+        }
+    }
+
+    /// Why it ended, or why it is ending.
+    #[must_use]
+    pub const fn reason(&self) -> Option<CloseReason> {
+        self.reason
+    }
+
+    /// Goes on to `phase`; the first reason is the true one.
+    fn end(&mut self, phase: Phase, reason: CloseReason) {
+        debug_assert!(phase as u8 >= self.phase as u8, "a connection never goes back");
+        self.phase = phase;
+        self.reason.get_or_insert(reason);
+    }
+
+    /// Ends the connection by the peer's fault: close frame, FIN, and a while of patience.
+    fn fail<H>(
+        &mut self,
+        now: Millis,
+        violation: Violation,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        if self.phase == Phase::Open {
+            append_close(self.output(shared, out), violation.code(), violation.reason());
+        }
+        self.end(Phase::Lingering, CloseReason::Violation(violation));
+        self.deadline = now.after(shared.config.timeouts.linger);
+        self.free(shared);
+    }
+
+    /// Drops what was gathered of frames and messages.
+    fn free<H>(&mut self, shared: &mut Shared<H>) {
+        if let Some(opening) = self.opening.take() {
+            shared.buffers.give(opening.into_buffer());
+        }
+        self.drop_message(shared);
+        self.partial = None;
+        self.held_pong = None;
+    }
+
+    /// Drops what was gathered of a message.
+    fn drop_message<H>(&mut self, shared: &mut Shared<H>) {
+        if let Some(assembly) = self.assembly.take() {
+            let (buffer, inflater) = assembly.into_parts();
+            shared.buffers.give(buffer);
+            if let Some(inflater) = inflater {
+                shared.deflate.give_inflater(inflater);
+            }
+        }
+    }
+
+    /// The memory to append a reply to. Nothing may stand in place.
+    fn output<'o, H>(&self, shared: &mut Shared<H>, out: &'o mut Output) -> &'o mut Vec<u8> {
+        out.to_append(|| shared.buffers.take())
+    }
+}
+
+/// Appends a close frame; `reason` is cut to what fits, at a character.
+fn append_close(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
+    let mut payload = code.value().to_be_bytes().to_vec();
+    payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(123)]);
+    append_frame(out, Opcode::Close, false, &payload);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The opening handshake of a connection (RFC 6455 section 4.2).
+
+use super::{CloseReason, Compression, Connection, Handler, Millis, Output, Phase, Shared};
+use crate::protocol::handshake::response::{write_accepted, write_page};
+use crate::protocol::handshake::{HeadScanner, Parsed, Rejection, Request, negotiate, parse};
+
+/// What has been received of a request head that did not come in one piece.
+#[derive(Debug)]
+pub(super) struct Opening {
+    scanner: HeadScanner,
+    head: Vec<u8>,
+}
+
+impl Opening {
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.head
+    }
+}
+
+impl Connection {
+    pub(super) fn receive_opening<H: Handler>(
+        &mut self,
+        now: Millis,
+        bytes: &[u8],
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        let limits = shared.config.limits.head;
+        let Some(mut opening) = self.opening.take() else {
+            let mut scanner = HeadScanner::default();
+            return match scanner.scan(bytes, &limits) {
+                Ok(Some(end)) => self.answer(now, bytes, end, shared, out),
+                Ok(None) => {
+                    let mut head = shared.buffers.take();
+                    head.extend_from_slice(bytes);
+                    self.opening = Some(Box::new(Opening { scanner, head }));
+                }
+                Err(rejection) => self.refuse(now, rejection, shared, out),
+            };
+        };
+        opening.head.extend_from_slice(bytes);
+        match opening.scanner.scan(&opening.head, &limits) {
+            Ok(Some(end)) => {
+                self.answer(now, &opening.head, end, shared, out);
+                shared.buffers.give(opening.into_buffer());
+            }
+            Ok(None) => self.opening = Some(opening),
+            Err(rejection) => {
+                shared.buffers.give(opening.into_buffer());
+                self.refuse(now, rejection, shared, out);
+            }
+        }
+    }
+
+    /// The head is complete: `bytes[..end]`.
+    fn answer<H: Handler>(
+        &mut self,
+        now: Millis,
+        bytes: &[u8],
+        end: usize,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        let (head, early) = bytes.split_at(end);
+        let limits = shared.config.limits.head;
+        match parse(head, &limits) {
+            Err(rejection) => self.refuse(now, rejection, shared, out),
+            // A client waits for the answer before it sends more (RFC 6455 section 4.1): bytes that
+            // come early may be meant for something else than a WebSocket.
+            Ok(_) if !early.is_empty() => self.refuse(now, Rejection::EarlyData, shared, out),
+            Ok(_) if self.refuse => self.refuse(now, Rejection::Full, shared, out),
+            Ok(Parsed::Plain { path: "/" }) => {
+                write_page(self.output(shared, out));
+                self.end(Phase::Lingering, CloseReason::Answered);
+                self.deadline = now.after(shared.config.timeouts.linger);
+            }
+            Ok(Parsed::Plain { .. }) => {
+                self.refuse(now, Rejection::UpgradeRequired, shared, out);
+            }
+            Ok(Parsed::Upgrade(request)) => {
+                if let Err(rejection) = self.accept(now, &request, shared, out) {
+                    self.refuse(now, rejection, shared, out);
+                }
+            }
+        }
+    }
+
+    fn accept<H: Handler>(
+        &mut self,
+        now: Millis,
+        request: &Request<'_>,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) -> Result<(), Rejection> {
+        if !shared.config.origins.allows(request.origin, request.host) {
+            return Err(Rejection::Origin);
+        }
+        let agreement = negotiate::deflate(request.extensions(), &shared.config.deflate);
+        let acceptance = shared.handler.open(self.id, request)?;
+        self.accepted = true;
+        let out = self.output(shared, out);
+        write_accepted(out, request.key, acceptance.protocol, agreement.as_ref());
+        self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
+        self.phase = Phase::Open;
+        self.start_keepalive(now, shared);
+        Ok(())
+    }
+
+    /// Answers with the status of `rejection`, then lingers.
+    pub(super) fn refuse<H>(
+        &mut self,
+        now: Millis,
+        rejection: Rejection,
+        shared: &mut Shared<H>,
+        out: &mut Output,
+    ) {
+        rejection.write_response(self.output(shared, out));
+        self.end(Phase::Lingering, CloseReason::Refused(rejection));
+        self.deadline = now.after(shared.config.timeouts.linger);
+        self.free(shared);
+    }
+}
