@@ -1,0 +1,219 @@
+//! What a worker asks of the kernel, as a trait: typed operations go in, events come out.
+//!
+//! The worker's loop is generic over [`Ring`], so the very same code runs on io_uring
+//! ([`uring::UringRing`]) and on a seeded simulation (`sim::SimRing`, feature `sim`).
+//!
+//! Memory that the kernel reads or writes is owned by the ring for as long as the kernel may touch
+//! it: receive buffers are lent out as [`Buffer`] values that cannot be copied, and payloads are
+//! moved in and come back with the event that ends their use. So no caller needs `unsafe`.
+
+use std::time::Duration;
+
+pub use rustix::io::Errno;
+
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod uring;
+
+/// Names one connection in every operation and event: its slot in the table of direct descriptors
+/// and how many connections have had that slot before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token {
+    /// The direct descriptor, as the kernel chose it on accept.
+    pub slot: u32,
+    /// Which use of the slot this is. Only the low 20 bits reach the kernel and come back.
+    pub generation: u32,
+}
+
+impl Token {
+    /// The bits of a generation that an event carries.
+    pub const GENERATION_MASK: u32 = (1 << 20) - 1;
+    /// The highest number of slots a ring can serve.
+    pub const MAX_SLOTS: u32 = 1 << 20;
+}
+
+/// A receive buffer lent by the ring. Whoever holds it gives it back with [`Ring::release`] or
+/// sends from it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Buffer(u16);
+
+/// What [`Ring::send_now`] sends.
+#[derive(Debug)]
+pub enum Payload {
+    /// `len` bytes from `start` of a receive buffer: an echo in place.
+    Received {
+        /// Where the bytes lie. Released by the ring once they are sent.
+        buffer: Buffer,
+        /// The first byte to send.
+        start: u32,
+        /// How many bytes to send.
+        len: u32,
+    },
+    /// `bytes[from..]`.
+    Owned {
+        /// What to send, and what may stand before it.
+        bytes: Vec<u8>,
+        /// The first byte to send.
+        from: usize,
+    },
+}
+
+/// What a receive brought.
+#[derive(Debug)]
+pub enum Received {
+    /// `len` bytes at the start of `buffer`.
+    Data {
+        /// Where they are; to be given back.
+        buffer: Buffer,
+        /// How many.
+        len: usize,
+    },
+    /// The peer will send no more.
+    Eof,
+    /// No buffer was free: arm the receive again once one is.
+    NoBuffers,
+    /// The receive was cancelled, as asked.
+    Cancelled,
+    /// The connection is broken.
+    Failed(Errno),
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A connection was accepted, or could not be.
+    Accepted {
+        /// Which listener, counted from 0.
+        listener: usize,
+        /// The slot of the new connection.
+        result: Result<u32, Errno>,
+        /// Whether the accept stays armed.
+        armed: bool,
+    },
+    /// A receive brought something.
+    Received {
+        /// Whose receive.
+        token: Token,
+        /// What it brought.
+        outcome: Received,
+        /// Whether the receive stays armed. If not, the kernel is done with it.
+        armed: bool,
+    },
+    /// A [`Ring::send_now`] did not send everything; of one that did, nothing is heard.
+    FellShort {
+        /// Whose send.
+        token: Token,
+        /// What is left to send.
+        rest: Payload,
+        /// Why, unless there was just no room ([`Errno::AGAIN`] is not reported as an error).
+        error: Option<Errno>,
+    },
+    /// A [`Ring::send_queued`] ended.
+    Sent {
+        /// Whose send.
+        token: Token,
+        /// The bytes it was given.
+        bytes: Vec<u8>,
+        /// How many bytes were sent from the place given.
+        result: Result<usize, Errno>,
+    },
+    /// A [`Ring::half_close`] ended.
+    HalfClosed {
+        /// Whose.
+        token: Token,
+    },
+    /// Some thread called [`Wake::wake`].
+    Woken,
+}
+
+/// Wakes a worker from any thread.
+pub trait Wake: Clone + Send + Sync + 'static {
+    /// Makes the ring's [`Ring::enter`] return soon, with an [`Event::Woken`].
+    fn wake(&self);
+}
+
+/// How many events of each rare kind a ring has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RingStats {
+    /// Calls into the kernel.
+    pub enters: u64,
+    /// Times the completion queue ran over.
+    pub overflows: u64,
+    /// Calls that the kernel refused for want of memory or room, to be tried again.
+    pub refused: u64,
+    /// Receive buffers lent out at this moment.
+    pub buffers_lent: u32,
+    /// Sends and receives that the kernel still holds.
+    pub in_flight: u32,
+}
+
+/// One core's way to the kernel. All calls but [`Ring::enter`] only queue; nothing blocks.
+pub trait Ring {
+    /// Wakes this ring from other threads.
+    type Waker: Wake;
+
+    /// A handle that wakes this ring.
+    fn waker(&self) -> Self::Waker;
+
+    /// Time since the ring began, by its own clock.
+    fn now(&self) -> Duration;
+
+    /// Arms a multishot accept on listener number `listener`.
+    fn accept(&mut self, listener: usize);
+
+    /// Ends accepting: the kernel refuses new connections from here on. The accepts' last events
+    /// follow.
+    fn stop_accepting(&mut self);
+
+    /// Arms a multishot receive. With `poll_first` it waits for readiness before it takes a
+    /// buffer, which is right unless data is known to wait.
+    fn receive(&mut self, token: Token, poll_first: bool);
+
+    /// Cancels the receive of `token`; its last event follows.
+    fn cancel_receive(&mut self, token: Token);
+
+    /// The bytes of a lent buffer.
+    fn bytes(&mut self, buffer: &Buffer) -> &mut [u8];
+
+    /// Gives a lent buffer back.
+    fn release(&mut self, buffer: Buffer);
+
+    /// Sends as much as the socket takes at once, at the next [`Ring::enter`]. An
+    /// [`Event::FellShort`] tells of a rest; nothing is heard of a send that was complete.
+    ///
+    /// At most one for each connection between two calls of `enter`, none while a
+    /// [`Ring::send_queued`] of the connection is under way, and only when [`Ring::next_event`]
+    /// has returned `None` since the last `enter`.
+    fn send_now(&mut self, token: Token, payload: Payload);
+
+    /// Sends up to `max` bytes of `bytes[from..]` as the socket takes them; an [`Event::Sent`]
+    /// follows. At most one for each connection at a time.
+    fn send_queued(&mut self, token: Token, bytes: Vec<u8>, from: usize, max: usize);
+
+    /// Cancels the queued send of `token`; its event follows.
+    fn cancel_send(&mut self, token: Token);
+
+    /// Sends FIN, while still receiving; an [`Event::HalfClosed`] follows.
+    fn half_close(&mut self, token: Token);
+
+    /// Closes the connection, its slot free from the next accept on. No operation of `token` may
+    /// be under way.
+    fn close(&mut self, token: Token);
+
+    /// Submits everything queued; with `wait`, sleeps until there is an event or the time is over.
+    ///
+    /// # Errors
+    /// Only what cannot be mended by trying again; running out of memory or of room in the queues
+    /// is handled inside.
+    fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno>;
+
+    /// The next event, or `None` when all that the last [`Ring::enter`] brought are handed out.
+    fn next_event(&mut self) -> Option<Event>;
+
+    /// A vector that a complete [`Ring::send_now`] left behind, for reuse.
+    fn spent(&mut self) -> Option<Vec<u8>>;
+
+    /// Counters.
+    fn stats(&self) -> RingStats;
+}

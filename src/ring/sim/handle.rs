@@ -1,0 +1,136 @@
+//! The test's side of the simulation: the clients and the clock.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::World;
+use super::faults::Faults;
+use super::network::Happening;
+
+/// A simulated client: its connection, from the client's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub(super) usize);
+
+/// How the server ended its direction of a connection, as the client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerEnd {
+    /// The end of the stream: all that was sent has arrived.
+    Fin,
+    /// Reset: bytes may be lost in both directions.
+    Reset,
+}
+
+impl ServerEnd {
+    pub(super) const RESET: Option<Self> = Some(Self::Reset);
+}
+
+/// The clients of a simulated ring, its clock and its last check. All clones are the same network.
+#[derive(Clone, Debug)]
+pub struct SimNetwork {
+    world: Rc<RefCell<World>>,
+}
+
+impl SimNetwork {
+    pub(super) const fn new(world: Rc<RefCell<World>>) -> Self {
+        Self { world }
+    }
+
+    /// Virtual time since the ring began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.world.borrow().network.now
+    }
+
+    /// Ends the sleep of [`enter`](crate::ring::Ring::enter) at the time `at`, perhaps without an
+    /// event, so that the test can act then.
+    pub fn alarm(&self, at: Duration) {
+        self.world.borrow_mut().network.schedule(at, Happening::Alarm);
+    }
+
+    /// Changes what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.world.borrow_mut().network.faults = faults;
+    }
+
+    /// Connects to a listener. The connection reaches the server some time later; it can be
+    /// written to at once.
+    #[must_use]
+    pub fn connect(&self, listener: usize) -> ClientId {
+        self.world.borrow_mut().network.connect(listener)
+    }
+
+    /// Sends bytes to the server. They arrive in order, in pieces. Without effect on a connection
+    /// that is reset or half closed.
+    pub fn write(&self, client: ClientId, bytes: &[u8]) {
+        let network = &mut self.world.borrow_mut().network;
+        let socket = &mut network.sockets[client.0];
+        if !socket.client_fin && !socket.broken && socket.end != ServerEnd::RESET {
+            socket.to_server.extend(bytes);
+            network.start_moving_in(client);
+        }
+    }
+
+    /// Takes what has arrived from the server.
+    #[must_use]
+    pub fn read(&self, client: ClientId) -> Vec<u8> {
+        let network = &mut self.world.borrow_mut().network;
+        let bytes = Vec::from(std::mem::take(&mut network.sockets[client.0].arrived));
+        network.start_moving_out(client);
+        bytes
+    }
+
+    /// How many bytes may have arrived and not be read; unlimited at first. With 0 the client
+    /// takes nothing more.
+    pub fn set_receive_window(&self, client: ClientId, bytes: usize) {
+        let network = &mut self.world.borrow_mut().network;
+        network.sockets[client.0].window = bytes;
+        network.start_moving_out(client);
+    }
+
+    /// Sends FIN after what was written.
+    pub fn half_close(&self, client: ClientId) {
+        let network = &mut self.world.borrow_mut().network;
+        network.sockets[client.0].client_fin = true;
+        network.start_moving_in(client);
+    }
+
+    /// Resets the connection; what was written and has not arrived is lost.
+    pub fn reset(&self, client: ClientId) {
+        self.world.borrow_mut().network.reset_by_client(client);
+    }
+
+    /// Whether and how the server has ended its direction, once everything before has arrived.
+    #[must_use]
+    pub fn closed_by_server(&self, client: ClientId) -> Option<ServerEnd> {
+        self.world.borrow().network.sockets[client.0].end
+    }
+
+    /// Whether the server has accepted the connection.
+    #[must_use]
+    pub fn is_accepted(&self, client: ClientId) -> bool {
+        self.world.borrow().network.sockets[client.0].accepted
+    }
+
+    /// Whether the simulation broke the connection or refused it, not the client or the server.
+    #[must_use]
+    pub fn is_faulted(&self, client: ClientId) -> bool {
+        self.world.borrow().network.sockets[client.0].faulted
+    }
+
+    /// How many bytes the client wrote that the server has not received.
+    #[must_use]
+    pub fn bytes_not_received(&self, client: ClientId) -> usize {
+        let socket = &self.world.borrow().network.sockets[client.0];
+        socket.to_server.len() + socket.inbound.len()
+    }
+
+    /// Checks that the worker has given everything back: no buffers lent, nothing in flight or
+    /// queued, no accept armed, all slots free.
+    ///
+    /// # Panics
+    /// If it has not.
+    pub fn check_quiescent(&self) {
+        self.world.borrow().kernel.check_quiescent();
+    }
+}

@@ -1,0 +1,215 @@
+//! A simulation of the kernel and the network behind [`Ring`]: virtual time, seeded faults.
+//!
+//! A run depends on one seed alone, so a failure is replayed by its seed. Nothing sleeps:
+//! [`SimRing::enter`] with nothing to do moves the virtual clock to the next happening. The test
+//! acts as the clients through a [`SimNetwork`]. The simulation panics, naming the seed, when the
+//! worker breaks the contract of [`Ring`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{Buffer, Errno, Event, Payload, Ring, RingStats, Token, Wake};
+
+mod complete;
+mod faults;
+mod handle;
+mod kernel;
+mod network;
+mod operation;
+mod pool;
+mod socket;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+pub use faults::Faults;
+pub use handle::{ClientId, ServerEnd, SimNetwork};
+
+use kernel::Kernel;
+use network::Network;
+use operation::Submission;
+use pool::Pool;
+
+/// The dimensions of a simulated ring.
+#[derive(Clone, Copy, Debug)]
+pub struct SimOptions {
+    /// The size of the table of connections.
+    pub slots: u32,
+    /// The number of receive buffers.
+    pub buffers: u16,
+    /// The size of a receive buffer in bytes.
+    pub buffer_size: usize,
+    /// The number of listeners.
+    pub listeners: usize,
+    /// The number of events that fit into the completion queue. When one `enter` brings more, the
+    /// multishot receives concerned end, and the overflow is counted.
+    pub completions: usize,
+    /// What goes wrong, and how often.
+    pub faults: Faults,
+}
+
+impl Default for SimOptions {
+    fn default() -> Self {
+        Self {
+            slots: 64,
+            buffers: 64,
+            buffer_size: 4096,
+            listeners: 1,
+            completions: 256,
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// What the ring and the test share.
+#[derive(Debug)]
+struct World {
+    network: Network,
+    kernel: Kernel,
+}
+
+/// A simulated ring. See the [module](self).
+#[derive(Debug)]
+pub struct SimRing {
+    world: Rc<RefCell<World>>,
+    pool: Pool,
+    waker: SimWaker,
+}
+
+impl SimRing {
+    /// A ring whose every choice follows from `seed`.
+    ///
+    /// # Panics
+    /// If there are no slots, more than [`Token::MAX_SLOTS`], or no receive buffers.
+    #[must_use]
+    pub fn new(seed: u64, options: SimOptions) -> Self {
+        assert!((1..=Token::MAX_SLOTS).contains(&options.slots), "slots out of range");
+        let pool = Pool::new(options.buffers, options.buffer_size);
+        let world = World {
+            network: Network::new(seed, options.listeners, options.faults),
+            kernel: Kernel::new(seed, &options, pool.lent_counter()),
+        };
+        Self { world: Rc::new(RefCell::new(world)), pool, waker: SimWaker::default() }
+    }
+
+    /// The other side of the ring: clients and clock, for the test.
+    #[must_use]
+    pub fn network(&self) -> SimNetwork {
+        SimNetwork::new(Rc::clone(&self.world))
+    }
+}
+
+/// Wakes a [`SimRing`].
+#[derive(Clone, Debug, Default)]
+pub struct SimWaker(Arc<AtomicBool>);
+
+impl Wake for SimWaker {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Ring for SimRing {
+    type Waker = SimWaker;
+
+    fn waker(&self) -> SimWaker {
+        self.waker.clone()
+    }
+
+    fn now(&self) -> Duration {
+        self.world.borrow().network.now
+    }
+
+    fn accept(&mut self, listener: usize) {
+        self.world.borrow_mut().kernel.queue(Submission::Accept(listener));
+    }
+
+    fn stop_accepting(&mut self) {
+        self.world.borrow_mut().kernel.queue(Submission::StopAccepting);
+    }
+
+    fn receive(&mut self, token: Token, poll_first: bool) {
+        self.world.borrow_mut().kernel.queue(Submission::Receive { token, poll_first });
+    }
+
+    fn cancel_receive(&mut self, token: Token) {
+        self.world.borrow_mut().kernel.queue(Submission::CancelReceive(token));
+    }
+
+    fn bytes(&mut self, buffer: &Buffer) -> &mut [u8] {
+        self.pool.bytes(buffer)
+    }
+
+    fn release(&mut self, buffer: Buffer) {
+        self.pool.release(buffer);
+    }
+
+    fn send_now(&mut self, token: Token, payload: Payload) {
+        let size = self.pool.buffer_size();
+        let in_bounds = match &payload {
+            Payload::Received { start, len, .. } => *start as usize + *len as usize <= size,
+            Payload::Owned { bytes, from } => *from <= bytes.len(),
+        };
+        let kernel = &mut self.world.borrow_mut().kernel;
+        kernel.require(in_bounds, token, "send_now beyond the end of its bytes");
+        kernel.queue(Submission::SendNow { token, payload });
+    }
+
+    fn send_queued(&mut self, token: Token, bytes: Vec<u8>, from: usize, max: usize) {
+        let kernel = &mut self.world.borrow_mut().kernel;
+        kernel.require(from <= bytes.len(), token, "send_queued beyond the end of its bytes");
+        kernel.queue(Submission::SendQueued { token, bytes, from, max });
+    }
+
+    fn cancel_send(&mut self, token: Token) {
+        self.world.borrow_mut().kernel.queue(Submission::CancelSend(token));
+    }
+
+    fn half_close(&mut self, token: Token) {
+        self.world.borrow_mut().kernel.queue(Submission::HalfClose(token));
+    }
+
+    fn close(&mut self, token: Token) {
+        self.world.borrow_mut().kernel.queue(Submission::Close(token));
+    }
+
+    fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
+        let World { network, kernel } = &mut *self.world.borrow_mut();
+        network.now += Duration::from_micros(network.rng.u64(1..=5));
+        kernel.submit(network, &mut self.pool);
+        let woken = || self.waker.0.swap(false, Ordering::AcqRel);
+        let mut alarm = network.run_due();
+        kernel.complete(network, &mut self.pool, woken());
+        let Some(wait) = wait else { return Ok(()) };
+
+        let deadline = network.now.saturating_add(wait);
+        while !kernel.has_events() && !alarm && network.now < deadline {
+            let next = network.next_time().unwrap_or(Duration::MAX);
+            if next == Duration::MAX && deadline == Duration::MAX {
+                kernel.breach("sleeps for ever: no deadline, and nothing will happen");
+            }
+            network.now = next.clamp(network.now, deadline);
+            if network.now == deadline && network.strikes(network.faults.oversleep) {
+                network.now += Duration::from_micros(network.rng.u64(1..=2000));
+            }
+            alarm = network.run_due();
+            kernel.complete(network, &mut self.pool, woken());
+        }
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.world.borrow_mut().kernel.next_event()
+    }
+
+    fn spent(&mut self) -> Option<Vec<u8>> {
+        self.world.borrow_mut().kernel.spent.pop()
+    }
+
+    fn stats(&self) -> RingStats {
+        self.world.borrow().kernel.stats()
+    }
+}

@@ -1,0 +1,227 @@
+//! Setting a ring up: which flags this kernel takes, and what to tell people where it takes none.
+
+use std::fmt;
+use std::io;
+
+use io_uring::{IoUring, Probe, opcode};
+use rustix::io::Errno;
+
+/// Entries of the submission queue: enough for a turn, small enough for the cache.
+const SQ_ENTRIES: u32 = 256;
+/// Entries of the completion queue: 40 sockets with 33 receives each in one call, and then some.
+const CQ_ENTRIES: u32 = 4096;
+
+/// What the kernel's io_uring offers and what is used of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Features {
+    /// The kernel's release, such as `6.18.0`.
+    pub kernel: String,
+    /// `IORING_SETUP_NO_SQARRAY` (6.6): one load less for each submission.
+    pub no_sqarray: bool,
+    /// `IORING_ENTER_NO_IOWAIT` (6.15): an idle worker does not show up as waiting for a disk.
+    pub no_iowait: bool,
+    /// The ring is registered with its own thread (6.3): no look-up of the descriptor in a call.
+    pub registered_ring: bool,
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("single_issuer,defer_taskrun,taskrun_flag,submit_all")?;
+        for (name, used) in [
+            ("no_sqarray", self.no_sqarray),
+            ("no_iowait", self.no_iowait),
+            ("registered_ring", self.registered_ring),
+        ] {
+            if used {
+                write!(f, ",{name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why io_uring cannot be used here. Its text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The kernel is older than 6.1, or built without io_uring.
+    Kernel {
+        /// Its release.
+        release: String,
+    },
+    /// The sysctl `kernel.io_uring_disabled` forbids it.
+    Sysctl {
+        /// Its value, 1 or 2.
+        value: u8,
+    },
+    /// Something else forbids it: a container's seccomp profile, as a rule.
+    Forbidden,
+    /// The kernel gave no memory for it.
+    Memory,
+    /// The process has no descriptor left.
+    Descriptors,
+    /// Anything else.
+    Other(Errno),
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel { release } => write!(
+                f,
+                "io_uring: kernel {release} is too old or built without it; \
+                 Linux 6.1 or later is needed"
+            ),
+            Self::Sysctl { value } => write!(
+                f,
+                "io_uring: forbidden by sysctl kernel.io_uring_disabled={value}; \
+                 allow it with `sysctl -w kernel.io_uring_disabled=0`"
+            ),
+            Self::Forbidden => f.write_str(
+                "io_uring: refused, most likely by the seccomp profile of a container; allow \
+                 io_uring_setup, io_uring_enter and io_uring_register in the profile",
+            ),
+            Self::Memory => f.write_str(
+                "io_uring: not enough memory for the rings; raise the memory limit of the cgroup \
+                 or `ulimit -l`, or use fewer cores",
+            ),
+            Self::Descriptors => {
+                f.write_str("io_uring: no descriptor left; raise the limit with `ulimit -n`")
+            }
+            Self::Other(errno) => write!(f, "io_uring: setting up failed: {errno}"),
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+/// A ring with the best flags that this kernel takes. The calling thread becomes its only user.
+pub(super) fn build() -> Result<(IoUring, Features), SetupError> {
+    let kernel = kernel_release();
+    let mut last = Errno::INVAL;
+    for no_sqarray in [true, false] {
+        let mut builder = IoUring::builder();
+        builder
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_cqsize(CQ_ENTRIES)
+            .setup_clamp()
+            .dontfork();
+        if no_sqarray {
+            builder.setup_no_sqarray();
+        }
+        match builder.build(SQ_ENTRIES) {
+            Ok(ring) => {
+                check_operations(&ring, &kernel)?;
+                let no_iowait = ring.params().is_feature_no_iowait();
+                let registered_ring = false;
+                return Ok((ring, Features { kernel, no_sqarray, no_iowait, registered_ring }));
+            }
+            Err(error) => last = errno_of(&error),
+        }
+        if last != Errno::INVAL {
+            break;
+        }
+    }
+    Err(explain(last, kernel))
+}
+
+/// Refuses a kernel that lacks an operation, as some vendors' do.
+fn check_operations(ring: &IoUring, kernel: &str) -> Result<(), SetupError> {
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe).map_err(|error| explain_io(&error))?;
+    let needed = [
+        opcode::Accept::CODE,
+        opcode::Recv::CODE,
+        opcode::Send::CODE,
+        opcode::AsyncCancel::CODE,
+        opcode::Close::CODE,
+        opcode::Shutdown::CODE,
+        opcode::PollAdd::CODE,
+    ];
+    let skips = ring.params().is_feature_skip_cqe_on_success();
+    if skips && needed.iter().all(|code| probe.is_supported(*code)) {
+        Ok(())
+    } else {
+        Err(SetupError::Kernel { release: kernel.to_owned() })
+    }
+}
+
+/// What `error` of a call to io_uring means.
+pub(super) fn explain_io(error: &io::Error) -> SetupError {
+    explain(errno_of(error), kernel_release())
+}
+
+pub(super) fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+fn explain(errno: Errno, release: String) -> SetupError {
+    match errno {
+        Errno::INVAL => SetupError::Kernel { release },
+        // A kernel of 6.1 or later without the call is one where a filter hides it.
+        Errno::NOSYS if is_old(&release) => SetupError::Kernel { release },
+        Errno::PERM | Errno::ACCESS | Errno::NOSYS => match sysctl_value() {
+            Some(value @ 1..) => SetupError::Sysctl { value },
+            _ => SetupError::Forbidden,
+        },
+        Errno::NOMEM => SetupError::Memory,
+        Errno::MFILE | Errno::NFILE => SetupError::Descriptors,
+        errno => SetupError::Other(errno),
+    }
+}
+
+/// `kernel.io_uring_disabled`, if this kernel has it (since 6.6).
+fn sysctl_value() -> Option<u8> {
+    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
+}
+
+/// The running kernel's release.
+#[must_use]
+pub fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Whether `release` is before 6.1. What cannot be read is taken for new.
+fn is_old(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (6, 1),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        for (release, old) in [
+            ("5.15.0-91-generic", true),
+            ("6.0.19", true),
+            ("6.1.0", false),
+            ("6.18.44-fc-v445", false),
+            ("10.0", false),
+            ("strange", false),
+        ] {
+            assert_eq!(is_old(release), old, "{release}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_names_its_cause_and_a_remedy() {
+        let release = || "5.10.0".to_owned();
+        let old = explain(Errno::NOSYS, release()).to_string();
+        assert!(old.contains("5.10.0") && old.contains("6.1"), "{old}");
+        assert_eq!(explain(Errno::INVAL, release()), SetupError::Kernel { release: release() });
+        let sysctl = SetupError::Sysctl { value: 2 }.to_string();
+        assert!(sysctl.contains("kernel.io_uring_disabled=2"), "{sysctl}");
+        assert_eq!(explain(Errno::NOSYS, "6.18.0".to_owned()), explain(Errno::PERM, release()));
+        assert_eq!(explain(Errno::NOMEM, release()), SetupError::Memory);
+        assert_eq!(explain(Errno::MFILE, release()), SetupError::Descriptors);
+    }
+}

@@ -1,0 +1,100 @@
+//! The 64 bits that an operation carries through the kernel and its completion brings back.
+
+use crate::ring::Token;
+
+/// Which operation a completion ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Receive = 1,
+    SendNow = 2,
+    SendQueued = 3,
+    Accept = 4,
+    HalfClose = 5,
+    Wake = 6,
+    /// Nothing is to be done about it, also if it failed: cancelling what has ended already.
+    Ignore = 7,
+}
+
+/// Operation, connection and index, packed: kind 4 bits, generation 20, slot 24, index 16. The
+/// kind is never 0, so neither is the tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag(pub(super) u64);
+
+impl Tag {
+    pub(super) fn new(kind: Kind, token: Token, index: u16) -> Self {
+        debug_assert!(token.slot < 1 << 24 && token.generation <= Token::GENERATION_MASK);
+        Self(
+            (kind as u64) << 60
+                | u64::from(token.generation) << 40
+                | u64::from(token.slot) << 16
+                | u64::from(index),
+        )
+    }
+
+    /// The tag of an operation that belongs to no connection.
+    pub(super) fn plain(kind: Kind, index: u16) -> Self {
+        Self::new(kind, Token { slot: 0, generation: 0 }, index)
+    }
+
+    #[inline]
+    pub(super) const fn kind(self) -> Option<Kind> {
+        Some(match self.0 >> 60 {
+            1 => Kind::Receive,
+            2 => Kind::SendNow,
+            3 => Kind::SendQueued,
+            4 => Kind::Accept,
+            5 => Kind::HalfClose,
+            6 => Kind::Wake,
+            7 => Kind::Ignore,
+            _ => return None,
+        })
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "masked to 24 and 20 bits")]
+    pub(super) const fn token(self) -> Token {
+        Token {
+            slot: (self.0 >> 16) as u32 & 0xFF_FFFF,
+            generation: (self.0 >> 40) as u32 & Token::GENERATION_MASK,
+        }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the low 16 bits are the index")]
+    pub(super) const fn index(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_back() {
+        let kinds = [
+            Kind::Receive,
+            Kind::SendNow,
+            Kind::SendQueued,
+            Kind::Accept,
+            Kind::HalfClose,
+            Kind::Wake,
+            Kind::Ignore,
+        ];
+        let mut seen = std::collections::HashSet::new();
+        for kind in kinds {
+            for slot in [0, 1, Token::MAX_SLOTS - 1, (1 << 24) - 1] {
+                for generation in [0, 1, Token::GENERATION_MASK] {
+                    for index in [0, 1, u16::MAX] {
+                        let token = Token { slot, generation };
+                        let tag = Tag::new(kind, token, index);
+                        assert_eq!((tag.kind(), tag.token(), tag.index()), (Some(kind), token, index));
+                        assert!(seen.insert(tag.0) && tag.0 != 0);
+                    }
+                }
+            }
+        }
+        assert_eq!(Tag(0).kind(), None);
+    }
+}

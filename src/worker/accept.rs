@@ -1,0 +1,100 @@
+//! New connections.
+
+use std::time::Duration;
+
+use super::Worker;
+use super::slots::Slot;
+use crate::connection::{Connection, Handler, Millis};
+use crate::ring::{Errno, Ring, Token};
+
+/// After the system ran out of descriptors or memory, how long until accepting is tried again if
+/// no connection closes before. Trying at once would only spin.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Whether each listener accepts.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    armed: Vec<bool>,
+    stopped: bool,
+    retry_at: Millis,
+}
+
+impl Accepting {
+    pub(super) fn new(listeners: usize) -> Self {
+        Self { armed: vec![false; listeners], stopped: false, retry_at: Millis::default() }
+    }
+
+    /// When accepting is to be tried again; never while all listeners accept.
+    pub(super) fn retry_at(&self) -> Millis {
+        if self.stopped || self.armed.iter().all(|armed| *armed) {
+            Millis::NEVER
+        } else {
+            self.retry_at
+        }
+    }
+
+    /// Whether the kernel holds no accept.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.armed.contains(&true)
+    }
+}
+
+impl<R: Ring, H: Handler> Worker<R, H> {
+    /// Arms the listeners that do not accept, if it is time.
+    pub(super) fn arm_accepts(&mut self) {
+        if self.accepting.stopped || self.now < self.accepting.retry_at {
+            return;
+        }
+        for listener in 0..self.accepting.armed.len() {
+            if !std::mem::replace(&mut self.accepting.armed[listener], true) {
+                self.ring.accept(listener);
+            }
+        }
+    }
+
+    pub(super) fn stop_accepting(&mut self) {
+        if !std::mem::replace(&mut self.accepting.stopped, true) {
+            self.ring.stop_accepting();
+        }
+    }
+
+    /// A slot has become free, so what accepting lacked may be there now.
+    pub(super) fn retry_accepts_now(&mut self) {
+        self.accepting.retry_at = self.accepting.retry_at.min(self.now);
+    }
+
+    pub(super) fn accepted(&mut self, listener: usize, result: Result<u32, Errno>, armed: bool) {
+        if let Some(state) = self.accepting.armed.get_mut(listener) {
+            *state = armed;
+        }
+        match result {
+            Ok(index) => self.open(index),
+            Err(Errno::CANCELED) => {}
+            Err(error) => {
+                self.stats.accept_errors += 1;
+                let gone = matches!(error, Errno::CONNABORTED | Errno::PROTO | Errno::INTR);
+                if !gone {
+                    self.accepting.retry_at = self.now.after(RETRY);
+                    tracing::warn!(%error, "accept failed; trying again when a connection ends");
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, index: u32) {
+        self.stats.accepted += 1;
+        let config = &self.shared.config;
+        let full = self.slots.len() >= config.limits.max_connections as usize;
+        let id = self.slots.next_id(index);
+        let refuse = full || self.accepting.stopped;
+        let connection = Connection::new(id, self.now, config, refuse);
+        let deadline = connection.deadline();
+        let mut slot = Slot::new(id.generation, connection);
+        slot.receiving = true;
+        slot.timer = deadline;
+        self.slots.insert(index, slot);
+        self.wheel.set(index, deadline.0);
+        // The request is often there already, so no poll before the first receive.
+        self.ring.receive(Token { slot: index, generation: id.generation }, false);
+    }
+}

@@ -1,0 +1,75 @@
+//! Stopping: no new connections, close 1001 to all there are, and a limit to the patience.
+
+use std::time::Duration;
+
+use super::{BATCH, Worker};
+use crate::connection::{CloseReason, Handler, Millis};
+use crate::protocol::CloseCode;
+use crate::ring::{Ring, Token};
+
+/// After the deadline, for what was cut to come back from the kernel.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How far a worker is with stopping.
+#[derive(Debug)]
+pub(super) struct Drain {
+    deadline: Millis,
+    /// The next slot to be told, while there are some.
+    cursor: Option<u32>,
+    cutting: bool,
+}
+
+impl<R: Ring, H: Handler> Worker<R, H> {
+    /// Begins to stop: every connection gets a close frame with 1001 and has until the drain
+    /// deadline to leave. Does nothing when called again.
+    pub fn drain(&mut self) {
+        if self.drain.is_none() {
+            self.stop_accepting();
+            let deadline = self.now.after(self.shared.config.timeouts.drain);
+            self.drain = Some(Drain { deadline, cursor: Some(0), cutting: false });
+        }
+    }
+
+    pub(super) fn drain_has_more(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| drain.cursor.is_some())
+    }
+
+    pub(super) fn drain_deadline(&self) -> Millis {
+        self.drain.as_ref().map_or(Millis::NEVER, |drain| drain.deadline)
+    }
+
+    /// Tells the next batch of connections, or cuts them if the time is over.
+    pub(super) fn drain_some(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        if drain.deadline <= self.now && drain.cursor.is_none() {
+            drain.cutting = true;
+            drain.cursor = Some(0);
+            drain.deadline = self.now.after(GRACE);
+        }
+        let (Some(start), cutting) = (drain.cursor, drain.cutting) else { return };
+        let (batch, next) = self.slots.used_from(start, BATCH);
+        drain.cursor = next;
+        for index in batch {
+            let Some(slot) = self.slots.at(index) else { continue };
+            let token = Token { slot: index, generation: slot.generation };
+            if cutting {
+                self.abort(token, CloseReason::Local(CloseCode::GOING_AWAY));
+            } else {
+                self.tell_to_go(token);
+            }
+        }
+    }
+
+    fn tell_to_go(&mut self, token: Token) {
+        let Some(entry) = self.entry(token) else { return };
+        let mut output = std::mem::take(&mut entry.output);
+        if let Some(slot) = self.slots.get(token) {
+            let code = CloseCode::GOING_AWAY;
+            let reason = "server is stopping";
+            slot.connection.close(self.now, code, reason, &mut self.shared, &mut output);
+        }
+        if let Some(entry) = self.entry(token) {
+            entry.output = output;
+        }
+    }
+}

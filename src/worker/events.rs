@@ -1,0 +1,190 @@
+//! What each event means for its connection.
+
+use super::{Entry, Worker};
+use crate::connection::{CloseReason, Handler, Output};
+use crate::ring::{Buffer, Errno, Event, Payload, Received, Ring, Token};
+
+impl<R: Ring, H: Handler> Worker<R, H> {
+    #[inline]
+    pub(super) fn handle(&mut self, event: Event) {
+        match event {
+            Event::Received { token, outcome: Received::Data { buffer, len }, armed } => {
+                self.received(token, buffer, len, armed);
+            }
+            Event::Received { token, outcome, armed } => self.receive_ended(token, &outcome, armed),
+            Event::Accepted { listener, result, armed } => self.accepted(listener, result, armed),
+            Event::FellShort { token, rest, error } => self.fell_short(token, rest, error),
+            Event::Sent { token, bytes, result } => self.sent(token, bytes, result),
+            Event::HalfClosed { token } => {
+                if let Some(slot) = self.slots.get(token) {
+                    slot.half_closing = false;
+                    slot.half_closed = true;
+                    self.touch(token);
+                } else {
+                    self.stats.stale += 1;
+                }
+            }
+            // What there is to do is looked at in every turn.
+            Event::Woken => {}
+        }
+    }
+
+    #[inline]
+    fn received(&mut self, token: Token, buffer: Buffer, len: usize, armed: bool) {
+        let Some(slot) = self.slots.get(token) else {
+            self.stats.stale += 1;
+            return self.ring.release(buffer);
+        };
+        if slot.turn == 0 {
+            self.turn.push(Entry { token, output: Output::default(), buffer: None });
+            slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
+        }
+        slot.receiving = armed;
+        let congested = slot.queue.is_some();
+        let Some(entry) = self.turn.get_mut(slot.turn as usize - 1) else { return };
+        // A second receive in one turn: the replies become one run of bytes, for one send.
+        if let Some(earlier) = entry.buffer.take() {
+            let buffers = &mut self.shared.buffers;
+            entry.output.spill(self.ring.bytes(&earlier), || buffers.take());
+            self.ring.release(earlier);
+        }
+        let bytes = self.ring.bytes(&buffer).get_mut(..len).unwrap_or_default();
+        let output = &mut entry.output;
+        slot.connection.receive(self.now, bytes, congested, &mut self.shared, output);
+        if output.in_place().is_some() {
+            entry.buffer = Some(buffer);
+        } else {
+            self.ring.release(buffer);
+        }
+        if !armed {
+            self.receive_stopped(token);
+        }
+    }
+
+    /// A multishot receive is no longer armed, whatever else its last event said.
+    fn receive_stopped(&mut self, token: Token) {
+        if let Some(slot) = self.slots.get(token) {
+            slot.receiving = false;
+            slot.cancelling = false;
+            self.arm_receive(token);
+            self.touch(token);
+        }
+    }
+
+    /// Arms the receive of a connection that may be read from and is not.
+    pub(super) fn arm_receive(&mut self, token: Token) {
+        let Some(slot) = self.slots.get(token) else { return };
+        let finished = slot.connection.phase() == crate::connection::Phase::Finished;
+        if !slot.receiving && !slot.ended && !slot.paused && !slot.starved && !finished {
+            slot.receiving = true;
+            self.ring.receive(token, true);
+        }
+    }
+
+    fn receive_ended(&mut self, token: Token, outcome: &Received, armed: bool) {
+        let Some(slot) = self.slots.get(token) else {
+            self.stats.stale += 1;
+            return;
+        };
+        slot.receiving = armed;
+        match outcome {
+            Received::Eof => {
+                slot.ended = true;
+                slot.connection.receive_eof();
+            }
+            Received::NoBuffers => {
+                self.stats.no_buffers += 1;
+                if !armed && !slot.starved && !slot.ended {
+                    slot.starved = true;
+                    self.starved.push_back(token);
+                }
+            }
+            Received::Failed(_) => {
+                slot.ended = true;
+                return self.abort(token, CloseReason::Broken);
+            }
+            Received::Cancelled | Received::Data { .. } => {}
+        }
+        if armed {
+            self.touch(token);
+        } else {
+            self.receive_stopped(token);
+        }
+    }
+
+    /// Arms again those that found no buffer, a batch in each turn.
+    pub(super) fn feed_starved(&mut self) {
+        for _ in 0..self.starved.len().min(super::BATCH) {
+            let Some(token) = self.starved.pop_front() else { return };
+            if let Some(slot) = self.slots.get(token) {
+                slot.starved = false;
+                self.arm_receive(token);
+            }
+        }
+    }
+
+    fn fell_short(&mut self, token: Token, rest: Payload, error: Option<Errno>) {
+        self.stats.short_sends += 1;
+        let (bytes, from) = match rest {
+            Payload::Owned { bytes, from } => (bytes, from),
+            Payload::Received { buffer, start, len } => {
+                let mut copy = self.shared.buffers.take();
+                let range = start as usize..start as usize + len as usize;
+                copy.extend_from_slice(self.ring.bytes(&buffer).get(range).unwrap_or_default());
+                self.ring.release(buffer);
+                (copy, 0)
+            }
+        };
+        let Some(slot) = self.slots.get(token) else {
+            self.stats.stale += 1;
+            return self.shared.buffers.give(bytes);
+        };
+        if error.is_some() {
+            self.shared.buffers.give(bytes);
+            return self.abort(token, CloseReason::Broken);
+        }
+        slot.queue.get_or_insert_default().put_back(bytes, from);
+        self.touch(token);
+    }
+
+    fn sent(&mut self, token: Token, bytes: Vec<u8>, result: Result<usize, Errno>) {
+        let Some(slot) = self.slots.get(token) else {
+            self.stats.stale += 1;
+            return self.shared.buffers.give(bytes);
+        };
+        let Some(queue) = &mut slot.queue else {
+            return self.shared.buffers.give(bytes);
+        };
+        match result {
+            Ok(sent) if sent > 0 => {
+                slot.stall = self.now.after(self.shared.config.timeouts.stall);
+                if let Some(memory) = queue.end(bytes, sent) {
+                    self.shared.buffers.give(memory);
+                }
+                self.touch(token);
+            }
+            _ => {
+                queue.end(bytes, usize::MAX);
+                self.abort(token, CloseReason::Broken);
+            }
+        }
+    }
+
+    /// Gives a connection up: what waits to be sent is dropped.
+    pub(super) fn abort(&mut self, token: Token, reason: CloseReason) {
+        if let Some(slot) = self.slots.get(token) {
+            slot.connection.abort(reason);
+            slot.stall = crate::connection::Millis::NEVER;
+            if let Some(queue) = &mut slot.queue {
+                queue.clear();
+                if queue.is_sending() {
+                    self.ring.cancel_send(token);
+                }
+            }
+            // Output of this turn would be sent to nobody.
+            if let Some(entry) = self.entry(token) {
+                entry.output = Output::default();
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The end of a turn: one send for each connection that has something to say.
+
+use super::{Entry, Worker};
+use crate::connection::{Handler, Millis, Output, Phase};
+use crate::ring::{Payload, Ring, Token};
+
+/// The most that one queued send takes: a peer that reads slowly shows progress at least this
+/// often.
+const PIECE: usize = 256 << 10;
+
+impl<R: Ring, H: Handler> Worker<R, H> {
+    /// Sends what the turn has brought forth.
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        let mut turn = std::mem::take(&mut self.turn);
+        for Entry { token, output, buffer } in turn.drain(..) {
+            let Some(slot) = self.slots.get(token) else {
+                if let Some(buffer) = buffer {
+                    self.ring.release(buffer);
+                }
+                continue;
+            };
+            slot.turn = 0;
+            let open = slot.connection.phase() == Phase::Open;
+            if slot.queue.is_none() && !output.is_empty() {
+                match (output.in_place(), buffer) {
+                    (Some(range), Some(buffer)) => {
+                        #[allow(clippy::cast_possible_truncation, reason = "buffers are <= 1 MiB")]
+                        let (start, len) = (range.start as u32, range.len() as u32);
+                        self.ring.send_now(token, Payload::Received { buffer, start, len });
+                    }
+                    _ => {
+                        let (bytes, from) = output.into_owned();
+                        self.ring.send_now(token, Payload::Owned { bytes, from });
+                    }
+                }
+                if open && slot.connection.deadline() >= slot.timer {
+                    continue;
+                }
+            } else if let Some(queue) = &mut slot.queue {
+                match (output.in_place(), buffer) {
+                    (Some(range), Some(buffer)) => {
+                        queue.append(self.ring.bytes(&buffer).get(range).unwrap_or_default());
+                        self.ring.release(buffer);
+                    }
+                    _ => {
+                        let (bytes, from) = output.into_owned();
+                        queue.push(bytes, from);
+                    }
+                }
+            }
+            self.settle(token);
+        }
+        self.turn = turn;
+    }
+
+    /// Everything about a connection that is not the plain case: its queue, its pauses, its end,
+    /// its timer.
+    fn settle(&mut self, token: Token) {
+        self.send_queue(token);
+        let limit = self.shared.config.limits.send_queue;
+        let Some(slot) = self.slots.get(token) else { return };
+        let queued = slot.queued();
+        if queued > limit && !slot.paused {
+            slot.paused = true;
+            self.stats.paused += 1;
+            if slot.receiving && !slot.cancelling {
+                slot.cancelling = true;
+                self.ring.cancel_receive(token);
+            }
+        } else if queued <= limit / 2 && slot.paused {
+            slot.paused = false;
+            self.arm_receive(token);
+        }
+        let Some(slot) = self.slots.get(token) else { return };
+        if matches!(slot.connection.phase(), Phase::Lingering | Phase::Finished) && !slot.leaving {
+            slot.leaving = true;
+            self.leaving.push(token);
+        }
+        let due = slot.connection.deadline().min(slot.stall);
+        if due < slot.timer || slot.timer <= self.now {
+            slot.timer = due;
+            self.wheel.set(token.slot, due.0);
+        }
+    }
+
+    /// Hands the next piece of the queue to the kernel, or ends the queue if it is empty.
+    fn send_queue(&mut self, token: Token) {
+        let Some(slot) = self.slots.get(token) else { return };
+        let Some(queue) = &mut slot.queue else { return };
+        if let Some((bytes, from)) = queue.begin() {
+            if slot.stall == Millis::NEVER {
+                slot.stall = self.now.after(self.shared.config.timeouts.stall);
+            }
+            return self.ring.send_queued(token, bytes, from, PIECE);
+        }
+        if !queue.is_empty() {
+            return;
+        }
+        slot.queue = None;
+        slot.stall = Millis::NEVER;
+        let mut output = Output::default();
+        slot.connection.release_pong(&mut self.shared, &mut output);
+        if !output.is_empty() {
+            let (bytes, from) = output.into_owned();
+            self.ring.send_now(token, Payload::Owned { bytes, from });
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The end of a connection: what was sent is known to be sent, every operation has come back, and
+//! only then its slot is closed.
+
+use super::Worker;
+use crate::connection::{Handler, Phase};
+use crate::ring::{Ring, Token};
+
+impl<R: Ring, H: Handler> Worker<R, H> {
+    /// Looks at every connection on its way out. Runs when all events are taken, so that an empty
+    /// queue means: the peer's kernel or ours has every byte.
+    pub(super) fn leave(&mut self) {
+        let mut leaving = std::mem::take(&mut self.leaving);
+        for token in leaving.drain(..) {
+            let Some(slot) = self.slots.get(token) else { continue };
+            slot.leaving = false;
+            // It has something to say in this turn still; the turn's end puts it back here.
+            if slot.turn != 0 {
+                continue;
+            }
+            match slot.connection.phase() {
+                Phase::Lingering => self.linger(token),
+                Phase::Finished => self.part(token),
+                Phase::Opening | Phase::Open | Phase::Closing => {}
+            }
+        }
+        if self.leaving.is_empty() {
+            self.leaving = leaving;
+        }
+    }
+
+    /// Sends FIN once all else is sent. The receive goes on, to read and throw away.
+    fn linger(&mut self, token: Token) {
+        let Some(slot) = self.slots.get(token) else { return };
+        if slot.queue.is_none() && !slot.half_closing && !slot.half_closed {
+            slot.half_closing = true;
+            self.ring.half_close(token);
+        }
+    }
+
+    /// Calls back what the kernel holds; closes once it holds nothing.
+    fn part(&mut self, token: Token) {
+        let Some(slot) = self.slots.get(token) else { return };
+        if slot.queue.is_some() {
+            return;
+        }
+        if slot.receiving {
+            if !slot.cancelling {
+                slot.cancelling = true;
+                self.ring.cancel_receive(token);
+            }
+            return;
+        }
+        if slot.half_closing {
+            return;
+        }
+        self.ring.close(token);
+        self.wheel.clear(token.slot);
+        if let Some(mut slot) = self.slots.remove(token.slot) {
+            tracing::trace!(slot = token.slot, reason = ?slot.connection.reason(), "closed");
+            slot.connection.finish(&mut self.shared);
+        }
+        self.stats.closed += 1;
+        self.retry_accepts_now();
+    }
+}

@@ -1,0 +1,219 @@
+//! The loop of one core: events of its ring in, turns of its connections out.
+//!
+//! A turn is: one call into the kernel, every event it brought, then one send for each connection
+//! that has something to say. Generic over the [`Ring`], so that tests run this code under a
+//! simulated kernel, and over the [`Handler`], so that an application's code is compiled into it.
+
+mod accept;
+mod drain;
+mod events;
+mod flush;
+mod leave;
+mod slots;
+mod stats;
+mod wheel;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::connection::{Handler, Millis, Output, Shared};
+use crate::ring::{Buffer, Errno, Ring, Token};
+use accept::Accepting;
+use drain::Drain;
+use slots::Slots;
+pub use stats::Stats;
+use wheel::Wheel;
+
+/// How many connections are taken up again, or told to go, in one turn.
+const BATCH: usize = 128;
+/// The longest sleep: nothing depends on it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+/// One core's connections and the loop that serves them.
+#[derive(Debug)]
+pub struct Worker<R, H> {
+    ring: R,
+    shared: Shared<H>,
+    slots: Slots,
+    wheel: Wheel,
+    now: Millis,
+    /// The connections that this turn has touched, with what they have to say.
+    turn: Vec<Entry>,
+    /// Connections on their way out, to be looked at in the next turn.
+    leaving: Vec<Token>,
+    /// Connections to be armed again once there are buffers.
+    starved: VecDeque<Token>,
+    /// Slots whose timer is due; kept for its memory.
+    due: Vec<u32>,
+    accepting: Accepting,
+    drain: Option<Drain>,
+    stop: Arc<AtomicBool>,
+    stats: Stats,
+}
+
+/// One connection in one turn.
+#[derive(Debug)]
+struct Entry {
+    token: Token,
+    output: Output,
+    /// The receive buffer in which the output stands in place.
+    buffer: Option<Buffer>,
+}
+
+impl<R: Ring, H: Handler> Worker<R, H> {
+    /// A worker over `ring`, which has `listeners` listeners. It begins to drain once `stop` is
+    /// set and the ring is woken.
+    pub fn new(ring: R, shared: Shared<H>, listeners: usize, stop: Arc<AtomicBool>) -> Self {
+        let mut worker = Self {
+            ring,
+            shared,
+            slots: Slots::default(),
+            wheel: Wheel::new(),
+            now: Millis::default(),
+            turn: Vec::new(),
+            leaving: Vec::new(),
+            starved: VecDeque::new(),
+            due: Vec::new(),
+            accepting: Accepting::new(listeners),
+            drain: None,
+            stop,
+            stats: Stats::default(),
+        };
+        worker.arm_accepts();
+        worker
+    }
+
+    /// Serves until it is told to stop and every connection has left.
+    ///
+    /// # Errors
+    /// What the ring cannot mend.
+    pub fn run(&mut self) -> Result<(), Errno> {
+        while !self.is_done() {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// One turn of the loop.
+    ///
+    /// # Errors
+    /// What the ring cannot mend.
+    pub fn turn(&mut self) -> Result<(), Errno> {
+        let wait = self.wait();
+        self.ring.enter(wait)?;
+        self.now = Millis::from(self.ring.now());
+        while let Some(event) = self.ring.next_event() {
+            self.handle(event);
+        }
+        // From here on it is known of every earlier send whether it was complete.
+        while let Some(memory) = self.ring.spent() {
+            self.shared.buffers.give(memory);
+        }
+        if self.stop.load(Ordering::Acquire) {
+            self.drain();
+        }
+        self.leave();
+        self.expire();
+        self.arm_accepts();
+        self.feed_starved();
+        self.drain_some();
+        self.flush();
+        Ok(())
+    }
+
+    /// How long the next call into the kernel may sleep.
+    fn wait(&self) -> Option<Duration> {
+        if !self.leaving.is_empty() || !self.starved.is_empty() || self.drain_has_more() {
+            return None;
+        }
+        let timer = self.wheel.next_ms().map_or(Millis::NEVER, Millis);
+        let next = timer.min(self.accepting.retry_at()).min(self.drain_deadline());
+        Some(self.now.until(next).min(LONGEST_SLEEP))
+    }
+
+    /// The turn's entry for the connection in `slot`, which must exist; an output in place is
+    /// spilled, so that anything may be added.
+    fn entry(&mut self, token: Token) -> Option<&mut Entry> {
+        let slot = self.slots.get(token)?;
+        if slot.turn == 0 {
+            self.turn.push(Entry { token, output: Output::default(), buffer: None });
+            slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
+        }
+        let entry = self.turn.get_mut(slot.turn as usize - 1)?;
+        if let Some(buffer) = entry.buffer.take() {
+            let buffers = &mut self.shared.buffers;
+            entry.output.spill(self.ring.bytes(&buffer), || buffers.take());
+            self.ring.release(buffer);
+        }
+        Some(entry)
+    }
+
+    /// Makes sure that the connection is looked at when the turn ends.
+    fn touch(&mut self, token: Token) {
+        let _ = self.entry(token);
+    }
+
+    /// Timers that are due.
+    fn expire(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.expire(self.now.0, &mut due);
+        for index in due.drain(..) {
+            let Some(slot) = self.slots.at(index) else { continue };
+            slot.timer = Millis::NEVER;
+            let token = Token { slot: index, generation: slot.generation };
+            self.timeout(token);
+        }
+        self.due = due;
+    }
+
+    fn timeout(&mut self, token: Token) {
+        let Some(slot) = self.slots.get(token) else { return };
+        if slot.stall <= self.now {
+            return self.abort(token, crate::connection::CloseReason::Stalled);
+        }
+        if slot.connection.deadline() > self.now {
+            return self.touch(token);
+        }
+        let Some(entry) = self.entry(token) else { return };
+        let mut output = std::mem::take(&mut entry.output);
+        if let Some(slot) = self.slots.get(token) {
+            let congested = slot.is_congested();
+            slot.connection.handle_timeout(self.now, congested, &mut self.shared, &mut output);
+        }
+        if let Some(entry) = self.entry(token) {
+            entry.output = output;
+        }
+    }
+
+    /// Whether the worker was told to stop and has nothing left.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.drain.is_some() && self.slots.len() == 0 && self.accepting.is_idle()
+    }
+
+    /// Connections of this worker.
+    #[must_use]
+    pub const fn connections(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The counters of this worker and of its ring.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { ring: self.ring.stats(), ..self.stats }
+    }
+
+    /// The ring, for tests that look behind it.
+    #[must_use]
+    pub const fn ring(&self) -> &R {
+        &self.ring
+    }
+
+    /// The handler.
+    #[must_use]
+    pub const fn handler(&self) -> &H {
+        &self.shared.handler
+    }
+}

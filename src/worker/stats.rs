@@ -1,0 +1,25 @@
+//! What a worker counts.
+
+use crate::ring::RingStats;
+
+/// Counters of one worker since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Accepts that failed, for want of descriptors or memory or because the peer was gone.
+    pub accept_errors: u64,
+    /// Connections ended.
+    pub closed: u64,
+    /// Receives that found no buffer free.
+    pub no_buffers: u64,
+    /// Sends that did not take everything at once.
+    pub short_sends: u64,
+    /// Times a connection was not read from because its replies queued up.
+    pub paused: u64,
+    /// Events for a connection that has ended. Counted and not followed.
+    pub stale: u64,
+    /// What the ring counts.
+    pub ring: RingStats,
+}
