@@ -1,0 +1,66 @@
+//! The command line: flags, the start line, signals, exit codes.
+
+mod args;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use corecast::config::Buffers;
+use corecast::ring::uring::{EventFdWaker, UringRing};
+
+use args::{Cli, Command};
+
+/// Something is wrong with the flags.
+const USAGE: u8 = 2;
+/// Something is wrong with the machine, or what is asked of it.
+const FAILURE: u8 = 1;
+
+/// Runs the command that the flags ask for.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => return fail(USAGE, &format!("{}; see `corecast --help`", first_line(&error))),
+    };
+    match cli.command {
+        Command::Serve(flags) => serve::serve(&flags),
+        Command::Probe => probe(),
+    }
+}
+
+/// The one line of clap's message that names the mistake.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("wrong usage");
+    line.trim_start_matches("error: ").trim_end_matches([':', '.']).to_owned()
+}
+
+/// Says what is wrong and returns the exit code.
+fn fail(code: u8, text: &str) -> ExitCode {
+    eprintln!("corecast: {text}");
+    ExitCode::from(code)
+}
+
+/// Prints what the kernel offers and what is used of it.
+fn probe() -> ExitCode {
+    let kernel = corecast::ring::uring::kernel_release();
+    println!("kernel: {kernel}");
+    let cores = corecast::server::allowed_cores();
+    println!("cores: {}", corecast::error::CoreList(&cores));
+    let waker = match EventFdWaker::new() {
+        Ok(waker) => waker,
+        Err(errno) => return fail(FAILURE, &format!("eventfd: {errno}")),
+    };
+    match UringRing::new(16, Buffers::default(), Vec::new(), waker) {
+        Ok(ring) => {
+            println!("io_uring: usable");
+            println!("features: {}", ring.features());
+            println!("operations: multishot accept, multishot receive, provided buffers,");
+            println!("  direct descriptors, sends without completions");
+            println!("will be used: io_uring, one ring on each core");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(FAILURE, &error.to_string()),
+    }
+}

@@ -1,0 +1,101 @@
+//! `corecast serve`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use corecast::config::Config;
+use corecast::echo::Echo;
+use corecast::error::{CoreList, Error};
+use corecast::protocol::handshake::Origins;
+use corecast::server::{Running, Server, Stop};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::args::{LogFormat, Serve};
+use super::{FAILURE, USAGE, fail};
+
+/// Serves until a signal.
+pub(super) fn serve(flags: &Serve) -> ExitCode {
+    start_log(flags.log_format);
+    match start(flags) {
+        Ok(running) => {
+            announce(flags, &running);
+            if let Err(error) = stop_on_signal(running.stopper()) {
+                return fail(FAILURE, &format!("signals cannot be handled: {error}"));
+            }
+            match running.join() {
+                Ok(stats) => {
+                    tracing::debug!(?stats, "stopped");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(FAILURE, &error.to_string()),
+            }
+        }
+        Err(error @ Error::Core { .. }) => fail(USAGE, &error.to_string()),
+        Err(error) => fail(FAILURE, &error.to_string()),
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+fn start(flags: &Serve) -> Result<Running, Error> {
+    let mut config = Config::default();
+    config.limits.max_message = flags.max_message;
+    config.deflate.enabled = !flags.no_deflate;
+    config.timeouts.ping_after = Duration::from_secs(flags.ping_after);
+    config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);
+    if !flags.allow_origin.is_empty() {
+        config.origins = Origins::List(flags.allow_origin.clone());
+    }
+    let mut server = Server::new(config);
+    for address in &flags.listen {
+        server = server.listen(*address);
+    }
+    if let Some(cores) = &flags.cores {
+        server = server.cores(cores.0.clone());
+    }
+    server.start(|_core| Echo)
+}
+
+/// The one line at the start.
+fn announce(flags: &Serve, running: &Running) {
+    let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
+    let features = running.features().map(ToString::to_string).unwrap_or_default();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        kernel = running.features().map_or("", |features| features.kernel.as_str()),
+        cores = %CoreList(running.cores()),
+        max_message = flags.max_message,
+        max_connections_per_core = running.max_connections(),
+        deflate = !flags.no_deflate,
+        io_uring = %features,
+        "corecast echoes, listening on {}",
+        addresses.join(", "),
+    );
+}
+
+/// The first signal begins to drain, the second ends the process at once.
+fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            if std::mem::replace(&mut stopping, true) {
+                std::process::exit(128 + signal);
+            }
+            tracing::info!(signal, "stopping; once more to stop at once");
+            stop.stop();
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What can keep a server from starting or running.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+
+use crate::ring::uring::SetupError;
+
+/// Why a server did not start, or stopped. The text says what to do about it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// io_uring cannot be used on this machine, or not by this process.
+    Ring(SetupError),
+    /// An address could not be listened on.
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A core was asked for that the process may not use.
+    Core {
+        /// Which.
+        core: usize,
+        /// Those that it may use.
+        allowed: Vec<usize>,
+    },
+    /// Neither an address nor a core is left to work with.
+    Nothing(&'static str),
+    /// A thread could not be made or pinned.
+    Thread(io::Error),
+    /// A worker's ring failed while it ran.
+    Worker(Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ring(error) => error.fmt(f),
+            Self::Listen { address, source } => match source.kind() {
+                io::ErrorKind::AddrInUse => write!(
+                    f,
+                    "{address} is in use; choose another with --listen or stop what listens there"
+                ),
+                io::ErrorKind::PermissionDenied => write!(
+                    f,
+                    "{address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
+                ),
+                io::ErrorKind::AddrNotAvailable => {
+                    write!(f, "{address}: this machine has no such address")
+                }
+                _ => write!(f, "{address}: {source}"),
+            },
+            Self::Core { core, allowed } => write!(
+                f,
+                "core {core} is not available; this process may use {}",
+                CoreList(allowed)
+            ),
+            Self::Nothing(what) => f.write_str(what),
+            Self::Thread(error) => write!(f, "a worker thread could not be started: {error}"),
+            Self::Worker(errno) => write!(f, "a worker's ring failed: {errno}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Ring(error) => Some(error),
+            Self::Listen { source, .. } | Self::Thread(source) => Some(source),
+            Self::Worker(errno) => Some(errno),
+            Self::Core { .. } | Self::Nothing(_) => None,
+        }
+    }
+}
+
+impl From<SetupError> for Error {
+    fn from(error: SetupError) -> Self {
+        Self::Ring(error)
+    }
+}
+
+/// Core numbers as people write them: `0,2-3`.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreList<'a>(pub &'a [usize]);
+
+impl fmt::Display for CoreList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let [first, ..] = *rest {
+            let run = rest.iter().zip(first..).take_while(|(core, next)| **core == *next).count();
+            match run {
+                1 => write!(f, "{first}")?,
+                _ => write!(f, "{first}-{}", first + run - 1)?,
+            }
+            rest = rest.get(run..).unwrap_or_default();
+            if !rest.is_empty() {
+                f.write_str(",")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_cores_are_written_short() {
+        for (cores, text) in [
+            (&[0][..], "0"),
+            (&[0, 1], "0-1"),
+            (&[0, 2, 3, 4, 7], "0,2-4,7"),
+            (&[], ""),
+        ] {
+            assert_eq!(CoreList(cores).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A server: listeners, one pinned thread with its worker on each core, starting and stopping.
+
+mod affinity;
+mod listener;
+mod rlimit;
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use crate::config::Config;
+use crate::connection::{Handler, Shared};
+use crate::error::Error;
+use crate::ring::Wake;
+use crate::ring::uring::{EventFdWaker, Features, UringRing};
+use crate::worker::{Stats, Worker};
+pub use affinity::allowed_cores;
+
+/// Slots of each core beyond its connections, so that those too many get their 503.
+const SPARE_SLOTS: u32 = 64;
+
+/// A server to be started.
+///
+/// ```no_run
+/// use corecast::config::Config;
+/// use corecast::echo::Echo;
+/// use corecast::server::Server;
+///
+/// # fn main() -> Result<(), corecast::error::Error> {
+/// let server = Server::new(Config::default()).listen("127.0.0.1:9001".parse().unwrap());
+/// let running = server.start(|_core| Echo)?;
+/// println!("listening on {:?}", running.addresses());
+/// running.join()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Server {
+    config: Config,
+    listen: Vec<SocketAddr>,
+    cores: Option<Vec<usize>>,
+}
+
+impl Server {
+    /// A server with this configuration, on every core that the process may use.
+    #[must_use]
+    pub const fn new(config: Config) -> Self {
+        Self { config, listen: Vec::new(), cores: None }
+    }
+
+    /// Listens on `address` as well. With port 0 the system chooses one.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen.push(address);
+        self
+    }
+
+    /// Runs on these cores only.
+    #[must_use]
+    pub fn cores(mut self, cores: Vec<usize>) -> Self {
+        self.cores = Some(cores);
+        self
+    }
+
+    /// Starts one worker on each core, with the handler that `make` makes for the core's number,
+    /// and returns once all of them serve. Raises the limit of open files.
+    ///
+    /// # Errors
+    /// An address or core that cannot be used, or io_uring refused.
+    pub fn start<H, F>(mut self, make: F) -> Result<Running, Error>
+    where
+        H: Handler + 'static,
+        F: Fn(usize) -> H + Send + Sync + 'static,
+    {
+        let cores = affinity::choose(self.cores.as_deref())?;
+        if self.listen.is_empty() {
+            return Err(Error::Nothing("no address to listen on; give one with --listen"));
+        }
+        let slots = self.fit_connections();
+        let (addresses, listeners) = listener::bind(&self.listen, cores.len())?;
+        let config = Arc::new(self.config);
+        let make = Arc::new(make);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ready, started) = mpsc::channel();
+        let mut running = Running {
+            addresses,
+            cores: cores.clone(),
+            connections: config.limits.max_connections,
+            features: None,
+            stop: Stop { flag: Arc::clone(&stop), wakers: Vec::new() },
+            threads: Vec::new(),
+        };
+        for (core, listeners) in cores.into_iter().zip(listeners) {
+            let waker = EventFdWaker::new().map_err(Error::Worker)?;
+            running.stop.wakers.push(waker.clone());
+            let part = Part {
+                core,
+                slots,
+                listeners,
+                waker,
+                config: Arc::clone(&config),
+                stop: Arc::clone(&stop),
+            };
+            let (make, ready) = (Arc::clone(&make), ready.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("corecast-{core}"))
+                .spawn(move || part.run(&*make, &ready))
+                .map_err(Error::Thread)?;
+            running.threads.push(thread);
+        }
+        drop(ready);
+        running.wait_until_ready(&started)?;
+        Ok(running)
+    }
+
+    /// Fits the number of connections to the descriptors that the process may have; returns the
+    /// slots of each core.
+    fn fit_connections(&mut self) -> u32 {
+        let limit = &mut self.config.limits.max_connections;
+        *limit = (*limit).clamp(1, crate::ring::Token::MAX_SLOTS - SPARE_SLOTS);
+        let files = rlimit::raise(u64::from(*limit + SPARE_SLOTS));
+        let slots = (*limit + SPARE_SLOTS).min(u32::try_from(files).unwrap_or(u32::MAX)).max(2);
+        let spare = SPARE_SLOTS.min(slots / 4).max(1);
+        *limit = (*limit).min(slots - spare);
+        slots
+    }
+}
+
+/// What one thread needs to become a worker.
+struct Part {
+    core: usize,
+    slots: u32,
+    listeners: Vec<OwnedFd>,
+    waker: EventFdWaker,
+    config: Arc<Config>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Part {
+    fn run<H: Handler>(
+        self,
+        make: &(dyn Fn(usize) -> H + Send + Sync),
+        ready: &mpsc::Sender<Result<Features, Error>>,
+    ) -> Result<Stats, Error> {
+        let setup = || {
+            affinity::pin(self.core)?;
+            let count = self.listeners.len();
+            let buffers = self.config.buffers;
+            let ring = UringRing::new(self.slots, buffers, self.listeners, self.waker)?;
+            Ok((ring, count))
+        };
+        let (ring, listeners) = match setup() {
+            Ok(parts) => parts,
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return Ok(Stats::default());
+            }
+        };
+        let features = ring.features().clone();
+        let shared = Shared::new(self.config, make(self.core));
+        let mut worker = Worker::new(ring, shared, listeners, self.stop);
+        let _ = ready.send(Ok(features));
+        worker.run().map_err(Error::Worker)?;
+        Ok(worker.stats())
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<SocketAddr>,
+    cores: Vec<usize>,
+    connections: u32,
+    features: Option<Features>,
+    stop: Stop,
+    threads: Vec<JoinHandle<Result<Stats, Error>>>,
+}
+
+impl Running {
+    fn wait_until_ready(
+        &mut self,
+        started: &mpsc::Receiver<Result<Features, Error>>,
+    ) -> Result<(), Error> {
+        for _ in 0..self.threads.len() {
+            match started.recv() {
+                Ok(Ok(features)) => self.features = Some(features),
+                Ok(Err(error)) => {
+                    self.stop.stop();
+                    return Err(error);
+                }
+                Err(_) => return Err(Error::Nothing("a worker ended before it began")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The addresses that are listened on, with the ports that the system chose.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The cores that serve.
+    #[must_use]
+    pub fn cores(&self) -> &[usize] {
+        &self.cores
+    }
+
+    /// The most connections of each core, fitted to the descriptors of the process.
+    #[must_use]
+    pub const fn max_connections(&self) -> u32 {
+        self.connections
+    }
+
+    /// What of io_uring is used.
+    #[must_use]
+    pub const fn features(&self) -> Option<&Features> {
+        self.features.as_ref()
+    }
+
+    /// A handle that stops the server, from any thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Waits until every worker has ended, which they do once the server is stopped.
+    ///
+    /// # Errors
+    /// The first failure of a worker.
+    pub fn join(self) -> Result<Vec<Stats>, Error> {
+        let mut stats = Vec::new();
+        for thread in self.threads {
+            match thread.join() {
+                Ok(result) => stats.push(result?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(stats)
+    }
+}
+
+/// Stops a server.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    wakers: Vec<EventFdWaker>,
+}
+
+impl Stop {
+    /// Begins to stop: no new connections, close 1001 to all there are, and after the drain
+    /// timeout an end to those that have not left.
+    pub fn stop(&self) {
+        self.flag.store(true, Ordering::Release);
+        for waker in &self.wakers {
+            waker.wake();
+        }
+    }
+}
