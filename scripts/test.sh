@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Everything CI runs, step by step; all steps run even if one fails. Exit status 0: all passed.
+#
+#   scripts/test.sh [--only NAME]... [--skip NAME]... [--list]
+#
+# The output of each step is in target/test-logs/NAME.log; its end is shown when the step fails.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+LOGS="$TARGET_DIR/test-logs"
+STEPS=(setup fmt clippy test doc benches build autobahn clients)
+ONLY=()
+SKIP=()
+SUMMARY=()
+PASSED=0
+FAILED=0
+
+# Each step is one command: its status is the step's.
+step_setup() { scripts/setup.sh; }
+step_fmt() { cargo fmt --all --check; }
+step_clippy() { cargo clippy --locked --all-targets -- -D warnings; }
+step_test() { cargo test --locked --profile ci --no-fail-fast; }
+step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps; }
+step_benches() { cargo bench --locked --profile ci --no-run; }
+step_build() { cargo build --release --locked --bin corecast; }
+step_autobahn() { scripts/autobahn.sh; }
+step_clients() { scripts/clients.sh; }
+
+# contains WORD LIST...: whether the list holds the word.
+contains() {
+    local word=$1 item
+    shift
+    for item in "$@"; do
+        [ "$item" != "$word" ] || return 0
+    done
+    return 1
+}
+
+usage() { die "usage: scripts/test.sh [--only NAME]... [--skip NAME]...; steps: ${STEPS[*]}"; }
+
+parse_options() {
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --only | --skip)
+                contains "${2:-}" "${STEPS[@]}" || usage
+                if [ "$1" = --only ]; then ONLY+=("$2"); else SKIP+=("$2"); fi
+                shift 2
+                ;;
+            --list)
+                printf '%s\n' "${STEPS[@]}"
+                exit 0
+                ;;
+            *) usage ;;
+        esac
+    done
+}
+
+# headline LOG: what a log says in sum: how many tests, Autobahn cases and client checks.
+headline() {
+    awk '/^test result: ok/ { tests += $4; programs++ }
+        /^Autobahn: .* expected/ || /checks passed/ { print "    " $0 }
+        END { if (programs) printf "    %d tests in %d programs\n", tests, programs }' "$1"
+}
+
+# run_step NUMBER TOTAL NAME: one step, its log, and its line in the summary.
+run_step() {
+    local number=$1 total=$2 name=$3 log="$LOGS/$3.log" start took status=0
+    start=$(now)
+    printf '[%d/%d] %-9s ' "$number" "$total" "$name"
+    "step_$name" >"$log" 2>&1 </dev/null || status=$?
+    took=$(elapsed "$start")
+    if [ "$status" -eq 0 ]; then
+        PASSED=$((PASSED + 1))
+        printf 'passed %8s s\n' "$took"
+        SUMMARY+=("$(printf 'passed  %-9s %8s s' "$name" "$took")")
+        headline "$log"
+    else
+        FAILED=$((FAILED + 1))
+        printf 'FAILED %8s s, status %d; the end of %s:\n' "$took" "$status" "$log"
+        tail -n 60 "$log" | sed 's/^/    /'
+        SUMMARY+=("$(printf 'FAILED  %-9s %8s s  %s' "$name" "$took" "$log")")
+    fi
+}
+
+main() {
+    local name number=0 chosen=() start
+    parse_options "$@"
+    for name in "${STEPS[@]}"; do
+        [ "${#ONLY[@]}" -eq 0 ] || contains "$name" "${ONLY[@]}" || continue
+        ! contains "$name" "${SKIP[@]}" || continue
+        chosen+=("$name")
+    done
+    [ "${#chosen[@]}" -gt 0 ] || die "no step is left to run; steps: ${STEPS[*]}"
+    cd "$ROOT"
+    mkdir -p "$LOGS"
+    start=$(now)
+    for name in "${chosen[@]}"; do
+        number=$((number + 1))
+        run_step "$number" "${#chosen[@]}" "$name"
+    done
+    printf '\n'
+    printf '%s\n' "${SUMMARY[@]}"
+    printf 'total %s s, logs in %s\n' "$(elapsed "$start")" "$LOGS"
+    printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+    [ "$FAILED" -eq 0 ]
+}
+
+main "$@"
