@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::protocol::handshake::{DeflatePolicy, HeadLimits, Origins};
 
-/// What one server accepts and how long it waits. `Config::default()` is what `corecast serve`
-/// runs with.
+/// What one server accepts and how long it waits.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Config {
@@ -17,7 +16,8 @@ pub struct Config {
     pub deflate: DeflatePolicy,
     /// The compression level, 1 (fast) to 9 (small).
     pub deflate_level: DeflateLevel,
-    /// Which pages of browsers may connect; others get 403. Every page by default.
+    /// Which pages of browsers may connect; others get 403. By default those from the host that
+    /// they connect to. `corecast serve`, which has no secrets to guard, lets every page in.
     pub origins: Origins,
     /// The receive buffers of each core.
     pub buffers: Buffers,

@@ -54,9 +54,10 @@ fn start(flags: &Serve) -> Result<Running, Error> {
     config.deflate.enabled = !flags.no_deflate;
     config.timeouts.ping_after = Duration::from_secs(flags.ping_after);
     config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);
-    if !flags.allow_origin.is_empty() {
-        config.origins = Origins::List(flags.allow_origin.clone());
-    }
+    config.origins = match flags.allow_origin.as_slice() {
+        [] => Origins::Any,
+        list => Origins::List(list.to_vec()),
+    };
     let mut server = Server::new(config);
     for address in &flags.listen {
         server = server.listen(*address);

@@ -11,8 +11,12 @@ use crate::protocol::frame::{
     FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, server_header_len, write_server_header,
 };
 use crate::protocol::mask::{unmask, unmask_shift};
-use crate::protocol::utf8::Validator;
+use crate::protocol::utf8::{Validator, is_valid, unmask_text};
 use crate::protocol::{Opcode, Violation};
+
+/// From here on, text that stays in its place is unmasked and validated in one pass; below, and
+/// where it moves, unmasking tells ASCII by the way, which is all that most text is.
+const ONE_PASS: usize = 128;
 
 /// What one call of `receive` works with.
 pub(super) struct Turn<'t, H> {
@@ -140,15 +144,9 @@ impl Connection {
         let head = server_header_len(len);
         let place = turn.out.place(at, head);
         let to = place.unwrap_or(at);
-        let ascii = unmask_shift(bytes, at, to, len, header.mask);
+        unmask_whole(header, bytes, at, to, len)?;
         let (before, rest) = bytes.split_at_mut(to);
         let payload = rest.get(..len).unwrap_or_default();
-        if header.opcode == Opcode::Text && !ascii {
-            let mut validator = Validator::new();
-            if validator.push(payload).is_err() || !validator.is_complete() {
-                return Err(Violation::TextUtf8);
-            }
-        }
         let message = Message { opcode: header.opcode, payload, compressed: false };
         let compression = self.compression.as_deref_mut();
         let shared = &mut *turn.shared;
@@ -216,14 +214,14 @@ impl Connection {
         let take = usize::try_from(body.remaining).map_or(there, |remaining| remaining.min(there));
         let end = at + take;
         let fresh = &mut bytes[at..end];
-        let ascii = unmask(fresh, body.mask);
-        body.mask = body.mask.advanced(take);
-        body.remaining -= take as u64;
         if body.opcode.is_control() {
+            unmask(fresh, body.mask);
             body.control.extend_from_slice(fresh);
         } else if let Some(assembly) = &mut self.assembly {
-            assembly.push(fresh, ascii, turn.shared.message_limits())?;
+            assembly.push(fresh, body.mask, turn.shared.message_limits())?;
         }
+        body.mask = body.mask.advanced(take);
+        body.remaining -= take as u64;
         if body.remaining > 0 {
             self.partial = Some(Box::new(Partial::Payload(body)));
         } else if body.opcode.is_control() {
@@ -299,4 +297,25 @@ impl Connection {
             self.deadline = turn.now.after(turn.shared.config.timeouts.close);
         }
     }
+}
+
+/// Unmasks the payload `bytes[at..at + len]` to `bytes[to..to + len]`; text must be UTF-8.
+#[inline]
+fn unmask_whole(
+    header: &FrameHeader,
+    bytes: &mut [u8],
+    at: usize,
+    to: usize,
+    len: usize,
+) -> Result<(), Violation> {
+    let text = header.opcode == Opcode::Text;
+    let valid = if text && to == at && len >= ONE_PASS {
+        let mut validator = Validator::new();
+        let payload = bytes.get_mut(at..at + len).unwrap_or_default();
+        unmask_text(payload, header.mask, &mut validator).is_ok() && validator.is_complete()
+    } else {
+        let ascii = unmask_shift(bytes, at, to, len, header.mask);
+        !text || ascii || is_valid(bytes.get(to..to + len).unwrap_or_default())
+    };
+    if valid { Ok(()) } else { Err(Violation::TextUtf8) }
 }

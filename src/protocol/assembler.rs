@@ -3,8 +3,9 @@
 
 use super::deflate::{InflateError, Inflater};
 use super::frame::{FrameHeader, MAX_SERVER_HEADER};
+use super::mask::{MaskKey, unmask};
 use super::opcode::Opcode;
-use super::utf8::Validator;
+use super::utf8::{Validator, unmask_text};
 use super::violation::Violation;
 
 /// The bounds of one message.
@@ -65,28 +66,28 @@ impl Assembler {
         if self.declared > most { Err(Violation::MessageTooBig) } else { Ok(()) }
     }
 
-    /// Adds unmasked payload bytes; `ascii` says that none of them has its high bit set.
+    /// Adds payload bytes as they came, masked with `mask`. Text is unmasked and validated in one
+    /// pass.
     ///
     /// # Errors
     /// Text that can no longer become UTF-8, data that does not inflate, or too much of it.
     pub fn push(
         &mut self,
-        payload: &[u8],
-        ascii: bool,
+        payload: &mut [u8],
+        mask: MaskKey,
         limits: MessageLimits,
     ) -> Result<(), Violation> {
         let Some(inflater) = &mut self.inflater else {
             if self.opcode == Opcode::Text {
-                let pushed = if ascii {
-                    self.validator.push_ascii(payload.len())
-                } else {
-                    self.validator.push(payload)
-                };
-                pushed.map_err(|_| Violation::TextUtf8)?;
+                unmask_text(payload, mask, &mut self.validator)
+                    .map_err(|_| Violation::TextUtf8)?;
+            } else {
+                unmask(payload, mask);
             }
             self.buffer.extend_from_slice(payload);
             return Ok(());
         };
+        unmask(payload, mask);
         let before = self.buffer.len();
         inflater
             .push(payload, &mut self.buffer, MAX_SERVER_HEADER, limits.bytes)
@@ -149,8 +150,8 @@ const fn inflate_violation(error: InflateError) -> Violation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::mask::MaskKey;
 
+    const PLAIN: MaskKey = MaskKey::new([0; 4]);
     const LIMITS: MessageLimits = MessageLimits { bytes: 10, fragments: 3 };
 
     fn header(payload_len: u64) -> FrameHeader {
@@ -168,7 +169,8 @@ mod tests {
         for piece in ["he", "", "llo \u{ac00}"] {
             message.frame(&header(piece.len() as u64), LIMITS).unwrap();
             for byte in piece.as_bytes() {
-                message.push(&[*byte], byte.is_ascii(), LIMITS).unwrap();
+                let mask = MaskKey::new([7, 8, 9, 10]);
+                message.push(&mut [*byte ^ 7], mask, LIMITS).unwrap();
             }
         }
         message.finish(LIMITS).unwrap();
@@ -200,11 +202,11 @@ mod tests {
     #[test]
     fn text_fails_with_its_first_bad_byte_and_when_it_ends_inside_a_character() {
         let mut message = text();
-        assert_eq!(message.push(b"ok\xE2", false, LIMITS), Ok(()));
+        assert_eq!(message.push(&mut b"ok\xE2".to_vec(), PLAIN, LIMITS), Ok(()));
         assert_eq!(message.finish(LIMITS), Err(Violation::TextUtf8));
-        assert_eq!(message.push(b"\x28", true, LIMITS), Err(Violation::TextUtf8));
+        assert_eq!(message.push(&mut [0x28], PLAIN, LIMITS), Err(Violation::TextUtf8));
         let mut binary = Assembler::new(Opcode::Binary, Vec::new(), None);
-        assert_eq!(binary.push(b"\xFF\xE2", false, LIMITS), Ok(()));
+        assert_eq!(binary.push(&mut [0xFF, 0xE2], PLAIN, LIMITS), Ok(()));
         assert_eq!(binary.finish(LIMITS), Ok(()));
     }
 }

@@ -138,7 +138,8 @@ mod tests {
             let slot = random.u32(0..200);
             match random.u8(0..10) {
                 0..5 => {
-                    let at = now + random.u64(0..if random.bool() { 500 } else { 300_000 });
+                    let far = if random.bool() { 500 } else { 300_000 };
+                    let at = now + random.u64(0..far);
                     wheel.set(slot, at);
                     model.insert(slot, at);
                 }
@@ -147,7 +148,8 @@ mod tests {
                     model.remove(&slot);
                 }
                 _ => {
-                    now += random.u64(0..if random.u8(0..50) == 0 { 200_000 } else { 200 });
+                    let far = if random.u8(0..50) == 0 { 200_000 } else { 200 };
+                    now += random.u64(0..far);
                     let mut due = Vec::new();
                     wheel.expire(now, &mut due);
                     for slot in due {

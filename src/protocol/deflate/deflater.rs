@@ -51,15 +51,16 @@ impl Deflater {
         let mut rest = payload;
         // Each turn consumes input or fills what is reserved, or is the last.
         loop {
-            // More than a block of fixed codes takes, so that one turn does for most messages;
-            // and no more, since the room has to be filled first.
-            let room = rest.len().min(1 << 16) / 8 * 9 + 64;
+            // More than a block of fixed codes takes, so that one turn does for most messages.
+            // Only so much is zeroed, not all that `out` may have room for.
             let filled = out.len();
+            let room = rest.len().min(1 << 16) / 8 * 9 + 64;
             out.resize(filled + room, 0);
-            let (read, written) = (self.inner.total_in(), self.inner.total_out());
+            let (read_before, written_before) = (self.inner.total_in(), self.inner.total_out());
             let status = self.inner.compress(rest, &mut out[filled..], FlushCompress::Sync);
-            let read = usize::try_from(self.inner.total_in() - read).unwrap_or(0);
-            let written = usize::try_from(self.inner.total_out() - written).unwrap_or(0);
+            let count = |after: u64, before: u64| usize::try_from(after - before).unwrap_or(0);
+            let read = count(self.inner.total_in(), read_before);
+            let written = count(self.inner.total_out(), written_before);
             out.truncate(filled + written);
             rest = rest.get(read..).unwrap_or_default();
             let stuck = read == 0 && written == 0;

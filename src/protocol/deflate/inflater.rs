@@ -1,86 +1,67 @@
-//! The decompressor (RFC 1951, and RFC 7692 section 7.2.2 for what a message may be).
+//! The decompressor: the payload of RFC 7692 section 7.2.2 in, a message out.
 
-use super::block::{Past, Stop, symbols};
-use super::codes::{Codes, Dynamic, FIXED};
-use super::history::History;
-use super::input::{Bits, Input};
-use super::sink::Sink;
+use flate2::{Decompress, FlushDecompress, Status};
+
 use super::{InflateError, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+
+/// What every sender leaves away at the end of a message (section 7.2.2), and behind it an empty
+/// final block: only where the message ended between two blocks does the stream end with it, and
+/// nothing comes out, so this tells a cut message from a whole one.
+const TAIL_AND_END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
+/// The least and the most that the output grows by at a time.
+const STEPS: std::ops::RangeInclusive<usize> = 1 << 10..=64 << 10;
+/// A final block costs a new stream with a copy of the window. A message may have so many of them
+/// in any case, and one more for each `FINAL_EVERY` bytes.
+const FINALS: usize = 64;
+const FINAL_EVERY: usize = 4 << 10;
 
 /// One direction's decompressor: the compressed payloads of a connection's messages in, the
 /// messages out.
 ///
 /// Give a message's payload to [`push`](Self::push), in pieces cut anywhere, and call
-/// [`finish`](Self::finish) at its end. The window is kept from message to message, and grows
-/// with what was received up to the agreed size; without context takeover call
-/// [`reset`](Self::reset) in between. After an error only `reset` helps.
+/// [`finish`](Self::finish) at its end. After an error only [`reset`](Self::reset) helps.
 #[derive(Debug)]
 pub struct Inflater {
-    history: History,
+    /// Always of the largest window, which reads streams of any.
+    stream: Decompress,
     /// Whether messages are remembered for those after them.
     takeover: bool,
     window: usize,
-    bits: Bits,
-    state: State,
-    /// BFINAL of the block being read: what is left of its last byte is padding.
-    last: bool,
-    dynamic: Option<Box<Dynamic>>,
-}
-
-/// Where in a stream of blocks the next bits are.
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Header,
-    StoredLength,
-    Stored(usize),
-    /// The codes of a block with dynamic codes.
-    Codes,
-    Fixed,
-    Dynamic,
-    Failed(InflateError),
+    /// The last `window` bytes of the messages before this one.
+    history: Vec<u8>,
+    /// Final blocks of this message so far.
+    finals: usize,
+    used: bool,
+    failed: bool,
 }
 
 impl Inflater {
-    /// A decompressor for a peer that may refer `1 << window_bits` bytes back (8 to 15, clamped).
-    /// Allocates nothing yet.
+    /// A decompressor for a peer that may refer `1 << window_bits` bytes back (8 to 15, clamped),
+    /// also into earlier messages.
     #[must_use]
     pub fn new(window_bits: u8) -> Self {
         let window = 1 << window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS);
-        Self {
-            history: History::new(window),
-            takeover: true,
-            window,
-            bits: Bits::default(),
-            state: State::Header,
-            last: false,
-            dynamic: None,
-        }
+        let stream = Decompress::new(false);
+        let history = Vec::new();
+        Self { stream, takeover: true, window, history, finals: 0, used: false, failed: false }
     }
 
     /// As [`new`](Self::new), but each message stands alone: none is remembered for the next.
     #[must_use]
-    pub fn without_takeover(window_bits: u8) -> Self {
-        Self { takeover: false, ..Self::new(window_bits) }
+    pub fn without_takeover() -> Self {
+        Self { takeover: false, ..Self::new(MAX_WINDOW_BITS) }
     }
 
-    /// Whether messages are remembered for those after them.
     pub(super) const fn has_takeover(&self) -> bool {
         self.takeover
     }
 
-    /// Resets, and takes another window.
-    pub(super) fn set_window(&mut self, window_bits: u8) {
-        self.reset();
-        self.window = 1 << window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS);
-        self.history.resize(self.window);
-    }
-
-    /// Inflates a piece of a message's compressed payload, appending to `out`, where the message
-    /// begins at `start`. `limit` is the most bytes the message may have: the first byte beyond
-    /// it stops the work, and `out` never has room for much more than limit and slack.
+    /// Inflates a piece of a message, adding to `out`, in which the message begins at `start`.
+    /// `out` grows by what comes out, never by what the peer declares.
     ///
     /// # Errors
-    /// [`InflateError`]; `out` then ends somewhere in the message.
+    /// [`InflateError::TooLarge`] as soon as the message is above `limit` bytes;
+    /// [`InflateError::Corrupt`] if the bytes are not DEFLATE.
     pub fn push(
         &mut self,
         input: &[u8],
@@ -88,156 +69,112 @@ impl Inflater {
         start: usize,
         limit: usize,
     ) -> Result<(), InflateError> {
-        let mut sink = Sink::new(out, start, limit);
-        let mut input = Input::new(self.bits, input);
-        let result = self.run(&mut input, &mut sink).and_then(|()| sink.check());
-        self.bits = input.settle();
-        sink.close();
-        result.inspect_err(|&error| self.state = State::Failed(error))
+        let ended = self.run(input, out, start, limit)?;
+        if ended { self.final_block(&out[start..]) } else { Ok(()) }
     }
 
-    /// Ends the message: what it lacks is the 00 00 FF FF that the sender took off the end of an
-    /// empty stored block (RFC 7692 section 7.2.2), and nothing else. `start` and `limit` as in
-    /// [`push`](Self::push); nothing is appended to `out`, the whole message is there.
+    /// Ends the message, all of which has come out already; the next one may follow.
     ///
     /// # Errors
-    /// [`InflateError::Corrupt`] if the payload does not end right before such four bytes, as an
-    /// empty payload does not; or the error that `push` gave.
+    /// As [`push`](Self::push); also if the message ends inside a block.
     pub fn finish(
         &mut self,
         out: &mut Vec<u8>,
         start: usize,
         limit: usize,
     ) -> Result<(), InflateError> {
-        self.push(&[], out, start, limit)?;
-        // Whole bytes still held would be a part of the block's LEN and NLEN.
-        if !matches!(self.state, State::StoredLength) || self.bits.count >= 8 {
-            self.state = State::Failed(InflateError::Corrupt);
-            return Err(InflateError::Corrupt);
+        let len = out.len();
+        let ended = self.run(&TAIL_AND_END, out, start, limit)?;
+        if !ended || out.len() > len {
+            return self.fail(InflateError::Corrupt);
         }
-        (self.state, self.bits, self.last) = (State::Header, Bits::default(), false);
+        self.finals = 0;
         if self.takeover {
-            self.history.record(out.get(start..).unwrap_or_default());
+            let message = out.get(start..).unwrap_or_default();
+            let keep = self.window.saturating_sub(message.len()).min(self.history.len());
+            self.history.drain(..self.history.len() - keep);
+            self.history.extend_from_slice(&message[message.len().saturating_sub(self.window)..]);
         }
+        self.restart(&[])?;
+        self.used = self.takeover;
         Ok(())
     }
 
-    /// Bytes of memory held for the window: those of earlier messages, rounded up to a power of
-    /// two, and never more than the agreed size. The decoding tables, some 8 KiB once a peer has
-    /// used codes of its own, come on top.
-    #[must_use]
-    pub fn held(&self) -> usize {
-        self.history.capacity()
-    }
-
-    /// Forgets the window and any error: the next message stands alone. Costs next to nothing.
+    /// Forgets everything: the next message stands alone.
     pub fn reset(&mut self) {
         self.history.clear();
-        (self.state, self.bits, self.last) = (State::Header, Bits::default(), false);
-    }
-
-    /// Goes from state to state until the input is used up. Ends because every turn of the loop
-    /// either uses bits of the input, or goes on to a state that does, or stops.
-    fn run(&mut self, input: &mut Input<'_>, sink: &mut Sink<'_>) -> Result<(), InflateError> {
-        loop {
-            let next = match self.state {
-                State::Failed(error) => return Err(error),
-                State::Header => self.header(input)?,
-                State::StoredLength => stored_length(input)?,
-                State::Stored(left) => match stored(left, input, sink)? {
-                    0 => Some(State::Header),
-                    left => {
-                        self.state = State::Stored(left);
-                        None
-                    }
-                },
-                State::Codes => {
-                    let codes = self.dynamic.get_or_insert_with(Dynamic::new);
-                    if codes.read(input)? { Some(State::Dynamic) } else { None }
-                }
-                State::Fixed => self.block(&FIXED, input, sink)?,
-                State::Dynamic => match &self.dynamic {
-                    Some(dynamic) => self.block(&dynamic.codes, input, sink)?,
-                    None => return Err(InflateError::Corrupt),
-                },
-            };
-            let Some(state) = next else { return Ok(()) };
-            if matches!(state, State::Header) && self.last {
-                // The bits up to the byte boundary are padding (RFC 7692 section 7.2.1).
-                input.align();
-                self.last = false;
-            }
-            self.state = state;
+        self.finals = 0;
+        self.failed = false;
+        if std::mem::take(&mut self.used) {
+            self.stream.reset(false);
         }
     }
 
-    /// The three bits at the beginning of a block.
-    fn header(&mut self, input: &mut Input<'_>) -> Result<Option<State>, InflateError> {
-        let Some(bits) = input.take(3) else { return Ok(None) };
-        self.last = bits & 1 != 0;
-        Ok(Some(match bits >> 1 {
-            0 => {
-                input.align();
-                State::StoredLength
-            }
-            1 => State::Fixed,
-            2 => {
-                // A message given up in the middle of a description left one unfinished.
-                if let Some(dynamic) = &mut self.dynamic {
-                    dynamic.restart();
-                }
-                State::Codes
-            }
-            _ => return Err(InflateError::Corrupt),
-        }))
-    }
-
-    /// The symbols of a block. Each turn of the loop has room for a symbol at least, so that the
-    /// next one uses bits, ends the block or stops.
-    fn block(
-        &self,
-        codes: &Codes,
-        input: &mut Input<'_>,
-        sink: &mut Sink<'_>,
-    ) -> Result<Option<State>, InflateError> {
+    /// Feeds `input`; returns whether the stream ended with its last byte. A final block inside a
+    /// message ends nothing (section 7.2.3.4): what follows goes on with the same window.
+    fn run(
+        &mut self,
+        mut input: &[u8],
+        out: &mut Vec<u8>,
+        start: usize,
+        limit: usize,
+    ) -> Result<bool, InflateError> {
+        if self.failed {
+            return Err(InflateError::Corrupt);
+        }
+        self.used = true;
         loop {
-            let room = sink.grow(input.left())?;
-            let message = &mut sink.buf[sink.start..];
-            let mut at = sink.pos - sink.start;
-            let past = Past { history: &self.history, window: self.window };
-            let stop = symbols(codes, past, input, message, &mut at, room - sink.start);
-            sink.pos = sink.start + at;
-            match stop? {
-                Stop::Room => {}
-                Stop::Input => return Ok(None),
-                Stop::End => return Ok(Some(State::Header)),
+            let filled = out.len();
+            // One byte beyond the limit shows that the message is beyond it.
+            let left = (limit + 1).saturating_sub(filled - start);
+            let room = (2 * input.len()).clamp(*STEPS.start(), *STEPS.end()).min(left);
+            out.resize(filled + room, 0);
+            let (read_before, written_before) = (self.stream.total_in(), self.stream.total_out());
+            let status = self.stream.decompress(input, &mut out[filled..], FlushDecompress::Sync);
+            let count = |after: u64, before: u64| usize::try_from(after - before).unwrap_or(0);
+            let read = count(self.stream.total_in(), read_before);
+            let written = count(self.stream.total_out(), written_before);
+            out.truncate(filled + written);
+            input = input.get(read..).unwrap_or_default();
+            if out.len() - start > limit {
+                return self.fail(InflateError::TooLarge);
+            }
+            match status {
+                Ok(Status::StreamEnd) if input.is_empty() => return Ok(true),
+                Ok(Status::StreamEnd) => self.final_block(&out[start..])?,
+                // With room left over, all input was read and nothing waits to come out.
+                Ok(_) if input.is_empty() && written < room => return Ok(false),
+                Ok(_) if read > 0 || written > 0 => {}
+                _ => return self.fail(InflateError::Corrupt),
             }
         }
     }
-}
 
-/// LEN and NLEN of a stored block.
-fn stored_length(input: &mut Input<'_>) -> Result<Option<State>, InflateError> {
-    let Some(both) = input.take(32) else { return Ok(None) };
-    let (len, not) = (both & 0xffff, both >> 16);
-    if len ^ not != 0xffff {
-        return Err(InflateError::Corrupt);
+    /// The stream has ended inside a message: goes on with a new one.
+    fn final_block(&mut self, message: &[u8]) -> Result<(), InflateError> {
+        self.finals += 1;
+        if self.finals > FINALS + message.len() / FINAL_EVERY {
+            return self.fail(InflateError::Corrupt);
+        }
+        self.restart(message)
     }
-    Ok(Some(State::Stored(len)))
-}
 
-/// The bytes of a stored block; how many are left when the input is used up.
-fn stored(
-    mut left: usize,
-    input: &mut Input<'_>,
-    sink: &mut Sink<'_>,
-) -> Result<usize, InflateError> {
-    while left > 0 {
-        let Some(byte) = input.held_byte() else { break };
-        sink.put(&[byte])?;
-        left -= 1;
+    fn fail<T>(&mut self, error: InflateError) -> Result<T, InflateError> {
+        self.failed = true;
+        Err(error)
     }
-    let bytes = input.bytes(left);
-    sink.put(bytes)?;
-    Ok(left - bytes.len())
+
+    /// A new stream that remembers the history and `message`, the part of the message so far.
+    fn restart(&mut self, message: &[u8]) -> Result<(), InflateError> {
+        self.stream.reset(false);
+        let fresh = &message[message.len().saturating_sub(self.window)..];
+        let old = self.window.saturating_sub(fresh.len()).min(self.history.len());
+        let old = &self.history[self.history.len() - old..];
+        let set = match (old, fresh) {
+            ([], []) => return Ok(()),
+            ([], only) | (only, []) => self.stream.set_dictionary(only),
+            (old, fresh) => self.stream.set_dictionary(&[old, fresh].concat()),
+        };
+        set.map(drop).map_err(|_| InflateError::Corrupt)
+    }
 }

@@ -2,21 +2,10 @@
 //!
 //! [`Inflater`] turns the compressed payload of a message back into its bytes, [`Deflater`] makes
 //! such a payload, and [`Pool`] lends either to connections that agreed on no context takeover.
-//!
-//! The decompressor is written here rather than taken from a zlib because a server needs three
-//! things no zlib interface gives: a distance beyond the agreed window is refused whatever the
-//! cuts of the input (section 7.1.2), a block with BFINAL set ends nothing and costs nothing
-//! (section 7.2.3.4), and an idle connection holds the window it has seen and no more.
 
-mod block;
-mod codes;
 mod deflater;
-mod history;
-mod huffman;
 mod inflater;
-mod input;
 mod pool;
-mod sink;
 
 #[cfg(test)]
 mod tests;

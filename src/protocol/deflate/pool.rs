@@ -30,16 +30,10 @@ impl Pool {
         Self { level, inflaters: Vec::new(), deflaters: [const { Vec::new() }; Self::KINDS] }
     }
 
-    /// A decompressor for one message of a peer that may refer `1 << window_bits` bytes back. It
-    /// remembers no message for the next.
-    pub fn inflater(&mut self, window_bits: u8) -> Box<Inflater> {
-        match self.inflaters.pop() {
-            Some(mut inflater) => {
-                inflater.set_window(window_bits);
-                inflater
-            }
-            None => Box::new(Inflater::without_takeover(window_bits)),
-        }
+    /// A decompressor for one message, whatever the sender's window. It remembers no message for
+    /// the next.
+    pub fn inflater(&mut self) -> Box<Inflater> {
+        self.inflaters.pop().unwrap_or_else(|| Box::new(Inflater::without_takeover()))
     }
 
     /// Takes a decompressor back, whatever state it is in.

@@ -249,3 +249,22 @@ fn empty_chunks_change_nothing() {
         assert!(!validator.is_complete(), "{name}");
     });
 }
+
+/// Long runs of ASCII are skipped: what stands before them must not be forgotten.
+#[test]
+fn unfinished_characters_before_long_ascii() {
+    let unfinished: [&[u8]; 6] =
+        [b"\xc2", b"\xe1", b"\xe1\x80", b"\xf1", b"\xf1\x80", b"\xf1\x80\x80"];
+    for sequence in unfinished {
+        for before in (0..130).chain(250..260).chain(505..515) {
+            let mut bytes = vec![b'a'; before];
+            bytes.extend_from_slice(sequence);
+            let cut = bytes.len();
+            bytes.resize(cut + 700, b'b');
+            each_push(|name, push| {
+                check_chunks(name, push, &bytes, Some(cut), &[]);
+                check_chunks(name, push, &bytes, Some(cut), &[cut]);
+            });
+        }
+    }
+}

@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::World;
 use super::faults::Faults;
-use super::network::Happening;
+use super::{Driver, World};
 
 /// A simulated client: its connection, from the client's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,10 +41,13 @@ impl SimNetwork {
         self.world.borrow().network.now
     }
 
-    /// Ends the sleep of [`enter`](crate::ring::Ring::enter) at the time `at`, perhaps without an
-    /// event, so that the test can act then.
-    pub fn alarm(&self, at: Duration) {
-        self.world.borrow_mut().network.schedule(at, Happening::Alarm);
+    /// Has `act` called from within [`enter`](crate::ring::Ring::enter), without ending its sleep:
+    /// soon, and then whenever something has arrived at a client and at the time that `act` itself
+    /// returned. It acts for the clients; the ring is not to be used in it.
+    pub fn drive(&self, act: impl FnMut(&Self) -> Option<Duration> + 'static) {
+        let World { network, driver, .. } = &mut *self.world.borrow_mut();
+        network.stirred = true;
+        *driver = Driver { act: Some(Box::new(act)), due: None };
     }
 
     /// Changes what goes wrong from now on.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::SimOptions;
+use super::brief::Brief;
 use super::operation::{Listener, Slot, Stage, Submission};
 use crate::ring::{Event, RingStats, Token};
 
@@ -85,8 +86,9 @@ impl Kernel {
 
     /// Takes a call of the worker, if the contract allows it.
     pub(super) fn queue(&mut self, submission: Submission) {
+        tracing::trace!("{}", Brief(&submission));
         if let Err(breach) = self.check(&submission) {
-            self.breach(&format!("{breach}: {submission:?}"));
+            self.breach(&format!("{breach}: {}", Brief(&submission)));
         }
         self.submissions.push(submission);
     }
@@ -147,6 +149,7 @@ impl Kernel {
             self.handed_out = true;
             return None;
         };
+        tracing::trace!("-> {}", Brief(&event));
         match &event {
             Event::Accepted { listener, armed: false, .. } => {
                 self.listeners[*listener].stage = Stage::Idle;
@@ -185,10 +188,10 @@ impl Kernel {
             self.breach(&format!("{lent} receive buffers were not given back"));
         }
         if let Some(event) = self.events.front() {
-            self.breach(&format!("an event was not handed out: {event:?}"));
+            self.breach(&format!("an event was not handed out: {}", Brief(event)));
         }
         if let Some(submission) = self.submissions.first() {
-            self.breach(&format!("an operation was not submitted: {submission:?}"));
+            self.breach(&format!("an operation was not submitted: {}", Brief(submission)));
         }
         if let Some(listener) = self.listeners.iter().position(|l| l.stage != Stage::Idle) {
             self.breach(&format!("the accept of listener {listener} is still armed"));

@@ -2,10 +2,12 @@
 //!
 //! A run depends on one seed alone, so a failure is replayed by its seed. Nothing sleeps:
 //! [`SimRing::enter`] with nothing to do moves the virtual clock to the next happening. The test
-//! acts as the clients through a [`SimNetwork`]. The simulation panics, naming the seed, when the
+//! acts as the clients through a [`SimNetwork`], between the turns of the worker or, with
+//! [`SimNetwork::drive`], while the worker sleeps. The simulation panics, naming the seed, when the
 //! worker breaks the contract of [`Ring`].
 
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use super::{Buffer, Errno, Event, Payload, Ring, RingStats, Token, Wake};
 
+mod brief;
 mod complete;
 mod faults;
 mod handle;
@@ -29,9 +32,12 @@ pub use faults::Faults;
 pub use handle::{ClientId, ServerEnd, SimNetwork};
 
 use kernel::Kernel;
-use network::Network;
+use network::{Happening, Network};
 use operation::Submission;
 use pool::Pool;
+
+/// A sleep that nobody means to end.
+const FOR_EVER: Option<Duration> = Some(Duration::from_secs(u32::MAX as u64));
 
 /// The dimensions of a simulated ring.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +75,22 @@ impl Default for SimOptions {
 struct World {
     network: Network,
     kernel: Kernel,
+    driver: Driver,
+}
+
+/// What acts for the clients, and when it wants to be called at the latest.
+#[derive(Default)]
+struct Driver {
+    act: Option<Box<Act>>,
+    due: Option<Duration>,
+}
+
+type Act = dyn FnMut(&SimNetwork) -> Option<Duration>;
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("due", &self.due).finish_non_exhaustive()
+    }
 }
 
 /// A simulated ring. See the [module](self).
@@ -91,6 +113,7 @@ impl SimRing {
         let world = World {
             network: Network::new(seed, options.listeners, options.faults),
             kernel: Kernel::new(seed, &options, pool.lent_counter()),
+            driver: Driver::default(),
         };
         Self { world: Rc::new(RefCell::new(world)), pool, waker: SimWaker::default() }
     }
@@ -99,6 +122,29 @@ impl SimRing {
     #[must_use]
     pub fn network(&self) -> SimNetwork {
         SimNetwork::new(Rc::clone(&self.world))
+    }
+
+    /// Does what is due on the network, and lets the clients act if they have seen something of it
+    /// or their time has come.
+    fn run_network(&self) {
+        let mut world = self.world.borrow_mut();
+        let World { network, driver, .. } = &mut *world;
+        network.run_due();
+        if !network.stirred && driver.due.is_none_or(|due| network.now < due) {
+            return;
+        }
+        network.stirred = false;
+        let Some(mut act) = driver.act.take() else { return };
+        drop(world);
+        let due = act(&self.network());
+        let World { network, driver, .. } = &mut *self.world.borrow_mut();
+        let due = due.map(|due| due.max(network.now + Duration::from_micros(1)));
+        if let Some(due) = due
+            && driver.due != Some(due)
+        {
+            network.schedule(due, Happening::Look);
+        }
+        *driver = Driver { act: Some(act), due };
     }
 }
 
@@ -177,28 +223,30 @@ impl Ring for SimRing {
     }
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
-        let World { network, kernel } = &mut *self.world.borrow_mut();
-        network.now += Duration::from_micros(network.rng.u64(1..=5));
-        kernel.submit(network, &mut self.pool);
-        let woken = || self.waker.0.swap(false, Ordering::AcqRel);
-        let mut alarm = network.run_due();
-        kernel.complete(network, &mut self.pool, woken());
-        let Some(wait) = wait else { return Ok(()) };
-
-        let deadline = network.now.saturating_add(wait);
-        while !kernel.has_events() && !alarm && network.now < deadline {
-            let next = network.next_time().unwrap_or(Duration::MAX);
-            if next == Duration::MAX && deadline == Duration::MAX {
-                kernel.breach("sleeps for ever: no deadline, and nothing will happen");
+        let deadline = {
+            let World { network, kernel, .. } = &mut *self.world.borrow_mut();
+            network.now += Duration::from_micros(network.rng.u64(1..=5));
+            kernel.submit(network, &mut self.pool);
+            wait.map(|wait| network.now.saturating_add(wait))
+        };
+        loop {
+            self.run_network();
+            let World { network, kernel, .. } = &mut *self.world.borrow_mut();
+            let woken = self.waker.0.swap(false, Ordering::AcqRel);
+            kernel.complete(network, &mut self.pool, woken);
+            let Some(deadline) = deadline else { return Ok(()) };
+            if kernel.has_events() || network.now >= deadline {
+                return Ok(());
             }
+            let Some(next) = network.next_time().or((wait < FOR_EVER).then_some(deadline)) else {
+                kernel.breach("sleeps for ever: no deadline, and nothing will happen");
+            };
             network.now = next.clamp(network.now, deadline);
+            tracing::trace!(now = ?network.now);
             if network.now == deadline && network.strikes(network.faults.oversleep) {
                 network.now += Duration::from_micros(network.rng.u64(1..=2000));
             }
-            alarm = network.run_due();
-            kernel.complete(network, &mut self.pool, woken());
         }
-        Ok(())
     }
 
     fn next_event(&mut self) -> Option<Event> {

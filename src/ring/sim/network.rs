@@ -22,9 +22,7 @@ pub(super) enum Happening {
     ClientReset(ClientId),
     /// The server's RST arrives at the client.
     ServerReset(ClientId),
-    /// The test wants its turn.
-    Alarm,
-    /// An operation of the kernel has got a little further.
+    /// An operation of the kernel has got further, or the test wants its turn.
     Look,
 }
 
@@ -34,6 +32,8 @@ pub(super) struct Network {
     pub(super) rng: fastrand::Rng,
     pub(super) faults: Faults,
     pub(super) now: Duration,
+    /// Something has happened that clients can see.
+    pub(super) stirred: bool,
     pub(super) sockets: Vec<Socket>,
     /// For each listener the connections to be accepted.
     pub(super) backlogs: Vec<VecDeque<ClientId>>,
@@ -50,6 +50,7 @@ impl Network {
             rng: fastrand::Rng::with_seed(seed),
             faults,
             now: Duration::ZERO,
+            stirred: true,
             sockets: Vec::new(),
             backlogs: vec![VecDeque::new(); listeners],
             listening: vec![true; listeners],
@@ -84,9 +85,8 @@ impl Network {
         self.scheduled.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// Does everything that is due; returns whether an alarm of the test was among it.
-    pub(super) fn run_due(&mut self) -> bool {
-        let mut alarm = false;
+    /// Does everything that is due.
+    pub(super) fn run_due(&mut self) {
         while self.next_time().is_some_and(|at| at <= self.now) {
             let Some(Reverse((_, _, happening))) = self.scheduled.pop() else { break };
             match happening {
@@ -95,11 +95,9 @@ impl Network {
                 Happening::MoveOut(client) => self.move_out(client),
                 Happening::ClientReset(client) => self.client_reset_arrives(client),
                 Happening::ServerReset(client) => self.server_reset_arrives(client),
-                Happening::Alarm => alarm = true,
                 Happening::Look => {}
             }
         }
-        alarm
     }
 
     pub(super) fn connect(&mut self, listener: usize) -> ClientId {
@@ -214,6 +212,7 @@ impl Network {
     fn move_out(&mut self, client: ClientId) {
         let socket = &mut self.sockets[client.0];
         socket.moving_out = false;
+        self.stirred = true;
         if socket.broken || socket.end.is_some() {
             return;
         }
@@ -252,6 +251,7 @@ impl Network {
     }
 
     fn server_reset_arrives(&mut self, client: ClientId) {
+        self.stirred = true;
         let socket = &mut self.sockets[client.0];
         if socket.end.is_none() {
             socket.end = ServerEnd::RESET;

@@ -535,7 +535,9 @@ impl Ring for UringRing {
 impl Drop for UringRing {
     fn drop(&mut self) {
         let mut idle = true;
-        if let Some(queues) = self.queues.take() {
+        if let Some(mut queues) = self.queues.take() {
+            // A thread has few places for registered rings, and they are not freed with the ring.
+            let _ = queues.submitter.unregister_ring_fd();
             // The kernel must have let go of buffers and payloads before they are freed.
             let all = CancelBuilder::any();
             let patience = Some(Timespec::new().sec(1));

@@ -30,7 +30,7 @@ fn sample_sharing_the_window() {
     assert_eq!(read(&mut inflater, &again).unwrap(), b"Hello");
     inflater.reset();
     assert_eq!(read(&mut inflater, &again), Err(InflateError::Corrupt), "nothing to share");
-    let mut alone = Inflater::without_takeover(15);
+    let mut alone = Inflater::without_takeover();
     assert_eq!(read(&mut alone, &HELLO).unwrap(), b"Hello");
     assert_eq!(read(&mut alone, &again), Err(InflateError::Corrupt), "nothing remembered");
 }
@@ -121,7 +121,7 @@ fn messages_end_before_the_removed_bytes_and_nowhere_else() {
 fn pool_lends_what_it_was_given_back() {
     let mut pool = Pool::new(3);
     for bits in 8..=15 {
-        let (mut deflater, mut inflater) = (pool.deflater(bits), pool.inflater(bits));
+        let (mut deflater, mut inflater) = (pool.deflater(bits), pool.inflater());
         for _ in 0..3 {
             let mut payload = Vec::new();
             deflater.message(b"Hello Hello Hello Hello", &mut payload);
@@ -132,7 +132,7 @@ fn pool_lends_what_it_was_given_back() {
         let (d, i) = (std::ptr::from_ref(&*deflater), std::ptr::from_ref(&*inflater));
         pool.give_deflater(deflater);
         pool.give_inflater(inflater);
-        let (deflater, mut inflater) = (pool.deflater(bits), pool.inflater(bits));
+        let (deflater, mut inflater) = (pool.deflater(bits), pool.inflater());
         assert_eq!((d, i), (std::ptr::from_ref(&*deflater), std::ptr::from_ref(&*inflater)));
         assert_eq!(read(&mut inflater, &HELLO).unwrap(), b"Hello", "fit for use again");
         pool.give_inflater(inflater);
@@ -141,7 +141,7 @@ fn pool_lends_what_it_was_given_back() {
     // One that remembers messages is not for the next connection.
     let own = Box::new(Inflater::new(15));
     pool.give_inflater(own);
-    let mut lent = pool.inflater(15);
+    let mut lent = pool.inflater();
     assert_eq!(read(&mut lent, &HELLO).unwrap(), b"Hello");
     assert!(read(&mut lent, &[0xf2, 0x00, 0x11, 0x00, 0x00]).is_err());
 }

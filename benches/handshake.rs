@@ -1,0 +1,79 @@
+//! The opening handshake of a browser, from its bytes to the 101.
+
+use std::hint::black_box;
+
+use corecast::protocol::handshake::negotiate::{DeflatePolicy, deflate};
+use corecast::protocol::handshake::response::write_accepted;
+use corecast::protocol::handshake::{
+    HeadLimits, HeadScanner, Parsed, Rejection, accept_key, parse,
+};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+const BROWSER: &str = "GET /chat?room=1 HTTP/1.1\r\n\
+    Host: server.example.com\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
+    Accept: */*\r\n\
+    Accept-Language: en-US,en;q=0.5\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Origin: https://server.example.com\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Connection: keep-alive, Upgrade\r\n\
+    Sec-Fetch-Dest: empty\r\n\
+    Sec-Fetch-Mode: websocket\r\n\
+    Sec-Fetch-Site: same-origin\r\n\
+    Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    Upgrade: websocket\r\n\r\n";
+
+/// The whole handshake: scan, parse, negotiate, answer.
+fn answer(
+    head: &[u8],
+    limits: &HeadLimits,
+    policy: &DeflatePolicy,
+    out: &mut Vec<u8>,
+) -> Result<(), Rejection> {
+    let len = HeadScanner::default().scan(head, limits)?.ok_or(Rejection::Incomplete)?;
+    let head = head.get(..len).unwrap_or_default();
+    let Parsed::Upgrade(request) = parse(head, limits)? else {
+        return Err(Rejection::UpgradeRequired);
+    };
+    let agreement = deflate(request.extensions(), policy);
+    out.clear();
+    write_accepted(out, request.key, None, agreement.as_ref());
+    Ok(())
+}
+
+fn handshake(c: &mut Criterion) {
+    let head = BROWSER.as_bytes();
+    let limits = HeadLimits::default();
+    let policy = DeflatePolicy { enabled: true, ..DeflatePolicy::default() };
+    let mut out = Vec::new();
+    assert_eq!(answer(head, &limits, &policy, &mut out), Ok(()), "the request is valid");
+
+    let mut group = c.benchmark_group("handshake");
+    group.throughput(Throughput::Bytes(head.len() as u64));
+    group.bench_function("browser", |b| {
+        b.iter(|| answer(black_box(head), &limits, &policy, &mut out));
+    });
+    group.bench_function("scan", |b| {
+        b.iter(|| HeadScanner::default().scan(black_box(head), &limits));
+    });
+    group.bench_function("scan_bytewise", |b| {
+        b.iter(|| {
+            let mut scanner = HeadScanner::default();
+            (1..=head.len()).find_map(|len| {
+                scanner.scan(black_box(head).get(..len).unwrap_or_default(), &limits).transpose()
+            })
+        });
+    });
+    group.bench_function("parse", |b| b.iter(|| parse(black_box(head), &limits).is_ok()));
+    group.finish();
+    c.bench_function("handshake/accept_key", |b| {
+        b.iter(|| accept_key(black_box("dGhlIHNhbXBsZSBub25jZQ==")));
+    });
+}
+
+criterion_group!(benches, handshake);
+criterion_main!(benches);
