@@ -75,7 +75,8 @@ pub struct Timeouts {
     pub linger: Duration,
     /// Without a byte of progress towards a peer that does not read. Default 30 s.
     pub stall: Duration,
-    /// From the signal to stop until connections that do not leave are cut. Default 10 s.
+    /// From the signal to stop until connections that do not leave are cut. Default 9 s, so that
+    /// the server is gone within 10.
     pub drain: Duration,
 }
 
@@ -89,7 +90,7 @@ impl Default for Timeouts {
             close: Duration::from_secs(5),
             linger: Duration::from_secs(2),
             stall: Duration::from_secs(30),
-            drain: Duration::from_secs(10),
+            drain: Duration::from_secs(9),
         }
     }
 }

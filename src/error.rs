@@ -111,12 +111,9 @@ mod tests {
 
     #[test]
     fn runs_of_cores_are_written_short() {
-        for (cores, text) in [
-            (&[0][..], "0"),
-            (&[0, 1], "0-1"),
-            (&[0, 2, 3, 4, 7], "0,2-4,7"),
-            (&[], ""),
-        ] {
+        for (cores, text) in
+            [(&[0][..], "0"), (&[0, 1], "0-1"), (&[0, 2, 3, 4, 7], "0,2-4,7"), (&[], "")]
+        {
             assert_eq!(CoreList(cores).to_string(), text);
         }
     }

@@ -20,7 +20,12 @@
 //! struct Shout;
 //!
 //! impl Handler for Shout {
-//!     fn message<'a>(&mut self, _: ConnectionId, message: Message<'a>, replies: &mut Replies<'a>) {
+//!     fn message<'a>(
+//!         &mut self,
+//!         _: ConnectionId,
+//!         message: Message<'a>,
+//!         replies: &mut Replies<'a>,
+//!     ) {
 //!         match message.text() {
 //!             Some(text) => replies.send(Opcode::Text, text.to_uppercase().as_bytes()),
 //!             None => replies.echo(message),
@@ -36,6 +41,8 @@
 //! ```
 //!
 //! `ARCHITECTURE.md` tells why it is built the way it is.
+
+#![warn(clippy::cast_possible_truncation, clippy::expect_used, clippy::unwrap_used)]
 
 pub mod config;
 pub mod connection;

@@ -1,5 +1,7 @@
 //! The `corecast` command.
 
+#![warn(clippy::cast_possible_truncation, clippy::expect_used, clippy::unwrap_used)]
+
 mod cli;
 
 use std::process::ExitCode;

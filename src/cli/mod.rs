@@ -21,7 +21,9 @@ pub(crate) fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() => error.exit(),
-        Err(error) => return fail(USAGE, &format!("{}; see `corecast --help`", first_line(&error))),
+        Err(error) => {
+            return fail(USAGE, &format!("{}; see `corecast --help`", first_line(&error)));
+        }
     };
     match cli.command {
         Command::Serve(flags) => serve::serve(&flags),

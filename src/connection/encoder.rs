@@ -1,9 +1,9 @@
 //! Frames that leave: compressed where that was agreed.
 
+use crate::protocol::Opcode;
 use crate::protocol::deflate::{Deflater, Inflater, Pool};
 use crate::protocol::frame::{MAX_SERVER_HEADER, append_frame, write_server_header};
 use crate::protocol::handshake::Agreement;
-use crate::protocol::Opcode;
 
 /// Shorter payloads are not compressed unasked: the few bytes saved cost more than they are worth.
 const WORTH_COMPRESSING: usize = 64;

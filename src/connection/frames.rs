@@ -166,7 +166,7 @@ impl Connection {
                 turn.out.placed(to - head..to + len);
             } else {
                 turn.out.spill(before, || shared.buffers.take());
-                let out = turn.out.to_append(Vec::new);
+                let out = turn.out.appendable(Vec::new);
                 crate::protocol::frame::append_frame(out, header.opcode, false, payload);
             }
         }
@@ -273,7 +273,7 @@ impl Connection {
                 turn.out.spill(bytes, || shared.buffers.take());
                 let compression = self.compression.as_deref_mut();
                 let mut encoder = Encoder { compression, pool: &mut shared.deflate };
-                encoder.append(turn.out.to_append(Vec::new), opcode, payload, compressed);
+                encoder.append(turn.out.appendable(Vec::new), opcode, payload, compressed);
             }
             buffer
         };

@@ -143,10 +143,10 @@ impl<'a> Replies<'a> {
         let buffers = &mut *self.buffers;
         self.out.spill(self.before, || buffers.take());
         if let Some(echo) = self.echo.take() {
-            let out = self.out.to_append(Vec::new);
+            let out = self.out.appendable(Vec::new);
             self.encoder.append(out, echo.opcode, echo.payload, echo.compressed);
         }
-        let out = self.out.to_append(Vec::new);
+        let out = self.out.appendable(Vec::new);
         self.encoder.append(out, opcode, payload, compress);
     }
 }

@@ -26,10 +26,12 @@ pub use reason::CloseReason;
 pub use send_queue::SendQueue;
 pub use shared::{BufferPool, Shared};
 
+use bytes::BufMut;
+
 use crate::config::Config;
 use crate::protocol::assembler::Assembler;
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::frame::append_frame;
+use crate::protocol::frame::{MAX_CONTROL_PAYLOAD, append_frame};
 use crate::protocol::{Opcode, Violation};
 use encoder::{Compression, Encoder};
 use opening::Opening;
@@ -241,14 +243,16 @@ impl Connection {
 
     /// The memory to append a reply to. Nothing may stand in place.
     fn output<'o, H>(&self, shared: &mut Shared<H>, out: &'o mut Output) -> &'o mut Vec<u8> {
-        out.to_append(|| shared.buffers.take())
+        out.appendable(|| shared.buffers.take())
     }
 }
 
 /// Appends a close frame; `reason` is cut to what fits, at a character.
 fn append_close(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
-    let mut payload = code.value().to_be_bytes().to_vec();
-    payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(123)]);
+    let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
+    payload.put_u16(code.value());
+    let most = MAX_CONTROL_PAYLOAD - payload.len();
+    payload.put_slice(&reason.as_bytes()[..reason.floor_char_boundary(most)]);
     append_frame(out, Opcode::Close, false, &payload);
 }
 

@@ -37,11 +37,11 @@ impl Output {
     pub fn spill(&mut self, buffer: &[u8], spare: impl FnOnce() -> Vec<u8>) {
         let bytes = buffer.get(self.in_place.clone()).unwrap_or_default();
         self.in_place = 0..0;
-        self.to_append(spare).extend_from_slice(bytes);
+        self.appendable(spare).extend_from_slice(bytes);
     }
 
     /// The memory of its own, to append to. Only while nothing stands in place.
-    pub(crate) fn to_append(&mut self, spare: impl FnOnce() -> Vec<u8>) -> &mut Vec<u8> {
+    pub(crate) fn appendable(&mut self, spare: impl FnOnce() -> Vec<u8>) -> &mut Vec<u8> {
         debug_assert!(self.in_place.is_empty(), "replies in place must be spilled first");
         if self.owned.capacity() == 0 {
             self.owned = spare();

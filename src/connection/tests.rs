@@ -292,7 +292,10 @@ fn the_limit_of_a_message_counts_what_is_declared_and_what_comes_out() {
     assert_eq!(bench.receive(&frame(0x82, &[1; 1000], [0; 4])).len(), 1004);
     assert_eq!(bench.receive(&frame(0x82, &[1; 1001], [0; 4])), too_big);
     let mut bench = Bench::open_with(config.clone());
-    assert_eq!(bench.receive(&[0x82, 0xFF, 0x7F, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4]), too_big);
+    assert_eq!(
+        bench.receive(&[0x82, 0xFF, 0x7F, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4]),
+        too_big
+    );
     let mut bench = Bench::open_with(config);
     bench.receive(&frame(0x02, &[1; 600], [0; 4]));
     assert_eq!(bench.receive(&frame(0x80, &[1; 401], [0; 4])[..8]), too_big, "by the header alone");

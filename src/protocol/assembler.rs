@@ -79,8 +79,7 @@ impl Assembler {
     ) -> Result<(), Violation> {
         let Some(inflater) = &mut self.inflater else {
             if self.opcode == Opcode::Text {
-                unmask_text(payload, mask, &mut self.validator)
-                    .map_err(|_| Violation::TextUtf8)?;
+                unmask_text(payload, mask, &mut self.validator).map_err(|_| Violation::TextUtf8)?;
             } else {
                 unmask(payload, mask);
             }

@@ -1,6 +1,8 @@
 //! Frame headers: parsing what clients send, writing what the server sends
 //! (RFC 6455 section 5.2).
 
+use bytes::BufMut;
+
 use super::mask::MaskKey;
 use super::opcode::Opcode;
 use super::violation::Violation;
@@ -162,11 +164,11 @@ pub fn write_server_header(
 }
 
 /// Appends one whole unfragmented server frame to `out`.
-pub fn append_frame(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, payload: &[u8]) {
+pub fn append_frame(out: &mut impl BufMut, opcode: Opcode, rsv1: bool, payload: &[u8]) {
     let mut header = [0; MAX_SERVER_HEADER];
     let len = write_server_header(&mut header, opcode, rsv1, payload.len());
-    out.extend_from_slice(&header[MAX_SERVER_HEADER - len..]);
-    out.extend_from_slice(payload);
+    out.put_slice(&header[MAX_SERVER_HEADER - len..]);
+    out.put_slice(payload);
 }
 
 #[cfg(test)]

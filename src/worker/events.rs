@@ -139,7 +139,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             self.stats.stale += 1;
             return self.shared.buffers.give(bytes);
         };
-        if error.is_some() {
+        if error.is_some() || slot.aborted {
             self.shared.buffers.give(bytes);
             return self.abort(token, CloseReason::Broken);
         }
@@ -156,7 +156,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             return self.shared.buffers.give(bytes);
         };
         match result {
-            Ok(sent) if sent > 0 => {
+            Ok(sent) if sent > 0 && !slot.aborted => {
                 slot.stall = self.now.after(self.shared.config.timeouts.stall);
                 if let Some(memory) = queue.end(bytes, sent) {
                     self.shared.buffers.give(memory);
@@ -174,6 +174,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     pub(super) fn abort(&mut self, token: Token, reason: CloseReason) {
         if let Some(slot) = self.slots.get(token) {
             slot.connection.abort(reason);
+            slot.aborted = true;
             slot.stall = crate::connection::Millis::NEVER;
             if let Some(queue) = &mut slot.queue {
                 queue.clear();

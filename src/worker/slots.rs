@@ -23,6 +23,8 @@ pub(super) struct Slot {
     pub(super) starved: bool,
     /// The peer has sent FIN, or TCP is broken: nothing more will be received.
     pub(super) ended: bool,
+    /// Given up: what waits to be sent is dropped.
+    pub(super) aborted: bool,
     /// FIN is being sent.
     pub(super) half_closing: bool,
     /// FIN has been sent.
@@ -47,6 +49,7 @@ impl Slot {
             paused: false,
             starved: false,
             ended: false,
+            aborted: false,
             half_closing: false,
             half_closed: false,
             leaving: false,

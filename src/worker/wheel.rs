@@ -104,8 +104,8 @@ impl Wheel {
                 slot = link.next;
             }
         }
-        for index in before..due.len() {
-            self.clear(due[index]);
+        for slot in &due[before..] {
+            self.clear(*slot);
         }
         self.hand = now + 1;
         self.earliest = self.find_earliest();

@@ -21,10 +21,7 @@ fn client_header(first: u8, len: u64, form: u8, key: [u8; 4]) -> Vec<u8> {
 }
 
 /// The verdict over `bytes` when they arrive one at a time: the same as when whole.
-fn parse_at_every_cut(
-    bytes: &[u8],
-    rsv1_allowed: bool,
-) -> Result<Option<FrameHeader>, Violation> {
+fn parse_at_every_cut(bytes: &[u8], rsv1_allowed: bool) -> Result<Option<FrameHeader>, Violation> {
     let whole = FrameHeader::parse(bytes, rsv1_allowed);
     for cut in 0..bytes.len() {
         match FrameHeader::parse(&bytes[..cut], rsv1_allowed) {
@@ -41,9 +38,21 @@ fn parse_at_every_cut(
 #[test]
 fn every_first_byte_with_every_boundary_length() {
     let lengths = [
-        (0, 7), (1, 7), (125, 7), (126, 16), (127, 16), (65_535, 16), (65_536, 64),
-        (1 << 32, 64), ((1 << 63) - 1, 64), (125, 16), (0, 16), (65_535, 64), (0, 64),
-        (1 << 63, 64), (u64::MAX, 64),
+        (0, 7),
+        (1, 7),
+        (125, 7),
+        (126, 16),
+        (127, 16),
+        (65_535, 16),
+        (65_536, 64),
+        (1 << 32, 64),
+        ((1 << 63) - 1, 64),
+        (125, 16),
+        (0, 16),
+        (65_535, 64),
+        (0, 64),
+        (1 << 63, 64),
+        (u64::MAX, 64),
     ];
     for first in 0..=u8::MAX {
         for (len, form) in lengths {

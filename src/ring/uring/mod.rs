@@ -3,20 +3,21 @@
 #![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
 
 mod buf_ring;
+mod complete;
 mod setup;
+mod submit;
 mod tag;
 mod wake;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::ptr;
 use std::time::{Duration, Instant};
 
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, Fd, Fixed, SubmitArgs, Timespec};
-use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, cqueue, opcode};
+use io_uring::types::{CancelBuilder, Fd, Fixed, Timespec};
+use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
 
-use super::{Buffer, Errno, Event, Payload, Received, Ring, RingStats, Token};
+use super::{Buffer, Errno, Event, Payload, Ring, RingStats, Token};
 use crate::config::Buffers;
 use buf_ring::BufRing;
 pub use setup::{Features, SetupError, kernel_release};
@@ -157,195 +158,6 @@ impl UringRing {
             .user_data(Tag::plain(Kind::Wake, 0).0);
         self.push(entry);
     }
-
-    /// Queues a submission. Everything it points to must live until its completion; the callers,
-    /// all in this file, keep it in `pinned`, `queued` or `buffers`.
-    #[inline]
-    fn push(&mut self, entry: Entry) {
-        if self.backlog.is_empty() && self.try_push(&entry) {
-            return;
-        }
-        // The queue is full: let the kernel take what is there. This runs no completions, so it
-        // may happen in the middle of a turn.
-        self.backlog.push_back(entry);
-        self.submit_backlog();
-    }
-
-    #[inline]
-    fn try_push(&mut self, entry: &Entry) -> bool {
-        let Some(queues) = &mut self.queues else { return false };
-        // SAFETY: the memory that the entry refers to is owned by this ring until the completion
-        // (see `push`), or is an argument of no pointer at all.
-        unsafe { queues.sq.push(entry) }.is_ok()
-    }
-
-    fn submit_backlog(&mut self) {
-        while !self.backlog.is_empty() {
-            if self.call(0, EnterFlags::empty(), None).is_err() {
-                self.stats.refused += 1;
-                return;
-            }
-            let mut moved = false;
-            while let Some(entry) = self.backlog.pop_front() {
-                if !self.try_push(&entry) {
-                    self.backlog.push_front(entry);
-                    break;
-                }
-                moved = true;
-            }
-            if !moved {
-                return;
-            }
-        }
-    }
-
-    /// One call into the kernel with everything that is queued.
-    fn call(
-        &mut self,
-        want: u32,
-        flags: EnterFlags,
-        wait: Option<Duration>,
-    ) -> Result<(), Errno> {
-        self.stats.enters += 1;
-        let Some(queues) = &mut self.queues else { return Err(Errno::BADF) };
-        queues.sq.sync();
-        #[allow(clippy::cast_possible_truncation, reason = "at most the queue's 256 entries")]
-        let count = queues.sq.len() as u32;
-        let timespec = Timespec::from(wait.unwrap_or_default());
-        let args = SubmitArgs::new().timespec(&timespec);
-        let (flags, args) = match wait {
-            Some(_) => (flags | EnterFlags::EXT_ARG, Some(&args)),
-            None => (flags, None),
-        };
-        // SAFETY: the entries are valid as `push` promises; the argument lives until the call
-        // returns and has the size that the flag EXT_ARG stands for.
-        let result = unsafe { queues.submitter.enter(count, want, flags.bits(), args) };
-        queues.sq.sync();
-        result.map(drop).map_err(|error| setup::errno_of(&error))
-    }
-
-    fn send_pinned(&mut self, token: Token, pointer: *const u8, len: usize, payload: Payload) {
-        let (Ok(index), Ok(len)) = (u16::try_from(self.pinned.len()), u32::try_from(len)) else {
-            // No room to name it: to the caller that is a socket that took nothing.
-            let event = Event::FellShort { token, rest: payload, error: None };
-            return self.own_events.push_back(event);
-        };
-        self.pinned.push(Some(payload));
-        let entry = opcode::Send::new(Fixed(token.slot), pointer, len)
-            .flags(NOW)
-            .build()
-            .flags(Flags::SKIP_SUCCESS)
-            .user_data(Tag::new(Kind::SendNow, token, index).0);
-        self.push(entry);
-    }
-
-    fn cancel(&mut self, target: Tag) {
-        let entry = opcode::AsyncCancel::new(target.0)
-            .build()
-            .flags(Flags::SKIP_SUCCESS)
-            .user_data(Tag::plain(Kind::Ignore, 0).0);
-        self.push(entry);
-    }
-
-    #[inline]
-    fn translate(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
-        let tag = Tag(cqe.user_data());
-        let (result, flags) = (cqe.result(), cqe.flags());
-        let (token, armed) = (tag.token(), cqueue::more(flags));
-        match tag.kind()? {
-            Kind::Receive => {
-                self.receives -= u32::from(!armed);
-                Some(Event::Received { token, outcome: self.received(result, flags), armed })
-            }
-            Kind::SendNow => self.fell_short(token, tag.index(), result),
-            Kind::SendQueued => {
-                let bytes = self.queued.remove(&token.slot)?;
-                let result = outcome(result).map(|sent| sent as usize);
-                Some(Event::Sent { token, bytes, result })
-            }
-            Kind::Accept => {
-                let listener = usize::from(tag.index());
-                self.accepts -= u16::from(!armed);
-                Some(Event::Accepted { listener, result: outcome(result), armed })
-            }
-            Kind::HalfClose => Some(Event::HalfClosed { token }),
-            Kind::Wake => {
-                self.wake.take();
-                if !armed {
-                    self.watch_wake();
-                }
-                Some(Event::Woken)
-            }
-            Kind::Ignore => None,
-        }
-    }
-
-    #[inline]
-    fn received(&mut self, result: i32, flags: u32) -> Received {
-        let buffer = cqueue::buffer_select(flags).map(|id| self.buffers.lend(id));
-        match (outcome(result), buffer) {
-            (Ok(len @ 1..), Some(buffer)) => Received::Data { buffer, len: len as usize },
-            (outcome, buffer) => {
-                // A buffer that comes with an error is ours to give back all the same.
-                if let Some(buffer) = buffer {
-                    self.buffers.release(buffer);
-                }
-                match outcome {
-                    Ok(_) => Received::Eof,
-                    Err(Errno::NOBUFS) => Received::NoBuffers,
-                    Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => Received::Cancelled,
-                    Err(errno) => Received::Failed(errno),
-                }
-            }
-        }
-    }
-
-    fn fell_short(&mut self, token: Token, index: u16, result: i32) -> Option<Event> {
-        let mut rest = self.pinned.get_mut(usize::from(index))?.take()?;
-        let error = match outcome(result) {
-            Ok(sent) => {
-                match &mut rest {
-                    Payload::Received { start, len, .. } => {
-                        *start += sent;
-                        *len -= sent.min(*len);
-                    }
-                    Payload::Owned { from, .. } => *from += sent as usize,
-                }
-                None
-            }
-            Err(Errno::AGAIN) => None,
-            Err(errno) => Some(errno),
-        };
-        Some(Event::FellShort { token, rest, error })
-    }
-
-    /// The completion queue is empty: every submitted `send_now` without a completion is complete,
-    /// so its memory is free.
-    fn unpin(&mut self) {
-        let submitted = match &mut self.queues {
-            Some(queues) => {
-                queues.sq.sync();
-                queues.sq.is_empty()
-            }
-            None => false,
-        };
-        if submitted && self.backlog.is_empty() {
-            for payload in self.pinned.drain(..).flatten() {
-                match payload {
-                    Payload::Received { buffer, .. } => self.buffers.release(buffer),
-                    Payload::Owned { bytes, .. } => self.spent.push(bytes),
-                }
-            }
-        }
-        self.buffers.commit();
-    }
-}
-
-/// The result of a completion, as the kernel means it.
-#[allow(clippy::cast_sign_loss, reason = "checked to be positive")]
-#[inline]
-fn outcome(result: i32) -> Result<u32, Errno> {
-    if result < 0 { Err(Errno::from_raw_os_error(-result)) } else { Ok(result as u32) }
 }
 
 impl Ring for UringRing {
@@ -385,9 +197,13 @@ impl Ring for UringRing {
             .build()
             .user_data(Tag::new(Kind::Receive, token, 0).0);
         if poll_first {
-            // SAFETY: an entry is the 64 bytes of `struct io_uring_sqe`, whose `ioprio` is the
-            // u16 at byte 2; `entry` is ours alone.
-            unsafe { *(&raw mut entry).cast::<u16>().add(1) |= POLL_FIRST };
+            let words = (&raw mut entry).cast::<u16>();
+            // SAFETY: an entry is the 64 bytes of `struct io_uring_sqe`, so a second u16 lies
+            // inside.
+            let ioprio = unsafe { words.add(1) };
+            // SAFETY: the u16 at byte 2 is the field `ioprio`, initialised like all of the entry,
+            // which is ours alone.
+            unsafe { *ioprio |= POLL_FIRST };
         }
         self.receives += 1;
         self.push(entry);
@@ -545,12 +361,16 @@ impl Drop for UringRing {
             idle = !matches!(cancelled, Err(error) if error.raw_os_error() != Some(2));
             let _ = queues.submitter.unregister_buf_ring(BUFFER_GROUP);
         }
-        // SAFETY: `ring` came from `Box::into_raw` in `new`, and the views into it are gone.
-        drop(unsafe { Box::from_raw(ptr::replace(&raw mut self.ring, ptr::null_mut())) });
+        // SAFETY: `ring` came from `Box::into_raw` in `new`, the views into it are gone, and it is
+        // taken back only here.
+        drop(unsafe { Box::from_raw(self.ring) });
         if !idle {
             // Better lost than written to after it was freed.
             std::mem::forget(std::mem::take(&mut self.queued));
-            std::mem::forget(std::mem::replace(&mut self.buffers, BufRing::new(Buffers::new(2, 64))));
+            std::mem::forget(std::mem::replace(
+                &mut self.buffers,
+                BufRing::new(Buffers::new(2, 64)),
+            ));
         }
     }
 }

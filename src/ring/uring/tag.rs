@@ -89,7 +89,10 @@ mod tests {
                     for index in [0, 1, u16::MAX] {
                         let token = Token { slot, generation };
                         let tag = Tag::new(kind, token, index);
-                        assert_eq!((tag.kind(), tag.token(), tag.index()), (Some(kind), token, index));
+                        assert_eq!(
+                            (tag.kind(), tag.token(), tag.index()),
+                            (Some(kind), token, index)
+                        );
                         assert!(seen.insert(tag.0) && tag.0 != 0);
                     }
                 }

@@ -1,0 +1,92 @@
+//! What an echo costs inside a connection, without a socket: whole messages, pipelined ones, ones
+//! that come in fragments, and ones larger than a receive.
+
+use std::sync::Arc;
+
+use corecast::config::Config;
+use corecast::connection::{Connection, ConnectionId, Millis, Output, Shared};
+use corecast::echo::Echo;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+const REQUEST: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// An open connection with what its core would share.
+fn open() -> (Connection, Shared<Echo>) {
+    let config = Arc::new(Config::default());
+    let id = ConnectionId { slot: 0, generation: 0 };
+    let mut connection = Connection::new(id, Millis(0), &config, false);
+    let mut shared = Shared::new(config, Echo);
+    let mut output = Output::default();
+    connection.receive(Millis(0), &mut REQUEST.to_vec(), false, &mut shared, &mut output);
+    assert!(output.into_owned().0.starts_with(b"HTTP/1.1 101"));
+    (connection, shared)
+}
+
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let key = [0x37, 0xFA, 0x21, 0x3D];
+    let mut bytes = vec![first];
+    match payload.len() {
+        len @ 0..=125 => bytes.push(0x80 | len as u8),
+        len @ 126..=0xFFFF => {
+            bytes.push(0xFE);
+            bytes.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            bytes.push(0xFF);
+            bytes.extend((len as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(key);
+    bytes.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes
+}
+
+/// Echoes `input`, received in pieces of at most `piece` bytes.
+fn echo(c: &mut Criterion, name: &str, input: &[u8], messages: u64, piece: usize) {
+    let mut group = c.benchmark_group("assemble");
+    group.throughput(Throughput::Elements(messages));
+    let (mut connection, mut shared) = open();
+    group.bench_function(BenchmarkId::from_parameter(name), |b| {
+        b.iter_batched_ref(
+            || input.to_vec(),
+            |input| {
+                let mut sent = 0;
+                for bytes in input.chunks_mut(piece) {
+                    let mut output = Output::default();
+                    connection.receive(Millis(1), bytes, false, &mut shared, &mut output);
+                    sent += match output.in_place() {
+                        Some(range) => range.len(),
+                        None => {
+                            let (bytes, from) = output.into_owned();
+                            let len = bytes.len() - from;
+                            shared.buffers.give(bytes);
+                            len
+                        }
+                    };
+                }
+                assert!(sent > 0);
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+fn benches(c: &mut Criterion) {
+    let small = frame(0x82, &[7; 20]);
+    echo(c, "1 x 20 B", &small, 1, 1 << 14);
+    echo(c, "16 x 20 B pipelined", &small.repeat(16), 16, 1 << 14);
+    echo(c, "128 x 20 B pipelined", &small.repeat(128), 128, 1 << 14);
+    echo(c, "16 KiB binary", &frame(0x82, &[7; 16_384]), 1, 1 << 15);
+    echo(c, "16 KiB text", &frame(0x81, "\u{d55c}".repeat(5461).as_bytes()), 1, 1 << 15);
+    let mut fragments = frame(0x02, &[7; 100]);
+    fragments.extend(frame(0x00, &[7; 100]).repeat(8));
+    fragments.extend(frame(0x80, &[7; 100]));
+    echo(c, "10 fragments of 100 B", &fragments, 1, 1 << 14);
+    echo(c, "1 MiB in receives of 16 KiB", &frame(0x82, &vec![7; 1 << 20]), 1, 1 << 14);
+}
+
+criterion_group!(all, benches);
+criterion_main!(all);

@@ -1,0 +1,109 @@
+//! From the kernel: completions become events.
+
+use io_uring::cqueue;
+
+use super::UringRing;
+use super::tag::{Kind, Tag};
+use crate::ring::{Errno, Event, Payload, Received, Token};
+
+impl UringRing {
+    #[inline]
+    pub(super) fn translate(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
+        let tag = Tag(cqe.user_data());
+        let (result, flags) = (cqe.result(), cqe.flags());
+        let (token, armed) = (tag.token(), cqueue::more(flags));
+        match tag.kind()? {
+            Kind::Receive => {
+                self.receives -= u32::from(!armed);
+                Some(Event::Received { token, outcome: self.received(result, flags), armed })
+            }
+            Kind::SendNow => self.fell_short(token, tag.index(), result),
+            Kind::SendQueued => {
+                let bytes = self.queued.remove(&token.slot)?;
+                let result = outcome(result).map(|sent| sent as usize);
+                Some(Event::Sent { token, bytes, result })
+            }
+            Kind::Accept => {
+                let listener = usize::from(tag.index());
+                self.accepts -= u16::from(!armed);
+                Some(Event::Accepted { listener, result: outcome(result), armed })
+            }
+            Kind::HalfClose => Some(Event::HalfClosed { token }),
+            Kind::Wake => {
+                self.wake.take();
+                if !armed {
+                    self.watch_wake();
+                }
+                Some(Event::Woken)
+            }
+            Kind::Ignore => None,
+        }
+    }
+
+    #[inline]
+    fn received(&mut self, result: i32, flags: u32) -> Received {
+        let buffer = cqueue::buffer_select(flags).map(|id| self.buffers.lend(id));
+        match (outcome(result), buffer) {
+            (Ok(len @ 1..), Some(buffer)) => Received::Data { buffer, len: len as usize },
+            (outcome, buffer) => {
+                // A buffer that comes with an error is ours to give back all the same.
+                if let Some(buffer) = buffer {
+                    self.buffers.release(buffer);
+                }
+                match outcome {
+                    Ok(_) => Received::Eof,
+                    Err(Errno::NOBUFS) => Received::NoBuffers,
+                    Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => Received::Cancelled,
+                    Err(errno) => Received::Failed(errno),
+                }
+            }
+        }
+    }
+
+    fn fell_short(&mut self, token: Token, index: u16, result: i32) -> Option<Event> {
+        let mut rest = self.pinned.get_mut(usize::from(index))?.take()?;
+        let error = match outcome(result) {
+            Ok(sent) => {
+                match &mut rest {
+                    Payload::Received { start, len, .. } => {
+                        *start += sent;
+                        *len -= sent.min(*len);
+                    }
+                    Payload::Owned { from, .. } => *from += sent as usize,
+                }
+                None
+            }
+            Err(Errno::AGAIN) => None,
+            Err(errno) => Some(errno),
+        };
+        Some(Event::FellShort { token, rest, error })
+    }
+
+    /// The completion queue is empty: every submitted `send_now` without a completion is complete,
+    /// so its memory is free.
+    pub(super) fn unpin(&mut self) {
+        let submitted = match &mut self.queues {
+            Some(queues) => {
+                queues.sq.sync();
+                queues.sq.is_empty()
+            }
+            None => false,
+        };
+        if submitted && self.backlog.is_empty() {
+            for payload in self.pinned.drain(..).flatten() {
+                match payload {
+                    Payload::Received { buffer, .. } => self.buffers.release(buffer),
+                    Payload::Owned { bytes, .. } => self.spent.push(bytes),
+                }
+            }
+        }
+        self.buffers.commit();
+    }
+}
+
+/// The result of a completion, as the kernel means it.
+#[allow(clippy::cast_sign_loss, reason = "checked to be positive")]
+#[inline]
+fn outcome(result: i32) -> Result<u32, Errno> {
+    if result < 0 { Err(Errno::from_raw_os_error(-result)) } else { Ok(result as u32) }
+}

@@ -1,0 +1,207 @@
+//! Goal: keep the shape of the code. The arrows between its parts go one way, `unsafe` stands
+//! where it is expected, files and functions stay small.
+//! Method: read the sources as text; rules that the compiler does not know.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each part of the library may import of the others.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("config", &["protocol"]),
+    ("protocol", &[]),
+    ("connection", &["config", "protocol"]),
+    ("echo", &["connection"]),
+    ("ring", &["config"]),
+    ("worker", &["config", "connection", "protocol", "ring"]),
+    ("error", &["ring"]),
+    ("server", &["config", "connection", "error", "ring", "worker"]),
+];
+
+/// The files that may hold `unsafe`: two for SIMD, three that talk to the kernel.
+const UNSAFE: [&str; 5] = [
+    "src/protocol/mask/x86.rs",
+    "src/protocol/utf8/avx512.rs",
+    "src/ring/uring/buf_ring.rs",
+    "src/ring/uring/mod.rs",
+    "src/ring/uring/submit.rs",
+];
+
+const MOST_LINES: usize = 400;
+const MOST_COLUMNS: usize = 100;
+const MOST_FUNCTION_LINES: usize = 70;
+
+struct Source {
+    path: String,
+    text: String,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("node_modules") && !path.ends_with("target") {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn sources(folders: &[&str]) -> Vec<Source> {
+    let mut paths = Vec::new();
+    for folder in folders.iter().map(|folder| root().join(folder)).filter(|folder| folder.exists())
+    {
+        collect(&folder, &mut paths);
+    }
+    paths.sort();
+    assert!(!paths.is_empty());
+    let read = |path: PathBuf| Source {
+        text: fs::read_to_string(&path).unwrap(),
+        path: path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn complain(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// The part of the library that a file belongs to.
+fn part(path: &str) -> &str {
+    let inside = path.strip_prefix("src/").unwrap();
+    inside.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+fn is_test(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.contains("/tests/")
+}
+
+/// The code before the tests of a file.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap()
+}
+
+#[test]
+fn the_arrows_go_one_way() {
+    let arrows = BTreeMap::from(ARROWS);
+    let mut faults = Vec::new();
+    for source in sources(&["src"]) {
+        let from = part(&source.path);
+        if matches!(from, "lib" | "main" | "cli") || is_test(&source.path) {
+            continue;
+        }
+        let Some(allowed) = arrows.get(from) else {
+            faults.push(format!("{}: name the part `{from}` in ARROWS", source.path));
+            continue;
+        };
+        let code = without_tests(&source.text);
+        for (at, _) in code.match_indices("crate::") {
+            let rest = &code[at + "crate::".len()..];
+            let to: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if to != from && !to.is_empty() && !allowed.contains(&to.as_str()) {
+                faults.push(format!("{}: imports crate::{to}", source.path));
+            }
+        }
+    }
+    complain(&faults);
+}
+
+#[test]
+fn unsafe_stands_where_it_is_expected() {
+    let mut faults = Vec::new();
+    let mut expected = UNSAFE.to_vec();
+    for source in sources(&["src"]) {
+        let code = source.text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let has = code.clone().any(|line| {
+            line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")
+        });
+        if has && !UNSAFE.contains(&source.path.as_str()) {
+            faults.push(format!("{}: unsafe is not expected here", source.path));
+        }
+        if has {
+            expected.retain(|path| *path != source.path);
+        }
+    }
+    faults.extend(expected.iter().map(|path| format!("{path}: holds no unsafe; shorten the list")));
+    complain(&faults);
+}
+
+#[test]
+fn files_lines_and_functions_stay_small() {
+    let mut faults = Vec::new();
+    for Source { path, text } in sources(&["src", "tests", "benches", "perf", "examples"]) {
+        let count = text.lines().count();
+        if count > MOST_LINES {
+            faults.push(format!("{path}: {count} lines"));
+        }
+        for (number, line) in text.lines().enumerate() {
+            if line.chars().count() > MOST_COLUMNS {
+                faults.push(format!("{path}:{}: more than {MOST_COLUMNS} columns", number + 1));
+            }
+        }
+        if path.starts_with("src/") && !is_test(&path) {
+            long_functions(&path, without_tests(&text), &mut faults);
+        }
+    }
+    complain(&faults);
+}
+
+/// Functions end at the brace of their own indentation, as rustfmt sets it.
+fn long_functions(path: &str, code: &str, faults: &mut Vec<String>) {
+    let lines: Vec<&str> = code.lines().collect();
+    for (start, line) in lines.iter().enumerate() {
+        let body = line.trim_start();
+        let indent = line.len() - body.len();
+        let words: Vec<&str> = body.split([' ', '(']).collect();
+        let begins = words.iter().take(5).any(|word| *word == "fn") && !body.starts_with("//");
+        if !begins || body.ends_with(';') {
+            continue;
+        }
+        let end = lines[start..].iter().position(|line| {
+            line.len() - line.trim_start().len() == indent && line.trim_start().starts_with('}')
+        });
+        if let Some(length) = end.filter(|length| *length > MOST_FUNCTION_LINES) {
+            faults.push(format!("{path}:{}: a function of {length} lines", start + 1));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    // Put together here, so that this file does not find itself.
+    let banned = ["TO", "FIX", "XX", "db", "unim", "to"];
+    let ends = ["DO", "ME", "X", "g!(", "plemented!(", "do!("];
+    let mut faults = Vec::new();
+    for Source { path, text } in sources(&["src", "tests", "benches", "perf", "examples"]) {
+        for (start, end) in banned.iter().zip(ends) {
+            let word = format!("{start}{end}");
+            if text.contains(&word) {
+                faults.push(format!("{path}: holds `{word}`"));
+            }
+        }
+    }
+    complain(&faults);
+}
+
+#[test]
+fn every_violation_names_its_rule() {
+    let text = fs::read_to_string(root().join("src/protocol/violation.rs")).unwrap();
+    let body = text.split("pub enum Violation {").nth(1).unwrap().split("\n}").next().unwrap();
+    let mut doc = String::new();
+    let mut count = 0;
+    for line in body.lines().map(str::trim) {
+        if line.starts_with("///") {
+            doc.push_str(line);
+        } else if line.ends_with(',') {
+            assert!(doc.contains("(RFC "), "{line} names no RFC section");
+            doc.clear();
+            count += 1;
+        }
+    }
+    assert!(count >= 16, "only {count} variants were found");
+}
