@@ -59,6 +59,10 @@ pub(super) struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
+    pub(super) fn reborrow(&mut self) -> Encoder<'_> {
+        Encoder { compression: self.compression.as_deref_mut(), pool: self.pool }
+    }
+
     /// Whether `payload` may get smaller than it is.
     pub(super) fn pays(&self, payload: &[u8]) -> bool {
         self.compression.is_some() && payload.len() >= WORTH_COMPRESSING

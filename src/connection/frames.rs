@@ -2,21 +2,16 @@
 
 use super::control::Control;
 use super::partial::{Body, Partial, continue_header};
+use super::whole::Place;
 use super::{
-    CloseReason, Compression, Connection, Encoder, Handler, Message, Millis, Output, Phase,
-    Replies, Shared, append_close,
+    Compression, Connection, Encoder, Handler, Message, Millis, Output, Phase, Replies, Shared,
 };
 use crate::protocol::assembler::Assembler;
 use crate::protocol::frame::{
-    FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, server_header_len, write_server_header,
+    FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, write_server_header,
 };
-use crate::protocol::mask::{unmask, unmask_shift};
-use crate::protocol::utf8::{Validator, is_valid, unmask_text};
+use crate::protocol::mask::unmask;
 use crate::protocol::{Opcode, Violation};
-
-/// From here on, text that stays in its place is unmasked and validated in one pass; below, and
-/// where it moves, unmasking tells ASCII by the way, which is all that most text is.
-const ONE_PASS: usize = 128;
 
 /// What one call of `receive` works with.
 pub(super) struct Turn<'t, H> {
@@ -43,7 +38,10 @@ impl Connection {
             let step = if self.partial.is_some() {
                 self.resume(bytes, at, &mut turn)
             } else {
-                self.frame(bytes, at, &mut turn)
+                match self.short_messages(bytes, at, &mut turn) {
+                    Ok(next) if next < bytes.len() => self.frame(bytes, next, &mut turn),
+                    done => done,
+                }
             };
             match step {
                 Ok(next) => at = next,
@@ -60,7 +58,6 @@ impl Connection {
     }
 
     /// Takes the frame that begins at `at`; returns where the next one begins.
-    #[inline]
     fn frame<H: Handler>(
         &mut self,
         bytes: &mut [u8],
@@ -103,7 +100,6 @@ impl Connection {
     }
 
     /// Takes the payload of a frame whose header ends before `at`.
-    #[inline]
     fn payload<H: Handler>(
         &mut self,
         header: &FrameHeader,
@@ -117,61 +113,17 @@ impl Connection {
         if whole && simple && self.assembly.is_none() && self.phase == Phase::Open {
             #[allow(clippy::cast_possible_truncation, reason = "not above bytes.len()")]
             let len = header.payload_len as usize;
-            self.whole_message(header, bytes, at, len, turn)?;
+            if len > turn.shared.config.limits.max_message {
+                return Err(Violation::MessageTooBig);
+            }
+            let place = Place { opcode: header.opcode, mask: header.mask, at, len };
+            self.whole_message(place, bytes, turn)?;
             return Ok(at + len);
         }
         if !header.opcode.is_control() {
             self.begin_data_frame(header, turn.shared)?;
         }
         self.body(Body::new(header), bytes, at, turn)
-    }
-
-    /// A message in one frame, all of it received: unmasked to where its echo would stand, in one
-    /// pass, and answered without a copy.
-    #[inline]
-    fn whole_message<H: Handler>(
-        &mut self,
-        header: &FrameHeader,
-        bytes: &mut [u8],
-        at: usize,
-        len: usize,
-        turn: &mut Turn<'_, H>,
-    ) -> Result<(), Violation> {
-        if len > turn.shared.config.limits.max_message {
-            return Err(Violation::MessageTooBig);
-        }
-        self.last_message = turn.now;
-        let head = server_header_len(len);
-        let place = turn.out.place(at, head);
-        let to = place.unwrap_or(at);
-        unmask_whole(header, bytes, at, to, len)?;
-        let (before, rest) = bytes.split_at_mut(to);
-        let payload = rest.get(..len).unwrap_or_default();
-        let message = Message { opcode: header.opcode, payload, compressed: false };
-        let compression = self.compression.as_deref_mut();
-        let shared = &mut *turn.shared;
-        let mut replies = Replies {
-            before,
-            out: turn.out,
-            buffers: &mut shared.buffers,
-            encoder: Encoder { compression, pool: &mut shared.deflate },
-            echo: None,
-            close: None,
-        };
-        shared.handler.message(self.id, message, &mut replies);
-        let (echo, close) = (replies.echo.is_some(), replies.close);
-        if echo {
-            if place.is_some() {
-                write_server_header(&mut before[..to], header.opcode, false, len);
-                turn.out.placed(to - head..to + len);
-            } else {
-                turn.out.spill(before, || shared.buffers.take());
-                let out = turn.out.appendable(Vec::new);
-                crate::protocol::frame::append_frame(out, header.opcode, false, payload);
-            }
-        }
-        self.close_if_asked(close, bytes, turn);
-        Ok(())
     }
 
     /// Begins or continues the message in progress with one more frame.
@@ -278,44 +230,9 @@ impl Connection {
             buffer
         };
         shared.buffers.give(buffer);
-        self.close_if_asked(close, bytes, turn);
+        if let Some((code, reason)) = close {
+            self.close_as_asked(code, reason, bytes, turn);
+        }
         Ok(())
     }
-
-    /// The handler wants the connection closed after its replies.
-    #[inline]
-    fn close_if_asked<H>(
-        &mut self,
-        close: Option<(crate::protocol::CloseCode, &'static str)>,
-        bytes: &[u8],
-        turn: &mut Turn<'_, H>,
-    ) {
-        if let Some((code, reason)) = close {
-            turn.out.spill(bytes, || turn.shared.buffers.take());
-            append_close(self.output(turn.shared, turn.out), code, reason);
-            self.end(Phase::Closing, CloseReason::Local(code));
-            self.deadline = turn.now.after(turn.shared.config.timeouts.close);
-        }
-    }
-}
-
-/// Unmasks the payload `bytes[at..at + len]` to `bytes[to..to + len]`; text must be UTF-8.
-#[inline]
-fn unmask_whole(
-    header: &FrameHeader,
-    bytes: &mut [u8],
-    at: usize,
-    to: usize,
-    len: usize,
-) -> Result<(), Violation> {
-    let text = header.opcode == Opcode::Text;
-    let valid = if text && to == at && len >= ONE_PASS {
-        let mut validator = Validator::new();
-        let payload = bytes.get_mut(at..at + len).unwrap_or_default();
-        unmask_text(payload, header.mask, &mut validator).is_ok() && validator.is_complete()
-    } else {
-        let ascii = unmask_shift(bytes, at, to, len, header.mask);
-        !text || ascii || is_valid(bytes.get(to..to + len).unwrap_or_default())
-    };
-    if valid { Ok(()) } else { Err(Violation::TextUtf8) }
 }

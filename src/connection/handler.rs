@@ -116,11 +116,25 @@ pub struct Replies<'a> {
 impl<'a> Replies<'a> {
     /// Sends the message back, compressed if it came compressed. Without a copy where nothing else
     /// has been sent to this connection in the turn.
+    #[inline(always)]
     pub fn echo(&mut self, message: Message<'a>) {
         if self.echo.is_none() && !self.out.is_owned() {
             self.echo = Some(message);
         } else {
-            self.append(message.opcode, message.payload, message.compressed);
+            // Piece by piece, so that the compiler need not keep `self` in memory for this.
+            let encoder = self.encoder.reborrow();
+            let earlier = self.echo.take();
+            let Message { opcode, payload, compressed } = message;
+            append(
+                self.before,
+                self.out,
+                self.buffers,
+                encoder,
+                earlier,
+                opcode,
+                payload,
+                compressed,
+            );
         }
     }
 
@@ -131,22 +145,34 @@ impl<'a> Replies<'a> {
     pub fn send(&mut self, opcode: Opcode, payload: &[u8]) {
         let opcode = if opcode == Opcode::Text { opcode } else { Opcode::Binary };
         let compress = self.encoder.pays(payload);
-        self.append(opcode, payload, compress);
+        let encoder = self.encoder.reborrow();
+        let earlier = self.echo.take();
+        append(self.before, self.out, self.buffers, encoder, earlier, opcode, payload, compress);
     }
 
     /// Closes the connection with this code, after what was sent before.
     pub fn close(&mut self, code: CloseCode, reason: &'static str) {
         self.close = Some((code, reason));
     }
+}
 
-    fn append(&mut self, opcode: Opcode, payload: &[u8], compress: bool) {
-        let buffers = &mut *self.buffers;
-        self.out.spill(self.before, || buffers.take());
-        if let Some(echo) = self.echo.take() {
-            let out = self.out.appendable(Vec::new);
-            self.encoder.append(out, echo.opcode, echo.payload, echo.compressed);
-        }
-        let out = self.out.appendable(Vec::new);
-        self.encoder.append(out, opcode, payload, compress);
+/// Adds a reply behind those in place and an echo that was to be done there: all of it is copied.
+#[cold]
+#[allow(clippy::too_many_arguments, reason = "the parts of a `Replies`, to keep that in registers")]
+fn append(
+    before: &[u8],
+    out: &mut Output,
+    buffers: &mut BufferPool,
+    mut encoder: Encoder<'_>,
+    earlier: Option<Message<'_>>,
+    opcode: Opcode,
+    payload: &[u8],
+    compress: bool,
+) {
+    out.spill(before, || buffers.take());
+    let out = out.appendable(Vec::new);
+    if let Some(echo) = earlier {
+        encoder.append(out, echo.opcode, echo.payload, echo.compressed);
     }
+    encoder.append(out, opcode, payload, compress);
 }

@@ -18,6 +18,7 @@ mod partial;
 mod reason;
 mod send_queue;
 mod shared;
+mod whole;
 
 pub use clock::Millis;
 pub use handler::{Acceptance, ConnectionId, Handler, Message, Replies};

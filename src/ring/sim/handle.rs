@@ -114,6 +114,12 @@ impl SimNetwork {
         self.world.borrow().network.sockets[client.0].accepted
     }
 
+    /// Whether the server has closed or refused the connection, seen or not by the client.
+    #[must_use]
+    pub fn is_closed(&self, client: ClientId) -> bool {
+        self.world.borrow().network.sockets[client.0].closed
+    }
+
     /// Whether the simulation broke the connection or refused it, not the client or the server.
     #[must_use]
     pub fn is_faulted(&self, client: ClientId) -> bool {
