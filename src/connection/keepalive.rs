@@ -41,14 +41,14 @@ impl Connection {
         let (ping_after, pong, idle) = (timeouts.ping_after, timeouts.pong, timeouts.idle);
         let idle_at = idle.map_or(Millis::NEVER, |idle| self.last_message.after(idle));
         let ping_at = self.last_received.after(ping_after);
-        if self.awaiting_pong {
-            self.close(now, CloseCode::GOING_AWAY, "no pong in time", shared, out);
-        } else if idle_at <= now {
+        if idle_at <= now {
             self.close(now, CloseCode::GOING_AWAY, "idle for too long", shared, out);
+        } else if self.awaiting_pong {
+            self.close(now, CloseCode::GOING_AWAY, "no pong in time", shared, out);
         } else if ping_at <= now && !congested {
             append_frame(self.output(shared, out), Opcode::Ping, false, &[]);
             self.awaiting_pong = true;
-            self.deadline = now.after(pong);
+            self.deadline = now.after(pong).min(idle_at);
         } else {
             let ping_at = if ping_at <= now { now.after(ping_after) } else { ping_at };
             self.deadline = ping_at.min(idle_at);

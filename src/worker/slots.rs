@@ -144,3 +144,13 @@ impl Slots {
         (found, None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Option<Slot>>() <= 144, "{}", size_of::<Option<Slot>>());
+    }
+}

@@ -1,0 +1,152 @@
+//! Nobody sees another's bytes: receive buffers go from connection to connection, and what is left
+//! in them must never show.
+
+mod support;
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use support::client::{Client, End};
+use support::deflate;
+use support::server::Server;
+use support::wire::{self, BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT};
+
+const ROUNDS: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
+/// What only the first connection sends and may see.
+const SECRET: &[u8] = b"-SECRET-OF-A-";
+const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+
+/// Fails where `bytes` hold a part of the secret long enough to be no accident.
+fn assert_clean(bytes: &[u8], round: usize) {
+    let seen = bytes.windows(6).any(|six| SECRET.windows(6).any(|part| part == six));
+    assert!(!seen, "round {round}: the secret shows in {}", support::hex(bytes));
+}
+
+/// What others do with the buffers that A has filled.
+struct Other {
+    client: Client,
+    inflater: deflate::Inflater,
+}
+
+impl Other {
+    fn open(server: &Server) -> Self {
+        let (client, _) = Client::open_with(server.addr(), OFFER);
+        Self { client, inflater: deflate::Inflater::new() }
+    }
+
+    /// Sends `sends`; exactly `expects` must come back.
+    fn exchange(&mut self, round: usize, sends: &[u8], expects: &[u8]) {
+        self.client.send(sends);
+        let mut got = Vec::new();
+        while got.len() < expects.len() {
+            let frame = self.client.read_frame();
+            got.extend(wire::unmasked(frame.first, &frame.payload));
+        }
+        assert_clean(&got, round);
+        assert!(got == expects, "round {round}: got {}", support::hex(&got));
+    }
+
+    /// Short frames and empty ones, over a connection that lasts.
+    fn short(&mut self, round: usize, random: &mut Rng) {
+        let payload = vec![b'b'; random.usize(..20)];
+        match random.u8(..6) {
+            0 => self.exchange(round, &wire::frame(FIN | TEXT, b""), &[FIN | TEXT, 0]),
+            1 => {
+                let pong = wire::unmasked(FIN | PONG, &payload);
+                self.exchange(round, &wire::frame(FIN | PING, &payload), &pong);
+            }
+            2 => {
+                let parts = [wire::frame(BINARY, &payload), wire::frame(FIN, b"")];
+                self.exchange(round, &parts.concat(), &wire::unmasked(FIN | BINARY, &payload));
+            }
+            3 => {
+                let compressed = deflate::deflated(&payload);
+                self.client.send(&wire::frame(FIN | RSV1 | BINARY, &compressed));
+                let reply = self.client.read_frame();
+                let plain = match reply.first & RSV1 {
+                    0 => reply.payload,
+                    _ => self.inflater.message(&reply.payload).unwrap(),
+                };
+                assert_clean(&plain, round);
+                assert_eq!(plain, payload, "round {round}");
+            }
+            _ => {
+                let echo = wire::unmasked(FIN | TEXT, &payload);
+                self.exchange(round, &wire::frame(FIN | TEXT, &payload), &echo);
+            }
+        }
+    }
+}
+
+/// A connection that goes wrong in one way or another. All that the server says to it is known.
+fn aborted(server: &Server, round: usize, random: &mut Rng) {
+    let mut client = Client::connect(server.addr());
+    if random.u8(..4) == 0 {
+        client.send(b"GET / HTTP/1.1\r\nHost: b");
+        client.finish();
+        return assert_ends(client, round, b"");
+    }
+    client.send(&support::client::request(""));
+    assert_eq!(client.read_head().status, "HTTP/1.1 101 Switching Protocols");
+    let header = wire::cut_short(FIN | BINARY, 12_000, b"b");
+    match random.u8(..5) {
+        0 => {
+            client.send(&header);
+            client.finish();
+            assert_ends(client, round, b"");
+        }
+        1 => {
+            client.send(&header[..random.usize(1..header.len())]);
+            client.reset();
+        }
+        2 => {
+            client.send(&wire::cut_short(FIN | TEXT, 12_000, b"b\xff"));
+            assert_ends(client, round, &wire::server_close(1007, "text is not UTF-8"));
+        }
+        3 => {
+            client.send(&wire::frame(FIN | CLOSE, &wire::close_payload(4_000, b"b")));
+            assert_ends(client, round, &wire::server_close(4_000, "b"));
+        }
+        _ => {
+            client.send(&wire::frame(FIN | CLOSE, b""));
+            assert_ends(client, round, &[FIN | CLOSE, 0]);
+        }
+    }
+}
+
+fn assert_ends(mut client: Client, round: usize, expects: &[u8]) {
+    let (got, end) = client.read_to_end(Duration::from_secs(5));
+    assert_clean(&got, round);
+    assert!(got == expects && end == End::Fin, "round {round}: {end:?} {}", support::hex(&got));
+}
+
+#[test]
+fn what_one_connection_sends_shows_on_no_other() {
+    // One core, so that all share the same buffers.
+    let server = Server::start(&["--cores", "0"]);
+    let mut random = Rng::with_seed(8);
+    let mut a = Client::open(server.addr());
+    let (mut b, mut c) = (Other::open(&server), Other::open(&server));
+    let secret = SECRET.repeat(1_200);
+    // All 128 buffers of the core hold the secret, and are filled with it again and again.
+    for round in 0..ROUNDS {
+        let fill = if round % 2_000 == 0 { 140 } else { usize::from(random.u8(..8) == 0) };
+        for _ in 0..fill {
+            let message = &secret[..random.usize(secret.len() - 2_000..secret.len())];
+            a.send(&wire::masked(FIN | BINARY, message, [0; 4]));
+            assert_eq!(a.read_frame().payload, message);
+        }
+        match random.u8(..10) {
+            0 => aborted(&server, round, &mut random),
+            1..=5 => b.short(round, &mut random),
+            _ => c.short(round, &mut random),
+        }
+    }
+}
+
+#[test]
+fn the_check_sees_the_secret() {
+    let seen = std::panic::catch_unwind(|| assert_clean(b"....ET-OF-A....", 0));
+    assert!(seen.is_err());
+    assert_clean(b"......ET-OF......", 0);
+}

@@ -1,0 +1,362 @@
+//! The command: flags, the start line, what keeps a server from starting, and how it stops.
+
+mod support;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use support::client::{ACCEPT, Client, End, Head};
+use support::server::{Finished, Server, command, run};
+use support::wire::{self, BINARY, FIN, TEXT};
+
+/// What the server says to all when it stops.
+const GOING_AWAY: (u16, &str) = (1001, "server is stopping");
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Runs the command with `args`, which must end by itself.
+fn finished(args: &[&str]) -> Finished {
+    run(command(args), Duration::from_secs(5))
+}
+
+/// The one line of an error, which must be all that was printed.
+fn error_line(args: &[&str], code: i32) -> String {
+    let end = finished(args);
+    assert_eq!(end.status.code(), Some(code), "{args:?}: {end:?}");
+    assert_eq!(end.stdout, "", "{args:?}");
+    let lines: Vec<&str> = end.stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "{args:?}: {}", end.stderr);
+    assert!(lines[0].starts_with("corecast: "), "{args:?}: {}", lines[0]);
+    assert!(end.took < AT_ONCE, "{args:?} took {:?}", end.took);
+    lines[0].to_owned()
+}
+
+#[test]
+fn wrong_flags_exit_with_2_and_one_line_that_names_the_mistake() {
+    for (args, names) in [
+        (&[][..], "--help"),
+        (&["frobnicate"], "frobnicate"),
+        (&["serve", "--frobnicate"], "--frobnicate"),
+        (&["serve", "more"], "more"),
+        (&["probe", "more"], "more"),
+        (&["serve", "--listen"], "--listen"),
+        (&["serve", "--listen", "nonsense"], "nonsense"),
+        (&["serve", "--listen", "127.0.0.1"], "127.0.0.1"),
+        (&["serve", "--listen", "127.0.0.1:65536"], "127.0.0.1:65536"),
+        (&["serve", "--listen", "localhost:http"], "localhost:http"),
+        (&["serve", "--max-message", "0"], "--max-message"),
+        (&["serve", "--max-message", "much"], "much"),
+        (&["serve", "--max-message", "-1"], "-1"),
+        (&["serve", "--max-message", "5GiB"], "5GiB"),
+        (&["serve", "--ping-after", "0"], "--ping-after"),
+        (&["serve", "--ping-after", "soon"], "soon"),
+        (&["serve", "--ping-after", "86401"], "86401"),
+        (&["serve", "--idle-timeout", "0"], "--idle-timeout"),
+        (&["serve", "--log-format", "xml"], "xml"),
+    ] {
+        let line = error_line(args, 2);
+        assert!(line.contains(names), "{args:?}: {line}");
+        assert!(line.contains("--help"), "{args:?}: {line}");
+    }
+}
+
+#[test]
+fn wrong_core_lists_exit_with_2_and_say_what_a_list_is() {
+    for list in ["", "a", "3-1", "1-", "0,,1", "0 1", "0-99999", "1.5", "0x1"] {
+        let line = error_line(&["serve", "--cores", list], 2);
+        assert!(line.contains("--cores") && line.contains("--help"), "{list:?}: {line}");
+    }
+}
+
+#[test]
+fn cores_that_are_not_there_exit_with_2_and_name_those_that_are() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "4095"], 2);
+    assert!(line.contains("core 4095 is not available"), "{line}");
+    assert!(line.contains("may use 0") || cores == 1, "{line}");
+    let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "0,4000"], 2);
+    assert!(line.contains("core 4000"), "{line}");
+}
+
+#[test]
+fn a_port_in_use_exits_with_1_and_says_what_to_do() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    let line = error_line(&["serve", "--listen", &address], 1);
+    assert!(line.contains(&format!("{address} is in use")), "{line}");
+    assert!(line.contains("--listen"), "{line}");
+}
+
+#[test]
+fn two_servers_cannot_share_a_port() {
+    // Listeners of several cores share a port, so the kernel alone would let two servers, too.
+    let server = Server::start(&[]);
+    let address = server.addr().to_string();
+    let line = error_line(&["serve", "--listen", &address], 1);
+    assert!(line.contains("in use"), "{line}");
+    Client::open(server.addr()).close();
+}
+
+#[test]
+fn an_address_of_another_machine_exits_with_1() {
+    let line = error_line(&["serve", "--listen", "203.0.113.1:9"], 1);
+    assert!(line.contains("203.0.113.1:9: this machine has no such address"), "{line}");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let help = finished(&["--help"]);
+    assert!(help.status.success() && help.stderr.is_empty(), "{help:?}");
+    assert!(help.stdout.contains("serve") && help.stdout.contains("probe"), "{help:?}");
+    let serve = finished(&["serve", "--help"]);
+    assert!(serve.status.success(), "{serve:?}");
+    for flag in [
+        "--listen",
+        "--cores",
+        "--max-message",
+        "--no-deflate",
+        "--allow-origin",
+        "--ping-after",
+        "--idle-timeout",
+        "--log-format",
+    ] {
+        assert!(serve.stdout.contains(flag), "{flag} is not in {}", serve.stdout);
+    }
+    let version = finished(&["--version"]);
+    assert_eq!(version.stdout, format!("corecast {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_start_line_tells_where_and_how() {
+    let server = Server::start(&["--cores", "0", "--max-message", "64KiB"]);
+    let log = server.log();
+    assert_eq!(log.len(), 1, "{log:?}");
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let address = format!("listening on {}", server.addr());
+    for part in [&address, "cores=0 ", "max_message=65536", &kernel, env!("CARGO_PKG_VERSION")] {
+        assert!(log[0].contains(part), "{part} is not in {}", log[0]);
+    }
+}
+
+#[test]
+fn the_start_line_can_be_json() {
+    let server = Server::start(&["--log-format", "json"]);
+    let line = server.log().remove(0);
+    assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
+    for part in ["\"level\":\"INFO\"", "\"message\":\"", &format!("{}\"", server.addr())] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+}
+
+#[test]
+fn several_addresses_are_all_served() {
+    let server = Server::start(&["--listen", "127.0.0.1:0"]);
+    let line = server.log().remove(0);
+    let list = line.split_once("listening on ").unwrap().1;
+    let addresses: Vec<SocketAddr> =
+        list.split([',', ' ']).filter_map(|part| part.parse().ok()).collect();
+    assert_eq!(addresses.len(), 2, "{line}");
+    assert_ne!(addresses[0], addresses[1]);
+    for address in addresses {
+        Client::open(address).close();
+    }
+}
+
+#[test]
+fn probe_tells_what_the_kernel_offers() {
+    let end = finished(&["probe"]);
+    assert!(end.status.success(), "{end:?}");
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    assert!(end.stdout.contains(&format!("kernel: {kernel}\n")), "{end:?}");
+    assert!(end.stdout.contains("io_uring: usable\n"), "{end:?}");
+    assert!(end.stdout.contains("will be used: "), "{end:?}");
+}
+
+#[test]
+fn the_limit_of_a_message_is_the_flag_s() {
+    let server = Server::start(&["--max-message", "100"]);
+    let mut client = Client::open(server.addr());
+    client.send(&wire::frame(FIN | BINARY, &[7; 100]));
+    client.expect(&wire::unmasked(FIN | BINARY, &[7; 100]));
+    client.send(&wire::frame(FIN | BINARY, &[7; 101]));
+    client.expect_end(&wire::server_close(1009, "message above the size limit"));
+}
+
+#[test]
+fn compression_is_agreed_unless_the_flag_forbids_it() {
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let answer = |args: &[&str]| {
+        let server = Server::start(args);
+        let (client, head) = Client::open_with(server.addr(), offer);
+        client.close();
+        head.get("Sec-WebSocket-Extensions").map(str::to_owned)
+    };
+    assert!(answer(&[]).unwrap().starts_with("permessage-deflate"));
+    assert_eq!(answer(&["--no-deflate"]), None);
+}
+
+/// The status of a handshake with this Origin.
+fn status_for_origin(addr: SocketAddr, origin: &str) -> u16 {
+    let mut client = Client::connect(addr);
+    client.send(&support::client::request(&format!("Origin: {origin}\r\n")));
+    let head: Head = client.read_head();
+    let status = head.status.split(' ').nth(1).unwrap().parse().unwrap();
+    if status == 101 {
+        assert_eq!(head.get("Sec-WebSocket-Accept"), Some(ACCEPT));
+    } else {
+        let (_, end) = client.read_to_end(AT_ONCE);
+        assert_eq!(end, End::Fin, "after {status}");
+    }
+    status
+}
+
+#[test]
+fn only_allowed_origins_connect() {
+    let allow = ["--allow-origin", "https://good.example", "--allow-origin", "http://b:8080"];
+    let server = Server::start(&allow);
+    for origin in ["https://good.example", "http://b:8080"] {
+        assert_eq!(status_for_origin(server.addr(), origin), 101, "{origin}");
+    }
+    for origin in [
+        "null",
+        "http://good.example",
+        "https://good.example:443",
+        "https://good.example.evil.example",
+        "https://evil-good.example",
+        "https://good.example/",
+        "https://sub.good.example",
+        "https://evil.example/https://good.example",
+        "http://b",
+        "http://b:80801",
+        "http://127.0.0.1",
+        "good.example",
+    ] {
+        assert_eq!(status_for_origin(server.addr(), origin), 403, "{origin}");
+    }
+    // Programs send no Origin.
+    Client::open(server.addr()).close();
+}
+
+#[test]
+fn sigterm_says_1001_to_everyone_and_exits_with_0() {
+    stops_gently(Signal::TERM);
+}
+
+#[test]
+fn sigint_says_1001_to_everyone_and_exits_with_0() {
+    stops_gently(Signal::INT);
+}
+
+fn stops_gently(signal: Signal) {
+    let mut server = Server::start(&[]);
+    let mut clients: Vec<Client> = (0..50).map(|_| Client::open(server.addr())).collect();
+    for (i, client) in clients.iter_mut().enumerate() {
+        // Some are idle, some inside a message.
+        if i % 2 == 0 {
+            client.send(&wire::cut_short(FIN | TEXT, 1_000, b"unfinished"));
+        }
+        if i % 5 == 0 {
+            client.send(&wire::frame(wire::CONTINUATION, b"")[..1]);
+        }
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    server.signal(signal);
+    for client in &mut clients {
+        client.expect(&wire::server_close(GOING_AWAY.0, GOING_AWAY.1));
+    }
+    assert!(start.elapsed() < AT_ONCE, "told everyone only after {:?}", start.elapsed());
+    // No one else is let in any more.
+    if let Ok(stream) = TcpStream::connect(server.addr()) {
+        let mut late = Client::from_stream(stream);
+        let _ = rustix::net::send(late.stream(), b"GET", rustix::net::SendFlags::NOSIGNAL);
+        let (bytes, end) = late.read_to_end(AT_ONCE);
+        assert!(bytes.is_empty() && end != End::Open, "{end:?} for a late comer");
+    }
+    for client in clients {
+        drop(client);
+    }
+    let status = server.wait(Duration::from_secs(10)).expect("an end within 10 s");
+    assert_eq!(status.code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(2), "took {:?}", start.elapsed());
+}
+
+#[test]
+fn the_closing_handshake_ends_each_connection_while_stopping() {
+    let mut server = Server::start(&[]);
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::open(server.addr())).collect();
+    server.signal(Signal::TERM);
+    for client in &mut clients {
+        client.expect(&wire::server_close(GOING_AWAY.0, GOING_AWAY.1));
+        client.send(&wire::close(1001, ""));
+        client.expect_end(b"");
+    }
+    assert_eq!(server.wait(AT_ONCE).and_then(|status| status.code()), Some(0));
+}
+
+#[test]
+fn messages_received_before_the_signal_are_answered_whole() {
+    let mut server = Server::start(&[]);
+    let message = vec![b'm'; 200_000];
+    let (frame, echo) = (wire::frame(FIN | TEXT, &message), wire::unmasked(FIN | TEXT, &message));
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::open(server.addr())).collect();
+    for client in &mut clients {
+        client.send(&frame);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    server.signal(Signal::TERM);
+    for client in &mut clients {
+        client.expect(&echo);
+        client.expect(&wire::server_close(GOING_AWAY.0, GOING_AWAY.1));
+    }
+    drop(clients);
+    assert_eq!(server.wait(Duration::from_secs(10)).and_then(|status| status.code()), Some(0));
+}
+
+#[test]
+fn those_who_do_not_leave_are_cut_within_10_seconds() {
+    let mut server = Server::start(&[]);
+    let mut silent: Vec<Client> = (0..5).map(|_| Client::open(server.addr())).collect();
+    let half_open = TcpStream::connect(server.addr()).unwrap();
+    let mut full = Client::open(server.addr());
+    // This one sends and never reads: replies wait for it, and the close frame behind them.
+    let frame = wire::frame(FIN | BINARY, &vec![1; 60_000]);
+    full.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    full.send_in_steps(&frame.repeat(500), 60_000);
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    for client in &mut silent {
+        client.expect(&wire::server_close(GOING_AWAY.0, GOING_AWAY.1));
+    }
+    let status = server.wait(Duration::from_secs(11)).expect("an end within 10 s and a bit");
+    assert_eq!(status.code(), Some(0), "after {:?}", start.elapsed());
+    drop((silent, half_open, full));
+}
+
+#[test]
+fn without_connections_a_signal_ends_it_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::start(&[]);
+        let start = Instant::now();
+        server.signal(signal);
+        let status = server.wait(AT_ONCE).expect("an end at once");
+        assert_eq!(status.code(), Some(0), "{signal:?}: {status}");
+        assert!(start.elapsed() < Duration::from_millis(500), "took {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut server = Server::start(&[]);
+        let mut silent = Client::open(server.addr());
+        server.signal(signal);
+        silent.expect(&wire::server_close(GOING_AWAY.0, GOING_AWAY.1));
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(server.is_running(), "it waits for the client");
+        let start = Instant::now();
+        server.signal(signal);
+        assert_eq!(server.wait(AT_ONCE).and_then(|status| status.code()), Some(code));
+        assert!(start.elapsed() < Duration::from_millis(300), "took {:?}", start.elapsed());
+    }
+}

@@ -1,0 +1,262 @@
+//! Peers that vanish, descriptors that run out, sockets that take little, a kernel that says
+//! "again": the server goes on, and gives back what it held.
+
+mod support;
+
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::client::{Client, request};
+use support::deflate::deflated;
+use support::host::{cpu_time, descriptors, tool, wait_until};
+use support::server::{Server, binary};
+use support::wire::{self, BINARY, FIN, RSV1, TEXT};
+
+const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+
+#[test]
+fn clients_that_reset_mid_message_leave_nothing_behind() {
+    let server = Server::start(&[]);
+    Client::open(server.addr()).close();
+    server.await_no_connections(Duration::from_secs(2));
+    let before = descriptors(server.pid());
+    let big = wire::frame(FIN | BINARY, &vec![1; 200_000]);
+    for round in 0..5 {
+        let clients: Vec<Client> = (0..300)
+            .map(|i| {
+                let (mut client, _) = Client::open_with(server.addr(), OFFER);
+                match i % 6 {
+                    0 => client.send(&wire::cut_short(FIN | BINARY, 9_000_000, &[1; 3_000])),
+                    1 => client.send(&wire::frame(TEXT, b"a first fragment")),
+                    2 => client.send(&wire::header(FIN | TEXT, wire::Form::SixtyFour, 1)[..5]),
+                    // Replies that are never read.
+                    3 => client.send(&big),
+                    4 => client.send(&wire::frame(RSV1 | TEXT, &deflated(b"half")[..3])),
+                    _ => {}
+                }
+                client
+            })
+            .collect();
+        let half_heads: Vec<Client> = (0..50)
+            .map(|_| {
+                let mut client = Client::connect(server.addr());
+                client.send(&request("")[..70]);
+                client
+            })
+            .collect();
+        clients.into_iter().chain(half_heads).for_each(Client::reset);
+        server.await_no_connections(Duration::from_secs(2));
+        assert_eq!(descriptors(server.pid()), before, "round {round}");
+        Client::open(server.addr()).close();
+    }
+}
+
+/// How many of `clients` have an answer to their request by now.
+fn answered(clients: &[Client]) -> usize {
+    clients
+        .iter()
+        .filter(|client| {
+            let mut byte = [0];
+            client.stream().set_nonblocking(true).unwrap();
+            let peeked = client.stream().peek(&mut byte);
+            client.stream().set_nonblocking(false).unwrap();
+            matches!(peeked, Ok(1))
+        })
+        .count()
+}
+
+#[test]
+fn without_descriptors_it_waits_without_spinning_and_accepts_again() {
+    const FILES: usize = 64;
+    let mut limited = Command::new("sh");
+    let script = format!("ulimit -n {FILES}; exec \"$0\" \"$@\"");
+    limited.args(["-c", &script, binary(), "serve", "--listen", "127.0.0.1:0", "--cores", "0"]);
+    let server = Server::spawn(limited);
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..300 {
+        let mut client = Client::connect(server.addr());
+        client.send(&request(""));
+        clients.push(client);
+    }
+    // Those for whom there is room are served; places for refusals may be taken as well.
+    assert!(wait_until(Duration::from_secs(2), || answered(&clients) >= FILES / 2));
+    let mut served: Vec<Client> = Vec::new();
+    let mut waiting: Vec<Client> = Vec::new();
+    for mut client in clients {
+        if answered(std::slice::from_ref(&client)) == 0 {
+            waiting.push(client);
+        } else if client.read_head().status.contains(" 101 ") {
+            served.push(client);
+        } else {
+            // Holds its place until it is cut.
+            waiting.push(client);
+        }
+    }
+    println!("{} served, {} waiting", served.len(), waiting.len());
+    assert!(served.len() >= FILES / 2 && served.len() < FILES, "{} served", served.len());
+    let cpu = cpu_time(server.pid());
+    std::thread::sleep(Duration::from_secs(2));
+    let used = cpu_time(server.pid()) - cpu;
+    println!("{used:?} of processor time in 2 s");
+    assert!(used < Duration::from_millis(200), "it spins: {used:?} in 2 s");
+    for client in &mut served {
+        client.expect_alive();
+    }
+    drop(waiting);
+    server_takes_new_ones(&server, served);
+}
+
+/// With every place taken, someone leaves: who waits is served within 300 ms.
+fn server_takes_new_ones(server: &Server, mut served: Vec<Client>) {
+    // Silent connections take all places there are, those for refusals included.
+    let silent: Vec<TcpStream> =
+        (0..100).map(|_| TcpStream::connect(server.addr()).unwrap()).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let mut late = Client::connect(server.addr());
+    late.send(&request(""));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(answered(std::slice::from_ref(&late)), 0, "there was room all the time");
+    drop(silent);
+    served.truncate(served.len() / 2);
+    let start = Instant::now();
+    let late = [late];
+    assert!(
+        wait_until(Duration::from_secs(5), || answered(&late) == 1),
+        "nobody is accepted any more"
+    );
+    assert!(start.elapsed() < Duration::from_millis(300), "after {:?}", start.elapsed());
+    // Those that left in the queue count as connections until they are seen to have left.
+    let serves = wait_until(Duration::from_secs(1), || {
+        let mut client = Client::connect(server.addr());
+        client.send(&request(""));
+        client.read_head().status == "HTTP/1.1 101 Switching Protocols"
+    });
+    assert!(serves, "it accepts, but has no room");
+    for client in &mut served {
+        client.expect_alive();
+    }
+}
+
+#[test]
+fn a_socket_that_takes_little_gets_every_byte_in_order() {
+    let server = Server::start(&[]);
+    std::thread::scope(|scope| {
+        for seed in 0..8 {
+            let server = &server;
+            scope.spawn(move || slow_reader(server, seed));
+        }
+    });
+}
+
+/// Sends a few MiB of numbered messages and reads the replies a little at a time.
+fn slow_reader(server: &Server, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let client = Client::open(server.addr());
+    rustix::net::sockopt::set_socket_recv_buffer_size(client.stream(), 32_768).unwrap();
+    let (mut sends, mut expects) = (Vec::new(), Vec::new());
+    while expects.len() < 4 << 20 {
+        let len = random.choice([0, 30, 1_000, 20_000, 100_000, 500_000]).unwrap();
+        let message: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(len).collect();
+        sends.extend(wire::frame(FIN | BINARY, &message));
+        expects.extend(wire::unmasked(FIN | BINARY, &message));
+    }
+    let mut writer = Client::from_stream(client.stream().try_clone().unwrap());
+    let mut reader = client;
+    std::thread::scope(|scope| {
+        scope.spawn(|| writer.send(&sends));
+        for part in expects.chunks(30_000) {
+            reader.expect(part);
+            std::thread::sleep(Duration::from_micros(random.u64(..2_000)));
+        }
+    });
+    reader.close();
+}
+
+/// strace attached to the server, making some of its calls fail. Detaches when dropped.
+struct Injection {
+    strace: std::process::Child,
+    record: PathBuf,
+}
+
+impl Injection {
+    fn attach(server: &Server, what: &str) -> Self {
+        let pid = server.pid();
+        let record = std::env::temp_dir().join(format!("corecast-inject-{pid}"));
+        let strace = tool("strace")
+            .args(["-f", "-q", "-e", "trace=io_uring_enter", "-o"])
+            .arg(&record)
+            .args(["-e", &format!("inject=io_uring_enter:{what}"), "-p", &pid.to_string()])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let injection = Self { strace, record };
+        let traced = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            !status.contains("TracerPid:\t0\n")
+        };
+        assert!(wait_until(Duration::from_secs(5), traced), "strace did not attach");
+        // To the other threads as well.
+        std::thread::sleep(Duration::from_millis(300));
+        injection
+    }
+
+    /// Detaches; returns how many calls failed by it.
+    fn detach(mut self) -> usize {
+        self.end();
+        let record = std::fs::read_to_string(&self.record).unwrap();
+        record.lines().filter(|line| line.ends_with("(INJECTED)")).count()
+    }
+
+    fn end(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.strace), Signal::TERM);
+        let _ = self.strace.wait();
+    }
+}
+
+impl Drop for Injection {
+    fn drop(&mut self) {
+        self.end();
+        let _ = std::fs::remove_file(&self.record);
+    }
+}
+
+#[test]
+fn errors_of_io_uring_enter_lose_nothing() {
+    for error in ["EAGAIN", "EBUSY", "EINTR", "ENOMEM"] {
+        let mut server = Server::start(&[]);
+        let injection = Injection::attach(&server, &format!("error={error}:when=5+7"));
+        std::thread::scope(|scope| {
+            for seed in 0..4_u64 {
+                let server = &server;
+                scope.spawn(move || steady_echo(server, seed));
+            }
+        });
+        let injected = injection.detach();
+        println!("{error}: {injected} calls");
+        assert!(injected > 20, "only {injected} calls failed with {error}");
+        assert!(server.is_running(), "{error} has ended the server");
+        Client::open(server.addr()).close();
+    }
+}
+
+/// A few hundred messages, one after the other and some pipelined.
+fn steady_echo(server: &Server, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut client = Client::open(server.addr());
+    for _ in 0..150 {
+        let (mut sends, mut expects) = (Vec::new(), Vec::new());
+        for _ in 0..random.usize(1..8) {
+            let len = random.choice([0, 5, 200, 5_000, 40_000]).unwrap();
+            let message: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(len).collect();
+            sends.extend(wire::frame(FIN | BINARY, &message));
+            expects.extend(wire::unmasked(FIN | BINARY, &message));
+        }
+        client.send(&sends);
+        client.expect(&expects);
+    }
+    client.close();
+}

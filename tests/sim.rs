@@ -1,0 +1,146 @@
+//! The worker under simulation: the very code that runs on io_uring, on a ring of virtual time and
+//! seeded faults, with clients that act at random and check every byte.
+//!
+//! `CORECAST_SEEDS=100000 cargo test --release --test sim` tries more seeds than the everyday run;
+//! `CORECAST_SEED=7 cargo test --release --test sim -- --nocapture` replays one and traces it.
+
+#[path = "sim/actions.rs"]
+mod actions;
+#[path = "sim/client.rs"]
+mod client;
+#[path = "sim/frames.rs"]
+mod frames;
+#[path = "sim/handshake.rs"]
+mod handshake;
+#[path = "sim/model.rs"]
+mod model;
+#[path = "sim/tally.rs"]
+mod tally;
+#[path = "sim/world.rs"]
+mod world;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use corecast::connection::Shared;
+use corecast::echo::Echo;
+use corecast::ring::sim::SimRing;
+use corecast::ring::{Ring, Wake};
+use corecast::worker::Worker;
+
+use client::Client;
+use tally::Tally;
+use world::World;
+
+/// Turns of one run; more than any seed needs by far.
+const TURNS: u64 = 3_000_000;
+
+/// Prints how to replay the seed when the run panics.
+struct Announce(u64);
+
+impl Drop for Announce {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "replay: CORECAST_SEED={} cargo test --release --test sim -- --nocapture",
+                self.0
+            );
+        }
+    }
+}
+
+/// One run: all clients have left, the worker has stopped, nothing is left behind.
+fn run(seed: u64, tally: &mut Tally) {
+    let _announce = Announce(seed);
+    let mut world = World::new(seed);
+    let config = Arc::new(world.config.clone());
+    let (drain, stop_at, listeners) =
+        (config.timeouts.drain, world.stop_at, world.options.listeners);
+    let ring = SimRing::new(seed, world.options);
+    let (network, waker) = (ring.network(), ring.waker());
+    let stop = Arc::new(AtomicBool::new(false));
+
+    let mut seeds = fastrand::Rng::with_seed(seed);
+    let clients: Vec<Client> =
+        (0..world.clients).map(|_| Client::new(seeds.fork(), &world)).collect();
+    let clients = Rc::new(RefCell::new(clients));
+    let acting = Rc::clone(&clients);
+    let stopping = Arc::clone(&stop);
+    network.drive(move |network| {
+        world.now = network.now();
+        if world.is_draining() && !stopping.swap(true, Ordering::AcqRel) {
+            waker.wake();
+        }
+        let mut next = if world.is_draining() { None } else { Some(world.stop_at) };
+        for (number, client) in acting.borrow_mut().iter_mut().enumerate() {
+            let due = client.act(network, &world).and_then(|due| {
+                if client.is_gone() {
+                    client.finish(&world)?;
+                }
+                Ok(due)
+            });
+            match due {
+                Ok(due) => next = next.into_iter().chain(due).min(),
+                Err(error) => panic!("seed {seed}, client {number}, {:?}: {error}", world.now),
+            }
+        }
+        next
+    });
+
+    let mut worker = Worker::new(ring, Shared::new(config, Echo), listeners, stop);
+    let mut done_at = None;
+    for turn in 0.. {
+        worker.turn().unwrap();
+        if worker.is_done() {
+            let done_at = *done_at.get_or_insert(network.now());
+            assert!(done_at <= stop_at + drain + Duration::from_secs(2), "stopped at {done_at:?}");
+            if clients.borrow().iter().all(Client::is_gone) {
+                break;
+            }
+        }
+        assert!(turn < TURNS, "seed {seed}: no end, now {:?}", network.now());
+    }
+    // What the last turn queued.
+    worker.turn().unwrap();
+    network.check_quiescent();
+    let stats = worker.stats();
+    assert_eq!((stats.accepted, stats.stale), (stats.closed, 0), "seed {seed}: {stats:?}");
+    tally.add(&stats);
+    clients.borrow().iter().for_each(|client| client.report(tally));
+}
+
+#[test]
+fn every_message_comes_back_whatever_goes_wrong() {
+    let number = |name: &str| {
+        let value = std::env::var(name).ok()?;
+        Some(value.parse::<u64>().expect("CORECAST_SEED and CORECAST_SEEDS are numbers"))
+    };
+    let mut tally = Tally::default();
+    if let Some(seed) = number("CORECAST_SEED") {
+        let trace = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        trace.without_time().with_target(false).with_writer(std::io::stderr).init();
+        run(seed, &mut tally);
+        println!("{tally:#?}");
+        return;
+    }
+    for seed in 0..number("CORECAST_SEEDS").unwrap_or(2000) {
+        run(seed, &mut tally);
+    }
+    println!("{tally:#?}");
+    tally.check();
+}
+
+#[test]
+fn a_seed_replays_its_run() {
+    let report = |seed| {
+        let mut tally = Tally::default();
+        run(seed, &mut tally);
+        format!("{tally:?}")
+    };
+    for seed in 0..20 {
+        assert_eq!(report(seed), report(seed), "seed {seed}");
+    }
+}

@@ -1,0 +1,178 @@
+//! What a client does of its own accord: what it sends, when it stalls, how it ends.
+
+use std::time::Duration;
+
+use corecast::ring::sim::{ClientId, SimNetwork};
+
+use super::{Client, Stage};
+use crate::actions;
+use crate::model::Goodbye;
+use crate::world::World;
+
+/// A client that stalls for no longer than this is not given up.
+const SHORT_STALL: Duration = Duration::from_secs(10);
+
+/// How a client ends its connection when it has done what it wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Close,
+    HalfClose,
+    Reset,
+    Violate,
+    FallSilent,
+    /// Not even reading.
+    Hang,
+    /// Not at all: the server will stop some day.
+    Stay,
+}
+
+impl Plan {
+    pub(crate) fn random(rng: &mut fastrand::Rng) -> Self {
+        let plans = [
+            Self::Close,
+            Self::Close,
+            Self::HalfClose,
+            Self::Reset,
+            Self::Violate,
+            Self::Violate,
+            Self::FallSilent,
+            Self::Hang,
+            Self::Stay,
+        ];
+        *rng.choice(&plans).unwrap()
+    }
+}
+
+impl Client {
+    pub(super) fn write(&mut self, id: ClientId, network: &SimNetwork, world: &World) {
+        if !self.urgent.is_empty() && self.outbox.is_empty() {
+            network.write(id, &self.urgent);
+            self.urgent.clear();
+        }
+        self.outbox.append(&mut self.urgent);
+        while self.has_something_to_do() && self.next_at <= world.now {
+            if self.outbox.is_empty() && !self.fin_follows {
+                self.choose(id, network, world);
+            }
+            if matches!(self.stage, Stage::Gone | Stage::Hung) {
+                return;
+            }
+            let dribble = self.dribbles && !self.outbox.is_empty();
+            let count =
+                if dribble { self.rng.usize(1..=self.outbox.len()) } else { self.outbox.len() };
+            let slice: Vec<u8> = self.outbox.drain(..count).collect();
+            if !slice.is_empty() {
+                self.moved_at = world.now;
+                network.write(id, &slice);
+            }
+            if self.outbox.is_empty() && std::mem::take(&mut self.fin_follows) {
+                self.moved_at = world.now;
+                network.half_close(id);
+            }
+            if !self.outbox.is_empty() {
+                self.next_at = world.now + Duration::from_millis(self.rng.u64(0..400));
+            }
+        }
+    }
+
+    /// Decides what to do next.
+    fn choose(&mut self, id: ClientId, network: &SimNetwork, world: &World) {
+        let pause = match self.rng.u8(0..100) {
+            0..60 => 0,
+            60..90 => self.rng.u64(0..50),
+            90..99 => self.rng.u64(0..5000),
+            _ => self.rng.u64(0..100_000),
+        };
+        self.next_at = world.now + Duration::from_millis(pause);
+        self.dribbles = self.rng.u8(0..12) == 0;
+        if self.actions == 0 {
+            return self.conclude(id, network, world);
+        }
+        self.actions -= 1;
+        let (rng, model) = (&mut self.rng, &mut self.model);
+        match rng.u8(0..100) {
+            0..55 => self.outbox = actions::message(rng, world, model),
+            55..75 => self.outbox = actions::pipeline(rng, world, model),
+            75..85 => self.outbox = actions::ping(rng, model),
+            85..90 => {
+                let payload = [rng.u8(..); 5];
+                self.outbox = actions::pong(rng, &payload);
+            }
+            90..99 => self.stall(id, network, SHORT_STALL, world),
+            _ => {
+                self.model.neglected = true;
+                self.stall(id, network, Duration::from_secs(100), world);
+            }
+        }
+        if self.model.goodbye != Goodbye::None {
+            self.leave(world);
+        }
+    }
+
+    /// Stops reading for a while.
+    fn stall(&mut self, id: ClientId, network: &SimNetwork, longest: Duration, world: &World) {
+        if self.stalled_until.is_none() {
+            let longest = u64::try_from(longest.as_millis()).unwrap();
+            let until = world.now + Duration::from_millis(self.rng.u64(0..longest));
+            self.stalled_until = Some(until);
+            network.set_receive_window(id, 0);
+        }
+    }
+
+    /// Ends the connection in the way that was planned.
+    fn conclude(&mut self, id: ClientId, network: &SimNetwork, world: &World) {
+        match self.plan {
+            Plan::Close => {
+                let payload = actions::close_payload(&mut self.rng);
+                self.outbox = actions::close(&mut self.rng, &payload);
+                self.model.goodbye = if self.rng.u8(0..8) == 0 {
+                    self.outbox.extend(actions::junk(&mut self.rng));
+                    Goodbye::RudeClose(payload)
+                } else {
+                    Goodbye::Close(payload)
+                };
+                self.fin_follows = self.rng.u8(0..4) == 0;
+            }
+            Plan::HalfClose => {
+                self.model.goodbye = Goodbye::HalfClose;
+                self.fin_follows = true;
+            }
+            Plan::Violate => {
+                let (bytes, code) = actions::violation(&mut self.rng, world);
+                self.outbox = bytes;
+                self.model.goodbye = Goodbye::Violation(code);
+                if self.rng.u8(0..4) == 0 {
+                    self.outbox.extend(actions::junk(&mut self.rng));
+                }
+                self.fin_follows = self.rng.u8(0..4) == 0;
+            }
+            Plan::Reset => {
+                network.reset(id);
+                self.stage = Stage::Gone;
+                return;
+            }
+            Plan::FallSilent => {
+                self.model.neglected = true;
+                self.last_word_at = world.now;
+                self.stage = Stage::Silent;
+                return;
+            }
+            Plan::Hang => {
+                network.set_receive_window(id, 0);
+                for _ in 0..self.rng.usize(0..20) {
+                    let bytes = actions::pipeline(&mut self.rng, world, &mut self.model);
+                    network.write(id, &bytes);
+                }
+                self.stalled_until = None;
+                self.last_word_at = world.now;
+                self.stage = Stage::Hung;
+                return;
+            }
+            Plan::Stay => {
+                self.next_at = Duration::MAX;
+                return;
+            }
+        }
+        self.leave(world);
+    }
+}

@@ -1,0 +1,222 @@
+//! What a client has asked for, and so what may arrive.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::frames::{BINARY, CLOSE, Frame, PING, PONG, TEXT};
+use crate::tally::Tally;
+use crate::world::World;
+
+pub(crate) const GOING_AWAY: u16 = 1001;
+
+/// How the client has begun to end the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Goodbye {
+    /// Not at all.
+    None,
+    /// A close frame with this payload.
+    Close(Vec<u8>),
+    /// A close frame with this payload, and more bytes behind it, which the server need not read:
+    /// it may reset the connection.
+    RudeClose(Vec<u8>),
+    /// A violation that demands this close code.
+    Violation(u16),
+    /// FIN without a close frame.
+    HalfClose,
+}
+
+/// The expectations of one client. Every method that takes what arrived returns an error if the
+/// server should not have sent it.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// Messages sent and not echoed yet: opcode, payload, and when they were sent.
+    echoes: VecDeque<(u8, Vec<u8>, Duration)>,
+    /// Pings sent and not answered yet.
+    pings: VecDeque<Vec<u8>>,
+    pub(crate) goodbye: Goodbye,
+    /// The server has sent a close frame.
+    closed: bool,
+    /// With the one that answers the goodbye.
+    answered: bool,
+    code: Option<u16>,
+    echoed: u64,
+    echoed_bytes: u64,
+    pongs: u64,
+    pub(crate) server_pings: u64,
+    /// When the last echoed message was sent, and when its echo came; at first the connect.
+    idle_since: Duration,
+    echoed_at: Duration,
+    /// The client did not read, or did not answer, for so long that the server may have given up.
+    pub(crate) neglected: bool,
+}
+
+/// What the client has to do about a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reaction {
+    Nothing,
+    Pong(Vec<u8>),
+    Close(Vec<u8>),
+}
+
+impl Model {
+    pub(crate) fn new(born_at: Duration) -> Self {
+        Self {
+            idle_since: born_at,
+            echoed_at: born_at,
+            echoes: VecDeque::new(),
+            pings: VecDeque::new(),
+            goodbye: Goodbye::None,
+            closed: false,
+            answered: false,
+            code: None,
+            echoed: 0,
+            echoed_bytes: 0,
+            pongs: 0,
+            server_pings: 0,
+            neglected: false,
+        }
+    }
+
+    pub(crate) fn sent_message(&mut self, opcode: u8, payload: Vec<u8>, world: &World) {
+        self.echoes.push_back((opcode, payload, world.now));
+    }
+
+    pub(crate) fn sent_ping(&mut self, payload: Vec<u8>) {
+        self.pings.push_back(payload);
+    }
+
+    pub(crate) fn report(&self, tally: &mut Tally) {
+        tally.echoes += self.echoed;
+        tally.echoed_bytes += self.echoed_bytes;
+        tally.pongs += self.pongs;
+        tally.pings += self.server_pings;
+        if let Some(code) = self.code {
+            *tally.codes.entry(code).or_default() += 1;
+        }
+    }
+
+    /// Whether the goodbye has been answered with a close frame.
+    pub(crate) const fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// When the server may close the connection because no message came, and when it must. Only a
+    /// message that was echoed is known to have come.
+    pub(crate) fn idle_until(&self, world: &World) -> (Duration, Duration) {
+        let idle = world.config.timeouts.idle.unwrap_or(Duration::from_secs(1 << 20));
+        (self.idle_since + idle, self.echoed_at + idle)
+    }
+
+    pub(crate) fn awaits_pong(&self) -> bool {
+        !self.pings.is_empty()
+    }
+
+    /// What the server owes an open connection.
+    pub(crate) fn owed(&self) -> Option<&'static str> {
+        if !self.echoes.is_empty() {
+            Some("an echo")
+        } else if !self.pings.is_empty() {
+            Some("a pong")
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn frame(&mut self, frame: Frame, world: &World) -> Result<Reaction, String> {
+        if self.closed {
+            return Err(format!("opcode {:#x} after a close frame", frame.opcode));
+        }
+        match frame.opcode {
+            TEXT | BINARY => self.echo(frame, world),
+            PONG => {
+                // A server that has much to send may answer the latest ping alone.
+                let Some(at) = self.pings.iter().position(|ping| *ping == frame.payload) else {
+                    return Err(format!("a pong to no ping: {:?}", frame.payload));
+                };
+                self.pings.drain(..=at);
+                self.pongs += 1;
+                Ok(Reaction::Nothing)
+            }
+            PING => {
+                self.server_pings += 1;
+                Ok(Reaction::Pong(frame.payload))
+            }
+            CLOSE => self.close(frame.payload, world),
+            opcode => Err(format!("opcode {opcode:#x}")),
+        }
+    }
+
+    fn echo(&mut self, frame: Frame, world: &World) -> Result<Reaction, String> {
+        let Some((opcode, payload, sent_at)) = self.echoes.pop_front() else {
+            return Err(format!("{} bytes to no message", frame.payload.len()));
+        };
+        if opcode == frame.opcode && payload == frame.payload {
+            self.echoed += 1;
+            (self.idle_since, self.echoed_at) = (sent_at, world.now);
+            self.echoed_bytes += payload.len() as u64;
+            return Ok(Reaction::Nothing);
+        }
+        let same = frame.payload.iter().zip(&payload).take_while(|(a, b)| a == b).count();
+        Err(format!(
+            "not the echo: opcode {:#x}, {} bytes instead of opcode {opcode:#x}, {} bytes; the \
+             first {same} bytes are the same",
+            frame.opcode,
+            frame.payload.len(),
+            payload.len(),
+        ))
+    }
+
+    fn close(&mut self, payload: Vec<u8>, world: &World) -> Result<Reaction, String> {
+        self.closed = true;
+        let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+        self.code = code;
+        let expected = match &self.goodbye {
+            Goodbye::Close(sent) | Goodbye::RudeClose(sent) => *sent == payload,
+            Goodbye::Violation(expected) => code == Some(*expected),
+            Goodbye::None | Goodbye::HalfClose => false,
+        };
+        self.answered = expected;
+        if expected {
+            return match self.echoes.len() {
+                0 => Ok(Reaction::Nothing),
+                missing => Err(format!("closed with {code:?} before {missing} echoes")),
+            };
+        }
+        let idle = world.is_past(self.idle_until(world).0);
+        if code == Some(GOING_AWAY) && (world.is_draining() || self.neglected || idle) {
+            return Ok(Reaction::Close(payload));
+        }
+        let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
+        Err(format!("closed with {code:?} ({reason}): {self:?}"))
+    }
+
+    /// The stream has ended with FIN, `rest` behind the last whole frame.
+    pub(crate) fn fin(&self, rest: &[u8], world: &World) -> Result<(), String> {
+        if self.neglected || world.is_cutting() {
+            return Ok(());
+        }
+        if !rest.is_empty() {
+            return Err(format!("end of stream {} bytes into a frame", rest.len()));
+        }
+        match self.goodbye {
+            _ if self.closed => Ok(()),
+            Goodbye::HalfClose if self.echoes.is_empty() || world.is_draining() => Ok(()),
+            Goodbye::HalfClose => Err(format!("ended before {} echoes", self.echoes.len())),
+            _ => Err("ended without a close frame".into()),
+        }
+    }
+
+    /// The stream was reset, which no fault of the simulation explains.
+    pub(crate) fn reset(&self, last_word_at: Duration, world: &World) -> Result<(), String> {
+        let timeouts = &world.config.timeouts;
+        // After the linger time the server need not wait for what the client still sends.
+        let violated = matches!(self.goodbye, Goodbye::Violation(_));
+        let lingered = violated && world.is_past(last_word_at + timeouts.linger);
+        let rude = matches!(self.goodbye, Goodbye::RudeClose(_));
+        let idle = world.is_past(self.idle_until(world).0 + timeouts.close);
+        if self.neglected || rude || lingered || idle || world.is_hurrying() {
+            return Ok(());
+        }
+        Err(format!("reset by the server, last word at {last_word_at:?}: {self:?}"))
+    }
+}

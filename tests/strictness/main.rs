@@ -1,0 +1,160 @@
+//! The strictness suite: what Autobahn leaves out of RFC 6455 and RFC 7692, to the byte.
+//!
+//! A case is data: what the client sends, what must come back, and whether the server then ends
+//! the connection, with FIN and never with a reset. The same table runs over TCP, in one write and
+//! byte by byte, and sans-IO, cut at every byte.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod case;
+mod cases_close;
+mod cases_control;
+mod cases_deflate;
+mod cases_fragments;
+mod cases_frames;
+mod cases_handshake;
+mod cases_http;
+mod cases_utf8;
+mod request;
+mod split;
+mod tcp;
+
+use case::{Case, MAX_MESSAGE, Table};
+use request::RequestCase;
+use split::Core;
+use support::server::Server;
+use tcp::{CONNECTIONS, Pace};
+
+/// Threads for what needs no waiting.
+const CORES: usize = 2;
+/// Fragments that `corecast serve` allows in a message.
+const MAX_FRAGMENTS: usize = 131_072;
+/// Fragments allowed where each case is run thousands of times.
+const FEW_FRAGMENTS: usize = 200;
+
+/// Every case that comes after the handshake, for a server that allows `max_fragments`.
+fn table(max_fragments: usize) -> Vec<Case> {
+    let groups = [
+        cases_frames::cases(),
+        cases_fragments::cases(max_fragments),
+        cases_control::cases(),
+        cases_close::cases(),
+        cases_utf8::cases(),
+        cases_deflate::cases(),
+    ];
+    groups.concat()
+}
+
+/// Every opening handshake.
+fn requests() -> Vec<RequestCase> {
+    [cases_handshake::cases(), cases_http::cases(), cases_deflate::requests()].concat()
+}
+
+/// The server with the limits that the table is written for.
+fn server() -> Server {
+    Server::start(&["--max-message", &MAX_MESSAGE.to_string()])
+}
+
+fn case_name(case: &Case) -> String {
+    format!("{} ({})", case.name, case.section)
+}
+
+fn request_name(case: &RequestCase) -> String {
+    format!("{} ({})", case.name, case.section)
+}
+
+fn over_tcp(pace: Pace) {
+    let server = server();
+    let cases = table(MAX_FRAGMENTS);
+    tcp::run_all(
+        CONNECTIONS,
+        &cases,
+        case_name,
+        || (),
+        |(), case| tcp::check(server.addr(), case, pace),
+    );
+}
+
+fn requests_over_tcp(pace: Pace) {
+    let server = server();
+    // What comes byte by byte comes behind the answer, so it is not early.
+    let at_once = pace == Pace::AtOnce;
+    let cases: Vec<RequestCase> =
+        requests().into_iter().filter(|case| at_once || case.early_from.is_none()).collect();
+    tcp::run_all(
+        CONNECTIONS,
+        &cases,
+        request_name,
+        || (),
+        |(), case| tcp::check_request(server.addr(), case, pace),
+    );
+}
+
+#[test]
+fn the_tables_are_as_large_as_promised_and_names_are_unique() {
+    let (table, requests) = (table(FEW_FRAGMENTS), requests());
+    println!("{} cases after the handshake, {} handshakes", table.len(), requests.len());
+    assert!(table.len() >= 180 && requests.len() >= 60);
+    let mut names: Vec<&str> = table.iter().map(|case| case.name.as_str()).collect();
+    names.extend(requests.iter().map(|case| case.name.as_str()));
+    names.sort_unstable();
+    let twice: Vec<&str> =
+        names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    assert!(twice.is_empty(), "names used twice: {twice:?}");
+}
+
+#[test]
+fn over_tcp_at_once() {
+    over_tcp(Pace::AtOnce);
+}
+
+#[test]
+fn over_tcp_byte_by_byte() {
+    over_tcp(Pace::ByteByByte);
+}
+
+#[test]
+fn handshakes_over_tcp_at_once() {
+    requests_over_tcp(Pace::AtOnce);
+}
+
+#[test]
+fn handshakes_over_tcp_byte_by_byte() {
+    requests_over_tcp(Pace::ByteByByte);
+}
+
+fn core() -> Core {
+    Core::new(split::config(FEW_FRAGMENTS))
+}
+
+#[test]
+fn sans_io_cut_at_every_byte() {
+    tcp::run_all(CORES, &table(FEW_FRAGMENTS), case_name, core, |core, case| {
+        core.check(case, &split::cuts(case.sends.len()))
+    });
+}
+
+#[test]
+#[ignore = "takes minutes: the cases of 65,536 bytes are cut at every byte as well"]
+fn sans_io_long_cases_cut_at_every_byte() {
+    tcp::run_all(CORES, &table(FEW_FRAGMENTS), case_name, core, |core, case| {
+        core.check(case, &split::every_cut(case.sends.len()))
+    });
+}
+
+#[test]
+fn handshakes_sans_io_cut_at_every_byte() {
+    tcp::run_all(CORES, &requests(), request_name, core, Core::check_request);
+}
+
+#[test]
+fn sans_io_all_65536_close_codes() {
+    let mut table = Table::new("RFC 6455 section 7.4");
+    for code in 0..=u16::MAX {
+        cases_close::code_case(&mut table, code, "");
+    }
+    let cases = table.into_cases();
+    assert_eq!(cases.len(), 65_536);
+    split::check_close_codes(&mut core(), &cases).unwrap();
+}

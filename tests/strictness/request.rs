@@ -1,0 +1,228 @@
+//! The form of the handshake table: a request, the exact answer, and what becomes of the
+//! connection.
+
+use crate::support::client::{ACCEPT, KEY};
+
+/// One opening handshake.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestCase {
+    pub(crate) name: String,
+    /// Where the rule stands.
+    pub(crate) section: &'static str,
+    /// What the client sends first.
+    pub(crate) sends: Vec<u8>,
+    /// What must come back, to the byte.
+    pub(crate) expects: Vec<u8>,
+    /// Whether the connection is then a WebSocket. If not, the server ends it with FIN.
+    pub(crate) opens: bool,
+    /// The bytes of the head, where more bytes follow it. Only when these arrive together with
+    /// the end of the head can the server know that the client did not wait.
+    pub(crate) early_from: Option<usize>,
+}
+
+/// A status and the line of text that comes with it.
+pub(crate) type Fault = (u16, &'static str);
+
+pub(crate) const NOT_HTTP: Fault =
+    (400, "This is not HTTP; connect with ws:// (no TLS on this port).");
+pub(crate) const LEADING_EMPTY_LINE: Fault = (400, "An empty line comes before the request line.");
+pub(crate) const BARE_LF: Fault = (400, "A line ends with LF alone; end each line with CR LF.");
+pub(crate) const BARE_CR: Fault = (400, "A CR is not followed by LF; end each line with CR LF.");
+pub(crate) const CONTROL_BYTE: Fault = (400, "The request head holds a control byte.");
+pub(crate) const FOLDED_LINE: Fault = (400, "A header is folded over two lines; send it on one.");
+pub(crate) const HEAD_TOO_LARGE: Fault =
+    (431, "The request head is too long; send fewer or shorter headers.");
+pub(crate) const TOO_MANY_HEADERS: Fault = (431, "The request has too many headers; send fewer.");
+pub(crate) const EARLY_DATA: Fault =
+    (400, "Bytes follow the request; wait for the 101 answer first.");
+pub(crate) const REQUEST_LINE: Fault =
+    (400, "The request line is malformed; send GET <path> HTTP/1.1.");
+pub(crate) const HTTP_VERSION: Fault =
+    (400, "The request line does not end in a supported version; use HTTP/1.1.");
+pub(crate) const METHOD: Fault = (405, "The method is not supported; use GET.");
+pub(crate) const TARGET: Fault =
+    (400, "The request target is malformed; send a path that begins with /.");
+pub(crate) const TARGET_HOST: Fault =
+    (400, "The host in the request target is not the one in Host.");
+pub(crate) const HEADER_NAME: Fault = (400, "A header line has no colon or a malformed name.");
+pub(crate) const MISSING_HOST: Fault = (400, "The Host header is missing.");
+pub(crate) const DUPLICATE_HOST: Fault = (400, "There is more than one Host header; send one.");
+pub(crate) const BAD_HOST: Fault =
+    (400, "The Host header is malformed; send a name and maybe a port.");
+pub(crate) const TRANSFER_ENCODING: Fault =
+    (400, "Transfer-Encoding is not allowed; send no body.");
+pub(crate) const CONTENT_LENGTH: Fault = (400, "Content-Length is not allowed; send no body.");
+pub(crate) const NOT_WEBSOCKET: Fault = (426, "The Upgrade header does not offer websocket.");
+pub(crate) const BAD_UPGRADE: Fault = (400, "The Upgrade header is malformed; send websocket.");
+pub(crate) const NO_CONNECTION_UPGRADE: Fault =
+    (400, "The Connection header does not name Upgrade.");
+pub(crate) const BAD_CONNECTION: Fault = (400, "The Connection header is malformed; send Upgrade.");
+pub(crate) const MISSING_VERSION: Fault =
+    (400, "The Sec-WebSocket-Version header is missing; send 13.");
+pub(crate) const DUPLICATE_VERSION: Fault =
+    (400, "There is more than one Sec-WebSocket-Version; send one.");
+pub(crate) const BAD_VERSION: Fault =
+    (400, "Sec-WebSocket-Version is not a single number; send 13.");
+pub(crate) const UNSUPPORTED_VERSION: Fault =
+    (426, "This version of WebSocket is not supported; use 13.");
+pub(crate) const MISSING_KEY: Fault = (400, "The Sec-WebSocket-Key header is missing.");
+pub(crate) const DUPLICATE_KEY: Fault =
+    (400, "There is more than one Sec-WebSocket-Key; send one.");
+pub(crate) const BAD_KEY: Fault = (400, "Sec-WebSocket-Key is not base64 of 16 bytes.");
+pub(crate) const DUPLICATE_ORIGIN: Fault = (400, "There is more than one Origin header; send one.");
+pub(crate) const BAD_ORIGIN: Fault = (400, "The Origin header is malformed.");
+pub(crate) const BAD_PROTOCOL: Fault = (400, "Sec-WebSocket-Protocol is not a list of names.");
+pub(crate) const DUPLICATE_PROTOCOL: Fault =
+    (400, "Sec-WebSocket-Protocol offers the same name twice.");
+pub(crate) const TOO_MANY_PROTOCOLS: Fault = (431, "Sec-WebSocket-Protocol offers too many names.");
+pub(crate) const BAD_EXTENSIONS: Fault = (400, "The Sec-WebSocket-Extensions header is malformed.");
+pub(crate) const UPGRADE_REQUIRED: Fault =
+    (426, "This path speaks WebSocket only; send an upgrade request.");
+
+/// What the server shows to a visitor who asks for `/` without an upgrade.
+const PAGE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\
+    Connect with a WebSocket client, for example: websocat ws://<this host>:<port>/\n";
+
+/// A complete answer that ends the connection.
+fn answer(status: &str, connection: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: {connection}\r\n\
+         Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// The answer to `fault`.
+pub(crate) fn refusal(fault: Fault) -> Vec<u8> {
+    let (status, connection) = match fault.0 {
+        400 => ("400 Bad Request", "close"),
+        405 => ("405 Method Not Allowed\r\nAllow: GET", "close"),
+        426 => (
+            "426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+            "Upgrade, close",
+        ),
+        431 => ("431 Request Header Fields Too Large", "close"),
+        other => panic!("no answer is defined for {other}"),
+    };
+    answer(status, connection, &format!("{}\n", fault.1))
+}
+
+/// The answer to a plain visit of `/`.
+pub(crate) fn page() -> Vec<u8> {
+    answer("200 OK", "close", PAGE)
+}
+
+/// The 101 answer with this `Sec-WebSocket-Accept` and further header lines.
+pub(crate) fn switching(accept: &str, further: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{further}\r\n"
+    )
+    .into_bytes()
+}
+
+/// The request line and header lines of a valid handshake, changed as a case wants it.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft(Vec<String>);
+
+impl Draft {
+    pub(crate) fn new() -> Self {
+        let key = format!("Sec-WebSocket-Key: {KEY}");
+        let lines = [
+            "GET / HTTP/1.1",
+            "Host: 127.0.0.1",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            &key,
+            "Sec-WebSocket-Version: 13",
+        ];
+        Self(lines.map(str::to_owned).to_vec())
+    }
+
+    /// Another request line.
+    pub(crate) fn line(mut self, line: &str) -> Self {
+        line.clone_into(&mut self.0[0]);
+        self
+    }
+
+    /// `lines` in place of the header `name`; none drops it.
+    pub(crate) fn swap(mut self, name: &str, lines: &[&str]) -> Self {
+        let at = self.0.iter().position(|line| line.starts_with(&format!("{name}:"))).unwrap();
+        self.0.splice(at..=at, lines.iter().map(|&line| line.to_owned()));
+        self
+    }
+
+    /// `lines` at the end.
+    pub(crate) fn plus(mut self, lines: &[&str]) -> Self {
+        self.0.extend(lines.iter().map(|&line| line.to_owned()));
+        self
+    }
+
+    /// The bytes, each line ended by CR LF, and the empty line.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        format!("{}\r\n\r\n", self.0.join("\r\n")).into_bytes()
+    }
+}
+
+/// Handshakes of one section.
+pub(crate) struct RequestTable {
+    section: &'static str,
+    cases: Vec<RequestCase>,
+}
+
+impl RequestTable {
+    pub(crate) fn new(section: &'static str) -> Self {
+        Self { section, cases: Vec::new() }
+    }
+
+    /// The cases that follow belong to another section.
+    pub(crate) fn section(&mut self, section: &'static str) {
+        self.section = section;
+    }
+
+    fn add(&mut self, name: &str, sends: Vec<u8>, expects: Vec<u8>, opens: bool) {
+        let (name, section) = (name.to_owned(), self.section);
+        self.cases.push(RequestCase { name, section, sends, expects, opens, early_from: None });
+    }
+
+    /// Opens a WebSocket.
+    pub(crate) fn opens(&mut self, name: &str, draft: &Draft) {
+        self.add(name, draft.bytes(), switching(ACCEPT, ""), true);
+    }
+
+    /// Opens a WebSocket with exactly this answer.
+    pub(crate) fn opens_with(&mut self, name: &str, draft: &Draft, expects: Vec<u8>) {
+        self.add(name, draft.bytes(), expects, true);
+    }
+
+    /// Is refused.
+    pub(crate) fn refuses(&mut self, name: &str, draft: &Draft, fault: Fault) {
+        self.refuses_bytes(name, draft.bytes(), fault);
+    }
+
+    /// Is refused, whatever it is.
+    pub(crate) fn refuses_bytes(&mut self, name: &str, sends: Vec<u8>, fault: Fault) {
+        self.add(name, sends, refusal(fault), false);
+    }
+
+    /// Is refused for the bytes that follow the head at once.
+    pub(crate) fn refuses_early(&mut self, name: &str, draft: &Draft, early: &[u8]) {
+        let head = draft.bytes();
+        let early_from = Some(head.len());
+        self.add(name, [&head, early].concat(), refusal(EARLY_DATA), false);
+        if let Some(case) = self.cases.last_mut() {
+            case.early_from = early_from;
+        }
+    }
+
+    /// Is answered with the page for plain visitors.
+    pub(crate) fn shows_page(&mut self, name: &str, draft: &Draft) {
+        self.add(name, draft.bytes(), page(), false);
+    }
+
+    /// All that were added.
+    pub(crate) fn into_cases(self) -> Vec<RequestCase> {
+        self.cases
+    }
+}

@@ -1,0 +1,178 @@
+//! Drives the table without a socket: each case cut at every byte, byte by byte, and in random
+//! pieces. However the bytes are cut, the answer is the same.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use corecast::config::Config;
+use corecast::connection::{Connection, ConnectionId, Millis, Output, Phase, Shared};
+use corecast::echo::Echo;
+
+use super::case::{Case, MAX_MESSAGE};
+use super::request::RequestCase;
+use crate::support::client::{Head, request};
+use crate::support::deflate;
+use crate::support::hex;
+use crate::support::wire::{self, FIN, PING, PONG};
+
+/// Cases up to this long are cut at every byte; of longer ones, [`SAMPLED_CUTS`] places.
+const CUT_EVERYWHERE: usize = 4_096;
+const SAMPLED_CUTS: usize = 500;
+/// In how many random ways each case is cut into many pieces.
+const RANDOM_WAYS: u64 = 8;
+
+/// The limits that the table is written for.
+pub(crate) fn config(max_fragments: usize) -> Config {
+    let mut config = Config::default();
+    config.limits.max_message = MAX_MESSAGE;
+    config.limits.max_fragments = u32::try_from(max_fragments).unwrap();
+    config.deflate.enabled = true;
+    config
+}
+
+/// What all connections of one test share, pools of memory included, as on one core.
+pub(crate) struct Core(Shared<Echo>);
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Self {
+        Self(Shared::new(Arc::new(config), Echo))
+    }
+
+    /// What a new connection answers to `pieces`, and how far it then is.
+    fn run<'p>(&mut self, pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, Phase) {
+        let id = ConnectionId { slot: 1, generation: 1 };
+        let config = Arc::clone(&self.0.config);
+        let mut connection = Connection::new(id, Millis(0), &config, false);
+        let mut sent = Vec::new();
+        for piece in pieces {
+            let (mut bytes, mut out) = (piece.to_vec(), Output::default());
+            connection.receive(Millis(1), &mut bytes, false, &mut self.0, &mut out);
+            match out.in_place() {
+                Some(range) => sent.extend_from_slice(&bytes[range]),
+                None => {
+                    let (owned, from) = out.into_owned();
+                    sent.extend_from_slice(owned.get(from..).unwrap_or_default());
+                    self.0.buffers.give(owned);
+                }
+            }
+        }
+        let phase = connection.phase();
+        connection.finish(&mut self.0);
+        (sent, phase)
+    }
+
+    /// Runs `case` cut into `pieces`: what was sent, and whether that is right.
+    fn check_pieces(&mut self, case: &Case, pieces: &[&[u8]]) -> Result<Vec<u8>, String> {
+        let head = request(case.offer);
+        let ping = wire::frame(FIN | PING, b"next");
+        let probe = if case.ends { None } else { Some(&ping[..]) };
+        let all = std::iter::once(&head[..]).chain(pieces.iter().copied()).chain(probe);
+        let (sent, phase) = self.run(all);
+        let Some((answer, len)) = Head::parse(&sent) else {
+            return Err(format!("no head in {}", hex(&sent)));
+        };
+        let agreed = answer.get("Sec-WebSocket-Extensions").unwrap_or_default();
+        let keeps_window = !agreed.contains("server_no_context_takeover");
+        let got = deflate::plain(&sent[len..], keeps_window)?;
+        let mut expected = case.expects.clone();
+        if !case.ends {
+            expected.extend(wire::unmasked(FIN | PONG, b"next"));
+        }
+        let ended = matches!(phase, Phase::Lingering | Phase::Finished);
+        if got == expected && ended == case.ends {
+            return Ok(sent);
+        }
+        let (expected, got) = (hex(&expected), hex(&got));
+        Err(format!("  expected {expected}, ends: {}\n  got      {got}, {phase:?}", case.ends))
+    }
+
+    /// Runs `case` in one piece and then in all other ways, which must not differ by a byte.
+    pub(crate) fn check(&mut self, case: &Case, cuts: &BTreeSet<usize>) -> Result<(), String> {
+        let sends = &case.sends[..];
+        let whole = self.check_pieces(case, &[sends]).map_err(|why| format!("  whole:\n{why}"))?;
+        let mut check = |pieces: &[&[u8]], how: &dyn Fn() -> String| {
+            let sent =
+                self.check_pieces(case, pieces).map_err(|why| format!("{}:\n{why}", how()))?;
+            if sent == whole { Ok(()) } else { Err(format!("{}: other bytes", how())) }
+        };
+        for &cut in cuts {
+            let (left, right) = sends.split_at(cut);
+            check(&[left, right], &|| format!("  cut after byte {cut} of {}", sends.len()))?;
+        }
+        if sends.len() <= CUT_EVERYWHERE {
+            check(&sends.chunks(1).collect::<Vec<_>>(), &|| "  byte by byte".to_owned())?;
+        }
+        for seed in 0..RANDOM_WAYS {
+            check(&random_pieces(sends, seed), &|| format!("  random pieces, seed {seed}"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a handshake in one piece and cut everywhere.
+    pub(crate) fn check_request(&mut self, case: &RequestCase) -> Result<(), String> {
+        let mut ways: Vec<Vec<&[u8]>> = vec![vec![&case.sends]];
+        for cut in cuts(case.early_from.unwrap_or(case.sends.len())) {
+            let (left, right) = case.sends.split_at(cut);
+            ways.push(vec![left, right]);
+        }
+        if case.early_from.is_none() {
+            ways.push(case.sends.chunks(1).collect());
+            ways.extend((0..RANDOM_WAYS).map(|seed| random_pieces(&case.sends, seed)));
+        }
+        for pieces in ways {
+            let count = pieces.len();
+            let first = pieces.first().map_or(0, |piece| piece.len());
+            let (got, phase) = self.run(pieces);
+            let right = if case.opens { phase == Phase::Open } else { phase == Phase::Lingering };
+            if got != case.expects || !right {
+                return Err(format!(
+                    "  in {count} pieces, the first of {first} bytes: {phase:?} and {:?}\n\
+                     \x20 instead of {:?}",
+                    String::from_utf8_lossy(&got),
+                    String::from_utf8_lossy(&case.expects)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `bytes` in many pieces, most of them short.
+fn random_pieces(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let longest = (bytes.len() / 8).clamp(1, 40 + bytes.len() / 200);
+    let (mut pieces, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(random.usize(1..=longest).min(rest.len()));
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces
+}
+
+/// Every place where `len` bytes can be cut in two.
+pub(crate) fn every_cut(len: usize) -> BTreeSet<usize> {
+    (1..len).collect()
+}
+
+/// Every place where `len` bytes can be cut in two; of many, those at both ends and around
+/// powers of two, and some from all over.
+pub(crate) fn cuts(len: usize) -> BTreeSet<usize> {
+    if len <= CUT_EVERYWHERE {
+        return every_cut(len);
+    }
+    let ends = (1..40).chain(len - 40..len);
+    let powers = (6..20).flat_map(|power| (1_usize << power) - 8..(1 << power) + 20);
+    let spread = (1..len).step_by(len / SAMPLED_CUTS + 1);
+    ends.chain(powers).chain(spread).filter(|cut| *cut < len).collect()
+}
+
+/// The case of a close frame with each code there is, whole and byte by byte.
+pub(crate) fn check_close_codes(core: &mut Core, cases: &[Case]) -> Result<(), String> {
+    for case in cases {
+        core.check_pieces(case, &[&case.sends]).map_err(|why| format!("{}\n{why}", case.name))?;
+        let bytes: Vec<&[u8]> = case.sends.chunks(1).collect();
+        core.check_pieces(case, &bytes).map_err(|why| format!("{}\n{why}", case.name))?;
+    }
+    Ok(())
+}

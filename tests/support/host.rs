@@ -1,0 +1,71 @@
+//! What the kernel tells about a process and its sockets.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// A `kB` line of `/proc/PID/status`, in bytes.
+fn status_bytes(pid: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let kilobytes: u64 = line.trim_matches(&[':', '\t', ' ', 'k', 'B'][..]).parse().unwrap();
+    kilobytes * 1024
+}
+
+/// Bytes of memory that the process holds.
+pub(crate) fn rss(pid: u32) -> u64 {
+    status_bytes(pid, "VmRSS")
+}
+
+/// Bytes of address space that the process has asked for, whether it uses them or not.
+pub(crate) fn address_space(pid: u32) -> u64 {
+    status_bytes(pid, "VmSize")
+}
+
+/// Open descriptors of the process.
+pub(crate) fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// Processor time of the process so far, all threads, user and kernel.
+pub(crate) fn cpu_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+    // utime and stime are fields 14 and 15, in hundredths of a second; the third is the first
+    // after the name.
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+/// The server's ends of connections on `port` of 127.0.0.1, those in TIME_WAIT left out. Direct
+/// descriptors of io_uring are not in `/proc/PID/fd`, but their sockets are here.
+pub(crate) fn sockets_on(port: u16) -> usize {
+    const TIME_WAIT: &str = "06";
+    const LISTEN: &str = "0A";
+    let local = format!("0100007F:{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let columns = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    columns
+        .filter(|c| c.get(1) == Some(&local.as_str()))
+        .filter(|c| c[3] != TIME_WAIT && c[3] != LISTEN)
+        .count()
+}
+
+/// Waits until `met`, and says whether that came within `limit`.
+pub(crate) fn wait_until(limit: Duration, mut met: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while !met() {
+        if start.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// Runs a tool that `scripts/setup.sh` installs.
+pub(crate) fn tool(name: &str) -> std::process::Command {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
+    assert!(found, "{name} is not installed: run scripts/setup.sh");
+    std::process::Command::new(name)
+}

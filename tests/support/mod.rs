@@ -1,0 +1,21 @@
+//! What the black-box tests share: the server as a child process, and a WebSocket client of their
+//! own, which can send anything at all.
+
+#![allow(dead_code, reason = "each test binary takes what it needs of this module")]
+
+pub(crate) mod client;
+pub(crate) mod deflate;
+pub(crate) mod host;
+pub(crate) mod library;
+pub(crate) mod server;
+pub(crate) mod wire;
+
+/// `bytes` in hexadecimal, the middle of long ones left out.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let print = |part: &[u8]| part.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
+    if bytes.len() <= 96 {
+        return print(bytes);
+    }
+    let (head, tail) = (&bytes[..64], &bytes[bytes.len() - 16..]);
+    format!("{} .. {} ({} bytes)", print(head), print(tail), bytes.len())
+}

@@ -1,0 +1,210 @@
+//! The server as a child process of the test, which ends with it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::host;
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// The binary under test.
+pub(crate) fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_corecast")
+}
+
+/// The binary under test, its output kept.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(args);
+    command
+}
+
+/// A running `corecast serve`. Killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    addr: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// `corecast serve` on a free port of 127.0.0.1, with further arguments.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut command = command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(args);
+        Self::spawn(command)
+    }
+
+    /// Runs `command`, which must become a server that listens on 127.0.0.1.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = follow(&mut child, &log);
+        match await_start(&lines) {
+            Some(addr) => Self { child, addr, log },
+            None => {
+                let _ = child.kill();
+                let status = child.wait();
+                std::thread::sleep(Duration::from_millis(100));
+                let said = log.lock().unwrap().join("\n");
+                panic!("no server came of {command:?}: {status:?}\n{said}");
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to it.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end, at most for `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            if start.elapsed() > limit {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// What it printed so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the server has no connection left, and fails the test if that takes long.
+    pub(crate) fn await_no_connections(&self, limit: Duration) {
+        let port = self.addr.port();
+        let met = host::wait_until(limit, || host::sockets_on(port) == 0);
+        assert!(met, "{} connections still open after {limit:?}", host::sockets_on(port));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the server said:\n{}", self.log.lock().unwrap().join("\n"));
+        }
+    }
+}
+
+/// Reads both outputs of `child` for as long as it lives: into `log`, and to the receiver.
+fn follow(child: &mut Child, log: &Arc<Mutex<Vec<String>>>) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    let outputs: [Option<Box<dyn Read + Send>>; 2] = [
+        child.stdout.take().map(|output| Box::new(output) as _),
+        child.stderr.take().map(|output| Box::new(output) as _),
+    ];
+    for output in outputs.into_iter().flatten() {
+        let (sender, log) = (sender.clone(), Arc::clone(log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                log.lock().unwrap().push(line.clone());
+                let _ = sender.send(line);
+            }
+        });
+    }
+    lines
+}
+
+/// The address in the line that says where the server listens; `None` if it ended without one.
+fn await_start(lines: &Receiver<String>) -> Option<SocketAddr> {
+    let start = Instant::now();
+    loop {
+        let left = START_LIMIT.saturating_sub(start.elapsed());
+        match lines.recv_timeout(left) {
+            Ok(line) => {
+                if let Some(addr) = listening_address(&line) {
+                    return Some(addr);
+                }
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+}
+
+/// The address behind `listening on `.
+pub(crate) fn listening_address(line: &str) -> Option<SocketAddr> {
+    let rest = line.split_once("listening on ")?.1;
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
+    rest[..end.unwrap_or(rest.len())].trim_end_matches(&['.', ':'][..]).parse().ok()
+}
+
+/// Runs `command` to its end within `limit`: how it ended, what it printed on standard output and
+/// on standard error, and how long it took.
+pub(crate) fn run(mut command: Command, limit: Duration) -> Finished {
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let collect = |output: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            output.map(|mut output| output.read_to_string(&mut text));
+            text
+        })
+    };
+    let stdout = collect(child.stdout.take().map(|output| Box::new(output) as _));
+    let stderr = collect(child.stderr.take().map(|output| Box::new(output) as _));
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if start.elapsed() > limit {
+            let _ = child.kill();
+            let _ = child.wait();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let took = start.elapsed();
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+    let Some(status) = status else {
+        panic!("{command:?} still ran after {limit:?}\n{stdout}\n{stderr}");
+    };
+    Finished { status, stdout, stderr, took }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
