@@ -39,7 +39,9 @@ pub struct Limits {
     /// descriptors that the process may use.
     pub max_connections: u32,
     /// Bytes of replies that wait for a peer who reads slowly, before the server stops reading
-    /// from it. Default 256 KiB. One message and what was received already may come on top.
+    /// from it. Default 256 KiB. One message, and what comes in until the kernel has stopped
+    /// receiving, may come on top: up to a few times 512 KiB from a peer that sends as fast as it
+    /// can and reads nothing.
     pub send_queue: usize,
 }
 
@@ -73,7 +75,8 @@ pub struct Timeouts {
     /// After a fatal error or a refusal, how long what the peer still sends is read and thrown
     /// away, so that it gets the close frame instead of a reset. Default 2 s.
     pub linger: Duration,
-    /// Without a byte of progress towards a peer that does not read. Default 30 s.
+    /// Without progress towards a peer that does not read. Default 60 s: Linux reports progress
+    /// only when a third of the socket's send buffer is free again.
     pub stall: Duration,
     /// From the signal to stop until connections that do not leave are cut. Default 9 s, so that
     /// the server is gone within 10.
@@ -89,7 +92,7 @@ impl Default for Timeouts {
             idle: None,
             close: Duration::from_secs(5),
             linger: Duration::from_secs(2),
-            stall: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
             drain: Duration::from_secs(9),
         }
     }

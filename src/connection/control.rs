@@ -42,7 +42,8 @@ impl Connection {
         }
         // The server closes TCP first (RFC 6455 section 7.1.1).
         self.end(Phase::Finished, CloseReason::Peer(code));
-        self.deadline = turn.now.after(turn.shared.config.timeouts.linger);
+        // For what still waits to be sent before the answer.
+        self.deadline = turn.now.after(turn.shared.config.timeouts.stall);
         self.free(turn.shared);
         Ok(())
     }

@@ -25,6 +25,8 @@ impl Connection {
             Phase::Open => self.keep_alive(now, congested, shared, out),
             Phase::Closing | Phase::Lingering => {
                 self.end(Phase::Finished, CloseReason::Broken);
+                // For what is still queued.
+                self.deadline = now.after(shared.config.timeouts.stall);
             }
             Phase::Finished => self.deadline = Millis::NEVER,
         }

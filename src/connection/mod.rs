@@ -140,8 +140,11 @@ impl Connection {
         }
     }
 
-    /// The peer will send no more.
-    pub fn receive_eof(&mut self) {
+    /// The peer will send no more. It has a while to take what is still queued.
+    pub fn receive_eof(&mut self, now: Millis, config: &Config) {
+        if self.phase != Phase::Finished {
+            self.deadline = now.after(config.timeouts.stall);
+        }
         self.end(Phase::Finished, CloseReason::Eof);
     }
 

@@ -97,9 +97,11 @@ impl Connection {
         }
         let agreement = negotiate::deflate(request.extensions(), &shared.config.deflate);
         let acceptance = shared.handler.open(self.id, request)?;
+        // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
+        let protocol = acceptance.protocol.filter(|ours| request.protocols().any(|p| p == *ours));
         self.accepted = true;
         let out = self.output(shared, out);
-        write_accepted(out, request.key, acceptance.protocol, agreement.as_ref());
+        write_accepted(out, request.key, protocol, agreement.as_ref());
         self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
         self.phase = Phase::Open;
         self.start_keepalive(now, shared);

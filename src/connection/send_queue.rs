@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 /// Small replies are gathered into chunks of this size, so that many of them cost few sends.
 const CHUNK: usize = 64 << 10;
+/// Less than this is not worth a chunk of its own.
+const SHORT: usize = 4 << 10;
 
 /// What waits to be sent on one connection, in order. One chunk at a time is out with the kernel.
 #[derive(Debug, Default)]
@@ -39,13 +41,17 @@ impl SendQueue {
         self.out > 0
     }
 
-    /// Adds `bytes[from..]` at the end.
-    pub fn push(&mut self, bytes: Vec<u8>, from: usize) {
-        let len = bytes.len() - from;
-        if len > 0 {
-            self.bytes += len;
-            self.chunks.push_back(Chunk { bytes, from });
+    /// Adds `bytes[from..]` at the end. What is short or lies in much more memory than it fills is
+    /// copied, and the vector returned: what waits must not hold more than it seems to.
+    pub fn push(&mut self, bytes: Vec<u8>, from: usize) -> Option<Vec<u8>> {
+        let piece = bytes.get(from..).unwrap_or_default();
+        if piece.len() < SHORT || bytes.capacity() > 2 * piece.len() {
+            self.append(piece);
+            return Some(bytes);
         }
+        self.bytes += piece.len();
+        self.chunks.push_back(Chunk { bytes, from });
+        None
     }
 
     /// Copies `bytes` to the end.

@@ -12,6 +12,7 @@ const KEPT_CAPACITY: usize = 256 << 10;
 /// A few large ones are kept as well, so that a stream of large messages does not fault its memory
 /// in anew for each of them.
 const KEPT_LARGE: usize = 4;
+const KEPT_LARGE_CAPACITY: usize = 4 << 20;
 
 /// The configuration, the handler and the pools of one core. Handed to every call that may need
 /// them, so that an idle connection owns none of it.
@@ -66,7 +67,8 @@ impl BufferPool {
         let (shelf, most) = match buffer.capacity() {
             0 => return,
             1..=KEPT_CAPACITY => (&mut self.small, KEPT),
-            _ => (&mut self.large, KEPT_LARGE),
+            ..=KEPT_LARGE_CAPACITY => (&mut self.large, KEPT_LARGE),
+            _ => return,
         };
         if shelf.len() < most {
             shelf.push(buffer);

@@ -21,7 +21,8 @@ impl MessageLimits {
     /// The most compressed bytes that a message within the limit can need: what stored blocks and
     /// a few flushes add. It ends a stream of empty blocks, which inflates to nothing for ever.
     const fn compressed(self) -> u64 {
-        self.bytes as u64 + self.bytes as u64 / 256 + 1024
+        let bytes = self.bytes as u64;
+        bytes.saturating_add(bytes / 256).saturating_add(1024)
     }
 }
 

@@ -7,6 +7,8 @@
 //! it: receive buffers are lent out as [`Buffer`] values that cannot be copied, and payloads are
 //! moved in and come back with the event that ends their use. So no caller needs `unsafe`.
 
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use rustix::io::Errno;
@@ -30,12 +32,36 @@ impl Token {
     pub const GENERATION_MASK: u32 = (1 << 20) - 1;
     /// The highest number of slots a ring can serve.
     pub const MAX_SLOTS: u32 = 1 << 20;
+
+    /// The token as it comes back from the kernel.
+    #[must_use]
+    pub const fn masked(self) -> Self {
+        const SLOT_MASK: u32 = (1 << 24) - 1;
+        Self { slot: self.slot & SLOT_MASK, generation: self.generation & Self::GENERATION_MASK }
+    }
 }
 
-/// A receive buffer lent by the ring. Whoever holds it gives it back with [`Ring::release`] or
-/// sends from it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Buffer(u16);
+/// A receive buffer lent by a ring. Whoever holds it gives it back with [`Ring::release`] or sends
+/// from it; only the ring that lent it takes it.
+#[derive(PartialEq, Eq)]
+pub struct Buffer {
+    id: u16,
+    /// The number of the ring that lent it.
+    ring: u32,
+}
+
+impl fmt::Debug for Buffer {
+    /// Without the ring's number, so that two runs of a simulation read alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Buffer").field(&self.id).finish()
+    }
+}
+
+/// A number for a new ring, so that its buffers can be told from those of others.
+fn next_ring_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// What [`Ring::send_now`] sends.
 #[derive(Debug)]
@@ -184,7 +210,7 @@ pub trait Ring {
     ///
     /// At most one for each connection between two calls of `enter`, none while a
     /// [`Ring::send_queued`] of the connection is under way, and only when [`Ring::next_event`]
-    /// has returned `None` since the last `enter`.
+    /// has returned `None` since the last `enter` and the ring [is settled](Ring::is_settled).
     fn send_now(&mut self, token: Token, payload: Payload);
 
     /// Sends up to `max` bytes of `bytes[from..]` as the socket takes them; an [`Event::Sent`]
@@ -207,6 +233,10 @@ pub trait Ring {
     /// Only what cannot be mended by trying again; running out of memory or of room in the queues
     /// is handled inside.
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno>;
+
+    /// Whether it is known of every [`Ring::send_now`] what became of it. Not so only when the
+    /// kernel lacked memory and took a part of what was queued; the next [`Ring::enter`] goes on.
+    fn is_settled(&self) -> bool;
 
     /// The next event, or `None` when all that the last [`Ring::enter`] brought are handed out.
     fn next_event(&mut self) -> Option<Event>;

@@ -83,36 +83,35 @@ impl Server {
         let (addresses, listeners) = listener::bind(&self.listen, cores.len())?;
         let config = Arc::new(self.config);
         let make = Arc::new(make);
-        let stop = Arc::new(AtomicBool::new(false));
-        let (ready, started) = mpsc::channel();
+        let mut wakers = Vec::new();
+        for _ in &cores {
+            wakers.push(EventFdWaker::new().map_err(Error::Worker)?);
+        }
+        let stop = Stop { flag: Arc::new(AtomicBool::new(false)), wakers };
         let mut running = Running {
             addresses,
             cores: cores.clone(),
             connections: config.limits.max_connections,
             features: None,
-            stop: Stop { flag: Arc::clone(&stop), wakers: Vec::new() },
+            stop: stop.clone(),
             threads: Vec::new(),
         };
-        for (core, listeners) in cores.into_iter().zip(listeners) {
-            let waker = EventFdWaker::new().map_err(Error::Worker)?;
-            running.stop.wakers.push(waker.clone());
-            let part = Part {
-                core,
-                slots,
-                listeners,
-                waker,
-                config: Arc::clone(&config),
-                stop: Arc::clone(&stop),
-            };
+        let parts = cores.into_iter().zip(listeners).zip(stop.wakers.clone());
+        let (ready, started) = mpsc::channel();
+        let result = parts.into_iter().try_for_each(|((core, listeners), waker)| {
+            let (config, stop) = (Arc::clone(&config), stop.clone());
+            let part = Part { core, slots, listeners, waker, config, stop };
             let (make, ready) = (Arc::clone(&make), ready.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("corecast-{core}"))
-                .spawn(move || part.run(&*make, &ready))
+                .spawn(move || part.run(&*make, ready))
                 .map_err(Error::Thread)?;
             running.threads.push(thread);
-        }
+            Ok(())
+        });
         drop(ready);
-        running.wait_until_ready(&started)?;
+        // No worker stays behind of a server that did not start.
+        result.and_then(|()| running.wait_until_ready(&started)).inspect_err(|_| stop.stop())?;
         Ok(running)
     }
 
@@ -136,14 +135,14 @@ struct Part {
     listeners: Vec<OwnedFd>,
     waker: EventFdWaker,
     config: Arc<Config>,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
 }
 
 impl Part {
     fn run<H: Handler>(
         self,
         make: &(dyn Fn(usize) -> H + Send + Sync),
-        ready: &mpsc::Sender<Result<Features, Error>>,
+        ready: mpsc::Sender<Result<Features, Error>>,
     ) -> Result<Stats, Error> {
         let setup = || {
             affinity::pin(self.core)?;
@@ -161,9 +160,13 @@ impl Part {
         };
         let features = ring.features().clone();
         let shared = Shared::new(self.config, make(self.core));
-        let mut worker = Worker::new(ring, shared, listeners, self.stop);
+        let flag = Arc::clone(&self.stop.flag);
+        let mut worker = Worker::new(ring, shared, listeners, flag);
         let _ = ready.send(Ok(features));
-        worker.run().map_err(Error::Worker)?;
+        // Whoever waits for the start hears of it also if another worker never gets here.
+        drop(ready);
+        // A server with a core missing would only limp: all of it stops.
+        worker.run().map_err(Error::Worker).inspect_err(|_| self.stop.stop())?;
         Ok(worker.stats())
     }
 }
@@ -187,10 +190,7 @@ impl Running {
         for _ in 0..self.threads.len() {
             match started.recv() {
                 Ok(Ok(features)) => self.features = Some(features),
-                Ok(Err(error)) => {
-                    self.stop.stop();
-                    return Err(error);
-                }
+                Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(Error::Nothing("a worker ended before it began")),
             }
         }

@@ -17,11 +17,18 @@ pub(super) struct Accepting {
     armed: Vec<bool>,
     stopped: bool,
     retry_at: Millis,
+    /// The last accept failed, and it was said.
+    failing: bool,
 }
 
 impl Accepting {
     pub(super) fn new(listeners: usize) -> Self {
-        Self { armed: vec![false; listeners], stopped: false, retry_at: Millis::default() }
+        Self {
+            armed: vec![false; listeners],
+            stopped: false,
+            retry_at: Millis::default(),
+            failing: false,
+        }
     }
 
     /// When accepting is to be tried again; never while all listeners accept.
@@ -68,14 +75,19 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             *state = armed;
         }
         match result {
-            Ok(index) => self.open(index),
+            Ok(index) => {
+                self.accepting.failing = false;
+                self.open(index);
+            }
             Err(Errno::CANCELED) => {}
             Err(error) => {
                 self.stats.accept_errors += 1;
                 let gone = matches!(error, Errno::CONNABORTED | Errno::PROTO | Errno::INTR);
                 if !gone {
                     self.accepting.retry_at = self.now.after(RETRY);
-                    tracing::warn!(%error, "accept failed; trying again when a connection ends");
+                    if !std::mem::replace(&mut self.accepting.failing, true) {
+                        tracing::warn!(%error, "accepting fails; tried again as connections end");
+                    }
                 }
             }
         }

@@ -1,8 +1,13 @@
 //! What each event means for its connection.
 
+use std::time::Duration;
+
 use super::{Entry, Worker};
-use crate::connection::{CloseReason, Handler, Output};
+use crate::connection::{CloseReason, Handler, Millis, Output, Phase};
 use crate::ring::{Buffer, Errno, Event, Payload, Received, Ring, Token};
+
+/// How long until a cancel that brought nothing is repeated.
+const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
 impl<R: Ring, H: Handler> Worker<R, H> {
     #[inline]
@@ -74,7 +79,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     /// Arms the receive of a connection that may be read from and is not.
     pub(super) fn arm_receive(&mut self, token: Token) {
         let Some(slot) = self.slots.get(token) else { return };
-        let finished = slot.connection.phase() == crate::connection::Phase::Finished;
+        let finished = slot.connection.phase() == Phase::Finished;
         if !slot.receiving && !slot.ended && !slot.paused && !slot.starved && !finished {
             slot.receiving = true;
             self.ring.receive(token, true);
@@ -90,7 +95,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         match outcome {
             Received::Eof => {
                 slot.ended = true;
-                slot.connection.receive_eof();
+                slot.connection.receive_eof(self.now, &self.shared.config);
             }
             Received::NoBuffers => {
                 self.stats.no_buffers += 1;
@@ -157,6 +162,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         };
         match result {
             Ok(sent) if sent > 0 && !slot.aborted => {
+                // A byte of progress is enough.
                 slot.stall = self.now.after(self.shared.config.timeouts.stall);
                 if let Some(memory) = queue.end(bytes, sent) {
                     self.shared.buffers.give(memory);
@@ -175,11 +181,13 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         if let Some(slot) = self.slots.get(token) {
             slot.connection.abort(reason);
             slot.aborted = true;
-            slot.stall = crate::connection::Millis::NEVER;
+            slot.stall = Millis::NEVER;
             if let Some(queue) = &mut slot.queue {
                 queue.clear();
                 if queue.is_sending() {
                     self.ring.cancel_send(token);
+                    // A cancel may miss a send that is just being tried: once more then.
+                    slot.stall = self.now.after(CANCEL_AGAIN);
                 }
             }
             // Output of this turn would be sent to nobody.

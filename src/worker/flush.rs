@@ -4,8 +4,7 @@ use super::{Entry, Worker};
 use crate::connection::{Handler, Millis, Output, Phase};
 use crate::ring::{Payload, Ring, Token};
 
-/// The most that one queued send takes: a peer that reads slowly shows progress at least this
-/// often.
+/// The most that one queued send takes.
 const PIECE: usize = 256 << 10;
 
 impl<R: Ring, H: Handler> Worker<R, H> {
@@ -45,7 +44,9 @@ impl<R: Ring, H: Handler> Worker<R, H> {
                     }
                     _ => {
                         let (bytes, from) = output.into_owned();
-                        queue.push(bytes, from);
+                        if let Some(copied) = queue.push(bytes, from) {
+                            self.shared.buffers.give(copied);
+                        }
                     }
                 }
             }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::connection::{Handler, Millis, Output, Shared};
+use crate::connection::{CloseReason, Handler, Millis, Output, Phase, Shared};
 use crate::ring::{Buffer, Errno, Ring, Token};
 use accept::Accepting;
 use drain::Drain;
@@ -93,7 +93,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         while !self.is_done() {
             self.turn()?;
         }
-        Ok(())
+        // The last closes are still queued.
+        self.ring.enter(None)
     }
 
     /// One turn of the loop.
@@ -106,6 +107,11 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         self.now = Millis::from(self.ring.now());
         while let Some(event) = self.ring.next_event() {
             self.handle(event);
+        }
+        // Memory was short, and sends of the last turn are still waiting: nothing may overtake
+        // them, so this turn goes on with the next call.
+        if !self.ring.is_settled() {
+            return Ok(());
         }
         // From here on it is known of every earlier send whether it was complete.
         while let Some(memory) = self.ring.spent() {
@@ -125,7 +131,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
 
     /// How long the next call into the kernel may sleep.
     fn wait(&self) -> Option<Duration> {
-        if !self.leaving.is_empty() || !self.starved.is_empty() || self.drain_has_more() {
+        let unfinished = !self.turn.is_empty() || !self.leaving.is_empty();
+        if unfinished || !self.starved.is_empty() || self.drain_has_more() {
             return None;
         }
         let timer = self.wheel.next_ms().map_or(Millis::NEVER, Millis);
@@ -171,7 +178,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     fn timeout(&mut self, token: Token) {
         let Some(slot) = self.slots.get(token) else { return };
         if slot.stall <= self.now {
-            return self.abort(token, crate::connection::CloseReason::Stalled);
+            return self.abort(token, CloseReason::Stalled);
         }
         if slot.connection.deadline() > self.now {
             return self.touch(token);
@@ -179,6 +186,10 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         let Some(entry) = self.entry(token) else { return };
         let mut output = std::mem::take(&mut entry.output);
         if let Some(slot) = self.slots.get(token) {
+            // Its time was over, and its replies still are not taken.
+            if slot.connection.phase() == Phase::Finished && slot.queue.is_some() {
+                return self.abort(token, CloseReason::Stalled);
+            }
             let congested = slot.is_congested();
             slot.connection.handle_timeout(self.now, congested, &mut self.shared, &mut output);
         }

@@ -24,7 +24,7 @@ const LATE: Duration = Duration::from_secs(3);
 
 /// How long the server may hold the connection of a client that has hung up its ears: silence, a
 /// ping, a close frame, neither read nor answered, and what waits to be sent given up.
-const HANGING: Duration = Duration::from_secs(30 + 15 + 5 + 30 + 5);
+const HANGING: Duration = Duration::from_secs(30 + 15 + 5 + 60 + 5);
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

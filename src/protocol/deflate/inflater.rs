@@ -12,7 +12,7 @@ const TAIL_AND_END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 const STEPS: std::ops::RangeInclusive<usize> = 1 << 10..=64 << 10;
 /// A final block costs a new stream with a copy of the window. A message may have so many of them
 /// in any case, and one more for each `FINAL_EVERY` bytes.
-const FINALS: usize = 64;
+const FINALS: usize = 8;
 const FINAL_EVERY: usize = 4 << 10;
 
 /// One direction's decompressor: the compressed payloads of a connection's messages in, the
@@ -126,7 +126,7 @@ impl Inflater {
         loop {
             let filled = out.len();
             // One byte beyond the limit shows that the message is beyond it.
-            let left = (limit + 1).saturating_sub(filled - start);
+            let left = limit.saturating_add(1).saturating_sub(filled - start);
             let room = (2 * input.len()).clamp(*STEPS.start(), *STEPS.end()).min(left);
             out.resize(filled + room, 0);
             let (read_before, written_before) = (self.stream.total_in(), self.stream.total_out());

@@ -25,8 +25,8 @@ pub const MAX_WINDOW_BITS: u8 = 15;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InflateError {
-    /// The bytes are not DEFLATE (RFC 1951), or refer beyond the agreed window, or do not end
-    /// where a message may end. Close code 1007 or 1002.
+    /// The bytes are not DEFLATE (RFC 1951), or refer to bytes that nobody remembers, or do not
+    /// end where a message may end. Close code 1007.
     Corrupt,
     /// The message would inflate beyond the limit. Close code 1009.
     TooLarge,
@@ -35,9 +35,7 @@ pub enum InflateError {
 impl fmt::Display for InflateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Corrupt => {
-                "the compressed payload is not a DEFLATE stream within the agreed window"
-            }
+            Self::Corrupt => "the compressed payload is not a whole DEFLATE stream",
             Self::TooLarge => "the message inflates beyond the message size limit",
         })
     }

@@ -227,6 +227,8 @@ impl Ring for SimRing {
             let World { network, kernel, .. } = &mut *self.world.borrow_mut();
             network.now += Duration::from_micros(network.rng.u64(1..=5));
             kernel.submit(network, &mut self.pool);
+            // A call that does not take everything does not sleep.
+            let wait = wait.filter(|_| kernel.is_submitted());
             wait.map(|wait| network.now.saturating_add(wait))
         };
         loop {
@@ -247,6 +249,10 @@ impl Ring for SimRing {
                 network.now += Duration::from_micros(network.rng.u64(1..=2000));
             }
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.world.borrow().kernel.is_settled()
     }
 
     fn next_event(&mut self) -> Option<Event> {

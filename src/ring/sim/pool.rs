@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::ring::Buffer;
+use crate::ring::{Buffer, next_ring_number};
 
 /// What a buffer is filled with while it is not lent, and beyond the bytes received: so that bytes
 /// sent from where nothing was received are seen in the test.
@@ -16,6 +16,7 @@ pub(super) struct Pool {
     memory: Vec<u8>,
     buffer_size: usize,
     free: VecDeque<u16>,
+    ring: u32,
     lent: Rc<Cell<u32>>,
 }
 
@@ -26,6 +27,7 @@ impl Pool {
             memory: vec![POISON; usize::from(buffers) * buffer_size],
             buffer_size,
             free: (0..buffers).collect(),
+            ring: next_ring_number(),
             lent: Rc::new(Cell::new(0)),
         }
     }
@@ -46,17 +48,18 @@ impl Pool {
     pub(super) fn lend(&mut self) -> Option<Buffer> {
         let id = self.free.pop_front()?;
         self.lent.set(self.lent.get() + 1);
-        Some(Buffer(id))
+        Some(Buffer { id, ring: self.ring })
     }
 
     pub(super) fn bytes(&mut self, buffer: &Buffer) -> &mut [u8] {
-        let start = usize::from(buffer.0) * self.buffer_size;
+        assert_eq!(buffer.ring, self.ring, "a buffer goes back to the ring that lent it");
+        let start = usize::from(buffer.id) * self.buffer_size;
         &mut self.memory[start..start + self.buffer_size]
     }
 
     pub(super) fn release(&mut self, buffer: Buffer) {
         self.bytes(&buffer).fill(POISON);
         self.lent.set(self.lent.get() - 1);
-        self.free.push_back(buffer.0);
+        self.free.push_back(buffer.id);
     }
 }

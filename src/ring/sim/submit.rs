@@ -13,11 +13,13 @@ impl Kernel {
     pub(super) fn submit(&mut self, network: &mut Network, pool: &mut Pool) {
         self.handed_out = false;
         self.enters += 1;
-        while network.strikes(network.faults.refused.min(500)) {
+        let mut submissions = std::mem::take(&mut self.submissions);
+        if network.strikes(network.faults.refused.min(500)) {
+            // As when memory is short: some are taken, the others stay where they are.
             self.refused += 1;
-            self.enters += 1;
+            self.submissions = submissions.split_off(network.rng.usize(0..=submissions.len()));
         }
-        for submission in std::mem::take(&mut self.submissions) {
+        for submission in submissions {
             match submission {
                 Submission::Accept(listener) => self.listeners[listener].stage = Stage::Held,
                 Submission::StopAccepting => self.stop_accepting(network),
@@ -42,6 +44,16 @@ impl Kernel {
                 Submission::Close(token) => self.close(network, token),
             }
         }
+    }
+
+    /// Whether everything queued was taken.
+    pub(super) fn is_submitted(&self) -> bool {
+        self.submissions.is_empty()
+    }
+
+    /// Whether no send waits to be taken.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.submissions.iter().any(|queued| matches!(queued, Submission::SendNow { .. }))
     }
 
     fn stop_accepting(&mut self, network: &mut Network) {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::BufRingEntry;
 
 use crate::config::Buffers;
-use crate::ring::Buffer;
+use crate::ring::{Buffer, next_ring_number};
 
 const PAGE: usize = 4096;
 
@@ -25,6 +25,8 @@ pub(super) struct BufRing {
     /// Where the next free buffer goes; published by [`BufRing::commit`].
     tail: u16,
     lent: u32,
+    /// Tells its buffers from those of other rings.
+    number: u32,
 }
 
 impl BufRing {
@@ -46,8 +48,17 @@ impl BufRing {
         let memory = unsafe { alloc_zeroed(memory_layout) };
         let Some(memory) = NonNull::new(memory) else { handle_alloc_error(memory_layout) };
         let (size, mask) = (config.size, config.count - 1);
-        let mut ring =
-            Self { entries, entries_layout, memory, memory_layout, size, mask, tail: 0, lent: 0 };
+        let mut ring = Self {
+            entries,
+            entries_layout,
+            memory,
+            memory_layout,
+            size,
+            mask,
+            tail: 0,
+            lent: 0,
+            number: next_ring_number(),
+        };
         for id in 0..config.count {
             ring.put(id);
         }
@@ -71,25 +82,28 @@ impl BufRing {
     pub(super) fn lend(&mut self, id: u16) -> Buffer {
         assert!(id <= self.mask, "the kernel names only buffers that it was given");
         self.lent += 1;
-        Buffer(id)
+        Buffer { id, ring: self.number }
     }
 
     /// The bytes of a lent buffer.
     #[inline]
     pub(super) fn bytes(&mut self, buffer: &Buffer) -> &mut [u8] {
+        self.check(buffer);
         // SAFETY: `lend` has checked the index, so the offset lies inside `memory`.
-        let start = unsafe { self.memory.add(usize::from(buffer.0) * self.size as usize) };
+        let start = unsafe { self.memory.add(usize::from(buffer.id) * self.size as usize) };
         // SAFETY: the memory is initialised and lives as long as `self`. A `Buffer` exists only
         // while its memory is lent out, in which time the kernel does not write to it, and `&mut
         // self` keeps a second slice from being made.
         unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.size as usize) }
     }
 
-    /// Where the bytes of a lent buffer lie, for the kernel to send from.
-    pub(super) fn pointer(&self, buffer: &Buffer, start: u32) -> *const u8 {
-        assert!(start <= self.size, "a send begins inside its buffer");
-        let offset = usize::from(buffer.0) * self.size as usize + start as usize;
-        // SAFETY: `lend` has checked the index and the line above the start, so the offset lies
+    /// Where `len` bytes from `start` of a lent buffer lie, for the kernel to send.
+    pub(super) fn pointer(&self, buffer: &Buffer, start: u32, len: u32) -> *const u8 {
+        self.check(buffer);
+        let end = u64::from(start) + u64::from(len);
+        assert!(end <= u64::from(self.size), "a send stays inside its buffer");
+        let offset = usize::from(buffer.id) * self.size as usize + start as usize;
+        // SAFETY: `lend` has checked the index and the lines above the range, so the offset lies
         // inside `memory` or one past its end.
         unsafe { self.memory.as_ptr().add(offset) }
     }
@@ -97,8 +111,15 @@ impl BufRing {
     /// Takes a buffer back; the kernel sees it after the next [`commit`](Self::commit).
     #[inline]
     pub(super) fn release(&mut self, buffer: Buffer) {
+        self.check(&buffer);
         self.lent -= 1;
-        self.put(buffer.0);
+        self.put(buffer.id);
+    }
+
+    /// A buffer of another ring may name memory that the kernel writes to, or none.
+    #[inline]
+    fn check(&self, buffer: &Buffer) {
+        assert!(buffer.ring == self.number, "a buffer goes back to the ring that lent it");
     }
 
     #[inline]

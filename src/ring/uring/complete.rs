@@ -14,18 +14,18 @@ impl UringRing {
         let (token, armed) = (tag.token(), cqueue::more(flags));
         match tag.kind()? {
             Kind::Receive => {
-                self.receives -= u32::from(!armed);
+                self.receives = self.receives.saturating_sub(u32::from(!armed));
                 Some(Event::Received { token, outcome: self.received(result, flags), armed })
             }
             Kind::SendNow => self.fell_short(token, tag.index(), result),
             Kind::SendQueued => {
-                let bytes = self.queued.remove(&token.slot)?;
+                let bytes = self.queued.remove(&token)?;
                 let result = outcome(result).map(|sent| sent as usize);
                 Some(Event::Sent { token, bytes, result })
             }
             Kind::Accept => {
                 let listener = usize::from(tag.index());
-                self.accepts -= u16::from(!armed);
+                self.accepts = self.accepts.saturating_sub(u16::from(!armed));
                 Some(Event::Accepted { listener, result: outcome(result), armed })
             }
             Kind::HalfClose => Some(Event::HalfClosed { token }),

@@ -31,7 +31,8 @@ const POLL_FIRST: u16 = 1;
 /// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
 /// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
 const NOW: i32 = libc_flags::DONTWAIT | libc_flags::WAITALL | libc_flags::NOSIGNAL;
-const QUEUED: i32 = libc_flags::WAITALL | libc_flags::NOSIGNAL;
+/// Tells of each bit of progress, so that a peer who reads slowly is told from one who does not.
+const QUEUED: i32 = libc_flags::NOSIGNAL;
 
 /// Flags of send(2).
 mod libc_flags {
@@ -55,8 +56,8 @@ pub struct UringRing {
     /// The payloads of `send_now` since the last time the completion queue was empty. The kernel
     /// may read them until then; an entry is taken out when its send fell short.
     pinned: Vec<Option<Payload>>,
-    /// The payloads of queued sends, by slot: the kernel reads them until their completion.
-    queued: HashMap<u32, Vec<u8>>,
+    /// The payloads of queued sends: the kernel reads them until their completion.
+    queued: HashMap<Token, Vec<u8>>,
     /// Vectors of sends that are complete.
     spent: Vec<Vec<u8>>,
     /// Submissions for which the queue had no room.
@@ -227,7 +228,7 @@ impl Ring for UringRing {
     fn send_now(&mut self, token: Token, payload: Payload) {
         let (pointer, len) = match &payload {
             Payload::Received { buffer, start, len } => {
-                (self.buffers.pointer(buffer, *start), *len as usize)
+                (self.buffers.pointer(buffer, *start, *len), *len as usize)
             }
             Payload::Owned { bytes, from } => {
                 let bytes = bytes.get(*from..).unwrap_or_default();
@@ -244,9 +245,11 @@ impl Ring for UringRing {
             .flags(QUEUED)
             .build()
             .user_data(Tag::new(Kind::SendQueued, token, 0).0);
+        // The kernel reads the earlier bytes still, so they must not make room for these.
+        let free = !self.queued.contains_key(&token.masked());
+        assert!(free, "one queued send for a connection at a time");
         // The bytes stay where they are when the vector moves.
-        let earlier = self.queued.insert(token.slot, bytes);
-        debug_assert!(earlier.is_none(), "one queued send for a connection at a time");
+        self.queued.insert(token.masked(), bytes);
         self.push(entry);
     }
 
@@ -284,7 +287,7 @@ impl Ring for UringRing {
             match result {
                 Ok(()) | Err(Errno::TIME | Errno::INTR) => {}
                 // The completion queue ran over: what is in it goes first.
-                Err(Errno::BUSY | Errno::BADR) => self.stats.refused += 1,
+                Err(Errno::BUSY) => self.stats.refused += 1,
                 Err(Errno::AGAIN | Errno::NOMEM) => {
                     self.stats.refused += 1;
                     // With nothing to do meanwhile, give the system a moment.
@@ -292,10 +295,15 @@ impl Ring for UringRing {
                         std::thread::sleep(Duration::from_millis(1));
                     }
                 }
+                // Also BADR: the kernel has dropped completions, and nothing is known any more.
                 Err(errno) => return Err(errno),
             }
         }
         Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.pinned.is_empty()
     }
 
     #[inline]

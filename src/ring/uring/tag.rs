@@ -23,11 +23,12 @@ pub(super) struct Tag(pub(super) u64);
 
 impl Tag {
     pub(super) fn new(kind: Kind, token: Token, index: u16) -> Self {
-        debug_assert!(token.slot < 1 << 24 && token.generation <= Token::GENERATION_MASK);
+        // Whatever a caller names, it must not reach into the bits of its neighbours.
+        let Token { slot, generation } = token.masked();
         Self(
             (kind as u64) << 60
-                | u64::from(token.generation) << 40
-                | u64::from(token.slot) << 16
+                | u64::from(generation) << 40
+                | u64::from(slot) << 16
                 | u64::from(index),
         )
     }

@@ -187,7 +187,7 @@ fn final_blocks_are_bounded_by_what_they_bring() {
     // After a full window, empty final blocks of two bytes each: as many as may be, and one more.
     let mut rng = fastrand::Rng::with_seed(9);
     let message = text(&mut rng, 40_000);
-    for (count, fine) in [(64, true), (65, false), (1 << 19, false)] {
+    for (count, fine) in [(8, true), (9, false), (1 << 19, false)] {
         let (mut inflater, mut payload) = (Inflater::new(15), Vec::new());
         Deflater::new(15, 6).message(&message, &mut payload);
         assert!(inflate(&mut inflater, &payload, 0, 40_000, &mut rng).is_ok());
