@@ -238,6 +238,14 @@ fn only_allowed_origins_connect() {
 }
 
 #[test]
+fn without_the_flag_every_origin_connects() {
+    let server = Server::start(&[]);
+    for origin in ["null", "https://anywhere.example", "http://127.0.0.1:1"] {
+        assert_eq!(status_for_origin(server.addr(), origin), 101, "{origin}");
+    }
+}
+
+#[test]
 fn sigterm_says_1001_to_everyone_and_exits_with_0() {
     stops_gently(Signal::TERM);
 }

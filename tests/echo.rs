@@ -7,7 +7,7 @@ use std::io::{BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use sha1::{Digest, Sha1};
@@ -21,6 +21,8 @@ const MAX_MESSAGE: usize = 16 << 20;
 const CONNECTIONS: u64 = 64;
 /// Bytes that all connections together send at least; less without optimisation.
 const TOTAL: usize = if cfg!(debug_assertions) { 128 << 20 } else { 1536 << 20 };
+/// Without a byte for this long, a connection hangs.
+const STUCK: Duration = Duration::from_secs(90);
 /// Messages of one connection that may be under way.
 const PIPELINED: usize = 32;
 /// Lengths where a header, a vector register or a receive buffer ends.
@@ -214,6 +216,9 @@ fn check_replies(stream: impl Read, seed: u64, expected: &Receiver<Expected>) ->
 /// One connection: one thread sends, this one checks.
 fn run_connection(addr: SocketAddr, material: &Material, seed: u64, total: usize) -> (u64, u64) {
     let client = Client::open(addr);
+    // On a busy machine 128 threads take their time; a server that hangs takes for ever.
+    client.stream().set_read_timeout(Some(STUCK)).unwrap();
+    client.stream().set_write_timeout(Some(STUCK)).unwrap();
     let (sender, expected) = sync_channel(PIPELINED);
     let stream = client.stream().try_clone().unwrap();
     let counts = std::thread::scope(|scope| {

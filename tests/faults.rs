@@ -107,13 +107,13 @@ fn without_descriptors_it_waits_without_spinning_and_accepts_again() {
     }
     // The kernel takes a connection for which there is no place, and drops it. That is one for
     // each time that accepting is tried, so it must not be tried all the time.
-    let lost = waiting.iter_mut().filter(|client| {
+    let mut lost = 0;
+    for client in &mut waiting {
         let (_, end) = client.read_to_end(Duration::from_millis(1));
-        end == End::Reset
-    });
-    let lost = lost.count();
+        lost += usize::from(end == End::Reset);
+    }
     println!("{lost} reset");
-    assert!(lost <= 50, "{lost} connections were reset instead of left waiting");
+    assert!(lost <= 35, "{lost} connections were reset instead of left waiting");
     drop(waiting);
     server_takes_new_ones(&server, served);
 }

@@ -45,12 +45,15 @@ impl Connection {
         let ping_at = self.last_received.after(ping_after);
         if idle_at <= now {
             self.close(now, CloseCode::GOING_AWAY, "idle for too long", shared, out);
-        } else if self.awaiting_pong {
+        } else if self.pong_due <= now {
             self.close(now, CloseCode::GOING_AWAY, "no pong in time", shared, out);
+        } else if self.pong_due != Millis::NEVER {
+            self.deadline = self.pong_due.min(idle_at);
         } else if ping_at <= now && !congested {
             append_frame(self.output(shared, out), Opcode::Ping, false, &[]);
-            self.awaiting_pong = true;
-            self.deadline = now.after(pong).min(idle_at);
+            self.pong_due = now.after(pong);
+            // If the pong comes soon, the next ping is due before it would have been.
+            self.deadline = self.pong_due.min(now.after(ping_after)).min(idle_at);
         } else {
             let ping_at = if ping_at <= now { now.after(ping_after) } else { ping_at };
             self.deadline = ping_at.min(idle_at);

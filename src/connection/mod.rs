@@ -64,9 +64,10 @@ pub struct Connection {
     refuse: bool,
     /// The handler has accepted it, so it must hear of the end.
     accepted: bool,
-    awaiting_pong: bool,
     reason: Option<CloseReason>,
     deadline: Millis,
+    /// When the answer to our ping must be there; never if none is owed.
+    pong_due: Millis,
     last_received: Millis,
     last_message: Millis,
     opening: Option<Box<Opening>>,
@@ -89,9 +90,9 @@ impl Connection {
             phase: Phase::Opening,
             refuse,
             accepted: false,
-            awaiting_pong: false,
             reason: None,
             deadline: now.after(config.timeouts.handshake),
+            pong_due: Millis::NEVER,
             last_received: now,
             last_message: now,
             opening: None,
@@ -130,7 +131,7 @@ impl Connection {
         out: &mut Output,
     ) {
         self.last_received = now;
-        self.awaiting_pong = false;
+        self.pong_due = Millis::NEVER;
         match self.phase {
             Phase::Open | Phase::Closing => {
                 self.receive_frames(now, bytes, congested, shared, out);

@@ -45,7 +45,7 @@ impl SendQueue {
     /// copied, and the vector returned: what waits must not hold more than it seems to.
     pub fn push(&mut self, bytes: Vec<u8>, from: usize) -> Option<Vec<u8>> {
         let piece = bytes.get(from..).unwrap_or_default();
-        if piece.len() < SHORT || bytes.capacity() > 2 * piece.len() {
+        if piece.len() < SHORT || wastes(&bytes, piece.len()) {
             self.append(piece);
             return Some(bytes);
         }
@@ -82,21 +82,24 @@ impl SendQueue {
     /// else. Returns the memory if nothing of it is left.
     pub fn end(&mut self, bytes: Vec<u8>, sent: usize) -> Option<Vec<u8>> {
         let left = std::mem::take(&mut self.out).saturating_sub(sent);
-        if left == 0 {
-            return Some(bytes);
-        }
         let from = bytes.len() - left;
-        self.put_back(bytes, from);
-        None
+        self.put_back(bytes, from)
     }
 
-    /// Puts `bytes[from..]` before all else that waits.
-    pub fn put_back(&mut self, bytes: Vec<u8>, from: usize) {
-        let len = bytes.len() - from;
-        if len > 0 {
-            self.bytes += len;
-            self.chunks.push_front(Chunk { bytes, from });
+    /// Puts `bytes[from..]` before all else that waits; copied, and the vector returned, where
+    /// that frees more memory than it takes.
+    pub fn put_back(&mut self, bytes: Vec<u8>, from: usize) -> Option<Vec<u8>> {
+        let rest = bytes.get(from..).unwrap_or_default();
+        self.bytes += rest.len();
+        if rest.is_empty() {
+            return Some(bytes);
         }
+        if wastes(&bytes, rest.len()) {
+            self.chunks.push_front(Chunk { bytes: rest.to_vec(), from: 0 });
+            return Some(bytes);
+        }
+        self.chunks.push_front(Chunk { bytes, from });
+        None
     }
 
     /// Drops all that is not out with the kernel.
@@ -104,6 +107,11 @@ impl SendQueue {
         self.chunks.clear();
         self.bytes = 0;
     }
+}
+
+/// Whether `bytes` holds much more memory than the `used` bytes need.
+fn wastes(bytes: &Vec<u8>, used: usize) -> bool {
+    bytes.capacity() > used + used / 4 + SHORT
 }
 
 #[cfg(test)]

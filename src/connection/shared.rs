@@ -12,7 +12,7 @@ const KEPT_CAPACITY: usize = 256 << 10;
 /// A few large ones are kept as well, so that a stream of large messages does not fault its memory
 /// in anew for each of them.
 const KEPT_LARGE: usize = 4;
-const KEPT_LARGE_CAPACITY: usize = 4 << 20;
+const KEPT_LARGE_CAPACITY: usize = 2 << 20;
 
 /// The configuration, the handler and the pools of one core. Handed to every call that may need
 /// them, so that an idle connection owns none of it.
@@ -64,13 +64,13 @@ impl BufferPool {
     /// Takes a vector back; keeps it if there is room for one of its size.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
-        let (shelf, most) = match buffer.capacity() {
-            0 => return,
-            1..=KEPT_CAPACITY => (&mut self.small, KEPT),
-            ..=KEPT_LARGE_CAPACITY => (&mut self.large, KEPT_LARGE),
-            _ => return,
+        let capacity = buffer.capacity();
+        let (shelf, most) = if capacity <= KEPT_CAPACITY {
+            (&mut self.small, KEPT)
+        } else {
+            (&mut self.large, KEPT_LARGE)
         };
-        if shelf.len() < most {
+        if (1..=KEPT_LARGE_CAPACITY).contains(&capacity) && shelf.len() < most {
             shelf.push(buffer);
         }
     }

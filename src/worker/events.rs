@@ -148,7 +148,9 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             self.shared.buffers.give(bytes);
             return self.abort(token, CloseReason::Broken);
         }
-        slot.queue.get_or_insert_default().put_back(bytes, from);
+        if let Some(copied) = slot.queue.get_or_insert_default().put_back(bytes, from) {
+            self.shared.buffers.give(copied);
+        }
         self.touch(token);
     }
 

@@ -60,7 +60,8 @@ impl Client {
             let dribble = self.dribbles && !self.outbox.is_empty();
             let count =
                 if dribble { self.rng.usize(1..=self.outbox.len()) } else { self.outbox.len() };
-            let slice: Vec<u8> = self.outbox.drain(..count).collect();
+            let rest = self.outbox.split_off(count);
+            let slice = std::mem::replace(&mut self.outbox, rest);
             if !slice.is_empty() {
                 self.moved_at = world.now;
                 network.write(id, &slice);

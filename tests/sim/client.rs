@@ -22,10 +22,6 @@ const PATIENCE_FOR_FIN: Duration = Duration::from_millis(1500);
 /// What deadlines of the server may be late by.
 const LATE: Duration = Duration::from_secs(3);
 
-/// How long the server may hold the connection of a client that has hung up its ears: silence, a
-/// ping, a close frame, neither read nor answered, and what waits to be sent given up.
-const HANGING: Duration = Duration::from_secs(30 + 15 + 5 + 60 + 5);
-
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -290,12 +286,14 @@ impl Client {
 
     /// What the client waits for, and until when it must have come.
     fn waits_for(&self, world: &World) -> Option<(&'static str, Duration)> {
+        let timeouts = &world.config.timeouts;
+        let silence = timeouts.ping_after + timeouts.pong + timeouts.close;
         let soon = self.moved_at + PATIENCE;
         // Nothing but FIN is missing.
         let at_once = self.moved_at + PATIENCE_FOR_FIN;
         match self.stage {
             Stage::Asking if self.ask == Ask::Never => {
-                Some(("the end of its patience with the request", soon + Duration::from_secs(5)))
+                Some(("the end of its patience with the request", soon + timeouts.handshake))
             }
             Stage::Asking if self.outbox.is_empty() => Some(("an answer", soon)),
             Stage::Open if world.is_draining() => {
@@ -309,11 +307,14 @@ impl Client {
             Stage::Refused { .. } | Stage::Leaving => Some(("the end of the stream", soon)),
             // Ping, no pong, close frame, no close frame.
             Stage::Silent => {
-                let after = Duration::from_secs(30 + 15 + 5) + LATE;
-                let since = self.last_word_at.max(self.heard_at);
-                Some(("the end of a silent connection", since + after))
+                let until = self.last_word_at.max(self.heard_at) + silence + LATE;
+                Some(("the end of a silent connection", until))
             }
-            Stage::Hung => Some(("the end of a hung connection", self.last_word_at + HANGING)),
+            // The same, and then what waits to be sent must be given up.
+            Stage::Hung => {
+                let until = self.last_word_at + silence + timeouts.stall + 2 * LATE;
+                Some(("the end of a hung connection", until))
+            }
             Stage::Asking | Stage::Unborn | Stage::Gone => None,
         }
     }

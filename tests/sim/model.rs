@@ -1,6 +1,7 @@
 //! What a client has asked for, and so what may arrive.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use crate::frames::{BINARY, CLOSE, Frame, PING, PONG, TEXT};
@@ -27,7 +28,6 @@ pub(crate) enum Goodbye {
 
 /// The expectations of one client. Every method that takes what arrived returns an error if the
 /// server should not have sent it.
-#[derive(Debug)]
 pub(crate) struct Model {
     /// Messages sent and not echoed yet: opcode, payload, and when they were sent.
     echoes: VecDeque<(u8, Vec<u8>, Duration)>,
@@ -48,6 +48,22 @@ pub(crate) struct Model {
     echoed_at: Duration,
     /// The client did not read, or did not answer, for so long that the server may have given up.
     pub(crate) neglected: bool,
+}
+
+impl fmt::Debug for Model {
+    /// Without the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("echoes_missing", &self.echoes.len())
+            .field("pongs_missing", &self.pings.len())
+            .field("goodbye", &self.goodbye)
+            .field("code", &self.code)
+            .field("echoed", &self.echoed)
+            .field("echoed_at", &self.echoed_at)
+            .field("server_pings", &self.server_pings)
+            .field("neglected", &self.neglected)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the client has to do about a frame.

@@ -53,8 +53,8 @@ impl World {
         Self { config, options, clients, is_crowded, stop_at, now: Duration::ZERO }
     }
 
-    /// Whether the server may find that `time` has come: it counts whole milliseconds, so a deadline
-    /// may seem to be up to one early.
+    /// Whether the server may find that `time` has come: it counts whole milliseconds, so it may
+    /// seem to be one too early.
     pub(crate) fn is_past(&self, time: Duration) -> bool {
         self.now + Duration::from_millis(1) > time
     }

@@ -202,9 +202,11 @@ impl Kernel {
         let Some(buffer) = pool.lend() else { return Some((Received::NoBuffers, false)) };
         let inbound = &mut network.sockets[client.0].inbound;
         let len = inbound.len().min(pool.buffer_size());
-        for (to, from) in pool.bytes(&buffer).iter_mut().zip(inbound.drain(..len)) {
-            *to = from;
-        }
+        let (front, back) = inbound.as_slices();
+        let (to_front, to_back) = pool.bytes(&buffer)[..len].split_at_mut(len.min(front.len()));
+        to_front.copy_from_slice(&front[..to_front.len()]);
+        to_back.copy_from_slice(&back[..to_back.len()]);
+        inbound.drain(..len);
         let armed = !network.strikes(network.faults.receive_ends);
         Some((Received::Data { buffer, len }, armed))
     }
