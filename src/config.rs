@@ -68,7 +68,8 @@ pub struct Timeouts {
     pub ping_after: Duration,
     /// From the ping to any sign of life; then close 1001. Default 15 s.
     pub pong: Duration,
-    /// Without a message, before close 1001, if given. Not given by default.
+    /// Without a whole message, whatever the reason, before close 1001, if given. Not given by
+    /// default.
     pub idle: Option<Duration>,
     /// From our close frame to the peer's. Default 5 s.
     pub close: Duration,

@@ -17,12 +17,17 @@ use super::{FAILURE, USAGE, fail};
 /// Serves until a signal.
 pub(super) fn serve(flags: &Serve) -> ExitCode {
     start_log(flags.log_format);
+    // Before anything can be announced, so that no signal is too early.
+    let signals = match Signals::new([SIGTERM, SIGINT]) {
+        Ok(signals) => signals,
+        Err(error) => return fail(FAILURE, &format!("signals cannot be handled: {error}")),
+    };
     match start(flags) {
         Ok(running) => {
-            announce(flags, &running);
-            if let Err(error) = stop_on_signal(running.stopper()) {
-                return fail(FAILURE, &format!("signals cannot be handled: {error}"));
+            if let Err(error) = stop_on_signal(signals, running.stopper()) {
+                return fail(FAILURE, &Error::Thread(error).to_string());
             }
+            announce(flags, &running);
             match running.join() {
                 Ok(stats) => {
                     tracing::debug!(?stats, "stopped");
@@ -86,8 +91,7 @@ fn announce(flags: &Serve, running: &Running) {
 }
 
 /// The first signal begins to drain, the second ends the process at once.
-fn stop_on_signal(stop: Stop) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+fn stop_on_signal(mut signals: Signals, stop: Stop) -> std::io::Result<()> {
     std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {

@@ -51,6 +51,11 @@ impl Connection {
                 }
             }
         }
+        // A peer that goes on after its close frame would lose the answer to a reset.
+        if self.phase == Phase::Finished && at < bytes.len() {
+            self.phase = Phase::Lingering;
+            self.deadline = now.after(turn.shared.config.timeouts.linger);
+        }
     }
 
     fn rsv1_allowed(&self) -> bool {

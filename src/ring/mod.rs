@@ -23,7 +23,7 @@ pub mod uring;
 pub struct Token {
     /// The direct descriptor, as the kernel chose it on accept.
     pub slot: u32,
-    /// Which use of the slot this is. Only the low 20 bits reach the kernel and come back.
+    /// Which use of the slot this is; each is counted up from the last. Only the low 20 bits reach the kernel and come back.
     pub generation: u32,
 }
 
@@ -188,7 +188,7 @@ pub trait Ring {
     /// Arms a multishot accept on listener number `listener`.
     fn accept(&mut self, listener: usize);
 
-    /// Ends accepting: the kernel refuses new connections from here on. The accepts' last events
+    /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last events
     /// follow.
     fn stop_accepting(&mut self);
 
@@ -214,7 +214,8 @@ pub trait Ring {
     fn send_now(&mut self, token: Token, payload: Payload);
 
     /// Sends up to `max` bytes of `bytes[from..]` as the socket takes them; an [`Event::Sent`]
-    /// follows. At most one for each connection at a time.
+    /// follows. At most one for each connection at a time, and not in the batch of a
+    /// [`Ring::send_now`] of the connection: it could overtake that one's rest.
     fn send_queued(&mut self, token: Token, bytes: Vec<u8>, from: usize, max: usize);
 
     /// Cancels the queued send of `token`; its event follows.
@@ -224,7 +225,7 @@ pub trait Ring {
     fn half_close(&mut self, token: Token);
 
     /// Closes the connection, its slot free from the next accept on. No operation of `token` may
-    /// be under way.
+    /// be under way; a [`Ring::send_now`] is until the next [`Ring::enter`] is settled.
     fn close(&mut self, token: Token);
 
     /// Submits everything queued; with `wait`, sleeps until there is an event or the time is over.
@@ -241,7 +242,7 @@ pub trait Ring {
     /// The next event, or `None` when all that the last [`Ring::enter`] brought are handed out.
     fn next_event(&mut self) -> Option<Event>;
 
-    /// A vector that a complete [`Ring::send_now`] left behind, for reuse.
+    /// A vector that a complete [`Ring::send_now`] left behind, for reuse; not cleared.
     fn spent(&mut self) -> Option<Vec<u8>>;
 
     /// Counters.

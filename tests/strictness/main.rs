@@ -66,7 +66,12 @@ fn request_name(case: &RequestCase) -> String {
 
 fn over_tcp(pace: Pace) {
     let server = server();
-    let cases = table(MAX_FRAGMENTS);
+    let mut cases = table(MAX_FRAGMENTS);
+    if pace == Pace::ByteByByte {
+        // The server closes TCP as soon as it has answered a close frame (section 7.1.1). What a
+        // peer writes after that draws a reset by TCP itself; at once, it is there before.
+        cases.retain(|case| !case.name.ends_with("after close, ignored"));
+    }
     tcp::run_all(
         CONNECTIONS,
         &cases,
