@@ -92,7 +92,7 @@ fn fragments_without_end_are_cut_off_at_the_cap() {
 
 #[test]
 fn clients_that_never_read_are_held_to_the_send_queue() {
-    const CLIENTS: u64 = 20;
+    const CLIENTS: u64 = 40;
     let server = Server::start(&[]);
     let message = wire::frame(FIN | BINARY, &vec![3; 60_000]);
     let grown = growth(&server, || {
@@ -112,8 +112,9 @@ fn clients_that_never_read_are_held_to_the_send_queue() {
             }
         });
     });
-    // 256 KiB of queue, a message, and 2 MiB that all receive buffers of a core can bring at once.
-    assert!(grown < CLIENTS * 3 * MIB, "{grown} bytes for {CLIENTS} clients");
+    // 256 KiB of queue, a message, and what two rounds of receiving bring before the kernel has
+    // stopped: 540 KiB each. Besides, what the pools of both cores keep.
+    assert!(grown < CLIENTS * 2 * MIB + 32 * MIB, "{grown} bytes for {CLIENTS} clients");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::protocol::deflate::Pool as DeflatePool;
 
 /// Vectors kept for reuse on each core, and the largest that is worth keeping.
 const KEPT: usize = 64;
-const KEPT_CAPACITY: usize = 256 << 10;
+const KEPT_CAPACITY: usize = 64 << 10;
 /// A few large ones are kept as well, so that a stream of large messages does not fault its memory
 /// in anew for each of them.
 const KEPT_LARGE: usize = 4;

@@ -23,7 +23,8 @@ pub mod uring;
 pub struct Token {
     /// The direct descriptor, as the kernel chose it on accept.
     pub slot: u32,
-    /// Which use of the slot this is; each is counted up from the last. Only the low 20 bits reach the kernel and come back.
+    /// Which use of the slot this is; each is counted up from the last. Only the low 20 bits reach
+    /// the kernel and come back.
     pub generation: u32,
 }
 
@@ -188,8 +189,8 @@ pub trait Ring {
     /// Arms a multishot accept on listener number `listener`.
     fn accept(&mut self, listener: usize);
 
-    /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last events
-    /// follow.
+    /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last
+    /// events follow.
     fn stop_accepting(&mut self);
 
     /// Arms a multishot receive. With `poll_first` it waits for readiness before it takes a
