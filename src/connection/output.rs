@@ -26,6 +26,13 @@ impl Output {
         if self.in_place.is_empty() { None } else { Some(self.in_place.clone()) }
     }
 
+    /// The bytes of replies in memory of their own.
+    #[inline]
+    #[must_use]
+    pub fn owned_len(&self) -> usize {
+        self.owned.len() - self.from.min(self.owned.len())
+    }
+
     /// The memory that holds the replies, and where in it they begin.
     #[must_use]
     pub fn into_owned(self) -> (Vec<u8>, usize) {

@@ -6,6 +6,8 @@ use super::{Entry, Worker};
 use crate::connection::{CloseReason, Handler, Millis, Output, Phase};
 use crate::ring::{Buffer, Errno, Event, Payload, Received, Ring, Token};
 
+/// Replies of one turn that are sent at once; what goes beyond is queued.
+const MOST_AT_ONCE: usize = 256 << 10;
 /// How long until a cancel that brought nothing is repeated.
 const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
@@ -45,8 +47,15 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
         }
         slot.receiving = armed;
-        let congested = slot.queue.is_some();
         let Some(entry) = self.turn.get_mut(slot.turn as usize - 1) else { return };
+        // What many receives of one turn bring must not become one vector that grows and grows.
+        if entry.output.owned_len() > MOST_AT_ONCE {
+            let (bytes, from) = std::mem::take(&mut entry.output).into_owned();
+            if let Some(copied) = slot.queue.get_or_insert_default().push(bytes, from) {
+                self.shared.buffers.give(copied);
+            }
+        }
+        let congested = slot.queue.is_some();
         // A second receive in one turn: the replies become one run of bytes, for one send.
         if let Some(earlier) = entry.buffer.take() {
             let buffers = &mut self.shared.buffers;
