@@ -1,6 +1,8 @@
 //! Connections without sockets: what comes in is cut everywhere, what goes out is compared with a
 //! model that knows nothing of buffers.
 
+mod replies;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -186,8 +186,12 @@ pub trait Ring {
     /// Time since the ring began, by its own clock.
     fn now(&self) -> Duration;
 
-    /// Arms a multishot accept on listener number `listener`.
-    fn accept(&mut self, listener: usize);
+    /// How many connections there can be at a time.
+    fn slots(&self) -> u32;
+
+    /// Arms an accept on listener number `listener`: for one connection, or multishot. An accept
+    /// that finds no slot loses its connection, so near the end of the slots it should be `once`.
+    fn accept(&mut self, listener: usize, once: bool);
 
     /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last
     /// events follow.

@@ -11,11 +11,17 @@ use crate::ring::{Errno, Ring, Token};
 /// no connection closes before. Trying at once would only spin.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// From so few free slots on, accepts are for one connection each, and none is armed without a
+/// free slot: an accept that finds none loses its connection.
+const FEW: usize = 64;
+
 /// Whether each listener accepts.
 #[derive(Debug)]
 pub(super) struct Accepting {
     armed: Vec<bool>,
     stopped: bool,
+    /// There is no slot for another accept; nothing changes before a connection ends.
+    no_room: bool,
     retry_at: Millis,
     /// The last accept failed, and it was said.
     failing: bool,
@@ -26,14 +32,15 @@ impl Accepting {
         Self {
             armed: vec![false; listeners],
             stopped: false,
+            no_room: false,
             retry_at: Millis::default(),
             failing: false,
         }
     }
 
-    /// When accepting is to be tried again; never while all listeners accept.
+    /// When accepting is to be tried again; never while all listeners accept or none can.
     pub(super) fn retry_at(&self) -> Millis {
-        if self.stopped || self.armed.iter().all(|armed| *armed) {
+        if self.stopped || self.no_room || self.armed.iter().all(|armed| *armed) {
             Millis::NEVER
         } else {
             self.retry_at
@@ -47,14 +54,19 @@ impl Accepting {
 }
 
 impl<R: Ring, H: Handler> Worker<R, H> {
-    /// Arms the listeners that do not accept, if it is time.
+    /// Arms the listeners that do not accept, if it is time and there is room.
     pub(super) fn arm_accepts(&mut self) {
         if self.accepting.stopped || self.now < self.accepting.retry_at {
             return;
         }
+        let free = (self.ring.slots() as usize).saturating_sub(self.slots.len());
+        self.accepting.no_room = free == 0;
+        if free == 0 {
+            return;
+        }
         for listener in 0..self.accepting.armed.len() {
             if !std::mem::replace(&mut self.accepting.armed[listener], true) {
-                self.ring.accept(listener);
+                self.ring.accept(listener, free <= FEW);
             }
         }
     }

@@ -333,6 +333,13 @@ impl Client {
             // What it would have seen of the end does not matter.
             self.stage = Stage::Gone;
         }
+        // A server whose slots are all taken leaves it waiting, not refused.
+        let in_line = world.may_have_no_slot() && !network.is_accepted(id);
+        if self.stage == Stage::Asking && in_line {
+            // Its patience begins when it is accepted.
+            self.moved_at = world.now;
+            self.model.waits_in_line(world);
+        }
         match self.waits_for(world) {
             Some((what, until)) if self.stalled_until.is_none() && until < world.now => {
                 Err(format!("waits in vain for {what}, {:?}, {:?}", self.stage, self.model))

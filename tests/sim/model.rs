@@ -116,6 +116,11 @@ impl Model {
         self.answered
     }
 
+    /// It has not been accepted yet.
+    pub(crate) fn waits_in_line(&mut self, world: &World) {
+        self.echoed_at = world.now;
+    }
+
     /// When the server may close the connection because no message came, and when it must. Only a
     /// message that was echoed is known to have come.
     pub(crate) fn idle_until(&self, world: &World) -> (Duration, Duration) {

@@ -74,6 +74,12 @@ impl World {
         self.is_past(self.stop_at + self.config.timeouts.drain)
     }
 
+    /// Whether a connection may have to wait for a slot before it is accepted.
+    pub(crate) fn may_have_no_slot(&self) -> bool {
+        // Earlier connections of the clients may still be on their way out.
+        (self.options.slots as usize) < 2 * self.clients
+    }
+
     /// Whether a connection that is accepted may be refused for want of room.
     pub(crate) fn may_be_full(&self) -> bool {
         (self.config.limits.max_connections as usize) < self.clients

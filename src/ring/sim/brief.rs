@@ -26,7 +26,9 @@ impl fmt::Display for Brief<'_, Payload> {
 impl fmt::Display for Brief<'_, Submission> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Submission::Accept(listener) => write!(f, "accept on {listener}"),
+            Submission::Accept { listener, once } => {
+                write!(f, "accept on {listener}, once: {once}")
+            }
             Submission::StopAccepting => f.write_str("stop accepting"),
             Submission::Receive { token, poll_first } => {
                 write!(f, "{} receive, poll first: {poll_first}", Brief(token))

@@ -264,7 +264,8 @@ impl Kernel {
         network.backlogs[listener].pop_front();
         network.sockets[client.0].accepted = true;
         self.slots[slot].client = Some(client);
-        let armed = !network.strikes(network.faults.accept_ends);
+        let once = self.listeners[listener].once;
+        let armed = !network.strikes(network.faults.accept_ends) && !once;
         #[allow(clippy::cast_possible_truncation, reason = "at most Token::MAX_SLOTS slots")]
         Some((Ok(slot as u32), armed))
     }

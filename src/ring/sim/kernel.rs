@@ -93,10 +93,14 @@ impl Kernel {
         self.submissions.push(submission);
     }
 
+    pub(super) fn slot_count(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
     fn check(&mut self, submission: &Submission) -> Result<(), String> {
         let handed_out = self.handed_out;
         match *submission {
-            Submission::Accept(listener) => {
+            Submission::Accept { listener, .. } => {
                 let Some(listener) = self.listeners.get_mut(listener) else {
                     return Err("accept on a listener that does not exist".into());
                 };

@@ -169,8 +169,12 @@ impl Ring for SimRing {
         self.world.borrow().network.now
     }
 
-    fn accept(&mut self, listener: usize) {
-        self.world.borrow_mut().kernel.queue(Submission::Accept(listener));
+    fn slots(&self) -> u32 {
+        self.world.borrow().kernel.slot_count()
+    }
+
+    fn accept(&mut self, listener: usize, once: bool) {
+        self.world.borrow_mut().kernel.queue(Submission::Accept { listener, once });
     }
 
     fn stop_accepting(&mut self) {

@@ -8,7 +8,7 @@ use crate::ring::{Payload, Token};
 /// An operation that the worker asked for and [`enter`](crate::ring::Ring::enter) will submit.
 #[derive(Debug)]
 pub(super) enum Submission {
-    Accept(usize),
+    Accept { listener: usize, once: bool },
     StopAccepting,
     Receive { token: Token, poll_first: bool },
     CancelReceive(Token),
@@ -97,6 +97,8 @@ impl Slot {
 #[derive(Debug, Default)]
 pub(super) struct Listener {
     pub(super) stage: Stage,
+    /// The armed accept is for one connection.
+    pub(super) once: bool,
     /// When the armed accept learns that the worker stopped accepting.
     pub(super) stop_at: Option<Duration>,
 }

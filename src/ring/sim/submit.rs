@@ -21,7 +21,10 @@ impl Kernel {
         }
         for submission in submissions {
             match submission {
-                Submission::Accept(listener) => self.listeners[listener].stage = Stage::Held,
+                Submission::Accept { listener, once } => {
+                    let listener = &mut self.listeners[listener];
+                    (listener.stage, listener.once) = (Stage::Held, once);
+                }
                 Submission::StopAccepting => self.stop_accepting(network),
                 Submission::Receive { token, poll_first } => {
                     let receive = &mut self.slots[token.slot as usize].receive;

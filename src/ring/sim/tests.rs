@@ -18,7 +18,7 @@ fn events(ring: &mut SimRing) -> Vec<Event> {
 fn connected(ring: &mut SimRing) -> (ClientId, Token) {
     let client = ring.network().connect(0);
     if ring.stats().enters == 0 {
-        ring.accept(0);
+        ring.accept(0, false);
     }
     match events(ring).as_slice() {
         [Event::Accepted { listener: 0, result: Ok(slot), armed: true }] => {

@@ -11,10 +11,11 @@ mod wake;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, Fd, Fixed, Timespec};
+use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
 
 use super::{Buffer, Errno, Event, Payload, Ring, RingStats, Token};
@@ -50,6 +51,7 @@ pub struct UringRing {
     buffers: BufRing,
     listeners: Vec<OwnedFd>,
     accepts: u16,
+    slots: u32,
     wake: EventFdWaker,
     features: Features,
     start: Instant,
@@ -107,6 +109,7 @@ impl UringRing {
             buffers,
             listeners,
             accepts: 0,
+            slots: slots.min(Token::MAX_SLOTS),
             wake,
             features,
             start: Instant::now(),
@@ -172,14 +175,23 @@ impl Ring for UringRing {
         self.start.elapsed()
     }
 
-    fn accept(&mut self, listener: usize) {
+    fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    fn accept(&mut self, listener: usize, once: bool) {
         let (Some(fd), Ok(index)) = (self.listeners.get(listener), u16::try_from(listener)) else {
             return;
         };
-        let entry = opcode::AcceptMulti::new(Fd(fd.as_raw_fd()))
-            .allocate_file_index(true)
-            .build()
-            .user_data(Tag::plain(Kind::Accept, index).0);
+        let fd = Fd(fd.as_raw_fd());
+        let entry = if once {
+            opcode::Accept::new(fd, ptr::null_mut(), ptr::null_mut())
+                .file_index(Some(DestinationSlot::auto_target()))
+                .build()
+        } else {
+            opcode::AcceptMulti::new(fd).allocate_file_index(true).build()
+        };
+        let entry = entry.user_data(Tag::plain(Kind::Accept, index).0);
         self.accepts += 1;
         self.push(entry);
     }
