@@ -135,17 +135,7 @@ fn core() -> Core {
 
 #[test]
 fn sans_io_cut_at_every_byte() {
-    tcp::run_all(CORES, &table(FEW_FRAGMENTS), case_name, core, |core, case| {
-        core.check(case, &split::cuts(case.sends.len()))
-    });
-}
-
-#[test]
-#[ignore = "takes minutes: the cases of 65,536 bytes are cut at every byte as well"]
-fn sans_io_long_cases_cut_at_every_byte() {
-    tcp::run_all(CORES, &table(FEW_FRAGMENTS), case_name, core, |core, case| {
-        core.check(case, &split::every_cut(case.sends.len()))
-    });
+    tcp::run_all(CORES, &table(FEW_FRAGMENTS), case_name, core, Core::check);
 }
 
 #[test]

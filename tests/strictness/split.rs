@@ -1,7 +1,6 @@
 //! Drives the table without a socket: each case cut at every byte, byte by byte, and in random
 //! pieces. However the bytes are cut, the answer is the same.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use corecast::config::Config;
@@ -15,9 +14,8 @@ use crate::support::deflate;
 use crate::support::hex;
 use crate::support::wire::{self, FIN, PING, PONG};
 
-/// Cases up to this long are cut at every byte; of longer ones, [`SAMPLED_CUTS`] places.
-const CUT_EVERYWHERE: usize = 4_096;
-const SAMPLED_CUTS: usize = 500;
+/// Cases up to this long are received byte by byte as well.
+const BYTE_BY_BYTE: usize = 4_096;
 /// In how many random ways each case is cut into many pieces.
 const RANDOM_WAYS: u64 = 8;
 
@@ -87,7 +85,7 @@ impl Core {
     }
 
     /// Runs `case` in one piece and then in all other ways, which must not differ by a byte.
-    pub(crate) fn check(&mut self, case: &Case, cuts: &BTreeSet<usize>) -> Result<(), String> {
+    pub(crate) fn check(&mut self, case: &Case) -> Result<(), String> {
         let sends = &case.sends[..];
         let whole = self.check_pieces(case, &[sends]).map_err(|why| format!("  whole:\n{why}"))?;
         let mut check = |pieces: &[&[u8]], how: &dyn Fn() -> String| {
@@ -95,11 +93,11 @@ impl Core {
                 self.check_pieces(case, pieces).map_err(|why| format!("{}:\n{why}", how()))?;
             if sent == whole { Ok(()) } else { Err(format!("{}: other bytes", how())) }
         };
-        for &cut in cuts {
+        for cut in 1..sends.len() {
             let (left, right) = sends.split_at(cut);
             check(&[left, right], &|| format!("  cut after byte {cut} of {}", sends.len()))?;
         }
-        if sends.len() <= CUT_EVERYWHERE {
+        if sends.len() <= BYTE_BY_BYTE {
             check(&sends.chunks(1).collect::<Vec<_>>(), &|| "  byte by byte".to_owned())?;
         }
         for seed in 0..RANDOM_WAYS {
@@ -111,7 +109,7 @@ impl Core {
     /// Runs a handshake in one piece and cut everywhere.
     pub(crate) fn check_request(&mut self, case: &RequestCase) -> Result<(), String> {
         let mut ways: Vec<Vec<&[u8]>> = vec![vec![&case.sends]];
-        for cut in cuts(case.early_from.unwrap_or(case.sends.len())) {
+        for cut in 1..case.early_from.unwrap_or(case.sends.len()) {
             let (left, right) = case.sends.split_at(cut);
             ways.push(vec![left, right]);
         }
@@ -148,23 +146,6 @@ fn random_pieces(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
         rest = behind;
     }
     pieces
-}
-
-/// Every place where `len` bytes can be cut in two.
-pub(crate) fn every_cut(len: usize) -> BTreeSet<usize> {
-    (1..len).collect()
-}
-
-/// Every place where `len` bytes can be cut in two; of many, those at both ends and around
-/// powers of two, and some from all over.
-pub(crate) fn cuts(len: usize) -> BTreeSet<usize> {
-    if len <= CUT_EVERYWHERE {
-        return every_cut(len);
-    }
-    let ends = (1..40).chain(len - 40..len);
-    let powers = (6..20).flat_map(|power| (1_usize << power) - 8..(1 << power) + 20);
-    let spread = (1..len).step_by(len / SAMPLED_CUTS + 1);
-    ends.chain(powers).chain(spread).filter(|cut| *cut < len).collect()
 }
 
 /// The case of a close frame with each code there is, whole and byte by byte.
