@@ -1,0 +1,314 @@
+//! Goal: the mesh loses no message and no wake-up, keeps the order, and frees every item once,
+//! whatever the interleaving and however late a core sees the stores of another.
+//! Method: the files of the mesh themselves, with loom's atomics instead of std's. Each model is
+//! run through all its executions; where three threads meet, through all with at most three
+//! preemptions. A core that is not woken is a deadlock, which loom reports.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed};
+use std::sync::{Arc as Plain, Mutex as PlainMutex};
+
+use loom::model::Builder;
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::{Arc, Notify};
+use loom::thread;
+use port::{Limits, Port};
+use sleep::Sleeper;
+
+#[path = "../src/mesh/port.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a part of the library")]
+mod port;
+#[path = "../src/mesh/sleep.rs"]
+#[allow(unreachable_pub, reason = "a part of the library")]
+mod sleep;
+#[path = "../src/mesh/spsc.rs"]
+mod spsc;
+
+/// What the files find instead of the library's `sync`.
+mod sync {
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::Arc;
+
+    pub(crate) mod atomic {
+        pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+    }
+}
+
+/// What came out of the executions of a model; a model that never meets the case it is for proves
+/// nothing.
+type Outcomes<T> = Plain<PlainMutex<BTreeSet<T>>>;
+
+fn ports<T: Send, const CORES: usize>(entries: usize, bytes: usize) -> [Port<T>; CORES] {
+    port::mesh(CORES, Limits { entries, bytes }).try_into().unwrap()
+}
+
+/// An eventfd in small: a ring before the wait ends it too. Sometimes it wakes for no reason, as a
+/// core does for its connections.
+struct Bell {
+    notify: Notify,
+    /// All rings there were.
+    total: Count,
+}
+
+impl Bell {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { notify: Notify::new(), total: Count::new(0) })
+    }
+
+    fn ring(&self) {
+        self.total.fetch_add(1, Relaxed);
+        self.notify.notify();
+    }
+
+    fn wait(&self) {
+        self.notify.wait();
+    }
+}
+
+/// Takes `expected` items, and `posted` from an inbox beside the mesh, asleep whenever there is
+/// nothing. Returns the items by their sender and how often the core slept.
+fn take_asleep(
+    port: &mut Port<u32>,
+    bell: &Bell,
+    expected: usize,
+    inbox: &AtomicUsize,
+    posted: usize,
+) -> (Vec<(usize, u32)>, usize) {
+    let look = || if posted == 0 { 0 } else { inbox.load(Relaxed) };
+    let (mut taken, mut got, mut announced, mut slept) = (Vec::new(), 0, 0, 0);
+    while taken.len() < expected || got < posted {
+        let seen = look();
+        if port.drain(usize::MAX, |from, item| taken.push((from, item))) > 0 || seen > got {
+            got = seen;
+            continue;
+        }
+        announced += 1;
+        if !port.try_sleep() {
+            continue;
+        }
+        if look() == got {
+            bell.wait();
+            slept += 1;
+        }
+        port.wake_up();
+    }
+    assert!(bell.total.load(Relaxed) <= announced, "one bell for each sleep at most");
+    (taken, slept)
+}
+
+/// A thread with a port, which sends each of `items` to core 0 in a batch of its own.
+fn sender(mut port: Port<u32>, bell: &Arc<Bell>, items: &'static [u32]) -> thread::JoinHandle<()> {
+    let bell = Arc::clone(bell);
+    thread::spawn(move || {
+        for item in items {
+            assert!(port.push(0, 1, *item).is_ok());
+            port.publish(|core| {
+                assert_eq!(core, 0);
+                bell.ring();
+            });
+        }
+    })
+}
+
+/// A thread without a port, which posts to an inbox that orders nothing by itself.
+fn poster(sleeper: Sleeper, bell: &Arc<Bell>, inbox: &Arc<AtomicUsize>) -> thread::JoinHandle<()> {
+    let (bell, inbox) = (Arc::clone(bell), Arc::clone(inbox));
+    thread::spawn(move || {
+        inbox.fetch_add(1, Relaxed);
+        if sleeper.must_ring() {
+            bell.ring();
+        }
+    })
+}
+
+/// With three threads all executions are too many; this bounds how often a thread is interrupted
+/// that could have gone on.
+const PREEMPTIONS: Option<usize> = Some(3);
+
+/// Checks that a core slept in some executions and did not need to in others.
+fn check_sleeps(preemptions: Option<usize>, model: impl Fn() -> usize + Send + Sync + 'static) {
+    let sleeps = Outcomes::<bool>::default();
+    let seen = Plain::clone(&sleeps);
+    let mut builder = Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.check(move || {
+        let slept = model();
+        seen.lock().unwrap().insert(slept > 0);
+    });
+    assert_eq!(sleeps.lock().unwrap().len(), 2, "{sleeps:?}");
+}
+
+#[test]
+fn messages_arrive_once_and_in_order_around_a_full_ring() {
+    // Of two entries; five items go around it twice and more, if all are accepted.
+    let counts = Outcomes::<usize>::default();
+    let seen = Plain::clone(&counts);
+    loom::model(move || {
+        let [mut sender, mut taker] = ports(2, usize::MAX);
+        let thread = thread::spawn(move || {
+            let mut accepted = Vec::new();
+            for item in 0..5 {
+                match sender.push(1, 0, item) {
+                    Ok(()) => accepted.push(item),
+                    Err(back) => assert_eq!(back, item),
+                }
+                if item != 0 {
+                    sender.publish(|_| panic!("nobody sleeps"));
+                }
+            }
+            accepted
+        });
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            let most = usize::MAX;
+            let count = taker.drain(most, |from, item| {
+                assert_eq!(from, 0);
+                taken.push(item);
+            });
+            assert!(count <= 2);
+        }
+        let accepted = thread.join().unwrap();
+        taker.drain(usize::MAX, |_, item| taken.push(item));
+        assert!(!taker.has_mail());
+        assert_eq!(taken, accepted);
+        seen.lock().unwrap().insert(accepted.len());
+    });
+    let counts: Vec<usize> = counts.lock().unwrap().iter().copied().collect();
+    assert_eq!(counts, [2, 3, 4, 5]);
+}
+
+#[test]
+fn bytes_are_given_back_with_the_batch() {
+    // Of four entries, but only five bytes: what is accepted depends on what has been taken.
+    const BYTES: [usize; 4] = [3, 2, 3, 9];
+    let kept = Outcomes::<Vec<usize>>::default();
+    let seen = Plain::clone(&kept);
+    loom::model(move || {
+        let [mut sender, mut taker] = ports(4, 5);
+        let thread = thread::spawn(move || {
+            let mut accepted = Vec::new();
+            for bytes in BYTES {
+                if sender.push(1, bytes, bytes).is_ok() {
+                    accepted.push(bytes);
+                }
+                sender.publish(|_| panic!("nobody sleeps"));
+            }
+            accepted
+        });
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            taker.drain(1, |_, bytes| taken.push(bytes));
+        }
+        let accepted = thread.join().unwrap();
+        taker.drain(usize::MAX, |_, bytes| taken.push(bytes));
+        assert_eq!(taken, accepted);
+        seen.lock().unwrap().insert(accepted);
+    });
+    // 3 and 2 fill the ring. The second 3 needs the first 3 back, the 9 an empty ring.
+    let expected: [&[usize]; 4] = [&[3, 2], &[3, 2, 3], &[3, 2, 3, 9], &[3, 2, 9]];
+    let kept: Vec<Vec<usize>> = kept.lock().unwrap().iter().cloned().collect();
+    assert_eq!(kept, expected);
+}
+
+#[test]
+fn one_producer_wakes_the_consumer() {
+    check_sleeps(None, || {
+        let [mut taker, port] = ports(2, 8);
+        let bell = Bell::new();
+        let thread = sender(port, &bell, &[1, 2]);
+        let (taken, slept) = take_asleep(&mut taker, &bell, 2, &AtomicUsize::new(0), 0);
+        thread.join().unwrap();
+        assert_eq!(taken, [(1, 1), (1, 2)]);
+        slept
+    });
+}
+
+#[test]
+fn one_of_two_producers_wakes_the_consumer() {
+    check_sleeps(PREEMPTIONS, || {
+        let [mut taker, first, second] = ports(2, 8);
+        let bell = Bell::new();
+        let threads = [sender(first, &bell, &[1]), sender(second, &bell, &[2])];
+        let (mut taken, slept) = take_asleep(&mut taker, &bell, 2, &AtomicUsize::new(0), 0);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        taken.sort_unstable();
+        assert_eq!(taken, [(1, 1), (2, 2)]);
+        slept
+    });
+}
+
+#[test]
+fn a_thread_without_a_port_wakes_the_core() {
+    check_sleeps(PREEMPTIONS, || {
+        let [mut taker, _other] = ports(2, 8);
+        let (bell, inbox) = (Bell::new(), Arc::new(AtomicUsize::new(0)));
+        let threads = [(); 2].map(|()| poster(taker.sleeper(), &bell, &inbox));
+        let (taken, slept) = take_asleep(&mut taker, &bell, 0, &inbox, 2);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(taken, []);
+        slept
+    });
+}
+
+#[test]
+fn a_core_and_a_thread_without_a_port_wake_the_core() {
+    check_sleeps(PREEMPTIONS, || {
+        let [mut taker, port] = ports(2, 8);
+        let (bell, inbox) = (Bell::new(), Arc::new(AtomicUsize::new(0)));
+        let threads = [sender(port, &bell, &[7]), poster(taker.sleeper(), &bell, &inbox)];
+        let (taken, slept) = take_asleep(&mut taker, &bell, 1, &inbox, 1);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(taken, [(1, 7)]);
+        slept
+    });
+}
+
+/// Counts its drops; two would be a double free.
+struct Counted {
+    number: usize,
+    drops: Plain<[Count; 4]>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        assert_eq!(self.drops[self.number].fetch_add(1, Relaxed), 0, "dropped twice");
+    }
+}
+
+#[test]
+fn every_item_is_freed_once_whichever_end_goes_first() {
+    // Three are published and go around a ring of two, one is not; the consumer takes up to two.
+    let left = Outcomes::<usize>::default();
+    let seen = Plain::clone(&left);
+    loom::model(move || {
+        let [mut sender, mut taker] = ports(2, usize::MAX);
+        let drops = Plain::<[Count; 4]>::default();
+        let items = [0, 1, 2, 3].map(|number| Counted { number, drops: Plain::clone(&drops) });
+        let thread = thread::spawn(move || {
+            for item in items {
+                let number = item.number;
+                // What finds no room comes back and is dropped here.
+                drop(sender.push(1, 0, item));
+                if number != 3 {
+                    sender.publish(|_| panic!("nobody sleeps"));
+                }
+            }
+        });
+        let mut taken = 0;
+        for _ in 0..2 {
+            taken += taker.drain(1, |_, item| drop(item));
+        }
+        drop(taker);
+        thread.join().unwrap();
+        let counts = drops.each_ref().map(|count| count.load(Relaxed));
+        assert_eq!(counts, [1; 4]);
+        seen.lock().unwrap().insert(taken);
+    });
+    assert_eq!(*left.lock().unwrap(), BTreeSet::from([0, 1, 2]));
+}
