@@ -21,6 +21,8 @@ pub struct Config {
     pub origins: Origins,
     /// The receive buffers of each core.
     pub buffers: Buffers,
+    /// Publish and subscribe.
+    pub pubsub: PubSub,
 }
 
 /// How much of everything. What goes beyond is refused with the close code or status named.
@@ -97,6 +99,63 @@ impl Default for Timeouts {
             drain: Duration::from_secs(9),
         }
     }
+}
+
+/// Publish and subscribe: the endpoints `/topics/<topic>` and `/pubsub`, and programs that publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PubSub {
+    /// Whether the two endpoints are served. If not, their paths are the handler's like all others.
+    /// Default: they are.
+    pub endpoints: bool,
+    /// What happens to subscribers that read too slowly. Default: close with 1013.
+    pub slow: SlowConsumer,
+    /// Bytes that may wait for one subscriber before `slow` applies. Default 256 KiB. Must have
+    /// room for the largest message that subscribers are to get while others wait.
+    pub queue: usize,
+    /// Bytes of a topic or filter. Default 255, and never more than 65,535.
+    pub max_topic: usize,
+    /// Subscriptions of one connection; a further one is answered with an error. Default 128.
+    pub max_subscriptions: usize,
+    /// Topics with a retained value; a further one is answered with an error. Default 10,000.
+    pub max_retained: usize,
+    /// Bytes of all retained values with their topics, on all cores together, since cores share
+    /// them. Default 64 MiB.
+    pub max_retained_bytes: usize,
+    /// Bytes that may wait between two cores, and for the deliveries of one core, before those who
+    /// publish are not read from until there is room. Default 8 MiB.
+    pub backlog: usize,
+}
+
+impl Default for PubSub {
+    fn default() -> Self {
+        Self {
+            endpoints: true,
+            slow: SlowConsumer::default(),
+            queue: 256 << 10,
+            max_topic: 255,
+            max_subscriptions: 128,
+            max_retained: 10_000,
+            max_retained_bytes: 64 << 20,
+            backlog: 8 << 20,
+        }
+    }
+}
+
+/// What happens to a subscriber that reads more slowly than messages come, once as much waits for
+/// it as [`PubSub::queue`] allows. Messages are dropped whole, and
+/// each drop is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SlowConsumer {
+    /// It is closed with 1013, and connects anew when it can.
+    #[default]
+    Close,
+    /// What comes is dropped until there is room again.
+    DropNewest,
+    /// What has waited longest is dropped to make room.
+    DropOldest,
+    /// Of each topic only the latest message waits, from the first that cannot be sent at once.
+    Conflate,
 }
 
 /// The receive buffers of one core, shared by all its connections: an idle connection holds none.

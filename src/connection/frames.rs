@@ -209,7 +209,7 @@ impl Connection {
             compression.keep_inflater(inflater, &mut shared.deflate);
         }
         let (room, payload) = buffer.split_at_mut(MAX_SERVER_HEADER);
-        let message = Message { opcode, payload, compressed };
+        let message = Message { opcode, payload, compressed, tag: self.tag };
         let compression: Option<&mut Compression> = self.compression.as_deref_mut();
         let mut replies = Replies {
             before: bytes,

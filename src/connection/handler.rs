@@ -1,10 +1,12 @@
 //! What an application adds: a [`Handler`] for each core, called as messages arrive.
 
+use super::clock::Millis;
+use super::delivery::{Errands, Sink};
 use super::encoder::Encoder;
 use super::output::Output;
 use super::reason::CloseReason;
 use super::shared::BufferPool;
-use crate::protocol::handshake::{Rejection, Request};
+use crate::protocol::handshake::{Agreement, Refusal, Request};
 use crate::protocol::{CloseCode, Opcode};
 
 /// Names a connection for as long as it lives; never given to two connections of a core.
@@ -22,20 +24,32 @@ pub struct ConnectionId {
 pub struct Acceptance<'a> {
     /// The subprotocol to answer with; must be one of those offered (RFC 6455 section 4.2.2).
     pub protocol: Option<&'a str>,
+    /// A number of the handler's own, up to [`MAX_TAG`](Self::MAX_TAG), which comes back with each
+    /// message of the connection.
+    pub tag: u8,
 }
 
 impl<'a> Acceptance<'a> {
+    /// The highest tag that a handler may give; those above are the server's own.
+    pub const MAX_TAG: u8 = 253;
+
     /// Accepts with the first subprotocol that the client offered, if it offered any: what clients
     /// that offer some expect of a server that knows none.
     #[must_use]
     pub fn first_protocol(request: &Request<'a>) -> Self {
-        Self { protocol: request.protocols().next() }
+        Self { protocol: request.protocols().next(), tag: 0 }
     }
 
     /// Accepts with this subprotocol, or none.
     #[must_use]
     pub const fn with_protocol(protocol: Option<&'a str>) -> Self {
-        Self { protocol }
+        Self { protocol, tag: 0 }
+    }
+
+    /// The same, with this tag.
+    #[must_use]
+    pub const fn with_tag(self, tag: u8) -> Self {
+        Self { tag, ..self }
     }
 }
 
@@ -45,15 +59,21 @@ pub trait Handler {
     /// subprotocol offered.
     ///
     /// # Errors
-    /// A [`Rejection`] is sent to the client as its status, such as 404 for a path that is not
+    /// A [`Refusal`] is sent to the client as its status, such as 404 for a path that is not
     /// served.
     fn open<'a>(
         &mut self,
         id: ConnectionId,
         request: &Request<'a>,
-    ) -> Result<Acceptance<'a>, Rejection> {
+    ) -> Result<Acceptance<'a>, Refusal> {
         let _ = id;
         Ok(Acceptance::first_protocol(request))
+    }
+
+    /// The connection just accepted is open; `deflate` says whether and how messages to it may be
+    /// compressed (RFC 7692).
+    fn opened(&mut self, id: ConnectionId, deflate: Option<&Agreement>) {
+        let _ = (id, deflate);
     }
 
     /// A whole message: checked, unmasked, decompressed.
@@ -63,6 +83,50 @@ pub trait Handler {
     fn closed(&mut self, id: ConnectionId, reason: CloseReason) {
         let _ = (id, reason);
     }
+
+    // What follows is for handlers that send to other connections than the one that speaks.
+
+    /// Every event of a turn has been handled: the time to do what concerns other connections.
+    fn turn(&mut self, now: Millis, errands: &mut Errands) {
+        let _ = (now, errands);
+    }
+
+    /// Delivers up to about `most` times. Called once in each turn; what is left is asked for in
+    /// the next, so that many deliveries do not keep those who speak waiting.
+    fn deliver<S: Sink>(&mut self, most: usize, sink: &mut S) {
+        let _ = (most, sink);
+    }
+
+    /// Whether [`turn`](Self::turn) or [`deliver`](Self::deliver) have something to do at once, so
+    /// that the core must not sleep.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
+    /// When [`turn`](Self::turn) is to be called at the latest.
+    fn deadline(&self) -> Millis {
+        Millis::NEVER
+    }
+
+    /// The core is about to sleep until something happens to one of its connections. `false` if
+    /// another thread has left something to do, else that thread has to wake the core from now on.
+    fn try_sleep(&mut self) -> bool {
+        true
+    }
+
+    /// The core is awake again.
+    fn wake_up(&mut self) {}
+
+    /// All that waited for `id` to read has been sent.
+    fn drained(&mut self, id: ConnectionId) {
+        let _ = id;
+    }
+
+    /// `lost` messages about `subject` were dropped because a connection with this tag reads too
+    /// slowly. Appends to `out` the frame that says so, if there is one.
+    fn gap(&mut self, tag: u8, subject: &str, lost: u64, out: &mut Vec<u8>) {
+        let _ = (tag, subject, lost, out);
+    }
 }
 
 /// One message of a client.
@@ -71,9 +135,17 @@ pub struct Message<'a> {
     pub(super) opcode: Opcode,
     pub(super) payload: &'a [u8],
     pub(super) compressed: bool,
+    pub(super) tag: u8,
 }
 
 impl<'a> Message<'a> {
+    /// The number that the handler gave the connection in its [`Acceptance`].
+    #[inline]
+    #[must_use]
+    pub const fn tag(&self) -> u8 {
+        self.tag
+    }
+
     /// [`Opcode::Text`] or [`Opcode::Binary`].
     #[must_use]
     pub const fn opcode(&self) -> Opcode {
@@ -124,7 +196,7 @@ impl<'a> Replies<'a> {
             // Piece by piece, so that the compiler need not keep `self` in memory for this.
             let encoder = self.encoder.reborrow();
             let earlier = self.echo.take();
-            let Message { opcode, payload, compressed } = message;
+            let Message { opcode, payload, compressed, .. } = message;
             append(
                 self.before,
                 self.out,

@@ -8,6 +8,7 @@
 
 mod clock;
 mod control;
+mod delivery;
 mod encoder;
 mod frames;
 mod handler;
@@ -21,10 +22,11 @@ mod shared;
 mod whole;
 
 pub use clock::Millis;
+pub use delivery::{Errands, Frames, Post, Sink};
 pub use handler::{Acceptance, ConnectionId, Handler, Message, Replies};
 pub use output::Output;
 pub use reason::CloseReason;
-pub use send_queue::SendQueue;
+pub use send_queue::{Offer, Piece, SendQueue};
 pub use shared::{BufferPool, Shared};
 
 use bytes::BufMut;
@@ -64,6 +66,8 @@ pub struct Connection {
     refuse: bool,
     /// The handler has accepted it, so it must hear of the end.
     accepted: bool,
+    /// The handler's own mark.
+    tag: u8,
     reason: Option<CloseReason>,
     deadline: Millis,
     /// When the answer to our ping must be there; never if none is owed.
@@ -90,6 +94,7 @@ impl Connection {
             phase: Phase::Opening,
             refuse,
             accepted: false,
+            tag: 0,
             reason: None,
             deadline: now.after(config.timeouts.handshake),
             pong_due: Millis::NEVER,
@@ -108,6 +113,19 @@ impl Connection {
     #[must_use]
     pub const fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// The number that the handler gave it in its [`Acceptance`].
+    #[inline]
+    #[must_use]
+    pub const fn tag(&self) -> u8 {
+        self.tag
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.

@@ -2,7 +2,9 @@
 
 use super::{CloseReason, Compression, Connection, Handler, Millis, Output, Phase, Shared};
 use crate::protocol::handshake::response::{write_accepted, write_page};
-use crate::protocol::handshake::{HeadScanner, Parsed, Rejection, Request, negotiate, parse};
+use crate::protocol::handshake::{
+    HeadScanner, Parsed, Refusal, Rejection, Request, negotiate, parse,
+};
 
 /// What has been received of a request head that did not come in one piece.
 #[derive(Debug)]
@@ -78,8 +80,8 @@ impl Connection {
                 self.refuse(now, Rejection::UpgradeRequired, shared, out);
             }
             Ok(Parsed::Upgrade(request)) => {
-                if let Err(rejection) = self.accept(now, &request, shared, out) {
-                    self.refuse(now, rejection, shared, out);
+                if let Err(refusal) = self.accept(now, &request, shared, out) {
+                    self.refuse(now, refusal, shared, out);
                 }
             }
         }
@@ -91,15 +93,17 @@ impl Connection {
         request: &Request<'_>,
         shared: &mut Shared<H>,
         out: &mut Output,
-    ) -> Result<(), Rejection> {
+    ) -> Result<(), Refusal> {
         if !shared.config.origins.allows(request.origin, request.host) {
-            return Err(Rejection::Origin);
+            return Err(Rejection::Origin.into());
         }
         let agreement = negotiate::deflate(request.extensions(), &shared.config.deflate);
         let acceptance = shared.handler.open(self.id, request)?;
         // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
         let protocol = acceptance.protocol.filter(|ours| request.protocols().any(|p| p == *ours));
         self.accepted = true;
+        self.tag = acceptance.tag;
+        shared.handler.opened(self.id, agreement.as_ref());
         let out = self.output(shared, out);
         write_accepted(out, request.key, protocol, agreement.as_ref());
         self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
@@ -108,16 +112,17 @@ impl Connection {
         Ok(())
     }
 
-    /// Answers with the status of `rejection`, then lingers.
+    /// Answers with the status of the refusal, then lingers.
     pub(super) fn refuse<H>(
         &mut self,
         now: Millis,
-        rejection: Rejection,
+        refusal: impl Into<Refusal>,
         shared: &mut Shared<H>,
         out: &mut Output,
     ) {
-        rejection.write_response(self.output(shared, out));
-        self.end(Phase::Lingering, CloseReason::Refused(rejection));
+        let refusal = refusal.into();
+        refusal.write_response(self.output(shared, out));
+        self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
         self.deadline = now.after(shared.config.timeouts.linger);
         self.free(shared);
     }

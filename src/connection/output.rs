@@ -1,12 +1,18 @@
 //! What a connection wants to send at the end of a turn.
 
 use std::ops::Range;
+use std::rc::Rc;
 
-/// The replies of one connection in one turn, as one run of bytes: either in place in the receive
-/// buffer that brought the requests, or in memory of their own.
+use bytes::Bytes;
+
+use super::send_queue::Piece;
+
+/// What one connection is sent in one turn, as one run of bytes: in place in the receive buffer
+/// that brought the requests, or shared with other connections, or in memory of its own.
 #[derive(Debug, Default)]
 pub struct Output {
     in_place: Range<usize>,
+    shared: Option<Rc<Bytes>>,
     owned: Vec<u8>,
     from: usize,
 }
@@ -16,7 +22,26 @@ impl Output {
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.in_place.is_empty() && self.owned.is_empty()
+        self.in_place.is_empty() && self.owned.is_empty() && self.shared.is_none()
+    }
+
+    /// Bytes shared with other connections, to be sent as they are.
+    #[inline]
+    #[must_use]
+    pub fn of_shared(bytes: &Rc<Bytes>) -> Self {
+        Self { shared: Some(Rc::clone(bytes)), ..Self::default() }
+    }
+
+    /// How many bytes there are to send.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let shared = self.shared.as_ref().map_or(0, |bytes| bytes.len());
+        self.in_place.len() + shared + self.owned_len()
+    }
+
+    /// Adds a copy of `bytes` behind what is there. Only while nothing stands in place.
+    pub fn append(&mut self, bytes: &[u8], spare: impl FnOnce() -> Vec<u8>) {
+        self.appendable(spare).extend_from_slice(bytes);
     }
 
     /// Where the replies stand in the receive buffer, if they do.
@@ -39,6 +64,16 @@ impl Output {
         (self.owned, self.from)
     }
 
+    /// What is to be sent, if nothing stands in place.
+    #[inline]
+    #[must_use]
+    pub fn into_piece(self) -> Piece {
+        match self.shared {
+            Some(bytes) => Piece::Shared { bytes, from: 0 },
+            None => Piece::Owned { bytes: self.owned, from: self.from },
+        }
+    }
+
     /// Moves what stands in place in `buffer` into memory of its own: `spare`, if none is in use.
     /// From then on all replies of the turn go there.
     pub fn spill(&mut self, buffer: &[u8], spare: impl FnOnce() -> Vec<u8>) {
@@ -53,13 +88,16 @@ impl Output {
         if self.owned.capacity() == 0 {
             self.owned = spare();
         }
+        if let Some(shared) = self.shared.take() {
+            self.owned.extend_from_slice(&shared);
+        }
         &mut self.owned
     }
 
     /// Whether replies have memory of their own, so that none may stand in place any more.
     #[inline]
     pub(crate) fn is_owned(&self) -> bool {
-        !self.owned.is_empty()
+        !self.owned.is_empty() || self.shared.is_some()
     }
 
     /// Takes `buffer[from..]` as the first reply. Only while there is no other.

@@ -88,7 +88,7 @@ impl Connection {
             echo: None,
             close: None,
         };
-        let message = Message { opcode, payload, compressed: false };
+        let message = Message { opcode, payload, compressed: false, tag: self.tag };
         shared.handler.message(self.id, message, &mut replies);
         let (echo, close) = (replies.echo.is_some(), replies.close);
         if echo {

@@ -8,9 +8,11 @@
 //! moved in and come back with the event that ends their use. So no caller needs `unsafe`.
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 pub use rustix::io::Errno;
 
 #[cfg(feature = "sim")]
@@ -64,7 +66,7 @@ fn next_ring_number() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What [`Ring::send_now`] sends.
+/// What [`Ring::send_now`] and [`Ring::send_queued`] send.
 #[derive(Debug)]
 pub enum Payload {
     /// `len` bytes from `start` of a receive buffer: an echo in place.
@@ -83,6 +85,37 @@ pub enum Payload {
         /// The first byte to send.
         from: usize,
     },
+    /// `bytes[from..]`, which other connections may be sent as well.
+    Shared {
+        /// What to send, and what may stand before it.
+        bytes: Rc<Bytes>,
+        /// The first byte to send.
+        from: usize,
+    },
+}
+
+impl Payload {
+    /// What is sent if it is not in a receive buffer.
+    fn memory(&self) -> &[u8] {
+        match self {
+            Self::Received { .. } => &[],
+            Self::Owned { bytes, from } => bytes.get(*from..).unwrap_or_default(),
+            Self::Shared { bytes, from } => bytes.get(*from..).unwrap_or_default(),
+        }
+    }
+
+    /// Leaves out the first `sent` bytes, which are no more than there are.
+    fn skip(&mut self, sent: usize) {
+        match self {
+            #[allow(clippy::cast_possible_truncation, reason = "no more than `len`, a u32")]
+            Self::Received { start, len, .. } => {
+                let sent = (sent as u32).min(*len);
+                *start += sent;
+                *len -= sent;
+            }
+            Self::Owned { from, .. } | Self::Shared { from, .. } => *from += sent,
+        }
+    }
 }
 
 /// What a receive brought.
@@ -139,8 +172,8 @@ pub enum Event {
     Sent {
         /// Whose send.
         token: Token,
-        /// The bytes it was given.
-        bytes: Vec<u8>,
+        /// What it was given.
+        payload: Payload,
         /// How many bytes were sent from the place given.
         result: Result<usize, Errno>,
     },
@@ -154,7 +187,7 @@ pub enum Event {
 }
 
 /// Wakes a worker from any thread.
-pub trait Wake: Clone + Send + Sync + 'static {
+pub trait Wake: Clone + fmt::Debug + Send + Sync + 'static {
     /// Makes the ring's [`Ring::enter`] return soon, with an [`Event::Woken`].
     fn wake(&self);
 }
@@ -218,10 +251,10 @@ pub trait Ring {
     /// has returned `None` since the last `enter` and the ring [is settled](Ring::is_settled).
     fn send_now(&mut self, token: Token, payload: Payload);
 
-    /// Sends up to `max` bytes of `bytes[from..]` as the socket takes them; an [`Event::Sent`]
-    /// follows. At most one for each connection at a time, and not in the batch of a
-    /// [`Ring::send_now`] of the connection: it could overtake that one's rest.
-    fn send_queued(&mut self, token: Token, bytes: Vec<u8>, from: usize, max: usize);
+    /// Sends up to `max` bytes of `payload`, which stands in no receive buffer, as the socket takes
+    /// them; an [`Event::Sent`] follows. At most one for each connection at a time, and not in the
+    /// batch of a [`Ring::send_now`] of the connection: it could overtake that one's rest.
+    fn send_queued(&mut self, token: Token, payload: Payload, max: usize);
 
     /// Cancels the queued send of `token`; its event follows.
     fn cancel_send(&mut self, token: Token);
@@ -232,6 +265,11 @@ pub trait Ring {
     /// Closes the connection, its slot free from the next accept on. No operation of `token` may
     /// be under way; a [`Ring::send_now`] is until the next [`Ring::enter`] is settled.
     fn close(&mut self, token: Token);
+
+    /// Wakes another ring, at the latest with the next [`Ring::enter`].
+    fn ring_bell(&mut self, peer: &Self::Waker) {
+        peer.wake();
+    }
 
     /// Submits everything queued; with `wait`, sleeps until there is an event or the time is over.
     ///

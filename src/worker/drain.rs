@@ -55,21 +55,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             if cutting {
                 self.abort(token, CloseReason::Local(CloseCode::GOING_AWAY));
             } else {
-                self.tell_to_go(token);
+                self.close(token, CloseCode::GOING_AWAY, "server is stopping");
             }
-        }
-    }
-
-    fn tell_to_go(&mut self, token: Token) {
-        let Some(entry) = self.entry(token) else { return };
-        let mut output = std::mem::take(&mut entry.output);
-        if let Some(slot) = self.slots.get(token) {
-            let code = CloseCode::GOING_AWAY;
-            let reason = "server is stopping";
-            slot.connection.close(self.now, code, reason, &mut self.shared, &mut output);
-        }
-        if let Some(entry) = self.entry(token) {
-            entry.output = output;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Entry, Worker};
-use crate::connection::{CloseReason, Handler, Millis, Output, Phase};
+use crate::connection::{CloseReason, Handler, Millis, Output, Phase, Piece};
 use crate::ring::{Buffer, Errno, Event, Payload, Received, Ring, Token};
 
 /// Replies of one turn that are sent at once; what goes beyond is queued.
@@ -21,7 +21,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             Event::Received { token, outcome, armed } => self.receive_ended(token, &outcome, armed),
             Event::Accepted { listener, result, armed } => self.accepted(listener, result, armed),
             Event::FellShort { token, rest, error } => self.fell_short(token, rest, error),
-            Event::Sent { token, bytes, result } => self.sent(token, bytes, result),
+            Event::Sent { token, payload, result } => self.sent(token, payload, result),
             Event::HalfClosed { token } => {
                 if let Some(slot) = self.slots.get(token) {
                     slot.half_closing = false;
@@ -51,7 +51,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         // What many receives of one turn bring must not become one vector that grows and grows.
         if entry.output.owned_len() > MOST_AT_ONCE {
             let (bytes, from) = std::mem::take(&mut entry.output).into_owned();
-            if let Some(copied) = slot.queue.get_or_insert_default().push(bytes, from) {
+            let piece = Piece::Owned { bytes, from };
+            if let Some(copied) = slot.queue.get_or_insert_default().push(piece) {
                 self.shared.buffers.give(copied);
             }
         }
@@ -89,7 +90,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     pub(super) fn arm_receive(&mut self, token: Token) {
         let Some(slot) = self.slots.get(token) else { return };
         let finished = slot.connection.phase() == Phase::Finished;
-        if !slot.receiving && !slot.ended && !slot.paused && !slot.starved && !finished {
+        let unwanted = slot.paused || slot.withheld || slot.starved;
+        if !slot.receiving && !slot.ended && !unwanted && !finished {
             slot.receiving = true;
             self.ring.receive(token, true);
         }
@@ -139,49 +141,62 @@ impl<R: Ring, H: Handler> Worker<R, H> {
 
     fn fell_short(&mut self, token: Token, rest: Payload, error: Option<Errno>) {
         self.stats.short_sends += 1;
-        let (bytes, from) = match rest {
-            Payload::Owned { bytes, from } => (bytes, from),
-            Payload::Received { buffer, start, len } => {
-                let mut copy = self.shared.buffers.take();
-                let range = start as usize..start as usize + len as usize;
-                copy.extend_from_slice(self.ring.bytes(&buffer).get(range).unwrap_or_default());
-                self.ring.release(buffer);
-                (copy, 0)
-            }
-        };
+        let rest = self.piece(rest);
         let Some(slot) = self.slots.get(token) else {
             self.stats.stale += 1;
-            return self.shared.buffers.give(bytes);
+            return self.give(rest);
         };
         if error.is_some() || slot.aborted {
-            self.shared.buffers.give(bytes);
+            self.give(rest);
             return self.abort(token, CloseReason::Broken);
         }
-        if let Some(copied) = slot.queue.get_or_insert_default().put_back(bytes, from) {
+        if let Some(copied) = slot.queue.get_or_insert_default().put_back(rest) {
             self.shared.buffers.give(copied);
         }
         self.touch(token);
     }
 
-    fn sent(&mut self, token: Token, bytes: Vec<u8>, result: Result<usize, Errno>) {
+    /// What comes back from the ring, out of the receive buffers.
+    fn piece(&mut self, payload: Payload) -> Piece {
+        match payload {
+            Payload::Owned { bytes, from } => Piece::Owned { bytes, from },
+            Payload::Shared { bytes, from } => Piece::Shared { bytes, from },
+            Payload::Received { buffer, start, len } => {
+                let mut bytes = self.shared.buffers.take();
+                let range = start as usize..start as usize + len as usize;
+                bytes.extend_from_slice(self.ring.bytes(&buffer).get(range).unwrap_or_default());
+                self.ring.release(buffer);
+                Piece::Owned { bytes, from: 0 }
+            }
+        }
+    }
+
+    fn give(&mut self, piece: Piece) {
+        if let Some(memory) = piece.into_vec() {
+            self.shared.buffers.give(memory);
+        }
+    }
+
+    fn sent(&mut self, token: Token, payload: Payload, result: Result<usize, Errno>) {
+        let piece = self.piece(payload);
         let Some(slot) = self.slots.get(token) else {
             self.stats.stale += 1;
-            return self.shared.buffers.give(bytes);
+            return self.give(piece);
         };
         let Some(queue) = &mut slot.queue else {
-            return self.shared.buffers.give(bytes);
+            return self.give(piece);
         };
         match result {
             Ok(sent) if sent > 0 && !slot.aborted => {
                 // A byte of progress is enough.
                 slot.stall = self.now.after(self.shared.config.timeouts.stall);
-                if let Some(memory) = queue.end(bytes, sent) {
+                if let Some(memory) = queue.end(piece, sent) {
                     self.shared.buffers.give(memory);
                 }
                 self.touch(token);
             }
             _ => {
-                queue.end(bytes, usize::MAX);
+                queue.end(piece, usize::MAX);
                 self.abort(token, CloseReason::Broken);
             }
         }

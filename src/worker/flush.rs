@@ -1,7 +1,7 @@
 //! The end of a turn: one send for each connection that has something to say.
 
 use super::{Entry, Worker};
-use crate::connection::{Handler, Millis, Output, Phase};
+use crate::connection::{Handler, Millis, Output, Phase, Piece, Shared};
 use crate::ring::{Payload, Ring, Token};
 
 /// The most that one queued send takes.
@@ -22,17 +22,15 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             slot.turn = 0;
             let open = slot.connection.phase() == Phase::Open;
             if slot.queue.is_none() && !output.is_empty() {
-                match (output.in_place(), buffer) {
+                let payload = match (output.in_place(), buffer) {
                     (Some(range), Some(buffer)) => {
                         #[allow(clippy::cast_possible_truncation, reason = "buffers are <= 1 MiB")]
                         let (start, len) = (range.start as u32, range.len() as u32);
-                        self.ring.send_now(token, Payload::Received { buffer, start, len });
+                        Payload::Received { buffer, start, len }
                     }
-                    _ => {
-                        let (bytes, from) = output.into_owned();
-                        self.ring.send_now(token, Payload::Owned { bytes, from });
-                    }
-                }
+                    _ => payload_of(output.into_piece()),
+                };
+                self.ring.send_now(token, payload);
                 if open && slot.connection.deadline() >= slot.timer {
                     continue;
                 }
@@ -43,8 +41,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
                         self.ring.release(buffer);
                     }
                     _ => {
-                        let (bytes, from) = output.into_owned();
-                        if let Some(copied) = queue.push(bytes, from) {
+                        if let Some(copied) = queue.push(output.into_piece()) {
                             self.shared.buffers.give(copied);
                         }
                     }
@@ -61,15 +58,15 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         self.send_queue(token);
         let limit = self.shared.config.limits.send_queue;
         let Some(slot) = self.slots.get(token) else { return };
-        let queued = slot.queued();
-        if queued > limit && !slot.paused {
+        let owed = slot.owed();
+        if owed > limit && !slot.paused {
             slot.paused = true;
             self.stats.paused += 1;
             if slot.receiving && !slot.cancelling {
                 slot.cancelling = true;
                 self.ring.cancel_receive(token);
             }
-        } else if queued <= limit / 2 && slot.paused {
+        } else if owed <= limit / 2 && slot.paused {
             slot.paused = false;
             self.arm_receive(token);
         }
@@ -89,11 +86,14 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     fn send_queue(&mut self, token: Token) {
         let Some(slot) = self.slots.get(token) else { return };
         let Some(queue) = &mut slot.queue else { return };
-        if let Some((bytes, from)) = queue.begin() {
+        let Shared { config, handler, buffers, .. } = &mut self.shared;
+        let tag = slot.connection.tag();
+        let gap = |subject: &str, lost, out: &mut Vec<u8>| handler.gap(tag, subject, lost, out);
+        if let Some(piece) = queue.begin(config.pubsub.slow, gap, || buffers.take()) {
             if slot.stall == Millis::NEVER {
-                slot.stall = self.now.after(self.shared.config.timeouts.stall);
+                slot.stall = self.now.after(config.timeouts.stall);
             }
-            return self.ring.send_queued(token, bytes, from, PIECE);
+            return self.ring.send_queued(token, payload_of(piece), PIECE);
         }
         if !queue.is_empty() {
             return;
@@ -103,8 +103,15 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         let mut output = Output::default();
         slot.connection.release_pong(&mut self.shared, &mut output);
         if !output.is_empty() {
-            let (bytes, from) = output.into_owned();
-            self.ring.send_now(token, Payload::Owned { bytes, from });
+            self.ring.send_now(token, payload_of(output.into_piece()));
         }
+        self.shared.handler.drained(slot.connection.id());
+    }
+}
+
+fn payload_of(piece: Piece) -> Payload {
+    match piece {
+        Piece::Owned { bytes, from } => Payload::Owned { bytes, from },
+        Piece::Shared { bytes, from } => Payload::Shared { bytes, from },
     }
 }

@@ -7,6 +7,7 @@
 mod accept;
 mod drain;
 mod events;
+mod fanout;
 mod flush;
 mod leave;
 mod slots;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::connection::{CloseReason, Handler, Millis, Output, Phase, Shared};
+use crate::connection::{CloseReason, Errands, Handler, Millis, Output, Phase, Shared};
 use crate::ring::{Buffer, Errno, Ring, Token};
 use accept::Accepting;
 use drain::Drain;
@@ -33,7 +34,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// One core's connections and the loop that serves them.
 #[derive(Debug)]
-pub struct Worker<R, H> {
+pub struct Worker<R: Ring, H> {
     ring: R,
     shared: Shared<H>,
     slots: Slots,
@@ -47,6 +48,12 @@ pub struct Worker<R, H> {
     starved: VecDeque<Token>,
     /// Slots whose timer is due; kept for its memory.
     due: Vec<u32>,
+    /// What the handler wants done; kept for its memory.
+    errands: Errands,
+    /// The wakers of the other cores, by their numbers.
+    peers: Vec<R::Waker>,
+    /// Subscribers to be closed because they read too slowly.
+    too_slow: Vec<Token>,
     accepting: Accepting,
     drain: Option<Drain>,
     stop: Arc<AtomicBool>,
@@ -76,6 +83,9 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             leaving: Vec::new(),
             starved: VecDeque::new(),
             due: Vec::new(),
+            errands: Errands::default(),
+            peers: Vec::new(),
+            too_slow: Vec::new(),
             accepting: Accepting::new(listeners),
             drain: None,
             stop,
@@ -83,6 +93,13 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         };
         worker.arm_accepts();
         worker
+    }
+
+    /// Has the handler's bells ring those, by the numbers of their cores.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Vec<R::Waker>) -> Self {
+        self.peers = peers;
+        self
     }
 
     /// Serves until it is told to stop and every connection has left.
@@ -102,8 +119,14 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     /// # Errors
     /// What the ring cannot mend.
     pub fn turn(&mut self) -> Result<(), Errno> {
-        let wait = self.wait();
+        let mut wait = self.wait();
+        if wait.is_some() && !self.shared.handler.try_sleep() {
+            wait = None;
+        }
         self.ring.enter(wait)?;
+        if wait.is_some() {
+            self.shared.handler.wake_up();
+        }
         self.now = Millis::from(self.ring.now());
         while let Some(event) = self.ring.next_event() {
             self.handle(event);
@@ -125,6 +148,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         self.arm_accepts();
         self.feed_starved();
         self.drain_some();
+        self.fan_out();
         self.flush();
         Ok(())
     }
@@ -132,11 +156,13 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     /// How long the next call into the kernel may sleep.
     fn wait(&self) -> Option<Duration> {
         let unfinished = !self.turn.is_empty() || !self.leaving.is_empty();
-        if unfinished || !self.starved.is_empty() || self.drain_has_more() {
+        let more = self.drain_has_more() || self.shared.handler.is_busy();
+        if unfinished || more || !self.starved.is_empty() {
             return None;
         }
         let timer = self.wheel.next_ms().map_or(Millis::NEVER, Millis);
         let next = timer.min(self.accepting.retry_at()).min(self.drain_deadline());
+        let next = next.min(self.shared.handler.deadline());
         Some(self.now.until(next).min(LONGEST_SLEEP))
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Slot {
     pub(super) cancelling: bool,
     /// Not to be armed until the queue is shorter.
     pub(super) paused: bool,
+    /// Not to be armed until the handler says so.
+    pub(super) withheld: bool,
     /// Waits in the list of those for whom no buffer was free.
     pub(super) starved: bool,
     /// The peer has sent FIN, or TCP is broken: nothing more will be received.
@@ -47,6 +49,7 @@ impl Slot {
             receiving: false,
             cancelling: false,
             paused: false,
+            withheld: false,
             starved: false,
             ended: false,
             aborted: false,
@@ -66,8 +69,8 @@ impl Slot {
     }
 
     /// Bytes of replies that wait.
-    pub(super) fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.len())
+    pub(super) fn owed(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.owed())
     }
 }
 

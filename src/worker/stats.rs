@@ -18,6 +18,10 @@ pub struct Stats {
     pub short_sends: u64,
     /// Times a connection was not read from because its replies queued up.
     pub paused: u64,
+    /// Messages dropped because a subscriber reads too slowly.
+    pub dropped: u64,
+    /// Subscribers closed with 1013 because they read too slowly.
+    pub too_slow: u64,
     /// Events for a connection that has ended. Counted and not followed.
     pub stale: u64,
     /// What the ring counts.

@@ -8,7 +8,7 @@ use crate::connection::{
     Acceptance, CloseReason, Connection, ConnectionId, Handler, Message, Millis, Output, Phase,
     Replies, Shared,
 };
-use crate::protocol::handshake::{Rejection, Request};
+use crate::protocol::handshake::{Refusal, Rejection, Request};
 use crate::protocol::{CloseCode, Opcode};
 
 /// Does with each message what its letters say, in their order.
@@ -22,12 +22,12 @@ impl Handler for Script {
         &mut self,
         _: ConnectionId,
         request: &Request<'a>,
-    ) -> Result<Acceptance<'a>, Rejection> {
+    ) -> Result<Acceptance<'a>, Refusal> {
         match request.path {
             "/chat" => Ok(Acceptance::first_protocol(request)),
             "/second" => Ok(Acceptance::with_protocol(request.protocols().nth(1))),
             "/invented" => Ok(Acceptance::with_protocol(Some("invented"))),
-            _ => Err(Rejection::NotFound),
+            _ => Err(Rejection::NotFound.into()),
         }
     }
 

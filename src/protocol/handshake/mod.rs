@@ -30,7 +30,7 @@ pub use accept_key::accept_key;
 pub use fields::{Headers, Protocols, Values};
 pub use negotiate::{Agreement, DeflatePolicy};
 pub use origin::Origins;
-pub use rejection::Rejection;
+pub use rejection::{Refusal, Rejection};
 pub use request::{Parsed, Request, parse};
 pub use scanner::HeadScanner;
 

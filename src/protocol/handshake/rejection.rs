@@ -91,6 +91,8 @@ pub enum Rejection {
     Origin,
     /// Nothing is served under this path (RFC 6455 section 4.2.2, item 4).
     NotFound,
+    /// The application cannot make sense of the path or its query (RFC 9110 section 15.5.1).
+    BadRequest,
     /// The request took too long to arrive (RFC 9110 section 15.5.9).
     Timeout,
     /// A plain GET for a path that only speaks WebSocket (RFC 9110 section 15.5.22).
@@ -162,6 +164,7 @@ impl Rejection {
             Self::BadExtensions => "The Sec-WebSocket-Extensions header is malformed.",
             Self::Origin => "This origin is not allowed to connect.",
             Self::NotFound => "Nothing is served under this path.",
+            Self::BadRequest => "The path or its query is not what is served here.",
             Self::Timeout => "The request took too long to arrive.",
             Self::UpgradeRequired => "This path speaks WebSocket only; send an upgrade request.",
             Self::Full => "The server is full; try again later.",
@@ -188,8 +191,42 @@ impl Rejection {
     /// The body is [`reason`](Self::reason) and a line feed, also for a HEAD request: the close
     /// that follows keeps those bytes from being read as another answer.
     pub fn write_response(&self, out: &mut Vec<u8>) {
+        self.write_response_saying(self.reason(), out);
+    }
+
+    fn write_response_saying(self, line: &str, out: &mut Vec<u8>) {
         let options = if self.status() == 426 { "Upgrade, close" } else { "close" };
-        super::response::write(out, self.opening(), options, &[self.reason(), "\n"]);
+        super::response::write(out, self.opening(), options, &[line, "\n"]);
+    }
+}
+
+/// A [`Rejection`] with a line of the application's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// What kind it is, which decides the status.
+    pub rejection: Rejection,
+    /// What to say instead of [`Rejection::reason`]. Must hold no secret: the client reads it.
+    pub line: Option<String>,
+}
+
+impl Refusal {
+    /// 400, and a line that says what was wrong and what to send instead.
+    #[must_use]
+    pub const fn bad_request(line: String) -> Self {
+        Self { rejection: Rejection::BadRequest, line: Some(line) }
+    }
+
+    /// Appends the complete HTTP/1.1 answer to `out`, as [`Rejection::write_response`] does.
+    pub fn write_response(&self, out: &mut Vec<u8>) {
+        let line = self.line.as_deref().unwrap_or_else(|| self.rejection.reason());
+        self.rejection.write_response_saying(line, out);
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, line: None }
     }
 }
 

@@ -19,6 +19,7 @@ impl fmt::Display for Brief<'_, Payload> {
         match self.0 {
             Payload::Received { len, .. } => write!(f, "{len} bytes in place"),
             Payload::Owned { bytes, from } => write!(f, "{} bytes", bytes.len() - from),
+            Payload::Shared { bytes, from } => write!(f, "{} bytes shared", bytes.len() - from),
         }
     }
 }
@@ -37,9 +38,8 @@ impl fmt::Display for Brief<'_, Submission> {
             Submission::SendNow { token, payload } => {
                 write!(f, "{} send now {}", Brief(token), Brief(payload))
             }
-            Submission::SendQueued { token, bytes, from, max } => {
-                let len = bytes.len() - from;
-                write!(f, "{} send queued {len} bytes, at most {max}", Brief(token))
+            Submission::SendQueued { token, payload, max } => {
+                write!(f, "{} send queued {}, at most {max}", Brief(token), Brief(payload))
             }
             Submission::CancelSend(token) => write!(f, "{} cancel send", Brief(token)),
             Submission::HalfClose(token) => write!(f, "{} half close", Brief(token)),

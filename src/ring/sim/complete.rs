@@ -8,7 +8,7 @@ use super::network::Network;
 use super::operation::Stage;
 use super::pool::Pool;
 use super::submit::{masked, send_fault};
-use crate::ring::{Errno, Event, Received, Token};
+use crate::ring::{Errno, Event, Payload, Received, Token};
 
 /// How many buffers one receive may fill at a time, as in Linux.
 const RECEIVE_RETRIES: usize = 33;
@@ -101,13 +101,13 @@ impl Kernel {
         if send.stage != Stage::Held {
             return;
         }
-        let start = send.from + send.sent;
+        let bytes = send.payload.as_ref().map_or(&[][..], Payload::memory);
         let result = if !network.sockets[client.0].is_writable() {
             Ok(0)
         } else if let Some(error) = send_fault(network, client) {
             Err(error)
         } else {
-            network.sockets[client.0].send(&send.bytes[start..send.from + send.goal])
+            network.sockets[client.0].send(&bytes[send.sent..send.goal])
         };
         network.start_moving_out(client);
         let progress = result.unwrap_or(0);
@@ -122,9 +122,9 @@ impl Kernel {
             _ => Ok(send.sent),
         };
         send.stage = Stage::Ended;
-        let bytes = std::mem::take(&mut send.bytes);
+        let Some(payload) = send.payload.take() else { return };
         let token = self.token(slot);
-        ready.push(VecDeque::from([Event::Sent { token, bytes, result }]));
+        ready.push(VecDeque::from([Event::Sent { token, payload, result }]));
     }
 
     fn look_at_receive(

@@ -202,16 +202,17 @@ impl Ring for SimRing {
         let in_bounds = match &payload {
             Payload::Received { start, len, .. } => *start as usize + *len as usize <= size,
             Payload::Owned { bytes, from } => *from <= bytes.len(),
+            Payload::Shared { bytes, from } => *from <= bytes.len(),
         };
         let kernel = &mut self.world.borrow_mut().kernel;
         kernel.require(in_bounds, token, "send_now beyond the end of its bytes");
         kernel.queue(Submission::SendNow { token, payload });
     }
 
-    fn send_queued(&mut self, token: Token, bytes: Vec<u8>, from: usize, max: usize) {
+    fn send_queued(&mut self, token: Token, payload: Payload, max: usize) {
         let kernel = &mut self.world.borrow_mut().kernel;
-        kernel.require(from <= bytes.len(), token, "send_queued beyond the end of its bytes");
-        kernel.queue(Submission::SendQueued { token, bytes, from, max });
+        kernel.require(!payload.memory().is_empty(), token, "send_queued of nothing");
+        kernel.queue(Submission::SendQueued { token, payload, max });
     }
 
     fn cancel_send(&mut self, token: Token) {

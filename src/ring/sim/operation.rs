@@ -13,7 +13,7 @@ pub(super) enum Submission {
     Receive { token: Token, poll_first: bool },
     CancelReceive(Token),
     SendNow { token: Token, payload: Payload },
-    SendQueued { token: Token, bytes: Vec<u8>, from: usize, max: usize },
+    SendQueued { token: Token, payload: Payload, max: usize },
     CancelSend(Token),
     HalfClose(Token),
     Close(Token),
@@ -47,8 +47,7 @@ pub(super) struct Receive {
 #[derive(Debug, Default)]
 pub(super) struct Send {
     pub(super) stage: Stage,
-    pub(super) bytes: Vec<u8>,
-    pub(super) from: usize,
+    pub(super) payload: Option<Payload>,
     /// How many bytes are to be sent.
     pub(super) goal: usize,
     pub(super) sent: usize,

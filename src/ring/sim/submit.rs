@@ -36,11 +36,11 @@ impl Kernel {
                 Submission::SendNow { token, payload } => {
                     self.send_now(network, pool, token, payload);
                 }
-                Submission::SendQueued { token, bytes, from, max } => {
+                Submission::SendQueued { token, payload, max } => {
                     let send = &mut self.slots[token.slot as usize].send;
-                    send.goal = max.min(bytes.len() - from);
+                    send.goal = max.min(payload.memory().len());
                     (send.stage, send.sent, send.cancel_at) = (Stage::Held, 0, None);
-                    (send.bytes, send.from) = (bytes, from);
+                    send.payload = Some(payload);
                 }
                 Submission::CancelSend(token) => self.cancel_send(network, token),
                 Submission::HalfClose(token) => self.half_close(network, token),
@@ -98,12 +98,18 @@ impl Kernel {
         slot.closing = false;
     }
 
-    fn send_now(&mut self, network: &mut Network, pool: &mut Pool, token: Token, load: Payload) {
+    fn send_now(
+        &mut self,
+        network: &mut Network,
+        pool: &mut Pool,
+        token: Token,
+        mut load: Payload,
+    ) {
         let bytes: &[u8] = match &load {
             Payload::Received { buffer, start, len } => {
                 &pool.bytes(buffer)[*start as usize..(*start + *len) as usize]
             }
-            Payload::Owned { bytes, from } => &bytes[*from..],
+            memory => memory.memory(),
         };
         let (result, whole) = (self.send_at_once(network, token, bytes), bytes.len());
         let slot = &mut self.slots[token.slot as usize];
@@ -114,16 +120,9 @@ impl Kernel {
             Err(error) => (0, Some(error)),
         };
         slot.send_now = Stage::Ended;
-        let rest = match load {
-            Payload::Received { buffer, start, len } => {
-                #[allow(clippy::cast_possible_truncation, reason = "no more than `len` was sent")]
-                let sent = sent as u32;
-                Payload::Received { buffer, start: start + sent, len: len - sent }
-            }
-            Payload::Owned { bytes, from } => Payload::Owned { bytes, from: from + sent },
-        };
+        load.skip(sent);
         let token = masked(token);
-        self.events.push_back(Event::FellShort { token, rest, error });
+        self.events.push_back(Event::FellShort { token, rest: load, error });
     }
 
     /// Sends without waiting: what a `send_now` can do, faults included.
@@ -155,6 +154,7 @@ impl Kernel {
         match payload {
             Payload::Received { buffer, .. } => pool.release(buffer),
             Payload::Owned { bytes, .. } => self.spent.push(bytes),
+            Payload::Shared { .. } => {}
         }
     }
 }

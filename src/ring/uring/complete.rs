@@ -19,9 +19,9 @@ impl UringRing {
             }
             Kind::SendNow => self.fell_short(token, tag.index(), result),
             Kind::SendQueued => {
-                let bytes = self.queued.remove(&token)?;
+                let payload = self.queued.remove(&token)?;
                 let result = outcome(result).map(|sent| sent as usize);
-                Some(Event::Sent { token, bytes, result })
+                Some(Event::Sent { token, payload, result })
             }
             Kind::Accept => {
                 let listener = usize::from(tag.index());
@@ -64,13 +64,7 @@ impl UringRing {
         let mut rest = self.pinned.get_mut(usize::from(index))?.take()?;
         let error = match outcome(result) {
             Ok(sent) => {
-                match &mut rest {
-                    Payload::Received { start, len, .. } => {
-                        *start += sent;
-                        *len -= sent.min(*len);
-                    }
-                    Payload::Owned { from, .. } => *from += sent as usize,
-                }
+                rest.skip(sent as usize);
                 None
             }
             Err(Errno::AGAIN) => None,
@@ -94,6 +88,7 @@ impl UringRing {
                 match payload {
                     Payload::Received { buffer, .. } => self.buffers.release(buffer),
                     Payload::Owned { bytes, .. } => self.spent.push(bytes),
+                    Payload::Shared { .. } => {}
                 }
             }
         }

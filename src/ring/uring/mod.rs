@@ -59,7 +59,7 @@ pub struct UringRing {
     /// may read them until then; an entry is taken out when its send fell short.
     pinned: Vec<Option<Payload>>,
     /// The payloads of queued sends: the kernel reads them until their completion.
-    queued: HashMap<Token, Vec<u8>>,
+    queued: HashMap<Token, Payload>,
     /// Vectors of sends that are complete.
     spent: Vec<Vec<u8>>,
     /// Submissions for which the queue had no room.
@@ -242,16 +242,13 @@ impl Ring for UringRing {
             Payload::Received { buffer, start, len } => {
                 (self.buffers.pointer(buffer, *start, *len), *len as usize)
             }
-            Payload::Owned { bytes, from } => {
-                let bytes = bytes.get(*from..).unwrap_or_default();
-                (bytes.as_ptr(), bytes.len())
-            }
+            memory => (memory.memory().as_ptr(), memory.memory().len()),
         };
         self.send_pinned(token, pointer, len, payload);
     }
 
-    fn send_queued(&mut self, token: Token, bytes: Vec<u8>, from: usize, max: usize) {
-        let piece = bytes.get(from..).unwrap_or_default();
+    fn send_queued(&mut self, token: Token, payload: Payload, max: usize) {
+        let piece = payload.memory();
         let len = u32::try_from(piece.len().min(max)).unwrap_or(u32::MAX);
         let entry = opcode::Send::new(Fixed(token.slot), piece.as_ptr(), len)
             .flags(QUEUED)
@@ -260,8 +257,8 @@ impl Ring for UringRing {
         // The kernel reads the earlier bytes still, so they must not make room for these.
         let free = !self.queued.contains_key(&token.masked());
         assert!(free, "one queued send for a connection at a time");
-        // The bytes stay where they are when the vector moves.
-        self.queued.insert(token.masked(), bytes);
+        // The bytes stay where they are when their owner moves.
+        self.queued.insert(token.masked(), payload);
         self.push(entry);
     }
 

@@ -51,7 +51,7 @@ impl Echo {
             if !self.sending[slot] && !rest.is_empty() {
                 self.sending[slot] = true;
                 let bytes = std::mem::take(rest);
-                self.ring.send_queued(token, bytes, 0, 64);
+                self.ring.send_queued(token, Payload::Owned { bytes, from: 0 }, 64);
             } else if !self.sending[slot] && self.ended[slot] {
                 self.ring.close(token);
                 self.open[slot] = None;
@@ -82,7 +82,7 @@ impl Echo {
                         other => panic!("{other:?}"),
                     }
                 }
-                Event::Sent { token, bytes, result } => {
+                Event::Sent { token, payload: Payload::Owned { bytes, .. }, result } => {
                     let slot = token.slot as usize;
                     self.sending[slot] = false;
                     let mut rest = bytes[result.unwrap()..].to_vec();

@@ -1,0 +1,193 @@
+use super::*;
+
+fn owned(bytes: &[u8]) -> Piece {
+    Piece::Owned { bytes: bytes.to_vec(), from: 0 }
+}
+
+/// Frames of `messages` messages of `len` bytes each, all of them the letter `byte`.
+fn frames(subject: &str, byte: u8, len: usize, messages: u32) -> Rc<Frames> {
+    let bytes = Bytes::from(vec![byte; len * messages as usize]);
+    let last = len * (messages as usize - 1);
+    Rc::new(Frames::new(bytes, Arc::from(subject), messages, last))
+}
+
+fn gap(subject: &str, lost: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("<{subject}-{lost}>").as_bytes());
+}
+
+/// Sends all that waits, `most` bytes at a time, each byte of a run once: `aab` becomes `ab`.
+fn drain(queue: &mut SendQueue, policy: SlowConsumer, most: usize) -> String {
+    let mut sent = Vec::new();
+    while let Some(piece) = queue.begin(policy, gap, Vec::new) {
+        assert!(queue.begin(policy, gap, Vec::new).is_none(), "one piece at a time");
+        assert!(!queue.is_empty());
+        let now = piece.rest()[..most.min(piece.rest().len())].to_vec();
+        queue.end(piece, now.len());
+        sent.extend(now);
+    }
+    assert!(queue.is_empty() && queue.owed() == 0, "{queue:?}");
+    sent.dedup();
+    String::from_utf8(sent).unwrap()
+}
+
+#[test]
+fn bytes_leave_in_order_however_they_are_cut() {
+    let mut queue = SendQueue::default();
+    queue.push(Piece::Owned { bytes: b"..abc".to_vec(), from: 2 });
+    queue.append(b"def");
+    queue.push(owned(b""));
+    queue.append(b"");
+    let shared = Rc::new(Bytes::from_static(b"-ghi"));
+    queue.push(Piece::Shared { bytes: Rc::clone(&shared), from: 1 });
+    assert_eq!(queue.offer(&frames("t", b'j', 5, 1), SlowConsumer::Close, 100), Offer::Queued(0));
+    assert_eq!((queue.len(), queue.owed(), queue.is_sending()), (14, 9, false));
+    assert_eq!(drain(&mut queue, SlowConsumer::Close, 1), "abcdefghij");
+    assert_eq!(Rc::strong_count(&shared), 1);
+}
+
+#[test]
+fn small_pieces_share_chunks_and_large_ones_do_not_grow_them() {
+    let mut queue = SendQueue::default();
+    for _ in 0..1000 {
+        queue.append(&[7; 100]);
+    }
+    assert_eq!(queue.entries.len(), 2);
+    queue.append(&[7; CHUNK]);
+    assert_eq!((queue.entries.len(), queue.len()), (3, 100_000 + CHUNK));
+    queue.clear();
+    assert!(queue.is_empty());
+    for _ in 0..1000 {
+        queue.offer(&frames("t", b'a', 100, 1), SlowConsumer::Close, 1 << 20);
+    }
+    let piece = queue.begin(SlowConsumer::Close, gap, Vec::new).unwrap();
+    assert_eq!((piece.rest().len(), queue.entries.len()), (65_500, 345));
+}
+
+#[test]
+fn a_large_piece_is_shared_not_copied() {
+    let mut queue = SendQueue::default();
+    let large = frames("t", b'a', CHUNK, 1);
+    queue.offer(&large, SlowConsumer::Close, 1 << 20);
+    queue.offer(&large, SlowConsumer::Close, 1 << 20);
+    let piece = queue.begin(SlowConsumer::Close, gap, Vec::new).unwrap();
+    assert!(matches!(&piece, Piece::Shared { bytes, .. } if Rc::ptr_eq(bytes, large.bytes())));
+    queue.end(piece, usize::MAX);
+    queue.clear();
+    assert_eq!((Rc::strong_count(&large), Rc::strong_count(large.bytes())), (1, 1));
+}
+
+#[test]
+fn close_says_so_at_the_limit_and_not_before() {
+    let mut queue = SendQueue::default();
+    for _ in 0..10 {
+        assert_eq!(
+            queue.offer(&frames("t", b'a', 10, 1), SlowConsumer::Close, 100),
+            Offer::Queued(0)
+        );
+    }
+    assert_eq!(queue.offer(&frames("t", b'a', 1, 1), SlowConsumer::Close, 100), Offer::TooSlow);
+    queue.append(b"mine");
+    queue.clear_frames();
+    assert_eq!((queue.len(), queue.owed()), (4, 4));
+}
+
+#[test]
+fn one_message_above_the_limit_passes_an_empty_queue() {
+    for policy in [SlowConsumer::Close, SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
+        let mut queue = SendQueue::default();
+        assert_eq!(queue.offer(&frames("t", b'a', 500, 1), policy, 100), Offer::Queued(0));
+        assert_eq!(drain(&mut queue, policy, usize::MAX), "a");
+    }
+}
+
+#[test]
+fn the_newest_is_dropped_and_the_gap_stands_where_it_was() {
+    let policy = SlowConsumer::DropNewest;
+    let mut queue = SendQueue::default();
+    assert_eq!(queue.offer(&frames("t", b'a', 30, 2), policy, 100), Offer::Queued(0));
+    assert_eq!(queue.offer(&frames("t", b'b', 30, 1), policy, 100), Offer::Queued(0));
+    assert_eq!(queue.offer(&frames("t", b'c', 30, 3), policy, 100), Offer::Dropped(3));
+    assert_eq!(queue.offer(&frames("t", b'd', 20, 1), policy, 100), Offer::Dropped(1));
+    let piece = queue.begin(policy, gap, Vec::new).unwrap();
+    assert_eq!(piece.rest().len(), 90, "out, and still counted");
+    assert_eq!(queue.offer(&frames("t", b'e', 11, 1), policy, 100), Offer::Dropped(1));
+    assert_eq!(queue.offer(&frames("t", b'f', 10, 1), policy, 100), Offer::Queued(0));
+    assert_eq!(queue.offer(&frames("t", b'g', 10, 1), policy, 100), Offer::Dropped(1));
+    queue.end(piece, 60);
+    assert_eq!(drain(&mut queue, policy, 7), "b<t-5>f<t-1>");
+}
+
+#[test]
+fn the_oldest_is_dropped_and_the_gap_comes_before_the_rest() {
+    let policy = SlowConsumer::DropOldest;
+    let mut queue = SendQueue::default();
+    queue.offer(&frames("t", b'a', 40, 1), policy, 100);
+    let out = queue.begin(policy, gap, Vec::new).unwrap();
+    queue.offer(&frames("t", b'b', 20, 2), policy, 100);
+    queue.offer(&frames("u", b'c', 20, 1), policy, 100);
+    assert_eq!(queue.offer(&frames("t", b'd', 20, 1), policy, 100), Offer::Queued(2));
+    assert_eq!(queue.offer(&frames("t", b'e', 20, 1), policy, 100), Offer::Queued(0));
+    assert_eq!(queue.offer(&frames("t", b'f', 20, 1), policy, 100), Offer::Queued(1));
+    // What is out cannot be dropped: something that will not fit in any way goes itself.
+    assert_eq!(queue.offer(&frames("t", b'g', 61, 1), policy, 100), Offer::Dropped(4));
+    queue.offer(&frames("t", b'h', 60, 1), policy, 100);
+    queue.end(out, 10);
+    let sent = drain(&mut queue, policy, 7);
+    let told = ["a<t-6><u-1>h", "a<u-1><t-6>h"];
+    assert!(told.contains(&sent.as_str()), "{sent}");
+}
+
+#[test]
+fn only_the_latest_of_each_subject_waits() {
+    let policy = SlowConsumer::Conflate;
+    let mut queue = SendQueue::default();
+    queue.append(b"x");
+    assert_eq!(queue.offer(&frames("t", b'a', 10, 3), policy, 100), Offer::Queued(2));
+    assert_eq!(queue.len(), 11);
+    assert_eq!(queue.offer(&frames("u", b'b', 10, 1), policy, 100), Offer::Queued(0));
+    assert_eq!(queue.offer(&frames("t", b'c', 10, 2), policy, 100), Offer::Queued(2));
+    assert_eq!(queue.offer(&frames("t", b'd', 10, 1), policy, 100), Offer::Queued(1));
+    assert_eq!((queue.len(), queue.entries.len(), queue.latest.len()), (21, 3, 2));
+    // Beyond the limit the oldest of them goes.
+    assert_eq!(queue.offer(&frames("v", b'e', 80, 1), policy, 100), Offer::Queued(1));
+    assert_eq!(queue.len(), 91);
+    let sent = drain(&mut queue, policy, 5);
+    assert!(sent.contains("<t-5>") && sent.contains("<u-1>"), "{sent}");
+    assert!(sent.ends_with("xde"), "{sent}");
+    assert!(queue.latest.is_empty());
+}
+
+#[test]
+fn nothing_stands_between_the_parts_of_a_frame() {
+    let policy = SlowConsumer::DropOldest;
+    let mut queue = SendQueue::default();
+    queue.put_back(owned(b"rest"));
+    queue.offer(&frames("t", b'a', 50, 1), policy, 60);
+    queue.offer(&frames("t", b'b', 50, 1), policy, 60);
+    assert_eq!(drain(&mut queue, policy, 3), "rest<t-1>b");
+}
+
+#[test]
+fn what_is_held_waits() {
+    let mut queue = SendQueue::default();
+    queue.hold(true);
+    assert!(!queue.is_empty());
+    queue.append(b"a");
+    assert!(queue.begin(SlowConsumer::Close, gap, Vec::new).is_none());
+    queue.hold(false);
+    assert_eq!(drain(&mut queue, SlowConsumer::Close, 9), "a");
+}
+
+#[test]
+fn losses_of_too_many_subjects_close() {
+    let mut queue = SendQueue::default();
+    queue.append(&[0; 100]);
+    for number in 0..=MOST_SUBJECTS {
+        let frames = frames(&format!("{number}"), b'a', 10, 1);
+        assert_eq!(queue.offer(&frames, SlowConsumer::DropNewest, 100), Offer::Dropped(1));
+    }
+    assert_eq!(
+        queue.offer(&frames("t", b'a', 10, 1), SlowConsumer::DropNewest, 100),
+        Offer::TooSlow
+    );
+}
