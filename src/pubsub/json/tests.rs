@@ -1,0 +1,378 @@
+//! Goal: what clients ask is understood or refused by name, and what they publish arrives as it
+//! was. Method: tables, and `serde_json::Value` as the oracle on damaged requests.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::*;
+
+fn published(topic: &str, data: Option<&'static str>, retain: bool) -> Command<'static> {
+    Command::Publish { topic: Cow::Owned(topic.to_owned()), data, retain }
+}
+
+fn names(names: &[&'static str]) -> Vec<Cow<'static, str>> {
+    names.iter().map(|name| Cow::Borrowed(*name)).collect()
+}
+
+#[test]
+fn commands_are_understood() {
+    let subscribe = |list: &[&'static str]| Command::Subscribe(names(list));
+    let unsubscribe = |list: &[&'static str]| Command::Unsubscribe(names(list));
+    let cases = [
+        (r#"{"subscribe":"a/+"}"#, None, subscribe(&["a/+"])),
+        (r#" { "subscribe" : [ "a" , "b/#" ] , "id" : 1 } "#, Some("1"), subscribe(&["a", "b/#"])),
+        (r#"{"id":null,"unsubscribe":["a"]}"#, Some("null"), unsubscribe(&["a"])),
+        (r#"{"unsubscribe":"a","id":[1, {"x" :"\u00e9"}]}"#, Some(r#"[1, {"x" :"\u00e9"}]"#), {
+            unsubscribe(&["a"])
+        }),
+        (r#"{"subscribe":["a\/b","\ud83d\ude00","",""]}"#, None, {
+            subscribe(&["a/b", "\u{1f600}", "", ""])
+        }),
+        // Keys are compared as strings, not as they are written.
+        (r#"{"p\u0075blish":"\u0061","data":0}"#, None, published("a", Some("0"), false)),
+        (r#"{"publish":"a","data":0,"retain":true}"#, None, published("a", Some("0"), true)),
+        (r#"{"retain":false,"data":{},"publish":"a"}"#, None, published("a", Some("{}"), false)),
+        (r#"{"publish":"a","retain":true}"#, None, published("a", None, true)),
+        (r#"{"publish":"a","retain":true,"data":null}"#, None, published("a", None, true)),
+        (r#"{"publish":"a","data": "" ,"retain":true}"#, None, published("a", None, true)),
+        (r#"{"publish":"a","data":" ","retain":true}"#, None, published("a", Some("\" \""), true)),
+        (r#"{"publish":"a","data":null}"#, None, published("a", Some("null"), false)),
+        (r#"{"publish":"","data":"","id":""}"#, Some(r#""""#), {
+            published("", Some(r#""""#), false)
+        }),
+    ];
+    for (text, id, command) in cases {
+        assert_eq!(parse(text), Request { id, command: Ok(command) }, "{text}");
+    }
+}
+
+#[test]
+fn faults_are_named() {
+    let nothing = "The request asks for nothing; give subscribe, unsubscribe or publish.";
+    let object = r#"The message is not a JSON object, such as {"subscribe":"a/b"}."#;
+    let data = "The key data is missing; give any JSON, or retain true to clear what is retained.";
+    let unknown = |key: &str| {
+        format!(
+            "The key {key} is not known; known are subscribe, unsubscribe, publish, data, retain \
+             and id."
+        )
+    };
+    let twice = |key: &str| format!("The key {key} is there twice; give it once.");
+    let json = |why: &str| format!("The message is not valid JSON: {why}.");
+    let both = |keys: &str| format!("The request holds {keys}; send a request for each.");
+    let alone = |key: &str| format!("The key {key} goes with publish only; leave it out here.");
+    let filter = |key: &str, what: &str| {
+        format!("The value of {key} is {what}; give a filter or a list of filters as strings.")
+    };
+    let listed =
+        |what: &str| format!("The list of subscribe holds {what}; give filters as strings.");
+    let topic = |what: &str| format!("The value of publish is {what}; give a topic as a string.");
+    let retain = |what: &str| format!("The value of retain is {what}; give true or false.");
+    let half = "a string with half a surrogate pair";
+    let cases = [
+        ("", None, object.into()),
+        ("[1]", None, object.into()),
+        ("\u{feff}{}", None, object.into()),
+        ("{}", None, nothing.into()),
+        (r#"{"id":1}"#, Some("1"), nothing.into()),
+        (r#"{"data":1,"retain":true}"#, None, nothing.into()),
+        ("{", None, json("EOF while parsing an object at line 1 column 1")),
+        (r#"{"id":1}x"#, Some("1"), json("trailing characters at line 1 column 9")),
+        (r#"{"id":1,"data":}"#, Some("1"), json("expected value at line 1 column 16")),
+        (r#"{"id":1,"publish":"a""#, Some("1"), {
+            json("EOF while parsing an object at line 1 column 21")
+        }),
+        (r#"{"x":1,"id":"i","y":2}"#, Some(r#""i""#), unknown("x")),
+        (r#"{"Publish":"a","data":1}"#, None, unknown("Publish")),
+        (r#"{"publish":"a","data":1,"\n":{},"id":2}"#, Some("2"), unknown("\n")),
+        (r#"{"publish":"a","publish":"a","data":1,"id":3}"#, Some("3"), twice("publish")),
+        (r#"{"publish":"a","data":1,"d\u0061ta":2}"#, None, twice("data")),
+        (r#"{"id":1,"subscribe":"a","id":2}"#, Some("1"), twice("id")),
+        (r#"{"id":null,"subscribe":"a","id":2}"#, Some("null"), twice("id")),
+        (r#"{"subscribe":"a","unsubscribe":"a"}"#, None, both("subscribe and unsubscribe")),
+        (r#"{"publish":"a","subscribe":"a"}"#, None, both("subscribe and publish")),
+        (r#"{"publish":"a","data":0,"unsubscribe":"a"}"#, None, both("unsubscribe and publish")),
+        (r#"{"subscribe":"a","data":1,"id":4}"#, Some("4"), alone("data")),
+        (r#"{"unsubscribe":"a","retain":false}"#, None, alone("retain")),
+        (r#"{"subscribe":1}"#, None, filter("subscribe", "a number")),
+        (r#"{"subscribe":-1.5e3}"#, None, filter("subscribe", "a number")),
+        (r#"{"subscribe":null}"#, None, filter("subscribe", "null")),
+        (r#"{"unsubscribe":{"a":[]},"id":5}"#, Some("5"), filter("unsubscribe", "an object")),
+        (r#"{"unsubscribe":"\udc00"}"#, None, filter("unsubscribe", half)),
+        (r#"{"subscribe":["a",["b"],1]}"#, None, listed("a list")),
+        (r#"{"subscribe":[true,"a"],"id":6}"#, Some("6"), listed("a boolean")),
+        (r#"{"subscribe":["\ud800x"]}"#, None, listed(half)),
+        (r#"{"subscribe":[]}"#, None, {
+            "The list of subscribe is empty; give one filter at least.".into()
+        }),
+        (r#"{"unsubscribe":[ ],"id":7}"#, Some("7"), {
+            "The list of unsubscribe is empty; give one filter at least.".into()
+        }),
+        (r#"{"publish":["a"],"data":1}"#, None, topic("a list")),
+        (r#"{"publish":false,"data":1,"id":8}"#, Some("8"), topic("a boolean")),
+        (r#"{"publish":"\ud800\u0041","data":1}"#, None, topic(half)),
+        (r#"{"publish":"a","data":1,"retain":1}"#, None, retain("a number")),
+        (r#"{"publish":"a","data":1,"retain":"true"}"#, None, retain("a string")),
+        (r#"{"publish":"a","data":1,"retain":null}"#, None, retain("null")),
+        (r#"{"publish":"a","id":9}"#, Some("9"), data.into()),
+        (r#"{"publish":"a","retain":false}"#, None, data.into()),
+    ];
+    for (text, id, why) in cases {
+        assert_eq!(parse(text), Request { id, command: Err(why) }, "{text}");
+    }
+    let long = format!(r#"{{"{}":1}}"#, "\u{e9}".repeat(100_000));
+    assert_eq!(parse(&long).command, Err(unknown(&"\u{e9}".repeat(40))));
+}
+
+#[test]
+fn data_and_id_are_untouched() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deeper = format!("{}1{}", "{\"a\":[".repeat(100_000), "]}".repeat(100_000));
+    let values = [
+        "1e400",
+        "-0",
+        "0.10",
+        "123456789012345678901234567890",
+        "{ \"a\" : 1 ,\r\n\t\"a\":2}",
+        r#""\u0041\/\ud800\b""#,
+        "\"\u{2028}\u{7f}\"",
+        "[ ]",
+        &deep,
+        &deeper,
+    ];
+    for value in values {
+        let text = format!("{{\"id\":\n{value} ,\"publish\":\"t\",\"data\": {value}\t}}");
+        let request = parse(&text);
+        assert_eq!(request.id, Some(value));
+        let Ok(Command::Publish { data, .. }) = request.command else { panic!("{text:.80}") };
+        assert_eq!(data, Some(value));
+        let mut out = Vec::new();
+        delivery(&mut out, "t", Data::Json(value), false);
+        assert_eq!(out, format!(r#"{{"topic":"t","data":{value}}}"#).into_bytes());
+        let mut bytes = Vec::new();
+        delivery(&mut bytes, "t", Data::Bytes(value.as_bytes()), false);
+        assert_eq!(bytes, out, "JSON of raw clients goes the same way");
+    }
+    // Nor is there recursion where it is cut or stands in the wrong place.
+    assert!(parse(&format!(r#"{{"publish":"a","data":{}"#, "[".repeat(100_000))).command.is_err());
+    for key in ["subscribe", "publish", "retain", "x"] {
+        let text = format!(r#"{{"{key}":{deep},"id":{deeper}}}"#);
+        let request = parse(&text);
+        assert!(request.command.is_err(), "{key}");
+        assert_eq!(request.id, Some(deeper.as_str()), "{key}");
+    }
+}
+
+#[test]
+fn answers_are_exact() {
+    type Write<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let hard = "\"\\\n\u{1}\u{e9}";
+    let cases: [(Write<'_>, &str); 24] = [
+        (&|out| subscribed(out, &["a"], Some("1")), r#"{"subscribed":["a"],"id":1}"#),
+        (&|out| subscribed(out, &["a", hard], None), {
+            r#"{"subscribed":["a","\"\\\n\u0001é"]}"#
+        }),
+        (&|out| unsubscribed(out, &names(&["a", "b"]), Some("{ }")), {
+            r#"{"unsubscribed":["a","b"],"id":{ }}"#
+        }),
+        (&|out| unsubscribed(out, &[String::new()], None), r#"{"unsubscribed":[""]}"#),
+        (&|out| super::published(out, "a/x", Some("2")), r#"{"published":"a/x","id":2}"#),
+        (&|out| super::published(out, hard, None), r#"{"published":"\"\\\n\u0001é"}"#),
+        (&|out| error(out, "no", Some(r#""x""#)), r#"{"error":"no","id":"x"}"#),
+        (&|out| error(out, hard, None), r#"{"error":"\"\\\n\u0001é"}"#),
+        (&|out| gap(out, "a/x", 12), r#"{"gap":"a/x","lost":12}"#),
+        (&|out| gap(out, hard, u64::MAX), {
+            r#"{"gap":"\"\\\n\u0001é","lost":18446744073709551615}"#
+        }),
+        (&|out| delivery(out, "a/x", Data::Json("[1, 2]"), false), {
+            r#"{"topic":"a/x","data":[1, 2]}"#
+        }),
+        (&|out| delivery(out, hard, Data::Json("1"), true), {
+            r#"{"topic":"\"\\\n\u0001é","data":1,"retained":true}"#
+        }),
+        (&|out| delivery(out, "a", Data::Json(""), true), {
+            r#"{"topic":"a","data":"","retained":true}"#
+        }),
+        (&|out| delivery(out, "a", Data::Bytes(b""), false), r#"{"topic":"a","data":""}"#),
+        (&|out| bytes(out, b" {\"b\":\n1}\r\n"), "{\"topic\":\"a\",\"data\": {\"b\":\n1}\r\n}"),
+        (&|out| bytes(out, b"\"x\""), r#"{"topic":"a","data":"x"}"#),
+        (&|out| bytes(out, b"null"), r#"{"topic":"a","data":null}"#),
+        (&|out| bytes(out, b"{\"b\":1,}"), r#"{"topic":"a","data":"{\"b\":1,}"}"#),
+        (&|out| bytes(out, b"1 2"), r#"{"topic":"a","data":"1 2"}"#),
+        (&|out| bytes(out, b" "), r#"{"topic":"a","data":" "}"#),
+        (&|out| bytes(out, b"\"\n\""), r#"{"topic":"a","data":"\"\n\""}"#),
+        (&|out| bytes(out, b"\xef\xbb\xbf1"), "{\"topic\":\"a\",\"data\":\"\u{feff}1\"}"),
+        (&|out| bytes(out, b"\xff"), r#"{"topic":"a","data64":"/w=="}"#),
+        (&|out| delivery(out, "a", Data::Bytes(b"\"\xed\xa0\x80\xfb"), true), {
+            r#"{"topic":"a","data64":"Iu2ggPs=","retained":true}"#
+        }),
+    ];
+    for (write, expected) in cases {
+        let mut out = b"before".to_vec();
+        write(&mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("before{expected}"));
+    }
+}
+
+fn bytes(out: &mut Vec<u8>, payload: &[u8]) {
+    delivery(out, "a", Data::Bytes(payload), false);
+}
+
+#[test]
+fn every_payload_comes_back() {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut kinds = [0; 3];
+    for _ in 0..20_000 {
+        let json = br#"{"a":["b\n",1.5,true,null]} "#;
+        let mut payload = json[..random.usize(..=json.len())].to_vec();
+        match random.u8(..4) {
+            0 => payload = (0..random.usize(..9)).map(|_| random.u8(..)).collect(),
+            1 => {
+                payload = (0..random.usize(..9)).map(|_| random.char(..)).collect::<String>().into()
+            }
+            2 => payload.extend_from_slice(&json[payload.len()..]),
+            _ => {}
+        }
+        let mut out = Vec::new();
+        delivery(&mut out, "t", Data::Bytes(&payload), random.bool());
+        let told: Value = serde_json::from_slice(&out).unwrap();
+        let sent = serde_json::from_slice::<Value>(&payload);
+        match (&told["data"], &told["data64"]) {
+            (data, Value::Null) if sent.is_ok() => assert_eq!(*data, sent.unwrap()),
+            (Value::String(text), Value::Null) => assert_eq!(text.as_bytes(), payload),
+            (Value::Null, Value::String(text)) => {
+                assert!(str::from_utf8(&payload).is_err());
+                assert_eq!(BASE64_STANDARD.decode(text).unwrap(), payload);
+            }
+            _ => panic!("{told}"),
+        }
+        kinds[usize::from(told.get("data64").is_some())
+            + 2 * usize::from(told["data"].is_object())] += 1;
+    }
+    assert!(kinds.iter().all(|count| *count > 1000), "{kinds:?}");
+}
+
+/// The members of an object in their order, repeated ones too.
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Vec<(String, Value)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(pairs)
+    }
+}
+
+/// A command, taken apart: its key, names, data and `retain`.
+type Parts = (&'static str, Vec<String>, Option<Value>, bool);
+
+/// The rules once more, on a tree of values.
+fn oracle(pairs: &[(String, Value)]) -> Option<Parts> {
+    const KEYS: [&str; 6] = ["subscribe", "unsubscribe", "publish", "data", "retain", "id"];
+    let all = |key: &str| pairs.iter().filter(|(k, _)| k == key).count();
+    let get = |key: &str| pairs.iter().find(|(k, _)| k == key).map(|(_, value)| value);
+    if pairs.iter().any(|(key, _)| !KEYS.contains(&key.as_str()) || all(key) > 1) {
+        return None;
+    }
+    let [verb] = KEYS[..3].iter().filter(|key| all(key) == 1).collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let (data, retain) = (get("data"), get("retain"));
+    if *verb != "publish" {
+        let names = match get(verb)? {
+            Value::Array(list) => list.iter().map(text).collect::<Option<Vec<_>>>()?,
+            one => vec![text(one)?],
+        };
+        let fine = !names.is_empty() && data.is_none() && retain.is_none();
+        return fine.then_some((verb, names, None, false));
+    }
+    let retain = retain.map_or(Some(false), Value::as_bool)?;
+    let data = data.filter(|data| !retain || !(data.is_null() || **data == "")).cloned();
+    (data.is_some() || retain).then_some((verb, vec![text(get(verb)?)?], data, retain))
+}
+
+fn parts(command: Command<'_>) -> Parts {
+    let own = |names: Vec<Cow<'_, str>>| names.into_iter().map(Cow::into_owned).collect();
+    match command {
+        Command::Subscribe(names) => ("subscribe", own(names), None, false),
+        Command::Unsubscribe(names) => ("unsubscribe", own(names), None, false),
+        Command::Publish { topic, data, retain } => {
+            let data = data.map(|data| serde_json::from_str(data).unwrap());
+            ("publish", vec![topic.into_owned()], data, retain)
+        }
+    }
+}
+
+#[test]
+fn damaged_requests_are_judged_as_by_the_oracle() {
+    let seeds = [
+        r#"{"subscribe":"a/+","id":1}"#,
+        r#"{"id":{"a":[]},"subscribe":["a","b\u0041\ud83d\ude00"]}"#,
+        r#"{"unsubscribe":[],"unsubscribe":["a"]}"#,
+        r#"{"publish":"a/x","data":{"n":[1.5e3,-0,true,null]},"retain":true}"#,
+        r#"{"retain":true,"publish":"","data":""}"#,
+        r#"{"publish":"a","retain":false,"data":null,"id":"\"\\"}"#,
+    ];
+    let bits: Vec<char> = "{}[]\",:\\/u09aeE+-.ntrfl \n\0\u{e9}".chars().collect();
+    // What the grammar allows and a tree cannot hold.
+    let beyond = ["number out of range", "surrogate", "unexpected end of hex escape"];
+    let mut random = fastrand::Rng::with_seed(4);
+    let (mut accepted, mut valid, mut refused) = (0, 0, 0);
+    for _ in 0..300_000 {
+        let mut text: Vec<char> = random.choice(seeds).unwrap().chars().collect();
+        for _ in 0..random.usize(..4) {
+            let other: Vec<char> = random.choice(seeds).unwrap().chars().collect();
+            let (at, to) = (random.usize(..=text.len()), random.usize(..other.len()));
+            let end = (at + random.usize(..4)).min(text.len());
+            match random.u8(..8) {
+                0 => text.truncate(at),
+                1 => drop(text.splice(at.., other[to..].iter().copied())),
+                2 => drop(text.drain(at..end)),
+                3 => drop(text.splice(at..end, other[to..].iter().copied().take(9))),
+                4 => text.fill_with(|| *random.choice(&bits).unwrap()),
+                _ => drop(text.splice(at..end, random.choice(&bits).copied())),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let request = parse(&text);
+        let mut json = serde_json::Deserializer::from_str(&text);
+        match json.deserialize_map(Pairs).and_then(|pairs| json.end().map(|()| pairs)) {
+            Ok(pairs) => {
+                let id = pairs.iter().find(|(key, _)| key == "id").map(|(_, id)| id.clone());
+                assert_eq!(request.id.map(|id| serde_json::from_str(id).unwrap()), id, "{text}");
+                valid += 1;
+                accepted += u32::from(request.command.is_ok());
+                assert_eq!(request.command.ok().map(parts), oracle(&pairs), "{text}");
+            }
+            Err(error) => {
+                refused += 1;
+                let known = beyond.iter().any(|known| error.to_string().contains(known));
+                assert!(request.command.is_err() || known, "{text}: {error}");
+            }
+        }
+    }
+    assert!(accepted > 10_000 && valid > accepted + 10_000 && refused > 10_000);
+}
+
+#[test]
+fn a_list_of_filters_ends_somewhere() {
+    let list = |count: usize| format!(r#"{{"subscribe":[{}]}}"#, vec![r#""a""#; count].join(","));
+    assert!(
+        matches!(parse(&list(1024)).command, Ok(Command::Subscribe(names)) if names.len() == 1024)
+    );
+    let wrong = "The list of subscribe holds more than 1024 filters; give filters as strings.";
+    assert_eq!(parse(&list(1025)).command, Err(wrong.into()));
+}
