@@ -5,6 +5,8 @@
 //! - [`protocol`]: frames, masking, UTF-8, compression and the opening handshake of RFC 6455 and
 //!   RFC 7692. Sans-IO.
 //! - [`connection`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.
+//! - [`mesh`]: lock-free channels from core to core, and who has to be woken.
+//! - [`pubsub`]: topics shared across cores. Sans-IO.
 //! - [`ring`]: what a loop asks of the kernel, as a trait, and io_uring behind it.
 //! - [`worker`]: the loop of one core, generic over ring and handler.
 //! - [`server`]: listeners, pinned threads, starting and stopping.
@@ -48,7 +50,9 @@ pub mod config;
 pub mod connection;
 pub mod echo;
 pub mod error;
+pub mod mesh;
 pub mod protocol;
+pub mod pubsub;
 pub mod ring;
 pub mod server;
 pub mod worker;

@@ -7,19 +7,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part of the library may import of the others.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("config", &["protocol"]),
     ("protocol", &[]),
     ("connection", &["config", "protocol"]),
     ("echo", &["connection"]),
     ("ring", &["config"]),
+    ("mesh", &[]),
+    ("pubsub", &["config", "connection", "mesh", "protocol"]),
     ("worker", &["config", "connection", "protocol", "ring"]),
     ("error", &["ring"]),
-    ("server", &["config", "connection", "error", "ring", "worker"]),
+    ("server", &["config", "connection", "error", "mesh", "pubsub", "ring", "worker"]),
 ];
 
-/// The files that may hold `unsafe`: two for SIMD, three that talk to the kernel.
-const UNSAFE: [&str; 5] = [
+/// The files that may hold `unsafe`: two for SIMD, three that talk to the kernel, and the ring
+/// between two cores.
+const UNSAFE: [&str; 6] = [
+    "src/mesh/spsc.rs",
     "src/protocol/mask/x86.rs",
     "src/protocol/utf8/avx512.rs",
     "src/ring/uring/buf_ring.rs",

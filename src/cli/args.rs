@@ -14,7 +14,8 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Echo every message on every path, until SIGTERM or SIGINT.
+    /// Echo on every path, but publish and subscribe on /topics/<topic> and, in JSON, on /pubsub;
+    /// until SIGTERM or SIGINT.
     Serve(Serve),
     /// Print what this kernel's io_uring offers and what of it will be used.
     Probe,
@@ -45,9 +46,30 @@ pub(super) struct Serve {
     /// Seconds without a message before a connection is closed with 1001; never if not given.
     #[arg(long, value_name = "SECONDS", value_parser = seconds())]
     pub(super) idle_timeout: Option<u64>,
+    /// Serve no topics: echo on /topics/... and /pubsub as on every other path.
+    #[arg(long)]
+    pub(super) no_pubsub: bool,
+    /// What happens to subscribers that read too slowly.
+    #[arg(long, value_name = "POLICY", default_value = "close")]
+    pub(super) slow_consumer: Slow,
+    /// What may wait for one subscriber before that happens, in bytes or with KiB, MiB, GiB.
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
+    pub(super) subscriber_queue: usize,
     /// How log lines are written to standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Slow {
+    /// Close them with 1013.
+    Close,
+    /// Drop what comes until there is room again.
+    DropNewest,
+    /// Drop what has waited longest.
+    DropOldest,
+    /// Keep only the latest message of each topic.
+    Conflate,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

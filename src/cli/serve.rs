@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use corecast::config::Config;
+use corecast::config::{Config, SlowConsumer};
 use corecast::echo::Echo;
 use corecast::error::{CoreList, Error};
 use corecast::protocol::handshake::Origins;
@@ -11,7 +11,7 @@ use corecast::server::{Running, Server, Stop};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::args::{LogFormat, Serve};
+use super::args::{LogFormat, Serve, Slow};
 use super::{FAILURE, USAGE, fail};
 
 /// Serves until a signal.
@@ -63,6 +63,14 @@ fn start(flags: &Serve) -> Result<Running, Error> {
         [] => Origins::Any,
         list => Origins::List(list.to_vec()),
     };
+    config.pubsub.endpoints = !flags.no_pubsub;
+    config.pubsub.queue = flags.subscriber_queue;
+    config.pubsub.slow = match flags.slow_consumer {
+        Slow::Close => SlowConsumer::Close,
+        Slow::DropNewest => SlowConsumer::DropNewest,
+        Slow::DropOldest => SlowConsumer::DropOldest,
+        Slow::Conflate => SlowConsumer::Conflate,
+    };
     let mut server = Server::new(config);
     for address in &flags.listen {
         server = server.listen(*address);
@@ -84,6 +92,7 @@ fn announce(flags: &Serve, running: &Running) {
         max_message = flags.max_message,
         max_connections_per_core = running.max_connections(),
         deflate = !flags.no_deflate,
+        pubsub = !flags.no_pubsub,
         io_uring = %features,
         "corecast echoes, listening on {}",
         addresses.join(", "),

@@ -7,13 +7,15 @@ mod rlimit;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use crate::config::Config;
 use crate::connection::{Handler, Shared};
 use crate::error::Error;
+use crate::mesh::{self, Port};
+use crate::pubsub::{self, Hub, Inbox, Parcel, Publisher};
 use crate::ring::Wake;
 use crate::ring::uring::{EventFdWaker, Features, UringRing};
 use crate::worker::{Stats, Worker};
@@ -88,19 +90,24 @@ impl Server {
             wakers.push(EventFdWaker::new().map_err(Error::Worker)?);
         }
         let stop = Stop { flag: Arc::new(AtomicBool::new(false)), wakers };
+        let (ports, publishers, inboxes) = connect(&config, &stop.wakers);
         let mut running = Running {
             addresses,
             cores: cores.clone(),
             connections: config.limits.max_connections,
             features: None,
+            publishers,
+            next_publisher: AtomicUsize::new(0),
             stop: stop.clone(),
             threads: Vec::new(),
         };
-        let parts = cores.into_iter().zip(listeners).zip(stop.wakers.clone());
+        let ends = stop.wakers.clone().into_iter().zip(ports).zip(inboxes);
+        let parts = cores.into_iter().zip(listeners).zip(ends);
         let (ready, started) = mpsc::channel();
-        let result = parts.into_iter().try_for_each(|((core, listeners), waker)| {
+        let result = parts.into_iter().try_for_each(|((core, listeners), end)| {
             let (config, stop) = (Arc::clone(&config), stop.clone());
-            let part = Part { core, slots, listeners, waker, config, stop };
+            let ((waker, port), inbox) = end;
+            let part = Part { core, slots, listeners, waker, port, inbox, config, stop };
             let (make, ready) = (Arc::clone(&make), ready.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("corecast-{core}"))
@@ -128,12 +135,29 @@ impl Server {
     }
 }
 
+/// The ways from core to core, and for programs to publish: for each core its end.
+fn connect(
+    config: &Arc<Config>,
+    wakers: &[EventFdWaker],
+) -> (Vec<Port<Parcel>>, Vec<Publisher>, Vec<Inbox>) {
+    let limits = mesh::Limits { bytes: config.pubsub.backlog, ..mesh::Limits::default() };
+    let ports = mesh::mesh(wakers.len(), limits);
+    let inbox = |(port, waker): (&Port<Parcel>, &EventFdWaker)| {
+        let waker = waker.clone();
+        pubsub::inbox(config, port.sleeper(), Arc::new(move || waker.wake()))
+    };
+    let (publishers, inboxes) = ports.iter().zip(wakers).map(inbox).unzip();
+    (ports, publishers, inboxes)
+}
+
 /// What one thread needs to become a worker.
 struct Part {
     core: usize,
     slots: u32,
     listeners: Vec<OwnedFd>,
     waker: EventFdWaker,
+    port: Port<Parcel>,
+    inbox: Inbox,
     config: Arc<Config>,
     stop: Stop,
 }
@@ -159,9 +183,12 @@ impl Part {
             }
         };
         let features = ring.features().clone();
-        let shared = Shared::new(self.config, make(self.core));
+        let inner = make(self.core);
+        let hub = Hub::new(inner, Arc::clone(&self.config), self.port, Some(self.inbox));
+        let shared = Shared::new(self.config, hub);
         let flag = Arc::clone(&self.stop.flag);
-        let mut worker = Worker::new(ring, shared, listeners, flag);
+        let peers = self.stop.wakers.clone();
+        let mut worker = Worker::new(ring, shared, listeners, flag).with_peers(peers);
         let _ = ready.send(Ok(features));
         // Whoever waits for the start hears of it also if another worker never gets here.
         drop(ready);
@@ -178,6 +205,8 @@ pub struct Running {
     cores: Vec<usize>,
     connections: u32,
     features: Option<Features>,
+    publishers: Vec<Publisher>,
+    next_publisher: AtomicUsize,
     stop: Stop,
     threads: Vec<JoinHandle<Result<Stats, Error>>>,
 }
@@ -219,6 +248,15 @@ impl Running {
     #[must_use]
     pub const fn features(&self) -> Option<&Features> {
         self.features.as_ref()
+    }
+
+    /// A handle that publishes to topics, from any thread. Each call gives one for another core, so
+    /// that several share the work; what is published by one and its clones keeps its order.
+    ///
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        let next = self.next_publisher.fetch_add(1, Ordering::Relaxed);
+        self.publishers[next % self.publishers.len()].clone()
     }
 
     /// A handle that stops the server, from any thread.

@@ -1,0 +1,213 @@
+//! The two endpoints: what clients say, and what it means.
+
+use std::borrow::Cow;
+
+use super::Hub;
+use super::answers::Answer;
+use super::client::Kind;
+use crate::connection::{ConnectionId, Message, Post, Replies};
+use crate::protocol::{CloseCode, Opcode};
+use crate::pubsub::form::Form;
+use crate::pubsub::json::{self, Command};
+use crate::pubsub::name::{Filter, NameError, Topic};
+use crate::pubsub::publication::Publication;
+use crate::pubsub::route::Role;
+
+const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
+const NOT_TEXT: &str = "requests are text; this message is binary";
+
+impl<H> Hub<H> {
+    /// A connection to one of the endpoints is open.
+    pub(super) fn begin(&mut self, id: ConnectionId, kind: Kind, bits: Option<u8>) {
+        let subscribes = match &kind {
+            Kind::Raw { topic, role: Role::Both | Role::Sub, echo } => {
+                Some((Filter::from(topic), *echo))
+            }
+            Kind::Raw { .. } | Kind::Json => None,
+        };
+        let form = Form::new(matches!(kind, Kind::Json), bits);
+        self.clients.insert(id, kind, form);
+        let Some((filter, echo)) = subscribes else { return };
+        let until = self.retained.sequence();
+        let (number, _) = self.subscribe(id, &filter, echo);
+        // Open means subscribed, everywhere. And some clients cannot take frames that ride behind
+        // the answer to the handshake.
+        if number > self.links.known_by_all() || self.retained.len() > 0 {
+            self.errands.posts.push((id, Post::Hold));
+            self.answer_later(id, number, Answer::Handshake(vec![(filter, until)]));
+        }
+    }
+
+    /// A message to `/topics/<topic>`.
+    pub(super) fn raw_message(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'_>,
+        replies: &mut Replies<'_>,
+    ) {
+        let Some(client) = self.clients.get(id) else { return };
+        let Kind::Raw { topic, role, echo } = &client.kind else { return };
+        if *role == Role::Sub {
+            return replies.close(CloseCode::POLICY_VIOLATION, ONLY_SUBSCRIBES);
+        }
+        let origin = (!echo && *role == Role::Both).then_some(id);
+        let topic = topic.clone();
+        let _ = self.publish(&Publication {
+            topic: &topic,
+            opcode: message.opcode(),
+            payload: message.payload(),
+            json: None,
+            retain: false,
+            origin,
+        });
+        self.pause_if_congested(id);
+    }
+
+    /// A message to `/pubsub`.
+    pub(super) fn json_message(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'_>,
+        replies: &mut Replies<'_>,
+    ) {
+        let text = match message.opcode() {
+            Opcode::Text => message.text(),
+            _ => None,
+        };
+        let Some(text) = text else { return self.error(id, NOT_TEXT, None, replies) };
+        let request = json::parse(text);
+        match request.command {
+            Err(wrong) => self.error(id, &wrong, request.id, replies),
+            Ok(Command::Subscribe(names)) => self.json_subscribe(id, &names, request.id, replies),
+            Ok(Command::Unsubscribe(names)) => {
+                self.json_unsubscribe(id, &names, request.id, replies);
+            }
+            Ok(Command::Publish { topic, data, retain }) => {
+                self.json_publish(id, &topic, data, retain, request.id, replies);
+            }
+        }
+    }
+
+    fn error(
+        &mut self,
+        id: ConnectionId,
+        wrong: &str,
+        request: Option<&str>,
+        replies: &mut Replies<'_>,
+    ) {
+        let mut text = Vec::new();
+        json::error(&mut text, wrong, request);
+        self.answer(id, 0, text, Vec::new(), replies);
+    }
+
+    fn filters(&self, names: &[Cow<'_, str>]) -> Result<Vec<Filter>, String> {
+        let max = self.config.pubsub.max_topic;
+        let filter = |name: &Cow<'_, str>| Filter::new(name, max).map_err(|e| complaint(name, e));
+        names.iter().map(filter).collect()
+    }
+
+    /// All of the filters, or with an error none.
+    fn json_subscribe(
+        &mut self,
+        id: ConnectionId,
+        names: &[Cow<'_, str>],
+        request: Option<&str>,
+        replies: &mut Replies<'_>,
+    ) {
+        let filters = match self.filters(names) {
+            Ok(filters) => filters,
+            Err(wrong) => return self.error(id, &wrong, request, replies),
+        };
+        let Some(client) = self.clients.get(id) else { return };
+        let is_new = |filter: &&Filter| !client.filters.contains(filter);
+        let mut added: Vec<&Filter> = filters.iter().filter(is_new).collect();
+        added.sort_unstable_by_key(|filter| filter.as_str());
+        added.dedup();
+        let most = self.config.pubsub.max_subscriptions;
+        if client.filters.len() + added.len() > most {
+            let wrong = format!(
+                "this connection may have {most} subscriptions; it has {}, and these would be {} \
+                 more",
+                client.filters.len(),
+                added.len()
+            );
+            return self.error(id, &wrong, request, replies);
+        }
+        let until = self.retained.sequence();
+        let (mut number, mut replays) = (0, Vec::new());
+        for filter in &filters {
+            let (interest, is_new) = self.subscribe(id, filter, true);
+            number = number.max(interest);
+            if is_new {
+                replays.push((filter.clone(), until));
+            }
+        }
+        let mut text = Vec::new();
+        json::subscribed(&mut text, names, request);
+        self.answer(id, number, text, replays, replies);
+    }
+
+    fn json_unsubscribe(
+        &mut self,
+        id: ConnectionId,
+        names: &[Cow<'_, str>],
+        request: Option<&str>,
+        replies: &mut Replies<'_>,
+    ) {
+        let filters = match self.filters(names) {
+            Ok(filters) => filters,
+            Err(wrong) => return self.error(id, &wrong, request, replies),
+        };
+        for filter in &filters {
+            if let Some(client) = self.clients.get(id) {
+                client.filters.retain(|ours| ours != filter);
+                client.replays.retain(|replay| replay.filter != *filter);
+            }
+            self.unsubscribe(id, filter);
+        }
+        let mut text = Vec::new();
+        json::unsubscribed(&mut text, names, request);
+        self.answer(id, 0, text, Vec::new(), replies);
+    }
+
+    fn json_publish(
+        &mut self,
+        id: ConnectionId,
+        name: &str,
+        data: Option<&str>,
+        retain: bool,
+        request: Option<&str>,
+        replies: &mut Replies<'_>,
+    ) {
+        let topic = match Topic::new(name, self.config.pubsub.max_topic) {
+            Ok(topic) => topic,
+            Err(error) => return self.error(id, &complaint(name, error), request, replies),
+        };
+        let result = self.publish(&Publication {
+            topic: &topic,
+            opcode: Opcode::Text,
+            payload: data.unwrap_or_default().as_bytes(),
+            json: data,
+            retain,
+            origin: None,
+        });
+        match (result, request) {
+            (Err(wrong), _) => self.error(id, wrong, request, replies),
+            (Ok(()), Some(_)) => {
+                let mut text = Vec::new();
+                json::published(&mut text, name, request);
+                self.answer(id, 0, text, Vec::new(), replies);
+            }
+            (Ok(()), None) => {}
+        }
+        self.pause_if_congested(id);
+    }
+}
+
+/// What is wrong with a name, for the client that sent it.
+fn complaint(name: &str, error: NameError) -> String {
+    const SHOWN: usize = 80;
+    let shown = &name[..name.floor_char_boundary(SHOWN)];
+    let more = if shown.len() < name.len() { "..." } else { "" };
+    format!("\"{shown}{more}\": {error}")
+}

@@ -1,0 +1,222 @@
+//! Batches on their way to this core's subscribers.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::connection::{ConnectionId, Frames, Sink};
+use crate::pubsub::batch::{Batch, LARGE, Written};
+use crate::pubsub::form::Form;
+use crate::pubsub::index::{List, Subscriber};
+use crate::pubsub::name::Topic;
+
+/// A batch, and who published which of its messages and is not to get them.
+#[derive(Debug)]
+struct Part {
+    batch: Arc<Batch>,
+    origins: Vec<Option<ConnectionId>>,
+}
+
+/// Batches of one topic for the same subscribers.
+#[derive(Debug)]
+struct Job {
+    parts: Vec<Part>,
+    bytes: usize,
+    /// The subscribers as they were when the messages were published.
+    lists: Vec<List>,
+    /// The list and the place in it where to go on.
+    list: usize,
+    at: usize,
+    /// Frames of each form, made for the first subscriber that needs them.
+    frames: [Option<Rc<Frames>>; Form::COUNT],
+}
+
+/// What is to be delivered, in the order it was published.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    queue: VecDeque<Job>,
+    /// How many jobs have been before those in the queue.
+    done: u64,
+    /// Of each topic the number of the last job, if it has not begun.
+    waiting: HashMap<Topic, u64>,
+    bytes: usize,
+    /// Of each slot the number of the last job that has been delivered there.
+    seen: Vec<u64>,
+    pub(super) delivered: u64,
+}
+
+impl Jobs {
+    /// Bytes that wait to be delivered, each batch counted once.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Adds a batch for these subscribers. What waits for the same ones goes out with it.
+    pub(super) fn add(
+        &mut self,
+        batch: Arc<Batch>,
+        origins: Vec<Option<ConnectionId>>,
+        lists: &[List],
+    ) {
+        let bytes = batch.len();
+        self.bytes += bytes;
+        let waiting = self.waiting.get(&batch.topic).and_then(|number| {
+            let at = usize::try_from(number.checked_sub(self.done)?).ok()?;
+            self.queue.get_mut(at)
+        });
+        if let Some(job) = waiting
+            && job.bytes + bytes <= LARGE
+            && job.lists.len() == lists.len()
+            && job.lists.iter().zip(lists).all(|(ours, theirs)| Rc::ptr_eq(ours, theirs))
+        {
+            job.bytes += bytes;
+            job.parts.push(Part { batch, origins });
+            return;
+        }
+        let number = self.done + self.queue.len() as u64;
+        self.waiting.insert(batch.topic.clone(), number);
+        self.queue.push_back(Job {
+            parts: vec![Part { batch, origins }],
+            bytes,
+            lists: lists.to_vec(),
+            list: 0,
+            at: 0,
+            frames: [const { None }; Form::COUNT],
+        });
+    }
+
+    /// Delivers up to `most` times.
+    pub(super) fn deliver<S: Sink>(&mut self, mut most: usize, sink: &mut S) {
+        while most > 0
+            && let Some(job) = self.queue.front_mut()
+        {
+            // Once it has begun, it takes no more.
+            if job.list == 0
+                && job.at == 0
+                && let Some(part) = job.parts.first()
+                && self.waiting.get(&part.batch.topic) == Some(&self.done)
+            {
+                self.waiting.remove(&part.batch.topic);
+            }
+            // Counted from 1, so that it differs from what no job has touched.
+            let before = job.run(self.done + 1, &mut self.seen, most, sink);
+            self.delivered += before as u64;
+            most -= before;
+            if job.list < job.lists.len() {
+                return;
+            }
+            // Also a job for nobody is work.
+            most = most.saturating_sub(1);
+            self.bytes -= job.bytes;
+            self.done += 1;
+            self.queue.pop_front();
+        }
+    }
+}
+
+impl Job {
+    /// Goes on with this job; returns how many deliveries were made, or tried.
+    fn run<S: Sink>(
+        &mut self,
+        number: u64,
+        seen: &mut Vec<u64>,
+        most: usize,
+        sink: &mut S,
+    ) -> usize {
+        let mut left = most;
+        let overlaps = self.lists.len() > 1;
+        while let Some(list) = self.lists.get(self.list) {
+            let list = Rc::clone(list);
+            let rest = list.get(self.at..).unwrap_or_default();
+            let chunk = &rest[..rest.len().min(left)];
+            for subscriber in chunk {
+                if overlaps && is_second(seen, number, subscriber.id.slot) {
+                    continue;
+                }
+                if !subscriber.echo && self.has_own(subscriber.id) {
+                    self.deliver_others(subscriber, sink);
+                } else if let Some(frames) = self.frames(subscriber.form) {
+                    sink.deliver(subscriber.id, frames);
+                }
+            }
+            (self.at, left) = (self.at + chunk.len(), left - chunk.len());
+            if self.at < list.len() {
+                break;
+            }
+            (self.list, self.at) = (self.list + 1, 0);
+        }
+        most - left
+    }
+
+    /// The frames for subscribers of `form`.
+    #[inline]
+    fn frames(&mut self, form: Form) -> Option<&Rc<Frames>> {
+        if self.frames.get(form.index())?.is_none() {
+            self.make(form);
+        }
+        self.frames.get(form.index())?.as_ref()
+    }
+
+    /// Makes one run of bytes of all batches.
+    #[cold]
+    fn make(&mut self, form: Form) {
+        let written: Vec<&Written> =
+            self.parts.iter().filter_map(|part| part.batch.written(form)).collect();
+        let messages = self.parts.iter().map(|part| part.batch.messages).sum();
+        let (Some(last), Some(first)) = (written.last(), self.parts.first()) else { return };
+        let subject = Arc::clone(first.batch.topic.shared());
+        let frames = match written.as_slice() {
+            [only] => Frames::new(only.bytes.clone(), subject, messages, only.last()),
+            several => {
+                let len: usize = several.iter().map(|written| written.bytes.len()).sum();
+                let mut bytes = BytesMut::with_capacity(len);
+                several.iter().for_each(|written| bytes.extend_from_slice(&written.bytes));
+                let last = len - last.bytes.len() + last.last();
+                Frames::new(bytes.freeze(), subject, messages, last)
+            }
+        };
+        if let Some(place) = self.frames.get_mut(form.index()) {
+            *place = Some(Rc::new(frames));
+        }
+    }
+
+    fn has_own(&self, id: ConnectionId) -> bool {
+        self.parts.iter().any(|part| part.origins.contains(&Some(id)))
+    }
+
+    /// Delivers what others than the subscriber itself have published.
+    #[cold]
+    fn deliver_others<S: Sink>(&self, subscriber: &Subscriber, sink: &mut S) {
+        let (mut bytes, mut messages, mut last) = (Vec::new(), 0, 0);
+        for part in &self.parts {
+            let Some(written) = part.batch.written(subscriber.form) else { continue };
+            let origins = part.origins.iter().copied().chain(std::iter::repeat(None));
+            for (message, origin) in written.messages().zip(origins) {
+                if origin != Some(subscriber.id) {
+                    (messages, last) = (messages + 1, bytes.len());
+                    bytes.extend_from_slice(message);
+                }
+            }
+        }
+        if let Some(part) = self.parts.first().filter(|_| messages > 0) {
+            let subject = Arc::clone(part.batch.topic.shared());
+            let frames = Frames::new(Bytes::from(bytes), subject, messages, last);
+            sink.deliver(subscriber.id, &Rc::new(frames));
+        }
+    }
+}
+
+/// Whether this job has been delivered to the slot before; notes that it has.
+fn is_second(seen: &mut Vec<u64>, number: u64, slot: u32) -> bool {
+    let at = slot as usize;
+    if seen.len() <= at {
+        seen.resize(at + 1, 0);
+    }
+    std::mem::replace(&mut seen[at], number) == number
+}

@@ -1,0 +1,196 @@
+//! From a message that somebody publishes to the batches of the turn, and on to those they are for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Hub;
+use super::jobs::Jobs;
+use super::links::Links;
+use crate::connection::{ConnectionId, Post};
+use crate::protocol::deflate::Pool;
+use crate::pubsub::batch::{Batch, Draft, Retain, Scratch};
+use crate::pubsub::index::Matches;
+use crate::pubsub::name::Topic;
+use crate::pubsub::publication::{Publication, Value};
+use crate::pubsub::retained::Version;
+
+/// Why a message was passed on but not retained.
+pub(super) const RETAINED_FULL: &str =
+    "published, but not retained: as many or as large values as allowed are retained already";
+
+/// The batches of this turn.
+#[derive(Debug)]
+pub(super) struct Drafts {
+    /// In the order they began.
+    list: Vec<Draft>,
+    /// Of each topic the last one, if there is more than one draft.
+    by_topic: HashMap<Topic, usize>,
+    scratch: Scratch,
+    pool: Pool,
+    matches: Matches,
+}
+
+impl Drafts {
+    pub(super) fn new(deflate_level: u32) -> Self {
+        Self {
+            list: Vec::new(),
+            by_topic: HashMap::new(),
+            scratch: Scratch::default(),
+            pool: Pool::new(deflate_level),
+            matches: Matches::default(),
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The place of the draft that a message of `topic` may be added to, if it is still as when it
+    /// began: the same subscribers, and room.
+    fn find(&self, topic: &Topic, version: u64) -> Option<usize> {
+        let last = self.list.len().checked_sub(1)?;
+        let at = match self.list.get(last) {
+            Some(draft) if draft.topic.is_same(topic) => last,
+            _ => *self.by_topic.get(topic)?,
+        };
+        let draft = self.list.get(at)?;
+        (draft.version == version && draft.has_room()).then_some(at)
+    }
+
+    fn begin(&mut self, topic: &Topic, version: u64) -> usize {
+        let at = self.list.len();
+        self.list.push(Draft::new(topic, self.matches.clone(), version));
+        self.by_topic.insert(topic.clone(), at);
+        at
+    }
+}
+
+impl<H> Hub<H> {
+    /// Accepts a message: from here on it belongs to the batch of its topic.
+    ///
+    /// # Errors
+    /// If it should be retained and cannot be. It is passed on all the same.
+    pub(super) fn publish(&mut self, message: &Publication<'_>) -> Result<(), &'static str> {
+        self.stats.published += 1;
+        let (retain, result) = match message.retain {
+            true if self.retained.fits(message.topic, message.payload.len()) => {
+                (Some(self.retain(message)), Ok(()))
+            }
+            // What is cleared always fits.
+            true if message.payload.is_empty() => (Some(self.retain(message)), Ok(())),
+            true => (None, Err(RETAINED_FULL)),
+            false => (None, Ok(())),
+        };
+        let version = self.index.version();
+        let drafts = &mut self.drafts;
+        let at = match drafts.find(message.topic, version) {
+            Some(at) => at,
+            None => {
+                drafts.matches.clear();
+                self.index.find(message.topic, &mut drafts.matches);
+                if drafts.matches.is_empty() && retain.is_none() {
+                    return result;
+                }
+                drafts.begin(message.topic, version)
+            }
+        };
+        if let Some(draft) = drafts.list.get_mut(at) {
+            draft.add(message, retain, &mut drafts.scratch, &mut drafts.pool);
+        }
+        result
+    }
+
+    /// Retains the message on this core; what is returned does so on the others.
+    fn retain(&mut self, message: &Publication<'_>) -> Retain {
+        let core = u16::try_from(self.links.number()).unwrap_or(u16::MAX);
+        let version = Version { clock: self.retained.clock(), core };
+        let value = (!message.payload.is_empty()).then(|| Value {
+            bytes: Bytes::copy_from_slice(message.payload),
+            opcode: message.opcode,
+        });
+        let stored = value.clone().map(|value| (value, message.payload.len()));
+        self.retained.apply(message.topic, version, stored, self.now.0);
+        Retain { version, value }
+    }
+
+    /// Ends the batches of this turn and passes them on, to this core's subscribers and to the
+    /// cores that have some.
+    pub(super) fn pass_on(&mut self) {
+        self.drafts.by_topic.clear();
+        for draft in self.drafts.list.drain(..) {
+            let (batch, matches, origins) = draft.finish();
+            pass_on(Arc::new(batch), &matches, origins, &mut self.links, &mut self.jobs);
+        }
+    }
+
+    /// A batch of another core.
+    pub(super) fn received(&mut self, batch: Arc<Batch>) {
+        if let Some(retain) = &batch.retain {
+            let value = retain.value.clone().map(|value| {
+                let bytes = value.bytes.len();
+                (value, bytes)
+            });
+            self.retained.apply(&batch.topic, retain.version, value, self.now.0);
+        }
+        self.drafts.matches.clear();
+        self.index.find(&batch.topic, &mut self.drafts.matches);
+        if !self.drafts.matches.lists.is_empty() {
+            self.jobs.add(batch, Vec::new(), &self.drafts.matches.lists);
+        }
+    }
+
+    /// Whether those who publish have to wait: more than enough waits to be passed on.
+    pub(super) fn is_congested(&self) -> bool {
+        self.jobs.bytes() > self.config.pubsub.backlog || self.links.is_backed_up()
+    }
+
+    /// Stops reading from a connection that publishes, if it has to wait.
+    pub(super) fn pause_if_congested(&mut self, id: ConnectionId) {
+        if self.is_congested()
+            && let Some(client) = self.clients.get(id)
+            && !std::mem::replace(&mut client.is_paused, true)
+        {
+            self.stats.pauses += 1;
+            self.paused.push(id);
+            self.errands.posts.push((id, Post::Pause));
+        }
+    }
+
+    /// Whether those who were paused may go on.
+    pub(super) fn may_resume(&self) -> bool {
+        let backlog = self.config.pubsub.backlog;
+        !self.paused.is_empty() && self.jobs.bytes() <= backlog / 2 && !self.links.is_backed_up()
+    }
+
+    pub(super) fn resume(&mut self) {
+        if self.may_resume() {
+            for id in self.paused.drain(..) {
+                if let Some(client) = self.clients.get(id) {
+                    client.is_paused = false;
+                    self.errands.posts.push((id, Post::Resume));
+                }
+            }
+        }
+    }
+}
+
+fn pass_on(
+    batch: Arc<Batch>,
+    matches: &Matches,
+    origins: Vec<Option<ConnectionId>>,
+    links: &mut Links,
+    jobs: &mut Jobs,
+) {
+    for to in links.others() {
+        let is_wanted = matches.remote.get(to).is_some_and(|forms| !forms.is_empty());
+        // Every core keeps what is retained.
+        if is_wanted || batch.retain.is_some() {
+            links.send_batch(to, &batch);
+        }
+    }
+    if !matches.lists.is_empty() {
+        jobs.add(batch, origins, &matches.lists);
+    }
+}

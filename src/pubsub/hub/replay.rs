@@ -1,0 +1,91 @@
+//! Retained values for those who subscribe, as fast as they read them.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::Hub;
+use crate::connection::{ConnectionId, Frames, Sink};
+use crate::protocol::Opcode;
+use crate::protocol::frame::append_frame;
+use crate::pubsub::form::Form;
+use crate::pubsub::json::{self, Data};
+use crate::pubsub::name::{Filter, Topic};
+use crate::pubsub::publication::Value;
+use crate::pubsub::retained::Next;
+
+/// How many topics are looked at in one step.
+const LOOKED: usize = 256;
+
+/// The retained values that match a filter and were there when it was subscribed to.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) filter: Filter,
+    pub(super) until: u64,
+    pub(super) after: Option<Topic>,
+}
+
+impl<H> Hub<H> {
+    /// Notes that `id` is to get the retained values of `filter` that are there now.
+    pub(super) fn replay_later(&mut self, id: ConnectionId, filter: Filter, until: u64) {
+        if self.retained.len() == 0 {
+            return;
+        }
+        let Some(client) = self.clients.get(id) else { return };
+        if client.replays.is_empty() {
+            self.replaying.push_back(id);
+        }
+        client.replays.push_back(Replay { filter, until, after: None });
+    }
+
+    /// Gives out retained values; each step is one value, or a look at some topics. Who has earlier
+    /// bytes to read is passed over until they are read. Returns how many steps are left.
+    pub(super) fn replay<S: Sink>(&mut self, mut steps: usize, sink: &mut S) -> usize {
+        while steps > 0
+            && let Some(id) = self.replaying.pop_front()
+        {
+            steps -= 1;
+            let Some(client) = self.clients.get(id) else { continue };
+            // `drained` puts it back.
+            if sink.is_congested(id) {
+                continue;
+            }
+            let Some(replay) = client.replays.front_mut() else { continue };
+            let after = replay.after.as_ref();
+            match self.retained.next(&replay.filter, after, replay.until, LOOKED) {
+                Next::Value(topic, value) => {
+                    let frames = frames(client.form, topic, value);
+                    replay.after = Some(topic.clone());
+                    sink.deliver(id, &frames);
+                }
+                Next::Looked(topic) => replay.after = Some(topic),
+                Next::End => drop(client.replays.pop_front()),
+            }
+            if !client.replays.is_empty() {
+                self.replaying.push_back(id);
+            }
+        }
+        steps
+    }
+
+    /// All that waited for `id` is sent: it may go on with its retained values.
+    pub(super) fn replay_on(&mut self, id: ConnectionId) {
+        let waits = self.clients.get(id).is_some_and(|client| !client.replays.is_empty());
+        if waits && !self.replaying.contains(&id) {
+            self.replaying.push_back(id);
+        }
+    }
+}
+
+/// A retained value, framed for one subscriber.
+fn frames(form: Form, topic: &Topic, value: &Value) -> Rc<Frames> {
+    let mut bytes = Vec::new();
+    if form.is_json() {
+        let mut text = Vec::new();
+        json::delivery(&mut text, topic.as_str(), Data::Bytes(&value.bytes), true);
+        append_frame(&mut bytes, Opcode::Text, false, &text);
+    } else {
+        append_frame(&mut bytes, value.opcode, false, &value.bytes);
+    }
+    Rc::new(Frames::new(Bytes::from(bytes), topic.shared().clone(), 1, 0))
+}
