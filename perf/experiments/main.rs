@@ -1,11 +1,13 @@
 //! A/B experiments on raw rings: each design choice of the hot path against its alternatives.
 //!
 //! `experiments` measures all, `experiments --only E2 --rounds 20` one of them; `experiments
-//! contract` proves what sends without completions rely on. The server runs on core 0 of this
+//! contract` proves what sends without completions rely on, `experiments bells` compares two ways
+//! to wake another core. The server runs on core 0 of this
 //! process, the load in a second process on core 1; variants alternate round by round so that a
 //! change in the machine's mood hits all of them. Figures are the server thread's own.
 #![allow(unsafe_code)]
 
+mod bells;
 mod config;
 mod contract;
 mod counter;
@@ -30,7 +32,8 @@ use report::Sample;
 use server::Window;
 
 const USAGE: &str = "usage: experiments [--rounds N] [--millis N] [--only E1|E2|E3|E4|E9]
-       experiments contract";
+       experiments contract
+       experiments bells";
 
 const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
         Some(load::ARGUMENT) => load::main(LOAD_CORE),
+        Some("bells") if arguments.len() == 1 => bells::main(),
         Some("contract") if arguments.len() == 1 => contract::main(),
         _ => match parse(&arguments) {
             Some(options) => measure(&options),

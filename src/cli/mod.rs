@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use corecast::config::Buffers;
-use corecast::ring::uring::{EventFdWaker, UringRing};
+use corecast::ring::uring::{UringRing, UringWaker};
 
 use args::{Cli, Command};
 
@@ -50,7 +50,7 @@ fn probe() -> ExitCode {
     println!("kernel: {kernel}");
     let cores = corecast::server::allowed_cores();
     println!("cores: {}", corecast::error::CoreList(&cores));
-    let waker = match EventFdWaker::new() {
+    let waker = match UringWaker::new() {
         Ok(waker) => waker,
         Err(errno) => return fail(FAILURE, &format!("eventfd: {errno}")),
     };

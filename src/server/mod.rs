@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::mesh::{self, Port};
 use crate::pubsub::{self, Hub, Inbox, Parcel, Publisher};
 use crate::ring::Wake;
-use crate::ring::uring::{EventFdWaker, Features, UringRing};
+use crate::ring::uring::{Features, UringRing, UringWaker};
 use crate::worker::{Stats, Worker};
 pub use affinity::allowed_cores;
 
@@ -87,7 +87,7 @@ impl Server {
         let make = Arc::new(make);
         let mut wakers = Vec::new();
         for _ in &cores {
-            wakers.push(EventFdWaker::new().map_err(Error::Worker)?);
+            wakers.push(UringWaker::new().map_err(Error::Worker)?);
         }
         let stop = Stop { flag: Arc::new(AtomicBool::new(false)), wakers };
         let (ports, publishers, inboxes) = connect(&config, &stop.wakers);
@@ -138,11 +138,11 @@ impl Server {
 /// The ways from core to core, and for programs to publish: for each core its end.
 fn connect(
     config: &Arc<Config>,
-    wakers: &[EventFdWaker],
+    wakers: &[UringWaker],
 ) -> (Vec<Port<Parcel>>, Vec<Publisher>, Vec<Inbox>) {
     let limits = mesh::Limits { bytes: config.pubsub.backlog, ..mesh::Limits::default() };
     let ports = mesh::mesh(wakers.len(), limits);
-    let inbox = |(port, waker): (&Port<Parcel>, &EventFdWaker)| {
+    let inbox = |(port, waker): (&Port<Parcel>, &UringWaker)| {
         let waker = waker.clone();
         pubsub::inbox(config, port.sleeper(), Arc::new(move || waker.wake()))
     };
@@ -155,7 +155,7 @@ struct Part {
     core: usize,
     slots: u32,
     listeners: Vec<OwnedFd>,
-    waker: EventFdWaker,
+    waker: UringWaker,
     port: Port<Parcel>,
     inbox: Inbox,
     config: Arc<Config>,
@@ -285,7 +285,7 @@ impl Running {
 #[derive(Clone, Debug)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
-    wakers: Vec<EventFdWaker>,
+    wakers: Vec<UringWaker>,
 }
 
 impl Stop {

@@ -4,7 +4,7 @@ use io_uring::cqueue;
 
 use super::UringRing;
 use super::tag::{Kind, Tag};
-use crate::ring::{Errno, Event, Payload, Received, Token};
+use crate::ring::{Errno, Event, Payload, Received, Token, Wake};
 
 impl UringRing {
     #[inline]
@@ -35,6 +35,12 @@ impl UringRing {
                     self.watch_wake();
                 }
                 Some(Event::Woken)
+            }
+            Kind::Bell => Some(Event::Woken),
+            Kind::Ring => {
+                // It must not sleep on.
+                self.rung.get(usize::from(tag.index()))?.wake();
+                None
             }
             Kind::Ignore => None,
         }

@@ -23,7 +23,7 @@ use crate::config::Buffers;
 use buf_ring::BufRing;
 pub use setup::{Features, SetupError, kernel_release};
 use tag::{Kind, Tag};
-pub use wake::EventFdWaker;
+pub use wake::UringWaker;
 
 /// The group of the provided buffers.
 const BUFFER_GROUP: u16 = 0;
@@ -52,7 +52,9 @@ pub struct UringRing {
     listeners: Vec<OwnedFd>,
     accepts: u16,
     slots: u32,
-    wake: EventFdWaker,
+    wake: UringWaker,
+    /// The wakers of other rings that this one has rung.
+    rung: Vec<UringWaker>,
     features: Features,
     start: Instant,
     /// The payloads of `send_now` since the last time the completion queue was empty. The kernel
@@ -92,11 +94,12 @@ impl UringRing {
         slots: u32,
         buffers: Buffers,
         listeners: Vec<OwnedFd>,
-        wake: EventFdWaker,
+        wake: UringWaker,
     ) -> Result<Self, SetupError> {
         let (ring, mut features) = setup::build()?;
         let mut buffers = BufRing::new(Buffers::new(buffers.count, buffers.size));
         buffers.commit();
+        let fd = ring.as_raw_fd();
         let ring = Box::into_raw(Box::new(ring));
         // SAFETY: `ring` comes from `Box::into_raw` just now, and nothing else refers to it. The
         // views made from this reference are dropped before the box is taken back, in `drop`.
@@ -111,6 +114,7 @@ impl UringRing {
             accepts: 0,
             slots: slots.min(Token::MAX_SLOTS),
             wake,
+            rung: Vec::new(),
             features,
             start: Instant::now(),
             pinned: Vec::new(),
@@ -123,6 +127,7 @@ impl UringRing {
         };
         setup?;
         this.watch_wake();
+        this.wake.set_ring(Some(fd));
         Ok(this)
     }
 
@@ -153,21 +158,12 @@ impl UringRing {
     pub const fn features(&self) -> &Features {
         &self.features
     }
-
-    fn watch_wake(&mut self) {
-        const READABLE: u32 = 1;
-        let entry = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), READABLE)
-            .multi(true)
-            .build()
-            .user_data(Tag::plain(Kind::Wake, 0).0);
-        self.push(entry);
-    }
 }
 
 impl Ring for UringRing {
-    type Waker = EventFdWaker;
+    type Waker = UringWaker;
 
-    fn waker(&self) -> EventFdWaker {
+    fn waker(&self) -> UringWaker {
         self.wake.clone()
     }
 
@@ -282,6 +278,10 @@ impl Ring for UringRing {
         self.push(entry);
     }
 
+    fn ring_bell(&mut self, peer: &UringWaker) {
+        self.ring_peer(peer);
+    }
+
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
         self.buffers.commit();
         self.submit_backlog();
@@ -367,6 +367,7 @@ impl Ring for UringRing {
 
 impl Drop for UringRing {
     fn drop(&mut self) {
+        self.wake.set_ring(None);
         let mut idle = true;
         if let Some(mut queues) = self.queues.take() {
             // A thread has few places for registered rings, and they are not freed with the ring.

@@ -1,12 +1,13 @@
 //! Towards the kernel: the submission queue and the one call.
 #![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
 
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use io_uring::EnterFlags;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{Fixed, SubmitArgs, Timespec};
+use io_uring::types::{Fd, Fixed, SubmitArgs, Timespec};
 
 use super::tag::{Kind, Tag};
 use super::{NOW, UringRing, setup};
@@ -97,6 +98,17 @@ impl UringRing {
             .build()
             .flags(Flags::SKIP_SUCCESS)
             .user_data(Tag::new(Kind::SendNow, token, index).0);
+        self.push(entry);
+    }
+
+    /// Sends a message to another ring, which is a completion over there; `index` names it in
+    /// `rung`.
+    pub(super) fn send_bell(&mut self, ring: RawFd, index: u16) {
+        let over_there = Tag::plain(Kind::Bell, 0).0;
+        let entry = opcode::MsgRingData::new(Fd(ring), 0, over_there, None)
+            .build()
+            .flags(Flags::SKIP_SUCCESS)
+            .user_data(Tag::plain(Kind::Ring, index).0);
         self.push(entry);
     }
 

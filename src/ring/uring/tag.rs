@@ -14,6 +14,10 @@ pub(super) enum Kind {
     Wake = 6,
     /// Nothing is to be done about it, also if it failed: cancelling what has ended already.
     Ignore = 7,
+    /// Another ring has rung.
+    Bell = 8,
+    /// Ringing another ring, which failed if there is a completion.
+    Ring = 9,
 }
 
 /// Operation, connection and index, packed: kind 4 bits, generation 20, slot 24, index 16. The
@@ -48,6 +52,8 @@ impl Tag {
             5 => Kind::HalfClose,
             6 => Kind::Wake,
             7 => Kind::Ignore,
+            8 => Kind::Bell,
+            9 => Kind::Ring,
             _ => return None,
         })
     }
@@ -82,6 +88,8 @@ mod tests {
             Kind::HalfClose,
             Kind::Wake,
             Kind::Ignore,
+            Kind::Bell,
+            Kind::Ring,
         ];
         let mut seen = std::collections::HashSet::new();
         for kind in kinds {
