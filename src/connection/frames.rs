@@ -4,7 +4,8 @@ use super::control::Control;
 use super::partial::{Body, Partial, continue_header};
 use super::whole::Place;
 use super::{
-    Compression, Connection, Encoder, Handler, Message, Millis, Output, Phase, Replies, Shared,
+    Acceptance, Compression, Connection, Encoder, Handler, Message, Millis, Output, Phase, Replies,
+    Shared,
 };
 use crate::protocol::assembler::Assembler;
 use crate::protocol::frame::{
@@ -56,6 +57,12 @@ impl Connection {
             self.phase = Phase::Lingering;
             self.deadline = now.after(turn.shared.config.timeouts.linger);
         }
+    }
+
+    /// Whether messages go to an endpoint of the server's own.
+    #[inline]
+    pub(super) const fn is_endpoint(&self) -> bool {
+        self.tag > Acceptance::MAX_TAG
     }
 
     fn rsv1_allowed(&self) -> bool {
@@ -122,7 +129,11 @@ impl Connection {
                 return Err(Violation::MessageTooBig);
             }
             let place = Place { opcode: header.opcode, mask: header.mask, at, len };
-            self.whole_message(place, bytes, turn)?;
+            if self.is_endpoint() {
+                self.whole_message::<H, true>(place, bytes, turn)?;
+            } else {
+                self.whole_message::<H, false>(place, bytes, turn)?;
+            }
             return Ok(at + len);
         }
         if !header.opcode.is_control() {
@@ -210,6 +221,7 @@ impl Connection {
         }
         let (room, payload) = buffer.split_at_mut(MAX_SERVER_HEADER);
         let message = Message { opcode, payload, compressed, tag: self.tag };
+        let is_endpoint = self.is_endpoint();
         let compression: Option<&mut Compression> = self.compression.as_deref_mut();
         let mut replies = Replies {
             before: bytes,
@@ -219,7 +231,11 @@ impl Connection {
             echo: None,
             close: None,
         };
-        shared.handler.message(self.id, message, &mut replies);
+        if is_endpoint {
+            shared.handler.server_message(self.id, message, &mut replies);
+        } else {
+            shared.handler.message(self.id, message, &mut replies);
+        }
         let (echo, close) = (replies.echo.is_some(), replies.close);
         let buffer = if echo && turn.out.is_empty() && !compressed {
             // Nothing goes before it: the memory it was gathered in is the reply.

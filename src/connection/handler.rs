@@ -84,6 +84,17 @@ pub trait Handler {
         let _ = (id, reason);
     }
 
+    /// A whole message of a connection whose tag is above [`Acceptance::MAX_TAG`], which only the
+    /// server's own endpoints give.
+    fn server_message<'a>(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'a>,
+        replies: &mut Replies<'a>,
+    ) {
+        self.message(id, message, replies);
+    }
+
     // What follows is for handlers that send to other connections than the one that speaks.
 
     /// Every event of a turn has been handled: the time to do what concerns other connections.

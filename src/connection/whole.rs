@@ -26,8 +26,35 @@ pub(super) struct Place {
 impl Connection {
     /// Takes short messages from `at` on, as long as there is nothing but them; returns where
     /// something else begins. Whatever is unusual in the least is left to the general way.
+    ///
+    /// For the server's own endpoints this is another function: a handler that does more than echo
+    /// needs its replies in memory, and an echo does not.
     #[inline]
     pub(super) fn short_messages<H: Handler>(
+        &mut self,
+        bytes: &mut [u8],
+        at: usize,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<usize, Violation> {
+        if self.is_endpoint() {
+            self.short_server_messages(bytes, at, turn)
+        } else {
+            self.short_messages_of::<H, false>(bytes, at, turn)
+        }
+    }
+
+    #[inline(never)]
+    fn short_server_messages<H: Handler>(
+        &mut self,
+        bytes: &mut [u8],
+        at: usize,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<usize, Violation> {
+        self.short_messages_of::<H, true>(bytes, at, turn)
+    }
+
+    #[inline(always)]
+    fn short_messages_of<H: Handler, const SERVER: bool>(
         &mut self,
         bytes: &mut [u8],
         mut at: usize,
@@ -53,7 +80,8 @@ impl Connection {
             if len > SHORT || len > bytes.len() - start {
                 break;
             }
-            self.whole_message(Place { opcode, mask, at: start, len }, bytes, turn)?;
+            let place = Place { opcode, mask, at: start, len };
+            self.whole_message::<H, SERVER>(place, bytes, turn)?;
             at = start + len;
         }
         Ok(at)
@@ -62,7 +90,7 @@ impl Connection {
     /// A message in one frame, all of it received: unmasked to where its echo would stand, in one
     /// pass, and answered without a copy.
     #[inline(always)]
-    pub(super) fn whole_message<H: Handler>(
+    pub(super) fn whole_message<H: Handler, const SERVER: bool>(
         &mut self,
         place: Place,
         bytes: &mut [u8],
@@ -89,7 +117,11 @@ impl Connection {
             close: None,
         };
         let message = Message { opcode, payload, compressed: false, tag: self.tag };
-        shared.handler.message(self.id, message, &mut replies);
+        if SERVER {
+            shared.handler.server_message(self.id, message, &mut replies);
+        } else {
+            shared.handler.message(self.id, message, &mut replies);
+        }
         let (echo, close) = (replies.echo.is_some(), replies.close);
         if echo {
             if room.is_some() {

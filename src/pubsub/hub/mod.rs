@@ -208,10 +208,18 @@ impl<H: Handler> Handler for Hub<H> {
 
     #[inline]
     fn message<'a>(&mut self, id: ConnectionId, message: Message<'a>, replies: &mut Replies<'a>) {
+        self.inner.message(id, message, replies);
+    }
+
+    fn server_message<'a>(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'a>,
+        replies: &mut Replies<'a>,
+    ) {
         match message.tag() {
-            RAW => self.raw_message(id, message, replies),
             JSON => self.json_message(id, message, replies),
-            _ => self.inner.message(id, message, replies),
+            _ => self.raw_message(id, message, replies),
         }
     }
 
