@@ -95,9 +95,14 @@ pub struct Errands {
 /// Where a handler delivers [`Frames`].
 pub trait Sink {
     /// Sends `frames` to `to` at the end of the turn, together with what else goes there. What it
-    /// does not take waits in its queue, and beyond the limit [`SlowConsumer`] decides. Without
-    /// effect if the connection is not open any more.
-    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>);
+    /// does not take waits in its queue, and beyond the limit
+    /// [`SlowConsumer`](crate::config::SlowConsumer) decides. Without effect if the connection is
+    /// not open any more.
+    ///
+    /// False, and nothing is done, if the connection is given as much as goes into one turn
+    /// already: try again in the next, or a burst would look like a slow reader.
+    #[must_use = "if false, the frames are still to be delivered"]
+    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>) -> bool;
 
     /// Whether earlier bytes wait for `to` to read, so that more would only queue.
     fn is_congested(&mut self, to: ConnectionId) -> bool;

@@ -43,7 +43,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             return self.ring.release(buffer);
         };
         if slot.turn == 0 {
-            self.turn.push(Entry { token, output: Output::default(), buffer: None });
+            self.turn.push(Entry::new(token));
             slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
         }
         slot.receiving = armed;

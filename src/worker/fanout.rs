@@ -121,17 +121,22 @@ struct Delivering<'w, R> {
 
 impl<R: Ring> Sink for Delivering<'_, R> {
     #[inline]
-    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>) {
-        let Some(slot) = self.slots.get(token(to)) else { return };
+    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>) -> bool {
+        let Some(slot) = self.slots.get(token(to)) else { return true };
         if slot.connection.phase() != Phase::Open {
-            return;
+            return true;
         }
-        if slot.queue.is_some() || slot.turn != 0 {
+        if slot.queue.is_some() {
+            self.queue(token(to), frames);
+            return true;
+        }
+        if slot.turn != 0 {
             return self.add(token(to), frames);
         }
         let output = Output::of_shared(frames.bytes());
-        self.turn.push(Entry { token: token(to), output, buffer: None });
+        self.turn.push(Entry { token: token(to), output, buffer: None, delivered: true });
         slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
+        true
     }
 
     fn is_congested(&mut self, to: ConnectionId) -> bool {
@@ -140,32 +145,46 @@ impl<R: Ring> Sink for Delivering<'_, R> {
 }
 
 impl<R: Ring> Delivering<'_, R> {
-    /// Delivers to a connection that has something else to be sent.
+    /// Delivers to a connection that has something else to be sent in this turn, and no queue.
     #[cold]
-    fn add(&mut self, token: Token, frames: &Rc<Frames>) {
+    fn add(&mut self, token: Token, frames: &Rc<Frames>) -> bool {
+        let Some(slot) = self.slots.get(token) else { return true };
+        let entry = (slot.turn as usize).checked_sub(1).and_then(|at| self.turn.get_mut(at));
+        let Some(entry) = entry else { return true };
+        if entry.delivered && entry.output.len() + frames.len() > MOST_AT_ONCE {
+            return false;
+        }
+        entry.delivered = true;
+        if let Some(buffer) = entry.buffer.take() {
+            entry.output.spill(self.ring.bytes(&buffer), || self.buffers.take());
+            self.ring.release(buffer);
+        }
+        if entry.output.is_empty() {
+            entry.output = Output::of_shared(frames.bytes());
+        } else {
+            entry.output.append(frames.bytes(), || self.buffers.take());
+        }
+        true
+    }
+
+    /// Delivers to a connection that has not read all of what it was sent before.
+    #[cold]
+    fn queue(&mut self, token: Token, frames: &Rc<Frames>) {
         let Some(slot) = self.slots.get(token) else { return };
+        let Some(queue) = &mut slot.queue else { return };
+        // What it was answered in this turn comes first.
         let entry = (slot.turn as usize).checked_sub(1).and_then(|at| self.turn.get_mut(at));
         if let Some(entry) = entry
-            && (slot.queue.is_none() || !entry.output.is_empty())
+            && !entry.output.is_empty()
         {
             if let Some(buffer) = entry.buffer.take() {
                 entry.output.spill(self.ring.bytes(&buffer), || self.buffers.take());
                 self.ring.release(buffer);
             }
-            if slot.queue.is_none() && entry.output.is_empty() {
-                entry.output = Output::of_shared(frames.bytes());
-                return;
-            }
-            if slot.queue.is_none() && entry.output.len() + frames.len() <= MOST_AT_ONCE {
-                return entry.output.append(frames.bytes(), || self.buffers.take());
-            }
-            // What comes first must stay first.
-            let earlier = std::mem::take(&mut entry.output).into_piece();
-            if let Some(copied) = slot.queue.get_or_insert_default().push(earlier) {
+            if let Some(copied) = queue.push(std::mem::take(&mut entry.output).into_piece()) {
                 self.buffers.give(copied);
             }
         }
-        let queue = slot.queue.get_or_insert_default();
         let pubsub = &self.config.pubsub;
         match queue.offer(frames, pubsub.slow, pubsub.queue) {
             Offer::Queued(lost) | Offer::Dropped(lost) => self.stats.dropped += lost,

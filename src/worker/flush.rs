@@ -12,7 +12,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     #[inline]
     pub(super) fn flush(&mut self) {
         let mut turn = std::mem::take(&mut self.turn);
-        for Entry { token, output, buffer } in turn.drain(..) {
+        for Entry { token, output, buffer, .. } in turn.drain(..) {
             let Some(slot) = self.slots.get(token) else {
                 if let Some(buffer) = buffer {
                     self.ring.release(buffer);

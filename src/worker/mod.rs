@@ -67,6 +67,14 @@ struct Entry {
     output: Output,
     /// The receive buffer in which the output stands in place.
     buffer: Option<Buffer>,
+    /// Something was delivered in this turn.
+    delivered: bool,
+}
+
+impl Entry {
+    fn new(token: Token) -> Self {
+        Self { token, output: Output::default(), buffer: None, delivered: false }
+    }
 }
 
 impl<R: Ring, H: Handler> Worker<R, H> {
@@ -171,7 +179,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     fn entry(&mut self, token: Token) -> Option<&mut Entry> {
         let slot = self.slots.get(token)?;
         if slot.turn == 0 {
-            self.turn.push(Entry { token, output: Output::default(), buffer: None });
+            self.turn.push(Entry::new(token));
             slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
         }
         let entry = self.turn.get_mut(slot.turn as usize - 1)?;

@@ -105,9 +105,9 @@ impl Jobs {
                 self.waiting.remove(&part.batch.topic);
             }
             // Counted from 1, so that it differs from what no job has touched.
-            let before = job.run(self.done + 1, &mut self.seen, most, sink);
-            self.delivered += before as u64;
-            most -= before;
+            let done = job.run(self.done + 1, &mut self.seen, most, sink);
+            self.delivered += done as u64;
+            most -= done;
             if job.list < job.lists.len() {
                 return;
             }
@@ -136,16 +136,27 @@ impl Job {
             let rest = list.get(self.at..).unwrap_or_default();
             let chunk = &rest[..rest.len().min(left)];
             for subscriber in chunk {
-                if overlaps && is_second(seen, number, subscriber.id.slot) {
+                let slot = subscriber.id.slot;
+                if overlaps && last_seen(seen, slot) == number {
+                    self.at += 1;
                     continue;
                 }
-                if !subscriber.echo && self.has_own(subscriber.id) {
-                    self.deliver_others(subscriber, sink);
+                let taken = if !subscriber.echo && self.has_own(subscriber.id) {
+                    self.deliver_others(subscriber, sink)
                 } else if let Some(frames) = self.frames(subscriber.form) {
-                    sink.deliver(subscriber.id, frames);
+                    sink.deliver(subscriber.id, frames)
+                } else {
+                    true
+                };
+                if !taken {
+                    return most - left;
                 }
+                if overlaps && let Some(last) = seen.get_mut(slot as usize) {
+                    *last = number;
+                }
+                self.at += 1;
             }
-            (self.at, left) = (self.at + chunk.len(), left - chunk.len());
+            left -= chunk.len();
             if self.at < list.len() {
                 break;
             }
@@ -192,7 +203,7 @@ impl Job {
 
     /// Delivers what others than the subscriber itself have published.
     #[cold]
-    fn deliver_others<S: Sink>(&self, subscriber: &Subscriber, sink: &mut S) {
+    fn deliver_others<S: Sink>(&self, subscriber: &Subscriber, sink: &mut S) -> bool {
         let (mut bytes, mut messages, mut last) = (Vec::new(), 0, 0);
         for part in &self.parts {
             let Some(written) = part.batch.written(subscriber.form) else { continue };
@@ -204,19 +215,18 @@ impl Job {
                 }
             }
         }
-        if let Some(part) = self.parts.first().filter(|_| messages > 0) {
-            let subject = Arc::clone(part.batch.topic.shared());
-            let frames = Frames::new(Bytes::from(bytes), subject, messages, last);
-            sink.deliver(subscriber.id, &Rc::new(frames));
-        }
+        let Some(part) = self.parts.first().filter(|_| messages > 0) else { return true };
+        let subject = Arc::clone(part.batch.topic.shared());
+        let frames = Frames::new(Bytes::from(bytes), subject, messages, last);
+        sink.deliver(subscriber.id, &Rc::new(frames))
     }
 }
 
-/// Whether this job has been delivered to the slot before; notes that it has.
-fn is_second(seen: &mut Vec<u64>, number: u64, slot: u32) -> bool {
+/// The last job that was delivered to `slot`.
+fn last_seen(seen: &mut Vec<u64>, slot: u32) -> u64 {
     let at = slot as usize;
     if seen.len() <= at {
         seen.resize(at + 1, 0);
     }
-    std::mem::replace(&mut seen[at], number) == number
+    seen.get(at).copied().unwrap_or_default()
 }

@@ -54,9 +54,9 @@ impl<H> Hub<H> {
             let after = replay.after.as_ref();
             match self.retained.next(&replay.filter, after, replay.until, LOOKED) {
                 Next::Value(topic, value) => {
-                    let frames = frames(client.form, topic, value);
-                    replay.after = Some(topic.clone());
-                    sink.deliver(id, &frames);
+                    if sink.deliver(id, &frames(client.form, topic, value)) {
+                        replay.after = Some(topic.clone());
+                    }
                 }
                 Next::Looked(topic) => replay.after = Some(topic),
                 Next::End => drop(client.replays.pop_front()),
