@@ -68,6 +68,7 @@ impl Frames {
 
 /// What a handler wants done to a connection, outside a call about that connection.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Post {
     /// Send these bytes, which are whole frames.
     Frames(Vec<u8>),

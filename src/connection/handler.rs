@@ -125,8 +125,8 @@ pub trait Handler {
         true
     }
 
-    /// The core is awake again.
-    fn wake_up(&mut self) {}
+    /// A turn begins; if the core has slept, it is awake again.
+    fn begin_turn(&mut self) {}
 
     /// All that waited for `id` to read has been sent.
     fn drained(&mut self, id: ConnectionId) {

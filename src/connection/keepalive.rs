@@ -1,6 +1,7 @@
 //! Deadlines: the handshake, silence, the close handshake, lingering.
 
 use super::{CloseReason, Connection, Handler, Millis, Output, Phase, Shared};
+use crate::config::Config;
 use crate::protocol::frame::append_frame;
 use crate::protocol::handshake::Rejection;
 use crate::protocol::{CloseCode, Opcode};
@@ -29,6 +30,14 @@ impl Connection {
                 self.deadline = now.after(shared.config.timeouts.stall);
             }
             Phase::Finished => self.deadline = Millis::NEVER,
+        }
+    }
+
+    /// Its silence up to now is no sign of anything, since it was not read from.
+    pub fn excuse(&mut self, now: Millis, config: &Config) {
+        self.last_received = now;
+        if self.pong_due != Millis::NEVER {
+            self.pong_due = now.after(config.timeouts.pong);
         }
     }
 

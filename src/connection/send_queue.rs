@@ -9,74 +9,27 @@ use bytes::Bytes;
 use super::delivery::Frames;
 use crate::config::SlowConsumer;
 
+mod piece;
+#[cfg(test)]
+mod tests;
+
+pub use piece::{Offer, Piece};
+
 /// Small pieces are gathered into chunks of this size, so that many of them cost few sends.
 const CHUNK: usize = 64 << 10;
 /// Less than this is not worth a chunk of its own.
 const SHORT: usize = 4 << 10;
-/// Subjects of which losses are counted apart. A subscriber that loses more is closed.
+/// Subjects of which losses are counted apart; those of all others are told together.
 const MOST_SUBJECTS: usize = 1024;
-
-/// Bytes to be sent, from a place on.
-#[derive(Debug)]
-pub enum Piece {
-    /// The connection's own.
-    Owned {
-        /// The memory.
-        bytes: Vec<u8>,
-        /// The first byte to send.
-        from: usize,
-    },
-    /// Shared with other connections.
-    Shared {
-        /// The memory.
-        bytes: Rc<Bytes>,
-        /// The first byte to send.
-        from: usize,
-    },
-}
-
-impl Piece {
-    /// The bytes that are left to send.
-    #[must_use]
-    pub fn rest(&self) -> &[u8] {
-        match self {
-            Self::Owned { bytes, from } => bytes.get(*from..).unwrap_or_default(),
-            Self::Shared { bytes, from } => bytes.get(*from..).unwrap_or_default(),
-        }
-    }
-
-    fn skip(&mut self, sent: usize) {
-        let (Self::Owned { from, .. } | Self::Shared { from, .. }) = self;
-        *from = from.saturating_add(sent);
-    }
-
-    /// The vector, if it is the connection's own.
-    #[must_use]
-    pub fn into_vec(self) -> Option<Vec<u8>> {
-        match self {
-            Self::Owned { bytes, .. } => Some(bytes),
-            Self::Shared { .. } => None,
-        }
-    }
-}
-
-/// What became of frames offered to a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
-    /// They wait; so many earlier messages were dropped for it.
-    Queued(u64),
-    /// These messages were dropped.
-    Dropped(u64),
-    /// The connection has to be closed.
-    TooSlow,
-}
+/// The filter that all of those others match.
+const OTHERS: &str = "#";
 
 #[derive(Debug)]
 enum Entry {
     /// To be sent, whatever comes.
     Bytes(Piece),
-    /// May be dropped as long as nothing of it was sent. Begins at the place given.
-    Frames(Rc<Frames>, usize),
+    /// May be dropped as long as nothing of it was sent.
+    Frames(Rc<Frames>),
     /// Messages were lost here, so many of each subject.
     Losses(HashMap<Arc<str>, u64>),
 }
@@ -85,16 +38,8 @@ impl Entry {
     fn len(&self) -> usize {
         match self {
             Self::Bytes(piece) => piece.rest().len(),
-            Self::Frames(frames, from) => frames.len() - from,
+            Self::Frames(frames) => frames.len(),
             Self::Losses(_) => 0,
-        }
-    }
-
-    fn messages(&self) -> u64 {
-        match self {
-            Self::Bytes(_) | Self::Losses(_) => 0,
-            Self::Frames(_, from) if *from > 0 => 1,
-            Self::Frames(frames, _) => u64::from(frames.messages()),
         }
     }
 }
@@ -108,12 +53,16 @@ pub struct SendQueue {
     droppable: usize,
     out: usize,
     held: bool,
-    /// The first entry is the rest of something, so that nothing may go before it.
-    resumes: bool,
+    /// Its connection is to be closed, so it takes no more frames.
+    refuses: bool,
     /// Messages dropped of each subject, and not yet told.
     lost: HashMap<Arc<str>, u64>,
-    /// Only under [`SlowConsumer::Conflate`]: the frames that wait, of each subject.
+    /// The subjects of losses among the entries.
+    told: usize,
+    /// Only under [`SlowConsumer::Conflate`]: the latest frames of each subject, which are sent
+    /// after the entries; and the subjects in the order they came.
     latest: HashMap<Arc<str>, Rc<Frames>>,
+    subjects: VecDeque<Arc<str>>,
 }
 
 impl SendQueue {
@@ -123,16 +72,23 @@ impl SendQueue {
         self.bytes + self.droppable + self.out
     }
 
-    /// Of these, the bytes that the peer itself has asked for; not what may be dropped.
+    /// Of these, the bytes that will be sent whatever comes.
     #[must_use]
     pub const fn owed(&self) -> usize {
         self.bytes + self.out
     }
 
+    /// The bytes that may still be dropped.
+    #[must_use]
+    pub const fn droppable(&self) -> usize {
+        self.droppable
+    }
+
     /// Whether nothing waits, and nothing has to be told.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.out == 0 && self.entries.is_empty() && self.lost.is_empty() && !self.held
+        let has_some = !self.entries.is_empty() || !self.latest.is_empty();
+        self.out == 0 && !has_some && self.lost.is_empty() && !self.held
     }
 
     /// Whether a piece is out with the kernel.
@@ -180,73 +136,114 @@ impl SendQueue {
 
     /// Adds frames that may be dropped, of which no more than `limit` bytes may wait.
     pub fn offer(&mut self, frames: &Rc<Frames>, policy: SlowConsumer, limit: usize) -> Offer {
-        let (mut from, mut dropped) = (0, 0);
-        if policy == SlowConsumer::Conflate {
-            dropped += self.conflate(frames);
-            from = frames.last();
+        let messages = u64::from(frames.messages());
+        if self.refuses {
+            return Offer::Dropped(messages);
         }
-        let len = frames.len() - from;
-        if policy == SlowConsumer::DropOldest || policy == SlowConsumer::Conflate {
-            while self.len() + len > limit
-                && let Some(lost) = self.drop_oldest()
+        let only_latest = policy == SlowConsumer::Conflate;
+        let makes_room = only_latest || policy == SlowConsumer::DropOldest;
+        let len = if only_latest { frames.len() - frames.last() } else { frames.len() };
+        // With nothing before it anything fits, or a large message could never pass. And what
+        // cannot fit in any way is not worth dropping others for.
+        let before = if makes_room { self.owed() } else { self.len() };
+        if before > 0 && before + len > limit {
+            if policy == SlowConsumer::Close {
+                self.refuses = true;
+                return Offer::TooSlow;
+            }
+            self.lose(frames.subject(), messages);
+            return Offer::Dropped(messages);
+        }
+        let mut dropped = 0;
+        if only_latest {
+            dropped += messages - 1 + self.keep_latest(frames);
+            self.lose(frames.subject(), dropped);
+            while self.len() > limit
+                && let Some(lost) = self.drop_latest_but(frames.subject())
             {
                 dropped += lost;
             }
+            return Offer::Queued(dropped);
         }
-        // A queue with nothing in it takes anything, or a large message could never pass.
-        let waiting = self.len();
-        let fits = waiting == 0 || waiting + len <= limit;
-        if self.lost.len() > MOST_SUBJECTS || (!fits && policy == SlowConsumer::Close) {
-            return Offer::TooSlow;
+        while makes_room
+            && self.len() + len > limit
+            && let Some(lost) = self.drop_oldest()
+        {
+            dropped += lost;
         }
-        let entry = Entry::Frames(Rc::clone(frames), from);
-        if !fits {
-            let messages = entry.messages();
-            self.lose(frames.subject(), messages);
-            self.latest.remove(frames.subject());
-            return Offer::Dropped(dropped + messages);
-        }
-        if policy == SlowConsumer::DropNewest && !self.lost.is_empty() {
-            self.entries.push_back(Entry::Losses(std::mem::take(&mut self.lost)));
-        }
+        self.tell_of_losses(policy);
         self.droppable += len;
-        self.entries.push_back(entry);
+        self.entries.push_back(Entry::Frames(Rc::clone(frames)));
         Offer::Queued(dropped)
     }
 
-    /// Makes `frames` the only ones of their subject that wait; returns how many messages go.
-    fn conflate(&mut self, frames: &Rc<Frames>) -> u64 {
+    /// Keeps the last message of `frames`, in the place of its subject; returns how many messages
+    /// it replaces.
+    fn keep_latest(&mut self, frames: &Rc<Frames>) -> u64 {
         let subject = frames.subject();
-        let mut dropped = u64::from(frames.messages()) - 1;
-        if let Some(before) = self.latest.insert(Arc::clone(subject), Rc::clone(frames)) {
-            let is_it = |e: &Entry| matches!(e, Entry::Frames(f, _) if Rc::ptr_eq(f, &before));
-            if let Some(entry) =
-                self.entries.iter().position(is_it).and_then(|at| self.entries.remove(at))
-            {
-                self.droppable -= entry.len();
-                dropped += entry.messages();
-            }
+        let latest = if frames.messages() == 1 {
+            Rc::clone(frames)
+        } else {
+            // A copy, so that one message does not hold the memory of many.
+            let bytes = frames.bytes().get(frames.last()..).unwrap_or_default();
+            Rc::new(Frames::new(Bytes::copy_from_slice(bytes), Arc::clone(subject), 1, 0))
+        };
+        self.droppable += latest.len();
+        let Some(earlier) = self.latest.insert(Arc::clone(subject), latest) else {
+            self.subjects.push_back(Arc::clone(subject));
+            return 0;
+        };
+        self.droppable -= earlier.len();
+        u64::from(earlier.messages())
+    }
+
+    /// Drops the frames of the subject that came first, unless it is `kept`; `None` if there is no
+    /// other.
+    fn drop_latest_but(&mut self, kept: &Arc<str>) -> Option<u64> {
+        if self.subjects.len() < 2 {
+            return None;
         }
-        self.lose(subject, dropped);
-        dropped
+        if self.subjects.front() == Some(kept) {
+            self.subjects.rotate_left(1);
+        }
+        let subject = self.subjects.pop_front()?;
+        let frames = self.latest.remove(&subject)?;
+        self.droppable -= frames.len();
+        let messages = u64::from(frames.messages());
+        self.lose(&subject, messages);
+        Some(messages)
     }
 
     /// Drops the frames that have waited longest; `None` if there are none.
     fn drop_oldest(&mut self) -> Option<u64> {
-        let at = self.entries.iter().position(|entry| matches!(entry, Entry::Frames(..)))?;
-        let entry = self.entries.remove(at)?;
-        self.droppable -= entry.len();
-        let messages = entry.messages();
-        if let Entry::Frames(frames, _) = entry {
-            self.lose(frames.subject(), messages);
-            self.latest.remove(frames.subject());
-        }
+        let at = self.entries.iter().position(|entry| matches!(entry, Entry::Frames(_)))?;
+        let Some(Entry::Frames(frames)) = self.entries.remove(at) else { return None };
+        self.droppable -= frames.len();
+        let messages = u64::from(frames.messages());
+        self.lose(frames.subject(), messages);
         Some(messages)
+    }
+
+    /// Takes the frames of the subject that came first.
+    fn pop_latest(&mut self) -> Option<Rc<Frames>> {
+        let subject = self.subjects.pop_front()?;
+        self.latest.remove(&subject)
     }
 
     fn lose(&mut self, subject: &Arc<str>, messages: u64) {
         if messages > 0 {
-            *self.lost.entry(Arc::clone(subject)).or_default() += messages;
+            let is_known = self.lost.contains_key(subject) || self.lost.len() < MOST_SUBJECTS;
+            let subject = if is_known { Arc::clone(subject) } else { OTHERS.into() };
+            *self.lost.entry(subject).or_default() += messages;
+        }
+    }
+
+    /// Has the losses so far told behind what waits, where the newest are those that go.
+    fn tell_of_losses(&mut self, policy: SlowConsumer) {
+        let there_is_room = self.told + self.lost.len() <= MOST_SUBJECTS;
+        if policy == SlowConsumer::DropNewest && !self.lost.is_empty() && there_is_room {
+            self.told += self.lost.len();
+            self.entries.push_back(Entry::Losses(std::mem::take(&mut self.lost)));
         }
     }
 
@@ -261,11 +258,14 @@ impl SendQueue {
         if self.is_sending() || self.held {
             return None;
         }
-        // Where the oldest was dropped, what is left comes after the gap; where the newest was,
-        // before it. The rest of a frame comes before all.
+        // Where the oldest was dropped, the gap is before what may still be dropped; where the
+        // newest was, behind all.
         let is_time = policy != SlowConsumer::DropNewest || self.entries.is_empty();
-        if !self.lost.is_empty() && is_time && !self.resumes {
-            self.entries.push_front(Entry::Losses(std::mem::take(&mut self.lost)));
+        if !self.lost.is_empty() && is_time {
+            self.told += self.lost.len();
+            let first = self.entries.iter().position(|entry| matches!(entry, Entry::Frames(_)));
+            let at = first.unwrap_or(self.entries.len());
+            self.entries.insert(at, Entry::Losses(std::mem::take(&mut self.lost)));
         }
         let piece = if self.is_worth_gathering() { self.gather(spare(), gap) } else { self.pop()? };
         self.out = piece.rest().len();
@@ -274,14 +274,12 @@ impl SendQueue {
 
     /// Whether the first entries are small ones, or have to be written still.
     fn is_worth_gathering(&self) -> bool {
-        if self.resumes && !self.lost.is_empty() {
-            return false;
-        }
         let mut first = self.entries.iter();
         match (first.next(), first.next()) {
             (Some(Entry::Losses(_)), _) => true,
             (Some(a), Some(b)) => a.len() + b.len() <= CHUNK / 2,
-            _ => false,
+            (Some(a), None) => a.len() <= CHUNK / 2 && !self.latest.is_empty(),
+            (None, _) => self.latest.len() > 1,
         }
     }
 
@@ -291,35 +289,43 @@ impl SendQueue {
         mut bytes: Vec<u8>,
         mut gap: impl FnMut(&str, u64, &mut Vec<u8>),
     ) -> Piece {
-        while let Some(entry) = self.entries.front_mut()
-            && (bytes.is_empty() || bytes.len() + entry.len() <= CHUNK)
+        // Something else goes with the gaps, or a reader that is far behind got nothing but them.
+        let mut has_more_than_gaps = false;
+        while let Some(len) = self.first_len()
+            && (!has_more_than_gaps || bytes.len() + len <= CHUNK)
         {
-            if let Entry::Losses(losses) = entry {
+            if let Some(Entry::Losses(losses)) = self.entries.front_mut() {
+                self.told -= losses.len();
                 losses.drain().for_each(|(subject, lost)| gap(&subject, lost, &mut bytes));
                 self.entries.pop_front();
             } else if let Some(piece) = self.pop() {
+                has_more_than_gaps = true;
                 bytes.extend_from_slice(piece.rest());
             }
         }
         Piece::Owned { bytes, from: 0 }
     }
 
-    /// Takes the first entry; from here on it will be sent.
+    /// The length of what goes next.
+    fn first_len(&self) -> Option<usize> {
+        let latest = || self.latest.get(self.subjects.front()?).map(|frames| frames.len());
+        self.entries.front().map(Entry::len).or_else(latest)
+    }
+
+    /// Takes what goes next; from here on it will be sent.
     fn pop(&mut self) -> Option<Piece> {
-        self.resumes = false;
-        match self.entries.pop_front()? {
-            Entry::Bytes(piece) => {
+        let frames = match self.entries.pop_front() {
+            Some(Entry::Bytes(piece)) => {
                 self.bytes -= piece.rest().len();
-                Some(piece)
+                return Some(piece);
             }
-            Entry::Frames(frames, from) => {
-                self.droppable -= frames.len() - from;
-                self.latest.remove(frames.subject());
-                Some(Piece::Shared { bytes: Rc::clone(frames.bytes()), from })
-            }
+            Some(Entry::Frames(frames)) => frames,
             // They are written by `gather`.
-            Entry::Losses(_) => None,
-        }
+            Some(Entry::Losses(_)) => return None,
+            None => self.pop_latest()?,
+        };
+        self.droppable -= frames.len();
+        Some(Piece::Shared { bytes: Rc::clone(frames.bytes()), from: 0 })
     }
 
     /// The piece that was out comes back with `sent` more bytes sent; the rest goes before all
@@ -337,7 +343,7 @@ impl SendQueue {
         if len == 0 {
             return piece.into_vec();
         }
-        (self.bytes, self.resumes) = (self.bytes + len, true);
+        self.bytes += len;
         match piece {
             Piece::Owned { bytes, from } if wastes(&bytes, len) => {
                 let rest = bytes.get(from..).unwrap_or_default().to_vec();
@@ -352,21 +358,29 @@ impl SendQueue {
         }
     }
 
-    /// Drops all that is not out with the kernel.
-    pub fn clear(&mut self) {
+    /// Drops all that is not out with the kernel; returns how many messages that are counted.
+    pub fn clear(&mut self) -> u64 {
+        let dropped = self.clear_frames();
         self.entries.clear();
-        self.lost.clear();
-        self.latest.clear();
-        (self.bytes, self.droppable) = (0, 0);
-        (self.held, self.resumes) = (false, false);
+        (self.bytes, self.held) = (0, false);
+        dropped
     }
 
-    /// Drops all frames of which nothing was sent, and what was to be told of losses.
-    pub fn clear_frames(&mut self) {
-        self.entries.retain(|entry| matches!(entry, Entry::Bytes(_)));
+    /// Drops all frames of which nothing was sent, and what was to be told of losses; returns how
+    /// many messages.
+    pub fn clear_frames(&mut self) -> u64 {
+        let mut dropped = 0;
+        self.entries.retain(|entry| {
+            if let Entry::Frames(frames) = entry {
+                dropped += u64::from(frames.messages());
+            }
+            matches!(entry, Entry::Bytes(_))
+        });
+        dropped += self.latest.drain().map(|(_, frames)| u64::from(frames.messages())).sum::<u64>();
+        self.subjects.clear();
         self.lost.clear();
-        self.latest.clear();
-        self.droppable = 0;
+        (self.droppable, self.told) = (0, 0);
+        dropped
     }
 }
 
@@ -374,6 +388,3 @@ impl SendQueue {
 fn wastes(bytes: &Vec<u8>, used: usize) -> bool {
     bytes.capacity() > used + used / 4 + SHORT
 }
-
-#[cfg(test)]
-mod tests;

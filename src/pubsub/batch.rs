@@ -1,6 +1,8 @@
 //! What is published to one topic within a turn: framed once in each form that somebody wants, and
 //! shared by all cores.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 
 use super::form::Form;
@@ -14,8 +16,9 @@ use crate::protocol::Opcode;
 use crate::protocol::deflate::Pool;
 use crate::protocol::frame::append_frame;
 
-/// Shorter payloads are not compressed: the bytes saved are not worth the work.
-const WORTH_COMPRESSING: usize = 64;
+/// Shorter payloads are not compressed, as the bytes saved are not worth the work; nor are longer
+/// ones, as nothing else happens on the core meanwhile.
+const WORTH_COMPRESSING: RangeInclusive<usize> = 64..=256 << 10;
 /// A batch that is longer takes no more messages, so that none grows beyond what a socket takes.
 pub(super) const LARGE: usize = 64 << 10;
 
@@ -122,20 +125,23 @@ impl Draft {
         self.writers.iter().all(|writer| writer.bytes.len() < LARGE)
     }
 
-    /// Writes a message in each form.
+    /// Writes a message in each form; returns how many bytes that took.
     pub(super) fn add(
         &mut self,
         message: &Publication<'_>,
         retain: Option<Retain>,
         scratch: &mut Scratch,
         pool: &mut Pool,
-    ) {
+    ) -> usize {
+        let mut taken = retain.as_ref().map_or(0, |_| message.payload.len());
         scratch.json.clear();
         for writer in &mut self.writers {
+            let before = writer.bytes.len();
             if writer.form.is_json() && scratch.json.is_empty() {
                 json::delivery(&mut scratch.json, message.topic.as_str(), message.data(), false);
             }
             writer.write(message, scratch, pool);
+            taken += writer.bytes.len() - before;
         }
         if message.origin.is_some() || !self.origins.is_empty() {
             self.origins.resize(self.messages as usize, None);
@@ -143,6 +149,7 @@ impl Draft {
         }
         self.messages += 1;
         self.retain = retain.or(self.retain.take());
+        taken
     }
 
     /// The finished batch.
@@ -170,7 +177,8 @@ impl Writer {
         } else {
             (message.opcode, message.payload)
         };
-        let bits = self.form.window_bits().filter(|_| payload.len() >= WORTH_COMPRESSING);
+        let pays = WORTH_COMPRESSING.contains(&payload.len());
+        let bits = self.form.window_bits().filter(|_| pays);
         let compressed = bits.is_some_and(|bits| {
             deflated.clear();
             let mut deflater = pool.deflater(bits);

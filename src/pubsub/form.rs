@@ -1,18 +1,19 @@
 //! In which bytes a subscriber wants its messages: a message is brought into each form that is
 //! wanted once, however many want it.
 
-/// A codec and a compression. There are 16: raw or JSON, each as it is or deflated with a window of
-/// 9 to 15 bits.
+/// A codec and a compression: raw or JSON, each as it is or deflated with a window of 9, 12 or 15
+/// bits. What is deflated with a small window suits a larger one as well (RFC 7692 section 7.1.2.1),
+/// and each window more would be work for every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Form(u8);
 
 /// The bit for JSON; those below it are the window's bits less 8, or 0 for no compression.
 const JSON: u8 = 8;
-const FEWEST_BITS: u8 = 9;
-const MOST_BITS: u8 = 15;
+/// The windows that are used.
+const WINDOWS: [u8; 3] = [9, 12, 15];
 
 impl Form {
-    /// How many there are.
+    /// One above the highest index.
     pub(super) const COUNT: usize = 16;
     /// The payload as it was published.
     #[cfg(test)]
@@ -21,13 +22,13 @@ impl Form {
     #[cfg(test)]
     pub(super) const JSON: Self = Self(JSON);
 
-    /// The form of a codec, deflated if `window_bits` says so. Bits out of range are brought into
-    /// it; 8 count as 9, since the two share a compressor.
+    /// The form of a codec for a window of so many bits at most; 8 count as 9, since the two share a
+    /// compressor. `None` for no compression.
     #[must_use]
     pub(super) fn new(json: bool, window_bits: Option<u8>) -> Self {
         let codec = if json { JSON } else { 0 };
-        let window = window_bits.map_or(0, |bits| bits.clamp(FEWEST_BITS, MOST_BITS) - 8);
-        Self(codec | window)
+        let fits = |most: u8| WINDOWS.into_iter().rev().find(|bits| *bits <= most.max(9));
+        Self(codec | window_bits.and_then(fits).map_or(0, |bits| bits - 8))
     }
 
     /// Whether the payload stands in a JSON envelope.
@@ -112,9 +113,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_one_of_sixteen() {
+    fn forms_are_told_apart() {
         let mut seen = Forms::EMPTY;
-        let bits = [None, Some(9), Some(10), Some(11), Some(12), Some(13), Some(14), Some(15)];
+        let bits = [None, Some(9), Some(12), Some(15)];
         for (json, window_bits) in [false, true].into_iter().flat_map(|j| bits.map(|b| (j, b))) {
             let form = Form::new(json, window_bits);
             assert_eq!((form.is_json(), form.window_bits()), (json, window_bits));
@@ -122,16 +123,18 @@ mod tests {
             assert!(form.index() < Form::COUNT && !seen.contains(form));
             seen = seen.with(form);
         }
-        assert!(seen.iter().eq(Form::all()));
+        assert_eq!(seen.iter().count(), 8);
         assert!(Form::all().enumerate().all(|(index, form)| form.index() == index));
         assert_eq!(Form::all().count(), Form::COUNT);
     }
 
     #[test]
-    fn window_bits_are_brought_into_their_range() {
-        for (given, got) in [(0, 9), (8, 9), (9, 9), (15, 15), (16, 15), (255, 15)] {
-            assert_eq!(Form::new(false, Some(given)).window_bits(), Some(got));
-            assert_eq!(Form::new(true, Some(given)), Form::new(true, Some(got)));
+    fn no_window_is_larger_than_agreed() {
+        let windows = [(8, 9), (9, 9), (10, 9), (11, 9), (12, 12), (13, 12), (14, 12), (15, 15)];
+        for (agreed, used) in windows {
+            for json in [false, true] {
+                assert_eq!(Form::new(json, Some(agreed)).window_bits(), Some(used), "{agreed}");
+            }
         }
     }
 

@@ -58,6 +58,10 @@ impl fmt::Display for Topic {
 pub struct Filter(Arc<str>);
 
 impl Filter {
+    /// The levels that a filter with a wildcard may have: each costs memory and is looked at for
+    /// each message. Topics and plain filters may have any number.
+    pub const MAX_LEVELS: usize = 32;
+
     /// Checks a filter of 1 to `max` bytes.
     ///
     /// # Errors
@@ -74,6 +78,9 @@ impl Filter {
             if level.contains('#') && (level != "#" || levels.peek().is_some()) {
                 return Err(NameError::HashNotLast);
             }
+        }
+        if text.contains(WILDCARDS) && text.split('/').count() > Self::MAX_LEVELS {
+            return Err(NameError::TooDeep);
         }
         Ok(Self(text.into()))
     }
@@ -168,6 +175,8 @@ pub enum NameError {
     PlusNotAlone,
     /// A filter has `#` in a level with something else, or before its last level.
     HashNotLast,
+    /// A filter with a wildcard has more than [`Filter::MAX_LEVELS`] levels.
+    TooDeep,
 }
 
 impl fmt::Display for NameError {
@@ -186,6 +195,10 @@ impl fmt::Display for NameError {
             }
             Self::HashNotLast => {
                 f.write_str("`#` must be alone in the last level of a filter, as in `a/#`")
+            }
+            Self::TooDeep => {
+                let max = Filter::MAX_LEVELS;
+                write!(f, "a filter with a wildcard may have {max} levels at most")
             }
         }
     }

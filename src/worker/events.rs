@@ -90,7 +90,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     pub(super) fn arm_receive(&mut self, token: Token) {
         let Some(slot) = self.slots.get(token) else { return };
         let finished = slot.connection.phase() == Phase::Finished;
-        let unwanted = slot.paused || slot.withheld || slot.starved;
+        let withheld = slot.withheld && slot.connection.phase() == Phase::Open;
+        let unwanted = slot.paused || withheld || slot.starved;
         if !slot.receiving && !slot.ended && !unwanted && !finished {
             slot.receiving = true;
             self.ring.receive(token, true);
@@ -209,7 +210,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             slot.aborted = true;
             slot.stall = Millis::NEVER;
             if let Some(queue) = &mut slot.queue {
-                queue.clear();
+                self.stats.dropped += queue.clear();
                 if queue.is_sending() {
                     self.ring.cancel_send(token);
                     // A cancel may miss a send that is just being tried: once more then.

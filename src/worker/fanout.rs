@@ -53,7 +53,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         while let Some(token) = self.too_slow.pop() {
             self.stats.too_slow += 1;
             if let Some(queue) = self.slots.get(token).and_then(|slot| slot.queue.as_mut()) {
-                queue.clear_frames();
+                self.stats.dropped += queue.clear_frames();
             }
             self.close(token, CloseCode::TRY_AGAIN_LATER, TOO_SLOW);
         }
@@ -101,6 +101,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         if let Some(entry) = self.entry(token) {
             entry.output = output;
         }
+        // The peer's answer has to be read, whatever kept it from being read so far.
+        self.arm_receive(token);
     }
 }
 
@@ -127,8 +129,7 @@ impl<R: Ring> Sink for Delivering<'_, R> {
             return true;
         }
         if slot.queue.is_some() {
-            self.queue(token(to), frames);
-            return true;
+            return self.queue(token(to), frames);
         }
         if slot.turn != 0 {
             return self.add(token(to), frames);
@@ -169,14 +170,18 @@ impl<R: Ring> Delivering<'_, R> {
 
     /// Delivers to a connection that has not read all of what it was sent before.
     #[cold]
-    fn queue(&mut self, token: Token, frames: &Rc<Frames>) {
-        let Some(slot) = self.slots.get(token) else { return };
-        let Some(queue) = &mut slot.queue else { return };
-        // What it was answered in this turn comes first.
+    fn queue(&mut self, token: Token, frames: &Rc<Frames>) -> bool {
+        let Some(slot) = self.slots.get(token) else { return true };
+        let Some(queue) = &mut slot.queue else { return true };
         let entry = (slot.turn as usize).checked_sub(1).and_then(|at| self.turn.get_mut(at));
-        if let Some(entry) = entry
-            && !entry.output.is_empty()
-        {
+        if let Some(entry) = entry {
+            // Its queue is about to be sent: it is not to be judged by what waits until then.
+            let given = if entry.delivered { queue.droppable() } else { 0 };
+            if !queue.is_sending() && given > 0 && given + frames.len() > MOST_AT_ONCE {
+                return false;
+            }
+            entry.delivered = true;
+            // What it was answered in this turn comes first.
             if let Some(buffer) = entry.buffer.take() {
                 entry.output.spill(self.ring.bytes(&buffer), || self.buffers.take());
                 self.ring.release(buffer);
@@ -188,7 +193,11 @@ impl<R: Ring> Delivering<'_, R> {
         let pubsub = &self.config.pubsub;
         match queue.offer(frames, pubsub.slow, pubsub.queue) {
             Offer::Queued(lost) | Offer::Dropped(lost) => self.stats.dropped += lost,
-            Offer::TooSlow => self.too_slow.push(token),
+            Offer::TooSlow => {
+                self.stats.dropped += u64::from(frames.messages());
+                self.too_slow.push(token);
+            }
         }
+        true
     }
 }

@@ -132,9 +132,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             wait = None;
         }
         self.ring.enter(wait)?;
-        if wait.is_some() {
-            self.shared.handler.wake_up();
-        }
+        self.shared.handler.begin_turn();
         self.now = Millis::from(self.ring.now());
         while let Some(event) = self.ring.next_event() {
             self.handle(event);
@@ -225,6 +223,10 @@ impl<R: Ring, H: Handler> Worker<R, H> {
                 return self.abort(token, CloseReason::Stalled);
             }
             let congested = slot.is_congested();
+            if slot.withheld {
+                // It may have spoken; nobody has listened.
+                slot.connection.excuse(self.now, &self.shared.config);
+            }
             slot.connection.handle_timeout(self.now, congested, &mut self.shared, &mut output);
         }
         if let Some(entry) = self.entry(token) {

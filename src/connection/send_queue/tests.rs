@@ -129,8 +129,8 @@ fn the_oldest_is_dropped_and_the_gap_comes_before_the_rest() {
     assert_eq!(queue.offer(&frames("t", b'e', 20, 1), policy, 100), Offer::Queued(0));
     assert_eq!(queue.offer(&frames("t", b'f', 20, 1), policy, 100), Offer::Queued(1));
     // What is out cannot be dropped: something that will not fit in any way goes itself.
-    assert_eq!(queue.offer(&frames("t", b'g', 61, 1), policy, 100), Offer::Dropped(4));
-    queue.offer(&frames("t", b'h', 60, 1), policy, 100);
+    assert_eq!(queue.offer(&frames("t", b'g', 61, 1), policy, 100), Offer::Dropped(1));
+    assert_eq!(queue.offer(&frames("t", b'h', 60, 1), policy, 100), Offer::Queued(3));
     queue.end(out, 10);
     let sent = drain(&mut queue, policy, 7);
     let told = ["a<t-6><u-1>h", "a<u-1><t-6>h"];
@@ -147,14 +147,17 @@ fn only_the_latest_of_each_subject_waits() {
     assert_eq!(queue.offer(&frames("u", b'b', 10, 1), policy, 100), Offer::Queued(0));
     assert_eq!(queue.offer(&frames("t", b'c', 10, 2), policy, 100), Offer::Queued(2));
     assert_eq!(queue.offer(&frames("t", b'd', 10, 1), policy, 100), Offer::Queued(1));
-    assert_eq!((queue.len(), queue.entries.len(), queue.latest.len()), (21, 3, 2));
+    assert_eq!((queue.len(), queue.entries.len(), queue.latest.len()), (21, 1, 2));
     // Beyond the limit the oldest of them goes.
     assert_eq!(queue.offer(&frames("v", b'e', 80, 1), policy, 100), Offer::Queued(1));
     assert_eq!(queue.len(), 91);
+    // What cannot fit in any way takes nothing else with it.
+    assert_eq!(queue.offer(&frames("v", b'f', 100, 1), policy, 100), Offer::Dropped(1));
+    assert_eq!(queue.len(), 91);
     let sent = drain(&mut queue, policy, 5);
-    assert!(sent.contains("<t-5>") && sent.contains("<u-1>"), "{sent}");
-    assert!(sent.ends_with("xde"), "{sent}");
-    assert!(queue.latest.is_empty());
+    assert!(sent.contains("<t-6>") && sent.contains("<v-1>"), "{sent}");
+    assert!(sent.starts_with("x<") && sent.ends_with(">be"), "{sent}");
+    assert!(queue.latest.is_empty() && queue.subjects.is_empty());
 }
 
 #[test]
@@ -179,15 +182,86 @@ fn what_is_held_waits() {
 }
 
 #[test]
-fn losses_of_too_many_subjects_close() {
+fn what_one_turn_keeps_is_the_last_message_alone() {
     let mut queue = SendQueue::default();
-    queue.append(&[0; 100]);
-    for number in 0..=MOST_SUBJECTS {
-        let frames = frames(&format!("{number}"), b'a', 10, 1);
-        assert_eq!(queue.offer(&frames, SlowConsumer::DropNewest, 100), Offer::Dropped(1));
+    let many = frames("t", b'a', 10, 1000);
+    queue.append(b"x");
+    assert_eq!(queue.offer(&many, SlowConsumer::Conflate, 100), Offer::Queued(999));
+    assert_eq!((Rc::strong_count(&many), queue.len()), (1, 11));
+    // The newest is never dropped for being the oldest.
+    for round in 1..50 {
+        let next = frames("t", b'b', 90, 1);
+        assert_eq!(queue.offer(&next, SlowConsumer::Conflate, 100), Offer::Queued(1), "{round}");
+        assert_eq!((queue.len(), queue.subjects.len()), (91, 1));
     }
-    assert_eq!(
-        queue.offer(&frames("t", b'a', 10, 1), SlowConsumer::DropNewest, 100),
-        Offer::TooSlow
-    );
+}
+
+#[test]
+fn losses_of_more_subjects_than_are_counted_are_told_together() {
+    for policy in [SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
+        let mut queue = SendQueue::default();
+        queue.append(&[b'x'; 100]);
+        for number in 0..MOST_SUBJECTS + 100 {
+            let frames = frames(&format!("{number}"), b'a', 10, 1);
+            assert_eq!(queue.offer(&frames, policy, 100), Offer::Dropped(1));
+        }
+        let told = drain(&mut queue, policy, usize::MAX);
+        assert!(told.contains("<#-10>") || told.contains("<#-100>"), "{}", told.len());
+        assert_eq!(told.matches('<').count(), MOST_SUBJECTS + 1);
+    }
+}
+
+#[test]
+fn losses_between_frames_are_bounded() {
+    let policy = SlowConsumer::DropNewest;
+    let mut queue = SendQueue::default();
+    queue.append(&[b'x'; 50]);
+    for round in 0..20 {
+        for number in 0..200 {
+            queue.offer(&frames(&format!("{number}"), b'a', 100, 1), policy, 100);
+        }
+        queue.offer(&frames("t", b'b', 2, 1), policy, 100);
+        assert!(queue.told <= MOST_SUBJECTS, "{round}");
+    }
+    drain(&mut queue, policy, usize::MAX);
+    assert_eq!(queue.told, 0);
+}
+
+#[test]
+fn who_is_to_be_closed_takes_no_more() {
+    let mut queue = SendQueue::default();
+    queue.append(&[b'x'; 100]);
+    assert_eq!(queue.offer(&frames("t", b'a', 1, 1), SlowConsumer::Close, 100), Offer::TooSlow);
+    assert_eq!(queue.offer(&frames("t", b'a', 1, 3), SlowConsumer::Close, 100), Offer::Dropped(3));
+    assert_eq!(queue.clear_frames(), 0);
+}
+
+#[test]
+fn what_is_cleared_is_counted() {
+    let mut queue = SendQueue::default();
+    queue.append(b"x");
+    queue.offer(&frames("t", b'a', 1, 3), SlowConsumer::Close, 100);
+    queue.offer(&frames("t", b'a', 1, 2), SlowConsumer::Close, 100);
+    assert_eq!((queue.clear_frames(), queue.len()), (5, 1));
+    queue.offer(&frames("t", b'a', 1, 2), SlowConsumer::Conflate, 100);
+    assert_eq!(queue.clear(), 1);
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn something_goes_with_each_gap() {
+    let policy = SlowConsumer::DropOldest;
+    let mut queue = SendQueue::default();
+    queue.append(b"x");
+    for _ in 0..5 {
+        queue.offer(&frames("t", b'a', 2 * CHUNK, 1), policy, 3 * CHUNK);
+    }
+    let mut sent = Vec::new();
+    while let Some(piece) = queue.begin(policy, gap, Vec::new) {
+        assert!(!piece.rest().starts_with(b"<") || piece.rest().len() > CHUNK, "a gap alone");
+        sent.extend_from_slice(piece.rest());
+        queue.end(piece, usize::MAX);
+    }
+    sent.dedup();
+    assert_eq!(String::from_utf8(sent).unwrap(), "x<t-4>a");
 }

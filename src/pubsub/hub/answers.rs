@@ -1,11 +1,15 @@
 //! Subscribing, and the answers that wait until every core knows of it.
 
 use super::Hub;
+use super::client::Kind;
 use crate::connection::{ConnectionId, Post, Replies};
 use crate::protocol::Opcode;
 use crate::protocol::frame::append_frame;
 use crate::pubsub::index::Subscriber;
 use crate::pubsub::name::Filter;
+
+/// Answers that may wait for one client before it is not read from.
+pub(super) const MOST_WAITING: u32 = 16;
 
 /// What waits until the other cores know of an interest.
 #[derive(Debug)]
@@ -13,74 +17,87 @@ pub(super) struct Pending {
     /// The number of the interest.
     number: u64,
     id: ConnectionId,
+    /// The filters that come into force with the answer.
+    filters: Vec<Filter>,
     answer: Answer,
 }
 
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The text of an answer in JSON, and the filters just subscribed to with the state of the
-    /// retained values at that moment.
-    Text(Vec<u8>, Vec<(Filter, u64)>),
+    /// The text of an answer in JSON.
+    Text(Vec<u8>),
     /// The answer to the handshake, which is held back.
-    Handshake(Vec<(Filter, u64)>),
+    Handshake,
 }
 
 impl<H> Hub<H> {
-    /// Subscribes; from here on this core's messages are delivered. Returns the number of the
-    /// interest that the other cores have to know, and whether the subscription is a new one.
-    pub(super) fn subscribe(
-        &mut self,
-        id: ConnectionId,
-        filter: &Filter,
-        echo: bool,
-    ) -> (u64, bool) {
-        let Some(client) = self.clients.get(id) else { return (0, false) };
-        let form = client.form;
-        let is_new = self.index.subscribe(filter, Subscriber { id, form, echo });
-        if is_new {
-            client.filters.push(filter.clone());
-            self.stats.subscriptions += 1;
+    /// Notes that a connection wants `filter`; it comes into force with the answer. Returns the
+    /// number of the interest that the other cores have to know before, or `None` if the connection
+    /// has this filter already.
+    pub(super) fn want(&mut self, id: ConnectionId, filter: &Filter) -> Option<u64> {
+        let client = self.clients.get(id)?;
+        if client.filters.contains(filter) {
+            return None;
         }
-        let number = if self.links.cores() > 1 { self.links.want(filter, form) } else { 0 };
-        (number, is_new)
+        client.filters.push(filter.clone());
+        self.stats.subscriptions += 1;
+        Some(self.links.want(filter, client.form))
     }
 
-    /// Ends a subscription. The client's own list is the caller's.
-    pub(super) fn unsubscribe(&mut self, id: ConnectionId, filter: &Filter) {
-        if self.index.unsubscribe(filter, id) {
-            self.stats.subscriptions -= 1;
-            if self.index.local_forms(filter).is_empty() {
-                self.links.withdraw(filter);
+    /// Ends a subscription, in force or not, at the end of the turn. The client's own list is the
+    /// caller's.
+    pub(super) fn unsubscribe(&mut self, id: ConnectionId, filter: Filter) {
+        self.stats.subscriptions -= 1;
+        self.ended.push((id, filter));
+    }
+
+    pub(super) fn end_subscriptions(&mut self) {
+        for (id, filter) in self.ended.drain(..) {
+            self.index.unsubscribe(&filter, id);
+            self.links.withdraw(&filter);
+        }
+    }
+
+    /// From here on messages are delivered, and what is retained now is given.
+    fn put_in_force(&mut self, id: ConnectionId, filters: Vec<Filter>) {
+        for filter in filters {
+            let Some(client) = self.clients.get(id) else { return };
+            // It may have been unsubscribed from meanwhile.
+            if !client.filters.contains(&filter) {
+                continue;
+            }
+            let echo = !matches!(client.kind, Kind::Raw { echo: false, .. });
+            let subscriber = Subscriber { id, form: client.form, echo };
+            if self.index.subscribe(&filter, subscriber) {
+                self.replay_later(id, filter);
             }
         }
     }
 
-    /// Answers now if every core knows of the interest `number` and nothing else waits, or later.
-    pub(super) fn answer(
-        &mut self,
-        id: ConnectionId,
-        number: u64,
-        text: Vec<u8>,
-        replays: Vec<(Filter, u64)>,
-        replies: &mut Replies<'_>,
-    ) {
+    /// Answers a request, now if no other answer waits.
+    pub(super) fn answer(&mut self, id: ConnectionId, text: Vec<u8>, replies: &mut Replies<'_>) {
         let waits = self.clients.get(id).is_some_and(|client| client.waiting > 0);
-        if waits || number > self.links.known_by_all() {
-            self.answer_later(id, number, Answer::Text(text, replays));
-            return;
-        }
-        replies.send(Opcode::Text, &text);
-        for (filter, until) in replays {
-            self.replay_later(id, filter, until);
+        if waits {
+            self.answer_later(id, 0, Answer::Text(text), Vec::new());
+        } else {
+            replies.send(Opcode::Text, &text);
         }
     }
 
-    /// Keeps an answer, behind those that wait already.
-    pub(super) fn answer_later(&mut self, id: ConnectionId, number: u64, answer: Answer) {
+    /// Keeps an answer, behind those that wait already, until all cores know of the interest
+    /// `number`; then `filters` come into force. At the earliest that is at the end of the turn.
+    pub(super) fn answer_later(
+        &mut self,
+        id: ConnectionId,
+        number: u64,
+        answer: Answer,
+        filters: Vec<Filter>,
+    ) {
         if let Some(client) = self.clients.get(id) {
             client.waiting += 1;
             let before = self.pending.back().map_or(0, |last| last.number);
-            self.pending.push_back(Pending { number: number.max(before), id, answer });
+            let number = number.max(before);
+            self.pending.push_back(Pending { number, id, filters, answer });
         }
     }
 
@@ -88,22 +105,20 @@ impl<H> Hub<H> {
     pub(super) fn answer_pending(&mut self) {
         let known = self.links.known_by_all();
         while self.pending.front().is_some_and(|pending| pending.number <= known)
-            && let Some(Pending { id, answer, .. }) = self.pending.pop_front()
+            && let Some(Pending { id, answer, filters, .. }) = self.pending.pop_front()
         {
             let Some(client) = self.clients.get(id) else { continue };
-            client.waiting -= 1;
-            let (post, replays) = match answer {
-                Answer::Text(text, replays) => {
+            client.waiting = client.waiting.saturating_sub(1);
+            let post = match answer {
+                Answer::Text(text) => {
                     let mut frame = Vec::with_capacity(text.len() + 10);
                     append_frame(&mut frame, Opcode::Text, false, &text);
-                    (Post::Frames(frame), replays)
+                    Post::Frames(frame)
                 }
-                Answer::Handshake(replays) => (Post::Release, replays),
+                Answer::Handshake => Post::Release,
             };
             self.errands.posts.push((id, post));
-            for (filter, until) in replays {
-                self.replay_later(id, filter, until);
-            }
+            self.put_in_force(id, filters);
         }
     }
 }

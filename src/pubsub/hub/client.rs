@@ -30,6 +30,8 @@ pub(super) struct Client {
     pub(super) is_paused: bool,
     /// Retained values to be given, one filter after the other.
     pub(super) replays: VecDeque<Replay>,
+    /// Stands in the line of those who are given some.
+    pub(super) is_replaying: bool,
 }
 
 /// By slot. Connections that do nothing of this kind have no entry and, behind the last that does,
@@ -49,9 +51,16 @@ impl Clients {
         if self.0.len() <= at {
             self.0.resize_with(at + 1, || None);
         }
-        let (filters, replays) = (Vec::new(), VecDeque::new());
-        let client = Client { id, kind, form, filters, waiting: 0, is_paused: false, replays };
-        self.0[at] = Some(Box::new(client));
+        self.0[at] = Some(Box::new(Client {
+            id,
+            kind,
+            form,
+            filters: Vec::new(),
+            waiting: 0,
+            is_paused: false,
+            replays: VecDeque::new(),
+            is_replaying: false,
+        }));
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Box<Client>> {

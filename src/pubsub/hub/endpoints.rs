@@ -19,22 +19,18 @@ const NOT_TEXT: &str = "requests are text; this message is binary";
 impl<H> Hub<H> {
     /// A connection to one of the endpoints is open.
     pub(super) fn begin(&mut self, id: ConnectionId, kind: Kind, bits: Option<u8>) {
-        let subscribes = match &kind {
-            Kind::Raw { topic, role: Role::Both | Role::Sub, echo } => {
-                Some((Filter::from(topic), *echo))
-            }
+        let filter = match &kind {
+            Kind::Raw { topic, role: Role::Both | Role::Sub, .. } => Some(Filter::from(topic)),
             Kind::Raw { .. } | Kind::Json => None,
         };
         let form = Form::new(matches!(kind, Kind::Json), bits);
         self.clients.insert(id, kind, form);
-        let Some((filter, echo)) = subscribes else { return };
-        let until = self.retained.sequence();
-        let (number, _) = self.subscribe(id, &filter, echo);
-        // Open means subscribed, everywhere. And some clients cannot take frames that ride behind
-        // the answer to the handshake.
-        if number > self.links.known_by_all() || self.retained.len() > 0 {
+        if let Some(filter) = filter
+            && let Some(number) = self.want(id, &filter)
+        {
+            // Open means subscribed, everywhere.
             self.errands.posts.push((id, Post::Hold));
-            self.answer_later(id, number, Answer::Handshake(vec![(filter, until)]));
+            self.answer_later(id, number, Answer::Handshake, vec![filter]);
         }
     }
 
@@ -86,6 +82,8 @@ impl<H> Hub<H> {
                 self.json_publish(id, &topic, data, retain, request.id, replies);
             }
         }
+        // Requests of any kind, since what they tell other cores needs room as well.
+        self.pause_if_congested(id);
     }
 
     fn error(
@@ -97,11 +95,15 @@ impl<H> Hub<H> {
     ) {
         let mut text = Vec::new();
         json::error(&mut text, wrong, request);
-        self.answer(id, 0, text, Vec::new(), replies);
+        self.answer(id, text, replies);
     }
 
     fn filters(&self, names: &[Cow<'_, str>]) -> Result<Vec<Filter>, String> {
-        let max = self.config.pubsub.max_topic;
+        let (max, most) = (self.config.pubsub.max_topic, self.config.pubsub.max_subscriptions);
+        if names.len() > most {
+            let count = names.len();
+            return Err(format!("a connection may have {most} subscriptions; these are {count}"));
+        }
         let filter = |name: &Cow<'_, str>| Filter::new(name, max).map_err(|e| complaint(name, e));
         names.iter().map(filter).collect()
     }
@@ -133,18 +135,16 @@ impl<H> Hub<H> {
             );
             return self.error(id, &wrong, request, replies);
         }
-        let until = self.retained.sequence();
-        let (mut number, mut replays) = (0, Vec::new());
-        for filter in &filters {
-            let (interest, is_new) = self.subscribe(id, filter, true);
-            number = number.max(interest);
-            if is_new {
-                replays.push((filter.clone(), until));
+        let (mut number, mut added) = (0, Vec::new());
+        for filter in filters {
+            if let Some(interest) = self.want(id, &filter) {
+                number = number.max(interest);
+                added.push(filter);
             }
         }
         let mut text = Vec::new();
         json::subscribed(&mut text, names, request);
-        self.answer(id, number, text, replays, replies);
+        self.answer_later(id, number, Answer::Text(text), added);
     }
 
     fn json_unsubscribe(
@@ -159,15 +159,16 @@ impl<H> Hub<H> {
             Err(wrong) => return self.error(id, &wrong, request, replies),
         };
         for filter in &filters {
-            if let Some(client) = self.clients.get(id) {
-                client.filters.retain(|ours| ours != filter);
+            let Some(client) = self.clients.get(id) else { return };
+            if let Some(at) = client.filters.iter().position(|ours| ours == filter) {
+                client.filters.remove(at);
                 client.replays.retain(|replay| replay.filter != *filter);
+                self.unsubscribe(id, filter.clone());
             }
-            self.unsubscribe(id, filter);
         }
         let mut text = Vec::new();
         json::unsubscribed(&mut text, names, request);
-        self.answer(id, 0, text, Vec::new(), replies);
+        self.answer(id, text, replies);
     }
 
     fn json_publish(
@@ -196,11 +197,10 @@ impl<H> Hub<H> {
             (Ok(()), Some(_)) => {
                 let mut text = Vec::new();
                 json::published(&mut text, name, request);
-                self.answer(id, 0, text, Vec::new(), replies);
+                self.answer(id, text, replies);
             }
             (Ok(()), None) => {}
         }
-        self.pause_if_congested(id);
     }
 }
 

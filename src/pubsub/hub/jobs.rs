@@ -1,6 +1,6 @@
 //! Batches on their way to this core's subscribers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,6 +17,15 @@ use crate::pubsub::name::Topic;
 struct Part {
     batch: Arc<Batch>,
     origins: Vec<Option<ConnectionId>>,
+    /// All of them.
+    authors: HashSet<ConnectionId>,
+}
+
+impl Part {
+    fn new(batch: Arc<Batch>, origins: Vec<Option<ConnectionId>>) -> Self {
+        let authors = origins.iter().copied().flatten().collect();
+        Self { batch, origins, authors }
+    }
 }
 
 /// Batches of one topic for the same subscribers.
@@ -76,13 +85,19 @@ impl Jobs {
             && job.lists.iter().zip(lists).all(|(ours, theirs)| Rc::ptr_eq(ours, theirs))
         {
             job.bytes += bytes;
-            job.parts.push(Part { batch, origins });
+            job.parts.push(Part::new(batch, origins));
             return;
         }
+        // A list that no other job has is kept for this one alone.
+        let before = self.queue.back().map_or(&[][..], |job| job.lists.as_slice());
+        let is_own = |list: &&List| !before.iter().any(|other| Rc::ptr_eq(list, other));
+        let listed: usize = lists.iter().filter(is_own).map(|list| list.len()).sum();
+        let bytes = bytes + listed * size_of::<Subscriber>();
+        self.bytes += listed * size_of::<Subscriber>();
         let number = self.done + self.queue.len() as u64;
         self.waiting.insert(batch.topic.clone(), number);
         self.queue.push_back(Job {
-            parts: vec![Part { batch, origins }],
+            parts: vec![Part::new(batch, origins)],
             bytes,
             lists: lists.to_vec(),
             list: 0,
@@ -179,7 +194,8 @@ impl Job {
     fn make(&mut self, form: Form) {
         let written: Vec<&Written> =
             self.parts.iter().filter_map(|part| part.batch.written(form)).collect();
-        let messages = self.parts.iter().map(|part| part.batch.messages).sum();
+        let has_it = |part: &&Part| part.batch.written(form).is_some();
+        let messages = self.parts.iter().filter(has_it).map(|part| part.batch.messages).sum();
         let (Some(last), Some(first)) = (written.last(), self.parts.first()) else { return };
         let subject = Arc::clone(first.batch.topic.shared());
         let frames = match written.as_slice() {
@@ -198,7 +214,7 @@ impl Job {
     }
 
     fn has_own(&self, id: ConnectionId) -> bool {
-        self.parts.iter().any(|part| part.origins.contains(&Some(id)))
+        self.parts.iter().any(|part| part.authors.contains(&id))
     }
 
     /// Delivers what others than the subscriber itself have published.

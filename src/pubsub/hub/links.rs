@@ -1,6 +1,6 @@
 //! What cores tell each other: what was published, what they want to hear of, and that they know.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::mesh::Port;
@@ -16,47 +16,58 @@ pub struct Parcel(pub(super) Contents);
 pub(super) enum Contents {
     /// What was published.
     Batch(Arc<Batch>),
-    /// Subscribers of the sender want messages that match the filter in these forms.
-    Interest { filter: Filter, forms: Forms, number: u64 },
-    /// All interests up to this number are known.
+    /// What subscribers of the sender want of the filter now.
+    Interest(Filter, Forms),
+    /// So many changes of interest have been told.
+    Told(u64),
+    /// So many are known.
     Known(u64),
 }
 
 /// What a parcel without payload counts for.
 const SMALL: usize = 256;
 
-/// The way to the other cores.
+/// What this core wants of a filter.
+#[derive(Debug, Default)]
+struct Wanted {
+    forms: Forms,
+    /// The number of the change that added the last form.
+    number: u64,
+    /// The subscriptions that want it, in force or not yet.
+    subscriptions: usize,
+}
+
+/// The way to another core.
+#[derive(Debug, Default)]
+struct Link {
+    /// Batches that found no room.
+    backlog: VecDeque<Arc<Batch>>,
+    /// Filters of which the other core is still to be told what is wanted now. However often that
+    /// changes, it is told once.
+    to_tell: HashSet<Filter>,
+    /// The changes that it has been told of, and those that it is known to know.
+    told: u64,
+    known: u64,
+    /// Of its own changes, those that are known here, and those that it was told are.
+    heard: u64,
+    confirmed: u64,
+}
+
+/// The ways to the other cores.
 #[derive(Debug)]
 pub(super) struct Links {
     port: Port<Parcel>,
-    /// What found no room, by core, with what it counts for.
-    backlog: Vec<VecDeque<(usize, Parcel)>>,
-    /// What the other cores have been told: forms, and the number of the last telling.
-    announced: HashMap<Filter, (Forms, u64)>,
-    /// Counted up with each interest told.
-    told: u64,
-    /// The interests that each core is known to know of.
-    known: Vec<u64>,
-    /// The interests of each core that it has to be told are known; 0 for none.
-    to_confirm: Vec<u64>,
+    /// By core; that of this core is not used.
+    links: Vec<Link>,
+    wanted: HashMap<Filter, Wanted>,
+    /// Counted up with each change of what is wanted.
+    changes: u64,
 }
 
 impl Links {
     pub(super) fn new(port: Port<Parcel>) -> Self {
-        let cores = port.cores();
-        let mut known = vec![0; cores];
-        // This core knows what it wants.
-        if let Some(own) = known.get_mut(port.number()) {
-            *own = u64::MAX;
-        }
-        Self {
-            backlog: (0..cores).map(|_| VecDeque::new()).collect(),
-            announced: HashMap::new(),
-            told: 0,
-            known,
-            to_confirm: vec![0; cores],
-            port,
-        }
+        let links = (0..port.cores()).map(|_| Link::default()).collect();
+        Self { port, links, wanted: HashMap::new(), changes: 0 }
     }
 
     pub(super) const fn port(&mut self) -> &mut Port<Parcel> {
@@ -70,97 +81,130 @@ impl Links {
     /// The numbers of the other cores.
     pub(super) fn others(&self) -> impl Iterator<Item = usize> + use<> {
         let own = self.number();
-        (0..self.cores()).filter(move |core| *core != own)
+        (0..self.port.cores()).filter(move |core| *core != own)
     }
 
-    pub(super) const fn cores(&self) -> usize {
-        self.port.cores()
-    }
-
-    /// Whether something waits for room.
+    /// Whether batches wait for room.
     pub(super) fn is_backed_up(&self) -> bool {
-        self.backlog.iter().any(|backlog| !backlog.is_empty())
+        self.links.iter().any(|link| !link.backlog.is_empty())
+    }
+
+    /// Whether anything waits for room.
+    pub(super) fn is_unfinished(&self) -> bool {
+        let mut links = self.others().filter_map(|core| self.links.get(core));
+        links.any(|link| !link.is_finished(self.changes))
     }
 
     /// Sends a batch to core `to`.
     pub(super) fn send_batch(&mut self, to: usize, batch: &Arc<Batch>) {
-        self.send(to, batch.len(), Contents::Batch(Arc::clone(batch)));
-    }
-
-    fn send(&mut self, to: usize, bytes: usize, contents: Contents) {
-        let Some(backlog) = self.backlog.get_mut(to) else { return };
-        let parcel = Parcel(contents);
-        if !backlog.is_empty() {
-            return backlog.push_back((bytes, parcel));
-        }
-        if let Err(parcel) = self.port.push(to, bytes, parcel) {
-            backlog.push_back((bytes, parcel));
+        let Some(link) = self.links.get_mut(to) else { return };
+        let parcel = Parcel(Contents::Batch(Arc::clone(batch)));
+        if !link.backlog.is_empty() || self.port.push(to, batch.len(), parcel).is_err() {
+            link.backlog.push_back(Arc::clone(batch));
         }
     }
 
-    /// Tells the other cores, if they do not know, that a subscriber wants `filter` in this form.
-    /// Returns the number of the interest that has to be known before all is said to be in force.
+    /// Counts a subscription, and has the other cores told, if they are not, that it wants `filter`
+    /// in this form. Returns the number of the change that they have to know of before it is in
+    /// force.
     pub(super) fn want(&mut self, filter: &Filter, form: Form) -> u64 {
-        let (forms, number) = self.announced.get(filter).copied().unwrap_or_default();
-        if forms.contains(form) {
-            return number;
+        if self.port.cores() < 2 {
+            return 0;
         }
-        let forms = forms.with(form);
-        self.tell(filter, forms);
-        self.announced.insert(filter.clone(), (forms, self.told));
-        self.told
+        let wanted = self.wanted.entry(filter.clone()).or_default();
+        wanted.subscriptions += 1;
+        if !wanted.forms.contains(form) {
+            wanted.forms = wanted.forms.with(form);
+            wanted.number = self.changes + 1;
+            self.change(filter);
+            return self.changes;
+        }
+        wanted.number
     }
 
-    /// Tells the other cores that nobody wants `filter` any more.
+    /// A subscription has ended. With the last one the other cores are told.
     pub(super) fn withdraw(&mut self, filter: &Filter) {
-        if self.announced.remove(filter).is_some() {
-            self.tell(filter, Forms::EMPTY);
-        }
-    }
-
-    fn tell(&mut self, filter: &Filter, forms: Forms) {
-        self.told += 1;
-        for to in self.others() {
-            let filter = filter.clone();
-            let bytes = SMALL + filter.as_str().len();
-            self.send(to, bytes, Contents::Interest { filter, forms, number: self.told });
-        }
-    }
-
-    /// The interests that all other cores know of.
-    pub(super) fn known_by_all(&self) -> u64 {
-        self.known.iter().copied().min().unwrap_or(u64::MAX)
-    }
-
-    /// Another core knows our interests up to `number`.
-    pub(super) fn set_known(&mut self, core: usize, number: u64) {
-        if let Some(known) = self.known.get_mut(core) {
-            *known = number;
-        }
-    }
-
-    /// Our side knows an interest of another core, which has to hear of it.
-    pub(super) fn confirm(&mut self, core: usize, number: u64) {
-        if let Some(to_confirm) = self.to_confirm.get_mut(core) {
-            *to_confirm = number;
-        }
-    }
-
-    /// Sends what found no room before, and confirms; then wakes the cores that sleep.
-    pub(super) fn flush(&mut self, bells: &mut Vec<usize>) {
-        for to in 0..self.cores() {
-            let number = self.to_confirm.get_mut(to).map_or(0, std::mem::take);
-            if number > 0 {
-                self.send(to, SMALL, Contents::Known(number));
+        if let Some(wanted) = self.wanted.get_mut(filter) {
+            wanted.subscriptions -= 1;
+            if wanted.subscriptions == 0 {
+                self.wanted.remove(filter);
+                self.change(filter);
             }
-            let Some(backlog) = self.backlog.get_mut(to) else { continue };
-            while let Some((bytes, parcel)) = backlog.pop_front() {
-                if let Err(parcel) = self.port.push(to, bytes, parcel) {
-                    backlog.push_front((bytes, parcel));
-                    break;
-                }
+        }
+    }
+
+    fn change(&mut self, filter: &Filter) {
+        self.changes += 1;
+        for to in self.others() {
+            if let Some(link) = self.links.get_mut(to) {
+                link.to_tell.insert(filter.clone());
+            }
+        }
+    }
+
+    /// The changes that all other cores know of.
+    pub(super) fn known_by_all(&self) -> u64 {
+        let known = self.others().filter_map(|core| self.links.get(core)).map(|link| link.known);
+        known.min().unwrap_or(u64::MAX)
+    }
+
+    /// Another core knows our changes up to `number`.
+    pub(super) fn set_known(&mut self, core: usize, number: u64) {
+        if let Some(link) = self.links.get_mut(core) {
+            link.known = number;
+        }
+    }
+
+    /// This core knows another one's changes up to `number`; it has to hear of that.
+    pub(super) fn confirm(&mut self, core: usize, number: u64) {
+        if let Some(link) = self.links.get_mut(core) {
+            link.heard = number;
+        }
+    }
+
+    /// Sends what there is room for, and wakes the cores that sleep.
+    pub(super) fn flush(&mut self, bells: &mut Vec<usize>) {
+        for to in self.others() {
+            if let Some(link) = self.links.get_mut(to) {
+                let _ = link.flush(to, &mut self.port, &self.wanted, self.changes);
             }
         }
         self.port.publish(|core| bells.push(core));
+    }
+}
+
+impl Link {
+    /// Whether the other core has been sent everything.
+    fn is_finished(&self, changes: u64) -> bool {
+        self.backlog.is_empty() && self.told == changes && self.heard == self.confirmed
+    }
+
+    /// Sends until there is no more room, which is the error.
+    fn flush(
+        &mut self,
+        to: usize,
+        port: &mut Port<Parcel>,
+        wanted: &HashMap<Filter, Wanted>,
+        changes: u64,
+    ) -> Result<(), ()> {
+        let mut push = |bytes, contents| port.push(to, bytes, Parcel(contents)).map_err(drop);
+        while let Some(batch) = self.backlog.front() {
+            push(batch.len(), Contents::Batch(Arc::clone(batch)))?;
+            self.backlog.pop_front();
+        }
+        if self.heard != self.confirmed {
+            push(SMALL, Contents::Known(self.heard))?;
+            self.confirmed = self.heard;
+        }
+        while let Some(filter) = self.to_tell.iter().next().cloned() {
+            let forms = wanted.get(&filter).map_or(Forms::EMPTY, |wanted| wanted.forms);
+            push(SMALL + filter.as_str().len(), Contents::Interest(filter.clone(), forms))?;
+            self.to_tell.remove(&filter);
+        }
+        if self.told != changes {
+            push(SMALL, Contents::Told(changes))?;
+            self.told = changes;
+        }
+        Ok(())
     }
 }

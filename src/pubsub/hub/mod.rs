@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::index::Index;
 use super::json;
+use super::name::Filter;
 use super::publication::{Publication, Value};
 use super::publisher::Inbox;
 use super::retained::Retained;
@@ -74,6 +75,10 @@ pub struct Hub<H> {
     pending: VecDeque<Pending>,
     replaying: VecDeque<ConnectionId>,
     paused: Vec<ConnectionId>,
+    /// Those who were paused may be let go on by what was delivered.
+    resume_due: bool,
+    /// Subscriptions that have ended in this turn.
+    ended: Vec<(ConnectionId, Filter)>,
     /// A connection accepted whose compression is not known yet.
     opening: Option<(ConnectionId, Kind)>,
     errands: Errands,
@@ -98,6 +103,8 @@ impl<H> Hub<H> {
             pending: VecDeque::new(),
             replaying: VecDeque::new(),
             paused: Vec::new(),
+            resume_due: false,
+            ended: Vec::new(),
             opening: None,
             errands: Errands::default(),
             mail: Vec::new(),
@@ -122,7 +129,7 @@ impl<H> Hub<H> {
         }
     }
 
-    /// Takes what other cores and programs have left, unless there is too much to do already.
+    /// Takes what other cores have left, unless there is too much to do already.
     fn take_mail(&mut self) {
         // Only own deliveries keep a core from its mail, or two cores could wait for each other.
         if self.jobs.bytes() > self.config.pubsub.backlog {
@@ -133,14 +140,16 @@ impl<H> Hub<H> {
         for (from, Parcel(contents)) in mail.drain(..) {
             match contents {
                 Contents::Batch(batch) => self.received(batch),
-                Contents::Interest { filter, forms, number } => {
-                    self.index.set_remote(&filter, from, forms);
-                    self.links.confirm(from, number);
-                }
+                Contents::Interest(filter, forms) => self.index.set_remote(&filter, from, forms),
+                Contents::Told(number) => self.links.confirm(from, number),
                 Contents::Known(number) => self.links.set_known(from, number),
             }
         }
         self.mail = mail;
+    }
+
+    /// Takes what programs have left, unless there is too much to do already.
+    fn take_posted(&mut self) {
         for _ in 0..MAIL {
             if self.is_congested() {
                 return;
@@ -226,7 +235,7 @@ impl<H: Handler> Handler for Hub<H> {
     fn closed(&mut self, id: ConnectionId, reason: CloseReason) {
         match self.clients.remove(id) {
             Some(client) => {
-                for filter in &client.filters {
+                for filter in client.filters {
                     self.unsubscribe(id, filter);
                 }
             }
@@ -236,11 +245,14 @@ impl<H: Handler> Handler for Hub<H> {
 
     fn turn(&mut self, now: Millis, errands: &mut Errands) {
         self.now = now;
-        self.take_mail();
+        self.take_posted();
+        // What was published in this turn goes to those who had subscribed before it. So the lists
+        // of subscribers change once in a turn.
         self.pass_on();
-        self.resume();
+        self.end_subscriptions();
         self.answer_pending();
         self.links.flush(&mut self.errands.bells);
+        self.resume();
         errands.posts.append(&mut self.errands.posts);
         errands.bells.append(&mut self.errands.bells);
         self.inner.turn(now, errands);
@@ -250,16 +262,17 @@ impl<H: Handler> Handler for Hub<H> {
         // Retained values leave half of the turn to those who get what is new.
         let left = most - most / 2 + self.replay(most / 2, sink);
         self.jobs.deliver(left, sink);
+        self.resume_due = !self.paused.is_empty() && !self.has_too_much(2);
         self.inner.deliver(most, sink);
     }
 
     fn is_busy(&self) -> bool {
         let has_jobs = !self.jobs.is_empty() || !self.replaying.is_empty();
-        has_jobs || self.may_resume() || !self.drafts.is_empty() || self.inner.is_busy()
+        has_jobs || self.resume_due || !self.drafts.is_empty() || self.inner.is_busy()
     }
 
     fn deadline(&self) -> Millis {
-        if self.links.is_backed_up() {
+        if self.links.is_unfinished() {
             Millis(self.now.0 + RETRY_MS)
         } else {
             self.inner.deadline()
@@ -279,9 +292,12 @@ impl<H: Handler> Handler for Hub<H> {
         true
     }
 
-    fn wake_up(&mut self) {
+    fn begin_turn(&mut self) {
         self.links.port().wake_up();
-        self.inner.wake_up();
+        // Before what connections say, so that what is said here after it was heard elsewhere is
+        // known to come later.
+        self.take_mail();
+        self.inner.begin_turn();
     }
 
     fn drained(&mut self, id: ConnectionId) {

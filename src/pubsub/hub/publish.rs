@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Hub;
+use super::answers::MOST_WAITING;
 use super::jobs::Jobs;
 use super::links::Links;
 use crate::connection::{ConnectionId, Post};
@@ -25,8 +26,10 @@ pub(super) const RETAINED_FULL: &str =
 pub(super) struct Drafts {
     /// In the order they began.
     list: Vec<Draft>,
-    /// Of each topic the last one, if there is more than one draft.
+    /// Of each topic the last one.
     by_topic: HashMap<Topic, usize>,
+    /// What all of them hold, about.
+    bytes: usize,
     scratch: Scratch,
     pool: Pool,
     matches: Matches,
@@ -37,6 +40,7 @@ impl Drafts {
         Self {
             list: Vec::new(),
             by_topic: HashMap::new(),
+            bytes: 0,
             scratch: Scratch::default(),
             pool: Pool::new(deflate_level),
             matches: Matches::default(),
@@ -97,7 +101,7 @@ impl<H> Hub<H> {
             }
         };
         if let Some(draft) = drafts.list.get_mut(at) {
-            draft.add(message, retain, &mut drafts.scratch, &mut drafts.pool);
+            drafts.bytes += draft.add(message, retain, &mut drafts.scratch, &mut drafts.pool);
         }
         result
     }
@@ -119,6 +123,7 @@ impl<H> Hub<H> {
     /// cores that have some.
     pub(super) fn pass_on(&mut self) {
         self.drafts.by_topic.clear();
+        self.drafts.bytes = 0;
         for draft in self.drafts.list.drain(..) {
             let (batch, matches, origins) = draft.finish();
             pass_on(Arc::new(batch), &matches, origins, &mut self.links, &mut self.jobs);
@@ -141,15 +146,22 @@ impl<H> Hub<H> {
         }
     }
 
-    /// Whether those who publish have to wait: more than enough waits to be passed on.
-    pub(super) fn is_congested(&self) -> bool {
-        self.jobs.bytes() > self.config.pubsub.backlog || self.links.is_backed_up()
+    /// Whether more than enough, or a `part`-th of that, waits to be passed on.
+    pub(super) fn has_too_much(&self, part: usize) -> bool {
+        let waiting = self.jobs.bytes() + self.drafts.bytes;
+        waiting > self.config.pubsub.backlog / part || self.links.is_backed_up()
     }
 
-    /// Stops reading from a connection that publishes, if it has to wait.
+    /// Whether those who publish have to wait.
+    pub(super) fn is_congested(&self) -> bool {
+        self.has_too_much(1)
+    }
+
+    /// Stops reading from a connection that publishes or asks, if it has to wait.
     pub(super) fn pause_if_congested(&mut self, id: ConnectionId) {
-        if self.is_congested()
-            && let Some(client) = self.clients.get(id)
+        let is_congested = self.is_congested();
+        let Some(client) = self.clients.get(id) else { return };
+        if (is_congested || client.waiting > MOST_WAITING)
             && !std::mem::replace(&mut client.is_paused, true)
         {
             self.stats.pauses += 1;
@@ -158,21 +170,21 @@ impl<H> Hub<H> {
         }
     }
 
-    /// Whether those who were paused may go on.
-    pub(super) fn may_resume(&self) -> bool {
-        let backlog = self.config.pubsub.backlog;
-        !self.paused.is_empty() && self.jobs.bytes() <= backlog / 2 && !self.links.is_backed_up()
-    }
-
+    /// Lets those who were paused go on, if there is room again.
     pub(super) fn resume(&mut self) {
-        if self.may_resume() {
-            for id in self.paused.drain(..) {
-                if let Some(client) = self.clients.get(id) {
-                    client.is_paused = false;
-                    self.errands.posts.push((id, Post::Resume));
-                }
-            }
+        self.resume_due = false;
+        if self.paused.is_empty() || self.has_too_much(2) {
+            return;
         }
+        let Self { paused, clients, errands, .. } = self;
+        paused.retain(|id| {
+            let Some(client) = clients.get(*id) else { return false };
+            if client.waiting <= MOST_WAITING / 2 {
+                client.is_paused = false;
+                errands.posts.push((*id, Post::Resume));
+            }
+            client.is_paused
+        });
     }
 }
 

@@ -27,15 +27,24 @@ pub(super) struct Replay {
 
 impl<H> Hub<H> {
     /// Notes that `id` is to get the retained values of `filter` that are there now.
-    pub(super) fn replay_later(&mut self, id: ConnectionId, filter: Filter, until: u64) {
-        if self.retained.len() == 0 {
-            return;
+    pub(super) fn replay_later(&mut self, id: ConnectionId, filter: Filter) {
+        if self.retained.len() > 0
+            && let Some(client) = self.clients.get(id)
+        {
+            let until = self.retained.sequence();
+            client.replays.push_back(Replay { filter, until, after: None });
+            self.replay_on(id);
         }
-        let Some(client) = self.clients.get(id) else { return };
-        if client.replays.is_empty() {
+    }
+
+    /// Puts `id` in the line of those who are given retained values, if there are some for it.
+    pub(super) fn replay_on(&mut self, id: ConnectionId) {
+        if let Some(client) = self.clients.get(id)
+            && !client.replays.is_empty()
+            && !std::mem::replace(&mut client.is_replaying, true)
+        {
             self.replaying.push_back(id);
         }
-        client.replays.push_back(Replay { filter, until, after: None });
     }
 
     /// Gives out retained values; each step is one value, or a look at some topics. Who has earlier
@@ -46,6 +55,7 @@ impl<H> Hub<H> {
         {
             steps -= 1;
             let Some(client) = self.clients.get(id) else { continue };
+            client.is_replaying = false;
             // `drained` puts it back.
             if sink.is_congested(id) {
                 continue;
@@ -54,26 +64,19 @@ impl<H> Hub<H> {
             let after = replay.after.as_ref();
             match self.retained.next(&replay.filter, after, replay.until, LOOKED) {
                 Next::Value(topic, value) => {
-                    if sink.deliver(id, &frames(client.form, topic, value)) {
+                    // By an earlier subscription the client has had it, retained or new.
+                    let mut earlier = client.filters.iter().take_while(|f| **f != replay.filter);
+                    let has_had = earlier.any(|filter| filter.matches(topic));
+                    if has_had || sink.deliver(id, &frames(client.form, topic, value)) {
                         replay.after = Some(topic.clone());
                     }
                 }
                 Next::Looked(topic) => replay.after = Some(topic),
                 Next::End => drop(client.replays.pop_front()),
             }
-            if !client.replays.is_empty() {
-                self.replaying.push_back(id);
-            }
+            self.replay_on(id);
         }
         steps
-    }
-
-    /// All that waited for `id` is sent: it may go on with its retained values.
-    pub(super) fn replay_on(&mut self, id: ConnectionId) {
-        let waits = self.clients.get(id).is_some_and(|client| !client.replays.is_empty());
-        if waits && !self.replaying.contains(&id) {
-            self.replaying.push_back(id);
-        }
     }
 }
 

@@ -106,6 +106,7 @@ impl Index {
 
     /// The forms that local subscribers of this very filter want.
     #[must_use]
+    #[cfg(test)]
     pub(super) fn local_forms(&self, filter: &Filter) -> Forms {
         let entry = if filter.has_wildcard() {
             self.wild.get(filter.as_str())

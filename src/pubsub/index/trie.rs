@@ -165,6 +165,7 @@ impl Trie {
         self.filters == 0
     }
 
+    #[cfg(test)]
     pub(super) fn get(&self, filter: &str) -> Option<&Entry> {
         let (levels, is_hash) = levels(filter);
         let node = &self.nodes[self.descend(levels)?];

@@ -50,6 +50,23 @@ impl SimNetwork {
         *driver = Driver { act: Some(Box::new(act)), due: None };
     }
 
+    /// Lets no sleep move the clock beyond `limit`, so that several rings can be kept at one time:
+    /// [`enter`](crate::ring::Ring::enter) then returns without events, and the sleep goes on with
+    /// the next call. The worker takes that for the end of its sleep; a handler around the one
+    /// under test, which asks [`asleep_until`](Self::asleep_until), can keep it from noticing.
+    pub fn limit(&self, limit: Duration) {
+        self.world.borrow_mut().network.limit = Some(limit);
+    }
+
+    /// If the last call of [`enter`](crate::ring::Ring::enter) was cut short by
+    /// [`limit`](Self::limit): when the sleep is to go on, unless the ring is woken before.
+    #[must_use]
+    pub fn asleep_until(&self) -> Option<Duration> {
+        let network = &self.world.borrow().network;
+        let deadline = network.sleeps_until?;
+        Some(network.next_time().map_or(deadline, |next| next.min(deadline)))
+    }
+
     /// Changes what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.world.borrow_mut().network.faults = faults;

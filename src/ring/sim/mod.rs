@@ -152,6 +152,14 @@ impl SimRing {
 #[derive(Clone, Debug, Default)]
 pub struct SimWaker(Arc<AtomicBool>);
 
+impl SimWaker {
+    /// Whether it was called and the ring has not noticed yet.
+    #[must_use]
+    pub fn is_rung(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 impl Wake for SimWaker {
     fn wake(&self) {
         self.0.store(true, Ordering::Release);
@@ -231,6 +239,7 @@ impl Ring for SimRing {
         let deadline = {
             let World { network, kernel, .. } = &mut *self.world.borrow_mut();
             network.now += Duration::from_micros(network.rng.u64(1..=5));
+            network.sleeps_until = None;
             kernel.submit(network, &mut self.pool);
             // A call that does not take everything does not sleep.
             let wait = wait.filter(|_| kernel.is_submitted());
@@ -248,6 +257,11 @@ impl Ring for SimRing {
             let Some(next) = network.next_time().or((wait < FOR_EVER).then_some(deadline)) else {
                 kernel.breach("sleeps for ever: no deadline, and nothing will happen");
             };
+            if let Some(limit) = network.limit.filter(|limit| next.min(deadline) > *limit) {
+                network.now = network.now.max(limit);
+                network.sleeps_until = Some(deadline);
+                return Ok(());
+            }
             network.now = next.clamp(network.now, deadline);
             tracing::trace!(now = ?network.now);
             if network.now == deadline && network.strikes(network.faults.oversleep) {

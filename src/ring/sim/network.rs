@@ -32,6 +32,10 @@ pub(super) struct Network {
     pub(super) rng: fastrand::Rng,
     pub(super) faults: Faults,
     pub(super) now: Duration,
+    /// Sleeps are cut short here.
+    pub(super) limit: Option<Duration>,
+    /// The deadline of a sleep that was cut short.
+    pub(super) sleeps_until: Option<Duration>,
     /// Something has happened that clients can see.
     pub(super) stirred: bool,
     pub(super) sockets: Vec<Socket>,
@@ -50,6 +54,8 @@ impl Network {
             rng: fastrand::Rng::with_seed(seed),
             faults,
             now: Duration::ZERO,
+            limit: None,
+            sleeps_until: None,
             stirred: true,
             sockets: Vec::new(),
             backlogs: vec![VecDeque::new(); listeners],

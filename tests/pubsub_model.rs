@@ -1,0 +1,85 @@
+//! Publish and subscribe against a naive model: one to three cores, each on a simulated ring of its
+//! own, joined by the mesh as in the server; clients and programs that act at random; every frame
+//! checked as it comes, and what had to come whenever all is quiet.
+//!
+//! A core that sleeps is left alone until its bell rings or something happens on its network, so a
+//! wake-up that is forgotten is found: all is quiet, and something has not come.
+//!
+//! `CORECAST_SEEDS=100000 cargo test --release --test pubsub_model` tries more seeds than the
+//! everyday run; with `CORECAST_SEED=7` and `-- --nocapture` one is replayed and traced.
+
+#[path = "pubsub_model/actions.rs"]
+mod actions;
+#[path = "pubsub_model/check.rs"]
+mod check;
+#[path = "pubsub_model/client.rs"]
+mod client;
+#[path = "pubsub_model/cores.rs"]
+mod cores;
+#[path = "sim/frames.rs"]
+mod frames;
+#[path = "pubsub_model/log.rs"]
+mod log;
+#[path = "pubsub_model/tally.rs"]
+mod tally;
+#[path = "pubsub_model/world.rs"]
+mod world;
+
+use tally::Tally;
+use world::World;
+
+/// Prints how to replay the seed when the run panics.
+struct Announce(u64);
+
+impl Drop for Announce {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "replay: CORECAST_SEED={} cargo test --release --test pubsub_model -- --nocapture",
+                self.0
+            );
+        }
+    }
+}
+
+fn run(seed: u64, tally: &mut Tally) {
+    let _announce = Announce(seed);
+    let mut world = World::new(seed);
+    let result = world.run(World::is_idle).and_then(|()| world.finish(tally));
+    if let Err(error) = result {
+        panic!("seed {seed}, {:?}: {error}", world.now);
+    }
+}
+
+#[test]
+fn subscribers_get_what_the_model_says() {
+    let number = |name: &str| {
+        let value = std::env::var(name).ok()?;
+        Some(value.parse::<u64>().expect("CORECAST_SEED and CORECAST_SEEDS are numbers"))
+    };
+    let mut tally = Tally::default();
+    if let Some(seed) = number("CORECAST_SEED") {
+        let trace = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        trace.without_time().with_target(false).with_writer(std::io::stderr).init();
+        run(seed, &mut tally);
+        println!("{tally:#?}");
+        return;
+    }
+    for seed in 0..number("CORECAST_SEEDS").unwrap_or(5000) {
+        run(seed, &mut tally);
+    }
+    println!("{tally:#?}");
+    tally.check();
+}
+
+#[test]
+fn a_seed_replays_its_run() {
+    let report = |seed| {
+        let mut tally = Tally::default();
+        run(seed, &mut tally);
+        tally
+    };
+    for seed in 0..20 {
+        assert_eq!(report(seed), report(seed), "seed {seed}");
+    }
+}

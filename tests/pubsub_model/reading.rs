@@ -1,0 +1,243 @@
+//! What a client reads, each frame of it checked.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use corecast::ring::sim::SimNetwork;
+use serde_json::Value;
+
+use super::{Client, Kind, Owed, Stage, What};
+use crate::frames::{self, BINARY, CLOSE, Frame, PONG, TEXT};
+use crate::log::{Log, Retain, TOPICS};
+
+/// The answer to the key that all clients send, from RFC 6455 section 1.3.
+const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+
+fn topic_of(name: Option<&Value>) -> Result<usize, String> {
+    let name = name.and_then(Value::as_str).ok_or("a topic that is no string")?;
+    TOPICS.iter().position(|topic| *topic == name).ok_or_else(|| format!("the topic {name:?}"))
+}
+
+impl Client {
+    /// Takes all that has arrived.
+    pub(crate) fn read(
+        &mut self,
+        network: &SimNetwork,
+        log: &mut Log,
+        moment: u64,
+    ) -> Result<(), String> {
+        let Some(id) = self.id.filter(|_| self.stalled_until.is_none()) else { return Ok(()) };
+        if self.stage == Stage::Gone {
+            return Ok(());
+        }
+        let end = network.closed_by_server(id);
+        self.arrived.extend(network.read(id));
+        if self.stage == Stage::Opening {
+            self.read_response(moment)?;
+        }
+        while matches!(self.stage, Stage::Open | Stage::Closing)
+            && let Some(frame) = frames::take(&mut self.arrived)?
+        {
+            self.frame(&frame, log, moment)?;
+        }
+        if end.is_some() && self.stage != Stage::Gone {
+            if !network.is_faulted(id) && !self.is_broken {
+                return Err(format!("{end:?} in {:?}", self.stage));
+            }
+            self.is_broken = true;
+            self.stage = Stage::Gone;
+        }
+        if self.stage == Stage::Gone {
+            network.half_close(id);
+        }
+        Ok(())
+    }
+
+    fn read_response(&mut self, moment: u64) -> Result<(), String> {
+        let Some(end) = self.arrived.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Ok(());
+        };
+        let rest = self.arrived.split_off(end + 4);
+        let head = String::from_utf8(std::mem::replace(&mut self.arrived, rest)).unwrap();
+        if !head.starts_with("HTTP/1.1 101 ") || !head.contains(ACCEPT) {
+            return Err(format!("the response {head:?}"));
+        }
+        self.stage = Stage::Open;
+        self.subs.iter_mut().for_each(|sub| sub.answered_at = Some(moment));
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame, log: &mut Log, moment: u64) -> Result<(), String> {
+        match (frame.opcode, self.kind) {
+            (CLOSE, _) => self.close_frame(&frame.payload),
+            (PONG, _) => match self.owed.iter().position(|owed| matches!(owed.what, What::Pong)) {
+                // Of several pings the server may answer the last alone.
+                Some(_) => {
+                    let is_it = |owed: &Owed| owed.text.as_bytes() == frame.payload;
+                    let last = self.owed.iter().rposition(is_it).ok_or("another pong")?;
+                    let mut at = 0;
+                    self.owed.retain(|owed| {
+                        at += 1;
+                        at > last + 1 || !matches!(owed.what, What::Pong)
+                    });
+                    Ok(())
+                }
+                None => Err("a pong without a ping".into()),
+            },
+            (TEXT | BINARY, Kind::Raw { topic, .. }) => self.raw(topic, frame, log),
+            (TEXT, Kind::Json) => {
+                let text = std::str::from_utf8(&frame.payload).map_err(|e| e.to_string())?;
+                self.json(text, log, moment).map_err(|error| format!("{error} in {text}"))
+            }
+            (opcode, _) => Err(format!("opcode {opcode}")),
+        }
+    }
+
+    fn close_frame(&mut self, payload: &[u8]) -> Result<(), String> {
+        let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+        self.close_code = code;
+        // Its own code comes back; too slow for what comes; or the server stops.
+        if self.stage == Stage::Closing && code == Some(1000) {
+            // What waits for other cores to know of a subscription is not waited for.
+            let first = self.owed.iter().find(|owed| !matches!(owed.what, What::Pong));
+            if first.is_some_and(|first| !matches!(first.what, What::Subscribed(_))) {
+                return Err(format!("closed without {:?}", self.owed));
+            }
+        } else if code == Some(1013) {
+            self.is_broken = true;
+        } else {
+            return Err(format!("closed with {code:?}"));
+        }
+        self.stage = Stage::Gone;
+        Ok(())
+    }
+
+    fn raw(&mut self, topic: usize, frame: &Frame, log: &Log) -> Result<(), String> {
+        if frame.payload.is_empty() {
+            return self.empty(topic, log);
+        }
+        let number = log.find(&frame.payload)?;
+        let message = &log.messages[number];
+        if message.topic != topic || message.opcode != frame.opcode {
+            return Err(format!("message {number} on topic {topic}, opcode {}", frame.opcode));
+        }
+        // Retained values are not marked; they may come after what was published meanwhile.
+        let last = self.last.get(&(message.by, topic));
+        if message.retain == Retain::Set && last.is_some_and(|last| *last > number) {
+            if self.late > 0 {
+                return Err(format!("message {number} out of order, the second one"));
+            }
+            self.late = 1;
+            self.last.remove(&(message.by, topic));
+        }
+        self.delivery(number, topic, log)
+    }
+
+    /// A message as it was published.
+    fn delivery(&mut self, number: usize, topic: usize, log: &Log) -> Result<(), String> {
+        let message = &log.messages[number];
+        // A raw client gets retained values like that, and its own too.
+        let is_raw_value = !self.is_json() && message.retain == Retain::Set;
+        if message.topic != topic || !(self.may_get(message) || is_raw_value) {
+            return Err(format!("message {number}, which is not for it"));
+        }
+        if !self.live.insert(number) {
+            return Err(format!("message {number} twice"));
+        }
+        match self.last.insert((message.by, topic), number) {
+            Some(last) if last > number => Err(format!("message {number} after {last}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// A message without payload; they are all alike.
+    fn empty(&mut self, topic: usize, log: &Log) -> Result<(), String> {
+        self.empty[topic] += 1;
+        let may = log.messages.iter().filter(|message| {
+            message.topic == topic && message.retain == Retain::Clear && self.may_get(message)
+        });
+        if self.empty[topic] > may.count() as u64 {
+            return Err("more messages without payload than were published".into());
+        }
+        Ok(())
+    }
+
+    fn json(&mut self, text: &str, log: &mut Log, moment: u64) -> Result<(), String> {
+        let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let object = value.as_object().ok_or("no object")?;
+        if object.contains_key("topic") {
+            let topic = topic_of(object.get("topic"))?;
+            let is_marked = object.get("retained") == Some(&Value::Bool(true));
+            if object.len() != 2 + usize::from(is_marked) {
+                return Err("members".into());
+            }
+            let payload = match (object.get("data"), object.get("data64")) {
+                (Some(Value::String(text)), None) => text.clone().into_bytes(),
+                (Some(data), None) => data.to_string().into_bytes(),
+                (None, Some(Value::String(text))) => {
+                    STANDARD.decode(text).map_err(|e| e.to_string())?
+                }
+                _ => return Err("data".into()),
+            };
+            if payload.is_empty() && !is_marked {
+                return self.empty(topic, log);
+            }
+            let number = log.find(&payload)?;
+            if is_marked {
+                return self.replay(number, topic, log);
+            }
+            return self.delivery(number, topic, log);
+        }
+        if object.contains_key("gap") {
+            let topic = topic_of(object.get("gap"))?;
+            let lost = object.get("lost").and_then(Value::as_u64).filter(|lost| *lost > 0);
+            self.lost[topic] += lost.ok_or("a gap without losses")?;
+            return Ok(());
+        }
+        self.answer(text, log, moment)
+    }
+
+    /// A retained value: one that was the latest at some moment between the request and now.
+    fn replay(&mut self, number: usize, topic: usize, log: &Log) -> Result<(), String> {
+        let message = &log.messages[number];
+        if message.topic != topic || message.retain != Retain::Set {
+            return Err(format!("message {number}, which is not retained there"));
+        }
+        let core = self.core;
+        let fits = |asked: u64| !log.is_replaced(number, core, asked);
+        let waiting = || self.subs_to(topic).filter(|sub| !sub.is_replayed);
+        let (values, subs) = (self.recent.get(&topic).copied().unwrap_or(0), waiting().count());
+        if values >= subs || !waiting().any(|sub| sub.ended_at.is_none() && fits(sub.requested_at))
+        {
+            return Err(format!("value {number}, the one after {values}, for {subs}"));
+        }
+        *self.recent.entry(topic).or_default() += 1;
+        self.retained.entry(topic).or_default().push(number);
+        Ok(())
+    }
+
+    fn answer(&mut self, text: &str, log: &mut Log, moment: u64) -> Result<(), String> {
+        let next = self.owed.iter().position(|owed| !matches!(owed.what, What::Pong));
+        let owed = next.and_then(|at| self.owed.remove(at)).ok_or("nothing was asked")?;
+        let is_it = match owed.what {
+            What::Error => {
+                let id = owed.text.as_str();
+                text.starts_with(r#"{"error":""#) && text.ends_with(id)
+            }
+            _ => text == owed.text,
+        };
+        if !is_it {
+            return Err(format!("waits for {owed:?}"));
+        }
+        match owed.what {
+            What::Subscribed(subs) => {
+                subs.iter().for_each(|sub| self.subs[*sub].answered_at = Some(moment));
+            }
+            What::Unsubscribed(subs) => {
+                subs.iter().for_each(|sub| self.subs[*sub].ended_at = Some(moment));
+            }
+            What::Published(number) => log.messages[number].answered_at = Some(moment),
+            What::Error | What::Pong => {}
+        }
+        Ok(())
+    }
+}

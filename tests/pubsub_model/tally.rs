@@ -1,0 +1,94 @@
+//! What the seeds have seen, so that a run which tests nothing does not pass.
+
+use corecast::worker;
+
+use crate::client::Client;
+use crate::log::{Log, TOPICS};
+use crate::world::PROGRAMS;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) quiets: u64,
+    live: u64,
+    across: u64,
+    by_programs: u64,
+    wildcards: u64,
+    overlaps: u64,
+    hidden: u64,
+    raw: u64,
+    empty: u64,
+    replays: u64,
+    late_values: u64,
+    announced: u64,
+    /// Times that what came and what was announced as lost was exactly what was published.
+    pub(crate) exact: u64,
+    ended_subs: u64,
+    stalled: u64,
+    too_slow: u64,
+    dropped: u64,
+    pauses: u64,
+    short_sends: u64,
+    no_buffers: u64,
+    published: u64,
+}
+
+impl Client {
+    pub(crate) fn report(&self, log: &Log, tally: &mut Tally) {
+        for number in &self.live {
+            let message = &log.messages[*number];
+            let topic = TOPICS[message.topic];
+            tally.live += 1;
+            tally.across += u64::from(message.core != self.core);
+            tally.by_programs += u64::from(message.by >= PROGRAMS);
+            let subs = || self.subs_to(message.topic);
+            tally.wildcards += u64::from(subs().all(|sub| sub.filter.contains(['+', '#'])));
+            tally.overlaps += u64::from(subs().count() > 1);
+            tally.hidden += u64::from(topic.starts_with('$'));
+        }
+        if !self.is_json() {
+            tally.raw += self.live.len() as u64;
+        }
+        tally.empty += self.empty.iter().sum::<u64>();
+        tally.replays += self.retained.values().map(|values| values.len() as u64).sum::<u64>();
+        tally.late_values += self.late;
+        tally.announced += self.lost.iter().sum::<u64>();
+        let ended = self.subs.iter().filter(|sub| sub.ended_at.is_some());
+        tally.ended_subs += ended.count() as u64;
+        tally.stalled += u64::from(self.was_stalled);
+        tally.too_slow += u64::from(self.close_code == Some(1013));
+    }
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, stats: &worker::Stats, hub: &corecast::pubsub::Stats) {
+        self.dropped += stats.dropped;
+        self.pauses += hub.pauses;
+        self.short_sends += stats.short_sends;
+        self.no_buffers += stats.no_buffers;
+        self.published += hub.published;
+    }
+
+    /// With the seeds of an everyday run, all of it happens often.
+    pub(crate) fn check(&self) {
+        let often = [
+            self.quiets,
+            self.live,
+            self.across,
+            self.by_programs,
+            self.wildcards,
+            self.overlaps,
+            self.hidden,
+            self.raw,
+            self.empty,
+            self.replays,
+            self.announced,
+            self.ended_subs,
+            self.stalled,
+            self.dropped,
+            self.pauses,
+            self.short_sends,
+        ];
+        assert!(often.iter().all(|count| *count > 500), "{self:#?}");
+        assert!(self.too_slow > 50 && self.exact > 50 && self.late_values > 0, "{self:#?}");
+    }
+}
