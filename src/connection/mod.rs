@@ -194,7 +194,7 @@ impl Connection {
         }
     }
 
-    /// The queue is empty again: the pong that was held back leaves.
+    /// Between two pieces of what waits to be sent, the pong that was held back may leave.
     pub fn release_pong<H>(&mut self, shared: &mut Shared<H>, out: &mut Output) {
         if self.phase == Phase::Open
             && let Some(payload) = self.held_pong.take()

@@ -1,22 +1,25 @@
 //! What waits until a peer reads on.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::delivery::Frames;
 use crate::config::SlowConsumer;
 
+mod latest;
 mod piece;
 #[cfg(test)]
 mod tests;
 
+use latest::Latest;
 pub use piece::{Offer, Piece};
 
-/// Small pieces are gathered into chunks of this size, so that many of them cost few sends.
+/// Small replies are gathered into chunks of this size, so that many of them cost few sends.
 const CHUNK: usize = 64 << 10;
+/// What is sent at a time of many small pieces: more than one turn brings, so that who has fallen
+/// behind catches up.
+const GATHERED: usize = 2 * CHUNK;
 /// Less than this is not worth a chunk of its own.
 const SHORT: usize = 4 << 10;
 /// Subjects of which losses are counted apart; those of all others are told together.
@@ -31,7 +34,7 @@ enum Entry {
     /// May be dropped as long as nothing of it was sent.
     Frames(Rc<Frames>),
     /// Messages were lost here, so many of each subject.
-    Losses(HashMap<Arc<str>, u64>),
+    Losses(BTreeMap<Arc<str>, u64>),
 }
 
 impl Entry {
@@ -56,13 +59,11 @@ pub struct SendQueue {
     /// Its connection is to be closed, so it takes no more frames.
     refuses: bool,
     /// Messages dropped of each subject, and not yet told.
-    lost: HashMap<Arc<str>, u64>,
+    lost: BTreeMap<Arc<str>, u64>,
     /// The subjects of losses among the entries.
     told: usize,
-    /// Only under [`SlowConsumer::Conflate`]: the latest frames of each subject, which are sent
-    /// after the entries; and the subjects in the order they came.
-    latest: HashMap<Arc<str>, Rc<Frames>>,
-    subjects: VecDeque<Arc<str>>,
+    /// Only under [`SlowConsumer::Conflate`]: what may be dropped, sent after the entries.
+    latest: Latest,
 }
 
 impl SendQueue {
@@ -134,84 +135,57 @@ impl SendQueue {
         }
     }
 
-    /// Adds frames that may be dropped, of which no more than `limit` bytes may wait.
+    /// Adds frames that may be dropped. No more than `limit` bytes may wait; where the older make
+    /// room for the newer, no more than that of what may be dropped, and the newest always waits.
     pub fn offer(&mut self, frames: &Rc<Frames>, policy: SlowConsumer, limit: usize) -> Offer {
         let messages = u64::from(frames.messages());
         if self.refuses {
             return Offer::Dropped(messages);
         }
-        let only_latest = policy == SlowConsumer::Conflate;
-        let makes_room = only_latest || policy == SlowConsumer::DropOldest;
-        let len = if only_latest { frames.len() - frames.last() } else { frames.len() };
-        // With nothing before it anything fits, or a large message could never pass. And what
-        // cannot fit in any way is not worth dropping others for.
-        let before = if makes_room { self.owed() } else { self.len() };
-        if before > 0 && before + len > limit {
-            if policy == SlowConsumer::Close {
+        // With nothing before it anything fits, or a large message could never pass.
+        let waiting = self.len();
+        let fits = waiting == 0 || waiting + frames.len() <= limit;
+        match policy {
+            SlowConsumer::Close if !fits => {
                 self.refuses = true;
                 return Offer::TooSlow;
             }
-            self.lose(frames.subject(), messages);
-            return Offer::Dropped(messages);
+            SlowConsumer::DropNewest if !fits => {
+                self.lose(frames.subject(), messages);
+                return Offer::Dropped(messages);
+            }
+            SlowConsumer::DropNewest => self.tell_of_losses(),
+            SlowConsumer::Conflate => return Offer::Queued(self.conflate(frames, limit)),
+            SlowConsumer::Close | SlowConsumer::DropOldest => {}
         }
         let mut dropped = 0;
-        if only_latest {
-            dropped += messages - 1 + self.keep_latest(frames);
-            self.lose(frames.subject(), dropped);
-            while self.len() > limit
-                && let Some(lost) = self.drop_latest_but(frames.subject())
-            {
-                dropped += lost;
-            }
-            return Offer::Queued(dropped);
-        }
-        while makes_room
-            && self.len() + len > limit
+        while policy == SlowConsumer::DropOldest
+            && self.droppable + frames.len() > limit
             && let Some(lost) = self.drop_oldest()
         {
             dropped += lost;
         }
-        self.tell_of_losses(policy);
-        self.droppable += len;
+        self.droppable += frames.len();
         self.entries.push_back(Entry::Frames(Rc::clone(frames)));
         Offer::Queued(dropped)
     }
 
-    /// Keeps the last message of `frames`, in the place of its subject; returns how many messages
-    /// it replaces.
-    fn keep_latest(&mut self, frames: &Rc<Frames>) -> u64 {
-        let subject = frames.subject();
-        let latest = if frames.messages() == 1 {
-            Rc::clone(frames)
-        } else {
-            // A copy, so that one message does not hold the memory of many.
-            let bytes = frames.bytes().get(frames.last()..).unwrap_or_default();
-            Rc::new(Frames::new(Bytes::copy_from_slice(bytes), Arc::clone(subject), 1, 0))
-        };
-        self.droppable += latest.len();
-        let Some(earlier) = self.latest.insert(Arc::clone(subject), latest) else {
-            self.subjects.push_back(Arc::clone(subject));
-            return 0;
-        };
-        self.droppable -= earlier.len();
-        u64::from(earlier.messages())
-    }
-
-    /// Drops the frames of the subject that came first, unless it is `kept`; `None` if there is no
-    /// other.
-    fn drop_latest_but(&mut self, kept: &Arc<str>) -> Option<u64> {
-        if self.subjects.len() < 2 {
-            return None;
+    /// Keeps only the last message; returns how many go for it.
+    fn conflate(&mut self, frames: &Rc<Frames>, limit: usize) -> u64 {
+        let (len, earlier) = self.latest.keep(frames);
+        let replaced = earlier.as_ref().map_or(0, |earlier| u64::from(earlier.messages()));
+        self.droppable += len;
+        self.droppable -= earlier.map_or(0, |earlier| earlier.len());
+        let mut dropped = u64::from(frames.messages()) - 1 + replaced;
+        self.lose(frames.subject(), dropped);
+        while self.droppable > limit
+            && let Some(oldest) = self.latest.pop_but(frames.subject())
+        {
+            self.droppable -= oldest.len();
+            self.lose(oldest.subject(), u64::from(oldest.messages()));
+            dropped += u64::from(oldest.messages());
         }
-        if self.subjects.front() == Some(kept) {
-            self.subjects.rotate_left(1);
-        }
-        let subject = self.subjects.pop_front()?;
-        let frames = self.latest.remove(&subject)?;
-        self.droppable -= frames.len();
-        let messages = u64::from(frames.messages());
-        self.lose(&subject, messages);
-        Some(messages)
+        dropped
     }
 
     /// Drops the frames that have waited longest; `None` if there are none.
@@ -224,12 +198,6 @@ impl SendQueue {
         Some(messages)
     }
 
-    /// Takes the frames of the subject that came first.
-    fn pop_latest(&mut self) -> Option<Rc<Frames>> {
-        let subject = self.subjects.pop_front()?;
-        self.latest.remove(&subject)
-    }
-
     fn lose(&mut self, subject: &Arc<str>, messages: u64) {
         if messages > 0 {
             let is_known = self.lost.contains_key(subject) || self.lost.len() < MOST_SUBJECTS;
@@ -238,13 +206,25 @@ impl SendQueue {
         }
     }
 
-    /// Has the losses so far told behind what waits, where the newest are those that go.
-    fn tell_of_losses(&mut self, policy: SlowConsumer) {
-        let there_is_room = self.told + self.lost.len() <= MOST_SUBJECTS;
-        if policy == SlowConsumer::DropNewest && !self.lost.is_empty() && there_is_room {
+    /// Has the losses so far told behind what waits.
+    fn tell_of_losses(&mut self) {
+        if !self.lost.is_empty() && self.told + self.lost.len() <= MOST_SUBJECTS {
             self.told += self.lost.len();
             self.entries.push_back(Entry::Losses(std::mem::take(&mut self.lost)));
         }
+    }
+
+    /// Adds whole frames before all that may be dropped.
+    pub fn urge(&mut self, frames: &[u8]) {
+        self.bytes += frames.len();
+        let piece = Piece::Owned { bytes: frames.to_vec(), from: 0 };
+        self.entries.insert(self.owed_entries(), Entry::Bytes(piece));
+    }
+
+    /// How many entries come before the first that may be dropped.
+    fn owed_entries(&self) -> usize {
+        let is_owed = |entry: &Entry| matches!(entry, Entry::Bytes(_));
+        self.entries.iter().position(|entry| !is_owed(entry)).unwrap_or(self.entries.len())
     }
 
     /// Takes the first piece out, to be sent. `None` if nothing waits, or one is out already, or
@@ -263,9 +243,8 @@ impl SendQueue {
         let is_time = policy != SlowConsumer::DropNewest || self.entries.is_empty();
         if !self.lost.is_empty() && is_time {
             self.told += self.lost.len();
-            let first = self.entries.iter().position(|entry| matches!(entry, Entry::Frames(_)));
-            let at = first.unwrap_or(self.entries.len());
-            self.entries.insert(at, Entry::Losses(std::mem::take(&mut self.lost)));
+            let lost = std::mem::take(&mut self.lost);
+            self.entries.insert(self.owed_entries(), Entry::Losses(lost));
         }
         let piece = if self.is_worth_gathering() { self.gather(spare(), gap) } else { self.pop()? };
         self.out = piece.rest().len();
@@ -292,11 +271,11 @@ impl SendQueue {
         // Something else goes with the gaps, or a reader that is far behind got nothing but them.
         let mut has_more_than_gaps = false;
         while let Some(len) = self.first_len()
-            && (!has_more_than_gaps || bytes.len() + len <= CHUNK)
+            && (!has_more_than_gaps || bytes.len() + len <= GATHERED)
         {
-            if let Some(Entry::Losses(losses)) = self.entries.front_mut() {
+            if let Some(Entry::Losses(losses)) = self.entries.front() {
                 self.told -= losses.len();
-                losses.drain().for_each(|(subject, lost)| gap(&subject, lost, &mut bytes));
+                losses.iter().for_each(|(subject, lost)| gap(subject, *lost, &mut bytes));
                 self.entries.pop_front();
             } else if let Some(piece) = self.pop() {
                 has_more_than_gaps = true;
@@ -308,8 +287,7 @@ impl SendQueue {
 
     /// The length of what goes next.
     fn first_len(&self) -> Option<usize> {
-        let latest = || self.latest.get(self.subjects.front()?).map(|frames| frames.len());
-        self.entries.front().map(Entry::len).or_else(latest)
+        self.entries.front().map(Entry::len).or_else(|| self.latest.first_len())
     }
 
     /// Takes what goes next; from here on it will be sent.
@@ -322,7 +300,7 @@ impl SendQueue {
             Some(Entry::Frames(frames)) => frames,
             // They are written by `gather`.
             Some(Entry::Losses(_)) => return None,
-            None => self.pop_latest()?,
+            None => self.latest.pop()?,
         };
         self.droppable -= frames.len();
         Some(Piece::Shared { bytes: Rc::clone(frames.bytes()), from: 0 })
@@ -376,8 +354,9 @@ impl SendQueue {
             }
             matches!(entry, Entry::Bytes(_))
         });
-        dropped += self.latest.drain().map(|(_, frames)| u64::from(frames.messages())).sum::<u64>();
-        self.subjects.clear();
+        while let Some(frames) = self.latest.pop() {
+            dropped += u64::from(frames.messages());
+        }
         self.lost.clear();
         (self.droppable, self.told) = (0, 0);
         dropped

@@ -2,8 +2,8 @@
 //! wanted once, however many want it.
 
 /// A codec and a compression: raw or JSON, each as it is or deflated with a window of 9, 12 or 15
-/// bits. What is deflated with a small window suits a larger one as well (RFC 7692 section 7.1.2.1),
-/// and each window more would be work for every message.
+/// bits. What is deflated with a small window suits a larger one as well (RFC 7692 section
+/// 7.1.2.1), and each window more would be work for every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Form(u8);
 
@@ -22,8 +22,8 @@ impl Form {
     #[cfg(test)]
     pub(super) const JSON: Self = Self(JSON);
 
-    /// The form of a codec for a window of so many bits at most; 8 count as 9, since the two share a
-    /// compressor. `None` for no compression.
+    /// The form of a codec for a window of so many bits at most; 8 count as 9, since the two share
+    /// a compressor. `None` for no compression.
     #[must_use]
     pub(super) fn new(json: bool, window_bits: Option<u8>) -> Self {
         let codec = if json { JSON } else { 0 };

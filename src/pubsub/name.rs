@@ -54,7 +54,7 @@ impl fmt::Display for Topic {
 }
 
 /// What a subscriber asks for: a topic, or a pattern of topics. Cloning it copies a pointer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Filter(Arc<str>);
 
 impl Filter {

@@ -128,14 +128,11 @@ impl<R: Ring> Sink for Delivering<'_, R> {
         if slot.connection.phase() != Phase::Open {
             return true;
         }
-        if slot.queue.is_some() {
-            return self.queue(token(to), frames);
-        }
-        if slot.turn != 0 {
+        if slot.turn != 0 || slot.queue.is_some() {
             return self.add(token(to), frames);
         }
-        let output = Output::of_shared(frames.bytes());
-        self.turn.push(Entry { token: token(to), output, buffer: None, delivered: true });
+        let (token, output) = (token(to), Output::of_shared(frames.bytes()));
+        self.turn.push(Entry { token, output, buffer: None, delivered: frames.len() });
         slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
         true
     }
@@ -146,49 +143,37 @@ impl<R: Ring> Sink for Delivering<'_, R> {
 }
 
 impl<R: Ring> Delivering<'_, R> {
-    /// Delivers to a connection that has something else to be sent in this turn, and no queue.
+    /// Delivers to a connection that has something else to be sent in this turn, or has not read
+    /// all of what it was sent before.
     #[cold]
     fn add(&mut self, token: Token, frames: &Rc<Frames>) -> bool {
         let Some(slot) = self.slots.get(token) else { return true };
-        let entry = (slot.turn as usize).checked_sub(1).and_then(|at| self.turn.get_mut(at));
-        let Some(entry) = entry else { return true };
-        if entry.delivered && entry.output.len() + frames.len() > MOST_AT_ONCE {
+        if slot.turn == 0 {
+            self.turn.push(Entry::new(token));
+            slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
+        }
+        let Some(entry) = self.turn.get_mut(slot.turn as usize - 1) else { return true };
+        if entry.delivered > 0 && entry.delivered + frames.len() > MOST_AT_ONCE {
             return false;
         }
-        entry.delivered = true;
+        entry.delivered += frames.len();
         if let Some(buffer) = entry.buffer.take() {
             entry.output.spill(self.ring.bytes(&buffer), || self.buffers.take());
             self.ring.release(buffer);
         }
-        if entry.output.is_empty() {
-            entry.output = Output::of_shared(frames.bytes());
-        } else {
-            entry.output.append(frames.bytes(), || self.buffers.take());
-        }
-        true
-    }
-
-    /// Delivers to a connection that has not read all of what it was sent before.
-    #[cold]
-    fn queue(&mut self, token: Token, frames: &Rc<Frames>) -> bool {
-        let Some(slot) = self.slots.get(token) else { return true };
-        let Some(queue) = &mut slot.queue else { return true };
-        let entry = (slot.turn as usize).checked_sub(1).and_then(|at| self.turn.get_mut(at));
-        if let Some(entry) = entry {
-            // Its queue is about to be sent: it is not to be judged by what waits until then.
-            let given = if entry.delivered { queue.droppable() } else { 0 };
-            if !queue.is_sending() && given > 0 && given + frames.len() > MOST_AT_ONCE {
-                return false;
+        let Some(queue) = &mut slot.queue else {
+            if entry.output.is_empty() {
+                entry.output = Output::of_shared(frames.bytes());
+            } else {
+                entry.output.append(frames.bytes(), || self.buffers.take());
             }
-            entry.delivered = true;
-            // What it was answered in this turn comes first.
-            if let Some(buffer) = entry.buffer.take() {
-                entry.output.spill(self.ring.bytes(&buffer), || self.buffers.take());
-                self.ring.release(buffer);
-            }
-            if let Some(copied) = queue.push(std::mem::take(&mut entry.output).into_piece()) {
-                self.buffers.give(copied);
-            }
+            return true;
+        };
+        // What it was answered in this turn comes first.
+        if !entry.output.is_empty()
+            && let Some(copied) = queue.push(std::mem::take(&mut entry.output).into_piece())
+        {
+            self.buffers.give(copied);
         }
         let pubsub = &self.config.pubsub;
         match queue.offer(frames, pubsub.slow, pubsub.queue) {

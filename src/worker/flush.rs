@@ -86,6 +86,15 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     fn send_queue(&mut self, token: Token) {
         let Some(slot) = self.slots.get(token) else { return };
         let Some(queue) = &mut slot.queue else { return };
+        if !queue.is_sending() {
+            // Between two pieces is as soon as a pong can go.
+            let mut output = Output::default();
+            slot.connection.release_pong(&mut self.shared, &mut output);
+            if let Some(pong) = output.into_piece().into_vec().filter(|pong| !pong.is_empty()) {
+                queue.urge(&pong);
+                self.shared.buffers.give(pong);
+            }
+        }
         let Shared { config, handler, buffers, .. } = &mut self.shared;
         let tag = slot.connection.tag();
         let gap = |subject: &str, lost, out: &mut Vec<u8>| handler.gap(tag, subject, lost, out);
@@ -100,11 +109,6 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         }
         slot.queue = None;
         slot.stall = Millis::NEVER;
-        let mut output = Output::default();
-        slot.connection.release_pong(&mut self.shared, &mut output);
-        if !output.is_empty() {
-            self.ring.send_now(token, payload_of(output.into_piece()));
-        }
         self.shared.handler.drained(slot.connection.id());
     }
 }

@@ -67,13 +67,13 @@ struct Entry {
     output: Output,
     /// The receive buffer in which the output stands in place.
     buffer: Option<Buffer>,
-    /// Something was delivered in this turn.
-    delivered: bool,
+    /// The bytes that were delivered in this turn.
+    delivered: usize,
 }
 
 impl Entry {
     fn new(token: Token) -> Self {
-        Self { token, output: Output::default(), buffer: None, delivered: false }
+        Self { token, output: Output::default(), buffer: None, delivered: 0 }
     }
 }
 

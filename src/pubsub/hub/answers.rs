@@ -67,9 +67,15 @@ impl<H> Hub<H> {
                 continue;
             }
             let echo = !matches!(client.kind, Kind::Raw { echo: false, .. });
-            let subscriber = Subscriber { id, form: client.form, echo };
-            if self.index.subscribe(&filter, subscriber) {
+            let (form, is_json) = (client.form, matches!(client.kind, Kind::Json));
+            if !self.index.subscribe(&filter, Subscriber { id, form, echo }) {
+                continue;
+            }
+            if is_json {
                 self.replay_later(id, filter);
+            } else if let Some(frame) = self.retained_frame(&filter) {
+                // Unmarked, so it must come before all that is newer.
+                self.errands.posts.push((id, Post::Frames(frame)));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What cores tell each other: what was published, what they want to hear of, and that they know.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::mesh::Port;
@@ -44,7 +44,7 @@ struct Link {
     backlog: VecDeque<Arc<Batch>>,
     /// Filters of which the other core is still to be told what is wanted now. However often that
     /// changes, it is told once.
-    to_tell: HashSet<Filter>,
+    to_tell: BTreeSet<Filter>,
     /// The changes that it has been told of, and those that it is known to know.
     told: u64,
     known: u64,
@@ -196,10 +196,10 @@ impl Link {
             push(SMALL, Contents::Known(self.heard))?;
             self.confirmed = self.heard;
         }
-        while let Some(filter) = self.to_tell.iter().next().cloned() {
-            let forms = wanted.get(&filter).map_or(Forms::EMPTY, |wanted| wanted.forms);
+        while let Some(filter) = self.to_tell.first() {
+            let forms = wanted.get(filter).map_or(Forms::EMPTY, |wanted| wanted.forms);
             push(SMALL + filter.as_str().len(), Contents::Interest(filter.clone(), forms))?;
-            self.to_tell.remove(&filter);
+            self.to_tell.pop_first();
         }
         if self.told != changes {
             push(SMALL, Contents::Told(changes))?;

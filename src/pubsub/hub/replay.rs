@@ -7,8 +7,7 @@ use bytes::Bytes;
 use super::Hub;
 use crate::connection::{ConnectionId, Frames, Sink};
 use crate::protocol::Opcode;
-use crate::protocol::frame::append_frame;
-use crate::pubsub::form::Form;
+use crate::protocol::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::pubsub::json::{self, Data};
 use crate::pubsub::name::{Filter, Topic};
 use crate::pubsub::publication::Value;
@@ -35,6 +34,16 @@ impl<H> Hub<H> {
             client.replays.push_back(Replay { filter, until, after: None });
             self.replay_on(id);
         }
+    }
+
+    /// The retained value of a topic, as a frame of its payload.
+    pub(super) fn retained_frame(&self, filter: &Filter) -> Option<Vec<u8>> {
+        let Next::Value(_, value) = self.retained.next(filter, None, u64::MAX, 1) else {
+            return None;
+        };
+        let mut frame = Vec::with_capacity(value.bytes.len() + MAX_SERVER_HEADER);
+        append_frame(&mut frame, value.opcode, false, &value.bytes);
+        Some(frame)
     }
 
     /// Puts `id` in the line of those who are given retained values, if there are some for it.
@@ -67,7 +76,7 @@ impl<H> Hub<H> {
                     // By an earlier subscription the client has had it, retained or new.
                     let mut earlier = client.filters.iter().take_while(|f| **f != replay.filter);
                     let has_had = earlier.any(|filter| filter.matches(topic));
-                    if has_had || sink.deliver(id, &frames(client.form, topic, value)) {
+                    if has_had || sink.deliver(id, &frames(topic, value)) {
                         replay.after = Some(topic.clone());
                     }
                 }
@@ -80,15 +89,10 @@ impl<H> Hub<H> {
     }
 }
 
-/// A retained value, framed for one subscriber.
-fn frames(form: Form, topic: &Topic, value: &Value) -> Rc<Frames> {
-    let mut bytes = Vec::new();
-    if form.is_json() {
-        let mut text = Vec::new();
-        json::delivery(&mut text, topic.as_str(), Data::Bytes(&value.bytes), true);
-        append_frame(&mut bytes, Opcode::Text, false, &text);
-    } else {
-        append_frame(&mut bytes, value.opcode, false, &value.bytes);
-    }
+/// A retained value, framed and marked as such.
+fn frames(topic: &Topic, value: &Value) -> Rc<Frames> {
+    let (mut text, mut bytes) = (Vec::new(), Vec::new());
+    json::delivery(&mut text, topic.as_str(), Data::Bytes(&value.bytes), true);
+    append_frame(&mut bytes, Opcode::Text, false, &text);
     Rc::new(Frames::new(Bytes::from(bytes), topic.shared().clone(), 1, 0))
 }

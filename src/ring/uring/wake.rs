@@ -1,5 +1,5 @@
-//! Waking a ring: from any thread through an eventfd that the ring watches, from another ring with a
-//! message that costs no call of its own.
+//! Waking a ring: from any thread through an eventfd that the ring watches, from another ring with
+//! a message that costs no call of its own.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
