@@ -110,14 +110,14 @@ impl World {
     /// The end: quiet, the same retained values everywhere, and nothing left behind.
     pub(crate) fn finish(&mut self, tally: &mut Tally) -> Result<(), String> {
         self.cores.iter().for_each(|core| core.network.set_faults(Faults::default()));
-        self.run(World::is_idle)?;
+        self.run(Self::is_idle)?;
         let (first, now) = (self.clients.len(), self.now);
         for core in 0..self.cores.len() {
             let mut probe = Client::new(first + core, core, Kind::Json, self.rng.fork());
             probe.next_at = now;
             self.clients.push(probe);
         }
-        self.run(World::is_idle)?;
+        self.run(Self::is_idle)?;
         for probe in &mut self.clients[first..] {
             self.moment += 1;
             let network = &self.cores[probe.core].network;

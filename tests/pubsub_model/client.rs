@@ -108,8 +108,6 @@ pub(crate) struct Client {
     pub(crate) empty: [u64; TOPICS.len()],
     /// What was announced as lost.
     pub(crate) lost: [u64; TOPICS.len()],
-    /// Retained values that a raw client got after newer messages.
-    pub(crate) late: u64,
 }
 
 impl Client {
@@ -139,7 +137,6 @@ impl Client {
             recent: HashMap::new(),
             empty: [0; TOPICS.len()],
             lost: [0; TOPICS.len()],
-            late: 0,
         }
     }
 

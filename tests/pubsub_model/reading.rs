@@ -120,15 +120,6 @@ impl Client {
         if message.topic != topic || message.opcode != frame.opcode {
             return Err(format!("message {number} on topic {topic}, opcode {}", frame.opcode));
         }
-        // Retained values are not marked; they may come after what was published meanwhile.
-        let last = self.last.get(&(message.by, topic));
-        if message.retain == Retain::Set && last.is_some_and(|last| *last > number) {
-            if self.late > 0 {
-                return Err(format!("message {number} out of order, the second one"));
-            }
-            self.late = 1;
-            self.last.remove(&(message.by, topic));
-        }
         self.delivery(number, topic, log)
     }
 

@@ -18,7 +18,6 @@ pub(crate) struct Tally {
     raw: u64,
     empty: u64,
     replays: u64,
-    late_values: u64,
     announced: u64,
     /// Times that what came and what was announced as lost was exactly what was published.
     pub(crate) exact: u64,
@@ -50,7 +49,6 @@ impl Client {
         }
         tally.empty += self.empty.iter().sum::<u64>();
         tally.replays += self.retained.values().map(|values| values.len() as u64).sum::<u64>();
-        tally.late_values += self.late;
         tally.announced += self.lost.iter().sum::<u64>();
         let ended = self.subs.iter().filter(|sub| sub.ended_at.is_some());
         tally.ended_subs += ended.count() as u64;
@@ -89,6 +87,6 @@ impl Tally {
             self.short_sends,
         ];
         assert!(often.iter().all(|count| *count > 500), "{self:#?}");
-        assert!(self.too_slow > 50 && self.exact > 50 && self.late_values > 0, "{self:#?}");
+        assert!(self.too_slow > 50 && self.exact > 50, "{self:#?}");
     }
 }

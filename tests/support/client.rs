@@ -16,8 +16,13 @@ pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A valid opening handshake with further header lines, each ended by CR LF.
 pub(crate) fn request(further: &str) -> Vec<u8> {
+    request_to("/", further)
+}
+
+/// The same for a path, and a query if there is one, other than `/`.
+pub(crate) fn request_to(target: &str, further: &str) -> Vec<u8> {
     let head = format!(
-        "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{further}\r\n"
     );
     head.into_bytes()
@@ -103,11 +108,27 @@ impl Client {
     /// A connection whose handshake, with further header lines, is done; and the answer to it.
     pub(crate) fn open_with(addr: SocketAddr, further: &str) -> (Self, Head) {
         let mut client = Self::connect(addr);
-        client.send(&request(further));
-        let head = client.read_head();
-        assert_eq!(head.status, "HTTP/1.1 101 Switching Protocols");
-        assert_eq!(head.get("Sec-WebSocket-Accept"), Some(ACCEPT));
+        let head = client.open_at("/", further);
         (client, head)
+    }
+
+    /// Does the handshake for `target`, with further header lines; returns the answer to it.
+    pub(crate) fn open_at(&mut self, target: &str, further: &str) -> Head {
+        self.send(&request_to(target, further));
+        let head = self.read_head();
+        assert_eq!(head.status, "HTTP/1.1 101 Switching Protocols", "{target}");
+        assert_eq!(head.get("Sec-WebSocket-Accept"), Some(ACCEPT));
+        head
+    }
+
+    /// A TCP connection whose receive buffer has `bytes`, so that the server feels at once that
+    /// nobody reads.
+    pub(crate) fn connect_narrow(addr: SocketAddr, bytes: usize) -> Self {
+        use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_recv_buffer_size(&socket, bytes).unwrap();
+        connect(&socket, &addr).expect("a server that accepts");
+        Self::from_stream(TcpStream::from(socket))
     }
 
     /// The socket.
@@ -209,6 +230,21 @@ impl Client {
         }
         let frame = self.take(header + payload);
         Some(Frame { first: frame[0], payload: frame[header..].to_vec() })
+    }
+
+    /// Whole frames that are here, without reading.
+    pub(crate) fn take_frames(&mut self) -> Vec<Frame> {
+        let frames = std::iter::from_fn(|| self.take_frame()).collect();
+        // What is left is the start of a frame; a long flow would keep all of the past before it.
+        self.received.drain(..self.taken);
+        self.taken = 0;
+        frames
+    }
+
+    /// Reads once: the whole frames that are here then, and how the bytes ended if they did.
+    pub(crate) fn receive(&mut self) -> (Vec<Frame>, Option<End>) {
+        let end = self.fill();
+        (self.take_frames(), end)
     }
 
     /// The next frame.

@@ -21,6 +21,23 @@ pub(crate) fn address_space(pid: u32) -> u64 {
     status_bytes(pid, "VmSize")
 }
 
+/// How often each thread named `name` and a number has waited or been put aside so far.
+pub(crate) fn switches(pid: u32, name: &str) -> Vec<u64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut switches = Vec::new();
+    for thread in threads.flatten() {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        let values = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
+        let number = values("Name:").and_then(|value| value.trim().strip_prefix(name));
+        if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
+            let counts = ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"].map(values);
+            let count = |value: &str| value.trim().parse::<u64>().unwrap();
+            switches.push(counts.into_iter().flatten().map(count).sum());
+        }
+    }
+    switches
+}
+
 /// Open descriptors of the process.
 pub(crate) fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()

@@ -4,17 +4,37 @@ use std::net::SocketAddr;
 
 use corecast::config::Config;
 use corecast::echo::Echo;
+use corecast::pubsub::Publisher;
 use corecast::server::{Running, Server};
+use corecast::worker::Stats;
 
-/// An echo server on one core. Stops when dropped.
+/// A server that echoes and passes on what is published. Stops when dropped.
 pub(crate) struct Embedded(Option<Running>);
 
 impl Embedded {
     pub(crate) fn start(config: Config) -> Self {
+        Self::start_on(config, 1)
+    }
+
+    /// The same on so many cores, or on all there are.
+    pub(crate) fn start_on(config: Config, cores: usize) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let core = corecast::server::allowed_cores()[0];
-        let server = Server::new(config).listen(address).cores(vec![core]);
+        let mut allowed = corecast::server::allowed_cores();
+        allowed.truncate(cores);
+        let server = Server::new(config).listen(address).cores(allowed);
         Self(Some(server.start(|_| Echo).unwrap()))
+    }
+
+    /// A publisher, each call for another core.
+    pub(crate) fn publisher(&self) -> Publisher {
+        self.0.as_ref().unwrap().publisher()
+    }
+
+    /// Stops it; what each core has counted.
+    pub(crate) fn stop(mut self) -> Vec<Stats> {
+        let running = self.0.take().unwrap();
+        running.stopper().stop();
+        running.join().unwrap()
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {

@@ -1,0 +1,34 @@
+//! Goal: what is published arrives as the contract says, over real sockets and across cores.
+//! Method: the server as a process of its own, or in this one where a limit has no flag, with raw
+//! WebSocket clients on every core; each file says what it is after.
+
+mod support;
+
+#[path = "pubsub/common.rs"]
+mod common;
+#[path = "pubsub/crowd.rs"]
+mod crowd;
+#[path = "pubsub/deflated.rs"]
+mod deflated;
+#[path = "pubsub/errors.rs"]
+mod errors;
+#[path = "pubsub/flood.rs"]
+mod flood;
+#[path = "pubsub/leaving.rs"]
+mod leaving;
+#[path = "pubsub/messages.rs"]
+mod messages;
+#[path = "pubsub/names.rs"]
+mod names;
+#[path = "pubsub/order.rs"]
+mod order;
+#[path = "pubsub/program.rs"]
+mod program;
+#[path = "pubsub/retained.rs"]
+mod retained;
+#[path = "pubsub/slow.rs"]
+mod slow;
+#[path = "pubsub/stalled.rs"]
+mod stalled;
+#[path = "pubsub/subscribed.rs"]
+mod subscribed;

@@ -1,0 +1,154 @@
+//! Goal: what is wrong is said, and costs nobody their connection but those who break a rule of
+//! the protocol.
+//! Method: each wrong request is sent on one and the same connection, which must answer it with an
+//! error that names what is wrong, and the `id`; at the end it still publishes and subscribes.
+
+use std::time::Duration;
+
+use crate::common::{Json, delivery, raw, text};
+use crate::support::client::{Client, End, request_to};
+use crate::support::server::Server;
+use crate::support::wire::{self, BINARY, FIN};
+
+#[test]
+fn wrong_requests_are_answered_and_the_connection_stays() {
+    let server = Server::start(&[]);
+    let mut json = Json::open(server.addr());
+    let long = "x".repeat(256);
+    let (subscribe, publish) =
+        (format!(r#"{{"subscribe":"{long}"}}"#), format!(r#"{{"publish":"{long}","data":1}}"#));
+    let cases: [(&str, &[&str]); 22] = [
+        (r#"{"subscribe":""}"#, &["empty"]),
+        (r#"{"subscribe":"a+/b"}"#, &["a+/b", "`+`"]),
+        (r##"{"subscribe":"a/#/b"}"##, &["`#`"]),
+        (r##"{"subscribe":["ok","b#"]}"##, &["b#"]),
+        (r#"{"subscribe":"a\u0000"}"#, &["NUL"]),
+        (r#"{"subscribe":[]}"#, &["subscribe"]),
+        (r#"{"subscribe":7}"#, &["subscribe"]),
+        (r#"{"unsubscribe":"a/+b"}"#, &["`+`"]),
+        (r#"{"publish":"a/+","data":1}"#, &["wildcards"]),
+        (r#"{"publish":"","data":1}"#, &["empty"]),
+        (r#"{"publish":"a"}"#, &["data"]),
+        (r#"{"publish":"a","data":1,"retain":1}"#, &["retain"]),
+        (r#"{"publish":"a","data":1,"data":2}"#, &["data", "twice"]),
+        (r#"{"publish":"a","data":1,"subscribe":"b"}"#, &["subscribe", "publish"]),
+        (r#"{"publish":"a","data":1,"qos":1}"#, &["qos"]),
+        (r#"{"subscribe":"a","data":1}"#, &["data"]),
+        ("{}", &["subscribe", "publish"]),
+        ("[]", &["JSON object"]),
+        ("", &["JSON object"]),
+        (r#"{"publish":"a","data":}"#, &["valid JSON"]),
+        (&subscribe, &["256", "255", "xxx"]),
+        (&publish, &["256", "255"]),
+    ];
+    for (request, parts) in cases {
+        json.expect_error(request, parts);
+    }
+    let with_id = json.ask(r#"{"id":{"a": 1},"subscribe":"+x"}"#);
+    assert!(with_id.ends_with(r#","id":{"a": 1}}"#), "{with_id}");
+    json.client.send(&wire::frame(FIN | BINARY, br#"{"subscribe":"a"}"#));
+    let answer = json.read();
+    assert!(answer.starts_with(r#"{"error":"#) && answer.contains("binary"), "{answer}");
+    // None of all that has subscribed to anything.
+    let mut other = Json::open(server.addr());
+    for topic in ["a", "b", "ok"] {
+        other.publish(topic, "0", "");
+    }
+    json.expect_nothing();
+    json.subscribe(&[&long[1..], "a"]);
+    json.publish("a", "1", "");
+    json.expect(&delivery("a", "1"));
+}
+
+#[test]
+fn there_are_128_subscriptions_for_each_connection() {
+    let server = Server::start(&[]);
+    let mut json = Json::open(server.addr());
+    let names: Vec<String> = (0..129).map(|n| format!("n/{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let list = |names: &[&str]| serde_json::to_string(names).unwrap();
+    // All or none.
+    json.expect_error(&format!(r#"{{"subscribe":{}}}"#, list(&names)), &["128", "129"]);
+    json.subscribe(&names[..100]);
+    json.subscribe(&names[50..128]);
+    json.expect_error(r#"{"subscribe":"n/128"}"#, &["128"]);
+    // One that is there already is no further one.
+    json.subscribe(&["n/0", "n/0"]);
+    json.ask(r#"{"unsubscribe":"n/0"}"#);
+    json.subscribe(&["n/128"]);
+    json.expect_error(r#"{"subscribe":"n/0"}"#, &["128"]);
+    let mut other = Json::open(server.addr());
+    for name in &names {
+        other.publish(name, "1", "");
+    }
+    for name in &names[1..] {
+        json.expect(&delivery(name, "1"));
+    }
+    json.expect_nothing();
+}
+
+#[test]
+fn a_wrong_path_gets_400_and_a_line() {
+    let server = Server::start(&[]);
+    let long = format!("/topics/{}", "t".repeat(256));
+    let cases = [
+        ("/topics", "The path names no topic; connect to /topics/<topic>."),
+        ("/topics/", "The path names no topic; connect to /topics/<topic>."),
+        ("/topics/a?role=boss", "The parameter role is not both, sub or pub."),
+        ("/topics/a?echo=2", "The parameter echo is not 0 or 1."),
+        ("/topics/a?echo=0&echo=1", "The parameter echo is there twice; give it once."),
+        ("/topics/a?qos=1", "The parameter \"qos\" is not known; known are role and echo."),
+        ("/topics/a%2", "A % in the path has no two hexadecimal digits behind it."),
+        ("/topics/a%FF", "The topic in the path is not valid UTF-8."),
+        ("/topics/a/+", "`+` or `#`"),
+        ("/topics/%23", "`+` or `#`"),
+        ("/topics/%00", "NUL"),
+        (&long, "the name has 256 bytes; at most 255 are allowed"),
+        ("/pubsub?role=sub", "/pubsub takes no parameter, but there is \"role\"."),
+    ];
+    for (target, line) in cases {
+        let mut client = Client::connect(server.addr());
+        client.send(&request_to(target, ""));
+        let (answer, end) = client.read_to_end(Duration::from_secs(5));
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{target}: {answer}");
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        assert!(body.contains(line) && body.lines().count() == 1, "{target}: {body:?}");
+        assert_eq!(end, End::Fin, "{target}");
+    }
+}
+
+#[test]
+fn who_only_subscribes_must_not_publish() {
+    let server = Server::start(&[]);
+    let mut witness = raw(server.addr(), "t");
+    let mut client = raw(server.addr(), "t?role=sub");
+    client.send(&text("not mine to say"));
+    client.expect(&wire::server_close(1008, "this connection only subscribes (role=sub)"));
+    client.send(&wire::close(1008, ""));
+    client.expect_end(b"");
+    witness.expect_alive();
+    // And who only publishes hears nothing.
+    let mut publisher = raw(server.addr(), "t?role=pub");
+    publisher.send(&text("mine"));
+    witness.expect(&wire::unmasked(FIN | wire::TEXT, b"mine"));
+    publisher.expect_alive();
+}
+
+#[test]
+fn the_subprotocol_is_named_where_it_was_offered() {
+    let server = Server::start(&[]);
+    let cases = [
+        ("", None),
+        ("Sec-WebSocket-Protocol: corecast.v1.json\r\n", Some("corecast.v1.json")),
+        ("Sec-WebSocket-Protocol: mqtt, corecast.v1.json\r\n", Some("corecast.v1.json")),
+        ("Sec-WebSocket-Protocol: mqtt\r\n", None),
+    ];
+    for (further, protocol) in cases {
+        let mut client = Client::connect(server.addr());
+        let head = client.open_at("/pubsub", further);
+        assert_eq!(head.get("Sec-WebSocket-Protocol"), protocol, "{further}");
+        client.send(&text(r#"{"subscribe":"a"}"#));
+        client.expect(&wire::unmasked(FIN | wire::TEXT, br#"{"subscribed":["a"]}"#));
+    }
+}

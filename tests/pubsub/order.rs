@@ -1,0 +1,148 @@
+//! Goal: everything arrives exactly once, in the order of each publisher and topic, with the very
+//! bytes and opcode, whichever cores publisher and subscriber are on.
+//! Method: publishers of each kind on all cores send numbered messages that everyone can predict;
+//! subscribers of each kind, with overlapping filters, compare every byte.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::common::{Cores, Json, raw, text};
+use crate::crowd::expect_all;
+use crate::messages::{Received, Source, message};
+use crate::support::client::Client;
+use crate::support::server::Server;
+use crate::support::wire;
+
+const TOPICS: [&str; 3] = ["a/x", "a/y", "b"];
+/// Messages of each publisher to each topic.
+const EACH: usize = 60;
+const JSON_PUBLISHERS: usize = 4;
+/// Text and binary ones, for each topic.
+const RAW_PUBLISHERS: usize = 4;
+const PER_TOPIC: usize = EACH * (JSON_PUBLISHERS + RAW_PUBLISHERS);
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A publisher in a thread of its own.
+fn publish_raw(
+    addr: SocketAddr,
+    topic: &'static str,
+    source: Source,
+) -> std::thread::JoinHandle<()> {
+    let mut client = raw(addr, &format!("{topic}?role=pub"));
+    std::thread::spawn(move || {
+        for number in 0..EACH {
+            let (first, payload) = message(source, number);
+            client.send(&wire::frame(first, &payload));
+        }
+        // Nothing comes back to who does not subscribe.
+        client.expect_alive();
+        client.close();
+    })
+}
+
+fn publish_json(addr: SocketAddr, who: usize) -> std::thread::JoinHandle<()> {
+    let mut json = Json::open(addr);
+    std::thread::spawn(move || {
+        for number in 0..EACH {
+            let data = String::from_utf8(message(Source::Json(who), number).1).unwrap();
+            for topic in TOPICS {
+                json.send(&format!(r#"{{"publish":"{topic}","data":{data}}}"#));
+            }
+        }
+        json.expect_nothing();
+        json.client.close();
+    })
+}
+
+/// Subscribers: what they read, and how much that will be in all.
+fn subscribers(addr: SocketAddr) -> (Vec<Client>, Vec<(Option<&'static str>, usize)>) {
+    let (mut clients, mut wants) = (Vec::new(), Vec::new());
+    for topic in TOPICS {
+        for _ in 0..4 {
+            clients.push(raw(addr, &format!("{topic}?role=sub")));
+            wants.push((Some(topic), PER_TOPIC));
+        }
+    }
+    let filters: [(&[&str], usize); 4] = [
+        (&["a/x", "a/+", "#"], 3),
+        (&["#", "b", "+", "a/y", "a/#", "+/x"], 3),
+        (&["a/+", "a/#"], 2),
+        (&["b"], 1),
+    ];
+    for (filters, topics) in filters {
+        for _ in 0..4 {
+            clients.push(Json::subscribed(addr, filters).client);
+            wants.push((None, topics * PER_TOPIC));
+        }
+    }
+    (clients, wants)
+}
+
+#[test]
+fn everything_arrives_once_in_order_and_unchanged() {
+    // How fast subscribers are is not what this is about.
+    let server = Server::start(&["--subscriber-queue", "256MiB"]);
+    let cores = Cores::of(&server);
+    let (mut clients, wants) = subscribers(server.addr());
+    let mut received: Vec<Received> = clients.iter().map(|_| Received::default()).collect();
+    let mut publishers = Vec::new();
+    for topic in TOPICS {
+        for who in 0..RAW_PUBLISHERS / 2 {
+            publishers.push(publish_raw(server.addr(), topic, Source::Text(who)));
+            publishers.push(publish_raw(server.addr(), topic, Source::Binary(who)));
+        }
+    }
+    publishers.extend((0..JSON_PUBLISHERS).map(|who| publish_json(server.addr(), who)));
+    expect_all(&mut clients, LIMIT, |number, frame| {
+        let (received, (topic, total)) = (&mut received[number], wants[number]);
+        match topic {
+            Some(topic) => received.raw(topic, &frame),
+            None => received.json(&frame),
+        }
+        received.total == total
+    });
+    publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+    // What would come twice has come by now: a message sent from every core has overtaken nothing.
+    for mut client in clients {
+        client.expect_alive();
+        client.close();
+    }
+    cores.assert_all_worked();
+    server.await_no_connections(LIMIT);
+}
+
+#[test]
+fn what_one_publishes_itself_comes_back_unless_it_does_not_want_it() {
+    let server = Server::start(&[]);
+    let mut others: Vec<Client> = (0..16).map(|_| raw(server.addr(), "t")).collect();
+    let mut mute = raw(server.addr(), "t?echo=0");
+    let mut heard = raw(server.addr(), "t?echo=1&role=both");
+    for round in 0..50 {
+        let (ours, theirs) = (format!("mute {round}"), format!("heard {round}"));
+        mute.send(&text(&ours));
+        let ours = wire::unmasked(wire::FIN | wire::TEXT, ours.as_bytes());
+        heard.expect(&ours);
+        heard.send(&text(&theirs));
+        let theirs = wire::unmasked(wire::FIN | wire::TEXT, theirs.as_bytes());
+        heard.expect(&theirs);
+        mute.expect(&theirs);
+        let both = [ours, theirs].concat();
+        others.iter_mut().for_each(|other| other.expect(&both));
+    }
+    // Also where its own and others' go out together.
+    let many = |who: &str| (0..100).map(|n| format!("{who}{n}")).collect::<Vec<_>>();
+    mute.send(&many("m").iter().flat_map(text).collect::<Vec<_>>());
+    heard.send(&many("h").iter().flat_map(text).collect::<Vec<_>>());
+    for expected in many("h") {
+        assert_eq!(mute.read_frame().payload, expected.as_bytes());
+    }
+    let (mut m, mut h) = (0, 0);
+    while m + h < 200 {
+        let got = heard.read_frame().payload;
+        let next = if got[0] == b'm' { &mut m } else { &mut h };
+        assert_eq!(got[1..], *next.to_string().as_bytes());
+        *next += 1;
+    }
+    mute.expect_alive();
+    heard.expect_alive();
+}

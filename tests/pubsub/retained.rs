@@ -1,0 +1,178 @@
+//! Goal: the last retained value of a topic is given to each new subscriber once, on every core,
+//! until it is cleared; and no more are kept than is allowed.
+//! Method: values are set and cleared through each way of publishing; each time a dozen fresh
+//! connections, which are spread over the cores, look at them.
+
+use std::time::Duration;
+
+use corecast::config::Config;
+use corecast::pubsub::{Payload, Publisher};
+
+use crate::common::{Cores, Json, QUIET, delivery, raw, text};
+use crate::support::client::Client;
+use crate::support::host::wait_until;
+use crate::support::library::Embedded;
+use crate::support::server::Server;
+use crate::support::wire::{self, BINARY, FIN, TEXT};
+
+const RETAIN: &str = r#","retain":true"#;
+/// Fresh connections to look at a value: with so many each core has one.
+const LOOKS: usize = 12;
+
+fn retained(topic: &str, data: &str) -> String {
+    format!(r#"{{"topic":"{topic}","data":{data},"retained":true}}"#)
+}
+
+/// What was published has reached every core when one who subscribed before, on each, has it.
+fn settled(watchers: &mut [Json], message: &str) {
+    watchers.iter_mut().for_each(|watcher| watcher.expect(message));
+}
+
+fn watchers(server: &Server, filter: &str) -> Vec<Json> {
+    (0..LOOKS).map(|_| Json::subscribed(server.addr(), &[filter])).collect()
+}
+
+#[test]
+fn a_value_is_given_marked_until_it_is_cleared() {
+    let server = Server::start(&[]);
+    let cores = Cores::of(&server);
+    let mut watchers = watchers(&server, "r/#");
+    let mut publisher = Json::open(server.addr());
+    for value in ["1", r#"{"a": [1,2 ]}"#, r#""é\n""#] {
+        publisher.publish("r/a", value, RETAIN);
+        // Who is there already gets it as any other message.
+        settled(&mut watchers, &delivery("r/a", value));
+        for _ in 0..LOOKS {
+            let mut json = Json::subscribed(server.addr(), &["r/a"]);
+            json.expect(&retained("r/a", value));
+            // Once is enough.
+            json.subscribe(&["r/a"]);
+            json.expect_nothing();
+            let mut client = raw(server.addr(), "r/a");
+            client.expect(&wire::unmasked(FIN | TEXT, value.as_bytes()));
+            client.expect_alive();
+        }
+    }
+    // What is not retained leaves it alone.
+    publisher.publish("r/a", "2", "");
+    settled(&mut watchers, &delivery("r/a", "2"));
+    Json::subscribed(server.addr(), &["r/a"]).expect(&retained("r/a", r#""é\n""#));
+    // Without data it is cleared, and subscribers hear of that as of an empty message.
+    let answer = publisher.ask(r#"{"publish":"r/a","retain":true,"id":7}"#);
+    assert_eq!(answer, r#"{"published":"r/a","id":7}"#);
+    settled(&mut watchers, &delivery("r/a", r#""""#));
+    for _ in 0..LOOKS {
+        Json::subscribed(server.addr(), &["r/a"]).expect_nothing();
+        raw(server.addr(), "r/a").expect_alive();
+    }
+    cores.assert_all_worked();
+}
+
+#[test]
+fn a_wildcard_gives_all_that_match_once() {
+    let server = Server::start(&[]);
+    let mut watchers = watchers(&server, "w/#");
+    let mut publishers: Vec<Json> = (0..4).map(|_| Json::open(server.addr())).collect();
+    for number in 0..200 {
+        let topic = format!("w/{}/{number}", number % 2);
+        publishers[number % 4].publish(&topic, &number.to_string(), RETAIN);
+        settled(&mut watchers, &delivery(&topic, &number.to_string()));
+    }
+    publishers[0].publish("$w/0/1", "1", RETAIN);
+    publishers[0].publish("v", "1", RETAIN);
+    let all = |residue: Option<usize>| {
+        let fits = |n: &usize| residue.is_none_or(|r| n % 2 == r);
+        let values = (0..200).filter(fits);
+        values.map(|n| retained(&format!("w/{}/{n}", n % 2), &n.to_string())).collect::<Vec<_>>()
+    };
+    let cases: [(&[&str], _); 4] = [
+        (&["w/#"], all(None)),
+        (&["w/0/+"], all(Some(0))),
+        (&["+/1/+"], all(Some(1))),
+        (&["+"], vec![retained("v", "1")]),
+    ];
+    for (filters, mut expected) in cases {
+        expected.sort();
+        for _ in 0..4 {
+            let mut json = Json::subscribed(server.addr(), filters);
+            let mut got: Vec<String> = expected.iter().map(|_| json.read()).collect();
+            got.sort();
+            assert_eq!(got, expected, "{filters:?}");
+            std::thread::sleep(Duration::from_millis(5));
+            json.expect_nothing();
+        }
+    }
+}
+
+/// Publishes from a program, once the server takes it.
+fn retain(publisher: &Publisher, topic: &str, payload: &Payload) {
+    let limit = Duration::from_secs(5);
+    assert!(wait_until(limit, || publisher.retain(topic, payload.clone()).is_ok()));
+}
+
+#[test]
+fn a_program_sets_and_clears_values() {
+    let server = Embedded::start_on(Config::default(), 2);
+    let publishers = [server.publisher(), server.publisher()];
+    let mut watchers: Vec<Client> =
+        (0..LOOKS).map(|_| raw(server.addr(), "p/v?role=sub")).collect();
+    for (round, publisher) in publishers.iter().cycle().take(10).enumerate() {
+        let bytes = vec![0xFF, u8::try_from(round).unwrap()];
+        let frame = wire::unmasked(FIN | BINARY, &bytes);
+        retain(publisher, "p/v", &Payload::binary(bytes));
+        watchers.iter_mut().for_each(|watcher| watcher.expect(&frame));
+        for _ in 0..LOOKS {
+            raw(server.addr(), "p/v?role=sub").expect(&frame);
+        }
+        let data = format!(
+            r#"{{"topic":"p/v","data64":"/w{}=","retained":true}}"#,
+            ["A", "E", "I", "M", "Q", "U", "Y", "c", "g", "k"][round]
+        );
+        Json::subscribed(server.addr(), &["p/+"]).expect(&data);
+        if round % 2 == 0 {
+            continue;
+        }
+        retain(publisher, "p/v", &Payload::text(""));
+        watchers.iter_mut().for_each(|watcher| watcher.expect(&wire::unmasked(FIN | TEXT, b"")));
+        for _ in 0..LOOKS {
+            raw(server.addr(), "p/v").expect_alive();
+        }
+    }
+    drop(watchers);
+    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served nobody");
+}
+
+#[test]
+fn beyond_the_limits_a_value_is_published_but_not_kept() {
+    let mut config = Config::default();
+    (config.pubsub.max_retained, config.pubsub.max_retained_bytes) = (3, 2_000);
+    let server = Embedded::start(config);
+    let mut publisher = Json::open(server.addr());
+    let mut watcher = Json::subscribed(server.addr(), &["#"]);
+    for topic in ["m/0", "m/1", "m/2"] {
+        publisher.publish(topic, "1", RETAIN);
+        watcher.expect(&delivery(topic, "1"));
+    }
+    let full = |publisher: &mut Json, watcher: &mut Json, topic: &str, data: &str| {
+        let request = format!(r#"{{"publish":"{topic}","data":{data},"retain":true,"id":[5]}}"#);
+        let answer = publisher.ask(&request);
+        assert!(answer.starts_with(r#"{"error":"published, but not retained"#), "{answer}");
+        assert!(answer.ends_with(r#","id":[5]}"#), "{answer}");
+        watcher.expect(&delivery(topic, data));
+        std::thread::sleep(QUIET / 10);
+    };
+    full(&mut publisher, &mut watcher, "m/3", "1");
+    Json::subscribed(server.addr(), &["m/3"]).expect_nothing();
+    // A value that is there may be replaced, but not by one that is too large.
+    publisher.publish("m/2", "2", RETAIN);
+    watcher.expect(&delivery("m/2", "2"));
+    let large = format!("\"{}\"", "x".repeat(2_000));
+    full(&mut publisher, &mut watcher, "m/2", &large);
+    // Clearing one makes room.
+    publisher.client.send(&text(r#"{"publish":"m/0","retain":true}"#));
+    watcher.expect(&delivery("m/0", r#""""#));
+    publisher.publish("m/3", "3", RETAIN);
+    let mut json = Json::subscribed(server.addr(), &["m/3"]);
+    json.expect(&retained("m/3", "3"));
+    json.expect_nothing();
+}

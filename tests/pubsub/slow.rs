@@ -1,0 +1,265 @@
+//! Goal: who does not read is treated as the policy says, is told how much it has lost and where,
+//! and costs nobody else a message. It is still answered.
+//! Method: subscribers with small receive buffers that stop reading while messages flow, next to
+//! some that keep reading. Afterwards they read again, and all the numbers have to add up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::common::{Json, text};
+use crate::crowd::expect_all;
+use crate::support::client::Client;
+use crate::support::host::wait_until;
+use crate::support::server::Server;
+use crate::support::wire::{self, CLOSE, FIN, PING, PONG, TEXT};
+
+const TOPICS: [&str; 3] = ["s/a", "s/b", "s/c"];
+/// Messages of each topic, and bytes of each: far more than the queue and the sockets hold.
+const MESSAGES: u64 = 400;
+const SIZE: usize = 4_000;
+/// How many messages of each topic may be on their way to those who read.
+const AHEAD: u64 = 5;
+const NARROW: usize = 4 << 10;
+const LIMIT: Duration = Duration::from_secs(15);
+
+fn narrow(server: &Server) -> Json {
+    let mut json = Json::on(Client::connect_narrow(server.addr(), NARROW));
+    json.subscribe(&["s/+"]);
+    json
+}
+
+/// What one subscriber has of a topic.
+#[derive(Debug, Default)]
+struct Tally {
+    got: u64,
+    lost: u64,
+    /// The number of the message that must come next: one further for each that came or was lost.
+    next: u64,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    topics: BTreeMap<String, Tally>,
+    gaps: u64,
+}
+
+impl Heard {
+    fn hear(&mut self, frame: &wire::Frame) {
+        assert_eq!(frame.first, FIN | TEXT, "{frame:?}");
+        let message: Value = serde_json::from_slice(&frame.payload).unwrap();
+        if let Some(topic) = message["gap"].as_str() {
+            let tally = self.topics.entry(topic.to_owned()).or_default();
+            let lost = message["lost"].as_u64().unwrap();
+            assert!(lost > 0);
+            (tally.lost, tally.next, self.gaps) =
+                (tally.lost + lost, tally.next + lost, self.gaps + 1);
+        } else {
+            let tally =
+                self.topics.entry(message["topic"].as_str().unwrap().to_owned()).or_default();
+            // A gap stands where its messages would have stood, so that nothing else is missing.
+            assert_eq!(message["data"][0].as_u64(), Some(tally.next), "{message:.60}");
+            (tally.got, tally.next) = (tally.got + 1, tally.next + 1);
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        TOPICS.iter().all(|topic| self.topics.get(*topic).is_some_and(|t| t.next == MESSAGES))
+    }
+
+    fn sum(&self, count: impl Fn(&Tally) -> u64) -> u64 {
+        self.topics.values().map(count).sum()
+    }
+}
+
+/// Publishes everything, no further ahead of those in `keen` than a socket holds. They read it all
+/// and lose nothing.
+fn flow(server: &Server, keen: &mut [Client]) {
+    let addr = server.addr();
+    let slowest = Arc::new(AtomicU64::new(0));
+    let publishers = TOPICS.map(|topic| {
+        let (mut json, slowest) = (Json::open(addr), Arc::clone(&slowest));
+        std::thread::spawn(move || {
+            let filler = "f".repeat(SIZE);
+            for number in 0..MESSAGES {
+                let is_near = || number < slowest.load(Ordering::Relaxed) + AHEAD;
+                assert!(wait_until(LIMIT, is_near), "a keen reader has stopped");
+                json.publish(topic, &format!(r#"[{number},"{filler}"]"#), "");
+            }
+        })
+    });
+    let mut heard: Vec<Heard> = keen.iter().map(|_| Heard::default()).collect();
+    expect_all(keen, LIMIT, |number, frame| {
+        heard[number].hear(&frame);
+        let least = |heard: &Heard| TOPICS.map(|t| heard.topics.get(t).map_or(0, |t| t.next));
+        let least = heard.iter().flat_map(least).min();
+        slowest.store(least.unwrap(), Ordering::Relaxed);
+        heard[number].is_whole()
+    });
+    publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+    assert_eq!(heard.iter().map(|heard| heard.gaps).sum::<u64>(), 0, "a keen reader lost some");
+}
+
+/// What stalled subscribers have heard when they have read again, and a pong between.
+fn stall(policy: &str) -> Vec<Heard> {
+    let server = Server::start(&["--slow-consumer", policy, "--subscriber-queue", "64KiB"]);
+    let mut stalled: Vec<Json> = (0..6).map(|_| narrow(&server)).collect();
+    let mut keen: Vec<Client> =
+        (0..10).map(|_| Json::subscribed(server.addr(), &["s/#"]).client).collect();
+    flow(&server, &mut keen);
+    let ping = wire::frame(FIN | PING, b"from one who does not read");
+    stalled.iter_mut().for_each(|json| json.client.send(&ping));
+    let mut clients: Vec<Client> = stalled.into_iter().map(|json| json.client).collect();
+    let mut heard: Vec<Heard> = clients.iter().map(|_| Heard::default()).collect();
+    let mut pongs = vec![0; clients.len()];
+    expect_all(&mut clients, LIMIT, |number, frame| {
+        if frame.first == FIN | PONG {
+            assert_eq!(frame.payload, b"from one who does not read");
+            pongs[number] += 1;
+        } else {
+            heard[number].hear(&frame);
+        }
+        heard[number].is_whole() && pongs[number] == 1
+    });
+    for (heard, mut client) in heard.iter().zip(clients) {
+        let (got, lost) = (heard.sum(|t| t.got), heard.sum(|t| t.lost));
+        assert_eq!(got + lost, MESSAGES * 3, "{policy}: {heard:?}");
+        assert!(got > 0 && lost > MESSAGES, "{policy}: nobody was slow: {heard:?}");
+        // Nothing is said twice, and all is well again.
+        client.expect_alive();
+        client.send(&text(r#"{"publish":"z","data":1,"id":2}"#));
+        client.expect(&wire::unmasked(FIN | TEXT, br#"{"published":"z","id":2}"#));
+        client.close();
+    }
+    heard
+}
+
+#[test]
+fn drop_newest_tells_how_many_came_later() {
+    for heard in stall("drop-newest") {
+        // The first ones are there, and the losses come after.
+        assert!(heard.topics.values().any(|tally| tally.got > 3), "{heard:?}");
+    }
+}
+
+#[test]
+fn drop_oldest_tells_how_many_came_before() {
+    for heard in stall("drop-oldest") {
+        assert!(heard.gaps >= 2, "{heard:?}");
+        assert!(heard.topics.values().any(|tally| tally.got > 3), "{heard:?}");
+    }
+}
+
+#[test]
+fn conflate_keeps_the_last_of_each_topic() {
+    // `Heard` accepts no other end than all messages, got or told to be lost; here the last one of
+    // each topic must be there itself.
+    let server = Server::start(&["--slow-consumer", "conflate", "--subscriber-queue", "64KiB"]);
+    let mut stalled: Vec<Json> = (0..6).map(|_| narrow(&server)).collect();
+    let mut json = Json::open(server.addr());
+    let filler = "f".repeat(SIZE);
+    for number in 0..MESSAGES {
+        for topic in TOPICS {
+            json.publish(topic, &format!(r#"[{number},"{filler}"]"#), "");
+        }
+    }
+    for stalled in &mut stalled {
+        let (mut heard, mut last) = (Heard::default(), BTreeMap::new());
+        while !heard.is_whole() || last.values().any(|number| *number + 1 != MESSAGES) {
+            let frame = stalled.client.read_frame();
+            heard.hear(&frame);
+            let message: Value = serde_json::from_slice(&frame.payload).unwrap();
+            if let Some(topic) = message["topic"].as_str() {
+                last.insert(topic.to_owned(), message["data"][0].as_u64().unwrap());
+            }
+        }
+        assert_eq!(last.values().copied().collect::<Vec<_>>(), [MESSAGES - 1; 3]);
+        assert!(heard.sum(|t| t.lost) > MESSAGES, "nobody was slow: {heard:?}");
+        stalled.expect_nothing();
+    }
+}
+
+#[test]
+fn close_says_1013_and_nobody_else_loses_anything() {
+    let server = Server::start(&["--subscriber-queue", "64KiB"]);
+    let mut stalled: Vec<Json> = (0..6).map(|_| narrow(&server)).collect();
+    let mut keen: Vec<Client> =
+        (0..10).map(|_| Json::subscribed(server.addr(), &["s/#"]).client).collect();
+    flow(&server, &mut keen);
+    for stalled in &mut stalled {
+        let mut heard = Heard::default();
+        let close = loop {
+            match stalled.client.try_read_frame(LIMIT) {
+                Ok(frame) if frame.first == FIN | CLOSE => break frame,
+                Ok(frame) => heard.hear(&frame),
+                Err(other) => panic!("no close frame, but {other:?}"),
+            }
+        };
+        // What came before was whole up to there.
+        assert!(heard.gaps == 0 && !heard.is_whole(), "{heard:?}");
+        assert_eq!(close.payload, wire::close_payload(1013, b"reads too slowly"));
+        stalled.client.send(&wire::close(1013, ""));
+        stalled.client.expect_end(b"");
+    }
+    keen.into_iter().for_each(Client::close);
+    drop(stalled);
+    server.await_no_connections(LIMIT);
+}
+
+#[test]
+fn a_raw_subscriber_gets_payloads_only() {
+    let server = Server::start(&["--slow-consumer", "drop-oldest", "--subscriber-queue", "64KiB"]);
+    let mut client = Client::connect_narrow(server.addr(), NARROW);
+    client.open_at("/topics/r?role=sub", "");
+    let mut publisher = Json::open(server.addr());
+    for number in 0..1_000 {
+        publisher.publish("r", &format!("[{number},\"{}\"]", "f".repeat(SIZE)), "");
+    }
+    let (mut last, mut got) = (None, 0);
+    while last != Some(999) {
+        let payload: Value = serde_json::from_slice(&client.read_frame().payload).unwrap();
+        let number = payload[0].as_u64();
+        assert!(number > last, "{number:?} after {last:?}");
+        (last, got) = (number, got + 1);
+    }
+    assert!((10..900).contains(&got), "{got} of 1,000 came");
+    client.expect_alive();
+}
+
+#[test]
+fn a_flooded_subscriber_s_ping_is_answered() {
+    let server = Server::start(&["--slow-consumer", "drop-oldest"]);
+    let mut clients: Vec<Client> =
+        (0..8).map(|_| Json::subscribed(server.addr(), &["f"]).client).collect();
+    let mut publisher = Json::open(server.addr());
+    let on = Arc::new(AtomicBool::new(true));
+    let flooding = Arc::clone(&on);
+    let flood = std::thread::spawn(move || {
+        let request = text(format!(r#"{{"publish":"f","data":"{}"}}"#, "f".repeat(1_000)));
+        while flooding.load(Ordering::Relaxed) {
+            publisher.client.send(&request.repeat(20));
+        }
+    });
+    let mut deliveries = 0;
+    for round in 0..4_u8 {
+        clients.iter_mut().for_each(|client| client.send(&wire::frame(FIN | PING, &[round])));
+        let mut before = vec![0; clients.len()];
+        // The flood goes on until all have theirs.
+        expect_all(&mut clients, LIMIT, |number, frame| {
+            assert!(frame.first != FIN | PONG || frame.payload == [round], "{frame:?}");
+            before[number] += frame.payload.len();
+            frame.first == FIN | PONG
+        });
+        // Not behind all of the flood, only behind what the queue and the sockets held.
+        let most = *before.iter().max().unwrap();
+        println!("pongs behind up to {} KiB", most >> 10);
+        assert!(most < 64 << 20, "a pong came behind {most} bytes");
+        deliveries += before.iter().sum::<usize>();
+    }
+    on.store(false, Ordering::Relaxed);
+    flood.join().unwrap();
+    assert!(deliveries > 1 << 20, "that was no flood: {deliveries} bytes");
+}

@@ -1,0 +1,106 @@
+//! Goal: `subscribed`, or the 101 of `/topics/`, means subscribed on every core.
+//! Method: hundreds of times, a fresh connection subscribes; the moment its answer is read,
+//! somebody on one core or the other publishes once. It must arrive. Topics are new, or were just
+//! left by their last subscriber, so that the news of the end and of the beginning are on the way
+//! together.
+
+use std::net::SocketAddr;
+
+use crate::common::{Cores, Json, QUIET, delivery, raw, text};
+use crate::support::client::Client;
+use crate::support::server::Server;
+use crate::support::wire::{self, FIN, TEXT};
+
+const ROUNDS: usize = 300;
+/// With these it is all but certain that each core has one.
+const PUBLISHERS: usize = 12;
+
+fn publishers(addr: SocketAddr) -> Vec<Json> {
+    (0..PUBLISHERS).map(|_| Json::open(addr)).collect()
+}
+
+/// A topic that is new, or one of a few that are used again and again.
+fn topic(round: usize) -> String {
+    match round % 3 {
+        0 => format!("new/{round}"),
+        _ => format!("old/{}", round % 4),
+    }
+}
+
+#[test]
+fn after_subscribed_nothing_is_missed() {
+    let server = Server::start(&[]);
+    let cores = Cores::of(&server);
+    let mut publishers = publishers(server.addr());
+    for round in 0..ROUNDS {
+        let topic = topic(round);
+        let filter = match round % 5 {
+            0 => format!("+/{}", topic.split('/').nth(1).unwrap()),
+            1 => "+/+".to_owned(),
+            2 => format!("{}/#", topic.split('/').next().unwrap()),
+            _ => topic.clone(),
+        };
+        let mut subscriber = Json::subscribed(server.addr(), &[&filter]);
+        let publisher = &mut publishers[round % PUBLISHERS];
+        publisher.send(&format!(r#"{{"publish":"{topic}","data":{round}}}"#));
+        subscriber.expect(&delivery(&topic, &round.to_string()));
+        drop(subscriber);
+    }
+    cores.assert_all_worked();
+}
+
+#[test]
+fn after_101_nothing_is_missed() {
+    let server = Server::start(&[]);
+    let cores = Cores::of(&server);
+    let mut publishers: Vec<Client> =
+        (0..PUBLISHERS).map(|n| raw(server.addr(), &format!("old/{}?role=pub", n % 4))).collect();
+    let mut any = self::publishers(server.addr());
+    for round in 0..ROUNDS {
+        let payload = format!("\"{round}\"");
+        if round % 2 == 0 {
+            let who = round / 2 % PUBLISHERS;
+            let mut subscriber = raw(server.addr(), &format!("old/{}", who % 4));
+            publishers[who].send(&text(&payload));
+            subscriber.expect(&wire::unmasked(FIN | TEXT, payload.as_bytes()));
+            continue;
+        }
+        let topic = topic(round);
+        let mut subscriber = raw(server.addr(), &topic);
+        let publisher = &mut any[round % PUBLISHERS];
+        publisher.send(&format!(r#"{{"publish":"{topic}","data":{payload}}}"#));
+        subscriber.expect(&wire::unmasked(FIN | TEXT, payload.as_bytes()));
+        subscriber.close();
+    }
+    cores.assert_all_worked();
+}
+
+#[test]
+fn subscribing_again_and_again_on_one_connection_misses_nothing() {
+    let server = Server::start(&[]);
+    let mut publishers = publishers(server.addr());
+    // Several, so that the last subscriber of a core is often, but not always, the one that leaves.
+    let mut subscribers: Vec<Json> = (0..6).map(|_| Json::open(server.addr())).collect();
+    let late = delivery("s/t", "\"late\"");
+    for round in 0..ROUNDS * 2 {
+        let subscriber = &mut subscribers[round * 7 % 6];
+        subscriber.subscribe(&["s/t"]);
+        let publisher = &mut publishers[round % PUBLISHERS];
+        publisher.publish("s/t", &round.to_string(), "");
+        // Of the round before, what was on the way to this core may still come.
+        let expected = delivery("s/t", &round.to_string());
+        while let said = subscriber.read()
+            && said != expected
+        {
+            assert_eq!(said, late);
+        }
+        let answer = subscriber.ask(r#"{"unsubscribe":"s/t","id":1}"#);
+        assert_eq!(answer, r#"{"unsubscribed":["s/t"],"id":1}"#);
+        publisher.publish("s/t", "\"late\"", "");
+    }
+    std::thread::sleep(QUIET);
+    subscribers.iter_mut().for_each(|subscriber| subscriber.skip(&late));
+    publishers.iter_mut().for_each(|publisher| publisher.publish("s/t", "\"nobody\"", ""));
+    std::thread::sleep(QUIET);
+    subscribers.iter_mut().for_each(Json::expect_nothing);
+}
