@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Runs clients that others wrote against a release build: Python's websockets, npm's ws, Chromium.
+# Each echoes, then publishes and subscribes; Chromium also opens the page of the chat example.
 # Exit status 0: every check of every client passed and the server stopped cleanly.
 #
-#   scripts/clients.sh [python] [node] [chromium]      all three when none is named
+#   scripts/clients.sh [python] [node] [chromium] [gaps]     all four when none is named
+#
+# `gaps` is Chromium against a server of its own, which drops the oldest messages of slow readers.
 #
 # CORECAST=path takes a binary already built, CORECAST_ARGS adds options for `corecast serve`.
 set -euo pipefail
@@ -10,6 +13,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 CLIENTS="$ROOT/tests/clients"
+# The checks import one another; nothing is to be left beside them.
+export PYTHONDONTWRITEBYTECODE=1
 SUMMARY=()
 FAILED=0
 
@@ -28,21 +33,45 @@ run_client() {
     fi
 }
 
+# end_server: stops the server; that it did not stop cleanly counts as a failure.
+end_server() {
+    if ! stop_server; then
+        SUMMARY+=("server: FAILED to stop cleanly")
+        FAILED=$((FAILED + 1))
+    fi
+}
+
 run_named() {
+    local python="$TOOLS/py3/bin/python"
     case "$1" in
-        python) run_client python "$TOOLS/py3/bin/python" "$CLIENTS/python_websockets.py" ;;
-        node) run_client node node "$CLIENTS/node_ws.mjs" ;;
-        chromium) run_client chromium python3 "$CLIENTS/chromium.py" ;;
+        python)
+            run_client python "$python" "$CLIENTS/python_websockets.py"
+            run_client "python pub/sub" "$python" "$CLIENTS/python_pubsub.py"
+            ;;
+        node)
+            run_client node node "$CLIENTS/node_ws.mjs"
+            run_client "node pub/sub" node "$CLIENTS/node_pubsub.mjs"
+            ;;
+        chromium)
+            run_client chromium python3 "$CLIENTS/chromium.py"
+            run_client "chromium pub/sub" "$python" "$CLIENTS/chromium_pubsub.py"
+            ;;
+        gaps)
+            end_server
+            CORECAST_ARGS="${CORECAST_ARGS:-} --slow-consumer drop-oldest" \
+                start_server "$TARGET_DIR/test-logs/clients-gaps-server.log"
+            run_client gaps "$python" "$CLIENTS/chromium_pubsub.py" --gaps
+            ;;
     esac
 }
 
 main() {
     local name names=("$@")
-    [ $# -gt 0 ] || names=(python node chromium)
+    [ $# -gt 0 ] || names=(python node chromium gaps)
     for name in "${names[@]}"; do
         case "$name" in
-            python | node | chromium) ;;
-            *) die "usage: scripts/clients.sh [python] [node] [chromium]" ;;
+            python | node | chromium | gaps) ;;
+            *) die "usage: scripts/clients.sh [python] [node] [chromium] [gaps]" ;;
         esac
     done
     need_tool "$TOOLS/py3/bin/python" "the Python 3 environment"
@@ -51,14 +80,12 @@ main() {
     mkdir -p "$TARGET_DIR/test-logs"
     trap 'stop_server || true' EXIT
     start_server "$TARGET_DIR/test-logs/clients-server.log"
-    for name in "${names[@]}"; do
-        run_named "$name"
+    # Always in this order: the last one changes the server.
+    for name in python node chromium gaps; do
+        [[ " ${names[*]} " != *" $name "* ]] || run_named "$name"
     done
     say "---"
-    if ! stop_server; then
-        SUMMARY+=("server: FAILED to stop cleanly")
-        FAILED=$((FAILED + 1))
-    fi
+    end_server
     printf '%s\n' "${SUMMARY[@]}"
     [ "$FAILED" -eq 0 ]
 }
