@@ -268,6 +268,8 @@ impl SendQueue {
         mut bytes: Vec<u8>,
         mut gap: impl FnMut(&str, u64, &mut Vec<u8>),
     ) -> Piece {
+        // Not more memory than that: there may be one such piece for each slow reader.
+        bytes.reserve_exact(self.len().min(GATHERED));
         // Something else goes with the gaps, or a reader that is far behind got nothing but them.
         let mut has_more_than_gaps = false;
         while let Some(len) = self.first_len()

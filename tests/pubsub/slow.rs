@@ -244,7 +244,9 @@ fn a_flooded_subscriber_s_ping_is_answered() {
         }
     });
     let mut deliveries = 0;
-    for round in 0..4_u8 {
+    for round in 0..20_u8 {
+        // Once it flows.
+        expect_all(&mut clients, LIMIT, |_, frame| frame.payload.len() > 1000);
         clients.iter_mut().for_each(|client| client.send(&wire::frame(FIN | PING, &[round])));
         let mut before = vec![0; clients.len()];
         // The flood goes on until all have theirs.
@@ -261,5 +263,5 @@ fn a_flooded_subscriber_s_ping_is_answered() {
     }
     on.store(false, Ordering::Relaxed);
     flood.join().unwrap();
-    assert!(deliveries > 1 << 20, "that was no flood: {deliveries} bytes");
+    assert!(deliveries > 1 << 18, "that was no flood: {deliveries} bytes");
 }

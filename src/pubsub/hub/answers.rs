@@ -4,9 +4,9 @@ use super::Hub;
 use super::client::Kind;
 use crate::connection::{ConnectionId, Post, Replies};
 use crate::protocol::Opcode;
-use crate::protocol::frame::append_frame;
+use crate::protocol::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::pubsub::index::Subscriber;
-use crate::pubsub::name::Filter;
+use crate::pubsub::name::{Filter, Topic};
 
 /// Answers that may wait for one client before it is not read from.
 pub(super) const MOST_WAITING: u32 = 16;
@@ -28,6 +28,19 @@ pub(super) enum Answer {
     Text(Vec<u8>),
     /// The answer to the handshake, which is held back.
     Handshake,
+    /// That of a message, which is published only then: requests of a client are done in order.
+    Publish(Box<ToPublish>),
+}
+
+/// A message in JSON that a client wants published.
+#[derive(Debug)]
+pub(super) struct ToPublish {
+    pub(super) topic: Topic,
+    /// Its text; none to clear what is retained.
+    pub(super) data: Option<String>,
+    pub(super) retain: bool,
+    /// The `id` of the request.
+    pub(super) request: Option<String>,
 }
 
 impl<H> Hub<H> {
@@ -80,10 +93,14 @@ impl<H> Hub<H> {
         }
     }
 
+    /// Whether answers to a client wait already.
+    pub(super) fn has_pending(&mut self, id: ConnectionId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.waiting > 0)
+    }
+
     /// Answers a request, now if no other answer waits.
     pub(super) fn answer(&mut self, id: ConnectionId, text: Vec<u8>, replies: &mut Replies<'_>) {
-        let waits = self.clients.get(id).is_some_and(|client| client.waiting > 0);
-        if waits {
+        if self.has_pending(id) {
             self.answer_later(id, 0, Answer::Text(text), Vec::new());
         } else {
             replies.send(Opcode::Text, &text);
@@ -113,17 +130,26 @@ impl<H> Hub<H> {
         while self.pending.front().is_some_and(|pending| pending.number <= known)
             && let Some(Pending { id, answer, filters, .. }) = self.pending.pop_front()
         {
-            let Some(client) = self.clients.get(id) else { continue };
-            client.waiting = client.waiting.saturating_sub(1);
-            let post = match answer {
-                Answer::Text(text) => {
-                    let mut frame = Vec::with_capacity(text.len() + 10);
-                    append_frame(&mut frame, Opcode::Text, false, &text);
-                    Post::Frames(frame)
+            if let Some(client) = self.clients.get(id) {
+                client.waiting = client.waiting.saturating_sub(1);
+            }
+            let text = match answer {
+                Answer::Text(text) => Some(text),
+                // Also if the client has left meanwhile.
+                Answer::Publish(message) => {
+                    let ToPublish { topic, data, retain, request } = *message;
+                    self.publish_json(&topic, data.as_deref(), retain, request.as_deref())
                 }
-                Answer::Handshake => Post::Release,
+                Answer::Handshake => {
+                    self.errands.posts.push((id, Post::Release));
+                    None
+                }
             };
-            self.errands.posts.push((id, post));
+            if let Some(text) = text {
+                let mut frame = Vec::with_capacity(text.len() + MAX_SERVER_HEADER);
+                append_frame(&mut frame, Opcode::Text, false, &text);
+                self.errands.posts.push((id, Post::Frames(frame)));
+            }
             self.put_in_force(id, filters);
         }
     }

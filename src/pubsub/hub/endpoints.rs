@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Hub;
-use super::answers::Answer;
+use super::answers::{Answer, ToPublish};
 use super::client::Kind;
 use crate::connection::{ConnectionId, Message, Post, Replies};
 use crate::protocol::{CloseCode, Opcode};
@@ -184,23 +184,37 @@ impl<H> Hub<H> {
             Ok(topic) => topic,
             Err(error) => return self.error(id, &complaint(name, error), request, replies),
         };
+        if self.has_pending(id) {
+            let (data, request) = (data.map(str::to_owned), request.map(str::to_owned));
+            let message = Box::new(ToPublish { topic, data, retain, request });
+            self.answer_later(id, 0, Answer::Publish(message), Vec::new());
+        } else if let Some(text) = self.publish_json(&topic, data, retain, request) {
+            self.answer(id, text, replies);
+        }
+    }
+
+    /// Publishes a message of `/pubsub`; returns the answer, if there is to be one.
+    pub(super) fn publish_json(
+        &mut self,
+        topic: &Topic,
+        data: Option<&str>,
+        retain: bool,
+        request: Option<&str>,
+    ) -> Option<Vec<u8>> {
         let result = self.publish(&Publication {
-            topic: &topic,
+            topic,
             opcode: Opcode::Text,
             payload: data.unwrap_or_default().as_bytes(),
             json: data,
             retain,
             origin: None,
         });
-        match (result, request) {
-            (Err(wrong), _) => self.error(id, wrong, request, replies),
-            (Ok(()), Some(_)) => {
-                let mut text = Vec::new();
-                json::published(&mut text, name, request);
-                self.answer(id, text, replies);
-            }
-            (Ok(()), None) => {}
+        let mut text = Vec::new();
+        match result {
+            Err(wrong) => json::error(&mut text, wrong, request),
+            Ok(()) => json::published(&mut text, topic.as_str(), Some(request?)),
         }
+        Some(text)
     }
 }
 

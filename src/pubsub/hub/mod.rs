@@ -77,6 +77,8 @@ pub struct Hub<H> {
     paused: Vec<ConnectionId>,
     /// Those who were paused may be let go on by what was delivered.
     resume_due: bool,
+    /// There was mail, and `turn` has not been called since: a turn can end before that.
+    has_news: bool,
     /// Subscriptions that have ended in this turn.
     ended: Vec<(ConnectionId, Filter)>,
     /// A connection accepted whose compression is not known yet.
@@ -104,6 +106,7 @@ impl<H> Hub<H> {
             replaying: VecDeque::new(),
             paused: Vec::new(),
             resume_due: false,
+            has_news: false,
             ended: Vec::new(),
             opening: None,
             errands: Errands::default(),
@@ -137,6 +140,7 @@ impl<H> Hub<H> {
         }
         let mut mail = std::mem::take(&mut self.mail);
         self.links.port().drain(MAIL, |from, parcel| mail.push((from, parcel)));
+        self.has_news |= !mail.is_empty();
         for (from, Parcel(contents)) in mail.drain(..) {
             match contents {
                 Contents::Batch(batch) => self.received(batch),
@@ -245,6 +249,7 @@ impl<H: Handler> Handler for Hub<H> {
 
     fn turn(&mut self, now: Millis, errands: &mut Errands) {
         self.now = now;
+        self.has_news = false;
         self.take_posted();
         // What was published in this turn goes to those who had subscribed before it. So the lists
         // of subscribers change once in a turn.
@@ -268,7 +273,8 @@ impl<H: Handler> Handler for Hub<H> {
 
     fn is_busy(&self) -> bool {
         let has_jobs = !self.jobs.is_empty() || !self.replaying.is_empty();
-        has_jobs || self.resume_due || !self.drafts.is_empty() || self.inner.is_busy()
+        let is_due = self.resume_due || self.has_news || !self.drafts.is_empty();
+        has_jobs || is_due || self.inner.is_busy()
     }
 
     fn deadline(&self) -> Millis {
