@@ -28,9 +28,7 @@ struct NothingElse;
 
 impl Handler for NothingElse {
     fn open<'a>(&mut self, _: ConnectionId, _: &Request<'a>) -> Result<Acceptance<'a>, Refusal> {
-        let mut refusal = Refusal::from(Rejection::NotFound);
-        refusal.line = Some("This is a chat; connect to /pubsub.".to_owned());
-        Err(refusal)
+        Err(Refusal::saying(Rejection::NotFound, "This is a chat; connect to /pubsub."))
     }
 
     /// Without connections there are no messages.

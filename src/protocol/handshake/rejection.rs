@@ -211,10 +211,16 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A rejection that says this line instead of its own.
+    #[must_use]
+    pub fn saying(rejection: Rejection, line: impl Into<String>) -> Self {
+        Self { rejection, line: Some(line.into()) }
+    }
+
     /// 400, and a line that says what was wrong and what to send instead.
     #[must_use]
-    pub const fn bad_request(line: String) -> Self {
-        Self { rejection: Rejection::BadRequest, line: Some(line) }
+    pub fn bad_request(line: impl Into<String>) -> Self {
+        Self::saying(Rejection::BadRequest, line)
     }
 
     /// Appends the complete HTTP/1.1 answer to `out`, as [`Rejection::write_response`] does.
