@@ -110,8 +110,9 @@ pub struct PubSub {
     pub endpoints: bool,
     /// What happens to subscribers that read too slowly. Default: close with 1013.
     pub slow: SlowConsumer,
-    /// Bytes that may wait for one subscriber before `slow` applies. Default 256 KiB. Must have
-    /// room for the largest message that subscribers are to get while others wait.
+    /// Bytes of messages that may wait for one subscriber before `slow` applies, besides what the
+    /// kernel has taken and up to 128 KiB that are being sent. Default 256 KiB. One message may
+    /// wait however large it is.
     pub queue: usize,
     /// Bytes of a topic or filter. Default 255, and never more than 65,535.
     pub max_topic: usize,
@@ -143,8 +144,7 @@ impl Default for PubSub {
 }
 
 /// What happens to a subscriber that reads more slowly than messages come, once as much waits for
-/// it as [`PubSub::queue`] allows. Messages are dropped whole, and
-/// each drop is counted.
+/// it as [`PubSub::queue`] allows. Messages are dropped whole, and each drop is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SlowConsumer {
     /// It is closed with 1013, and connects anew when it can.

@@ -135,16 +135,15 @@ impl SendQueue {
         }
     }
 
-    /// Adds frames that may be dropped. No more than `limit` bytes may wait; where the older make
-    /// room for the newer, no more than that of what may be dropped, and the newest always waits.
+    /// Adds frames that may be dropped, of which no more than `limit` bytes may wait, besides what
+    /// is out and what is owed; but one may always.
     pub fn offer(&mut self, frames: &Rc<Frames>, policy: SlowConsumer, limit: usize) -> Offer {
         let messages = u64::from(frames.messages());
         if self.refuses {
             return Offer::Dropped(messages);
         }
-        // With nothing before it anything fits, or a large message could never pass.
-        let waiting = self.len();
-        let fits = waiting == 0 || waiting + frames.len() <= limit;
+        // With nothing of the kind before it anything fits, or a large message could never pass.
+        let fits = self.droppable == 0 || self.droppable + frames.len() <= limit;
         match policy {
             SlowConsumer::Close if !fits => {
                 self.refuses = true;

@@ -57,36 +57,56 @@ impl<H> Hub<H> {
     }
 
     /// Gives out retained values; each step is one value, or a look at some topics. Who has earlier
-    /// bytes to read is passed over until they are read. Returns how many steps are left.
+    /// bytes to read is passed over until they are read, and who has got enough for a turn until
+    /// the next. Returns how many steps are left.
     pub(super) fn replay<S: Sink>(&mut self, mut steps: usize, sink: &mut S) -> usize {
+        let mut enough = Vec::new();
         while steps > 0
             && let Some(id) = self.replaying.pop_front()
         {
             steps -= 1;
-            let Some(client) = self.clients.get(id) else { continue };
-            client.is_replaying = false;
-            // `drained` puts it back.
-            if sink.is_congested(id) {
-                continue;
+            match self.replay_step(id, sink) {
+                Step::Done => self.replay_on(id),
+                Step::Enough => enough.push(id),
+                // `drained` puts it back.
+                Step::Congested => {}
             }
-            let Some(replay) = client.replays.front_mut() else { continue };
-            let after = replay.after.as_ref();
-            match self.retained.next(&replay.filter, after, replay.until, LOOKED) {
-                Next::Value(topic, value) => {
-                    // By an earlier subscription the client has had it, retained or new.
-                    let mut earlier = client.filters.iter().take_while(|f| **f != replay.filter);
-                    let has_had = earlier.any(|filter| filter.matches(topic));
-                    if has_had || sink.deliver(id, &frames(topic, value)) {
-                        replay.after = Some(topic.clone());
-                    }
-                }
-                Next::Looked(topic) => replay.after = Some(topic),
-                Next::End => drop(client.replays.pop_front()),
-            }
-            self.replay_on(id);
         }
+        enough.into_iter().for_each(|id| self.replay_on(id));
         steps
     }
+
+    fn replay_step<S: Sink>(&mut self, id: ConnectionId, sink: &mut S) -> Step {
+        let Some(client) = self.clients.get(id) else { return Step::Done };
+        client.is_replaying = false;
+        if sink.is_congested(id) {
+            return Step::Congested;
+        }
+        let Some(replay) = client.replays.front_mut() else { return Step::Done };
+        match self.retained.next(&replay.filter, replay.after.as_ref(), replay.until, LOOKED) {
+            Next::Value(topic, value) => {
+                // By an earlier subscription the client has had it, retained or new.
+                let mut earlier = client.filters.iter().take_while(|f| **f != replay.filter);
+                let has_had = earlier.any(|filter| filter.matches(topic));
+                if !has_had && !sink.deliver(id, &frames(topic, value)) {
+                    return Step::Enough;
+                }
+                replay.after = Some(topic.clone());
+            }
+            Next::Looked(topic) => replay.after = Some(topic),
+            Next::End => drop(client.replays.pop_front()),
+        }
+        Step::Done
+    }
+}
+
+/// What became of a step.
+enum Step {
+    Done,
+    /// The client gets no more in this turn.
+    Enough,
+    /// It has to read first.
+    Congested,
 }
 
 /// A retained value, framed and marked as such.
