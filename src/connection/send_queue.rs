@@ -241,9 +241,15 @@ impl SendQueue {
         // newest was, behind all.
         let is_time = policy != SlowConsumer::DropNewest || self.entries.is_empty();
         if !self.lost.is_empty() && is_time {
-            self.told += self.lost.len();
-            let lost = std::mem::take(&mut self.lost);
-            self.entries.insert(self.owed_entries(), Entry::Losses(lost));
+            let (at, lost) = (self.owed_entries(), std::mem::take(&mut self.lost));
+            if let Some(Entry::Losses(before)) = self.entries.get_mut(at) {
+                let earlier = before.len();
+                lost.into_iter().for_each(|(subject, n)| *before.entry(subject).or_default() += n);
+                self.told = self.told + before.len() - earlier;
+            } else {
+                self.told += lost.len();
+                self.entries.insert(at, Entry::Losses(lost));
+            }
         }
         let piece = if self.is_worth_gathering() { self.gather(spare(), gap) } else { self.pop()? };
         self.out = piece.rest().len();

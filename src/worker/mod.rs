@@ -223,7 +223,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
                 return self.abort(token, CloseReason::Stalled);
             }
             let congested = slot.is_congested();
-            if slot.withheld {
+            if slot.withheld || slot.paused {
                 // It may have spoken; nobody has listened.
                 slot.connection.excuse(self.now, &self.shared.config);
             }

@@ -1,5 +1,7 @@
 //! Subscribing, and the answers that wait until every core knows of it.
 
+use std::sync::Arc;
+
 use super::Hub;
 use super::client::Kind;
 use crate::connection::{ConnectionId, Post, Replies};
@@ -75,8 +77,10 @@ impl<H> Hub<H> {
     fn put_in_force(&mut self, id: ConnectionId, filters: Vec<Filter>) {
         for filter in filters {
             let Some(client) = self.clients.get(id) else { return };
-            // It may have been unsubscribed from meanwhile.
-            if !client.filters.contains(&filter) {
+            // It may have been unsubscribed from meanwhile; and if it was subscribed to again, that
+            // subscription comes into force with its own answer.
+            let is_it = |ours: &Filter| Arc::ptr_eq(ours.shared(), filter.shared());
+            if !client.filters.iter().any(is_it) {
                 continue;
             }
             let echo = !matches!(client.kind, Kind::Raw { echo: false, .. });

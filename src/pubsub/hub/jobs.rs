@@ -32,7 +32,11 @@ impl Part {
 #[derive(Debug)]
 struct Job {
     parts: Vec<Part>,
+    /// The bytes of the batches, and with those of lists that count for this job.
+    payload: usize,
     bytes: usize,
+    /// The addresses of these lists.
+    charged: Vec<usize>,
     /// The subscribers as they were when the messages were published.
     lists: Vec<List>,
     /// The list and the place in it where to go on.
@@ -51,6 +55,8 @@ pub(super) struct Jobs {
     /// Of each topic the number of the last job, if it has not begun.
     waiting: HashMap<Topic, u64>,
     bytes: usize,
+    /// The addresses of all lists that count for a job.
+    charged: HashSet<usize>,
     /// Of each slot the number of the last job that has been delivered there.
     seen: Vec<u64>,
     pub(super) delivered: u64,
@@ -80,25 +86,27 @@ impl Jobs {
             self.queue.get_mut(at)
         });
         if let Some(job) = waiting
-            && job.bytes + bytes <= LARGE
+            && job.payload + bytes <= LARGE
             && job.lists.len() == lists.len()
             && job.lists.iter().zip(lists).all(|(ours, theirs)| Rc::ptr_eq(ours, theirs))
         {
-            job.bytes += bytes;
+            (job.payload, job.bytes) = (job.payload + bytes, job.bytes + bytes);
             job.parts.push(Part::new(batch, origins));
             return;
         }
-        // A list that no other job has is kept for this one alone.
-        let before = self.queue.back().map_or(&[][..], |job| job.lists.as_slice());
-        let is_own = |list: &&List| !before.iter().any(|other| Rc::ptr_eq(list, other));
-        let listed: usize = lists.iter().filter(is_own).map(|list| list.len()).sum();
-        let bytes = bytes + listed * size_of::<Subscriber>();
+        // A list may be kept by its jobs alone by now. It counts for the first of them.
+        let charged: Vec<usize> =
+            lists.iter().map(address).filter(|list| self.charged.insert(*list)).collect();
+        let listed: usize =
+            lists.iter().filter(|l| charged.contains(&address(l))).map(|l| l.len()).sum();
         self.bytes += listed * size_of::<Subscriber>();
         let number = self.done + self.queue.len() as u64;
         self.waiting.insert(batch.topic.clone(), number);
         self.queue.push_back(Job {
             parts: vec![Part::new(batch, origins)],
-            bytes,
+            payload: bytes,
+            bytes: bytes + listed * size_of::<Subscriber>(),
+            charged,
             lists: lists.to_vec(),
             list: 0,
             at: 0,
@@ -129,6 +137,9 @@ impl Jobs {
             // Also a job for nobody is work.
             most = most.saturating_sub(1);
             self.bytes -= job.bytes;
+            for list in &job.charged {
+                self.charged.remove(list);
+            }
             self.done += 1;
             self.queue.pop_front();
         }
@@ -144,7 +155,7 @@ impl Job {
         most: usize,
         sink: &mut S,
     ) -> usize {
-        let mut left = most;
+        let (mut left, mut done) = (most, 0);
         let overlaps = self.lists.len() > 1;
         while let Some(list) = self.lists.get(self.list) {
             let list = Rc::clone(list);
@@ -152,6 +163,7 @@ impl Job {
             let chunk = &rest[..rest.len().min(left)];
             for subscriber in chunk {
                 let slot = subscriber.id.slot;
+                done += 1;
                 if overlaps && last_seen(seen, slot) == number {
                     self.at += 1;
                     continue;
@@ -164,7 +176,7 @@ impl Job {
                     true
                 };
                 if !taken {
-                    return most - left;
+                    return done;
                 }
                 if overlaps && let Some(last) = seen.get_mut(slot as usize) {
                     *last = number;
@@ -177,7 +189,7 @@ impl Job {
             }
             (self.list, self.at) = (self.list + 1, 0);
         }
-        most - left
+        done
     }
 
     /// The frames for subscribers of `form`.
@@ -236,6 +248,11 @@ impl Job {
         let frames = Frames::new(Bytes::from(bytes), subject, messages, last);
         sink.deliver(subscriber.id, &Rc::new(frames))
     }
+}
+
+/// Tells lists apart.
+fn address(list: &List) -> usize {
+    Rc::as_ptr(list).addr()
 }
 
 /// The last job that was delivered to `slot`.
