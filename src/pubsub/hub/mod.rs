@@ -79,6 +79,8 @@ pub struct Hub<H> {
     resume_due: bool,
     /// There was mail, and `turn` has not been called since: a turn can end before that.
     has_news: bool,
+    /// It was said that the core sleeps.
+    is_asleep: bool,
     /// Subscriptions that have ended in this turn.
     ended: Vec<(ConnectionId, Filter)>,
     /// A connection accepted whose compression is not known yet.
@@ -107,6 +109,7 @@ impl<H> Hub<H> {
             paused: Vec::new(),
             resume_due: false,
             has_news: false,
+            is_asleep: false,
             ended: Vec::new(),
             opening: None,
             errands: Errands::default(),
@@ -295,11 +298,14 @@ impl<H: Handler> Handler for Hub<H> {
             self.links.port().wake_up();
             return false;
         }
+        self.is_asleep = true;
         true
     }
 
     fn begin_turn(&mut self) {
-        self.links.port().wake_up();
+        if std::mem::take(&mut self.is_asleep) {
+            self.links.port().wake_up();
+        }
         // Before what connections say, so that what is said here after it was heard elsewhere is
         // known to come later.
         self.take_mail();
