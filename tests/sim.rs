@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use corecast::connection::Shared;
 use corecast::echo::Echo;
-use corecast::ring::sim::SimRing;
+use corecast::ring::sim::{Faults, SimRing};
 use corecast::ring::{Ring, Wake};
 use corecast::worker::Worker;
 
@@ -103,7 +103,8 @@ fn run(seed: u64, tally: &mut Tally) {
         }
         assert!(turn < TURNS, "seed {seed}: no end, now {:?}", network.now());
     }
-    // What the last turn queued.
+    // What the last turn queued, which now must not be refused.
+    network.set_faults(Faults::default());
     worker.turn().unwrap();
     network.check_quiescent();
     let stats = worker.stats();

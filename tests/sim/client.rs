@@ -228,6 +228,8 @@ impl Client {
         }
         if status == 101 {
             self.stage = Stage::Open;
+            // The server counts from its answer, which may have waited for a slot.
+            self.model.waits_in_line(world);
             (self.opened_at, self.next_at) = (world.now, world.now);
         } else {
             self.stage = Stage::Refused { body: response.body };

@@ -116,7 +116,7 @@ impl Model {
         self.answered
     }
 
-    /// It has not been accepted yet.
+    /// It has not been opened before now.
     pub(crate) fn waits_in_line(&mut self, world: &World) {
         self.echoed_at = world.now;
     }
