@@ -14,7 +14,8 @@ use crate::ring::{Ring, Token};
 /// How many deliveries are made in one turn: enough to be worth a call into the kernel, few enough
 /// not to keep those waiting who speak.
 const DELIVERIES: usize = 128;
-/// What one connection is sent in one turn in one piece; more is queued.
+/// What one connection is given in one turn, unless a single delivery is larger; more comes in the
+/// next.
 const MOST_AT_ONCE: usize = 64 << 10;
 /// What the close frame says to a subscriber that reads too slowly.
 const TOO_SLOW: &str = "reads too slowly";
