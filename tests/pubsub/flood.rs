@@ -2,7 +2,9 @@
 //! those who keep reading lose nothing.
 //! Method: publishers write as fast as they can to a topic with many subscribers, so that each byte
 //! costs the server forty. Readers have the kernel throw away what came, which is cheap, and count
-//! it. How far the publishers get ahead is what the server and the sockets hold.
+//! it. How far the publishers get ahead is what the server and the sockets hold. A reader that got
+//! no processor until its queue was full has not kept reading, and may be closed; then the flood
+//! says nothing of the others' luck and is repeated.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -30,38 +32,83 @@ const MOST_AHEAD: usize = 96 << 20;
 /// The same, and what waits for readers that had no processor for a moment, once for each core.
 const MOST_MEMORY: u64 = 200 << 20;
 
-/// How many bytes have come since the last time; they are gone.
-fn count(client: &Client, room: &mut [u8]) -> usize {
+/// What may wait for a reader, and how that is said to the server.
+const QUEUE: usize = 32 << 20;
+const QUEUE_FLAG: &str = "32MiB";
+const ATTEMPTS: usize = 6;
+
+/// How many bytes have come since the last time; they are gone. `None` at the end.
+fn count(client: &Client, room: &mut [u8]) -> Option<usize> {
     let flags = RecvFlags::TRUNC | RecvFlags::DONTWAIT;
-    let (_, len) = recv(client.stream(), room, flags).expect("a connection that goes on");
-    assert!(len > 0, "the server has ended the connection");
-    len
+    let (_, len) = recv(client.stream(), room, flags).ok()?;
+    (len > 0).then_some(len)
 }
 
 /// Writes messages for a while; returns the client.
-fn publish(mut client: Client, sent: &AtomicUsize) -> Client {
+fn publish(mut client: Client, sent: &AtomicUsize, stop: &AtomicBool) -> Client {
     let start = Instant::now();
     let frames = wire::frame(FIN | BINARY, &[b'f'; SIZE]).repeat(8);
-    while start.elapsed() < FLOOD {
+    while start.elapsed() < FLOOD && !stop.load(Ordering::Relaxed) {
         client.send(&frames);
         sent.fetch_add(8, Ordering::Relaxed);
     }
     client
 }
 
-#[test]
-fn a_flood_is_slowed_down_to_what_can_be_passed_on() {
-    let server = Server::start(&["--subscriber-queue", "32MiB"]);
+/// The most that was seen at any time, in bytes.
+#[derive(Default)]
+struct Most {
+    ahead: usize,
+    memory: u64,
+}
+
+/// Reads until the publishers are done and everyone has all. `false` when a reader was closed that
+/// had not kept reading; a panic when one was closed that had.
+fn read_all(
+    readers: &[Client],
+    got: &mut [usize],
+    (sent, is_over): (&AtomicUsize, &AtomicBool),
+    mut watch: impl FnMut(usize),
+) -> bool {
+    let start = Instant::now();
+    let mut room = vec![0; 4 << 20];
+    loop {
+        let is_over = is_over.load(Ordering::Acquire);
+        let all = sent.load(Ordering::Relaxed) * FRAME;
+        if is_over && got.iter().all(|got| *got >= all) {
+            return true;
+        }
+        assert!(start.elapsed() < LIMIT, "not all came: {all} {got:?}");
+        let fd = |client| PollFd::new(Client::stream(client), PollFlags::IN);
+        let mut fds: Vec<PollFd<'_>> = readers.iter().map(fd).collect();
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 100_000_000 })).unwrap();
+        for ((fd, client), got) in fds.iter().zip(readers).zip(got.iter_mut()) {
+            if fd.revents().is_empty() {
+                continue;
+            }
+            let Some(len) = count(client, &mut room) else {
+                let behind = (sent.load(Ordering::Relaxed) * FRAME).saturating_sub(*got);
+                assert!(behind > QUEUE - (1 << 20), "closed, but only {behind} bytes behind");
+                return false;
+            };
+            *got += len;
+        }
+        watch(all.saturating_sub(*got.iter().min().unwrap()));
+    }
+}
+
+/// One flood; `false` when it has to be repeated.
+fn flood() -> bool {
+    let server = Server::start(&["--subscriber-queue", QUEUE_FLAG]);
     let (addr, cores) = (server.addr(), Cores::of(&server));
     let mut readers: Vec<Client> = (0..SUBSCRIBERS).map(|_| raw(addr, "f?role=sub")).collect();
     let before = rss(server.pid());
-    let (sent, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let (start, mut got) = (Instant::now(), vec![0; SUBSCRIBERS]);
-    let (mut ahead, mut memory) = (0, 0);
-    std::thread::scope(|scope| {
+    let (sent, is_over, stop) = (AtomicUsize::new(0), AtomicBool::new(false), false.into());
+    let (mut got, mut most) = (vec![0; SUBSCRIBERS], Most::default());
+    let all_came = std::thread::scope(|scope| {
         let publishers: Vec<_> = (0..PUBLISHERS)
             .map(|_| raw(addr, "f?role=pub"))
-            .map(|client| scope.spawn(|| publish(client, &sent)))
+            .map(|client| scope.spawn(|| publish(client, &sent, &stop)))
             .collect();
         scope.spawn(|| {
             // Who was slowed down is served, and has heard nothing.
@@ -70,34 +117,31 @@ fn a_flood_is_slowed_down_to_what_can_be_passed_on() {
             }
             is_over.store(true, Ordering::Release);
         });
-        let mut room = vec![0; 4 << 20];
-        loop {
-            let is_over = is_over.load(Ordering::Acquire);
-            let all = sent.load(Ordering::Relaxed) * FRAME;
-            if is_over && got.iter().all(|got| *got >= all) {
-                break;
-            }
-            assert!(start.elapsed() < LIMIT, "not all came: {all} {got:?}");
-            let fd = |client| PollFd::new(Client::stream(client), PollFlags::IN);
-            let mut fds: Vec<PollFd<'_>> = readers.iter().map(fd).collect();
-            poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 100_000_000 })).unwrap();
-            for ((fd, client), got) in fds.iter().zip(&readers).zip(&mut got) {
-                if !fd.revents().is_empty() {
-                    *got += count(client, &mut room);
-                }
-            }
-            ahead = ahead.max(all.saturating_sub(*got.iter().min().unwrap()));
-            memory = memory.max(rss(server.pid()).saturating_sub(before));
-        }
+        let all_came = read_all(&readers, &mut got, (&sent, &is_over), |ahead| {
+            most.ahead = most.ahead.max(ahead);
+            most.memory = most.memory.max(rss(server.pid()).saturating_sub(before));
+        });
+        stop.store(true, Ordering::Relaxed);
+        all_came
     });
     let sent = sent.into_inner() * FRAME;
+    let Most { ahead, memory } = most;
     println!("{} MiB sent, {} ahead, grown by {}", sent >> 20, ahead >> 20, memory >> 20);
-    assert!(sent > 16 << 20, "that was no flood");
-    assert!(ahead < MOST_AHEAD, "{ahead} bytes ahead");
     assert!(memory < MOST_MEMORY, "grown by {memory} bytes");
-    cores.assert_all_worked();
-    assert!(got.iter().all(|got| *got == sent), "{sent} bytes, but {got:?}");
-    readers.iter_mut().for_each(Client::expect_alive);
+    // Nobody is slowed down for a reader that has been closed.
+    if all_came {
+        assert!(ahead < MOST_AHEAD, "{ahead} bytes ahead");
+        assert!(sent > 16 << 20, "that was no flood");
+        cores.assert_all_worked();
+        assert!(got.iter().all(|got| *got == sent), "{sent} bytes, but {got:?}");
+        readers.iter_mut().for_each(Client::expect_alive);
+    }
+    all_came
+}
+
+#[test]
+fn a_flood_is_slowed_down_to_what_can_be_passed_on() {
+    assert!((0..ATTEMPTS).any(|_| flood()), "the readers got too little processor every time");
 }
 
 #[test]
