@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A strict, thread-per-core WebSocket server on io_uring.
@@ -30,6 +31,10 @@ pub(super) struct Serve {
     /// given.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]
     pub(super) cores: Option<Cores>,
+    /// Loops on each core. More than one serves only to hold more connections than RLIMIT_NOFILE
+    /// allows one ring, where that limit cannot be raised.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = loops())]
+    pub(super) loops_per_core: usize,
     /// The largest message, in bytes or with KiB, MiB, GiB; larger ones are closed with 1009.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
     pub(super) max_message: usize,
@@ -84,7 +89,12 @@ pub(super) enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cores(pub(super) Vec<usize>);
 
-fn seconds() -> clap::builder::RangedU64ValueParser {
+/// The number of loops on a core.
+fn loops() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..=16)
+}
+
+fn seconds() -> RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=86_400)
 }
 

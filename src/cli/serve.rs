@@ -71,7 +71,7 @@ fn start(flags: &Serve) -> Result<Running, Error> {
         Slow::DropOldest => SlowConsumer::DropOldest,
         Slow::Conflate => SlowConsumer::Conflate,
     };
-    let mut server = Server::new(config);
+    let mut server = Server::new(config).loops_per_core(flags.loops_per_core);
     for address in &flags.listen {
         server = server.listen(*address);
     }
@@ -90,7 +90,7 @@ fn announce(flags: &Serve, running: &Running) {
         kernel = running.features().map_or("", |features| features.kernel.as_str()),
         cores = %CoreList(running.cores()),
         max_message = flags.max_message,
-        max_connections_per_core = running.max_connections(),
+        max_connections_per_loop = running.max_connections(),
         deflate = !flags.no_deflate,
         pubsub = !flags.no_pubsub,
         io_uring = %features,

@@ -4,6 +4,7 @@ mod affinity;
 mod listener;
 mod rlimit;
 
+use std::iter;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::ring::uring::{Features, UringRing, UringWaker};
 use crate::worker::{Stats, Worker};
 pub use affinity::allowed_cores;
 
-/// Slots of each core beyond its connections, so that those too many get their 503.
+/// Slots of each loop beyond its connections, so that those too many get their 503.
 const SPARE_SLOTS: u32 = 64;
 
 /// A server to be started.
@@ -44,13 +45,14 @@ pub struct Server {
     config: Config,
     listen: Vec<SocketAddr>,
     cores: Option<Vec<usize>>,
+    loops_per_core: usize,
 }
 
 impl Server {
     /// A server with this configuration, on every core that the process may use.
     #[must_use]
     pub const fn new(config: Config) -> Self {
-        Self { config, listen: Vec::new(), cores: None }
+        Self { config, listen: Vec::new(), cores: None, loops_per_core: 1 }
     }
 
     /// Listens on `address` as well. With port 0 the system chooses one.
@@ -67,7 +69,16 @@ impl Server {
         self
     }
 
-    /// Starts one worker on each core, with the handler that `make` makes for the core's number,
+    /// Runs so many loops on each core instead of one, at least one. More than one serves a single
+    /// end: connections beyond the limit of open files (`RLIMIT_NOFILE`), where that cannot be
+    /// raised, since it counts for each ring.
+    #[must_use]
+    pub fn loops_per_core(mut self, loops: usize) -> Self {
+        self.loops_per_core = loops.max(1);
+        self
+    }
+
+    /// Starts the workers, one on each core unless told otherwise, with the handler that `make` makes for the core's number,
     /// and returns once all of them serve. Raises the limit of open files.
     ///
     /// # Errors
@@ -82,18 +93,20 @@ impl Server {
             return Err(Error::Nothing("no address to listen on; give one with --listen"));
         }
         let slots = self.fit_connections();
-        let (addresses, listeners) = listener::bind(&self.listen, cores.len())?;
+        let loops: Vec<usize> =
+            cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
+        let (addresses, listeners) = listener::bind(&self.listen, loops.len())?;
         let config = Arc::new(self.config);
         let make = Arc::new(make);
         let mut wakers = Vec::new();
-        for _ in &cores {
+        for _ in &loops {
             wakers.push(UringWaker::new().map_err(Error::Worker)?);
         }
         let stop = Stop { flag: Arc::new(AtomicBool::new(false)), wakers };
         let (ports, publishers, inboxes) = connect(&config, &stop.wakers);
         let mut running = Running {
             addresses,
-            cores: cores.clone(),
+            cores,
             connections: config.limits.max_connections,
             features: None,
             publishers,
@@ -102,7 +115,7 @@ impl Server {
             threads: Vec::new(),
         };
         let ends = stop.wakers.clone().into_iter().zip(ports).zip(inboxes);
-        let parts = cores.into_iter().zip(listeners).zip(ends);
+        let parts = loops.into_iter().zip(listeners).zip(ends);
         let (ready, started) = mpsc::channel();
         let result = parts.into_iter().try_for_each(|((core, listeners), end)| {
             let (config, stop) = (Arc::clone(&config), stop.clone());
@@ -122,8 +135,8 @@ impl Server {
         Ok(running)
     }
 
-    /// Fits the number of connections to the descriptors that the process may have; returns the
-    /// slots of each core.
+    /// Fits the number of connections to the descriptors that a ring may have; returns the slots of
+    /// each loop.
     fn fit_connections(&mut self) -> u32 {
         let limit = &mut self.config.limits.max_connections;
         *limit = (*limit).clamp(1, crate::ring::Token::MAX_SLOTS - SPARE_SLOTS);
@@ -238,7 +251,7 @@ impl Running {
         &self.cores
     }
 
-    /// The most connections of each core, fitted to the descriptors of the process.
+    /// The most connections of each loop, fitted to the descriptors that a ring may have.
     #[must_use]
     pub const fn max_connections(&self) -> u32 {
         self.connections
