@@ -14,16 +14,15 @@ mod counter;
 mod echo;
 mod load;
 mod pieces;
-mod pool;
 mod report;
 mod server;
-mod sys;
-mod wire;
 
 use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+
+use corecast_perf::{pool, sys, wire};
 
 use config::{Experiment, Variant, Workload};
 use counter::Counters;

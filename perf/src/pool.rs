@@ -10,17 +10,17 @@ use crate::sys::{Region, len32};
 
 /// The shape of a pool.
 #[derive(Clone, Copy)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Number of buffers, a power of two.
-    pub(crate) count: u16,
+    pub count: u16,
     /// Bytes per buffer.
-    pub(crate) size: usize,
+    pub size: usize,
     /// One buffer serves many receives, appended one behind the other (kernel 6.12).
-    pub(crate) incremental: bool,
+    pub incremental: bool,
 }
 
 /// Buffers that the kernel picks from at receive time.
-pub(crate) struct Pool {
+pub struct Pool {
     shape: Shape,
     ring: Region,
     data: Region,
@@ -33,7 +33,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Maps the memory and lays out the ring; nothing is registered yet.
-    pub(crate) fn new(shape: Shape) -> io::Result<Self> {
+    pub fn new(shape: Shape) -> io::Result<Self> {
         let count = usize::from(shape.count);
         let mut pool = Self {
             shape,
@@ -51,7 +51,7 @@ impl Pool {
     }
 
     /// Registers the pool as buffer group 0.
-    pub(crate) fn register(&self, submitter: &Submitter<'_>) -> io::Result<()> {
+    pub fn register(&self, submitter: &Submitter<'_>) -> io::Result<()> {
         let flags = if self.shape.incremental { IOU_PBUF_RING_INC } else { 0 };
         let flags = u16::try_from(flags).unwrap_or(0);
         let at = self.ring.at(0) as u64;
@@ -76,7 +76,7 @@ impl Pool {
     }
 
     /// Makes recycled buffers visible to the kernel.
-    pub(crate) fn publish(&mut self) {
+    pub fn publish(&mut self) {
         let base = self.ring.at(0).cast::<BufRingEntry>().cast_const();
         // SAFETY: `base` is the start of a mapped buffer ring, where the tail lives.
         let tail = unsafe { BufRingEntry::tail(base) }.cast::<AtomicU16>();
@@ -86,7 +86,7 @@ impl Pool {
     }
 
     /// Takes the slice of a receive completion; it counts as a user until `release`.
-    pub(crate) fn take(&mut self, bid: u16, len: usize, kernel_keeps: bool) -> *mut u8 {
+    pub fn take(&mut self, bid: u16, len: usize, kernel_keeps: bool) -> *mut u8 {
         let index = usize::from(bid);
         let start = index * self.shape.size + self.filled[index];
         assert!(self.filled[index] + len <= self.shape.size, "receive past a buffer's end");
@@ -99,7 +99,7 @@ impl Pool {
     }
 
     /// Drops one user; the last one gives the buffer back to the kernel.
-    pub(crate) fn release(&mut self, bid: u16) {
+    pub fn release(&mut self, bid: u16) {
         let users = &mut self.users[usize::from(bid)];
         *users -= 1;
         if *users == 0 {

@@ -1,6 +1,7 @@
 //! Just enough of RFC 6455 framing and of the opening handshake for both sides of the program.
 
 use std::io;
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress};
@@ -8,9 +9,11 @@ use flate2::{Decompress, FlushDecompress};
 use crate::wire::put_header;
 
 /// Opcodes.
-pub(crate) const TEXT: u8 = 1;
-pub(crate) const BINARY: u8 = 2;
-pub(crate) const CLOSE: u8 = 8;
+pub const TEXT: u8 = 1;
+pub const BINARY: u8 = 2;
+pub const CLOSE: u8 = 8;
+pub const PING: u8 = 9;
+pub const PONG: u8 = 10;
 
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
@@ -18,20 +21,17 @@ const RSV1: u8 = 0x40;
 /// The masking key of every client frame.
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// The key that every client sends in its handshake: base64 of 16 bytes.
-const HANDSHAKE_KEY: &str = "dGhlIGZhbm91dCBsb2FkIQ==";
-
 /// A parsed frame header.
-pub(crate) struct Head {
+pub struct Head {
     first: u8,
     key: Option<[u8; 4]>,
     /// Where the payload stands.
-    pub(crate) payload: Range<usize>,
+    pub payload: Range<usize>,
 }
 
 impl Head {
     /// The header at the start of `bytes`; `None` while it is not whole.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
         let second = *bytes.get(1)?;
         let (len, mut at) = match second & 0x7f {
             126 => (u64::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])), 4),
@@ -48,12 +48,12 @@ impl Head {
     }
 
     /// What kind of frame it is.
-    pub(crate) fn opcode(&self) -> u8 {
+    pub fn opcode(&self) -> u8 {
         self.first & 0x0f
     }
 
     /// Appends the frame, of which `bytes` holds all, as a server sends it: unmasked.
-    pub(crate) fn relay(&self, bytes: &[u8], to: &mut Vec<u8>) {
+    pub fn relay(&self, bytes: &[u8], to: &mut Vec<u8>) {
         let mut header = [0; 10];
         let size = put_header(&mut header, self.payload.len() as u64);
         header[0] = self.first;
@@ -62,7 +62,7 @@ impl Head {
     }
 
     /// Appends the payload as it is meant.
-    pub(crate) fn unmask(&self, bytes: &[u8], to: &mut Vec<u8>) {
+    pub fn unmask(&self, bytes: &[u8], to: &mut Vec<u8>) {
         let key = self.key.unwrap_or_default();
         let payload = bytes[self.payload.clone()].iter();
         to.extend(payload.zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
@@ -70,7 +70,7 @@ impl Head {
 }
 
 /// A client's frame.
-pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut header = [0; 10];
     let size = put_header(&mut header, payload.len() as u64);
     header[0] = FIN | opcode;
@@ -82,7 +82,7 @@ pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// What a server's whole message says, and whether it came compressed.
-pub(crate) fn message(frame: &[u8]) -> io::Result<(Vec<u8>, bool)> {
+pub fn message(frame: &[u8]) -> io::Result<(Vec<u8>, bool)> {
     let wrong = |what: &str| io::Error::other(format!("a delivery {what}: {frame:02x?}"));
     let head = Head::parse(frame).ok_or_else(|| wrong("is no frame"))?;
     if head.payload.end != frame.len() || head.key.is_some() || head.first & FIN == 0 {
@@ -119,28 +119,40 @@ fn inflate(mut payload: Vec<u8>) -> Option<Vec<u8>> {
     }
 }
 
+/// What a client offers of permessage-deflate (RFC 7692) in its handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    Nothing,
+    /// As browsers do: each side may remember its earlier messages.
+    Takeover,
+    /// Each message of the server is to stand alone, so that one compressed form fits all.
+    NoTakeover,
+}
+
 /// A client's opening handshake for `path`.
-pub(crate) fn request(path: &str, port: u16, deflate: bool) -> String {
-    let offer = if deflate {
-        "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; \
-         server_no_context_takeover\r\n"
-    } else {
-        ""
+pub fn request(path: &str, host: SocketAddr, key: &str, offer: Offer) -> String {
+    const NAME: &str = "Sec-WebSocket-Extensions: permessage-deflate";
+    let offer = match offer {
+        Offer::Nothing => String::new(),
+        Offer::Takeover => format!("{NAME}; client_max_window_bits\r\n"),
+        Offer::NoTakeover => {
+            format!("{NAME}; server_no_context_takeover; client_max_window_bits\r\n")
+        }
     };
     format!(
-        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Key: {HANDSHAKE_KEY}\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n\
          Sec-WebSocket-Version: 13\r\n{offer}\r\n"
     )
 }
 
 /// Where the head that `bytes` begin with ends, empty line included.
-pub(crate) fn head_end(bytes: &[u8]) -> Option<usize> {
+pub fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// The value of a header field of a head, if it is there.
-pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut fields = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
     fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }

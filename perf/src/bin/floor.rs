@@ -1,7 +1,9 @@
 //! The yardstick: a raw ring that relays frames and does nothing else. Whatever came within one
 //! turn is one run of bytes, sent to each subscriber with one send that completes only if it fails.
 //!
-//! Started as `fanout serve --listen ADDR --cores N`, it says where it listens as corecast does.
+//! `floor serve --listen ADDR --cores N`, it says where it listens as corecast does.
+
+#![allow(unsafe_code)]
 
 use std::io;
 use std::net::TcpListener;
@@ -13,13 +15,9 @@ use io_uring::{
 };
 use rustix::process::{Resource, getrlimit};
 
-use crate::frames::{self, CLOSE, Head};
-use crate::pool::{Pool, Shape};
-use crate::process;
-use crate::sys::len32;
-
-/// The argument that makes the program the floor server.
-pub(crate) const ARGUMENT: &str = "serve";
+use corecast_perf::frames::{self, CLOSE, Head};
+use corecast_perf::pool::{Pool, Shape};
+use corecast_perf::sys::{self, len32};
 
 /// Sends for each call into the kernel; also the size of the submission queue.
 const CHUNK: u32 = 128;
@@ -70,13 +68,14 @@ struct Floor<'a> {
 }
 
 /// Serves until it is killed.
-pub(crate) fn main(arguments: &[String]) -> io::Result<()> {
-    let ["--listen", address, "--cores", core] =
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let ["serve", "--listen", address, "--cores", core] =
         arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
     else {
-        return Err(io::Error::other("usage: fanout serve --listen ADDR:PORT --cores N"));
+        return Err(io::Error::other("usage: floor serve --listen ADDR:PORT --cores N"));
     };
-    process::pin(&[core.parse().map_err(io::Error::other)?])?;
+    sys::pin(core.parse().map_err(io::Error::other)?)?;
     let listener = TcpListener::bind(address)?;
     // Accepted sockets inherit it.
     rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;

@@ -5,12 +5,12 @@
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// The payload that every frame of `len` bytes carries.
-pub(crate) fn pattern(len: usize) -> Vec<u8> {
+pub fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| u8::try_from((i * 7 + 3) % 251).unwrap_or(0)).collect()
 }
 
 /// Writes the header of an unmasked final binary frame into `to` and returns its length.
-pub(crate) fn put_header(to: &mut [u8; 10], len: u64) -> usize {
+pub fn put_header(to: &mut [u8; 10], len: u64) -> usize {
     to[0] = 0x82;
     if let Some(short) = u8::try_from(len).ok().filter(|n| *n < 126) {
         to[1] = short;
@@ -27,7 +27,7 @@ pub(crate) fn put_header(to: &mut [u8; 10], len: u64) -> usize {
 }
 
 /// A server's frame: unmasked.
-pub(crate) fn reply(len: usize) -> Vec<u8> {
+pub fn reply(len: usize) -> Vec<u8> {
     let mut header = [0; 10];
     let n = put_header(&mut header, len as u64);
     let mut frame = header[..n].to_vec();
@@ -36,7 +36,7 @@ pub(crate) fn reply(len: usize) -> Vec<u8> {
 }
 
 /// A client's frame: masked.
-pub(crate) fn request(len: usize) -> Vec<u8> {
+pub fn request(len: usize) -> Vec<u8> {
     let mut header = [0; 10];
     let n = put_header(&mut header, len as u64);
     header[1] |= 0x80;

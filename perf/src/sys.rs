@@ -10,12 +10,12 @@ fn check(rc: libc::c_int) -> io::Result<()> {
 }
 
 /// A length as the `u32` that ring entries carry; every length here is far below the limit.
-pub(crate) fn len32(n: usize) -> u32 {
+pub fn len32(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// Pins the calling thread to one core.
-pub(crate) fn pin(core: usize) -> io::Result<()> {
+pub fn pin(core: usize) -> io::Result<()> {
     // SAFETY: an all-zero cpu_set_t is the empty set, a valid value of that plain C struct.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: CPU_SET only sets a bit inside `set`, and bounds-checks the core number.
@@ -26,7 +26,7 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
 }
 
 /// CPU time of the calling thread in nanoseconds, user and kernel.
-pub(crate) fn thread_cpu_ns() -> u64 {
+pub fn thread_cpu_ns() -> u64 {
     let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `ts` is a live timespec that the kernel fills in.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut ts) };
@@ -35,7 +35,7 @@ pub(crate) fn thread_cpu_ns() -> u64 {
 }
 
 /// Context switches of the calling thread so far, voluntary and involuntary.
-pub(crate) fn thread_switches() -> u64 {
+pub fn thread_switches() -> u64 {
     // SAFETY: an all-zero rusage is a valid value of that plain C struct.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: `usage` is a live rusage that the kernel fills in.
@@ -44,13 +44,13 @@ pub(crate) fn thread_switches() -> u64 {
 }
 
 /// Restores the default effect of SIGPIPE, which Rust programs start with ignored.
-pub(crate) fn default_sigpipe() {
+pub fn default_sigpipe() {
     // SAFETY: the default disposition runs no code of this program.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 /// Makes `close` send RST, so that thousands of test connections leave no TIME_WAIT behind.
-pub(crate) fn linger_zero(fd: RawFd) -> io::Result<()> {
+pub fn linger_zero(fd: RawFd) -> io::Result<()> {
     let value = libc::linger { l_onoff: 1, l_linger: 0 };
     let size = libc::socklen_t::try_from(size_of::<libc::linger>()).unwrap_or(8);
     let at = (&raw const value).cast();
@@ -59,27 +59,27 @@ pub(crate) fn linger_zero(fd: RawFd) -> io::Result<()> {
 }
 
 /// The release of the running kernel ("6.18.0").
-pub(crate) fn kernel_release() -> String {
+pub fn kernel_release() -> String {
     let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     text.trim().to_owned()
 }
 
 /// The CPU model as the kernel names it.
-pub(crate) fn cpu_model() -> String {
+pub fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find(|l| l.starts_with("model name"));
     line.and_then(|l| l.split_once(':')).map_or("unknown", |(_, v)| v.trim()).to_owned()
 }
 
 /// Page-aligned, zeroed, already faulted-in memory shared with the kernel.
-pub(crate) struct Region {
+pub struct Region {
     base: *mut u8,
     len: usize,
 }
 
 impl Region {
     /// Maps `len` bytes (at least one page).
-    pub(crate) fn new(len: usize) -> io::Result<Self> {
+    pub fn new(len: usize) -> io::Result<Self> {
         let len = len.max(4096);
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
@@ -92,14 +92,14 @@ impl Region {
     }
 
     /// The address of byte `offset`, which must be inside the region.
-    pub(crate) fn at(&self, offset: usize) -> *mut u8 {
+    pub fn at(&self, offset: usize) -> *mut u8 {
         assert!(offset <= self.len, "offset {offset} is outside a region of {} bytes", self.len);
         // SAFETY: the assertion keeps the result inside the mapping or one past its end.
         unsafe { self.base.add(offset) }
     }
 
     /// Copies `bytes` to `offset`.
-    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+    pub fn write(&self, offset: usize, bytes: &[u8]) {
         assert!(offset + bytes.len() <= self.len, "write past the end of a region");
         let to = self.at(offset);
         // SAFETY: the destination range is inside the mapping, which cannot overlap `bytes`.

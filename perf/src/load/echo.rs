@@ -1,0 +1,247 @@
+//! Echo: every message comes back.
+
+mod inflate;
+mod output;
+mod replies;
+mod session;
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use flate2::{Compress, Compression, FlushCompress};
+
+use super::connect::{self, Agreed};
+use super::engine::epoll::Epoll;
+use super::engine::ring::{Home, Ring};
+use super::engine::{Engine, Wait};
+use super::{Echo, Length, Moment, Outcome, Pace, Plan};
+use crate::frames::masked;
+use crate::sys;
+use output::Requests;
+use replies::{Expected, Replies};
+use session::{Common, Session};
+
+/// The seed of all payloads.
+const SEED: u64 = 20;
+
+/// Replies of each connection that are compared in full even if not all are, as long as they are
+/// not more than so many bytes; one always is.
+const COMPARED: u64 = 64;
+const COMPARED_BYTES: u64 = 1 << 20;
+
+/// Requests for one send in an open loop.
+const TOGETHER: usize = 64;
+
+/// Bytes of a receive buffer: the replies to one send, within these limits.
+const BUFFER: (usize, usize) = (16 << 10, 256 << 10);
+
+/// How long a sleeping load sleeps at most, to look around.
+const NAP: Duration = Duration::from_millis(500);
+
+type Probe<'a> = &'a mut dyn FnMut(Moment) -> io::Result<()>;
+
+/// Which way the bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Ring,
+    Epoll,
+}
+
+/// Runs the plan's echo.
+pub(super) fn run(plan: &Plan, echo: &Echo, probe: Probe<'_>) -> io::Result<Outcome> {
+    match std::env::var("LOAD_ENGINE").as_deref() {
+        Ok("epoll") => run_on(Way::Epoll, plan, echo, probe),
+        Ok("io_uring") | Err(_) => run_on(Way::Ring, plan, echo, probe),
+        Ok(other) => Err(io::Error::other(format!(
+            "LOAD_ENGINE is {other}: set it to io_uring or epoll, or not at all"
+        ))),
+    }
+}
+
+fn run_on(way: Way, plan: &Plan, echo: &Echo, probe: Probe<'_>) -> io::Result<Outcome> {
+    check(plan, echo)?;
+    let mut streams = Vec::with_capacity(echo.connections);
+    let mut rests = Vec::new();
+    let mut agreed = Vec::with_capacity(echo.connections);
+    for slot in 0..echo.connections {
+        let Some(path) = &echo.path else {
+            streams.push(insist(|| bare(plan.address, slot))?);
+            agreed.push(None);
+            continue;
+        };
+        let source = connect::source(plan.address, slot);
+        let opened = insist(|| connect::open(plan.address, path, plan.deflate, source))?;
+        if plan.deflate && opened.deflate.is_none() {
+            return Err(io::Error::other("the server did not agree to permessage-deflate"));
+        }
+        streams.push(opened.stream);
+        agreed.push(opened.deflate);
+        rests.push((slot, opened.rest));
+    }
+    let common = common(plan, echo, &agreed)?;
+    let forgets = |a: &Option<Agreed>| a.map(|a| a.server_no_takeover);
+    let replies = agreed.iter().map(|a| Replies::new(forgets(a))).collect();
+    let mut session = Session::new(&common, replies, echo.pace)?;
+    for (slot, rest) in rests {
+        super::engine::Traffic::received(&mut session, slot, &rest)?;
+    }
+    let buffer = buffer_size(echo);
+    let home = if way == Way::Ring { Home::new(buffer).map_err(say_refused).ok() } else { None };
+    match home {
+        Some(mut home) => work(&mut Ring::new(&mut home, &streams)?, &mut session, plan, probe),
+        None => work(&mut Epoll::new(&streams)?, &mut session, plan, probe),
+    }
+}
+
+fn say_refused(e: io::Error) {
+    eprintln!("io_uring is refused here ({e}): the load goes by epoll, which is slower");
+}
+
+fn check(plan: &Plan, echo: &Echo) -> io::Result<()> {
+    let wrong = match echo.pace {
+        Pace::Depth(0) => "the depth must be 1 or more",
+        Pace::Depth(n) if u32::try_from(n).is_err() => "the depth must be below 2^32",
+        Pace::Rate(rate) if !rate.is_finite() || rate <= 0.0 => "the rate must be above 0",
+        _ if echo.connections == 0 => "there must be 1 connection or more",
+        _ if plan.deflate && echo.path.is_none() => "bare TCP cannot be compressed",
+        _ => return Ok(()),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, wrong))
+}
+
+/// Tries again if it was interrupted: the kernel interrupts a thread once more when it takes down a
+/// ring that an earlier run had.
+fn insist<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match open() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// A connection without a handshake.
+fn bare(address: SocketAddr, slot: usize) -> io::Result<TcpStream> {
+    let stream = connect::dial(address, connect::source(address, slot), false)
+        .map_err(|e| io::Error::new(e.kind(), format!("connecting to {address}: {e}")))?;
+    stream.set_write_timeout(None)?;
+    sys::linger_zero(stream.as_raw_fd())?;
+    Ok(stream)
+}
+
+fn buffer_size(echo: &Echo) -> usize {
+    let together = if let Pace::Depth(depth) = echo.pace { depth } else { TOGETHER };
+    let bytes = together.saturating_mul(echo.size.saturating_add(16));
+    bytes.clamp(BUFFER.0, BUFFER.1).next_power_of_two()
+}
+
+/// The request and the reply of this plan.
+fn common(plan: &Plan, echo: &Echo, agreed: &[Option<Agreed>]) -> io::Result<Common> {
+    let payload = echo.content.payload(echo.size, SEED);
+    let opcode = echo.content.opcode();
+    let mut frame = masked(opcode, &payload);
+    let bits = agreed.iter().flatten().map(|a| a.client_bits).min();
+    if let Some(bits) = bits {
+        frame = masked(opcode, &deflated(&payload, bits)?);
+        // RSV1: compressed.
+        frame[0] |= 0x40;
+    }
+    let few = (COMPARED_BYTES / (echo.size as u64).max(1)).clamp(1, COMPARED);
+    let compared = if plan.verify { u64::MAX } else { few };
+    let together = if let Pace::Depth(depth) = echo.pace { depth } else { TOGETHER };
+    let requests = Requests::new(&frame, together);
+    let expected = if echo.path.is_some() {
+        Expected::message(payload, opcode, compared)
+    } else {
+        Expected::bytes(frame, compared)
+    };
+    Ok(Common { requests, expected })
+}
+
+/// One message that refers to nothing before it, within a window of so many bits.
+fn deflated(payload: &[u8], bits: u8) -> io::Result<Vec<u8>> {
+    if payload.is_empty() {
+        // RFC 7692, 7.2.3.6.
+        return Ok(vec![0x00]);
+    }
+    // zlib has no window of 8 bits; stored blocks need none.
+    let level = Compression::new(if bits < 9 { 0 } else { 6 });
+    let mut compress = Compress::new_with_window_bits(level, false, bits.clamp(9, 15));
+    let mut out = Vec::with_capacity(payload.len() + payload.len() / 1000 + 64);
+    loop {
+        let used = usize::try_from(compress.total_in()).map_err(io::Error::other)?;
+        compress
+            .compress_vec(&payload[used..], &mut out, FlushCompress::Sync)
+            .map_err(io::Error::other)?;
+        // Room that is left means that nothing is held back.
+        if out.len() < out.capacity() {
+            break;
+        }
+        out.reserve(1024);
+    }
+    match out.strip_suffix(&[0x00, 0x00, 0xff, 0xff]) {
+        Some(message) => Ok(message.to_vec()),
+        None => Err(io::Error::other("the compressor did not end its message")),
+    }
+}
+
+fn work<E: Engine>(
+    engine: &mut E,
+    session: &mut Session<'_>,
+    plan: &Plan,
+    probe: Probe<'_>,
+) -> io::Result<Outcome> {
+    session.start();
+    let warm = session.now() + plan.warm_up;
+    while session.now() < warm {
+        turn(engine, session, plan.busy, warm)?;
+    }
+    probe(Moment::Begin)?;
+    session.begin();
+    let begin = session.now();
+    let (end, count) = match plan.length {
+        Length::Time(time) => (begin.saturating_add(time), u64::MAX),
+        Length::Count(count) => (Duration::MAX, count),
+    };
+    let second = Duration::from_secs(1);
+    let mut progress = begin + second;
+    while session.now() < end && session.messages < count {
+        turn(engine, session, plan.busy, end.min(progress))?;
+        if session.now() >= progress {
+            probe(Moment::Progress(session.messages))?;
+            progress += second;
+        }
+    }
+    let elapsed = session.now() - begin;
+    probe(Moment::End)?;
+    Ok(Outcome {
+        messages: session.messages,
+        bytes: session.bytes,
+        elapsed,
+        latency: session.latency.clone(),
+        behind: session.behind(),
+        broadcast: None,
+    })
+}
+
+/// One turn, which ends at `until` at the latest if nothing comes.
+fn turn<E: Engine>(
+    engine: &mut E,
+    session: &mut Session<'_>,
+    busy: bool,
+    until: Duration,
+) -> io::Result<()> {
+    let due = session.issue_due().unwrap_or(Duration::MAX);
+    let wait = if busy {
+        Wait::Poll
+    } else {
+        Wait::Sleep(until.min(due).saturating_sub(session.now()).min(NAP))
+    };
+    engine.turn(session, wait)?;
+    session.check_patience()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! What goes out: the same request over and over, and now and then a pong in between.
+
+use crate::frames::masked;
+
+/// Copies of the request in one piece, so that several go out with one send. More than this many
+/// bytes would only spoil the cache.
+const PIECE: usize = 256 << 10;
+
+const PONG: u8 = 10;
+
+/// The bytes that all connections send.
+pub(in crate::load) struct Requests {
+    bytes: Vec<u8>,
+    /// Bytes of one request.
+    frame: usize,
+}
+
+impl Requests {
+    /// At most `depth` requests of a connection are ready to be sent at a time.
+    pub(in crate::load) fn new(frame: &[u8], depth: usize) -> Self {
+        // One more, because a send may have stopped inside of a frame.
+        let copies = (PIECE / frame.len()).clamp(1, depth.saturating_add(1));
+        Self { bytes: frame.repeat(copies), frame: frame.len() }
+    }
+}
+
+/// Where one connection stands in it.
+#[derive(Default)]
+pub(super) struct Output {
+    /// Bytes of requests to be sent, to the end of a frame.
+    owed: usize,
+    /// Where in a frame they begin.
+    offset: usize,
+    /// Pongs, which go out between frames.
+    pongs: Vec<u8>,
+    pongs_sent: usize,
+    /// The last send was of pongs.
+    was_pongs: bool,
+}
+
+impl Output {
+    pub(super) fn request(&mut self, requests: &Requests, count: usize) {
+        self.owed += count * requests.frame;
+    }
+
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        self.pongs.extend(masked(PONG, payload));
+    }
+
+    pub(super) fn pending<'a>(&'a self, requests: &'a Requests) -> &'a [u8] {
+        if self.offset == 0 && self.pongs_sent < self.pongs.len() {
+            return &self.pongs[self.pongs_sent..];
+        }
+        let end = (self.offset + self.owed).min(requests.bytes.len());
+        &requests.bytes[self.offset..end]
+    }
+
+    pub(super) fn sent(&mut self, requests: &Requests, bytes: usize) {
+        self.was_pongs = self.offset == 0 && self.pongs_sent < self.pongs.len();
+        if self.was_pongs {
+            self.pongs_sent += bytes;
+            return;
+        }
+        // Only now is it certain that the pongs before are out.
+        if !self.pongs.is_empty() && self.pongs_sent == self.pongs.len() {
+            self.pongs.clear();
+            self.pongs_sent = 0;
+        }
+        self.owed -= bytes;
+        self.offset = (self.offset + bytes) % requests.frame;
+    }
+
+    pub(super) fn unsent(&mut self, requests: &Requests, bytes: usize) {
+        if self.was_pongs {
+            self.pongs_sent -= bytes;
+            return;
+        }
+        self.owed += bytes;
+        let back = bytes % requests.frame;
+        self.offset = (self.offset + requests.frame - back) % requests.frame;
+    }
+
+    /// Requests of which not every byte is sent.
+    pub(super) fn waiting(&self, requests: &Requests) -> usize {
+        self.owed.div_ceil(requests.frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fastrand::Rng;
+
+    use super::*;
+    use crate::frames::{BINARY, Head};
+
+    /// Sends in random pieces, a part of which is not taken, and returns what went out.
+    fn play(output: &mut Output, requests: &Requests, rng: &mut Rng, wire: &mut Vec<u8>) {
+        loop {
+            let pending = output.pending(requests);
+            if pending.is_empty() {
+                return;
+            }
+            let (len, taken) = (pending.len(), rng.usize(..=pending.len()));
+            wire.extend_from_slice(&pending[..taken]);
+            output.sent(requests, len);
+            if rng.bool() && taken < len {
+                // Whatever comes meanwhile waits for its turn.
+                output.request(requests, 1);
+            }
+            output.unsent(requests, len - taken);
+        }
+    }
+
+    #[test]
+    fn frames_stay_whole_whatever_is_taken() {
+        let mut rng = Rng::with_seed(5);
+        for size in [0, 1, 20, 300, 70_000] {
+            let payload = crate::load::Content::Binary.payload(size, 9);
+            let frame = masked(BINARY, &payload);
+            let requests = Requests::new(&frame, 16);
+            let (mut output, mut wire, mut pongs) = (Output::default(), Vec::new(), 0);
+            for _ in 0..20 {
+                output.request(&requests, rng.usize(..40));
+                if rng.bool() {
+                    output.pong(b"here");
+                    pongs += 1;
+                }
+                play(&mut output, &requests, &mut rng, &mut wire);
+            }
+            assert_eq!(output.waiting(&requests), 0);
+            let (mut rest, mut found) = (&wire[..], 0);
+            while !rest.is_empty() {
+                let end = Head::parse(rest).unwrap().payload.end;
+                if rest[..end] != frame {
+                    assert_eq!(rest[..end], masked(PONG, b"here"));
+                    found += 1;
+                }
+                rest = &rest[end..];
+            }
+            assert_eq!(found, pongs, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn large_requests_are_not_repeated() {
+        let frame = masked(BINARY, &vec![1; 1 << 20]);
+        assert_eq!(Requests::new(&frame, 128).bytes.len(), frame.len());
+        let frame = masked(BINARY, &[1; 20]);
+        assert_eq!(Requests::new(&frame, 1).bytes.len(), 2 * frame.len());
+        let mut output = Output::default();
+        let requests = Requests::new(&frame, 8);
+        output.request(&requests, 3);
+        output.sent(&requests, frame.len() + 5);
+        assert_eq!(output.waiting(&requests), 2);
+    }
+}

@@ -1,0 +1,314 @@
+//! All connections of an echo: what each has under way, and what is counted.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::output::{Output, Requests};
+use super::replies::{Expected, Replies};
+use crate::load::Pace;
+use crate::load::engine::Traffic;
+
+/// Messages of one connection that may be under way in an open loop.
+const MOST: u64 = 65_536;
+
+/// Open loop: messages that one turn issues at most, so that replies are read in between.
+const AT_ONCE: u64 = 4096;
+
+/// How long nothing may come back.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest latency that is told from longer ones: a minute.
+const LONGEST: u64 = 60_000_000_000;
+
+/// What all connections share.
+pub(in crate::load) struct Common {
+    pub(super) requests: Requests,
+    pub(super) expected: Expected,
+}
+
+struct Client {
+    replies: Replies,
+    output: Output,
+    /// Closed loop: when the messages under way were sent, and how many at each time.
+    times: VecDeque<(u64, u32)>,
+    /// Messages that went to the output, ever.
+    issued: u64,
+    /// Open loop: messages that were due, ever.
+    due: u64,
+    /// Listed as ready to send.
+    ready: bool,
+}
+
+impl Client {
+    fn under_way(&self) -> u64 {
+        self.issued - self.replies.done
+    }
+}
+
+/// The load on one server. Times are nanoseconds since its beginning.
+pub(in crate::load) struct Session<'a> {
+    common: &'a Common,
+    clients: Vec<Client>,
+    ready: Vec<usize>,
+    pace: Pace,
+    base: Instant,
+    now: u64,
+    /// When something last came back, or the first message after a pause went out.
+    moved: u64,
+    under_way: u64,
+    /// Open loop: when it began, and how many messages were due since.
+    begun: u64,
+    due: u64,
+    /// More messages were due than one turn issues.
+    late: bool,
+    recording: bool,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    pub(super) latency: Histogram<u64>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(common: &'a Common, replies: Vec<Replies>, pace: Pace) -> io::Result<Self> {
+        let client = |replies| Client {
+            replies,
+            output: Output::default(),
+            times: VecDeque::new(),
+            issued: 0,
+            due: 0,
+            ready: false,
+        };
+        Ok(Self {
+            common,
+            clients: replies.into_iter().map(client).collect(),
+            ready: Vec::new(),
+            pace,
+            base: Instant::now(),
+            now: 0,
+            moved: 0,
+            under_way: 0,
+            begun: 0,
+            due: 0,
+            late: false,
+            recording: false,
+            messages: 0,
+            bytes: 0,
+            latency: Histogram::new_with_bounds(1, LONGEST, 3).map_err(io::Error::other)?,
+        })
+    }
+
+    /// The first messages.
+    pub(super) fn start(&mut self) {
+        self.woke();
+        (self.begun, self.moved) = (self.now, self.now);
+        if let Pace::Depth(depth) = self.pace {
+            for slot in 0..self.clients.len() {
+                self.issue(slot, depth);
+            }
+        }
+    }
+
+    /// Counting begins.
+    pub(super) fn begin(&mut self) {
+        self.woke();
+        self.recording = true;
+    }
+
+    /// The time of the last turn.
+    pub(super) fn now(&self) -> Duration {
+        Duration::from_nanos(self.now)
+    }
+
+    /// When message `number` of all connections is due.
+    fn due_at(&self, rate: f64, number: u64) -> u64 {
+        // Exact to the nanosecond for months; conversions to integers saturate.
+        self.begun + (number as f64 * 1e9 / rate) as u64
+    }
+
+    /// Open loop: issues what is due, and says when the next message is.
+    pub(super) fn issue_due(&mut self) -> Option<Duration> {
+        let Pace::Rate(rate) = self.pace else { return None };
+        let most = self.due + AT_ONCE;
+        loop {
+            let next = self.due_at(rate, self.due);
+            self.late = next <= self.now;
+            if !self.late || self.due == most {
+                return Some(Duration::from_nanos(next));
+            }
+            let slot = usize::try_from(self.due % self.clients.len() as u64).unwrap_or(0);
+            self.due += 1;
+            let client = &mut self.clients[slot];
+            client.due += 1;
+            if client.under_way() < MOST {
+                self.issue(slot, 1);
+            }
+        }
+    }
+
+    fn issue(&mut self, slot: usize, count: usize) {
+        if count == 0 {
+            return;
+        }
+        if self.under_way == 0 {
+            self.moved = self.now;
+        }
+        self.under_way += count as u64;
+        let client = &mut self.clients[slot];
+        client.issued += count as u64;
+        client.output.request(&self.common.requests, count);
+        if let Pace::Depth(_) = self.pace {
+            client.times.push_back((self.now, u32::try_from(count).unwrap_or(u32::MAX)));
+        }
+        self.list(slot);
+    }
+
+    fn list(&mut self, slot: usize) {
+        if !std::mem::replace(&mut self.clients[slot].ready, true) {
+            self.ready.push(slot);
+        }
+    }
+
+    /// Replies came, and as many messages may go out.
+    fn complete(&mut self, slot: usize, count: usize) -> io::Result<()> {
+        let client = &self.clients[slot];
+        if client.replies.done > client.issued {
+            let surplus = client.replies.done - client.issued;
+            return Err(self.wrong(slot, &format!("is one of {surplus} that answer nothing")));
+        }
+        self.moved = self.now;
+        self.under_way -= count as u64;
+        if self.recording {
+            self.messages += count as u64;
+        }
+        match self.pace {
+            Pace::Depth(_) => {
+                self.record_sent(slot, count);
+                self.issue(slot, count);
+            }
+            Pace::Rate(rate) => {
+                self.record_due(slot, count, rate);
+                let client = &self.clients[slot];
+                let room = (MOST - client.under_way()).min(client.due - client.issued);
+                self.issue(slot, usize::try_from(room).unwrap_or(usize::MAX));
+            }
+        }
+        Ok(())
+    }
+
+    /// Latencies from the time of sending.
+    fn record_sent(&mut self, slot: usize, count: usize) {
+        let times = &mut self.clients[slot].times;
+        let mut left = u32::try_from(count).unwrap_or(u32::MAX);
+        while left > 0 {
+            let Some((sent, number)) = times.front_mut() else { return };
+            let of_them = left.min(*number);
+            if self.recording {
+                self.latency.saturating_record_n(self.now - *sent, u64::from(of_them));
+            }
+            left -= of_them;
+            *number -= of_them;
+            if *number == 0 {
+                times.pop_front();
+            }
+        }
+    }
+
+    /// Latencies from the moments at which the messages were due, which their numbers tell.
+    fn record_due(&mut self, slot: usize, count: usize, rate: f64) {
+        if !self.recording {
+            return;
+        }
+        let done = self.clients[slot].replies.done;
+        for own in done - count as u64..done {
+            let number = own * self.clients.len() as u64 + slot as u64;
+            let due = self.due_at(rate, number);
+            self.latency.saturating_record(self.now.saturating_sub(due));
+        }
+    }
+
+    /// Open loop: messages that are due and not sent.
+    pub(super) fn behind(&self) -> u64 {
+        let Pace::Rate(rate) = self.pace else { return 0 };
+        let due = if self.late {
+            ((self.now - self.begun) as f64 * rate / 1e9) as u64 + 1
+        } else {
+            self.due
+        };
+        let sent = |c: &Client| c.issued - c.output.waiting(&self.common.requests) as u64;
+        due.saturating_sub(self.clients.iter().map(sent).sum())
+    }
+
+    /// An error if nothing has come back for long.
+    pub(super) fn check_patience(&self) -> io::Result<()> {
+        if self.under_way == 0 || self.now - self.moved < PATIENCE.as_nanos() as u64 {
+            return Ok(());
+        }
+        let waiting = self.clients.iter().filter(|c| c.under_way() > 0).count();
+        Err(io::Error::other(format!(
+            "nothing came back for {} s: {waiting} of {} connections wait for {} replies; look at \
+             the server's log, and whether it echoes at this path",
+            PATIENCE.as_secs(),
+            self.clients.len(),
+            self.under_way,
+        )))
+    }
+
+    fn wrong(&self, slot: usize, what: &str) -> io::Error {
+        let number = self.clients[slot].replies.done;
+        io::Error::other(format!("connection {slot}: what came after {number} replies {what}"))
+    }
+}
+
+impl Traffic for Session<'_> {
+    fn woke(&mut self) {
+        self.now = u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    fn received(&mut self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        if self.recording {
+            self.bytes += bytes.len() as u64;
+        }
+        let Client { replies, output, .. } = &mut self.clients[slot];
+        let mut pinged = false;
+        let taken = replies.take(&self.common.expected, bytes, &mut |payload| {
+            output.pong(payload);
+            pinged = true;
+        });
+        let count = taken.map_err(|what| self.wrong(slot, &what))?;
+        if pinged {
+            self.list(slot);
+        }
+        if count > 0 { self.complete(slot, count) } else { Ok(()) }
+    }
+
+    fn ended(&self, slot: usize, cause: Option<io::Error>) -> io::Error {
+        match cause {
+            Some(e) => self.wrong(slot, &format!("is an error: {e}")),
+            None => self.wrong(slot, "is the end: the server closed without a close frame"),
+        }
+    }
+
+    fn next_ready(&mut self) -> Option<usize> {
+        let slot = self.ready.pop()?;
+        self.clients[slot].ready = false;
+        Some(slot)
+    }
+
+    fn pending(&self, slot: usize) -> &[u8] {
+        self.clients[slot].output.pending(&self.common.requests)
+    }
+
+    fn sent(&mut self, slot: usize, bytes: usize) {
+        self.clients[slot].output.sent(&self.common.requests, bytes);
+    }
+
+    fn unsent(&mut self, slot: usize, bytes: usize) {
+        self.clients[slot].output.unsent(&self.common.requests, bytes);
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

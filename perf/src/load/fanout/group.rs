@@ -1,0 +1,228 @@
+//! The subscribers of a fan-out, and how one thread waits for a burst at all of them.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+/// How many subscribers are tried at first, if nothing came to the one that is next.
+const WINDOW: usize = 8;
+
+/// What is awaited.
+pub(super) struct Burst<'a> {
+    pub(super) publisher: &'a TcpStream,
+    pub(super) frames: &'a [u8],
+    /// Bytes of `frames` that were written before.
+    pub(super) sent: usize,
+    /// What each subscriber gets for it.
+    pub(super) expected: &'a [u8],
+    /// The first subscriber that has not got it.
+    pub(super) first: usize,
+    /// Whether every byte is compared.
+    pub(super) check: bool,
+    /// How long nothing may move.
+    pub(super) patience: Duration,
+}
+
+pub(super) struct Group {
+    streams: Vec<TcpStream>,
+    /// Bytes of the burst that each has received.
+    got: Vec<usize>,
+    /// Subscribers as they completed the burst before: servers keep their order.
+    order: Vec<usize>,
+    /// Those that have completed this one.
+    ended: Vec<usize>,
+    /// Where in `order` the first stands that is not done, and how many behind it are tried.
+    front: usize,
+    width: usize,
+    /// What it sleeps on, unless it never does.
+    epoll: Option<OwnedFd>,
+    events: Vec<Event>,
+    buffer: Vec<u8>,
+}
+
+impl Group {
+    /// Takes nonblocking streams.
+    pub(super) fn new(
+        streams: Vec<TcpStream>,
+        publisher: &TcpStream,
+        busy: bool,
+    ) -> io::Result<Self> {
+        let mut sleeper = None;
+        if !busy {
+            let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+            for (index, stream) in streams.iter().enumerate() {
+                epoll::add(&epoll, stream, EventData::new_u64(index as u64), EventFlags::IN)?;
+            }
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+            epoll::add(&epoll, publisher, EventData::new_u64(streams.len() as u64), flags)?;
+            sleeper = Some(epoll);
+        }
+        Ok(Self {
+            got: vec![0; streams.len()],
+            order: (0..streams.len()).collect(),
+            ended: Vec::with_capacity(streams.len()),
+            streams,
+            front: 0,
+            width: WINDOW,
+            epoll: sleeper,
+            events: Vec::with_capacity(1024),
+            buffer: vec![0; 1 << 18],
+        })
+    }
+
+    /// Drops what comes, until it has been silent for so long.
+    pub(super) fn settle(&mut self, silence: Duration) -> io::Result<()> {
+        let mut last = Instant::now();
+        while last.elapsed() < silence {
+            for stream in &self.streams {
+                while read(stream, &mut self.buffer)? > 0 {
+                    last = Instant::now();
+                }
+            }
+            std::thread::sleep(silence / 20);
+        }
+        Ok(())
+    }
+
+    /// What has come to the first subscriber, which may be nothing.
+    pub(super) fn first(&mut self) -> io::Result<&[u8]> {
+        let n = read(&self.streams[0], &mut self.buffer)?;
+        Ok(&self.buffer[..n])
+    }
+
+    /// An error if anything is left for anyone.
+    pub(super) fn silent(&mut self) -> io::Result<()> {
+        for stream in &self.streams {
+            if read(stream, &mut self.buffer)? > 0 {
+                return Err(more());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the burst and waits until all have got it.
+    pub(super) fn exchange(&mut self, burst: &Burst<'_>) -> io::Result<()> {
+        let Burst { first, expected, mut sent, .. } = *burst;
+        self.got[..first].fill(expected.len());
+        self.got[first..].fill(0);
+        self.ended.clear();
+        self.ended.extend(0..first);
+        (self.front, self.width) = (0, WINDOW);
+        let mut quiet_since = None;
+        while self.ended.len() < self.streams.len() {
+            let written = write(burst.publisher, &burst.frames[sent..])?;
+            sent += written;
+            let moved = if self.epoll.is_some() { self.sleep(burst)? } else { self.scan(burst)? };
+            if moved || written > 0 {
+                quiet_since = None;
+                continue;
+            }
+            let since = *quiet_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > burst.patience {
+                let (n, all) = (self.streams.len() - self.ended.len(), self.streams.len());
+                return Err(io::Error::other(format!(
+                    "{n} of {all} subscribers did not get a whole burst within {} s",
+                    burst.patience.as_secs_f32()
+                )));
+            }
+        }
+        std::mem::swap(&mut self.order, &mut self.ended);
+        // What a server tells the publisher is of no interest, but must not pile up.
+        while read(burst.publisher, &mut self.buffer)? > 0 {}
+        Ok(())
+    }
+
+    /// Tries the subscribers that are probably next; more of them as long as nothing comes.
+    fn scan(&mut self, burst: &Burst<'_>) -> io::Result<bool> {
+        let before = self.front;
+        let done = burst.expected.len();
+        while self.order.get(self.front).is_some_and(|&index| self.got[index] == done) {
+            self.front += 1;
+        }
+        self.width = self.width.saturating_sub(self.front - before).max(WINDOW);
+        let end = (self.front + self.width).min(self.order.len());
+        let mut moved = false;
+        for at in self.front..end {
+            let index = self.order[at];
+            if self.got[index] < done {
+                moved |= self.take(index, burst)?;
+            }
+        }
+        if !moved {
+            self.width = (self.width * 2).min(self.order.len());
+        }
+        Ok(moved)
+    }
+
+    /// Waits until something comes, and takes it.
+    fn sleep(&mut self, burst: &Burst<'_>) -> io::Result<bool> {
+        let Some(epoll) = &self.epoll else { return Ok(false) };
+        let timeout = Timespec::try_from(burst.patience).map_err(io::Error::other)?;
+        self.events.clear();
+        match epoll::wait(epoll, spare_capacity(&mut self.events), Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            done => _ = done?,
+        }
+        let events = std::mem::take(&mut self.events);
+        for event in &events {
+            let index = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
+            if index < self.streams.len() {
+                self.take(index, burst)?;
+            }
+        }
+        self.events = events;
+        Ok(!self.events.is_empty())
+    }
+
+    /// Takes what has come to one subscriber, which may be nothing.
+    fn take(&mut self, index: usize, burst: &Burst<'_>) -> io::Result<bool> {
+        let want = &burst.expected[self.got[index]..];
+        // Room for one byte too many, so that it does not pass unnoticed.
+        let room = self.buffer.len().min(want.len() + 1);
+        let n = read(&self.streams[index], &mut self.buffer[..room])?;
+        if n > want.len() {
+            return Err(more());
+        }
+        if burst.check && self.buffer[..n] != want[..n] {
+            let text = "what a subscriber got differs from the first delivery: either it is wrong, \
+                        or the server sent something else, such as a ping";
+            return Err(io::Error::other(text));
+        }
+        self.got[index] += n;
+        if n > 0 && n == want.len() {
+            self.ended.push(index);
+        }
+        Ok(n > 0)
+    }
+}
+
+fn more() -> io::Error {
+    io::Error::other("more was delivered than was published")
+}
+
+/// Reads what is there, which may be nothing; the end of the stream is an error.
+fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream.read(buffer) {
+        Ok(0) => Err(io::Error::other("the server closed a connection")),
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+        Err(e) => Err(io::Error::other(format!("a connection broke: {e}"))),
+        done => done,
+    }
+}
+
+/// Writes what there is room for, which may be nothing.
+pub(super) fn write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    match stream.write(bytes) {
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+        Err(e) => Err(io::Error::other(format!("publishing: {e}"))),
+        done => done,
+    }
+}

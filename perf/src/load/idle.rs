@@ -1,0 +1,258 @@
+//! Idle: connections that say nothing, to see what holding them costs, and then perhaps one message
+//! to all of them.
+//!
+//! More connections than a process may have descriptors for are shared out among processes: the
+//! program `hold` next to this one, which takes orders by lines over its standard input and
+//! answers so over its standard output (`serve_holder`).
+
+#[allow(unsafe_code)]
+mod hold;
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use self::hold::{Hold, publish};
+use super::connect::{self, PATIENCE};
+use super::{Idle, Length, Moment, Outcome, Plan};
+
+/// Runs the load; `probe` is told of each moment.
+pub fn run(
+    plan: &Plan,
+    work: &Idle,
+    probe: &mut dyn FnMut(Moment) -> io::Result<()>,
+) -> io::Result<Outcome> {
+    let Length::Time(time) = plan.length else {
+        return Err(io::Error::other("idle connections are held for a time, not for a count"));
+    };
+    // One more for the publisher.
+    let room = connect::room_for_files()?.saturating_sub(1).max(1);
+    let program = std::env::current_exe()?.with_file_name("hold");
+    probe(Moment::Begin)?;
+    let begin = Instant::now();
+    let mut crowd = Crowd::open(plan.address, work, room, &program)?;
+    crowd.keep(time, &mut |n| probe(Moment::Progress(n)))?;
+    probe(Moment::End)?;
+    let elapsed = begin.elapsed();
+    let broadcast = match &work.broadcast {
+        Some(path) => Some(crowd.broadcast(plan, path)?),
+        None => None,
+    };
+    Ok(Outcome {
+        messages: work.connections as u64,
+        bytes: 0,
+        elapsed,
+        latency: Histogram::new(3).map_err(io::Error::other)?,
+        behind: 0,
+        broadcast,
+    })
+}
+
+/// All connections, wherever they are.
+enum Crowd {
+    Here(Hold, u64),
+    Shared(Vec<Holder>, u64),
+}
+
+impl Crowd {
+    /// Opens all connections, at most `room` for each process.
+    fn open(address: SocketAddr, work: &Idle, room: usize, program: &Path) -> io::Result<Self> {
+        let all = work.connections;
+        if all <= room {
+            return Ok(Self::Here(Hold::open(address, &work.path, all, 0)?, all as u64));
+        }
+        let shares = all.div_ceil(room);
+        let mut holders = Vec::with_capacity(shares);
+        for n in 0..shares {
+            let (first, end) = (all * n / shares, all * (n + 1) / shares);
+            holders.push(Holder::start(program, address, &work.path, first..end)?);
+        }
+        for holder in &mut holders {
+            holder.expect("open")?;
+        }
+        Ok(Self::Shared(holders, all as u64))
+    }
+
+    /// Holds all for so long; about once a second, `progress` gets their number.
+    fn keep(
+        &mut self,
+        time: Duration,
+        progress: &mut dyn FnMut(u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let begin = Instant::now();
+        loop {
+            let step = time.saturating_sub(begin.elapsed()).min(Duration::from_secs(1));
+            let count = match self {
+                Self::Here(hold, count) => {
+                    hold.keep(step)?;
+                    *count
+                }
+                Self::Shared(holders, count) => {
+                    std::thread::sleep(step);
+                    for holder in holders {
+                        holder.alive()?;
+                    }
+                    *count
+                }
+            };
+            if begin.elapsed() >= time {
+                return Ok(());
+            }
+            progress(count)?;
+        }
+    }
+
+    /// Publishes one message at `path`: how long until the last connection has it.
+    fn broadcast(&mut self, plan: &Plan, path: &str) -> io::Result<Duration> {
+        // An address of its own, which has ports left in any case.
+        let source = connect::spread(plan.address, 1 << 16);
+        let publisher: TcpStream = connect::open(plan.address, path, false, source)?.stream;
+        let (from, to) = match self {
+            Self::Here(hold, _) => {
+                let watch = hold.watch()?;
+                (publish(&publisher)?, watch.wait(plan.busy, PATIENCE)?)
+            }
+            Self::Shared(holders, _) => {
+                for holder in holders.iter_mut() {
+                    holder.order("watch")?;
+                }
+                for holder in holders.iter_mut() {
+                    holder.expect("ready")?;
+                }
+                let from = publish(&publisher)?;
+                let mut to = from;
+                for holder in holders {
+                    let at = holder.expect("got ")?;
+                    to = to.max(at.parse().map_err(io::Error::other)?);
+                }
+                (from, to)
+            }
+        };
+        Ok(Duration::from_nanos(to.saturating_sub(from)))
+    }
+}
+
+/// A process that holds a share of the connections; it ends with its standard input.
+struct Holder {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Holder {
+    fn start(
+        program: &Path,
+        address: SocketAddr,
+        path: &str,
+        share: std::ops::Range<usize>,
+    ) -> io::Result<Self> {
+        let missing = |e: io::Error| {
+            let program = program.display();
+            io::Error::new(e.kind(), format!("starting {program}: {e}; build all programs first"))
+        };
+        let mut child = Command::new(program)
+            .args([&address.to_string(), path, &share.len().to_string(), &share.start.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(missing)?;
+        let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("a holder has no pipes"));
+        };
+        Ok(Self { child, orders: Some(orders), answers: BufReader::new(answers) })
+    }
+
+    fn order(&mut self, line: &str) -> io::Result<()> {
+        match &mut self.orders {
+            Some(orders) => writeln!(orders, "{line}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for a line that begins so, and returns what is behind that.
+    fn expect(&mut self, begin: &str) -> io::Result<String> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        let line = line.trim_end();
+        if let Some(rest) = line.strip_prefix(begin) {
+            return Ok(rest.to_owned());
+        }
+        let what = match line.strip_prefix("failed ") {
+            Some(why) => why.to_owned(),
+            None if line.is_empty() => "it ended".to_owned(),
+            None => format!("it said `{line}` instead of `{begin}`"),
+        };
+        Err(io::Error::other(format!("a process that holds connections: {what}")))
+    }
+
+    /// An error if the process has ended.
+    fn alive(&mut self) -> io::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            // It says why.
+            Some(_) => self.expect("held").map(drop),
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        // It ends by itself now; its state is of no interest any more.
+        let _ = self.child.wait();
+    }
+}
+
+/// The program `hold`: `hold ADDRESS PATH COUNT FIRST-INDEX`. Says `open` when all connections are
+/// open; told to `watch`, says `ready`, and `got NANOSECONDS` (of `CLOCK_MONOTONIC`) when each has
+/// got the broadcast; `failed WHY` if something goes wrong. Ends when its input does.
+pub fn serve_holder(
+    arguments: &[String],
+    input: &mut (impl BufRead + std::os::fd::AsFd),
+    output: &mut impl Write,
+) -> io::Result<()> {
+    let done = holder(arguments, input, output);
+    if let Err(e) = &done {
+        writeln!(output, "failed {}", e.to_string().replace('\n', " "))?;
+        output.flush()?;
+    }
+    done
+}
+
+fn holder(
+    arguments: &[String],
+    input: &mut (impl BufRead + std::os::fd::AsFd),
+    output: &mut impl Write,
+) -> io::Result<()> {
+    let [address, path, count, first] = arguments else {
+        return Err(io::Error::other("usage: hold ADDRESS PATH COUNT FIRST-INDEX"));
+    };
+    let address = address.parse().map_err(io::Error::other)?;
+    let count: usize = count.parse().map_err(io::Error::other)?;
+    let first: usize = first.parse().map_err(io::Error::other)?;
+    connect::room_for_files()?;
+    let mut say = |line: &str| writeln!(output, "{line}").and_then(|()| output.flush());
+    let mut hold = Hold::open(address, path, count, first)?;
+    say("open")?;
+    loop {
+        hold.keep_until(input)?;
+        let mut line = String::new();
+        match input.read_line(&mut line)? {
+            0 => return Ok(()),
+            _ if line.trim_end() == "watch" => {
+                let watch = hold.watch()?;
+                say("ready")?;
+                let at = watch.wait(false, PATIENCE)?;
+                say(&format!("got {at}"))?;
+            }
+            _ => return Err(io::Error::other(format!("unknown order `{}`", line.trim_end()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

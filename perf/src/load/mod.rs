@@ -1,0 +1,33 @@
+//! The load: one thread that opens connections to a server, keeps it busy in one of four ways, and
+//! counts what comes back.
+
+pub mod cli;
+#[allow(unsafe_code)]
+pub mod connect;
+mod content;
+mod echo;
+mod engine;
+#[cfg(test)]
+mod fake;
+pub mod fanout;
+pub mod handshakes;
+pub mod idle;
+mod plan;
+mod report;
+
+use std::io;
+
+pub use plan::{
+    Content, Echo, Fanout, Handshakes, Idle, Length, Moment, Outcome, Pace, Plan, Work,
+};
+
+/// Runs a load; `probe` is told when the measuring begins, goes on and ends. Its failure ends the
+/// run.
+pub fn run(plan: &Plan, probe: &mut dyn FnMut(Moment) -> io::Result<()>) -> io::Result<Outcome> {
+    match &plan.work {
+        Work::Echo(work) => echo::run(plan, work, probe),
+        Work::Fanout(work) => fanout::run(plan, work, probe),
+        Work::Idle(work) => idle::run(plan, work, probe),
+        Work::Handshakes(work) => handshakes::run(plan, work, probe),
+    }
+}
