@@ -9,7 +9,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 LOGS="$TARGET_DIR/test-logs"
-STEPS=(setup fmt clippy test doc benches build autobahn clients)
+STEPS=(setup fmt clippy test doc benches build budget autobahn clients)
 ONLY=()
 SKIP=()
 SUMMARY=()
@@ -19,11 +19,15 @@ FAILED=0
 # Each step is one command: its status is the step's.
 step_setup() { scripts/setup.sh; }
 step_fmt() { cargo fmt --all --check; }
-step_clippy() { cargo clippy --locked --all-targets -- -D warnings; }
-step_test() { cargo test --locked --profile ci --no-fail-fast; }
-step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps; }
+step_clippy() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
+step_test() { cargo test --locked --workspace --profile ci --no-fail-fast; }
+step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps; }
 step_benches() { cargo bench --locked --profile ci --no-run; }
 step_build() { cargo build --release --locked --bin corecast; }
+step_budget() {
+    cargo build --locked --profile ci -p corecast-perf --bin budget &&
+        "$TARGET_DIR/ci/budget" --server "$TARGET_DIR/release/corecast"
+}
 step_autobahn() { scripts/autobahn.sh; }
 step_clients() { scripts/clients.sh; }
 
@@ -56,10 +60,11 @@ parse_options() {
     done
 }
 
-# headline LOG: what a log says in sum: how many tests, Autobahn cases and client checks.
+# headline LOG: what a log says in sum: how many tests, Autobahn cases and client checks, and what
+# could not be checked.
 headline() {
     awk '/^test result: ok/ { tests += $4; programs++ }
-        /^Autobahn: .* expected/ || /checks passed/ { print "    " $0 }
+        /^Autobahn: .* expected/ || /checks passed/ || /^NOT CHECKED/ { print "    " $0 }
         END { if (programs) printf "    %d tests in %d programs\n", tests, programs }' "$1"
 }
 
@@ -77,7 +82,9 @@ run_step() {
         headline "$log"
     else
         FAILED=$((FAILED + 1))
-        printf 'FAILED %8s s, status %d; the end of %s:\n' "$took" "$status" "$log"
+        printf 'FAILED %8s s, status %d; what failed, and the end of %s:\n' "$took" "$status" "$log"
+        # The end of a long log need not hold the names.
+        grep -E -m 30 '^test .* FAILED|panicked at|^error' "$log" | sed 's/^/  ! /' || true
         tail -n 60 "$log" | sed 's/^/    /'
         SUMMARY+=("$(printf 'FAILED  %-9s %8s s  %s' "$name" "$took" "$log")")
     fi

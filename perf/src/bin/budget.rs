@@ -1,0 +1,250 @@
+//! The guard over instructions: steps a server through a few workloads, counts its user
+//! instructions for each message, and compares them with the committed budgets.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use corecast::protocol::mask::Kernel;
+use corecast_perf::budget::{Budgets, Line, Verdict, measure, table};
+use corecast_perf::load::{Content, Echo, Fanout, Length, Pace, Plan, Work};
+use corecast_perf::step::Stepper;
+use corecast_perf::sys;
+use rustix::thread::sched_getaffinity;
+
+/// Compare the server's instructions for each message with their budgets.
+#[derive(Parser)]
+struct Options {
+    /// The server to measure: a release build of corecast.
+    #[arg(long, default_value = "target/release/corecast")]
+    server: PathBuf,
+    /// The file with the budgets.
+    #[arg(long, default_value = "perf/budget.json")]
+    file: PathBuf,
+    /// Write what is measured to the file instead.
+    #[arg(long)]
+    update: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("budget: error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> io::Result<ExitCode> {
+    let cores = Cores::choose()?;
+    let level = Kernel::available().last().map_or("plain", |kernel| kernel.name());
+    let mut budgets = match Budgets::read(&options.file) {
+        Err(e) if options.update && e.kind() == io::ErrorKind::NotFound => Budgets::default(),
+        other => other?,
+    };
+    let refused = |e: &io::Error| {
+        matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
+    };
+    let server = Server::start(options, &cores)?;
+    match Stepper::attach(server.child.id(), cores.server) {
+        Ok(stepper) => drop(stepper),
+        Err(e) if refused(&e) && !options.update => {
+            println!("NOT CHECKED: the instructions of the server cannot be counted here: {e}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(e) => return Err(e),
+    }
+    drop(server);
+    let mut lines = Vec::new();
+    for (name, work, count, warm_up) in workloads() {
+        // A server of its own for each, so that none finds what another has left behind.
+        let server = Server::start(options, &cores)?;
+        let (pid, plan) = (server.child.id(), server.plan(&cores, work, count, warm_up));
+        // A thread of its own for each, too: the kernel cleans up after a ring that was closed by
+        // interrupting whatever its thread does next.
+        let stepped = thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                sys::pin(cores.load)?;
+                measure(pid, cores.server, &plan)
+            });
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the load panicked")))
+        })?;
+        lines.push(Line {
+            workload: name.to_owned(),
+            budget: budgets.get(level, name),
+            measured: stepped.user_instructions,
+            syscalls: stepped.syscalls,
+        });
+    }
+    println!("user instructions for each message, with {level} instructions");
+    print!("{}", table(&lines));
+    if options.update {
+        budgets.update(level, &lines);
+        budgets.write(&options.file)?;
+        println!("written to {}", options.file.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(conclude(options, level, &lines))
+}
+
+/// Says what follows from the table.
+fn conclude(options: &Options, level: &str, lines: &[Line]) -> ExitCode {
+    let any = |verdict| lines.iter().any(|line| line.verdict() == verdict);
+    let file = options.file.display();
+    if any(Verdict::NoBudget) {
+        println!("NOT CHECKED: {file} has no budgets for {level} instructions");
+    }
+    if any(Verdict::Below) {
+        println!("below: lower the budget, so that it is noticed if the instructions come back");
+    }
+    if any(Verdict::Over) {
+        println!("OVER: the server needs over 10 % more instructions than its budget");
+    }
+    if any(Verdict::Below) || any(Verdict::Over) {
+        println!(
+            "if that is meant to be: budget --update --server {} --file {file}",
+            options.server.display()
+        );
+    }
+    if any(Verdict::Over) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The server looks at each connection again when the time for its handshake is over. In a second
+/// of stepping that is much work for few messages, so wait until it is done; the next look is far.
+const AFTER_HANDSHAKE: Duration = Duration::from_millis(5300);
+
+/// What is measured: its name, the work, how many messages or bursts, and the time before.
+fn workloads() -> Vec<(&'static str, Work, u64, Duration)> {
+    // It is over long before the server's look.
+    let short = Duration::from_millis(300);
+    let echo = |connections, size, content, depth| {
+        let path = Some("/echo".to_owned());
+        Work::Echo(Echo { path, connections, size, content, pace: Pace::Depth(depth) })
+    };
+    let fanout = Work::Fanout(Fanout {
+        subscriber: "/topics/budget".to_owned(),
+        publisher: "/topics/budget".to_owned(),
+        subscribe: None,
+        subscribers: 200,
+        size: 64,
+        burst: 8,
+    });
+    vec![
+        ("echo-20B-d16", echo(100, 20, Content::Binary, 16), 1600, AFTER_HANDSHAKE),
+        ("echo-20B-d1", echo(100, 20, Content::Binary, 1), 200, AFTER_HANDSHAKE),
+        ("echo-16KiB-korean", echo(8, 16 << 10, Content::Korean, 1), 16, short),
+        ("fanout-64B-200", fanout, 1, AFTER_HANDSHAKE),
+    ]
+}
+
+/// Where server and load run.
+struct Cores {
+    server: usize,
+    load: usize,
+}
+
+impl Cores {
+    /// The first two that this process may use, or one twice.
+    fn choose() -> io::Result<Self> {
+        let allowed = sched_getaffinity(None)?;
+        let mut cores = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        let server = cores.next().unwrap_or(0);
+        Ok(Self { server, load: cores.next().unwrap_or(server) })
+    }
+}
+
+/// A server that runs; killed when dropped.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    /// Kept open for what else it may have to say.
+    output: Option<BufReader<ChildStderr>>,
+}
+
+impl Server {
+    fn start(options: &Options, cores: &Cores) -> io::Result<Self> {
+        // A process inherits its cores from the thread that starts it.
+        sys::pin(cores.server)?;
+        let child = Command::new(&options.server)
+            // No ping may come in between.
+            .args(["serve", "--listen", "127.0.0.1:0", "--ping-after", "86400", "--cores"])
+            .arg(cores.server.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| {
+                let text = format!("cannot start {}: {e}; build it", options.server.display());
+                io::Error::new(e.kind(), text)
+            });
+        sys::pin(cores.load)?;
+        let mut child = child?;
+        let output = child.stderr.take().map(BufReader::new);
+        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), output };
+        let mut said = String::new();
+        while let Some(output) = &mut server.output {
+            let from = said.len();
+            if output.read_line(&mut said)? == 0 {
+                break;
+            }
+            if let Some(address) = listening_address(&said[from..]) {
+                server.address = address;
+                return Ok(server);
+            }
+        }
+        Err(io::Error::other(format!("the server ended before it listened:\n{said}")))
+    }
+
+    fn plan(&self, cores: &Cores, work: Work, count: u64, warm_up: Duration) -> Plan {
+        Plan {
+            address: self.address,
+            work,
+            warm_up,
+            length: Length::Count(count),
+            busy: cores.load != cores.server,
+            verify: false,
+            deflate: false,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Failures mean that it is already gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The address behind `listening on `.
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    let rest = line.split_once("listening on ")?.1;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_a_log_line() {
+        let line =
+            "2026-01-01T00:00:00Z  INFO corecast echoes, listening on 127.0.0.1:4567 cores=0";
+        assert_eq!(listening_address(line), Some(SocketAddr::from(([127, 0, 0, 1], 4567))));
+        assert_eq!(listening_address("listening soon"), None);
+    }
+
+    #[test]
+    fn the_committed_file_has_a_budget_for_every_workload() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("budget.json");
+        let budgets = Budgets::read(&file).unwrap();
+        for (name, ..) in workloads() {
+            assert!(budgets.get("avx512", name).is_some_and(|budget| budget > 0.0), "{name}");
+        }
+    }
+}

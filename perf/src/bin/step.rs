@@ -1,0 +1,187 @@
+//! Counts the user instructions and system calls of a running process, and tells where most of
+//! them were: a profiler for machines without hardware counters.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use corecast_perf::step::{Profile, Stepper};
+
+/// Step a process for some seconds, which slows it down a thousand times, and print what it
+/// executed.
+#[derive(Parser)]
+struct Options {
+    /// The process.
+    pid: u32,
+    /// How long.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// The core on which the process runs; stepping goes fastest from there.
+    #[arg(long, default_value_t = 0)]
+    core: usize,
+    /// Print the functions with the most instructions, so many of them.
+    #[arg(long, default_value_t = 0)]
+    top: usize,
+    /// Print lines of the source instead of functions.
+    #[arg(long)]
+    lines: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("step: error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> io::Result<()> {
+    let length = Duration::try_from_secs_f64(options.seconds)
+        .map_err(|_| io::Error::other("--seconds takes a time, such as 2.5"))?;
+    let stepper = Stepper::attach(options.pid, options.core)?;
+    thread::sleep(length);
+    // Afterwards the process may be gone.
+    let mappings = mappings(options.pid)?;
+    let (count, profile) = stepper.detach_with_profile()?;
+    println!("{} instructions, {} system calls", count.instructions, count.syscalls);
+    if options.top > 0 {
+        let mut functions: Vec<_> =
+            by_place(&profile, &mappings, options.lines).into_iter().collect();
+        functions.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let whole = percent(1, count.instructions);
+        for (name, times) in functions.into_iter().take(options.top) {
+            println!("{:6.2} % {times:>12}  {name}", percent(times, 1) * whole / 100.0);
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "printed with two digits")]
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * part as f64 / whole.max(1) as f64
+}
+
+/// A part of a file, or of nothing, in the memory of a process.
+struct Mapping {
+    from: u64,
+    to: u64,
+    offset: u64,
+    file: String,
+}
+
+fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    Ok(text.lines().filter_map(mapping).collect())
+}
+
+/// A line such as `55e0-55f0 r-xp 00001000 08:01 1234   /usr/bin/x`.
+fn mapping(line: &str) -> Option<Mapping> {
+    let mut fields = line.split_ascii_whitespace();
+    let (from, to) = fields.next()?.split_once('-')?;
+    let offset = fields.nth(1)?;
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    let file = fields.skip(2).collect::<Vec<_>>().join(" ");
+    Some(Mapping { from: hex(from)?, to: hex(to)?, offset: hex(offset)?, file })
+}
+
+/// Instructions by the name of their function or by their line in the source, or by their file
+/// where that has no names.
+fn by_place(profile: &Profile, mappings: &[Mapping], lines: bool) -> HashMap<String, u64> {
+    let mut files: HashMap<&str, Vec<(u64, u64)>> = HashMap::new();
+    for (address, times) in profile {
+        let place = mappings.iter().find(|m| (m.from..m.to).contains(address));
+        let (file, offset) =
+            place.map_or(("unknown", 0), |m| (m.file.as_str(), address - m.from + m.offset));
+        files.entry(file).or_default().push((offset, *times));
+    }
+    let mut sums = HashMap::new();
+    for (file, places) in files {
+        let offsets: Vec<u64> = places.iter().map(|(offset, _)| *offset).collect();
+        let mut names = names(file, &offsets, lines).into_iter();
+        for (_, times) in places {
+            let name = names.next().filter(|name| name != "??");
+            *sums.entry(name.unwrap_or_else(|| file.to_owned())).or_default() += times;
+        }
+    }
+    sums
+}
+
+/// The functions at some offsets in a file, also such as were inlined, or the lines, as binutils
+/// tell them. Empty if they cannot.
+fn names(file: &str, offsets: &[u64], lines: bool) -> Vec<String> {
+    if !Path::new(file).is_file() {
+        return Vec::new();
+    }
+    let output = |program: &str, options: &[String]| {
+        let output = Command::new(program).args(options).arg(file).output();
+        output.map_or_else(
+            |_| {
+                eprintln!("step: no {program} here; install binutils to see functions");
+                String::new()
+            },
+            |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let headers = output("readelf", &["-lW".to_owned()]);
+    let segments: Vec<_> = headers.lines().filter_map(segment).collect();
+    let mut options = vec!["-fC".to_owned()];
+    options.extend(offsets.iter().map(|offset| format!("{:#x}", address(&segments, *offset))));
+    options.push("-e".to_owned());
+    // For each address a line with the function and one with its place in the source.
+    let told = output("addr2line", &options);
+    told.lines().skip(usize::from(lines)).step_by(2).map(str::to_owned).collect()
+}
+
+/// Where an offset of a file is in the addresses that its symbols have; 0 if nowhere.
+fn address(segments: &[Segment], offset: u64) -> u64 {
+    let inside = |s: &&Segment| (s.offset..s.offset + s.size).contains(&offset);
+    segments.iter().find(inside).map_or(0, |s| offset - s.offset + s.address)
+}
+
+/// A part of a file that goes to memory.
+struct Segment {
+    offset: u64,
+    size: u64,
+    address: u64,
+}
+
+/// A line of `readelf` such as `LOAD 0x001000 0x0000000000001000 0x... 0x2000 0x2000 R E 0x1000`.
+fn segment(line: &str) -> Option<Segment> {
+    let mut fields = line.trim_start().strip_prefix("LOAD")?.split_ascii_whitespace();
+    let mut hex = || u64::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok();
+    let (offset, address, _, size) = (hex()?, hex()?, hex()?, hex()?);
+    Some(Segment { offset, size, address })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_lead_to_addresses() {
+        let maps = "7f001000-7f003000 r-xp 00001000 08:01 77   /lib/a b.so\n";
+        let place = mapping(maps).unwrap();
+        assert_eq!((place.offset, place.file.as_str()), (0x1000, "/lib/a b.so"));
+        let headers = "  LOAD           0x001000 0x0000000000002000 0x2000 0x900 0x900 R E 0x1000";
+        let segments: Vec<_> = headers.lines().filter_map(segment).collect();
+        assert_eq!(address(&segments, 0x1010), 0x2010);
+        assert_eq!(address(&segments, 0x18ff), 0x28ff);
+        assert_eq!(address(&segments, 0x1900), 0);
+    }
+
+    #[test]
+    fn instructions_outside_of_files_keep_the_name_of_their_mapping() {
+        let maps = ["1000-2000 r-xp 00000000 00:00 0   [vdso]", "5000-6000 r-xp 0 00:00 0"];
+        let mappings: Vec<_> = maps.iter().filter_map(|line| mapping(line)).collect();
+        let sums =
+            by_place(&HashMap::from([(0x1004, 3), (0x1008, 4), (0x9000, 1)]), &mappings, false);
+        assert_eq!(sums, HashMap::from([("[vdso]".to_owned(), 7), ("unknown".to_owned(), 1)]));
+    }
+}

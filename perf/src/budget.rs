@@ -1,0 +1,154 @@
+//! User instructions for each message, held against what they may be.
+
+#[allow(unsafe_code)]
+mod sent;
+mod verdict;
+
+use std::fs;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::load::{self, Echo, Moment, Plan, Work};
+use crate::results::Stepped;
+use crate::step::{Count, Stepper};
+
+pub use verdict::{Budgets, Line, Verdict, table};
+
+/// How often, and how far apart, a process must be seen asleep to be at rest.
+const LOOKS: u32 = 4;
+const BETWEEN: Duration = Duration::from_millis(8);
+
+/// How long a stepped server may work on what one load has under way.
+const REST_LIMIT: Duration = Duration::from_secs(30);
+
+/// Counts what process `pid` on `core` executes for each message of a load. The calling thread is
+/// the load; best it runs on another core.
+///
+/// Both readings are taken when the server has done all it was sent, so that what it did between
+/// them is just what it was sent between them.
+pub fn measure(pid: u32, core: usize, plan: &Plan) -> io::Result<Stepped> {
+    let mut stepper = None;
+    let (mut first, mut last) = (Reading::default(), Reading::default());
+    let outcome = load::run(plan, &mut |moment| {
+        match moment {
+            Moment::Begin => {
+                rest(pid, None)?;
+                first = Reading::of(pid, stepper.insert(Stepper::attach(pid, core)?), plan)?;
+            }
+            Moment::End => {
+                let stepper: Option<Stepper> = stepper.take();
+                let stepper = stepper.ok_or_else(|| io::Error::other("the load never began"))?;
+                last = Reading::of(pid, &stepper, plan)?;
+                stepper.detach()?;
+            }
+            Moment::Progress(_) => {}
+        }
+        Ok(())
+    })?;
+    // What was counted by its arrival may have been sent before, and the other way round.
+    let messages = match &plan.work {
+        Work::Echo(echo) if !plan.deflate => (last.sent - first.sent) / request_size(echo),
+        _ => outcome.messages,
+    };
+    let each = |from: u64, to: u64| share(to - from, messages);
+    Ok(Stepped {
+        user_instructions: each(first.count.instructions, last.count.instructions),
+        syscalls: each(first.count.syscalls, last.count.syscalls),
+        messages,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn share(sum: u64, messages: u64) -> f64 {
+    sum as f64 / messages.max(1) as f64
+}
+
+/// What was done until a moment of rest, and what had been asked.
+#[derive(Clone, Copy, Default)]
+struct Reading {
+    count: Count,
+    /// Bytes that the load has sent.
+    sent: u64,
+}
+
+impl Reading {
+    fn of(pid: u32, stepper: &Stepper, plan: &Plan) -> io::Result<Self> {
+        rest(pid, Some(stepper))?;
+        Ok(Self { count: stepper.read(), sent: sent::to(plan.address)? })
+    }
+}
+
+/// Waits until a process sleeps and has nothing left to do.
+fn rest(pid: u32, stepper: Option<&Stepper>) -> io::Result<()> {
+    let count = || stepper.map_or_else(Count::default, Stepper::read);
+    let (begin, mut last, mut looks) = (Instant::now(), count(), 0);
+    while looks < LOOKS {
+        if begin.elapsed() > REST_LIMIT {
+            let text = format!("process {pid} does not come to rest: does it poll for work?");
+            return Err(io::Error::other(text));
+        }
+        thread::sleep(BETWEEN);
+        let now = count();
+        looks = if now == last && asleep(pid)? { looks + 1 } else { 0 };
+        last = now;
+    }
+    Ok(())
+}
+
+/// Whether all threads of a process sleep. One that waits for its next step is in another state.
+fn asleep(pid: u32) -> io::Result<bool> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that has ended meanwhile does nothing any more.
+        let stat = fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
+        if stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('S')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Bytes of one masked frame.
+fn request_size(echo: &Echo) -> u64 {
+    let header = match echo.size {
+        0..126 => 2,
+        126..65_536 => 4,
+        _ => 10,
+    };
+    header + 4 + echo.size as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::{BINARY, masked};
+    use crate::load::{Content, Pace};
+
+    #[test]
+    fn the_size_of_a_request_is_that_of_its_frame() {
+        for size in [0, 125, 126, 65_535, 65_536] {
+            let echo = Echo {
+                path: None,
+                connections: 1,
+                size,
+                content: Content::Binary,
+                pace: Pace::Depth(1),
+            };
+            assert_eq!(request_size(&echo), masked(BINARY, &vec![0; size]).len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_process_is_asleep_only_while_it_waits() {
+        use std::process::{Command, Stdio};
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let begin = Instant::now();
+        while !asleep(child.id()).unwrap() {
+            assert!(begin.elapsed() < Duration::from_secs(10), "it never sleeps");
+        }
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        // This thread runs while it looks.
+        assert!(!asleep(std::process::id()).unwrap());
+    }
+}
