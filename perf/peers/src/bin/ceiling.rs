@@ -1,0 +1,12 @@
+//! The ceiling: bytes go back as they came, on a raw ring. No handshake, no frames, no checks.
+
+use std::io;
+
+use corecast_peers::{relay, start};
+
+fn main() -> io::Result<()> {
+    match start("io-uring", env!("IO_URING_VERSION"))? {
+        Some(listener) => relay::run(&listener),
+        None => Ok(()),
+    }
+}

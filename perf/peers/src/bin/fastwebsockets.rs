@@ -1,0 +1,132 @@
+//! fastwebsockets as an echo and fan-out server.
+
+use std::io;
+
+use bytes::Bytes;
+use fastwebsockets::{
+    FragmentCollector, FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocket,
+    WebSocketError, WebSocketWrite, after_handshake_split,
+};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use corecast_peers::gather::Gather;
+use corecast_peers::topics::{Place, Topics};
+use corecast_peers::{MAX_MESSAGE, handshake, serve};
+
+/// Deliveries that are sent with one flush.
+const MOST: usize = 256;
+
+/// A frame to send; the bytes are shared by all who get it.
+type Delivery = (OpCode, Bytes);
+
+static TOPICS: Topics<Delivery> = Topics::new();
+
+fn main() -> io::Result<()> {
+    serve("fastwebsockets", env!("FASTWEBSOCKETS_VERSION"), connection)
+}
+
+async fn connection(mut stream: TcpStream) {
+    let Ok(target) = handshake::accept(&mut stream).await else { return };
+    let work = async {
+        match Place::of(&target) {
+            Place::Echo => echo(stream).await,
+            Place::Topic { name, subscribes: false } => publish(stream, name).await,
+            Place::Topic { name, subscribes: true } => subscribe(stream, name).await,
+        }
+    };
+    // Unconstrained as in its own examples. Whatever ends a connection, there is nobody to tell.
+    let _ = tokio::task::unconstrained(work).await;
+}
+
+/// The stream gathers what is written until there is nothing more to read: the library itself
+/// writes each frame at once.
+fn open(stream: TcpStream) -> FragmentCollector<Gather<TcpStream>> {
+    let mut ws = WebSocket::after_handshake(Gather::new(stream), Role::Server);
+    // It refuses what is as long as this, or longer.
+    ws.set_max_message_size(MAX_MESSAGE + 1);
+    ws.set_writev(true);
+    FragmentCollector::new(ws)
+}
+
+async fn echo(stream: TcpStream) -> Result<(), WebSocketError> {
+    let mut ws = open(stream);
+    loop {
+        let frame = ws.read_frame().await?;
+        match frame.opcode {
+            OpCode::Text | OpCode::Binary => ws.write_frame(frame).await?,
+            OpCode::Close => return Ok(ws.into_inner().flush().await?),
+            _ => {}
+        }
+    }
+}
+
+async fn publish(stream: TcpStream, name: &str) -> Result<(), WebSocketError> {
+    let seat = TOPICS.join(name);
+    let mut ws = open(stream);
+    loop {
+        let frame = ws.read_frame().await?;
+        match frame.opcode {
+            OpCode::Text | OpCode::Binary => seat.publish(&delivery(frame)),
+            OpCode::Close => return Ok(ws.into_inner().flush().await?),
+            _ => {}
+        }
+    }
+}
+
+/// A task of its own writes, as a read of this library must not be given up halfway.
+async fn subscribe(stream: TcpStream, name: &str) -> Result<(), WebSocketError> {
+    let (seat, own, inbox) = TOPICS.subscribe(name);
+    let (read, write) = stream.into_split();
+    let (mut read, mut write) = after_handshake_split(read, Gather::new(write), Role::Server);
+    read.set_max_message_size(MAX_MESSAGE + 1);
+    write.set_writev(true);
+    drop(tokio::spawn(tokio::task::unconstrained(deliver(write, inbox))));
+    let mut read = FragmentCollectorRead::new(read);
+    // Pongs and the close frame go the way of the deliveries.
+    let mut control = |frame: Frame<'static>| {
+        let sent = own.send(delivery(frame)).map_err(|_| WebSocketError::ConnectionClosed);
+        std::future::ready(sent)
+    };
+    loop {
+        let frame = read.read_frame(&mut control).await?;
+        match frame.opcode {
+            OpCode::Text | OpCode::Binary => seat.publish(&delivery(frame)),
+            OpCode::Close => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// Ends when nobody can send to this connection any more.
+async fn deliver(
+    mut ws: WebSocketWrite<Gather<OwnedWriteHalf>>,
+    mut inbox: UnboundedReceiver<Delivery>,
+) -> Result<(), WebSocketError> {
+    let mut batch = Vec::new();
+    while inbox.recv_many(&mut batch, MOST).await > 0 {
+        for (opcode, bytes) in batch.drain(..) {
+            send(&mut ws, opcode, &bytes).await?;
+        }
+        ws.flush().await?;
+    }
+    Ok(())
+}
+
+async fn send(
+    ws: &mut WebSocketWrite<Gather<OwnedWriteHalf>>,
+    opcode: OpCode,
+    bytes: &[u8],
+) -> Result<(), WebSocketError> {
+    ws.write_frame(Frame::new(true, opcode, None, Payload::Borrowed(bytes))).await
+}
+
+fn delivery(frame: Frame<'_>) -> Delivery {
+    let bytes = match frame.payload {
+        Payload::Bytes(bytes) => bytes.freeze(),
+        other => Vec::from(other).into(),
+    };
+    (frame.opcode, bytes)
+}

@@ -1,0 +1,124 @@
+//! sockudo-ws as an echo and fan-out server, with its own publish and subscribe.
+
+use std::io;
+use std::sync::LazyLock;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Sink, Stream};
+use sockudo_ws::deflate::{DeflateConfig, negotiate_server_deflate};
+use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
+use sockudo_ws::pubsub::PubSub;
+use sockudo_ws::{CompressedWebSocketStream, Config, Error, Message, Role, WebSocketStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::unbounded_channel;
+
+use corecast_peers::topics::Place;
+use corecast_peers::{MAX_MESSAGE, drive, serve};
+
+/// Of compression: fast, as corecast has it by default.
+const LEVEL: u32 = 1;
+/// Replies that come together are written together, up to so many bytes.
+const MOST_QUEUED: usize = 1 << 20;
+
+static PUBSUB: LazyLock<PubSub> = LazyLock::new(PubSub::new);
+
+fn main() -> io::Result<()> {
+    // Its clock calibrates itself once, which its authors advise to do before the runtime starts.
+    sockudo_ws::init_clock();
+    serve("sockudo-ws", env!("SOCKUDO_WS_VERSION"), connection)
+}
+
+/// An accepted handshake.
+struct Opened {
+    target: String,
+    deflate: Option<DeflateConfig>,
+    /// What came behind the request.
+    early: Option<Bytes>,
+}
+
+async fn connection(mut stream: TcpStream) {
+    let Ok(Some(opened)) = accept(&mut stream).await else { return };
+    // Nobody else in the comparison keeps a clock for each connection.
+    let config = Config::builder()
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .max_backpressure(MOST_QUEUED)
+        .write_coalescing(true)
+        .idle_timeout(0)
+        .auto_ping(false)
+        .ping_interval(0)
+        .build();
+    // Whatever ends a connection, there is nobody to tell.
+    let _ = match opened.deflate {
+        Some(deflate) => {
+            let early = opened.early;
+            let ws =
+                CompressedWebSocketStream::server_with_leftover(stream, config, deflate, early);
+            talk(ws, &opened.target).await
+        }
+        None => {
+            let (role, early) = (Role::Server, opened.early);
+            let ws = WebSocketStream::from_raw_with_leftover(stream, role, config, early);
+            talk(ws, &opened.target).await
+        }
+    };
+}
+
+/// Answers the request; `None` if the peer went away or speaks something else.
+async fn accept(stream: &mut TcpStream) -> io::Result<Option<Opened>> {
+    let mut head = BytesMut::with_capacity(4096);
+    let deflate = DeflateConfig { compression_level: LEVEL, ..DeflateConfig::default() };
+    loop {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(None);
+        }
+        let Ok(parsed) = parse_request(&head) else { return Ok(None) };
+        let Some((request, len)) = parsed else { continue };
+        let agreed =
+            request.extensions.and_then(|offers| negotiate_server_deflate(offers, &deflate));
+        let extensions = agreed.as_ref().map(|agreed| agreed.to_response_header());
+        let key = generate_accept_key(request.key);
+        let answer = build_response(&key, None, extensions.as_deref());
+        let target = request.path.into_owned();
+        stream.write_all(&answer).await?;
+        let early = Some(head.split_off(len).freeze()).filter(|early| !early.is_empty());
+        return Ok(Some(Opened { target, deflate: agreed.map(|agreed| agreed.config), early }));
+    }
+}
+
+async fn talk<W>(ws: W, target: &str) -> Result<(), Error>
+where
+    W: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Unpin,
+{
+    match Place::of(target) {
+        Place::Echo => drive::echo(ws, data).await,
+        Place::Topic { name, subscribes: false } => {
+            drive::echo(ws, |message| {
+                if let Some((message, _)) = data(message) {
+                    PUBSUB.publish(name, message);
+                }
+                None
+            })
+            .await
+        }
+        Place::Topic { name, subscribes: true } => {
+            let (sender, inbox) = unbounded_channel();
+            let id = PUBSUB.create_subscriber(sender);
+            PUBSUB.subscribe(id, name);
+            let end = drive::deliver(ws, inbox, |message| {
+                if let Some((message, _)) = data(message) {
+                    PUBSUB.publish_excluding(id, name, message);
+                }
+            })
+            .await;
+            PUBSUB.remove_subscriber(id);
+            end
+        }
+    }
+}
+
+fn data(message: Message) -> Option<(Message, usize)> {
+    let len = message.as_bytes().len();
+    (message.is_text() || message.is_binary()).then_some((message, len))
+}

@@ -1,0 +1,121 @@
+//! An echo on the TCP stream of tokio-uring, with the protocol core of corecast: what is left of
+//! corecast if its loop is exchanged for that one.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use corecast::config::Config;
+use corecast::connection::{Connection, ConnectionId, Millis, Output, Phase, Shared};
+use corecast::echo::Echo;
+use corecast::protocol::handshake::Origins;
+use tokio_uring::buf::{BoundedBuf, IoBuf};
+use tokio_uring::net::{TcpListener, TcpStream};
+
+use corecast_peers::start;
+
+/// Accepts that wait at any time.
+const ACCEPTS: usize = 16;
+const ENTRIES: u32 = 4096;
+const COMPLETIONS: u32 = 1 << 16;
+/// Each connection has a receive buffer of its own, of the size of corecast's.
+const BUFFER: usize = 257 * 64;
+
+/// What all connections have in common.
+struct Core {
+    shared: RefCell<Shared<Echo>>,
+    started: Instant,
+}
+
+impl Core {
+    fn now(&self) -> Millis {
+        Millis::from(self.started.elapsed())
+    }
+
+    /// What is to be sent after `bytes` came. What was sent before is with the kernel by then, so
+    /// replies never queue up.
+    fn receive(&self, connection: &mut Connection, bytes: &mut [u8]) -> Output {
+        let mut output = Output::default();
+        connection.receive(self.now(), bytes, false, &mut self.shared.borrow_mut(), &mut output);
+        output
+    }
+}
+
+fn main() -> io::Result<()> {
+    let Some(listener) = start("tokio-uring", env!("TOKIO_URING_VERSION"))? else { return Ok(()) };
+    let mut config = Config::default();
+    config.origins = Origins::Any;
+    config.deflate.enabled = true;
+    let shared = RefCell::new(Shared::new(Arc::new(config), Echo));
+    let core = Rc::new(Core { shared, started: Instant::now() });
+    let mut ring = tokio_uring::uring_builder();
+    ring.setup_cqsize(COMPLETIONS).setup_single_issuer().setup_coop_taskrun();
+    tokio_uring::builder().entries(ENTRIES).uring_builder(&ring).start(async move {
+        let listener = Rc::new(TcpListener::from_std(listener));
+        let accept = || accept(Rc::clone(&listener), Rc::clone(&core));
+        for _ in 1..ACCEPTS {
+            drop(tokio_uring::spawn(accept()));
+        }
+        accept().await;
+        Ok(())
+    })
+}
+
+async fn accept(listener: Rc<TcpListener>, core: Rc<Core>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio_uring::spawn(serve(stream, Rc::clone(&core)))),
+            Err(error) => {
+                eprintln!("cannot accept: {error}; trying again");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, core: Rc<Core>) {
+    // Nothing is looked up by it.
+    let id = ConnectionId { slot: 0, generation: 0 };
+    let config = Arc::clone(&core.shared.borrow().config);
+    let mut connection = Connection::new(id, core.now(), &config, false);
+    // Whatever ends a connection, there is nobody to tell.
+    let _ = talk(&stream, &mut connection, &core).await;
+    connection.finish(&mut core.shared.borrow_mut());
+}
+
+/// Until the peer has closed, or there is nothing more to say.
+async fn talk(stream: &TcpStream, connection: &mut Connection, core: &Core) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut half_closed = false;
+    while connection.phase() != Phase::Finished {
+        let (read, filled) = stream.read(buffer).await;
+        buffer = filled;
+        let len = read?;
+        if len == 0 {
+            return Ok(());
+        }
+        let output = core.receive(connection, buffer.get_mut(..len).unwrap_or_default());
+        if let Some(range) = output.in_place() {
+            buffer = write(stream, buffer.slice(range)).await?;
+        } else {
+            let (mut bytes, from) = output.into_owned();
+            if from < bytes.len() {
+                bytes = write(stream, bytes.slice(from..)).await?;
+            }
+            core.shared.borrow_mut().buffers.give(bytes);
+        }
+        if connection.phase() == Phase::Lingering && !half_closed {
+            half_closed = true;
+            stream.shutdown(Shutdown::Write)?;
+        }
+    }
+    Ok(())
+}
+
+async fn write<B: IoBuf>(stream: &TcpStream, bytes: tokio_uring::buf::Slice<B>) -> io::Result<B> {
+    let (written, bytes) = stream.write_all(bytes).await;
+    written.map(|()| bytes.into_inner())
+}

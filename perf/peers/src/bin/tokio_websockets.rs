@@ -1,0 +1,33 @@
+//! tokio-websockets as an echo and fan-out server.
+
+use std::io;
+
+use tokio::net::TcpStream;
+use tokio_websockets::{Config, Limits, Message, ServerBuilder};
+
+use corecast_peers::topics::Topics;
+use corecast_peers::{MAX_MESSAGE, drive, serve};
+
+/// More than is gathered at a time, so that it leaves with one vectored write.
+const FLUSH_THRESHOLD: usize = 512 << 10;
+
+static TOPICS: Topics<Message> = Topics::new();
+
+fn main() -> io::Result<()> {
+    serve("tokio-websockets", env!("TOKIO_WEBSOCKETS_VERSION"), connection)
+}
+
+async fn connection(stream: TcpStream) {
+    let builder = ServerBuilder::new()
+        .config(Config::default().flush_threshold(FLUSH_THRESHOLD).frame_size(MAX_MESSAGE))
+        .limits(Limits::default().max_payload_len(Some(MAX_MESSAGE)));
+    let Ok((request, ws)) = builder.accept(stream).await else { return };
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    // Whatever ends a connection, there is nobody to tell.
+    let _ = drive::serve(ws, target, &TOPICS, data).await;
+}
+
+fn data(message: Message) -> Option<(Message, usize)> {
+    let len = message.as_payload().len();
+    (message.is_text() || message.is_binary()).then_some((message, len))
+}
