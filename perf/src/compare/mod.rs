@@ -1,0 +1,306 @@
+//! The comparison: servers side by side, round by round, with every meter there is.
+//!
+//! For each workload and round each server is started anew, on core 0, and measured once; every
+//! other round backwards, so that a change in the machine's mood hits all of them. The load is in
+//! this process, on core 1, and never sleeps. Ratios are taken within a round.
+
+#[allow(unsafe_code)]
+mod child;
+mod measure;
+mod options;
+mod progress;
+mod servers;
+mod stats;
+mod stepping;
+mod table;
+mod workloads;
+
+use std::io::{self, Write};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::machine;
+use crate::results::{Results, Row, Server as Named, Workload};
+use measure::How;
+use options::Options;
+use progress::Progress;
+use servers::{LOAD_CORE, Server};
+use workloads::{Entry, JOBS, Job, Kind, Learnt, Set};
+
+/// Descriptors needed beside one for each connection.
+const SPARE_FILES: u64 = 200;
+
+/// What a run takes beside what is measured: start, connecting, warm-up, the end.
+const OVERHEAD: f64 = 0.5;
+
+/// What stepping one server takes beside its time, mostly for what is under way at the end.
+const STEP_OVERHEAD: f64 = 3.0;
+
+/// Runs the comparison that the command line asks for; the first argument is the program.
+pub fn main(arguments: Vec<String>) -> Result<(), String> {
+    let options = match Options::parse(arguments) {
+        Ok(options) => options,
+        Err(e) => e.exit(),
+    };
+    compare(&options).map_err(|e| e.to_string())
+}
+
+fn compare(options: &Options) -> io::Result<()> {
+    if options.list {
+        return list();
+    }
+    let jobs = jobs(options)?;
+    let limit = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit })?;
+    let (servers, mut notes) = servers::servers(options)?;
+    if options.cores.contains(&LOAD_CORE) {
+        let text = "corecast shares a core with the load; its rates say little, CPU time counts";
+        notes.push(text.to_owned());
+    }
+    let named =
+        |server: &Server| Named { name: server.name.clone(), version: server.version.clone() };
+    let mut comparison = Comparison {
+        options,
+        servers: &servers,
+        progress: Progress::new(0.0),
+        results: Results {
+            date: machine::today(),
+            machine: machine::describe(notes),
+            servers: servers.iter().map(named).collect(),
+            workloads: Vec::new(),
+        },
+    };
+    // Not before the machine is described, which counts the cores that are ours.
+    servers::pin(&[LOAD_CORE])?;
+    let seconds = jobs.iter().map(|job| comparison.expected(job)).sum();
+    comparison.progress = Progress::new(seconds);
+    print(&table::head(&comparison.results))?;
+    let before = comparison.results.machine.notes.len();
+    for job in &jobs {
+        comparison.workload(job)?;
+    }
+    print("\n")?;
+    for note in &comparison.results.machine.notes[before..] {
+        print(&format!("Note: {note}.\n"))?;
+    }
+    write(options, &comparison.results)?;
+    let (path, seconds) = (options.json.display(), comparison.progress.seconds());
+    eprintln!("Written to {path}. Took {seconds:.0} s.");
+    Ok(())
+}
+
+/// The workloads that are asked for.
+fn jobs(options: &Options) -> io::Result<Vec<Job>> {
+    let known = |name: &&String| JOBS.iter().any(|job| job.name == **name);
+    let wrong = options.only.iter().find(|name| !known(name)).or_else(|| {
+        options.without.iter().find(|name| !known(name) && !servers::known(name, options))
+    });
+    if let Some(name) = wrong {
+        return Err(io::Error::other(format!("there is no {name}; --list names the workloads")));
+    }
+    let wanted = |job: &&Job| match &options.only[..] {
+        [] => job.set <= options.set(),
+        only => only.iter().any(|name| name == job.name),
+    };
+    let left_out = |job: &&Job| options.without.iter().any(|name| name == job.name);
+    Ok(JOBS.iter().filter(wanted).filter(|job| !left_out(job)).copied().collect())
+}
+
+fn list() -> io::Result<()> {
+    for job in JOBS {
+        let set = match job.set {
+            Set::Quick => "--quick",
+            Set::Default => "",
+            Set::All => "--all",
+        };
+        print(&format!("{:18} {:8} {}\n", job.name, set, job.title))?;
+    }
+    Ok(())
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+fn write(options: &Options, results: &Results) -> io::Result<()> {
+    let path = &options.json;
+    let said = |e| io::Error::other(format!("cannot write {}: {e}", path.display()));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(said)?;
+    }
+    let mut text = serde_json::to_string_pretty(results).map_err(io::Error::other)?;
+    text.push('\n');
+    std::fs::write(path, text).map_err(said)
+}
+
+/// All that is known while it goes on.
+struct Comparison<'a> {
+    options: &'a Options,
+    servers: &'a [Server],
+    progress: Progress,
+    results: Results,
+}
+
+impl Comparison<'_> {
+    fn learnt(&self) -> Learnt {
+        let most = self.results.machine.max_files.saturating_sub(5 * SPARE_FILES);
+        let connections = usize::try_from(most).unwrap_or(usize::MAX);
+        // A rate that is never used, but for counting rows.
+        Learnt { rate: 1.0, compressed: 0, connections }
+    }
+
+    fn rounds(&self, job: &Job) -> usize {
+        if job.once() { 1 } else { self.options.rounds() }
+    }
+
+    /// Whether instructions are stepped: where the hardware does not count them.
+    fn steps(&self, job: &Job) -> bool {
+        let wanted = self.options.step || self.results.machine.counters.is_some();
+        job.steppable() && wanted && !self.options.no_step
+    }
+
+    /// Seconds that one run takes, about.
+    fn each(&self, job: &Job) -> f64 {
+        if job.once() { 4.0 } else { self.options.length().as_secs_f64() + OVERHEAD }
+    }
+
+    /// Seconds that stepping one server takes, about.
+    fn each_step(&self) -> f64 {
+        self.options.step_length().as_secs_f64() + STEP_OVERHEAD
+    }
+
+    /// Seconds that a workload takes, about.
+    fn expected(&self, job: &Job) -> f64 {
+        let rows = job.entries(self.servers, &self.learnt()).len() as f64;
+        let steps = if self.steps(job) { self.each_step() } else { 0.0 };
+        rows * (self.rounds(job) as f64 * self.each(job) + steps)
+    }
+
+    /// Measures and prints a workload.
+    fn workload(&mut self, job: &Job) -> io::Result<()> {
+        let learnt = self.learn(job);
+        let servers = self.servers;
+        let entries = job.entries(servers, &learnt);
+        let row = |entry: &Entry<'_>| Row {
+            server: entry.name.clone(),
+            failed: self.unable(entry),
+            rounds: Vec::new(),
+            stepped: None,
+        };
+        let mut rows: Vec<Row> = entries.iter().map(row).collect();
+        for round in 0..self.rounds(job) {
+            for step in 0..entries.len() {
+                // Every other round runs backwards: no server always follows the same one.
+                let index = if round % 2 == 0 { step } else { entries.len() - 1 - step };
+                self.round(job, round, &entries[index], &mut rows[index]);
+            }
+        }
+        if self.steps(job) {
+            for (entry, row) in entries.iter().zip(&mut rows) {
+                self.step(job, entry, row);
+            }
+        }
+        self.finish(job, &learnt, rows)
+    }
+
+    /// Finds out what has to be known before the rounds.
+    fn learn(&mut self, job: &Job) -> Learnt {
+        let mut learnt = self.learnt();
+        let mut lowest = f64::INFINITY;
+        for entry in job.questions(self.servers) {
+            self.progress.say(&format!("{}: what {} can do", job.name, entry.name));
+            // A server that fails here fails in its rounds as well, and is named there.
+            if let Ok(found) = measure::probe(&entry, &self.options.cores) {
+                lowest = lowest.min(found.round.per_second);
+                // Without the head of a frame, which is longer for longer payloads.
+                let head = if found.wire > 127.0 { 4.0 } else { 2.0 };
+                learnt.compressed = (found.wire - head).max(1.0) as usize;
+            }
+        }
+        if lowest.is_finite() {
+            learnt.rate = lowest / 2.0;
+        }
+        learnt
+    }
+
+    /// Why an entry need not be tried.
+    fn unable(&self, entry: &Entry<'_>) -> Option<String> {
+        let needed = workloads::connections(&entry.work) as u64 + SPARE_FILES;
+        (self.results.machine.max_files < needed)
+            .then(|| format!("it needs a limit of open files (ulimit -Hn) of {needed} or more"))
+    }
+
+    /// One round of one server.
+    fn round(&mut self, job: &Job, round: usize, entry: &Entry<'_>, row: &mut Row) {
+        let (name, all) = (job.name, self.rounds(job));
+        let expected = self.each(job);
+        if row.failed.is_none() {
+            self.progress.say(&format!("{name}: round {} of {all}, {}", round + 1, entry.name));
+            let how = How {
+                cores: &self.options.cores,
+                length: self.options.length(),
+                trace: round == 0,
+                verify: self.options.verify,
+            };
+            match measure::run(entry, &how) {
+                Ok(found) => {
+                    if found.behind > 0.01 {
+                        let share = 100.0 * found.behind;
+                        let text = "of its messages could not be sent in time in one round";
+                        self.note(format!("{name}: {} is behind; {share:.0} % {text}", entry.name));
+                    }
+                    row.rounds.push(found.round);
+                }
+                Err(e) => {
+                    eprintln!("{name}: {} failed: {e}", entry.name);
+                    row.failed = Some(e.to_string().replace('\n', " "));
+                    row.rounds.clear();
+                }
+            }
+        }
+        self.progress.passed(expected);
+    }
+
+    fn step(&mut self, job: &Job, entry: &Entry<'_>, row: &mut Row) {
+        let expected = self.each_step();
+        if row.failed.is_none() {
+            self.progress.say(&format!("{}: stepping {}", job.name, entry.name));
+            let length = self.options.step_length();
+            match stepping::run(entry, &row.rounds, &self.options.cores, length) {
+                Ok(stepped) => row.stepped = stepped,
+                Err(e) => self.note(format!("{}: {} was not stepped: {e}", job.name, entry.name)),
+            }
+        }
+        self.progress.passed(expected);
+    }
+
+    fn note(&mut self, text: String) {
+        self.results.machine.notes.push(text);
+    }
+
+    /// Prints a workload and keeps it; where rows are numbers of connections, each becomes a
+    /// workload of its own.
+    fn finish(&mut self, job: &Job, learnt: &Learnt, rows: Vec<Row>) -> io::Result<()> {
+        let mut title = job.title.to_owned();
+        if matches!(job.kind, Kind::Latency(_)) {
+            title += &format!(" ({:.0} a second)", learnt.rate);
+        }
+        let (name, unit) = (job.name.to_owned(), job.unit.to_owned());
+        let workload = Workload { name, title, unit, rows };
+        print(&table::workload(&workload))?;
+        if !job.grows() {
+            self.results.workloads.push(workload);
+            return Ok(());
+        }
+        for row in workload.rows {
+            let name = format!("{}-{}", workload.name, row.server);
+            let title = format!("{}: {}", workload.title, row.server);
+            let rows = vec![Row { server: "corecast".to_owned(), ..row }];
+            let unit = workload.unit.clone();
+            self.results.workloads.push(Workload { name, title, unit, rows });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,285 @@
+//! The workloads, and what each of them asks of a server.
+
+use super::servers::{Role, Server};
+use crate::load::{Content, Echo, Fanout, Handshakes, Idle, Pace, Work};
+
+/// Who publishes and who listens, with the servers that have topics.
+const SUBSCRIBER: &str = "/topics/bench?role=sub";
+const PUBLISHER: &str = "/topics/bench?role=pub";
+
+/// The smallest set of workloads that holds one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Set {
+    Quick,
+    Default,
+    All,
+}
+
+/// A workload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job {
+    pub(crate) name: &'static str,
+    /// What it is, for people.
+    pub(crate) title: &'static str,
+    /// What one message is.
+    pub(crate) unit: &'static str,
+    pub(crate) set: Set,
+    pub(crate) kind: Kind,
+}
+
+/// What is done, and to which servers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Echo(Shape),
+    /// An open loop at half of what the slowest of the servers can do.
+    Latency(Shape),
+    Fanout(Burst),
+    /// corecast alone: compressed messages, and plain ones of the size to which they shrink.
+    Deflated(Burst),
+    Handshakes(usize),
+    Idle(usize),
+    /// Subscribers, as many as the limit of open files allows up to this, and a broadcast to them.
+    Crowd(usize),
+    /// corecast alone, with more and more connections.
+    EchoGrowth(&'static [usize]),
+    /// corecast alone, with more and more subscribers.
+    FanoutGrowth(&'static [usize]),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    connections: usize,
+    size: usize,
+    content: Content,
+    depth: usize,
+    deflate: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Burst {
+    subscribers: usize,
+    size: usize,
+    frames: usize,
+}
+
+/// What a workload needs to know from runs before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Learnt {
+    /// Messages a second of an open loop.
+    pub(crate) rate: f64,
+    /// Payload bytes of a compressed delivery.
+    pub(crate) compressed: usize,
+    /// Connections that the limit of open files allows.
+    pub(crate) connections: usize,
+}
+
+/// One row of a table: a server and what it has to do.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) name: String,
+    pub(crate) server: &'a Server,
+    pub(crate) work: Work,
+    pub(crate) deflate: bool,
+}
+
+const fn echo(connections: usize, size: usize, content: Content, depth: usize) -> Shape {
+    Shape { connections, size, content, depth, deflate: false }
+}
+
+const fn small(depth: usize) -> Shape {
+    echo(100, 20, Content::Binary, depth)
+}
+
+const fn burst(frames: usize) -> Burst {
+    Burst { subscribers: 1000, size: 64, frames }
+}
+
+const ECHO_125: Shape = echo(1000, 125, Content::Binary, 1);
+const JSON: Shape = Shape { deflate: true, ..echo(100, 1024, Content::Json, 1) };
+
+macro_rules! jobs {
+    ($($set:ident $unit:literal $name:literal $title:literal $kind:expr;)*) => {
+        &[$(Job { name: $name, title: $title, unit: $unit, set: Set::$set, kind: $kind }),*]
+    };
+}
+
+/// All workloads, in the order in which they are run.
+pub(crate) const JOBS: &[Job] = jobs! {
+    Quick "echo" "echo-20" "20 B binary, 100 connections, 1 in flight" Kind::Echo(small(1));
+    Default "echo" "echo-125" "125 B binary, 1,000 connections, 1 in flight" Kind::Echo(ECHO_125);
+    Quick "echo" "echo-20-d16" "20 B binary, 100 connections, 16 in flight each"
+        Kind::Echo(small(16));
+    Default "echo" "echo-20-d128" "20 B binary, 100 connections, 128 in flight each"
+        Kind::Echo(small(128));
+    All "echo" "binary-16k" "16 KiB binary, 16 connections, 1 in flight"
+        Kind::Echo(echo(16, 16 << 10, Content::Binary, 1));
+    All "echo" "ascii-16k" "16 KiB ASCII text, 16 connections, 1 in flight"
+        Kind::Echo(echo(16, 16 << 10, Content::Ascii, 1));
+    Quick "echo" "korean-16k" "16 KiB Korean text, 16 connections, 1 in flight"
+        Kind::Echo(echo(16, 16 << 10, Content::Korean, 1));
+    All "echo" "korean-1m" "1 MiB Korean text, 4 connections, 1 in flight"
+        Kind::Echo(echo(4, 1 << 20, Content::Korean, 1));
+    Default "echo" "deflate-1k" "1 KiB JSON, permessage-deflate, 100 connections, 1 in flight"
+        Kind::Echo(JSON);
+    Default "delivery" "fanout-1" "64 B to 1,000 subscribers, bursts of 1" Kind::Fanout(burst(1));
+    Quick "delivery" "fanout-8" "64 B to 1,000 subscribers, bursts of 8" Kind::Fanout(burst(8));
+    Default "delivery" "fanout-64" "64 B to 1,000 subscribers, bursts of 64"
+        Kind::Fanout(burst(64));
+    All "delivery" "fanout-deflate-8"
+        "1 KiB to 1,000 subscribers, bursts of 8, compressed once; and as many plain bytes"
+        Kind::Deflated(Burst { subscribers: 1000, size: 1024, frames: 8 });
+    Default "connection" "handshakes" "connect, upgrade, close; 16 at a time" Kind::Handshakes(16);
+    Default "connection" "idle" "9,000 connections that say nothing for 2 s" Kind::Idle(9000);
+    All "connection" "idle-crowd" "subscribers, up to 100,000, and one message to all of them"
+        Kind::Crowd(100_000);
+    Default "echo" "latency-125" "125 B binary, 100 connections, open loop at half of what the \
+        slowest server can do" Kind::Latency(echo(100, 125, Content::Binary, 1));
+    All "echo" "growth-echo" "125 B binary, 1 in flight, more and more connections"
+        Kind::EchoGrowth(&[10, 100, 1000, 10_000]);
+    All "delivery" "growth-fanout" "64 B, bursts of 1, more and more subscribers"
+        Kind::FanoutGrowth(&[100, 1000, 10_000]);
+};
+
+impl Job {
+    /// Whether it is run once is enough, as it says nothing about speed.
+    pub(crate) fn once(&self) -> bool {
+        matches!(self.kind, Kind::Idle(_) | Kind::Crowd(_))
+    }
+
+    /// Whether each row stands for a number of connections and not for a server.
+    pub(crate) fn grows(&self) -> bool {
+        matches!(self.kind, Kind::EchoGrowth(_) | Kind::FanoutGrowth(_))
+    }
+
+    /// Whether its instructions can be counted step by step in reasonable time.
+    pub(crate) fn steppable(&self) -> bool {
+        let large = matches!(self.kind, Kind::Echo(shape) if shape.size > 64 << 10);
+        !self.once() && !large && !self.grows() && !matches!(self.kind, Kind::Latency(_))
+    }
+
+    /// The servers that can do it.
+    fn takes(&self, server: &Server) -> bool {
+        match self.kind {
+            Kind::Echo(shape) | Kind::Latency(shape) => match server.role {
+                Role::Bare => shape.content == Content::Binary,
+                role => role != Role::Floor,
+            },
+            Kind::Handshakes(_) | Kind::Idle(_) => {
+                matches!(server.role, Role::Full | Role::Echo)
+            }
+            Kind::Fanout(_) => matches!(server.role, Role::Full | Role::Floor),
+            Kind::Crowd(_) => server.role == Role::Full,
+            Kind::Deflated(_) | Kind::EchoGrowth(_) | Kind::FanoutGrowth(_) => {
+                server.name == "corecast"
+            }
+        }
+    }
+
+    /// Its rows.
+    pub(crate) fn entries<'a>(&self, servers: &'a [Server], learnt: &Learnt) -> Vec<Entry<'a>> {
+        servers
+            .iter()
+            .filter(|server| self.takes(server))
+            .flat_map(|server| self.rows(server, learnt))
+            .collect()
+    }
+
+    /// The rows of one server.
+    fn rows<'a>(&self, server: &'a Server, learnt: &Learnt) -> Vec<Entry<'a>> {
+        let named = |name: String, work, deflate| Entry { name, server, work, deflate };
+        let entry = |work, deflate| vec![named(server.name.clone(), work, deflate)];
+        match self.kind {
+            Kind::Echo(shape) => entry(shape.work(server, None), shape.deflate),
+            Kind::Latency(shape) => entry(shape.work(server, Some(learnt.rate)), false),
+            Kind::Fanout(burst) => entry(burst.work(server), false),
+            Kind::Deflated(burst) => {
+                let plain = Burst { size: learnt.compressed.max(1), ..burst };
+                let name = format!("{}, plain {} B", server.name, plain.size);
+                vec![
+                    named(server.name.clone(), burst.work(server), true),
+                    named(name, plain.work(server), false),
+                ]
+            }
+            Kind::Handshakes(concurrent) => {
+                let path = path(server, "/");
+                entry(Work::Handshakes(Handshakes { path, concurrent }), false)
+            }
+            Kind::Idle(connections) => {
+                let path = path(server, "/");
+                entry(Work::Idle(Idle { path, connections, broadcast: None }), false)
+            }
+            Kind::Crowd(most) => {
+                let connections = most.min(learnt.connections);
+                let broadcast = Some(path(server, PUBLISHER));
+                let path = path(server, SUBSCRIBER);
+                entry(Work::Idle(Idle { path, connections, broadcast }), false)
+            }
+            Kind::EchoGrowth(counts) => counts
+                .iter()
+                .map(|&connections| {
+                    let work = Shape { connections, ..ECHO_125 }.work(server, None);
+                    named(connections.to_string(), work, false)
+                })
+                .collect(),
+            Kind::FanoutGrowth(counts) => counts
+                .iter()
+                .map(|&subscribers| {
+                    let work = Burst { subscribers, ..burst(1) }.work(server);
+                    named(subscribers.to_string(), work, false)
+                })
+                .collect(),
+        }
+    }
+
+    /// What is to be found out before the rounds: the rows, each to be run for a moment.
+    pub(crate) fn questions<'a>(&self, servers: &'a [Server]) -> Vec<Entry<'a>> {
+        let kind = match self.kind {
+            Kind::Latency(shape) => Kind::Echo(shape),
+            Kind::Deflated(_) => self.kind,
+            _ => return Vec::new(),
+        };
+        let mut entries = Self { kind, ..*self }.entries(servers, &Learnt::default());
+        entries.retain(|entry| entry.deflate || matches!(kind, Kind::Echo(_)));
+        entries
+    }
+}
+
+impl Shape {
+    /// The echo, as an open loop if there is a rate.
+    fn work(&self, server: &Server, rate: Option<f64>) -> Work {
+        Work::Echo(Echo {
+            path: (server.role != Role::Bare).then(|| path(server, "/")),
+            connections: self.connections,
+            size: self.size,
+            content: self.content,
+            pace: rate.map_or(Pace::Depth(self.depth), Pace::Rate),
+        })
+    }
+}
+
+impl Burst {
+    fn work(&self, server: &Server) -> Work {
+        Work::Fanout(Fanout {
+            subscriber: path(server, SUBSCRIBER),
+            publisher: path(server, PUBLISHER),
+            subscribe: None,
+            subscribers: self.subscribers,
+            size: self.size,
+            burst: self.frames,
+        })
+    }
+}
+
+fn path(server: &Server, usual: &str) -> String {
+    server.path.clone().unwrap_or_else(|| usual.to_owned())
+}
+
+/// Connections that a load opens.
+pub(crate) fn connections(work: &Work) -> usize {
+    match work {
+        Work::Echo(echo) => echo.connections,
+        Work::Fanout(fanout) => fanout.subscribers + 1,
+        Work::Idle(idle) => idle.connections + 1,
+        Work::Handshakes(handshakes) => handshakes.concurrent,
+    }
+}
