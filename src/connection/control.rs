@@ -1,7 +1,7 @@
 //! Control frames: close, ping, pong (RFC 6455 section 5.5).
 
 use super::frames::Turn;
-use super::{CloseReason, Connection, Phase};
+use super::{Aside, CloseReason, Connection, Phase};
 use crate::protocol::close_code::parse_close;
 use crate::protocol::frame::append_frame;
 use crate::protocol::{Opcode, Violation};
@@ -54,9 +54,7 @@ impl Connection {
         }
         if turn.congested {
             // Pongs must not pile up behind replies that the peer does not read.
-            let held = self.held_pong.get_or_insert_default();
-            held.clear();
-            held.extend_from_slice(payload);
+            self.aside = Some(Box::new(Aside::Pong(payload.to_vec())));
         } else {
             append_frame(self.output(turn.shared, turn.out), Opcode::Pong, false, payload);
         }

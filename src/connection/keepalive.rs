@@ -19,7 +19,7 @@ impl Connection {
         out: &mut Output,
     ) {
         match self.phase {
-            Phase::Opening if self.opening.is_some() => {
+            Phase::Opening if self.aside.is_some() => {
                 self.refuse(now, Rejection::Timeout, shared, out);
             }
             Phase::Opening => self.end(Phase::Finished, CloseReason::NoRequest),

@@ -74,15 +74,23 @@ pub struct Connection {
     pong_due: Millis,
     last_received: Millis,
     last_message: Millis,
-    opening: Option<Box<Opening>>,
+    /// The start of a request head, or a pong that is held back.
+    aside: Option<Box<Aside>>,
     /// A frame of which only a part has been received.
     partial: Option<Box<Partial>>,
     /// A message of which only a part has been received.
     assembly: Option<Box<Assembler>>,
     compression: Option<Box<Compression>>,
-    /// The payload of the latest ping that could not be answered because replies queue up.
-    #[allow(clippy::box_collection, reason = "rare, and one word instead of three where absent")]
-    held_pong: Option<Box<Vec<u8>>>,
+}
+
+/// What few connections have at any time, in one word for both.
+#[derive(Debug)]
+enum Aside {
+    /// Before the handshake: a request head that did not come in one piece.
+    Opening(Opening),
+    /// Behind it: the payload of the latest ping that could not be answered because replies queue
+    /// up.
+    Pong(Vec<u8>),
 }
 
 impl Connection {
@@ -100,11 +108,10 @@ impl Connection {
             pong_due: Millis::NEVER,
             last_received: now,
             last_message: now,
-            opening: None,
+            aside: None,
             partial: None,
             assembly: None,
             compression: None,
-            held_pong: None,
         }
     }
 
@@ -197,7 +204,8 @@ impl Connection {
     /// Between two pieces of what waits to be sent, the pong that was held back may leave.
     pub fn release_pong<H>(&mut self, shared: &mut Shared<H>, out: &mut Output) {
         if self.phase == Phase::Open
-            && let Some(payload) = self.held_pong.take()
+            && let Some(aside) = self.aside.take()
+            && let Aside::Pong(payload) = *aside
         {
             append_frame(self.output(shared, out), Opcode::Pong, false, &payload);
         }
@@ -245,12 +253,13 @@ impl Connection {
 
     /// Drops what was gathered of frames and messages.
     fn free<H>(&mut self, shared: &mut Shared<H>) {
-        if let Some(opening) = self.opening.take() {
+        if let Some(aside) = self.aside.take()
+            && let Aside::Opening(opening) = *aside
+        {
             shared.buffers.give(opening.into_buffer());
         }
         self.drop_message(shared);
         self.partial = None;
-        self.held_pong = None;
     }
 
     /// Drops what was gathered of a message.

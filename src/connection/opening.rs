@@ -1,6 +1,6 @@
 //! The opening handshake of a connection (RFC 6455 section 4.2).
 
-use super::{CloseReason, Compression, Connection, Handler, Millis, Output, Phase, Shared};
+use super::{Aside, CloseReason, Compression, Connection, Handler, Millis, Output, Phase, Shared};
 use crate::protocol::handshake::response::{write_accepted, write_page};
 use crate::protocol::handshake::{
     HeadScanner, Parsed, Refusal, Rejection, Request, negotiate, parse,
@@ -28,27 +28,28 @@ impl Connection {
         out: &mut Output,
     ) {
         let limits = shared.config.limits.head;
-        let Some(mut opening) = self.opening.take() else {
+        let Some(mut aside) = self.aside.take() else {
             let mut scanner = HeadScanner::default();
             return match scanner.scan(bytes, &limits) {
                 Ok(Some(end)) => self.answer(now, bytes, end, shared, out),
                 Ok(None) => {
                     let mut head = shared.buffers.take();
                     head.extend_from_slice(bytes);
-                    self.opening = Some(Box::new(Opening { scanner, head }));
+                    self.aside = Some(Box::new(Aside::Opening(Opening { scanner, head })));
                 }
                 Err(rejection) => self.refuse(now, rejection, shared, out),
             };
         };
+        let Aside::Opening(opening) = &mut *aside else { return };
         opening.head.extend_from_slice(bytes);
         match opening.scanner.scan(&opening.head, &limits) {
             Ok(Some(end)) => {
                 self.answer(now, &opening.head, end, shared, out);
-                shared.buffers.give(opening.into_buffer());
+                shared.buffers.give(std::mem::take(&mut opening.head));
             }
-            Ok(None) => self.opening = Some(opening),
+            Ok(None) => self.aside = Some(aside),
             Err(rejection) => {
-                shared.buffers.give(opening.into_buffer());
+                shared.buffers.give(std::mem::take(&mut opening.head));
                 self.refuse(now, rejection, shared, out);
             }
         }

@@ -113,7 +113,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         let refuse = full || self.accepting.stopped;
         let connection = Connection::new(id, self.now, config, refuse);
         let deadline = connection.deadline();
-        let mut slot = Slot::new(id.generation, connection);
+        let mut slot = Slot::new(connection);
         slot.receiving = true;
         slot.timer = deadline;
         self.slots.insert(index, slot);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{BATCH, Worker};
 use crate::connection::{CloseReason, Handler, Millis};
 use crate::protocol::CloseCode;
-use crate::ring::{Ring, Token};
+use crate::ring::Ring;
 
 /// After the deadline, for what was cut to come back from the kernel.
 const GRACE: Duration = Duration::from_millis(500);
@@ -51,7 +51,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         drain.cursor = next;
         for index in batch {
             let Some(slot) = self.slots.at(index) else { continue };
-            let token = Token { slot: index, generation: slot.generation };
+            let token = slot.token();
             if cutting {
                 self.abort(token, CloseReason::Local(CloseCode::GOING_AWAY));
             } else {

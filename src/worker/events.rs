@@ -190,7 +190,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         match result {
             Ok(sent) if sent > 0 && !slot.aborted => {
                 // A byte of progress is enough.
-                slot.stall = self.now.after(self.shared.config.timeouts.stall);
+                queue.stall = self.now.after(self.shared.config.timeouts.stall);
                 if let Some(memory) = queue.end(piece, sent) {
                     self.shared.buffers.give(memory);
                 }
@@ -208,13 +208,13 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         if let Some(slot) = self.slots.get(token) {
             slot.connection.abort(reason);
             slot.aborted = true;
-            slot.stall = Millis::NEVER;
             if let Some(queue) = &mut slot.queue {
+                queue.stall = Millis::NEVER;
                 self.stats.dropped += queue.clear();
                 if queue.is_sending() {
                     self.ring.cancel_send(token);
                     // A cancel may miss a send that is just being tried: once more then.
-                    slot.stall = self.now.after(CANCEL_AGAIN);
+                    queue.stall = self.now.after(CANCEL_AGAIN);
                 }
             }
             // Output of this turn would be sent to nobody.

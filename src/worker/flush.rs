@@ -75,7 +75,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             slot.leaving = true;
             self.leaving.push(token);
         }
-        let due = slot.connection.deadline().min(slot.stall);
+        let due = slot.connection.deadline().min(slot.stall());
         if due < slot.timer || slot.timer <= self.now {
             slot.timer = due;
             self.wheel.set(token.slot, due.0);
@@ -99,8 +99,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         let tag = slot.connection.tag();
         let gap = |subject: &str, lost, out: &mut Vec<u8>| handler.gap(tag, subject, lost, out);
         if let Some(piece) = queue.begin(config.pubsub.slow, gap, || buffers.take()) {
-            if slot.stall == Millis::NEVER {
-                slot.stall = self.now.after(config.timeouts.stall);
+            if queue.stall == Millis::NEVER {
+                queue.stall = self.now.after(config.timeouts.stall);
             }
             return self.ring.send_queued(token, payload_of(piece), PIECE);
         }
@@ -108,7 +108,6 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             return;
         }
         slot.queue = None;
-        slot.stall = Millis::NEVER;
         self.shared.handler.drained(slot.connection.id());
     }
 }

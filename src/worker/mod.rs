@@ -5,6 +5,7 @@
 //! simulated kernel, and over the [`Handler`], so that an application's code is compiled into it.
 
 mod accept;
+mod blocks;
 mod drain;
 mod events;
 mod fanout;
@@ -201,7 +202,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         for index in due.drain(..) {
             let Some(slot) = self.slots.at(index) else { continue };
             slot.timer = Millis::NEVER;
-            let token = Token { slot: index, generation: slot.generation };
+            let token = slot.token();
             self.timeout(token);
         }
         self.due = due;
@@ -209,7 +210,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
 
     fn timeout(&mut self, token: Token) {
         let Some(slot) = self.slots.get(token) else { return };
-        if slot.stall <= self.now {
+        if slot.stall() <= self.now {
             return self.abort(token, CloseReason::Stalled);
         }
         if slot.connection.deadline() > self.now {

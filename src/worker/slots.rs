@@ -1,16 +1,14 @@
 //! The connections of one core, by the slot number that the kernel chose for each.
 
+use std::ops::{Deref, DerefMut};
+
+use super::blocks::Blocks;
 use crate::connection::{Connection, ConnectionId, Millis, SendQueue};
 use crate::ring::Token;
-
-/// Slots are allocated in blocks, so that growing never moves a connection.
-const BLOCK: usize = 1024;
-const BLOCK_BITS: u32 = 10;
 
 /// One connection and what the worker knows of its operations.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) generation: u32,
     /// Its entry in the turn's list of outputs, from 1; 0 if it has none.
     pub(super) turn: u32,
     /// The multishot receive is with the kernel.
@@ -35,16 +33,42 @@ pub(super) struct Slot {
     pub(super) leaving: bool,
     /// The timer set in the wheel.
     pub(super) timer: Millis,
-    /// When the queue is given up if nothing of it moves.
-    pub(super) stall: Millis,
-    pub(super) queue: Option<Box<SendQueue>>,
+    /// What waits to be sent.
+    pub(super) queue: Option<Box<Waiting>>,
     pub(super) connection: Connection,
 }
 
+/// A queue, and how long it may wait.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    queue: SendQueue,
+    /// When it is given up if nothing of it moves.
+    pub(super) stall: Millis,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { queue: SendQueue::default(), stall: Millis::NEVER }
+    }
+}
+
+impl Deref for Waiting {
+    type Target = SendQueue;
+
+    fn deref(&self) -> &SendQueue {
+        &self.queue
+    }
+}
+
+impl DerefMut for Waiting {
+    fn deref_mut(&mut self) -> &mut SendQueue {
+        &mut self.queue
+    }
+}
+
 impl Slot {
-    pub(super) fn new(generation: u32, connection: Connection) -> Self {
+    pub(super) fn new(connection: Connection) -> Self {
         Self {
-            generation,
             turn: 0,
             receiving: false,
             cancelling: false,
@@ -57,7 +81,6 @@ impl Slot {
             half_closed: false,
             leaving: false,
             timer: Millis::NEVER,
-            stall: Millis::NEVER,
             queue: None,
             connection,
         }
@@ -66,6 +89,17 @@ impl Slot {
     /// Whether earlier replies still wait to be sent.
     pub(super) fn is_congested(&self) -> bool {
         self.queue.is_some()
+    }
+
+    /// When what waits to be sent is given up.
+    pub(super) fn stall(&self) -> Millis {
+        self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall)
+    }
+
+    /// Its name for the ring.
+    pub(super) const fn token(&self) -> Token {
+        let id = self.connection.id();
+        Token { slot: id.slot, generation: id.generation }
     }
 
     /// Bytes of replies that wait.
@@ -77,8 +111,8 @@ impl Slot {
 /// All slots. A slot in use is `Some`; generations survive in their own table.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    blocks: Vec<Box<[Option<Slot>]>>,
-    generations: Vec<u32>,
+    slots: Blocks<Option<Slot>>,
+    generations: Blocks<u32>,
     used: usize,
 }
 
@@ -90,21 +124,13 @@ impl Slots {
 
     /// The next generation of slot `index`, for a new connection.
     pub(super) fn next_id(&mut self, index: u32) -> ConnectionId {
-        let at = index as usize;
-        if self.generations.len() <= at {
-            self.generations.resize(at + 1, 0);
-        }
-        let generation = self.generations[at].wrapping_add(1) & Token::GENERATION_MASK;
-        self.generations[at] = generation;
-        ConnectionId { slot: index, generation }
+        let generation = self.generations.reach(index, || 0);
+        *generation = generation.wrapping_add(1) & Token::GENERATION_MASK;
+        ConnectionId { slot: index, generation: *generation }
     }
 
     pub(super) fn insert(&mut self, index: u32, slot: Slot) {
-        let block = (index >> BLOCK_BITS) as usize;
-        while self.blocks.len() <= block {
-            self.blocks.push((0..BLOCK).map(|_| None).collect());
-        }
-        let place = &mut self.blocks[block][index as usize % BLOCK];
+        let place = self.slots.reach(index, || None);
         debug_assert!(place.is_none(), "the kernel gave a slot twice");
         *place = Some(slot);
         self.used += 1;
@@ -113,20 +139,17 @@ impl Slots {
     /// The connection that `token` names, if it still lives.
     #[inline]
     pub(super) fn get(&mut self, token: Token) -> Option<&mut Slot> {
-        self.at(token.slot).filter(|slot| slot.generation == token.generation)
+        self.at(token.slot).filter(|slot| slot.connection.id().generation == token.generation)
     }
 
     /// The connection in slot `index`.
     #[inline]
     pub(super) fn at(&mut self, index: u32) -> Option<&mut Slot> {
-        self.blocks
-            .get_mut((index >> BLOCK_BITS) as usize)
-            .and_then(|block| block[index as usize % BLOCK].as_mut())
+        self.slots.get_mut(index)?.as_mut()
     }
 
     pub(super) fn remove(&mut self, index: u32) -> Option<Slot> {
-        let block = self.blocks.get_mut((index >> BLOCK_BITS) as usize)?;
-        let slot = block[index as usize % BLOCK].take();
+        let slot = self.slots.get_mut(index)?.take();
         self.used -= usize::from(slot.is_some());
         slot
     }
@@ -134,13 +157,12 @@ impl Slots {
     /// The slot numbers in use, from `start` on, at most `most` of them; and where to go on.
     pub(super) fn used_from(&self, start: u32, most: usize) -> (Vec<u32>, Option<u32>) {
         let mut found = Vec::new();
-        let end = u32::try_from(self.blocks.len() * BLOCK).unwrap_or(u32::MAX);
+        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         for index in start..end {
             if found.len() == most {
                 return (found, Some(index));
             }
-            let block = &self.blocks[(index >> BLOCK_BITS) as usize];
-            if block[index as usize % BLOCK].is_some() {
+            if self.slots.get(index).is_some_and(Option::is_some) {
                 found.push(index);
             }
         }
@@ -154,6 +176,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Option<Slot>>() <= 144, "{}", size_of::<Option<Slot>>());
+        assert!(size_of::<Option<Slot>>() <= 112, "{}", size_of::<Option<Slot>>());
     }
 }

@@ -1,5 +1,7 @@
 //! The timing wheel of one core: one deadline for each slot, set and cleared in constant time.
 
+use super::blocks::Blocks;
+
 /// One turn of the hand, in milliseconds: how exact deadlines are.
 const TICK_MS: u64 = 64;
 /// Buckets; deadlines further away than `BUCKETS * TICK_MS`, about a minute, are looked at again
@@ -12,7 +14,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Wheel {
     heads: Vec<u32>,
-    links: Vec<Link>,
+    links: Blocks<Link>,
     /// The next tick to look at.
     hand: u64,
     /// No deadline lies before this tick.
@@ -34,7 +36,7 @@ impl Wheel {
     pub(super) fn new() -> Self {
         #[allow(clippy::cast_possible_truncation, reason = "1,024")]
         let heads = vec![NONE; BUCKETS as usize];
-        Self { heads, links: Vec::new(), hand: 0, earliest: u64::MAX, scheduled: 0 }
+        Self { heads, links: Blocks::default(), hand: 0, earliest: u64::MAX, scheduled: 0 }
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "below BUCKETS")]
@@ -48,16 +50,12 @@ impl Wheel {
         if at_ms == u64::MAX {
             return;
         }
-        let index = slot as usize;
-        if self.links.len() <= index {
-            self.links.resize(index + 1, UNLINKED);
-        }
         let tick = at_ms.div_ceil(TICK_MS).max(self.hand);
         let bucket = Self::bucket(tick);
         let next = std::mem::replace(&mut self.heads[bucket], slot);
-        self.links[index] = Link { tick, next, previous: NONE };
+        *self.links.reach(slot, || UNLINKED) = Link { tick, next, previous: NONE };
         if next != NONE {
-            self.links[next as usize].previous = slot;
+            self.links[next].previous = slot;
         }
         self.earliest = self.earliest.min(tick);
         self.scheduled += 1;
@@ -65,17 +63,17 @@ impl Wheel {
 
     /// Forgets the deadline of `slot`, if it has one.
     pub(super) fn clear(&mut self, slot: u32) {
-        let Some(link) = self.links.get_mut(slot as usize) else { return };
+        let Some(link) = self.links.get_mut(slot) else { return };
         let Link { tick, next, previous } = std::mem::replace(link, UNLINKED);
         if tick == u64::MAX {
             return;
         }
         match previous {
             NONE => self.heads[Self::bucket(tick)] = next,
-            previous => self.links[previous as usize].next = next,
+            previous => self.links[previous].next = next,
         }
         if next != NONE {
-            self.links[next as usize].previous = previous;
+            self.links[next].previous = previous;
         }
         self.scheduled -= 1;
     }
@@ -97,7 +95,7 @@ impl Wheel {
         for tick in first..=now {
             let mut slot = self.heads[Self::bucket(tick)];
             while slot != NONE {
-                let link = self.links[slot as usize];
+                let link = self.links[slot];
                 if link.tick <= now {
                     due.push(slot);
                 }
