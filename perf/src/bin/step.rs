@@ -27,9 +27,9 @@ struct Options {
     /// Print the functions with the most instructions, so many of them.
     #[arg(long, default_value_t = 0)]
     top: usize,
-    /// Print lines of the source instead of functions.
+    /// Count an instruction for each function that it was inlined into as well.
     #[arg(long)]
-    lines: bool,
+    inclusive: bool,
 }
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn run(options: &Options) -> io::Result<()> {
     println!("{} instructions, {} system calls", count.instructions, count.syscalls);
     if options.top > 0 {
         let mut functions: Vec<_> =
-            by_place(&profile, &mappings, options.lines).into_iter().collect();
+            by_function(&profile, &mappings, options.inclusive).into_iter().collect();
         functions.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let whole = percent(1, count.instructions);
         for (name, times) in functions.into_iter().take(options.top) {
@@ -91,9 +91,8 @@ fn mapping(line: &str) -> Option<Mapping> {
     Some(Mapping { from: hex(from)?, to: hex(to)?, offset: hex(offset)?, file })
 }
 
-/// Instructions by the name of their function or by their line in the source, or by their file
-/// where that has no names.
-fn by_place(profile: &Profile, mappings: &[Mapping], lines: bool) -> HashMap<String, u64> {
+/// Instructions by the name of their function, or of their file where that has no names.
+fn by_function(profile: &Profile, mappings: &[Mapping], inclusive: bool) -> HashMap<String, u64> {
     let mut files: HashMap<&str, Vec<(u64, u64)>> = HashMap::new();
     for (address, times) in profile {
         let place = mappings.iter().find(|m| (m.from..m.to).contains(address));
@@ -104,18 +103,26 @@ fn by_place(profile: &Profile, mappings: &[Mapping], lines: bool) -> HashMap<Str
     let mut sums = HashMap::new();
     for (file, places) in files {
         let offsets: Vec<u64> = places.iter().map(|(offset, _)| *offset).collect();
-        let mut names = names(file, &offsets, lines).into_iter();
+        let mut names = names(file, &offsets).into_iter();
         for (_, times) in places {
-            let name = names.next().filter(|name| name != "??");
-            *sums.entry(name.unwrap_or_else(|| file.to_owned())).or_default() += times;
+            let mut chain = names.next().unwrap_or_default();
+            chain.truncate(if inclusive { usize::MAX } else { 1 });
+            chain.sort();
+            chain.dedup();
+            if chain.is_empty() {
+                chain.push(file.to_owned());
+            }
+            for name in chain {
+                *sums.entry(name).or_default() += times;
+            }
         }
     }
     sums
 }
 
-/// The functions at some offsets in a file, also such as were inlined, or the lines, as binutils
-/// tell them. Empty if they cannot.
-fn names(file: &str, offsets: &[u64], lines: bool) -> Vec<String> {
+/// The functions at some offsets in a file as binutils tell them: for each offset the innermost one
+/// that was inlined, and those around it. Empty if they cannot.
+fn names(file: &str, offsets: &[u64]) -> Vec<Vec<String>> {
     if !Path::new(file).is_file() {
         return Vec::new();
     }
@@ -131,12 +138,25 @@ fn names(file: &str, offsets: &[u64], lines: bool) -> Vec<String> {
     };
     let headers = output("readelf", &["-lW".to_owned()]);
     let segments: Vec<_> = headers.lines().filter_map(segment).collect();
-    let mut options = vec!["-fC".to_owned()];
+    let mut options = vec!["-afiC".to_owned()];
     options.extend(offsets.iter().map(|offset| format!("{:#x}", address(&segments, *offset))));
     options.push("-e".to_owned());
-    // For each address a line with the function and one with its place in the source.
+    // For each address a line with itself, then for each function a line with its name and one
+    // with its place in the source.
     let told = output("addr2line", &options);
-    told.lines().skip(usize::from(lines)).step_by(2).map(str::to_owned).collect()
+    let mut chains: Vec<Vec<String>> = Vec::new();
+    let mut lines = told.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with("0x") {
+            chains.push(Vec::new());
+            continue;
+        }
+        lines.next();
+        if let Some(chain) = chains.last_mut().filter(|_| line != "??") {
+            chain.push(line.to_owned());
+        }
+    }
+    chains
 }
 
 /// Where an offset of a file is in the addresses that its symbols have; 0 if nowhere.
@@ -181,7 +201,7 @@ mod tests {
         let maps = ["1000-2000 r-xp 00000000 00:00 0   [vdso]", "5000-6000 r-xp 0 00:00 0"];
         let mappings: Vec<_> = maps.iter().filter_map(|line| mapping(line)).collect();
         let sums =
-            by_place(&HashMap::from([(0x1004, 3), (0x1008, 4), (0x9000, 1)]), &mappings, false);
+            by_function(&HashMap::from([(0x1004, 3), (0x1008, 4), (0x9000, 1)]), &mappings, false);
         assert_eq!(sums, HashMap::from([("[vdso]".to_owned(), 7), ("unknown".to_owned(), 1)]));
     }
 }

@@ -140,7 +140,7 @@ impl Server {
             }
             Program::Shell(_) => None,
         };
-        let version = version.as_deref().and_then(|line| line.split_whitespace().last());
+        let version = version.as_deref().and_then(|line| Some(line.split_once(' ')?.1));
         let version = version.unwrap_or_default().to_owned();
         Self { name: name.to_owned(), version, role, path: None, program }
     }

@@ -1,22 +1,16 @@
 //! User instructions counted step by step, where the hardware does not count them.
 //!
-//! A stepped server is slower by a factor of a hundred thousand, so few messages are counted, and
-//! these have to be counted exactly. The load neither sends nor reads while it tells of its begin
-//! and of its end; both times the server is given the time to finish all that was sent. So a
-//! message whose reply was read after the begin although it was made before it makes up for one
-//! that was answered after the end.
+//! A stepped server is slower by a factor of a hundred thousand, so few messages are counted, of
+//! fewer connections than in the rounds where need be.
 
-use std::fs;
 use std::io;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::measure;
 use super::workloads::Entry;
-use crate::load::{self, Moment, Work};
-use crate::meter::Meter;
+use crate::budget;
+use crate::load::{self, Work};
 use crate::results::{Round, Stepped};
-use crate::step::Stepper;
 
 /// Instructions that what is under way at any time may need, some ten seconds.
 const UNDER_WAY: f64 = 400_000.0;
@@ -29,15 +23,6 @@ const HOPELESS: f64 = 1_000_000.0;
 
 /// User instructions in a nanosecond, roughly.
 const PACE: f64 = 4.0;
-
-/// How long one server may be stepped in all.
-const LIMIT: Duration = Duration::from_secs(25);
-
-/// How long a server has to finish what it was sent, before it is stepped.
-const FINISH: Duration = Duration::from_secs(2);
-
-/// A server that sleeps for so long has nothing left to do.
-const QUIET: Duration = Duration::from_millis(10);
 
 /// The same load with fewer connections, so that what is under way does not take too long; `None`
 /// if a single connection would. `each` is an estimate of the instructions for a message.
@@ -80,70 +65,11 @@ pub(crate) fn run(
     plan.work = work;
     // The stepping thread is best on the core of what it steps.
     let (pid, core) = (running.pid(), cores.first().copied().unwrap_or(0));
-    let mut stepper: Option<(Stepper, Instant)> = None;
-    let mut count = None;
-    let outcome = measure::load(&plan, &mut |moment| {
-        match (moment, &stepper) {
-            (Moment::Begin, _) => {
-                // A server that never sleeps is stepped all the same.
-                let meter = Meter::open(pid)?;
-                quiet(pid, Instant::now() + FINISH, || Ok(meter.read()?.cpu_ns))?;
-                stepper = Some((Stepper::attach(pid, core)?, Instant::now()));
-            }
-            (Moment::Progress(_), Some((_, begin))) if begin.elapsed() > LIMIT => {
-                return Err(too_slow());
-            }
-            (Moment::End, Some((stepper, begin))) => {
-                if !quiet(pid, *begin + LIMIT, || Ok(stepper.read().instructions))? {
-                    return Err(too_slow());
-                }
-                count = Some(stepper.read());
-            }
-            _ => {}
-        }
-        Ok(())
-    });
-    // A stepped process is let go before it is killed.
-    let detached = stepper.map(|(stepper, _)| stepper.detach());
-    let outcome = outcome.map_err(|e| running.explain(&e))?;
-    detached.transpose()?;
-    let messages = outcome.messages.max(1) as f64;
-    Ok(count.filter(|_| outcome.messages > 0).map(|count| Stepped {
-        user_instructions: count.instructions as f64 / messages,
-        syscalls: count.syscalls as f64 / messages,
-        messages: outcome.messages,
-    }))
-}
-
-/// Waits until all threads of a process sleep and its `clock` stands still. False if they do not
-/// before `limit`.
-fn quiet(pid: u32, limit: Instant, clock: impl Fn() -> io::Result<u64>) -> io::Result<bool> {
-    while Instant::now() < limit {
-        let before = clock()?;
-        let slept = asleep(pid)?;
-        thread::sleep(QUIET);
-        if slept && asleep(pid)? && clock()? == before {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether all threads of a process wait for something.
-fn asleep(pid: u32) -> io::Result<bool> {
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let stat = fs::read_to_string(task?.path().join("stat"))?;
-        // The name in parentheses may hold anything.
-        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-        if state != Some('S') {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn too_slow() -> io::Error {
-    io::Error::other(format!("stepping took more than {} s", LIMIT.as_secs()))
+    // A thread of its own, since a ring may interrupt what its thread does behind it.
+    let counted =
+        std::thread::scope(|scope| scope.spawn(|| budget::measure(pid, core, &plan)).join());
+    let counted = counted.unwrap_or_else(|_| Err(io::Error::other("the load panicked")));
+    counted.map(Some).map_err(|e| running.explain(&e))
 }
 
 #[cfg(test)]
@@ -193,21 +119,5 @@ mod tests {
         assert_eq!(estimate(&[round(1000.0, 0.1), round(1000.0, 0.3)]), 200.0 * PACE);
         assert_eq!(estimate(&[round(1200.0, 0.0)]), 100.0 * PACE);
         assert_eq!(estimate(&[]), 0.0);
-    }
-
-    #[test]
-    fn who_works_is_not_asleep() {
-        // This thread does, at this moment.
-        assert!(!asleep(std::process::id()).unwrap());
-        let mut sleeper = std::process::Command::new("sleep").arg("20").spawn().unwrap();
-        let limit = Instant::now() + Duration::from_secs(10);
-        let slept = quiet(sleeper.id(), limit, || Ok(0));
-        sleeper.kill().unwrap();
-        sleeper.wait().unwrap();
-        assert!(slept.unwrap());
-        let count = std::cell::Cell::new(0);
-        let clock = || Ok(count.replace(count.get() + 1));
-        assert!(!quiet(std::process::id(), Instant::now() + QUIET, clock).unwrap());
-        assert!(count.get() > 0);
     }
 }

@@ -26,6 +26,10 @@ use session::{Common, Session};
 /// The seed of all payloads.
 const SEED: u64 = 20;
 
+/// Different messages, in turn, where they are compressed: who remembers earlier messages must not
+/// find the very same again in the next one.
+const VARIETY: u64 = 64;
+
 /// Replies of each connection that are compared in full even if not all are, as long as they are
 /// not more than so many bytes; one always is.
 const COMPARED: u64 = 64;
@@ -139,23 +143,29 @@ fn buffer_size(echo: &Echo) -> usize {
 
 /// The request and the reply of this plan.
 fn common(plan: &Plan, echo: &Echo, agreed: &[Option<Agreed>]) -> io::Result<Common> {
-    let payload = echo.content.payload(echo.size, SEED);
+    let variety = if plan.deflate { VARIETY } else { 1 };
+    let payload = |n| echo.content.payload(echo.size, SEED + n);
+    let payloads: Vec<Vec<u8>> = (0..variety).map(payload).collect();
     let opcode = echo.content.opcode();
-    let mut frame = masked(opcode, &payload);
     let bits = agreed.iter().flatten().map(|a| a.client_bits).min();
-    if let Some(bits) = bits {
-        frame = masked(opcode, &deflated(&payload, bits)?);
-        // RSV1: compressed.
-        frame[0] |= 0x40;
-    }
+    let frame = |payload: &Vec<u8>| match bits {
+        None => Ok(masked(opcode, payload)),
+        Some(bits) => deflated(payload, bits).map(|bytes| {
+            let mut frame = masked(opcode, &bytes);
+            // RSV1: compressed.
+            frame[0] |= 0x40;
+            frame
+        }),
+    };
+    let frames = payloads.iter().map(frame).collect::<io::Result<Vec<_>>>()?;
     let few = (COMPARED_BYTES / (echo.size as u64).max(1)).clamp(1, COMPARED);
     let compared = if plan.verify { u64::MAX } else { few };
     let together = if let Pace::Depth(depth) = echo.pace { depth } else { TOGETHER };
-    let requests = Requests::new(&frame, together);
+    let requests = Requests::new(&frames, together);
     let expected = if echo.path.is_some() {
-        Expected::message(payload, opcode, compared)
+        Expected::messages(payloads, opcode, compared)
     } else {
-        Expected::bytes(frame, compared)
+        Expected::bytes(frames, compared)
     };
     Ok(Common { requests, expected })
 }

@@ -1,26 +1,49 @@
-//! What goes out: the same request over and over, and now and then a pong in between.
+//! What goes out: the same few requests over and over, and now and then a pong in between.
 
 use crate::frames::masked;
 
-/// Copies of the request in one piece, so that several go out with one send. More than this many
+/// Copies of the requests in one piece, so that several go out with one send. More than this many
 /// bytes would only spoil the cache.
 const PIECE: usize = 256 << 10;
 
 const PONG: u8 = 10;
 
-/// The bytes that all connections send.
+/// The bytes that all connections send: a cycle of frames, repeated.
 pub(in crate::load) struct Requests {
     bytes: Vec<u8>,
-    /// Bytes of one request.
-    frame: usize,
+    /// Bytes of the cycle, and where in it each frame begins.
+    cycle: usize,
+    starts: Vec<usize>,
 }
 
 impl Requests {
     /// At most `depth` requests of a connection are ready to be sent at a time.
-    pub(in crate::load) fn new(frame: &[u8], depth: usize) -> Self {
+    pub(in crate::load) fn new(frames: &[Vec<u8>], depth: usize) -> Self {
+        let mut starts = Vec::with_capacity(frames.len());
+        let mut cycle = Vec::new();
+        for frame in frames {
+            starts.push(cycle.len());
+            cycle.extend_from_slice(frame);
+        }
         // One more, because a send may have stopped inside of a frame.
-        let copies = (PIECE / frame.len()).clamp(1, depth.saturating_add(1));
-        Self { bytes: frame.repeat(copies), frame: frame.len() }
+        let copies = (PIECE / cycle.len()).clamp(1, depth.saturating_add(1));
+        Self { bytes: cycle.repeat(copies), cycle: cycle.len(), starts }
+    }
+
+    /// How many frames begin before `at`, counted on over all cycles.
+    fn begun(&self, at: usize) -> usize {
+        let inside = self.starts.partition_point(|start| *start < at % self.cycle);
+        at / self.cycle * self.starts.len() + inside
+    }
+
+    /// Where frame `number` begins, counted on over all cycles.
+    fn start(&self, number: usize) -> usize {
+        let frames = self.starts.len();
+        number / frames * self.cycle + self.starts[number % frames]
+    }
+
+    fn is_start(&self, offset: usize) -> bool {
+        offset == 0 || self.starts.binary_search(&offset).is_ok()
     }
 }
 
@@ -29,8 +52,10 @@ impl Requests {
 pub(super) struct Output {
     /// Bytes of requests to be sent, to the end of a frame.
     owed: usize,
-    /// Where in a frame they begin.
+    /// Where in the cycle they begin.
     offset: usize,
+    /// The frame of the cycle that is asked for next.
+    next: usize,
     /// Pongs, which go out between frames.
     pongs: Vec<u8>,
     pongs_sent: usize,
@@ -40,7 +65,9 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn request(&mut self, requests: &Requests, count: usize) {
-        self.owed += count * requests.frame;
+        let end = self.next + count;
+        self.owed += requests.start(end) - requests.start(self.next);
+        self.next = end % requests.starts.len();
     }
 
     pub(super) fn pong(&mut self, payload: &[u8]) {
@@ -48,7 +75,7 @@ impl Output {
     }
 
     pub(super) fn pending<'a>(&'a self, requests: &'a Requests) -> &'a [u8] {
-        if self.offset == 0 && self.pongs_sent < self.pongs.len() {
+        if self.pongs_sent < self.pongs.len() && requests.is_start(self.offset) {
             return &self.pongs[self.pongs_sent..];
         }
         let end = (self.offset + self.owed).min(requests.bytes.len());
@@ -56,7 +83,7 @@ impl Output {
     }
 
     pub(super) fn sent(&mut self, requests: &Requests, bytes: usize) {
-        self.was_pongs = self.offset == 0 && self.pongs_sent < self.pongs.len();
+        self.was_pongs = self.pongs_sent < self.pongs.len() && requests.is_start(self.offset);
         if self.was_pongs {
             self.pongs_sent += bytes;
             return;
@@ -67,7 +94,7 @@ impl Output {
             self.pongs_sent = 0;
         }
         self.owed -= bytes;
-        self.offset = (self.offset + bytes) % requests.frame;
+        self.offset = (self.offset + bytes) % requests.cycle;
     }
 
     pub(super) fn unsent(&mut self, requests: &Requests, bytes: usize) {
@@ -76,13 +103,17 @@ impl Output {
             return;
         }
         self.owed += bytes;
-        let back = bytes % requests.frame;
-        self.offset = (self.offset + requests.frame - back) % requests.frame;
+        let back = bytes % requests.cycle;
+        self.offset = (self.offset + requests.cycle - back) % requests.cycle;
     }
 
     /// Requests of which not every byte is sent.
     pub(super) fn waiting(&self, requests: &Requests) -> usize {
-        self.owed.div_ceil(requests.frame)
+        if self.owed == 0 {
+            return 0;
+        }
+        let begun = requests.begun(self.offset + self.owed) - requests.begun(self.offset);
+        begun + usize::from(!requests.is_start(self.offset))
     }
 }
 
@@ -103,7 +134,7 @@ mod tests {
             let (len, taken) = (pending.len(), rng.usize(..=pending.len()));
             wire.extend_from_slice(&pending[..taken]);
             output.sent(requests, len);
-            if rng.bool() && taken < len {
+            if rng.u8(..8) == 0 && taken < len {
                 // Whatever comes meanwhile waits for its turn.
                 output.request(requests, 1);
             }
@@ -115,9 +146,10 @@ mod tests {
     fn frames_stay_whole_whatever_is_taken() {
         let mut rng = Rng::with_seed(5);
         for size in [0, 1, 20, 300, 70_000] {
-            let payload = crate::load::Content::Binary.payload(size, 9);
-            let frame = masked(BINARY, &payload);
-            let requests = Requests::new(&frame, 16);
+            // Of different lengths, as compressed ones are.
+            let frame = |n| masked(BINARY, &crate::load::Content::Binary.payload(size + n, 9));
+            let frames: Vec<Vec<u8>> = (0..rng.usize(1..6)).map(frame).collect();
+            let requests = Requests::new(&frames, 16);
             let (mut output, mut wire, mut pongs) = (Output::default(), Vec::new(), 0);
             for _ in 0..20 {
                 output.request(&requests, rng.usize(..40));
@@ -128,12 +160,13 @@ mod tests {
                 play(&mut output, &requests, &mut rng, &mut wire);
             }
             assert_eq!(output.waiting(&requests), 0);
-            let (mut rest, mut found) = (&wire[..], 0);
+            let (mut rest, mut found, mut next) = (&wire[..], 0, frames.iter().cycle());
             while !rest.is_empty() {
                 let end = Head::parse(rest).unwrap().payload.end;
-                if rest[..end] != frame {
-                    assert_eq!(rest[..end], masked(PONG, b"here"));
+                if rest[..end] == masked(PONG, b"here") {
                     found += 1;
+                } else {
+                    assert_eq!(&rest[..end], next.next().unwrap());
                 }
                 rest = &rest[end..];
             }
@@ -144,11 +177,11 @@ mod tests {
     #[test]
     fn large_requests_are_not_repeated() {
         let frame = masked(BINARY, &vec![1; 1 << 20]);
-        assert_eq!(Requests::new(&frame, 128).bytes.len(), frame.len());
+        assert_eq!(Requests::new(std::slice::from_ref(&frame), 128).bytes.len(), frame.len());
         let frame = masked(BINARY, &[1; 20]);
-        assert_eq!(Requests::new(&frame, 1).bytes.len(), 2 * frame.len());
+        assert_eq!(Requests::new(std::slice::from_ref(&frame), 1).bytes.len(), 2 * frame.len());
         let mut output = Output::default();
-        let requests = Requests::new(&frame, 8);
+        let requests = Requests::new(&[frame.clone(), masked(BINARY, &[1; 30])], 8);
         output.request(&requests, 3);
         output.sent(&requests, frame.len() + 5);
         assert_eq!(output.waiting(&requests), 2);

@@ -8,32 +8,51 @@ const CONTINUATION: u8 = 0;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// What every reply must be.
+/// What the replies must be: as many as there are different requests, in turn.
 pub(in crate::load) struct Expected {
-    pub(super) payload: Vec<u8>,
+    replies: Vec<Reply>,
     opcode: u8,
-    /// A whole reply as one plain frame, and how long its header is. Bare TCP: the request, and no
-    /// header, since the bytes come back unread.
-    frame: Vec<u8>,
-    header: usize,
     bare: bool,
     /// So many replies of each connection are compared in full.
     pub(super) compared: u64,
 }
 
+/// One of them.
+struct Reply {
+    payload: Vec<u8>,
+    /// All of it as one plain frame, and how long its header is. Bare TCP: the request, and no
+    /// header, since the bytes come back unread.
+    frame: Vec<u8>,
+    header: usize,
+}
+
 impl Expected {
     /// What a WebSocket server answers.
-    pub(super) fn message(payload: Vec<u8>, opcode: u8, compared: u64) -> Self {
-        let mut header = [0; 10];
-        let size = put_header(&mut header, payload.len() as u64);
-        header[0] = 0x80 | opcode;
-        let frame = [&header[..size], &payload].concat();
-        Self { payload, opcode, frame, header: size, bare: false, compared }
+    pub(super) fn messages(payloads: Vec<Vec<u8>>, opcode: u8, compared: u64) -> Self {
+        let reply = |payload: Vec<u8>| {
+            let mut header = [0; 10];
+            let size = put_header(&mut header, payload.len() as u64);
+            header[0] = 0x80 | opcode;
+            Reply { frame: [&header[..size], &payload].concat(), header: size, payload }
+        };
+        let replies = payloads.into_iter().map(reply).collect();
+        Self { replies, opcode, bare: false, compared }
     }
 
-    /// What comes back over bare TCP: the frame that was sent.
-    pub(super) fn bytes(frame: Vec<u8>, compared: u64) -> Self {
-        Self { payload: Vec::new(), opcode: 0, frame, header: 0, bare: true, compared }
+    /// What comes back over bare TCP: the frames that were sent.
+    pub(super) fn bytes(frames: Vec<Vec<u8>>, compared: u64) -> Self {
+        let reply = |frame| Reply { payload: Vec::new(), frame, header: 0 };
+        let replies = frames.into_iter().map(reply).collect();
+        Self { replies, opcode: 0, bare: true, compared }
+    }
+
+    /// What reply `number` must be.
+    fn reply(&self, number: u64) -> &Reply {
+        match &self.replies[..] {
+            [only] => only,
+            // The remainder of a division by a length is an index.
+            all => &all[(number % all.len() as u64) as usize],
+        }
     }
 }
 
@@ -106,26 +125,27 @@ impl Replies {
 
     /// The fast path: skips whole replies of the usual form, and stops at whatever else comes.
     fn whole(&mut self, expected: &Expected, bytes: &[u8]) -> usize {
-        let size = expected.frame.len();
         let mut at = 0;
-        while bytes.len() - at >= size {
-            let must = if self.compares(expected) { size } else { expected.header };
-            if bytes[at..at + must] != expected.frame[..must] {
-                break;
+        loop {
+            let reply = expected.reply(self.done);
+            let size = reply.frame.len();
+            let must = if self.compares(expected) { size } else { reply.header };
+            if bytes.len() - at < size || bytes[at..at + must] != reply.frame[..must] {
+                return at;
             }
             at += size;
             self.done += 1;
         }
-        at
     }
 
     fn bare(&mut self, expected: &Expected, bytes: &[u8]) -> Result<usize, String> {
-        let size = bytes.len().min(expected.frame.len() - self.at);
+        let frame = &expected.reply(self.done).frame;
+        let size = bytes.len().min(frame.len() - self.at);
         if self.compares(expected) {
-            compare(&bytes[..size], &expected.frame, self.at)?;
+            compare(&bytes[..size], frame, self.at)?;
         }
         self.at += size;
-        if self.at == expected.frame.len() {
+        if self.at == frame.len() {
             self.at = 0;
             self.done += 1;
         }
@@ -195,8 +215,8 @@ impl Replies {
             _ => return Err(format!("has opcode {opcode}, not {}", expected.opcode)),
         }
         let size = (self.at as u64).saturating_add(length);
-        if !self.compressed && size > expected.payload.len() as u64 {
-            let must = expected.payload.len();
+        let must = expected.reply(self.done).payload.len();
+        if !self.compressed && size > must as u64 {
             return Err(format!("has {size} bytes or more, not {must}"));
         }
         Ok(())
@@ -210,15 +230,16 @@ impl Replies {
     ) -> Result<usize, String> {
         let size = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
         let bytes = &bytes[..size];
+        let must = &expected.reply(self.done).payload;
         if self.first & 0x0f >= CLOSE {
             self.control.extend_from_slice(bytes);
         } else if self.compressed {
             if self.compares(expected) {
-                self.inflater().piece(bytes, &expected.payload)?;
+                self.inflater().piece(bytes, must)?;
             }
         } else {
             if self.compares(expected) {
-                compare(bytes, &expected.payload, self.at)?;
+                compare(bytes, must, self.at)?;
             }
             self.at += size;
         }
@@ -247,11 +268,12 @@ impl Replies {
     }
 
     fn message_over(&mut self, expected: &Expected) -> Result<(), String> {
-        if !self.compressed && self.at != expected.payload.len() {
-            return Err(format!("has {} bytes, not {}", self.at, expected.payload.len()));
+        let must = &expected.reply(self.done).payload;
+        if !self.compressed && self.at != must.len() {
+            return Err(format!("has {} bytes, not {}", self.at, must.len()));
         }
         if self.compressed && self.compares(expected) {
-            self.inflater().end(&expected.payload)?;
+            self.inflater().end(must)?;
         }
         (self.at, self.message) = (0, false);
         self.done += 1;

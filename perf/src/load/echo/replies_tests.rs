@@ -48,7 +48,7 @@ fn replies_are_counted_wherever_the_stream_is_cut() {
         ]
         .concat();
         for compared in [0, 1, u64::MAX] {
-            let expected = Expected::message(payload.clone(), BINARY, compared);
+            let expected = Expected::messages(vec![payload.clone()], BINARY, compared);
             for cut in 0..=wire.len() {
                 let pieces = [&wire[..cut], &wire[cut..]];
                 let got = feed(&mut Replies::new(None), &expected, pieces).unwrap();
@@ -63,7 +63,7 @@ fn replies_are_counted_wherever_the_stream_is_cut() {
 #[test]
 fn large_headers_are_read_in_pieces() {
     let payload = payload(70_000);
-    let expected = Expected::message(payload.clone(), BINARY, u64::MAX);
+    let expected = Expected::messages(vec![payload.clone()], BINARY, u64::MAX);
     let wire = frame(0x82, &payload).repeat(2);
     for cut in (0..12).chain(69_990..70_025) {
         let pieces = [&wire[..cut], &wire[cut..]];
@@ -72,9 +72,23 @@ fn large_headers_are_read_in_pieces() {
 }
 
 #[test]
+fn different_replies_are_expected_in_turn() {
+    let payloads = [vec![1; 20], vec![2; 20], vec![3; 300]];
+    let expected = Expected::messages(payloads.to_vec(), BINARY, 7);
+    let frames = payloads.map(|payload| frame(0x82, &payload));
+    let wire = frames.concat().repeat(4);
+    for cut in 0..wire.len() {
+        let pieces = [&wire[..cut], &wire[cut..]];
+        assert_eq!(feed(&mut Replies::new(None), &expected, pieces).unwrap().0, 12);
+    }
+    let wrong = [&frames[0][..], &frames[2]].concat();
+    assert!(feed(&mut Replies::new(None), &expected, [&wrong[..]]).is_err());
+}
+
+#[test]
 fn every_wrong_byte_is_found_wherever_the_stream_is_cut() {
     let payload = payload(130);
-    let expected = Expected::message(payload.clone(), BINARY, u64::MAX);
+    let expected = Expected::messages(vec![payload.clone()], BINARY, u64::MAX);
     let wire = frame(0x82, &payload).repeat(2);
     for wrong in 0..wire.len() {
         let mut wire = wire.clone();
@@ -99,12 +113,12 @@ fn bare_bytes_are_counted_and_compared() {
     let wire = request.repeat(3);
     for cut in 0..=wire.len() {
         for compared in [0, u64::MAX] {
-            let expected = Expected::bytes(request.clone(), compared);
+            let expected = Expected::bytes(vec![request.clone()], compared);
             let pieces = [&wire[..cut], &wire[cut..]];
             assert_eq!(feed(&mut Replies::new(None), &expected, pieces).unwrap().0, 3);
         }
         for wrong in 0..wire.len() {
-            let expected = Expected::bytes(request.clone(), u64::MAX);
+            let expected = Expected::bytes(vec![request.clone()], u64::MAX);
             let mut wire = wire.clone();
             wire[wrong] ^= 0x80;
             let pieces = [&wire[..cut], &wire[cut..]];
@@ -115,7 +129,7 @@ fn bare_bytes_are_counted_and_compared() {
 
 #[test]
 fn only_the_first_replies_are_compared_unless_all_are() {
-    let expected = Expected::message(vec![5; 20], BINARY, 2);
+    let expected = Expected::messages(vec![vec![5; 20]], BINARY, 2);
     let (right, wrong) = (frame(0x82, &[5; 20]), frame(0x82, &[6; 20]));
     let pieces = [&right[..], &right, &wrong];
     assert_eq!(feed(&mut Replies::new(None), &expected, pieces).unwrap().0, 3);
@@ -139,7 +153,7 @@ fn lengths_and_frames_are_always_checked() {
         (frame(0x88, &close), "code 1009 and the reason \"too big\""),
         (frame(0x88, b""), "without a code"),
     ];
-    let expected = Expected::message(vec![0; 20], BINARY, 0);
+    let expected = Expected::messages(vec![vec![0; 20]], BINARY, 0);
     for (wire, what) in cases {
         let error = feed(&mut Replies::new(None), &expected, [&wire[..]]).unwrap_err();
         assert!(error.contains(what), "{error} instead of {what}");
@@ -168,7 +182,7 @@ fn compressed_replies_are_compared_wherever_the_stream_is_cut() {
     }
     assert!(wire.len() < 2 * first, "the messages do not refer to each other");
     wire.extend(frame(0x81, &payload));
-    let expected = Expected::message(payload, TEXT, u64::MAX);
+    let expected = Expected::messages(vec![payload], TEXT, u64::MAX);
     for cut in 0..=wire.len() {
         let pieces = [&wire[..cut], &wire[cut..]];
         assert_eq!(feed(&mut Replies::new(Some(false)), &expected, pieces).unwrap().0, 4);

@@ -6,8 +6,8 @@ use crate::frames::{BINARY, masked};
 fn common(depth: usize) -> Common {
     let payload = vec![9; 20];
     Common {
-        requests: Requests::new(&masked(BINARY, &payload), depth),
-        expected: Expected::message(payload, BINARY, u64::MAX),
+        requests: Requests::new(&[masked(BINARY, &payload)], depth),
+        expected: Expected::messages(vec![payload], BINARY, u64::MAX),
     }
 }
 
