@@ -78,8 +78,9 @@ impl Server {
         self
     }
 
-    /// Starts the workers, one on each core unless told otherwise, with the handler that `make` makes
-    /// for the core's number, and returns once all of them serve. Raises the limit of open files.
+    /// Starts the workers, one on each core unless told otherwise, with the handler that `make`
+    /// makes for the core's number, and returns once all of them serve. Raises the limit of open
+    /// files.
     ///
     /// # Errors
     /// An address or core that cannot be used, or io_uring refused.

@@ -42,12 +42,15 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             self.stats.stale += 1;
             return self.ring.release(buffer);
         };
-        if slot.turn == 0 {
+        let entry = if slot.turn == 0 {
             self.turn.push(Entry::new(token));
             slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
-        }
+            self.turn.last_mut()
+        } else {
+            self.turn.get_mut(slot.turn as usize - 1)
+        };
+        let Some(entry) = entry else { return };
         slot.receiving = armed;
-        let Some(entry) = self.turn.get_mut(slot.turn as usize - 1) else { return };
         // What many receives of one turn bring must not become one vector that grows and grows.
         if entry.output.owned_len() > MOST_AT_ONCE {
             let (bytes, from) = std::mem::take(&mut entry.output).into_owned();

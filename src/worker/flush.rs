@@ -1,8 +1,10 @@
 //! The end of a turn: one send for each connection that has something to say.
 
-use super::{Entry, Worker};
+use std::ops::Range;
+
+use super::Worker;
 use crate::connection::{Handler, Millis, Output, Phase, Piece, Shared};
-use crate::ring::{Payload, Ring, Token};
+use crate::ring::{Buffer, Payload, Ring, Token};
 
 /// The most that one queued send takes.
 const PIECE: usize = 256 << 10;
@@ -12,44 +14,61 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     #[inline]
     pub(super) fn flush(&mut self) {
         let mut turn = std::mem::take(&mut self.turn);
-        for Entry { token, output, buffer, .. } in turn.drain(..) {
+        for entry in &mut turn {
+            let token = entry.token;
             let Some(slot) = self.slots.get(token) else {
-                if let Some(buffer) = buffer {
+                if let Some(buffer) = entry.buffer.take() {
                     self.ring.release(buffer);
                 }
                 continue;
             };
             slot.turn = 0;
-            let open = slot.connection.phase() == Phase::Open;
-            if slot.queue.is_none() && !output.is_empty() {
-                let payload = match (output.in_place(), buffer) {
-                    (Some(range), Some(buffer)) => {
-                        #[allow(clippy::cast_possible_truncation, reason = "buffers are <= 1 MiB")]
-                        let (start, len) = (range.start as u32, range.len() as u32);
-                        Payload::Received { buffer, start, len }
+            let timely =
+                slot.connection.phase() == Phase::Open && slot.connection.deadline() >= slot.timer;
+            let free = slot.queue.is_none();
+            if let Some(buffer) = entry.buffer.take() {
+                let range = entry.output.in_place().unwrap_or_default();
+                if free {
+                    #[allow(clippy::cast_possible_truncation, reason = "buffers are <= 1 MiB")]
+                    let (start, len) = (range.start as u32, range.len() as u32);
+                    self.ring.send_now(token, Payload::Received { buffer, start, len });
+                    if timely {
+                        continue;
                     }
-                    _ => payload_of(output.into_piece()),
-                };
-                self.ring.send_now(token, payload);
-                if open && slot.connection.deadline() >= slot.timer {
-                    continue;
+                } else {
+                    self.queue_copy(token, &buffer, range);
+                    self.ring.release(buffer);
                 }
-            } else if let Some(queue) = &mut slot.queue {
-                match (output.in_place(), buffer) {
-                    (Some(range), Some(buffer)) => {
-                        queue.append(self.ring.bytes(&buffer).get(range).unwrap_or_default());
-                        self.ring.release(buffer);
+            } else if !entry.output.is_empty() {
+                let piece = std::mem::take(&mut entry.output).into_piece();
+                if free {
+                    self.ring.send_now(token, payload_of(piece));
+                    if timely {
+                        continue;
                     }
-                    _ => {
-                        if let Some(copied) = queue.push(output.into_piece()) {
-                            self.shared.buffers.give(copied);
-                        }
-                    }
+                } else {
+                    self.queue_piece(token, piece);
                 }
             }
             self.settle(token);
         }
+        turn.clear();
         self.turn = turn;
+    }
+
+    /// Behind what waits already.
+    fn queue_copy(&mut self, token: Token, buffer: &Buffer, range: Range<usize>) {
+        if let Some(queue) = self.slots.get(token).and_then(|slot| slot.queue.as_mut()) {
+            queue.append(self.ring.bytes(buffer).get(range).unwrap_or_default());
+        }
+    }
+
+    fn queue_piece(&mut self, token: Token, piece: Piece) {
+        if let Some(queue) = self.slots.get(token).and_then(|slot| slot.queue.as_mut())
+            && let Some(copied) = queue.push(piece)
+        {
+            self.shared.buffers.give(copied);
+        }
     }
 
     /// Everything about a connection that is not the plain case: its queue, its pauses, its end,

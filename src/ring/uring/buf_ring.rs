@@ -47,6 +47,9 @@ impl BufRing {
         // SAFETY: the layout is not empty, as there are at least two buffers of 64 bytes.
         let memory = unsafe { alloc_zeroed(memory_layout) };
         let Some(memory) = NonNull::new(memory) else { handle_alloc_error(memory_layout) };
+        // Now, so that the first requests do not wait for the system to find the pages.
+        // SAFETY: the memory was allocated with this size just now, and nobody else knows it.
+        unsafe { memory.write_bytes(0, memory_layout.size()) };
         let (size, mask) = (config.size, config.count - 1);
         let mut ring = Self {
             entries,

@@ -1,13 +1,63 @@
 //! From the kernel: completions become events.
 
-use io_uring::cqueue;
+use io_uring::{EnterFlags, cqueue};
 
 use super::UringRing;
 use super::tag::{Kind, Tag};
 use crate::ring::{Errno, Event, Payload, Received, Token, Wake};
 
 impl UringRing {
-    #[inline]
+    /// The events of its own, the next of the kernel's, or the end of those, by which the memory
+    /// of all sends is free.
+    #[inline(never)]
+    pub(super) fn next_rare_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.own_events.pop_front() {
+                return Some(event);
+            }
+            let queues = self.queues.as_mut()?;
+            if let Some(cqe) = queues.cq.next() {
+                match self.translate(&cqe) {
+                    Some(event) => return Some(event),
+                    None => continue,
+                }
+            }
+            queues.cq.sync();
+            if !queues.cq.is_empty() {
+                continue;
+            }
+            // Completions that did not fit wait inside the kernel; a failed send may be among
+            // them, so its memory is not free before they are seen.
+            if queues.sq.cq_overflow() {
+                self.stats.overflows += 1;
+                if self.call(0, EnterFlags::GETEVENTS, None).is_ok() {
+                    let queues = self.queues.as_mut()?;
+                    queues.cq.sync();
+                    if !queues.cq.is_empty() {
+                        continue;
+                    }
+                }
+                return None;
+            }
+            self.unpin();
+            return None;
+        }
+    }
+
+    /// Only bytes that came on a receive that stays armed.
+    #[inline(always)]
+    pub(super) fn translate_data(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
+        let tag = Tag(cqe.user_data());
+        let (len, flags) = (usize::try_from(cqe.result()).ok()?, cqe.flags());
+        if len == 0 || !tag.is_receive() || !cqueue::more(flags) {
+            return None;
+        }
+        let buffer = self.buffers.lend(cqueue::buffer_select(flags)?);
+        let outcome = Received::Data { buffer, len };
+        Some(Event::Received { token: tag.token(), outcome, armed: true })
+    }
+
+    #[inline(never)]
     pub(super) fn translate(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
         let tag = Tag(cqe.user_data());
         let (result, flags) = (cqe.result(), cqe.flags());
@@ -90,11 +140,11 @@ impl UringRing {
             None => false,
         };
         if submitted && self.backlog.is_empty() {
-            for payload in self.pinned.drain(..).flatten() {
-                match payload {
-                    Payload::Received { buffer, .. } => self.buffers.release(buffer),
-                    Payload::Owned { bytes, .. } => self.spent.push(bytes),
-                    Payload::Shared { .. } => {}
+            while let Some(pinned) = self.pinned.pop() {
+                match pinned {
+                    Some(Payload::Received { buffer, .. }) => self.buffers.release(buffer),
+                    Some(Payload::Owned { bytes, .. }) => self.spent.push(bytes),
+                    Some(Payload::Shared { .. }) | None => {}
                 }
             }
         }

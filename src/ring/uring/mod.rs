@@ -315,39 +315,22 @@ impl Ring for UringRing {
         self.pinned.is_empty()
     }
 
-    #[inline]
+    // Inlined together with what the caller does of each kind of event, the usual one, bytes that
+    // came, never becomes an `Event` in memory.
+    #[inline(always)]
     fn next_event(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.own_events.pop_front() {
-                return Some(event);
-            }
-            let queues = self.queues.as_mut()?;
-            if let Some(cqe) = queues.cq.next() {
-                match self.translate(&cqe) {
+        if self.own_events.is_empty()
+            && let Some(cqe) = self.queues.as_mut()?.cq.next()
+        {
+            match self.translate_data(&cqe) {
+                Some(event) => return Some(event),
+                None => match self.translate(&cqe) {
                     Some(event) => return Some(event),
-                    None => continue,
-                }
+                    None => return self.next_rare_event(),
+                },
             }
-            queues.cq.sync();
-            if !queues.cq.is_empty() {
-                continue;
-            }
-            // Completions that did not fit wait inside the kernel; a failed send may be among
-            // them, so its memory is not free before they are seen.
-            if queues.sq.cq_overflow() {
-                self.stats.overflows += 1;
-                if self.call(0, EnterFlags::GETEVENTS, None).is_ok() {
-                    let queues = self.queues.as_mut()?;
-                    queues.cq.sync();
-                    if !queues.cq.is_empty() {
-                        continue;
-                    }
-                }
-                return None;
-            }
-            self.unpin();
-            return None;
         }
+        self.next_rare_event()
     }
 
     fn spent(&mut self) -> Option<Vec<u8>> {

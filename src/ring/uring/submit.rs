@@ -80,6 +80,7 @@ impl UringRing {
         result.map(drop).map_err(|error| setup::errno_of(&error))
     }
 
+    #[inline]
     pub(super) fn send_pinned(
         &mut self,
         token: Token,

@@ -43,6 +43,11 @@ impl Tag {
     }
 
     #[inline]
+    pub(super) const fn is_receive(self) -> bool {
+        self.0 >> 60 == Kind::Receive as u64
+    }
+
+    #[inline]
     pub(super) const fn kind(self) -> Option<Kind> {
         Some(match self.0 >> 60 {
             1 => Kind::Receive,
