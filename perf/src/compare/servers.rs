@@ -76,6 +76,13 @@ pub(crate) struct Running {
     said: Arc<Mutex<VecDeque<String>>>,
 }
 
+/// How many loops hold so many connections where the limit of open files, which counts for each of
+/// them, is `files`. The kernel spreads connections by chance, so a quarter stays free.
+fn loops(connections: usize, files: u64) -> usize {
+    let each = usize::try_from(files / 4 * 3).unwrap_or(usize::MAX).max(1);
+    connections.div_ceil(each).max(1)
+}
+
 /// Restricts the calling thread, and what it starts, to some cores.
 pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
@@ -151,11 +158,15 @@ impl Server {
     }
 
     /// Starts it on its cores, of which only corecast can use more than one, and waits until it
-    /// listens.
-    pub(crate) fn start(&self, cores: &[usize]) -> io::Result<Running> {
+    /// listens. It is to hold so many connections.
+    pub(crate) fn start(&self, cores: &[usize], connections: usize) -> io::Result<Running> {
         let first = cores.first().map_or(&[][..], std::slice::from_ref);
-        let cores = if self.name == "corecast" { cores } else { first };
+        let cores = if self.is_corecast() { cores } else { first };
         let (mut command, port) = self.command(cores)?;
+        let loops = loops(connections, machine::max_files());
+        if self.is_corecast() && loops > 1 {
+            command.args(["--loops-per-core", &loops.to_string()]);
+        }
         child::die_with_us(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A process inherits its cores from the thread that starts it.
@@ -172,6 +183,10 @@ impl Server {
             running.address = running.await_line(&lines)?;
         }
         Ok(running)
+    }
+
+    pub(crate) fn is_corecast(&self) -> bool {
+        self.name == "corecast"
     }
 
     /// Its command, and the port if that is ours to choose.
@@ -294,6 +309,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_connections_than_files_need_more_loops() {
+        assert_eq!([1, 15_000, 15_001, 100_000].map(|n| loops(n, 20_000)), [1, 1, 2, 7]);
+        assert_eq!(loops(9000, 1 << 20), 1);
+    }
+
+    #[test]
     fn the_address_is_found_in_a_log_line() {
         let expected = Some(SocketAddr::from(([127, 0, 0, 1], 4567)));
         for line in [
@@ -313,7 +334,7 @@ mod tests {
             command: "sh -c 'echo no luck with {port} >&2; exit 3'".to_owned(),
             path: None,
         };
-        let error = Server::custom(&custom).start(&[0]).map(|_| ()).unwrap_err().to_string();
+        let error = Server::custom(&custom).start(&[0], 1).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("does not listen | no luck with "), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::measure;
-use super::workloads::Entry;
+use super::workloads::{self, Entry};
 use crate::budget;
 use crate::load::{self, Work};
 use crate::results::{Round, Stepped};
@@ -60,7 +60,7 @@ pub(crate) fn run(
     length: Duration,
 ) -> io::Result<Option<Stepped>> {
     let Some(work) = reduced(&entry.work, estimate(rounds)) else { return Ok(None) };
-    let running = entry.server.start(cores)?;
+    let running = entry.server.start(cores, workloads::connections(&entry.work))?;
     let mut plan = measure::plan(&running, entry, length);
     plan.work = work;
     // The stepping thread is best on the core of what it steps.

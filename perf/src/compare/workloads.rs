@@ -38,7 +38,8 @@ pub(crate) enum Kind {
     Deflated(Burst),
     Handshakes(usize),
     Idle(usize),
-    /// Subscribers, as many as the limit of open files allows up to this, and a broadcast to them.
+    /// So many subscribers, of others than corecast as many as the limit of open files allows, and
+    /// a broadcast to them.
     Crowd(usize),
     /// corecast alone, with more and more connections.
     EchoGrowth(&'static [usize]),
@@ -169,9 +170,7 @@ impl Job {
             }
             Kind::Fanout(_) => matches!(server.role, Role::Full | Role::Floor),
             Kind::Crowd(_) => server.role == Role::Full,
-            Kind::Deflated(_) | Kind::EchoGrowth(_) | Kind::FanoutGrowth(_) => {
-                server.name == "corecast"
-            }
+            Kind::Deflated(_) | Kind::EchoGrowth(_) | Kind::FanoutGrowth(_) => server.is_corecast(),
         }
     }
 
@@ -209,7 +208,8 @@ impl Job {
                 entry(Work::Idle(Idle { path, connections, broadcast: None }), false)
             }
             Kind::Crowd(most) => {
-                let connections = most.min(learnt.connections);
+                let most_of_others = most.min(learnt.connections);
+                let connections = if server.is_corecast() { most } else { most_of_others };
                 let broadcast = Some(path(server, PUBLISHER));
                 let path = path(server, SUBSCRIBER);
                 entry(Work::Idle(Idle { path, connections, broadcast }), false)
