@@ -50,7 +50,7 @@ const HELD: Duration = Duration::from_secs(2);
 
 /// Runs a server from its start to its end.
 pub(crate) fn run(entry: &Entry<'_>, how: &How<'_>) -> io::Result<Found> {
-    let running = entry.server.start(how.cores, workloads::connections(&entry.work))?;
+    let running = entry.server.start(how.cores, workloads::connections(&entry.work), false)?;
     measure(&running, entry, how).map_err(|e| running.explain(&e))
 }
 

@@ -58,6 +58,11 @@ enum Program {
     Shell(String),
 }
 
+/// A repeated string instruction is stepped byte by byte, which takes seconds for a hash table that
+/// is cleared. With these limits the C library uses vectors instead: some more instructions.
+const NO_REP: &str = "glibc.cpu.x86_rep_stosb_threshold=1073741824:\
+                      glibc.cpu.x86_rep_movsb_threshold=1073741824";
+
 /// A server that can be started.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -158,14 +163,22 @@ impl Server {
     }
 
     /// Starts it on its cores, of which only corecast can use more than one, and waits until it
-    /// listens. It is to hold so many connections.
-    pub(crate) fn start(&self, cores: &[usize], connections: usize) -> io::Result<Running> {
+    /// listens. It is to hold so many connections, and may be told to be easy to step.
+    pub(crate) fn start(
+        &self,
+        cores: &[usize],
+        connections: usize,
+        stepped: bool,
+    ) -> io::Result<Running> {
         let first = cores.first().map_or(&[][..], std::slice::from_ref);
         let cores = if self.is_corecast() { cores } else { first };
         let (mut command, port) = self.command(cores)?;
         let loops = loops(connections, machine::max_files());
         if self.is_corecast() && loops > 1 {
             command.args(["--loops-per-core", &loops.to_string()]);
+        }
+        if stepped {
+            command.env("GLIBC_TUNABLES", NO_REP);
         }
         child::die_with_us(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -334,7 +347,8 @@ mod tests {
             command: "sh -c 'echo no luck with {port} >&2; exit 3'".to_owned(),
             path: None,
         };
-        let error = Server::custom(&custom).start(&[0], 1).map(|_| ()).unwrap_err().to_string();
+        let error =
+            Server::custom(&custom).start(&[0], 1, false).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("does not listen | no luck with "), "{error}");
     }
 }

@@ -12,8 +12,8 @@ use crate::budget;
 use crate::load::{self, Work};
 use crate::results::{Round, Stepped};
 
-/// Instructions that what is under way at any time may need, some ten seconds.
-const UNDER_WAY: f64 = 400_000.0;
+/// Instructions that what is under way at any time may need, some four seconds.
+const UNDER_WAY: f64 = 150_000.0;
 
 /// Messages of an echo that are under way at most: a wrong estimate must not take minutes.
 const MESSAGES: usize = 1024;
@@ -60,7 +60,7 @@ pub(crate) fn run(
     length: Duration,
 ) -> io::Result<Option<Stepped>> {
     let Some(work) = reduced(&entry.work, estimate(rounds)) else { return Ok(None) };
-    let running = entry.server.start(cores, workloads::connections(&entry.work))?;
+    let running = entry.server.start(cores, workloads::connections(&work), true)?;
     let mut plan = measure::plan(&running, entry, length);
     plan.work = work;
     // The stepping thread is best on the core of what it steps.
@@ -93,8 +93,8 @@ mod tests {
     #[test]
     fn no_more_is_under_way_than_can_be_stepped() {
         assert_eq!(connections(reduced(&echo(1), 400.0)), Some(100));
-        assert_eq!(connections(reduced(&echo(1), 40_000.0)), Some(10));
-        assert_eq!(connections(reduced(&echo(16), 2500.0)), Some(10));
+        assert_eq!(connections(reduced(&echo(1), 15_000.0)), Some(10));
+        assert_eq!(connections(reduced(&echo(16), 900.0)), Some(10));
         assert_eq!(connections(reduced(&echo(128), 1.0)), Some(8));
         // Even one connection would have more than a minute's work under way.
         assert_eq!(connections(reduced(&echo(128), 30_000.0)), None);
@@ -109,7 +109,7 @@ mod tests {
             burst,
         };
         assert_eq!(connections(reduced(&Work::Fanout(fanout(1)), 150.0)), Some(1000));
-        assert_eq!(connections(reduced(&Work::Fanout(fanout(8)), 500.0)), Some(100));
+        assert_eq!(connections(reduced(&Work::Fanout(fanout(8)), 500.0)), Some(50));
         assert_eq!(connections(reduced(&Work::Fanout(fanout(64)), 2000.0)), None);
     }
 
