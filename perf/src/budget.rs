@@ -9,7 +9,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::load::{self, Echo, Moment, Plan, Work};
+use crate::load::{self, Moment, Plan, Work};
 use crate::results::Stepped;
 use crate::step::{Count, Stepper};
 
@@ -48,20 +48,21 @@ pub fn measure(pid: u32, core: usize, plan: &Plan) -> io::Result<Stepped> {
     })?;
     // What was counted by its arrival may have been sent before, and the other way round.
     let messages = match &plan.work {
-        Work::Echo(echo) if !plan.deflate => (last.sent - first.sent) / request_size(echo),
-        _ => outcome.messages,
+        Work::Echo(echo) => float(last.sent - first.sent) / load::request_bytes(plan, echo)?,
+        _ => float(outcome.messages),
     };
-    let each = |from: u64, to: u64| share(to - from, messages);
+    let each = |from: u64, to: u64| float(to - from) / messages.max(1.0);
     Ok(Stepped {
         user_instructions: each(first.count.instructions, last.count.instructions),
         syscalls: each(first.count.syscalls, last.count.syscalls),
-        messages,
+        // A whole number but where messages differ in length.
+        messages: messages.round() as u64,
     })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn share(sum: u64, messages: u64) -> f64 {
-    sum as f64 / messages.max(1) as f64
+fn float(count: u64) -> f64 {
+    count as f64
 }
 
 /// What was done until a moment of rest, and what had been asked.
@@ -108,35 +109,9 @@ fn asleep(pid: u32) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Bytes of one masked frame.
-fn request_size(echo: &Echo) -> u64 {
-    let header = match echo.size {
-        0..126 => 2,
-        126..65_536 => 4,
-        _ => 10,
-    };
-    header + 4 + echo.size as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::{BINARY, masked};
-    use crate::load::{Content, Pace};
-
-    #[test]
-    fn the_size_of_a_request_is_that_of_its_frame() {
-        for size in [0, 125, 126, 65_535, 65_536] {
-            let echo = Echo {
-                path: None,
-                connections: 1,
-                size,
-                content: Content::Binary,
-                pace: Pace::Depth(1),
-            };
-            assert_eq!(request_size(&echo), masked(BINARY, &vec![0; size]).len() as u64);
-        }
-    }
 
     #[test]
     fn a_process_is_asleep_only_while_it_waits() {

@@ -45,7 +45,8 @@ pub(crate) struct Options {
     /// Where all connect to the --peer before it, if not where they do with corecast.
     #[arg(long, value_name = "/PATH", value_parser = path)]
     peer_path: Vec<String>,
-    /// Count user instructions step by step even if the hardware counts them.
+    /// Count the user instructions of every server step by step. Without it, those of corecast,
+    /// where the hardware does not count them.
     #[arg(long, conflicts_with = "no_step")]
     pub(crate) step: bool,
     /// Do not count user instructions step by step.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::measure;
 use super::workloads::{self, Entry};
 use crate::budget;
-use crate::load::{self, Work};
+use crate::load::{self, Length, Work};
 use crate::results::{Round, Stepped};
 
 /// Instructions that what is under way at any time may need, some four seconds.
@@ -23,6 +23,13 @@ const HOPELESS: f64 = 1_000_000.0;
 
 /// User instructions in a nanosecond, roughly.
 const PACE: f64 = 4.0;
+
+/// So many messages are wanted, and for so long at most they are waited for, in seconds.
+const FEWEST: f64 = 20.0;
+const LONGEST: f64 = 20.0;
+
+/// What a stepped server gets done.
+const STEPS_PER_SECOND: f64 = 40_000.0;
 
 /// The same load with fewer connections, so that what is under way does not take too long; `None`
 /// if a single connection would. `each` is an estimate of the instructions for a message.
@@ -63,6 +70,9 @@ pub(crate) fn run(
     let running = entry.server.start(cores, workloads::connections(&work), true)?;
     let mut plan = measure::plan(&running, entry, length);
     plan.work = work;
+    // Enough messages, also if each takes long.
+    let enough = FEWEST * estimate(rounds) / STEPS_PER_SECOND;
+    plan.length = Length::Time(length.max(Duration::from_secs_f64(enough.min(LONGEST))));
     // The stepping thread is best on the core of what it steps.
     let (pid, core) = (running.pid(), cores.first().copied().unwrap_or(0));
     // A thread of its own, since a ring may interrupt what its thread does behind it.

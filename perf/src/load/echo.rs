@@ -141,13 +141,13 @@ fn buffer_size(echo: &Echo) -> usize {
     bytes.clamp(BUFFER.0, BUFFER.1).next_power_of_two()
 }
 
-/// The request and the reply of this plan.
-fn common(plan: &Plan, echo: &Echo, agreed: &[Option<Agreed>]) -> io::Result<Common> {
+/// The payloads of the messages in turn, and the frames that carry them: compressed within a
+/// window of so many bits, if any.
+fn messages(plan: &Plan, echo: &Echo, bits: Option<u8>) -> io::Result<[Vec<Vec<u8>>; 2]> {
     let variety = if plan.deflate { VARIETY } else { 1 };
     let payload = |n| echo.content.payload(echo.size, SEED + n);
     let payloads: Vec<Vec<u8>> = (0..variety).map(payload).collect();
     let opcode = echo.content.opcode();
-    let bits = agreed.iter().flatten().map(|a| a.client_bits).min();
     let frame = |payload: &Vec<u8>| match bits {
         None => Ok(masked(opcode, payload)),
         Some(bits) => deflated(payload, bits).map(|bytes| {
@@ -157,7 +157,22 @@ fn common(plan: &Plan, echo: &Echo, agreed: &[Option<Agreed>]) -> io::Result<Com
             frame
         }),
     };
-    let frames = payloads.iter().map(frame).collect::<io::Result<Vec<_>>>()?;
+    let frames = payloads.iter().map(frame).collect::<io::Result<_>>()?;
+    Ok([payloads, frames])
+}
+
+/// The bytes of a request, on the average, if the whole window may be used.
+pub(crate) fn request_bytes(plan: &Plan, echo: &Echo) -> io::Result<f64> {
+    let [_, frames] = messages(plan, echo, plan.deflate.then_some(15))?;
+    // Far below 2^53, so the conversions are exact.
+    Ok(frames.iter().map(Vec::len).sum::<usize>() as f64 / frames.len() as f64)
+}
+
+/// The requests and the replies of this plan.
+fn common(plan: &Plan, echo: &Echo, agreed: &[Option<Agreed>]) -> io::Result<Common> {
+    let bits = agreed.iter().flatten().map(|a| a.client_bits).min();
+    let [payloads, frames] = messages(plan, echo, bits)?;
+    let opcode = echo.content.opcode();
     let few = (COMPARED_BYTES / (echo.size as u64).max(1)).clamp(1, COMPARED);
     let compared = if plan.verify { u64::MAX } else { few };
     let together = if let Pace::Depth(depth) = echo.pace { depth } else { TOGETHER };

@@ -17,6 +17,7 @@ mod report;
 
 use std::io;
 
+pub(crate) use echo::request_bytes;
 pub use plan::{
     Content, Echo, Fanout, Handshakes, Idle, Length, Moment, Outcome, Pace, Plan, Work,
 };

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::results::{Machine, Results, Server};
+use crate::results::{Machine, Results, Server, Workload};
 
-/// Reads files of results; the workloads of later ones replace those of the same name.
+/// Reads files of results; the workloads of later ones replace those of the same name, but for
+/// steps that only the earlier ones have.
 ///
 /// # Errors
 ///
@@ -70,11 +71,22 @@ fn merge(
     }
     for workload in later.workloads {
         match earlier.workloads.iter_mut().find(|known| known.name == workload.name) {
-            Some(known) => *known = workload,
+            Some(known) => {
+                let earlier = std::mem::replace(known, workload);
+                keep_steps(known, &earlier);
+            }
             None => earlier.workloads.push(workload),
         }
     }
     Ok(earlier)
+}
+
+/// Servers need be stepped only once, as it takes long.
+fn keep_steps(workload: &mut Workload, earlier: &Workload) {
+    for row in workload.rows.iter_mut().filter(|row| row.stepped.is_none()) {
+        let known = earlier.rows.iter().find(|known| known.server == row.server);
+        row.stepped = known.and_then(|known| known.stepped);
+    }
 }
 
 /// First and last day of both.
@@ -132,6 +144,21 @@ mod tests {
         let again = both(merged.clone(), b).expect("one machine");
         assert_eq!(again.date, merged.date);
         assert_eq!(again.servers[0].version, merged.servers[0].version);
+    }
+
+    #[test]
+    fn steps_outlive_a_later_run_without_them() {
+        let a = made_up::results();
+        let with = |results: &Results| {
+            let rows = results.workloads.iter().flat_map(|workload| &workload.rows);
+            rows.filter_map(|row| row.stepped).map(|stepped| stepped.messages).collect::<Vec<_>>()
+        };
+        assert!(!with(&a).is_empty());
+        let mut b = a.clone();
+        for row in b.workloads.iter_mut().flat_map(|workload| &mut workload.rows) {
+            row.stepped = None;
+        }
+        assert_eq!(with(&both(a.clone(), b).expect("one machine")), with(&a));
     }
 
     #[test]
