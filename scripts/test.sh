@@ -25,21 +25,28 @@ step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 step_benches() { cargo bench --locked --profile ci --no-run; }
 step_build() { cargo build --release --locked --bin corecast; }
 step_budget() {
-    cargo build --locked --profile ci -p corecast-perf --bin budget &&
+    step_build &&
+        cargo build --locked --profile ci -p corecast-perf --bin budget &&
         "$TARGET_DIR/ci/budget" --server "$TARGET_DIR/release/corecast"
 }
 # Figures of so short a run mean nothing: this is to see that the rig runs from end to end.
 step_compare() {
     local only=() name results="$TARGET_DIR/test-logs/compare.json"
     for name in echo-20-d16 deflate-1k fanout-8 handshakes idle; do only+=(--only "$name"); done
-    cargo build --locked --profile ci -p corecast-perf --bins &&
+    step_build &&
+        cargo build --locked --profile ci -p corecast-perf --bins &&
         "$TARGET_DIR/ci/compare" "${only[@]}" --no-peers --rounds 2 --seconds 0.1 --no-step \
             --corecast "$TARGET_DIR/release/corecast" --verify --json "$results" &&
         "$TARGET_DIR/ci/report" "$results" --out "$TARGET_DIR/test-logs/charts"
 }
 step_peers() {
-    (cd perf/peers && cargo fmt --check) &&
-        CARGO_TARGET_DIR="$TARGET_DIR/peers" cargo test --locked --manifest-path perf/peers/Cargo.toml
+    local target
+    target=$(realpath "$TARGET_DIR")/peers
+    (
+        cd perf/peers && cargo fmt --check &&
+            CARGO_TARGET_DIR=$target cargo clippy --locked --all-targets -- -D warnings &&
+            CARGO_TARGET_DIR=$target cargo test --locked
+    )
 }
 step_autobahn() { scripts/autobahn.sh; }
 step_clients() { scripts/clients.sh; }

@@ -19,7 +19,7 @@ pub struct Config {
     /// Which pages of browsers may connect; others get 403. By default those from the host that
     /// they connect to. `corecast serve`, which has no secrets to guard, lets every page in.
     pub origins: Origins,
-    /// The receive buffers of each core.
+    /// The receive buffers of each loop, of which a core has one.
     pub buffers: Buffers,
     /// Publish and subscribe.
     pub pubsub: PubSub,
@@ -37,8 +37,8 @@ pub struct Limits {
     pub max_fragments: u32,
     /// The request head: 8 KiB and 64 headers by default; beyond it 431.
     pub head: HeadLimits,
-    /// Connections of each core; beyond it 503. Default 1,000,000, and never more than the
-    /// descriptors that the process may use.
+    /// Connections of each loop; beyond it 503. Default 1,000,000, and never more than the
+    /// descriptors that a ring may have.
     pub max_connections: u32,
     /// Bytes of replies that wait for a peer who reads slowly, before the server stops reading
     /// from it. Default 256 KiB. One message, and what comes in until the kernel has stopped
@@ -158,7 +158,7 @@ pub enum SlowConsumer {
     Conflate,
 }
 
-/// The receive buffers of one core, shared by all its connections: an idle connection holds none.
+/// The receive buffers of one loop, shared by all its connections: an idle connection holds none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Buffers {

@@ -17,8 +17,8 @@ const KERNEL_FIELDS: [&str; 4] = ["Slab:", "KernelStack:", "PageTables:", "Percp
 /// Describes this machine.
 pub fn describe(notes: Vec<String>) -> Machine {
     let counters = match Meter::open(std::process::id()) {
-        Ok(meter) => meter.counter_error().map(ToString::to_string),
-        Err(e) => Some(e.to_string()),
+        Ok(meter) => meter.counter_error().map(without_counters),
+        Err(e) => Some(without_counters(&e)),
     };
     Machine {
         kernel: sys::kernel_release(),
@@ -28,6 +28,19 @@ pub fn describe(notes: Vec<String>) -> Machine {
         counters,
         max_files: max_files(),
         notes,
+    }
+}
+
+/// Why instructions are not counted, and what to do about it.
+fn without_counters(e: &io::Error) -> String {
+    match e.raw_os_error() {
+        Some(libc::ENOENT | libc::EOPNOTSUPP) => {
+            format!("this machine has no counters to offer (perf_event_open: {e})")
+        }
+        Some(libc::EACCES | libc::EPERM) => format!(
+            "perf_event_open is not allowed ({e}); be root, or set kernel.perf_event_paranoid to -1"
+        ),
+        _ => format!("perf_event_open: {e}"),
     }
 }
 

@@ -74,6 +74,16 @@ impl Output {
         }
     }
 
+    /// As [`into_piece`](Self::into_piece), of an output that is not used afterwards.
+    #[inline]
+    #[must_use]
+    pub fn take_piece(&mut self) -> Piece {
+        match self.shared.take() {
+            Some(bytes) => Piece::Shared { bytes, from: 0 },
+            None => Piece::Owned { bytes: std::mem::take(&mut self.owned), from: self.from },
+        }
+    }
+
     /// Moves what stands in place in `buffer` into memory of its own: `spare`, if none is in use.
     /// From then on all replies of the turn go there.
     pub fn spill(&mut self, buffer: &[u8], spare: impl FnOnce() -> Vec<u8>) {

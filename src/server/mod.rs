@@ -22,6 +22,9 @@ use crate::ring::uring::{Features, UringRing, UringWaker};
 use crate::worker::{Stats, Worker};
 pub use affinity::allowed_cores;
 
+/// Each loop has rings to all others.
+const MOST_LOOPS: usize = 16;
+
 /// Slots of each loop beyond its connections, so that those too many get their 503.
 const SPARE_SLOTS: u32 = 64;
 
@@ -69,18 +72,18 @@ impl Server {
         self
     }
 
-    /// Runs so many loops on each core instead of one, at least one. More than one serves a single
-    /// end: connections beyond the limit of open files (`RLIMIT_NOFILE`), where that cannot be
-    /// raised, since it counts for each ring.
+    /// Runs so many loops on each core instead of one, 1 to 16. More than one serves a single end:
+    /// connections beyond the limit of open files (`RLIMIT_NOFILE`), where that cannot be raised,
+    /// since it counts for each ring. What is said of a core elsewhere then holds for a loop.
     #[must_use]
     pub fn loops_per_core(mut self, loops: usize) -> Self {
-        self.loops_per_core = loops.max(1);
+        self.loops_per_core = loops.clamp(1, MOST_LOOPS);
         self
     }
 
-    /// Starts the workers, one on each core unless told otherwise, with the handler that `make`
-    /// makes for the core's number, and returns once all of them serve. Raises the limit of open
-    /// files.
+    /// Starts the workers, one on each core unless told otherwise, each with the handler that
+    /// `make` makes for the core's number, and returns once all of them serve. Raises the limit of
+    /// open files.
     ///
     /// # Errors
     /// An address or core that cannot be used, or io_uring refused.

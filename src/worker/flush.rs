@@ -40,7 +40,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
                     self.ring.release(buffer);
                 }
             } else if !entry.output.is_empty() {
-                let piece = std::mem::take(&mut entry.output).into_piece();
+                let piece = entry.output.take_piece();
                 if free {
                     self.ring.send_now(token, payload_of(piece));
                     if timely {

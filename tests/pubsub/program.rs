@@ -37,6 +37,32 @@ fn insist(publisher: &Publisher, topic: &str, payload: &Payload) -> usize {
 }
 
 #[test]
+fn several_loops_on_a_core_are_one_server() {
+    const LOOPS: usize = 3;
+    let server = Embedded::start_loops(Config::default(), LOOPS);
+    let subscriber = |_| raw(server.addr(), "t?role=sub");
+    let mut clients: Vec<Client> = (0..64).map(subscriber).collect();
+    // One for each loop.
+    for number in 0..LOOPS {
+        insist(&server.publisher(), "t", &Payload::text(number.to_string()));
+    }
+    let mut seen = vec![Vec::new(); clients.len()];
+    expect_all(&mut clients, LIMIT, |number, frame| {
+        seen[number].push(frame.payload);
+        seen[number].len() == LOOPS
+    });
+    for mut seen in seen {
+        seen.sort();
+        assert_eq!(seen, [b"0", b"1", b"2"]);
+    }
+    drop(clients);
+    let accepted: Vec<u64> = server.stop().iter().map(|stats| stats.accepted).collect();
+    assert_eq!(accepted.len(), LOOPS);
+    assert_eq!(accepted.iter().sum::<u64>(), 64);
+    assert!(accepted.iter().all(|accepted| *accepted > 0), "{accepted:?}");
+}
+
+#[test]
 fn threads_publish_in_order() {
     const EACH: usize = 1_500;
     const THREADS: usize = 4;

@@ -25,7 +25,16 @@ impl Embedded {
         Self(Some(server.start(|_| Echo).unwrap()))
     }
 
-    /// A publisher, each call for another core.
+    /// The same on one core with so many loops.
+    pub(crate) fn start_loops(config: Config, loops: usize) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut allowed = corecast::server::allowed_cores();
+        allowed.truncate(1);
+        let server = Server::new(config).listen(address).cores(allowed).loops_per_core(loops);
+        Self(Some(server.start(|_| Echo).unwrap()))
+    }
+
+    /// A publisher, each call for another loop.
     pub(crate) fn publisher(&self) -> Publisher {
         self.0.as_ref().unwrap().publisher()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::servers::Running;
-use super::workloads::{self, Entry};
+use super::workloads::Entry;
 use crate::load::{self, Length, Moment, Outcome, Plan, Work};
 use crate::machine;
 use crate::meter::{Meter, Reading, Syscalls};
@@ -50,7 +50,7 @@ const HELD: Duration = Duration::from_secs(2);
 
 /// Runs a server from its start to its end.
 pub(crate) fn run(entry: &Entry<'_>, how: &How<'_>) -> io::Result<Found> {
-    let running = entry.server.start(how.cores, workloads::connections(&entry.work), false)?;
+    let running = entry.start(how.cores, &entry.work, false)?;
     measure(&running, entry, how).map_err(|e| running.explain(&e))
 }
 

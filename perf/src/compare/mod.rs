@@ -153,11 +153,16 @@ impl Comparison<'_> {
     }
 
     fn rounds(&self, job: &Job) -> usize {
-        if job.once() { 1 } else { self.options.rounds() }
+        match job.kind {
+            Kind::Crowd(_) => 1,
+            // The kernel's part is that of the whole machine, which others use as well.
+            Kind::Idle(_) => self.options.rounds().min(3),
+            _ => self.options.rounds(),
+        }
     }
 
-    /// Whether the instructions of a server are stepped: all if asked, corecast's where the hardware
-    /// does not count them.
+    /// Whether the instructions of a server are stepped: of all if asked, of corecast where the
+    /// hardware does not count them.
     fn steps(&self, job: &Job, server: &Server) -> bool {
         let uncounted = self.results.machine.counters.is_some() && server.is_corecast();
         job.steppable() && (self.options.step || uncounted) && !self.options.no_step
@@ -165,7 +170,7 @@ impl Comparison<'_> {
 
     /// Seconds that one run takes, about.
     fn each(&self, job: &Job) -> f64 {
-        if job.once() { 4.0 } else { self.options.length().as_secs_f64() + OVERHEAD }
+        if job.holds() { 4.0 } else { self.options.length().as_secs_f64() + OVERHEAD }
     }
 
     /// Seconds that stepping one server takes, about.

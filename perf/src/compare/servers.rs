@@ -163,11 +163,13 @@ impl Server {
     }
 
     /// Starts it on its cores, of which only corecast can use more than one, and waits until it
-    /// listens. It is to hold so many connections, and may be told to be easy to step.
+    /// listens. It is to hold so many connections, may have to be told of compression, and be easy
+    /// to step.
     pub(crate) fn start(
         &self,
         cores: &[usize],
         connections: usize,
+        deflate: bool,
         stepped: bool,
     ) -> io::Result<Running> {
         let first = cores.first().map_or(&[][..], std::slice::from_ref);
@@ -176,6 +178,9 @@ impl Server {
         let loops = loops(connections, machine::max_files());
         if self.is_corecast() && loops > 1 {
             command.args(["--loops-per-core", &loops.to_string()]);
+        }
+        if deflate && self.name == "uws" {
+            command.arg("--deflate");
         }
         if stepped {
             command.env("GLIBC_TUNABLES", NO_REP);
@@ -347,8 +352,11 @@ mod tests {
             command: "sh -c 'echo no luck with {port} >&2; exit 3'".to_owned(),
             path: None,
         };
-        let error =
-            Server::custom(&custom).start(&[0], 1, false).map(|_| ()).unwrap_err().to_string();
+        let error = Server::custom(&custom)
+            .start(&[0], 1, false, false)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("does not listen | no luck with "), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::measure;
-use super::workloads::{self, Entry};
+use super::workloads::Entry;
 use crate::budget;
 use crate::load::{self, Length, Work};
 use crate::results::{Round, Stepped};
@@ -67,7 +67,7 @@ pub(crate) fn run(
     length: Duration,
 ) -> io::Result<Option<Stepped>> {
     let Some(work) = reduced(&entry.work, estimate(rounds)) else { return Ok(None) };
-    let running = entry.server.start(cores, workloads::connections(&work), true)?;
+    let running = entry.start(cores, &work, true)?;
     let mut plan = measure::plan(&running, entry, length);
     plan.work = work;
     // Enough messages, also if each takes long.

@@ -1,6 +1,8 @@
 //! The workloads, and what each of them asks of a server.
 
-use super::servers::{Role, Server};
+use std::io;
+
+use super::servers::{Role, Running, Server};
 use crate::load::{Content, Echo, Fanout, Handshakes, Idle, Pace, Work};
 
 /// Who publishes and who listens, with the servers that have topics.
@@ -142,8 +144,8 @@ pub(crate) const JOBS: &[Job] = jobs! {
 };
 
 impl Job {
-    /// Whether it is run once is enough, as it says nothing about speed.
-    pub(crate) fn once(&self) -> bool {
+    /// Whether connections are held, and nothing is said about speed.
+    pub(crate) fn holds(&self) -> bool {
         matches!(self.kind, Kind::Idle(_) | Kind::Crowd(_))
     }
 
@@ -155,7 +157,7 @@ impl Job {
     /// Whether its instructions can be counted step by step in reasonable time.
     pub(crate) fn steppable(&self) -> bool {
         let large = matches!(self.kind, Kind::Echo(shape) if shape.size > 64 << 10);
-        !self.once() && !large && !self.grows() && !matches!(self.kind, Kind::Latency(_))
+        !self.holds() && !large && !self.grows() && !matches!(self.kind, Kind::Latency(_))
     }
 
     /// The servers that can do it.
@@ -272,6 +274,13 @@ impl Burst {
 
 fn path(server: &Server, usual: &str) -> String {
     server.path.clone().unwrap_or_else(|| usual.to_owned())
+}
+
+impl Entry<'_> {
+    /// Starts its server for this work.
+    pub(crate) fn start(&self, cores: &[usize], work: &Work, stepped: bool) -> io::Result<Running> {
+        self.server.start(cores, connections(work), self.deflate, stepped)
+    }
 }
 
 /// Connections that a load opens.

@@ -65,6 +65,8 @@ pub(in crate::load) struct Session<'a> {
     /// More messages were due than one turn issues.
     late: bool,
     recording: bool,
+    /// When counting began.
+    counted: u64,
     pub(super) messages: u64,
     pub(super) bytes: u64,
     pub(super) latency: Histogram<u64>,
@@ -93,6 +95,7 @@ impl<'a> Session<'a> {
             due: 0,
             late: false,
             recording: false,
+            counted: 0,
             messages: 0,
             bytes: 0,
             latency: Histogram::new_with_bounds(1, LONGEST, 3).map_err(io::Error::other)?,
@@ -113,7 +116,7 @@ impl<'a> Session<'a> {
     /// Counting begins.
     pub(super) fn begin(&mut self) {
         self.woke();
-        self.recording = true;
+        (self.recording, self.counted) = (true, self.now);
     }
 
     /// The time of the last turn.
@@ -224,6 +227,10 @@ impl<'a> Session<'a> {
         for own in done - count as u64..done {
             let number = own * self.clients.len() as u64 + slot as u64;
             let due = self.due_at(rate, number);
+            // While meters are read the load stands still, which is no server's fault.
+            if due < self.counted {
+                continue;
+            }
             self.latency.saturating_record(self.now.saturating_sub(due));
         }
     }
