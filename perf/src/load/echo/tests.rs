@@ -189,7 +189,9 @@ fn an_open_loop_keeps_its_rate() {
             let outcome = run_on(way, &plan, &echo, &mut |_| Ok(())).unwrap();
             // The hundredth message is not due before: a loaded machine can only make it longer.
             assert!(outcome.elapsed > Duration::from_millis(190), "{:?}", outcome.elapsed);
-            assert_eq!(outcome.latency.len(), outcome.messages);
+            // Those that were due before the counting began have no latency.
+            let told = outcome.latency.len();
+            assert!((outcome.messages / 2..=outcome.messages).contains(&told), "{told}");
         }
     }
 }
