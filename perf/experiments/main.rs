@@ -10,7 +10,6 @@
 mod bells;
 mod config;
 mod contract;
-mod counter;
 mod echo;
 mod load;
 mod pieces;
@@ -22,10 +21,10 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use corecast_perf::meter::ThreadCounters as Counters;
 use corecast_perf::{pool, sys, wire};
 
 use config::{Experiment, Variant, Workload};
-use counter::Counters;
 use load::LoadProcess;
 use report::Sample;
 use server::Window;

@@ -9,10 +9,10 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use corecast_perf::meter::ThreadCounters as Counters;
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, squeue, types};
 
 use crate::config::{Receives, Sends, Variant, Workload};
-use crate::counter::Counters;
 use crate::pieces::{Arena, Sources};
 use crate::pool::Pool;
 use crate::sys::{Region, len32, thread_cpu_ns, thread_switches};

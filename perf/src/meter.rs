@@ -162,6 +162,26 @@ impl Counter {
     }
 }
 
+/// Instructions of the calling thread alone.
+pub struct ThreadCounters {
+    user: File,
+    kernel: File,
+}
+
+impl ThreadCounters {
+    /// An error means that this machine or its policy has none.
+    pub fn open() -> io::Result<Self> {
+        // Number 0 is the calling thread.
+        let count = |exclude| open(0, Event { kind: HARDWARE, config: INSTRUCTIONS, exclude });
+        Ok(Self { user: count(EXCLUDE_KERNEL)?, kernel: count(EXCLUDE_USER)? })
+    }
+
+    /// The counts so far, user and kernel; 0 where the hardware was never to be had.
+    pub fn read(&self) -> (u64, u64) {
+        (value(&self.user).unwrap_or(0), value(&self.kernel).unwrap_or(0))
+    }
+}
+
 /// Bytes of a page of memory.
 pub fn page_size() -> u64 {
     // SAFETY: the call takes a number and touches no memory of ours.
