@@ -251,6 +251,13 @@ pub trait Ring {
     /// has returned `None` since the last `enter` and the ring [is settled](Ring::is_settled).
     fn send_now(&mut self, token: Token, payload: Payload);
 
+    /// [`send_now`](Self::send_now) of the same bytes to each of `tokens`.
+    fn send_shared(&mut self, tokens: &[Token], bytes: &Rc<Bytes>) {
+        for token in tokens {
+            self.send_now(*token, Payload::Shared { bytes: Rc::clone(bytes), from: 0 });
+        }
+    }
+
     /// Sends up to `max` bytes of `payload`, which stands in no receive buffer, as the socket takes
     /// them; an [`Event::Sent`] follows. At most one for each connection at a time, and not in the
     /// batch of a [`Ring::send_now`] of the connection: it could overtake that one's rest.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Entry, Worker};
+use super::Worker;
 use crate::connection::{CloseReason, Handler, Millis, Output, Phase, Piece};
 use crate::ring::{Buffer, Errno, Event, Payload, Received, Ring, Token};
 
@@ -42,14 +42,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             self.stats.stale += 1;
             return self.ring.release(buffer);
         };
-        let entry = if slot.turn == 0 {
-            self.turn.push(Entry::new(token));
-            slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
-            self.turn.last_mut()
-        } else {
-            self.turn.get_mut(slot.turn as usize - 1)
-        };
-        let Some(entry) = entry else { return };
+        let Some(entry) = self.turn.entry(slot) else { return };
         slot.receiving = armed;
         // What many receives of one turn bring must not become one vector that grows and grows.
         if entry.output.owned_len() > MOST_AT_ONCE {

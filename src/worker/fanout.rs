@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::slots::Slots;
-use super::{Entry, Stats, Worker};
+use super::{Stats, Turn, Worker};
 use crate::config::Config;
 use crate::connection::{
     BufferPool, ConnectionId, Frames, Handler, Offer, Output, Phase, Post, Shared, Sink,
@@ -115,7 +115,7 @@ const fn token(id: ConnectionId) -> Token {
 struct Delivering<'w, R> {
     ring: &'w mut R,
     slots: &'w mut Slots,
-    turn: &'w mut Vec<Entry>,
+    turn: &'w mut Turn,
     too_slow: &'w mut Vec<Token>,
     stats: &'w mut Stats,
     buffers: &'w mut BufferPool,
@@ -132,9 +132,7 @@ impl<R: Ring> Sink for Delivering<'_, R> {
         if slot.turn != 0 || slot.queue.is_some() {
             return self.add(token(to), frames);
         }
-        let (token, output) = (token(to), Output::of_shared(frames.bytes()));
-        self.turn.push(Entry { token, output, buffer: None, delivered: frames.len() });
-        slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
+        self.turn.share(slot, frames.bytes());
         true
     }
 
@@ -149,11 +147,7 @@ impl<R: Ring> Delivering<'_, R> {
     #[cold]
     fn add(&mut self, token: Token, frames: &Rc<Frames>) -> bool {
         let Some(slot) = self.slots.get(token) else { return true };
-        if slot.turn == 0 {
-            self.turn.push(Entry::new(token));
-            slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
-        }
-        let Some(entry) = self.turn.get_mut(slot.turn as usize - 1) else { return true };
+        let Some(entry) = self.turn.entry(slot) else { return true };
         if entry.delivered > 0 && entry.delivered + frames.len() > MOST_AT_ONCE {
             return false;
         }

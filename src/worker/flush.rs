@@ -13,8 +13,9 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     /// Sends what the turn has brought forth.
     #[inline]
     pub(super) fn flush(&mut self) {
-        let mut turn = std::mem::take(&mut self.turn);
-        for entry in &mut turn {
+        self.send_shared();
+        let mut entries = std::mem::take(&mut self.turn.entries);
+        for entry in &mut entries {
             let token = entry.token;
             let Some(slot) = self.slots.get(token) else {
                 if let Some(buffer) = entry.buffer.take() {
@@ -52,8 +53,22 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             }
             self.settle(token);
         }
-        turn.clear();
-        self.turn = turn;
+        entries.clear();
+        self.turn.entries = entries;
+    }
+
+    /// Sends to those who get what others get and nothing else. Their timers are as they were.
+    #[inline]
+    fn send_shared(&mut self) {
+        let Self { turn, slots, ring, .. } = self;
+        turn.send(|tokens, bytes| {
+            for token in tokens {
+                if let Some(slot) = slots.at(token.slot) {
+                    slot.turn = 0;
+                }
+            }
+            ring.send_shared(tokens, bytes);
+        });
     }
 
     /// Behind what waits already.

@@ -13,6 +13,7 @@ mod flush;
 mod leave;
 mod slots;
 mod stats;
+mod turn;
 mod wheel;
 
 use std::collections::VecDeque;
@@ -20,12 +21,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::connection::{CloseReason, Errands, Handler, Millis, Output, Phase, Shared};
-use crate::ring::{Buffer, Errno, Ring, Token};
+use crate::connection::{CloseReason, Errands, Handler, Millis, Phase, Shared};
+use crate::ring::{Errno, Ring, Token};
 use accept::Accepting;
 use drain::Drain;
 use slots::Slots;
 pub use stats::Stats;
+use turn::{Entry, Turn};
 use wheel::Wheel;
 
 /// How many connections are taken up again, or told to go, in one turn.
@@ -42,7 +44,7 @@ pub struct Worker<R: Ring, H> {
     wheel: Wheel,
     now: Millis,
     /// The connections that this turn has touched, with what they have to say.
-    turn: Vec<Entry>,
+    turn: Turn,
     /// Connections on their way out, to be looked at in the next turn.
     leaving: Vec<Token>,
     /// Connections to be armed again once there are buffers.
@@ -61,23 +63,6 @@ pub struct Worker<R: Ring, H> {
     stats: Stats,
 }
 
-/// One connection in one turn.
-#[derive(Debug)]
-struct Entry {
-    token: Token,
-    output: Output,
-    /// The receive buffer in which the output stands in place.
-    buffer: Option<Buffer>,
-    /// The bytes that were delivered in this turn.
-    delivered: usize,
-}
-
-impl Entry {
-    fn new(token: Token) -> Self {
-        Self { token, output: Output::default(), buffer: None, delivered: 0 }
-    }
-}
-
 impl<R: Ring, H: Handler> Worker<R, H> {
     /// A worker over `ring`, which has `listeners` listeners. It begins to drain once `stop` is
     /// set and the ring is woken.
@@ -88,7 +73,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             slots: Slots::default(),
             wheel: Wheel::new(),
             now: Millis::default(),
-            turn: Vec::new(),
+            turn: Turn::default(),
             leaving: Vec::new(),
             starved: VecDeque::new(),
             due: Vec::new(),
@@ -177,11 +162,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     /// spilled, so that anything may be added.
     fn entry(&mut self, token: Token) -> Option<&mut Entry> {
         let slot = self.slots.get(token)?;
-        if slot.turn == 0 {
-            self.turn.push(Entry::new(token));
-            slot.turn = u32::try_from(self.turn.len()).unwrap_or(u32::MAX);
-        }
-        let entry = self.turn.get_mut(slot.turn as usize - 1)?;
+        let entry = self.turn.entry(slot)?;
         if let Some(buffer) = entry.buffer.take() {
             let buffers = &mut self.shared.buffers;
             entry.output.spill(self.ring.bytes(&buffer), || buffers.take());

@@ -1,5 +1,7 @@
 //! From the kernel: completions become events.
 
+use std::rc::Rc;
+
 use io_uring::{EnterFlags, cqueue};
 
 use super::UringRing;
@@ -67,7 +69,14 @@ impl UringRing {
                 self.receives = self.receives.saturating_sub(u32::from(!armed));
                 Some(Event::Received { token, outcome: self.received(result, flags), armed })
             }
-            Kind::SendNow => self.fell_short(token, tag.index(), result),
+            Kind::SendNow => {
+                let rest = self.pinned.get_mut(usize::from(tag.index()))?.take()?;
+                Some(fell_short(token, rest, result))
+            }
+            Kind::SendShared => {
+                let bytes = Rc::clone(self.shared.get(usize::from(tag.index()))?);
+                Some(fell_short(token, Payload::Shared { bytes, from: 0 }, result))
+            }
             Kind::SendQueued => {
                 let payload = self.queued.remove(&token)?;
                 let result = outcome(result).map(|sent| sent as usize);
@@ -116,19 +125,6 @@ impl UringRing {
         }
     }
 
-    fn fell_short(&mut self, token: Token, index: u16, result: i32) -> Option<Event> {
-        let mut rest = self.pinned.get_mut(usize::from(index))?.take()?;
-        let error = match outcome(result) {
-            Ok(sent) => {
-                rest.skip(sent as usize);
-                None
-            }
-            Err(Errno::AGAIN) => None,
-            Err(errno) => Some(errno),
-        };
-        Some(Event::FellShort { token, rest, error })
-    }
-
     /// The completion queue is empty: every submitted `send_now` without a completion is complete,
     /// so its memory is free.
     pub(super) fn unpin(&mut self) {
@@ -140,6 +136,7 @@ impl UringRing {
             None => false,
         };
         if submitted && self.backlog.is_empty() {
+            self.shared.clear();
             while let Some(pinned) = self.pinned.pop() {
                 match pinned {
                     Some(Payload::Received { buffer, .. }) => self.buffers.release(buffer),
@@ -150,6 +147,18 @@ impl UringRing {
         }
         self.buffers.commit();
     }
+}
+
+fn fell_short(token: Token, mut rest: Payload, result: i32) -> Event {
+    let error = match outcome(result) {
+        Ok(sent) => {
+            rest.skip(sent as usize);
+            None
+        }
+        Err(Errno::AGAIN) => None,
+        Err(errno) => Some(errno),
+    };
+    Event::FellShort { token, rest, error }
 }
 
 /// The result of a completion, as the kernel means it.

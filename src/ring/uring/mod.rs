@@ -12,8 +12,10 @@ mod wake;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
@@ -60,6 +62,8 @@ pub struct UringRing {
     /// The payloads of `send_now` since the last time the completion queue was empty. The kernel
     /// may read them until then; an entry is taken out when its send fell short.
     pinned: Vec<Option<Payload>>,
+    /// The same for `send_shared`, of which each may be what many connections are sent.
+    shared: Vec<Rc<Bytes>>,
     /// The payloads of queued sends: the kernel reads them until their completion.
     queued: HashMap<Token, Payload>,
     /// Vectors of sends that are complete.
@@ -118,6 +122,7 @@ impl UringRing {
             features,
             start: Instant::now(),
             pinned: Vec::new(),
+            shared: Vec::new(),
             queued: HashMap::new(),
             spent: Vec::new(),
             backlog: VecDeque::new(),
@@ -243,6 +248,11 @@ impl Ring for UringRing {
         self.send_pinned(token, pointer, len, payload);
     }
 
+    #[inline]
+    fn send_shared(&mut self, tokens: &[Token], bytes: &Rc<Bytes>) {
+        self.send_pinned_shared(tokens, bytes);
+    }
+
     fn send_queued(&mut self, token: Token, payload: Payload, max: usize) {
         let piece = payload.memory();
         let len = u32::try_from(piece.len().min(max)).unwrap_or(u32::MAX);
@@ -312,7 +322,7 @@ impl Ring for UringRing {
     }
 
     fn is_settled(&self) -> bool {
-        self.pinned.is_empty()
+        self.pinned.is_empty() && self.shared.is_empty()
     }
 
     // Inlined together with what the caller does of each kind of event, the usual one, bytes that

@@ -2,8 +2,10 @@
 #![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
 
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use io_uring::EnterFlags;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
@@ -15,7 +17,8 @@ use crate::ring::{Errno, Event, Payload, Token};
 
 impl UringRing {
     /// Queues a submission. Everything it points to must live until its completion; the callers,
-    /// all in this folder, keep it in `pinned`, `queued` or `buffers`.
+    /// all in this folder, keep it in `pinned`, `shared`, `queued` or
+    /// `buffers`.
     #[inline]
     pub(super) fn push(&mut self, entry: Entry) {
         if self.backlog.is_empty() && self.try_push(&entry) {
@@ -94,11 +97,35 @@ impl UringRing {
             return self.own_events.push_back(event);
         };
         self.pinned.push(Some(payload));
-        let entry = opcode::Send::new(Fixed(token.slot), pointer, len)
+        self.push_send(Kind::SendNow, token, (pointer, len), index);
+    }
+
+    /// One place for what all of `tokens` are sent.
+    #[inline]
+    pub(super) fn send_pinned_shared(&mut self, tokens: &[Token], bytes: &Rc<Bytes>) {
+        let (index, len) = (u16::try_from(self.shared.len()), u32::try_from(bytes.len()));
+        let (Ok(index), Ok(len)) = (index, len) else {
+            for token in tokens {
+                let rest = Payload::Shared { bytes: Rc::clone(bytes), from: 0 };
+                let event = Event::FellShort { token: *token, rest, error: None };
+                self.own_events.push_back(event);
+            }
+            return;
+        };
+        let pointer = bytes.as_ptr();
+        self.shared.push(Rc::clone(bytes));
+        for token in tokens {
+            self.push_send(Kind::SendShared, *token, (pointer, len), index);
+        }
+    }
+
+    #[inline]
+    fn push_send(&mut self, kind: Kind, token: Token, bytes: (*const u8, u32), index: u16) {
+        let entry = opcode::Send::new(Fixed(token.slot), bytes.0, bytes.1)
             .flags(NOW)
             .build()
             .flags(Flags::SKIP_SUCCESS)
-            .user_data(Tag::new(Kind::SendNow, token, index).0);
+            .user_data(Tag::new(kind, token, index).0);
         self.push(entry);
     }
 

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Bell = 8,
     /// Ringing another ring, which failed if there is a completion.
     Ring = 9,
+    /// A `send_now` of bytes that other connections are sent as well.
+    SendShared = 10,
 }
 
 /// Operation, connection and index, packed: kind 4 bits, generation 20, slot 24, index 16. The
@@ -59,6 +61,7 @@ impl Tag {
             7 => Kind::Ignore,
             8 => Kind::Bell,
             9 => Kind::Ring,
+            10 => Kind::SendShared,
             _ => return None,
         })
     }
@@ -95,6 +98,7 @@ mod tests {
             Kind::Ignore,
             Kind::Bell,
             Kind::Ring,
+            Kind::SendShared,
         ];
         let mut seen = std::collections::HashSet::new();
         for kind in kinds {
