@@ -70,6 +70,18 @@ pub trait Handler {
         Ok(Acceptance::first_protocol(request))
     }
 
+    /// A request to one of the server's own endpoints, `/topics/...` or `/pubsub`, for which
+    /// [`open`](Self::open) is not asked: whether the client may connect there. The default lets
+    /// everyone.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open), such as [`Rejection::Forbidden`](crate::protocol::handshake::Rejection::Forbidden)
+    /// for a client without the right cookie.
+    fn admit(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+        let _ = request;
+        Ok(())
+    }
+
     /// The connection just accepted is open; `deflate` says whether and how messages to it may be
     /// compressed (RFC 7692).
     fn opened(&mut self, id: ConnectionId, deflate: Option<&Agreement>) {

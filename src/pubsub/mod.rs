@@ -21,6 +21,7 @@ pub use hub::{Hub, Parcel, Stats};
 pub use name::{Filter, NameError, Topic};
 pub use publication::Payload;
 pub use publisher::{Inbox, PublishError, Publisher, inbox};
+pub use retained::Totals;
 
 /// The subprotocol of `/pubsub`.
 pub const PROTOCOL: &str = "corecast.v1.json";

@@ -54,6 +54,12 @@ pub(super) struct Publication<'a> {
 }
 
 impl Publication<'_> {
+    /// Whether it clears what is retained instead of taking its place: it is empty. In JSON, where
+    /// nothing is, also `null` and `""`, which are published as they are all the same.
+    pub(super) fn clears(&self) -> bool {
+        self.payload.is_empty() || matches!(self.json, Some("null" | r#""""#))
+    }
+
     pub(super) const fn data(&self) -> Data<'_> {
         match self.json {
             Some(text) => Data::Json(text),

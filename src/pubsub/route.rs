@@ -43,6 +43,9 @@ pub(crate) fn route(path: &str, query: Option<&str>, max_topic: usize) -> Result
             }
         };
     }
+    if path == "/pubsub/" {
+        return Err("The path ends in a slash; connect to /pubsub.".into());
+    }
     let encoded = match path.strip_prefix("/topics") {
         Some("" | "/") => {
             return Err("The path names no topic; connect to /topics/<topic>.".into());
@@ -148,7 +151,6 @@ mod tests {
             ("/topic", Route::Other),
             ("//topics/a", Route::Other),
             ("topics/a", Route::Other),
-            ("/pubsub/", Route::Other),
             ("/pubsub/x", Route::Other),
             ("/pubsubx", Route::Other),
             ("/pub%73ub", Route::Other),

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::connection::{Handler, Shared};
 use crate::error::Error;
 use crate::mesh::{self, Port};
-use crate::pubsub::{self, Hub, Inbox, Parcel, Publisher};
+use crate::pubsub::{self, Hub, Inbox, Parcel, Publisher, Totals};
 use crate::ring::Wake;
 use crate::ring::uring::{Features, UringRing, UringWaker};
 use crate::worker::{Stats, Worker};
@@ -108,6 +108,7 @@ impl Server {
         }
         let stop = Stop { flag: Arc::new(AtomicBool::new(false)), wakers };
         let (ports, publishers, inboxes) = connect(&config, &stop.wakers);
+        let totals = Totals::new(&config.pubsub);
         let mut running = Running {
             addresses,
             cores,
@@ -124,7 +125,8 @@ impl Server {
         let result = parts.into_iter().try_for_each(|((core, listeners), end)| {
             let (config, stop) = (Arc::clone(&config), stop.clone());
             let ((waker, port), inbox) = end;
-            let part = Part { core, slots, listeners, waker, port, inbox, config, stop };
+            let totals = totals.clone();
+            let part = Part { core, slots, listeners, waker, port, inbox, totals, config, stop };
             let (make, ready) = (Arc::clone(&make), ready.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("corecast-{core}"))
@@ -175,6 +177,7 @@ struct Part {
     waker: UringWaker,
     port: Port<Parcel>,
     inbox: Inbox,
+    totals: Totals,
     config: Arc<Config>,
     stop: Stop,
 }
@@ -201,7 +204,8 @@ impl Part {
         };
         let features = ring.features().clone();
         let inner = make(self.core);
-        let hub = Hub::new(inner, Arc::clone(&self.config), self.port, Some(self.inbox));
+        let config = Arc::clone(&self.config);
+        let hub = Hub::new(inner, config, self.port, Some(self.inbox), self.totals);
         let shared = Shared::new(self.config, hub);
         let flag = Arc::clone(&self.stop.flag);
         let peers = self.stop.wakers.clone();

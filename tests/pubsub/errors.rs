@@ -5,8 +5,13 @@
 
 use std::time::Duration;
 
+use corecast::config::Config;
+use corecast::connection::{ConnectionId, Handler, Message, Replies};
+use corecast::protocol::handshake::{Refusal, Rejection, Request};
+
 use crate::common::{Json, delivery, raw, text};
 use crate::support::client::{Client, End, request_to};
+use crate::support::library::Embedded;
 use crate::support::server::Server;
 use crate::support::wire::{self, BINARY, FIN};
 
@@ -77,6 +82,11 @@ fn there_are_128_subscriptions_for_each_connection() {
     json.ask(r#"{"unsubscribe":"n/0"}"#);
     json.subscribe(&["n/128"]);
     json.expect_error(r#"{"subscribe":"n/0"}"#, &["128"]);
+    // What is named more than once is one subscription; and there is no limit to ending some.
+    let mut another = Json::open(server.addr());
+    another.subscribe(&["n/5"; 200]);
+    let answer = another.ask(&format!(r#"{{"unsubscribe":{}}}"#, list(&names)));
+    assert_eq!(answer, format!(r#"{{"unsubscribed":{}}}"#, list(&names)));
     let mut other = Json::open(server.addr());
     for name in &names {
         other.publish(name, "1", "");
@@ -94,6 +104,7 @@ fn a_wrong_path_gets_400_and_a_line() {
     let cases = [
         ("/topics", "The path names no topic; connect to /topics/<topic>."),
         ("/topics/", "The path names no topic; connect to /topics/<topic>."),
+        ("/pubsub/", "The path ends in a slash; connect to /pubsub."),
         ("/topics/a?role=boss", "The parameter role is not both, sub or pub."),
         ("/topics/a?echo=2", "The parameter echo is not 0 or 1."),
         ("/topics/a?echo=0&echo=1", "The parameter echo is there twice; give it once."),
@@ -151,4 +162,53 @@ fn the_subprotocol_is_named_where_it_was_offered() {
         client.send(&text(r#"{"subscribe":"a"}"#));
         client.expect(&wire::unmasked(FIN | wire::TEXT, br#"{"subscribed":["a"]}"#));
     }
+}
+
+/// Who speaks JSON at a path where it is not spoken must not be told that it is.
+#[test]
+fn the_subprotocol_is_not_agreed_to_elsewhere() {
+    let server = Server::start(&[]);
+    for path in ["/", "/pubsubs", "/topics/a", "/topics/a?role=sub"] {
+        let mut client = Client::connect(server.addr());
+        let head = client.open_at(path, "Sec-WebSocket-Protocol: corecast.v1.json\r\n");
+        assert_eq!(head.get("Sec-WebSocket-Protocol"), None, "{path}");
+        let mut client = Client::connect(server.addr());
+        let head = client.open_at(path, "Sec-WebSocket-Protocol: corecast.v1.json, chat\r\n");
+        let expected = if path.starts_with("/topics") { Some("chat") } else { None };
+        assert_eq!(head.get("Sec-WebSocket-Protocol"), expected, "{path}");
+    }
+}
+
+/// Lets in who brings the right cookie, and echoes.
+#[derive(Debug)]
+struct Guard;
+
+impl Handler for Guard {
+    fn admit(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+        match request.header("Cookie") {
+            Some(b"pass=7") => Ok(()),
+            _ => Err(Refusal::saying(Rejection::Forbidden, "Log in first.")),
+        }
+    }
+
+    fn message<'a>(&mut self, _: ConnectionId, message: Message<'a>, replies: &mut Replies<'a>) {
+        replies.echo(message);
+    }
+}
+
+#[test]
+fn an_application_says_who_may_publish_and_subscribe() {
+    let server = Embedded::start_with(Config::default(), |_| Guard);
+    for path in ["/pubsub", "/topics/a"] {
+        let mut client = Client::connect(server.addr());
+        client.send(&request_to(path, "Cookie: pass=8\r\n"));
+        let (answer, _) = client.read_to_end(Duration::from_secs(5));
+        assert!(answer.starts_with(b"HTTP/1.1 403 "), "{path}: {}", answer.escape_ascii());
+        assert!(answer.ends_with(b"Log in first.\n"), "{path}: {}", answer.escape_ascii());
+        let mut client = Client::connect(server.addr());
+        client.open_at(path, "Cookie: pass=7\r\n");
+        client.expect_alive();
+    }
+    // Other paths are for `open`, which lets everyone.
+    Client::connect(server.addr()).open_at("/", "");
 }

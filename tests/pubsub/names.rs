@@ -78,6 +78,35 @@ fn unsubscribing_ends_that_filter_only() {
     json.expect_nothing();
 }
 
+/// Requests are done in their order: what one publishes behind the end of a subscription does not
+/// come back, also if both are read at once.
+#[test]
+fn what_is_published_behind_an_end_does_not_come_back() {
+    let server = Server::start(&[]);
+    let mut json = Json::open(server.addr());
+    for round in 0..20 {
+        json.subscribe(&["u/a", "u/b"]);
+        let requests = [
+            r#"{"publish":"u/a","data":1}"#,
+            r#"{"unsubscribe":"u/a"}"#,
+            r#"{"publish":"u/a","data":2,"id":2}"#,
+            r#"{"publish":"u/b","data":3,"id":3}"#,
+        ];
+        json.client.send(&requests.map(text).concat());
+        let mut got: Vec<String> = (0..5).map(|_| json.read()).collect();
+        let deliveries = got.extract_if(.., |message| message.starts_with(r#"{"topic""#));
+        let deliveries: Vec<String> = deliveries.collect();
+        assert_eq!(deliveries, [delivery("u/a", "1"), delivery("u/b", "3")], "{round}");
+        let answers = [
+            r#"{"unsubscribed":["u/a"]}"#,
+            r#"{"published":"u/a","id":2}"#,
+            r#"{"published":"u/b","id":3}"#,
+        ];
+        assert_eq!(got, answers, "{round}");
+        json.expect_nothing();
+    }
+}
+
 #[test]
 fn a_path_is_decoded_to_a_topic() {
     let server = Server::start(&[]);

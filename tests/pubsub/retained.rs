@@ -68,6 +68,54 @@ fn a_value_is_given_marked_until_it_is_cleared() {
     cores.assert_all_worked();
 }
 
+/// What JSON has for nothing clears a value too, and those who are there get it as it is.
+#[test]
+fn null_and_the_empty_string_clear_a_value() {
+    let server = Server::start(&[]);
+    let mut watchers = watchers(&server, "n/a");
+    let mut raw_watcher = raw(server.addr(), "n/a?role=sub");
+    let mut publisher = Json::open(server.addr());
+    for nothing in ["null", r#""""#] {
+        publisher.publish("n/a", "1", RETAIN);
+        settled(&mut watchers, &delivery("n/a", "1"));
+        raw_watcher.expect(&wire::unmasked(FIN | TEXT, b"1"));
+        publisher.publish("n/a", nothing, RETAIN);
+        settled(&mut watchers, &delivery("n/a", nothing));
+        raw_watcher.expect(&wire::unmasked(FIN | TEXT, nothing.as_bytes()));
+        for _ in 0..LOOKS {
+            Json::subscribed(server.addr(), &["n/a"]).expect_nothing();
+        }
+    }
+}
+
+/// Several connections on all cores retain more than is allowed at the same time: it is not kept.
+#[test]
+fn cores_keep_the_limit_together() {
+    let mut config = Config::default();
+    config.pubsub.max_retained = 500;
+    let server = Embedded::start_on(config, 2);
+    let mut publishers: Vec<Json> = (0..LOOKS).map(|_| Json::open(server.addr())).collect();
+    let requests = |number: usize| -> Vec<u8> {
+        let request = |n| {
+            text(format!(r#"{{"publish":"l/{number}/{n}","data":{n},"retain":true,"id":{n}}}"#))
+        };
+        (0..200).flat_map(request).collect()
+    };
+    for (number, publisher) in publishers.iter_mut().enumerate() {
+        publisher.client.send(&requests(number));
+    }
+    let mut taken = 0;
+    for publisher in &mut publishers {
+        taken += (0..200).filter(|_| publisher.read().starts_with(r#"{"published":"#)).count();
+    }
+    assert_eq!(taken, 500);
+    for _ in 0..LOOKS {
+        let mut json = Json::subscribed(server.addr(), &["l/#"]);
+        (0..500).for_each(|_| assert!(json.read().contains(r#""retained":true"#)));
+        json.expect_nothing();
+    }
+}
+
 #[test]
 fn a_wildcard_gives_all_that_match_once() {
     let server = Server::start(&[]);
@@ -156,7 +204,8 @@ fn beyond_the_limits_a_value_is_published_but_not_kept() {
     let full = |publisher: &mut Json, watcher: &mut Json, topic: &str, data: &str| {
         let request = format!(r#"{{"publish":"{topic}","data":{data},"retain":true,"id":[5]}}"#);
         let answer = publisher.ask(&request);
-        assert!(answer.starts_with(r#"{"error":"published, but not retained"#), "{answer}");
+        let start = format!(r#"{{"error":"\"{topic}\": published, but not retained"#);
+        assert!(answer.starts_with(&start), "{answer}");
         assert!(answer.ends_with(r#","id":[5]}"#), "{answer}");
         watcher.expect(&delivery(topic, data));
         std::thread::sleep(QUIET / 10);

@@ -11,7 +11,7 @@ use corecast::connection::{
 use corecast::echo::Echo;
 use corecast::mesh::Port;
 use corecast::protocol::handshake::{Agreement, Refusal, Request};
-use corecast::pubsub::{Hub, Parcel, Publisher, inbox};
+use corecast::pubsub::{Hub, Parcel, Publisher, Totals, inbox};
 use corecast::ring::sim::{SimNetwork, SimOptions, SimRing, SimWaker};
 use corecast::ring::{Ring, Wake};
 use corecast::worker::Worker;
@@ -112,13 +112,14 @@ impl Core {
         config: &Arc<Config>,
         port: Port<Parcel>,
         peers: Vec<SimWaker>,
+        totals: Totals,
         stop: Arc<AtomicBool>,
     ) -> Self {
         let (network, waker) = (ring.network(), ring.waker());
         network.limit(Duration::ZERO);
         let bell = waker.clone();
         let (publisher, inbox) = inbox(config, port.sleeper(), Arc::new(move || bell.wake()));
-        let hub = Hub::new(Echo, Arc::clone(config), port, Some(inbox));
+        let hub = Hub::new(Echo, Arc::clone(config), port, Some(inbox), totals);
         let handler = Sleeping { hub, network: network.clone(), is_asleep: false };
         let shared = Shared::new(Arc::clone(config), handler);
         let worker = Worker::new(ring, shared, 1, stop).with_peers(peers);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use corecast::config::{Config, SlowConsumer};
 use corecast::mesh::{Limits, mesh};
+use corecast::pubsub::Totals;
 use corecast::ring::sim::{Faults, SimOptions};
 
 use crate::actions;
@@ -114,11 +115,15 @@ impl World {
             bytes: *rng.choice(&[100, 700, 3000, 8 << 20]).unwrap(),
         };
         let stop = Arc::new(AtomicBool::new(false));
+        let totals = Totals::new(&config.pubsub);
         let (rings, wakers) = Core::rings(seed, &options);
         let cores = rings
             .into_iter()
             .zip(mesh(count, limits))
-            .map(|(ring, port)| Core::new(ring, &config, port, wakers.clone(), Arc::clone(&stop)))
+            .map(|(ring, port)| {
+                let (peers, totals, stop) = (wakers.clone(), totals.clone(), Arc::clone(&stop));
+                Core::new(ring, &config, port, peers, totals, stop)
+            })
             .collect();
         let mut clients = clients(&mut rng, count);
         let retains = rng.u8(0..4) > 0;

@@ -41,7 +41,7 @@ pub(crate) const HTTP_VERSION: Fault =
     (400, "The request line does not end in a supported version; use HTTP/1.1.");
 pub(crate) const METHOD: Fault = (405, "The method is not supported; use GET.");
 pub(crate) const TARGET: Fault =
-    (400, "The request target is malformed; send a path that begins with /.");
+    (400, "The request target is malformed; send a percent-encoded path from / on.");
 pub(crate) const TARGET_HOST: Fault =
     (400, "The host in the request target is not the one in Host.");
 pub(crate) const HEADER_NAME: Fault = (400, "A header line has no colon or a malformed name.");

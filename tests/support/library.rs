@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use corecast::config::Config;
+use corecast::connection::Handler;
 use corecast::echo::Echo;
 use corecast::pubsub::Publisher;
 use corecast::server::{Running, Server};
@@ -23,6 +24,15 @@ impl Embedded {
         allowed.truncate(cores);
         let server = Server::new(config).listen(address).cores(allowed);
         Self(Some(server.start(|_| Echo).unwrap()))
+    }
+
+    /// With a handler of the test's own.
+    pub(crate) fn start_with<H: Handler + 'static>(
+        config: Config,
+        make: impl Fn(usize) -> H + Send + Sync + 'static,
+    ) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self(Some(Server::new(config).listen(address).start(make).unwrap()))
     }
 
     /// The same on one core with so many loops.

@@ -89,6 +89,8 @@ pub enum Rejection {
     BadExtensions,
     /// This Origin may not connect (RFC 6455 section 4.2.2, item 4).
     Origin,
+    /// The application does not let this client connect (RFC 9110 section 15.5.4).
+    Forbidden,
     /// Nothing is served under this path (RFC 6455 section 4.2.2, item 4).
     NotFound,
     /// The application cannot make sense of the path or its query (RFC 9110 section 15.5.1).
@@ -106,7 +108,7 @@ impl Rejection {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::Origin => 403,
+            Self::Origin | Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Method => 405,
             Self::Timeout => 408,
@@ -136,7 +138,9 @@ impl Rejection {
                 "The request line does not end in a supported version; use HTTP/1.1."
             }
             Self::Method => "The method is not supported; use GET.",
-            Self::Target => "The request target is malformed; send a path that begins with /.",
+            Self::Target => {
+                "The request target is malformed; send a percent-encoded path from / on."
+            }
             Self::TargetHost => "The host in the request target is not the one in Host.",
             Self::HeaderName => "A header line has no colon or a malformed name.",
             Self::HeaderValue => "A header value holds a forbidden byte.",
@@ -163,6 +167,7 @@ impl Rejection {
             Self::TooManyProtocols => "Sec-WebSocket-Protocol offers too many names.",
             Self::BadExtensions => "The Sec-WebSocket-Extensions header is malformed.",
             Self::Origin => "This origin is not allowed to connect.",
+            Self::Forbidden => "This client is not allowed to connect.",
             Self::NotFound => "Nothing is served under this path.",
             Self::BadRequest => "The path or its query is not what is served here.",
             Self::Timeout => "The request took too long to arrive.",

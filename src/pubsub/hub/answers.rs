@@ -63,12 +63,18 @@ impl<H> Hub<H> {
     /// caller's.
     pub(super) fn unsubscribe(&mut self, id: ConnectionId, filter: Filter) {
         self.stats.subscriptions -= 1;
+        if let Some(client) = self.clients.get(id) {
+            client.is_ending = true;
+        }
         self.ended.push((id, filter));
     }
 
     pub(super) fn end_subscriptions(&mut self) {
         for (id, filter) in self.ended.drain(..) {
             self.index.unsubscribe(&filter, id);
+            if let Some(client) = self.clients.get(id) {
+                client.is_ending = false;
+            }
             self.links.withdraw(&filter);
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Client {
     pub(super) filters: Vec<Filter>,
     /// Answers that wait until the other cores know of a subscription.
     pub(super) waiting: u32,
+    /// Has ended a subscription in this turn.
+    pub(super) is_ending: bool,
     /// Not read from, because what it publishes cannot be passed on.
     pub(super) is_paused: bool,
     /// Retained values to be given, one filter after the other.
@@ -57,6 +59,7 @@ impl Clients {
             form,
             filters: Vec::new(),
             waiting: 0,
+            is_ending: false,
             is_paused: false,
             replays: VecDeque::new(),
             is_replaying: false,

@@ -99,11 +99,7 @@ impl<H> Hub<H> {
     }
 
     fn filters(&self, names: &[Cow<'_, str>]) -> Result<Vec<Filter>, String> {
-        let (max, most) = (self.config.pubsub.max_topic, self.config.pubsub.max_subscriptions);
-        if names.len() > most {
-            let count = names.len();
-            return Err(format!("a connection may have {most} subscriptions; these are {count}"));
-        }
+        let max = self.config.pubsub.max_topic;
         let filter = |name: &Cow<'_, str>| Filter::new(name, max).map_err(|e| complaint(name, e));
         names.iter().map(filter).collect()
     }
@@ -187,8 +183,13 @@ impl<H> Hub<H> {
         if self.has_pending(id) {
             let (data, request) = (data.map(str::to_owned), request.map(str::to_owned));
             let message = Box::new(ToPublish { topic, data, retain, request });
-            self.answer_later(id, 0, Answer::Publish(message), Vec::new());
-        } else if let Some(text) = self.publish_json(&topic, data, retain, request) {
+            return self.answer_later(id, 0, Answer::Publish(message), Vec::new());
+        }
+        if self.clients.get(id).is_some_and(|client| client.is_ending) {
+            // It must not come back by a subscription that was ended before it.
+            self.end_subscriptions();
+        }
+        if let Some(text) = self.publish_json(&topic, data, retain, request) {
             self.answer(id, text, replies);
         }
     }
@@ -211,7 +212,9 @@ impl<H> Hub<H> {
         });
         let mut text = Vec::new();
         match result {
-            Err(wrong) => json::error(&mut text, wrong, request),
+            Err(full) => {
+                json::error(&mut text, &format!("{}: {full}", shown(topic.as_str())), request);
+            }
             Ok(()) => json::published(&mut text, topic.as_str(), Some(request?)),
         }
         Some(text)
@@ -220,8 +223,13 @@ impl<H> Hub<H> {
 
 /// What is wrong with a name, for the client that sent it.
 fn complaint(name: &str, error: NameError) -> String {
+    format!("{}: {error}", shown(name))
+}
+
+/// As much of a name as is needed to know it again.
+fn shown(name: &str) -> String {
     const SHOWN: usize = 80;
     let shown = &name[..name.floor_char_boundary(SHOWN)];
     let more = if shown.len() < name.len() { "..." } else { "" };
-    format!("\"{shown}{more}\": {error}")
+    format!("\"{shown}{more}\"")
 }

@@ -10,13 +10,14 @@ mod replay;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::index::Index;
 use super::json;
-use super::name::Filter;
+use super::name::{Filter, Topic};
 use super::publication::{Publication, Value};
 use super::publisher::Inbox;
-use super::retained::Retained;
+use super::retained::{Full, Retained, Totals};
 use super::route::{Route, route};
 use crate::config::Config;
 use crate::connection::{
@@ -40,6 +41,8 @@ const JSON: u8 = 255;
 const MAIL: usize = 256;
 /// How soon it is looked again whether another core has room.
 const RETRY_MS: u64 = 1;
+/// How often it is said that a program's messages are not retained.
+const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// What a hub counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Stats {
     pub retained: u64,
     /// Times a connection was not read from because what it published could not be passed on.
     pub pauses: u64,
+    /// Messages of programs that were published but not retained, because of the limits.
+    pub not_retained: u64,
 }
 
 /// The handler of one core: serves the endpoints, and leaves all else to the application's `H`.
@@ -87,19 +92,28 @@ pub struct Hub<H> {
     opening: Option<(ConnectionId, Kind)>,
     errands: Errands,
     mail: Vec<(usize, Parcel)>,
+    /// No warning before that.
+    warn_again: Millis,
     stats: Stats,
 }
 
 impl<H> Hub<H> {
-    /// A hub around the application's handler. `port` leads to the hubs of the other cores.
-    pub fn new(inner: H, config: Arc<Config>, port: Port<Parcel>, inbox: Option<Inbox>) -> Self {
-        let pubsub = &config.pubsub;
+    /// A hub around the application's handler. `port` leads to the hubs of the other cores, which
+    /// share `totals`.
+    pub fn new(
+        inner: H,
+        config: Arc<Config>,
+        port: Port<Parcel>,
+        inbox: Option<Inbox>,
+        totals: Totals,
+    ) -> Self {
+        let core = u16::try_from(port.number()).unwrap_or(u16::MAX);
         Self {
             inner,
             now: Millis::default(),
             clients: Clients::default(),
             index: Index::new(port.cores()),
-            retained: Retained::new(pubsub.max_retained, pubsub.max_retained_bytes),
+            retained: Retained::new(totals, core),
             drafts: Drafts::new(u32::from(config.deflate_level.value())),
             jobs: Jobs::default(),
             links: Links::new(port),
@@ -114,6 +128,7 @@ impl<H> Hub<H> {
             opening: None,
             errands: Errands::default(),
             mail: Vec::new(),
+            warn_again: Millis::default(),
             stats: Stats::default(),
             config,
         }
@@ -170,9 +185,21 @@ impl<H> Hub<H> {
                 retain: posted.retain,
                 origin: None,
             });
-            if let Err(wrong) = result {
-                tracing::warn!(topic = %posted.topic, "{wrong}");
+            if let Err(full) = result {
+                self.warn_not_retained(&posted.topic, full);
             }
+        }
+    }
+}
+
+impl<H> Hub<H> {
+    /// Says so, as the program that published it is not told; but not for each of many.
+    fn warn_not_retained(&mut self, topic: &Topic, full: Full) {
+        self.stats.not_retained += 1;
+        if self.now >= self.warn_again {
+            self.warn_again = self.now.after(WARN_EVERY);
+            let so_far = self.stats.not_retained;
+            tracing::warn!(%topic, so_far, "{full}");
         }
     }
 }
@@ -189,10 +216,15 @@ impl<H: Handler> Handler for Hub<H> {
         } else {
             Route::Other
         };
+        if route != Route::Other {
+            self.inner.admit(request)?;
+        }
         match route {
             Route::Raw { topic, role, echo } => {
                 self.opening = Some((id, Kind::Raw { topic, role, echo }));
-                Ok(Acceptance::first_protocol(request).with_tag(RAW))
+                // Whoever speaks that one has the wrong path, and must not be told that all is well.
+                let other = request.protocols().find(|name| *name != super::PROTOCOL);
+                Ok(Acceptance::with_protocol(other).with_tag(RAW))
             }
             Route::Json => {
                 self.opening = Some((id, Kind::Json));
@@ -201,7 +233,10 @@ impl<H: Handler> Handler for Hub<H> {
             }
             Route::Other => {
                 self.opening = None;
-                let acceptance = self.inner.open(id, request)?;
+                let mut acceptance = self.inner.open(id, request)?;
+                if self.config.pubsub.endpoints {
+                    acceptance.protocol = acceptance.protocol.filter(|it| *it != super::PROTOCOL);
+                }
                 let tag = acceptance.tag.min(Acceptance::MAX_TAG);
                 Ok(acceptance.with_tag(tag))
             }

@@ -15,11 +15,7 @@ use crate::pubsub::batch::{Batch, Draft, Retain, Scratch};
 use crate::pubsub::index::Matches;
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::{Publication, Value};
-use crate::pubsub::retained::Version;
-
-/// Why a message was passed on but not retained.
-pub(super) const RETAINED_FULL: &str =
-    "published, but not retained: as many or as large values as allowed are retained already";
+use crate::pubsub::retained::{Full, Version};
 
 /// The batches of this turn.
 #[derive(Debug)]
@@ -76,15 +72,14 @@ impl<H> Hub<H> {
     ///
     /// # Errors
     /// If it should be retained and cannot be. It is passed on all the same.
-    pub(super) fn publish(&mut self, message: &Publication<'_>) -> Result<(), &'static str> {
+    pub(super) fn publish(&mut self, message: &Publication<'_>) -> Result<(), Full> {
         self.stats.published += 1;
         let (retain, result) = match message.retain {
-            true if self.retained.fits(message.topic, message.payload.len()) => {
-                (Some(self.retain(message)), Ok(()))
-            }
-            // What is cleared always fits.
-            true if message.payload.is_empty() => (Some(self.retain(message)), Ok(())),
-            true => (None, Err(RETAINED_FULL)),
+            true if message.clears() => (Some(self.retain(message)), Ok(())),
+            true => match self.retained.reserve(message.topic, message.payload.len()) {
+                Ok(()) => (Some(self.retain(message)), Ok(())),
+                Err(full) => (None, Err(full)),
+            },
             false => (None, Ok(())),
         };
         let version = self.index.version();
@@ -110,7 +105,7 @@ impl<H> Hub<H> {
     fn retain(&mut self, message: &Publication<'_>) -> Retain {
         let core = u16::try_from(self.links.number()).unwrap_or(u16::MAX);
         let version = Version { clock: self.retained.clock(), core };
-        let value = (!message.payload.is_empty()).then(|| Value {
+        let value = (!message.clears()).then(|| Value {
             bytes: Bytes::copy_from_slice(message.payload),
             opcode: message.opcode,
         });

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 /// Filters in one list: far more than a connection may have, and little memory.
 const MOST_FILTERS: usize = 1024;
+const TOO_MANY: &str = "more than 1,024 filters";
 
 /// What one message asks.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,7 +158,7 @@ impl<'a> Members<'a> {
             }
         };
         let data = match self.data {
-            None | Some("null" | r#""""#) if retain => None,
+            None if retain => None,
             None => {
                 let why = "The key data is missing; give any JSON, or retain true to clear what is \
                            retained.";
@@ -218,7 +219,7 @@ impl Visitor<'_> for AnyKey {
         // Of a name that may be as long as the message, enough to find it again.
         Ok(Key::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| {
             format!(
-                "The key {name:.40} is not known; known are subscribe, unsubscribe, publish, \
+                "The key \"{name:.40}\" is not known; known are subscribe, unsubscribe, publish, \
                  data, retain and id."
             )
         }))
@@ -236,7 +237,11 @@ fn filters<'a>(key: &str, raw: &'a str) -> Result<Vec<Cow<'a, str>>, String> {
     let found = serde_json::Deserializer::from_str(raw)
         .deserialize_seq(Strings)
         .map_err(|error| format!("The list of {key} is not valid JSON: {error}."))?
-        .map_err(|what| format!("The list of {key} holds {what}; give filters as strings."))?;
+        .map_err(|what| {
+            let instead =
+                if what == TOO_MANY { "ask several times" } else { "give filters as strings" };
+            format!("The list of {key} holds {what}; {instead}.")
+        })?;
     if found.is_empty() {
         return Err(format!("The list of {key} is empty; give one filter at least."));
     }
@@ -259,7 +264,7 @@ impl<'de> Visitor<'de> for Strings {
         while let Some(raw) = list.next_element::<&'de RawValue>()? {
             if let Ok(strings) = &mut found {
                 match string(raw.get()) {
-                    Ok(_) if strings.len() == MOST_FILTERS => found = Err("more than 1024 filters"),
+                    Ok(_) if strings.len() == MOST_FILTERS => found = Err(TOO_MANY),
                     Ok(text) => strings.push(text),
                     Err(what) => found = Err(what),
                 }

@@ -36,8 +36,8 @@ fn commands_are_understood() {
         (r#"{"publish":"a","data":0,"retain":true}"#, None, published("a", Some("0"), true)),
         (r#"{"retain":false,"data":{},"publish":"a"}"#, None, published("a", Some("{}"), false)),
         (r#"{"publish":"a","retain":true}"#, None, published("a", None, true)),
-        (r#"{"publish":"a","retain":true,"data":null}"#, None, published("a", None, true)),
-        (r#"{"publish":"a","data": "" ,"retain":true}"#, None, published("a", None, true)),
+        (r#"{"publish":"a","retain":true,"data":null}"#, None, published("a", Some("null"), true)),
+        (r#"{"publish":"a","data": "" ,"retain":true}"#, None, published("a", Some("\"\""), true)),
         (r#"{"publish":"a","data":" ","retain":true}"#, None, published("a", Some("\" \""), true)),
         (r#"{"publish":"a","data":null}"#, None, published("a", Some("null"), false)),
         (r#"{"publish":"","data":"","id":""}"#, Some(r#""""#), {
@@ -56,7 +56,7 @@ fn faults_are_named() {
     let data = "The key data is missing; give any JSON, or retain true to clear what is retained.";
     let unknown = |key: &str| {
         format!(
-            "The key {key} is not known; known are subscribe, unsubscribe, publish, data, retain \
+            "The key \"{key}\" is not known; known are subscribe, unsubscribe, publish, data, retain \
              and id."
         )
     };
@@ -300,7 +300,7 @@ fn oracle(pairs: &[(String, Value)]) -> Option<Parts> {
         return fine.then_some((verb, names, None, false));
     }
     let retain = retain.map_or(Some(false), Value::as_bool)?;
-    let data = data.filter(|data| !retain || !(data.is_null() || **data == "")).cloned();
+    let data = data.cloned();
     (data.is_some() || retain).then_some((verb, vec![text(get(verb)?)?], data, retain))
 }
 
@@ -373,6 +373,6 @@ fn a_list_of_filters_ends_somewhere() {
     assert!(
         matches!(parse(&list(1024)).command, Ok(Command::Subscribe(names)) if names.len() == 1024)
     );
-    let wrong = "The list of subscribe holds more than 1024 filters; give filters as strings.";
+    let wrong = "The list of subscribe holds more than 1,024 filters; ask several times.";
     assert_eq!(parse(&list(1025)).command, Err(wrong.into()));
 }

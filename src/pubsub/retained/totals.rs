@@ -1,0 +1,92 @@
+//! How much all cores of a server retain together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::config::PubSub;
+
+/// Values and bytes that the cores of one server have accepted to retain: each core counts those
+/// that it has accepted, from then until it knows that another value is in their place. So values
+/// that several cores accept at the same time do not pass the limits together. Cores touch it for
+/// what is retained only.
+#[derive(Clone, Debug)]
+pub struct Totals(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+    max_count: usize,
+    max_bytes: usize,
+}
+
+/// The limit that keeps a value from being retained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// So many topics have a value.
+    Count(usize),
+    /// So many bytes are allowed.
+    Bytes(usize),
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("published, but not retained: ")?;
+        match self {
+            Self::Count(max) => {
+                write!(f, "{max} topics have a retained value, which is as many as may have one")
+            }
+            Self::Bytes(max) => {
+                write!(f, "retained values and their topics may have {max} bytes together")
+            }
+        }
+    }
+}
+
+impl Totals {
+    /// Nothing retained so far, with these limits. One for all hubs of a server.
+    #[must_use]
+    pub fn new(config: &PubSub) -> Self {
+        let (max_count, max_bytes) = (config.max_retained, config.max_retained_bytes);
+        let (count, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(Counts { count, bytes, max_count, max_bytes }))
+    }
+
+    pub(super) fn max_count(&self) -> usize {
+        self.0.max_count
+    }
+
+    /// Counts a value of `bytes` in, which comes in place of one of `earlier` bytes, or of none.
+    pub(super) fn take(&self, bytes: usize, earlier: usize) -> Result<(), Full> {
+        let Counts { max_count, max_bytes, .. } = *self.0;
+        let others = usize::from(earlier > 0);
+        let relaxed = Ordering::Relaxed;
+        let count = |count: usize| {
+            (count.saturating_sub(others) < max_count).then(|| count.saturating_add(1))
+        };
+        let sum = |sum: usize| {
+            let more = sum.saturating_add(bytes);
+            (more.saturating_sub(earlier) <= max_bytes).then_some(more)
+        };
+        // The counts guard no memory; each has to be right only by itself.
+        self.0.count.fetch_update(relaxed, relaxed, count).map_err(|_| Full::Count(max_count))?;
+        if self.0.bytes.fetch_update(relaxed, relaxed, sum).is_err() {
+            self.0.count.fetch_sub(1, relaxed);
+            return Err(Full::Bytes(max_bytes));
+        }
+        Ok(())
+    }
+
+    /// Counts a value of `bytes` out.
+    pub(super) fn give(&self, bytes: usize) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The values and bytes counted at this moment.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> (usize, usize) {
+        (self.0.count.load(Ordering::Relaxed), self.0.bytes.load(Ordering::Relaxed))
+    }
+}
