@@ -75,8 +75,8 @@ pub trait Handler {
     /// everyone.
     ///
     /// # Errors
-    /// As of [`open`](Self::open), such as [`Rejection::Forbidden`](crate::protocol::handshake::Rejection::Forbidden)
-    /// for a client without the right cookie.
+    /// As of [`open`](Self::open), such as
+    /// [`Forbidden`](crate::protocol::handshake::Rejection::Forbidden) for one without a cookie.
     fn admit(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
         let _ = request;
         Ok(())

@@ -35,7 +35,7 @@ impl Connection {
 
     /// Its silence up to now is no sign of anything, since it was not read from.
     pub fn excuse(&mut self, now: Millis, config: &Config) {
-        self.last_received = now;
+        (self.last_received, self.last_message) = (now, now);
         if self.pong_due != Millis::NEVER {
             self.pong_due = now.after(config.timeouts.pong);
         }

@@ -1,18 +1,19 @@
 //! What waits until a peer reads on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::delivery::Frames;
 use crate::config::SlowConsumer;
 
 mod latest;
+mod losses;
 mod piece;
 #[cfg(test)]
 mod tests;
 
 use latest::Latest;
+use losses::{Losses, MOST_SUBJECTS};
 pub use piece::{Offer, Piece};
 
 /// Small replies are gathered into chunks of this size, so that many of them cost few sends.
@@ -22,10 +23,9 @@ const CHUNK: usize = 64 << 10;
 const GATHERED: usize = 2 * CHUNK;
 /// Less than this is not worth a chunk of its own.
 const SHORT: usize = 4 << 10;
-/// Subjects of which losses are counted apart; those of all others are told together.
-const MOST_SUBJECTS: usize = 1024;
-/// The filter that all of those others match.
-const OTHERS: &str = "#";
+/// Of runs of frames that may be dropped, no more than one for so many bytes of the limit may wait:
+/// short ones take memory beside their bytes. But this many may always.
+const SHORTEST: usize = 64;
 
 #[derive(Debug)]
 enum Entry {
@@ -33,8 +33,8 @@ enum Entry {
     Bytes(Piece),
     /// May be dropped as long as nothing of it was sent.
     Frames(Rc<Frames>),
-    /// Messages were lost here, so many of each subject.
-    Losses(BTreeMap<Arc<str>, u64>),
+    /// Messages were lost here.
+    Losses(Losses),
 }
 
 impl Entry {
@@ -58,8 +58,8 @@ pub struct SendQueue {
     held: bool,
     /// Its connection is to be closed, so it takes no more frames.
     refuses: bool,
-    /// Messages dropped of each subject, and not yet told.
-    lost: BTreeMap<Arc<str>, u64>,
+    /// Messages dropped and not yet told.
+    lost: Losses,
     /// The subjects of losses among the entries.
     told: usize,
     /// Only under [`SlowConsumer::Conflate`]: what may be dropped, sent after the entries.
@@ -135,22 +135,22 @@ impl SendQueue {
         }
     }
 
-    /// Adds frames that may be dropped, of which no more than `limit` bytes may wait, besides what
-    /// is out and what is owed; but one may always.
+    /// Adds frames that may be dropped, of which no more than `limit` bytes may wait, and one run for
+    /// each 64 of them, besides what is out and what is owed; but one may always.
     pub fn offer(&mut self, frames: &Rc<Frames>, policy: SlowConsumer, limit: usize) -> Offer {
         let messages = u64::from(frames.messages());
         if self.refuses {
             return Offer::Dropped(messages);
         }
         // With nothing of the kind before it anything fits, or a large message could never pass.
-        let fits = self.droppable == 0 || self.droppable + frames.len() <= limit;
+        let fits = self.droppable == 0 || self.has_room(frames.len(), limit);
         match policy {
             SlowConsumer::Close if !fits => {
                 self.refuses = true;
                 return Offer::TooSlow;
             }
             SlowConsumer::DropNewest if !fits => {
-                self.lose(frames.subject(), messages);
+                self.lost.add(frames.subject(), messages);
                 return Offer::Dropped(messages);
             }
             SlowConsumer::DropNewest => self.tell_of_losses(),
@@ -159,7 +159,7 @@ impl SendQueue {
         }
         let mut dropped = 0;
         while policy == SlowConsumer::DropOldest
-            && self.droppable + frames.len() > limit
+            && !self.has_room(frames.len(), limit)
             && let Some(lost) = self.drop_oldest()
         {
             dropped += lost;
@@ -169,19 +169,23 @@ impl SendQueue {
         Offer::Queued(dropped)
     }
 
+    fn has_room(&self, len: usize, limit: usize) -> bool {
+        self.droppable + len <= limit && self.entries.len() < most_runs(limit)
+    }
+
     /// Keeps only the last message; returns how many go for it.
     fn conflate(&mut self, frames: &Rc<Frames>, limit: usize) -> u64 {
-        let (len, earlier) = self.latest.keep(frames);
+        let (latest, earlier) = self.latest.keep(frames);
         let replaced = earlier.as_ref().map_or(0, |earlier| u64::from(earlier.messages()));
-        self.droppable += len;
+        self.droppable += latest.len();
         self.droppable -= earlier.map_or(0, |earlier| earlier.len());
         let mut dropped = u64::from(frames.messages()) - 1 + replaced;
-        self.lose(frames.subject(), dropped);
-        while self.droppable > limit
+        self.lost.add(frames.subject(), dropped);
+        while (self.droppable > limit || self.latest.len() > most_runs(limit))
             && let Some(oldest) = self.latest.pop_but(frames.subject())
         {
             self.droppable -= oldest.len();
-            self.lose(oldest.subject(), u64::from(oldest.messages()));
+            self.lost.add(oldest.subject(), u64::from(oldest.messages()));
             dropped += u64::from(oldest.messages());
         }
         dropped
@@ -193,16 +197,8 @@ impl SendQueue {
         let Some(Entry::Frames(frames)) = self.entries.remove(at) else { return None };
         self.droppable -= frames.len();
         let messages = u64::from(frames.messages());
-        self.lose(frames.subject(), messages);
+        self.lost.add(frames.subject(), messages);
         Some(messages)
-    }
-
-    fn lose(&mut self, subject: &Arc<str>, messages: u64) {
-        if messages > 0 {
-            let is_known = self.lost.contains_key(subject) || self.lost.len() < MOST_SUBJECTS;
-            let subject = if is_known { Arc::clone(subject) } else { OTHERS.into() };
-            *self.lost.entry(subject).or_default() += messages;
-        }
     }
 
     /// Has the losses so far told behind what waits.
@@ -210,6 +206,30 @@ impl SendQueue {
         if !self.lost.is_empty() && self.told + self.lost.len() <= MOST_SUBJECTS {
             self.told += self.lost.len();
             self.entries.push_back(Entry::Losses(std::mem::take(&mut self.lost)));
+        }
+    }
+
+    /// Has the losses so far told where `policy` has them: where the oldest was dropped, the gap is
+    /// before what may still be dropped; where the newest was, behind all.
+    fn place_losses(&mut self, policy: SlowConsumer) {
+        let lost = std::mem::take(&mut self.lost);
+        let is_newest = policy == SlowConsumer::DropNewest;
+        let at = if is_newest { self.entries.len() } else { self.owed_entries() };
+        if let Some(Entry::Losses(before)) = self.entries.get_mut(at) {
+            self.told -= before.len();
+            before.merge(&lost);
+            self.told += before.len();
+        } else if !lost.is_empty() {
+            self.told += lost.len();
+            self.entries.insert(at, Entry::Losses(lost));
+        }
+    }
+
+    /// The next that is added ends the connection: all that waits so far is sent before it.
+    pub fn seal(&mut self, policy: SlowConsumer) {
+        self.place_losses(policy);
+        while let Some(frames) = self.latest.pop() {
+            self.entries.push_back(Entry::Frames(frames));
         }
     }
 
@@ -237,19 +257,8 @@ impl SendQueue {
         if self.is_sending() || self.held {
             return None;
         }
-        // Where the oldest was dropped, the gap is before what may still be dropped; where the
-        // newest was, behind all.
-        let is_time = policy != SlowConsumer::DropNewest || self.entries.is_empty();
-        if !self.lost.is_empty() && is_time {
-            let (at, lost) = (self.owed_entries(), std::mem::take(&mut self.lost));
-            if let Some(Entry::Losses(before)) = self.entries.get_mut(at) {
-                let earlier = before.len();
-                lost.into_iter().for_each(|(subject, n)| *before.entry(subject).or_default() += n);
-                self.told = self.told + before.len() - earlier;
-            } else {
-                self.told += lost.len();
-                self.entries.insert(at, Entry::Losses(lost));
-            }
+        if policy != SlowConsumer::DropNewest || self.entries.is_empty() {
+            self.place_losses(policy);
         }
         let piece = if self.is_worth_gathering() { self.gather(spare(), gap) } else { self.pop()? };
         self.out = piece.rest().len();
@@ -263,7 +272,7 @@ impl SendQueue {
             (Some(Entry::Losses(_)), _) => true,
             (Some(a), Some(b)) => a.len() + b.len() <= CHUNK / 2,
             (Some(a), None) => a.len() <= CHUNK / 2 && !self.latest.is_empty(),
-            (None, _) => self.latest.len() > 1,
+            (None, _) => self.latest.len() > 1 && self.first_len() <= Some(CHUNK / 2),
         }
     }
 
@@ -282,9 +291,19 @@ impl SendQueue {
         {
             if let Some(Entry::Losses(losses)) = self.entries.front() {
                 self.told -= losses.len();
-                losses.iter().for_each(|(subject, lost)| gap(subject, *lost, &mut bytes));
+                losses.iter().for_each(|(subject, lost)| gap(subject, lost, &mut bytes));
                 self.entries.pop_front();
             } else if let Some(piece) = self.pop() {
+                if len > CHUNK / 2 {
+                    // Large ones are sent from where they are. Behind gaps that is the next send,
+                    // but from here on it cannot be dropped.
+                    if bytes.is_empty() {
+                        return piece;
+                    }
+                    self.bytes += len;
+                    self.entries.push_front(Entry::Bytes(piece));
+                    break;
+                }
                 has_more_than_gaps = true;
                 bytes.extend_from_slice(piece.rest());
             }
@@ -368,6 +387,10 @@ impl SendQueue {
         (self.droppable, self.told) = (0, 0);
         dropped
     }
+}
+
+fn most_runs(limit: usize) -> usize {
+    (limit / SHORTEST).max(SHORTEST)
 }
 
 /// Whether `bytes` holds much more memory than the `used` bytes need.

@@ -97,6 +97,10 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         let Some(entry) = self.entry(token) else { return };
         let mut output = std::mem::take(&mut entry.output);
         if let Some(slot) = self.slots.get(token) {
+            // What is held back might never come; the end must.
+            if let Some(queue) = &mut slot.queue {
+                queue.hold(false);
+            }
             slot.connection.close(self.now, code, reason, &mut self.shared, &mut output);
         }
         if let Some(entry) = self.entry(token) {
@@ -156,7 +160,9 @@ impl<R: Ring> Delivering<'_, R> {
             entry.output.spill(self.ring.bytes(&buffer), || self.buffers.take());
             self.ring.release(buffer);
         }
-        let Some(queue) = &mut slot.queue else {
+        // One that has just been emptied ends with the turn: its reader is not a slow one.
+        let waiting = slot.queue.as_mut().filter(|queue| !queue.is_empty());
+        let Some(queue) = waiting else {
             if entry.output.is_empty() {
                 entry.output = Output::of_shared(frames.bytes());
             } else {

@@ -27,6 +27,12 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             let timely =
                 slot.connection.phase() == Phase::Open && slot.connection.deadline() >= slot.timer;
             let free = slot.queue.is_none();
+            if slot.connection.phase() != Phase::Open
+                && let Some(queue) = &mut slot.queue
+            {
+                // No message may follow a close frame (RFC 6455 section 5.5.1).
+                queue.seal(self.shared.config.pubsub.slow);
+            }
             if let Some(buffer) = entry.buffer.take() {
                 let range = entry.output.in_place().unwrap_or_default();
                 if free {

@@ -24,9 +24,9 @@ impl Latest {
         self.subjects.is_empty()
     }
 
-    /// Keeps the last message of `frames` in the place of its subject. Returns how many bytes that
-    /// takes, and what it replaces.
-    pub(super) fn keep(&mut self, frames: &Rc<Frames>) -> (usize, Option<Rc<Frames>>) {
+    /// Keeps the last message of `frames` in the place of its subject. Returns that
+    /// message, and what it replaces.
+    pub(super) fn keep(&mut self, frames: &Rc<Frames>) -> (Rc<Frames>, Option<Rc<Frames>>) {
         let subject = frames.subject();
         let latest = if frames.messages() == 1 {
             Rc::clone(frames)
@@ -35,12 +35,11 @@ impl Latest {
             let bytes = frames.bytes().get(frames.last()..).unwrap_or_default();
             Rc::new(Frames::new(Bytes::copy_from_slice(bytes), Arc::clone(subject), 1, 0))
         };
-        let len = latest.len();
-        let earlier = self.frames.insert(Arc::clone(subject), latest);
+        let earlier = self.frames.insert(Arc::clone(subject), Rc::clone(&latest));
         if earlier.is_none() {
             self.subjects.push_back(Arc::clone(subject));
         }
-        (len, earlier)
+        (latest, earlier)
     }
 
     /// Takes the frames of the subject that came first.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::*;
@@ -280,4 +282,92 @@ fn what_is_urged_goes_before_all_that_may_be_dropped() {
     queue.urge(b"d");
     assert_eq!((queue.len(), queue.owed()), (13, 3));
     assert_eq!(drain(&mut queue, SlowConsumer::Close, 9), "bcde");
+}
+
+/// A close frame comes last, whatever the policy has kept back until then.
+#[test]
+fn what_waits_goes_before_what_ends_the_connection() {
+    use SlowConsumer::{Close, Conflate, DropNewest, DropOldest};
+    let cases =
+        [(Close, "abcX"), (DropNewest, "abc<s-1><t-1>X"), (DropOldest, "<s-1><t-1>cdeX"), {
+            (Conflate, "<s-1><t-2>edX")
+        }];
+    for (policy, expected) in cases {
+        let mut queue = SendQueue::default();
+        for (subject, byte) in [("s", b'a'), ("t", b'b'), ("t", b'c'), ("t", b'd'), ("s", b'e')] {
+            if policy != Close || byte <= b'c' {
+                queue.offer(&frames(subject, byte, 10, 1), policy, 30);
+            }
+        }
+        queue.seal(policy);
+        queue.append(b"X");
+        assert_eq!(drain(&mut queue, policy, 7), expected, "{policy:?}");
+    }
+}
+
+/// A large message is sent from where it lies, also behind gaps; only small ones are copied.
+#[test]
+fn large_messages_are_not_copied_for_slow_readers() {
+    for policy in [SlowConsumer::DropOldest, SlowConsumer::Conflate] {
+        let mut queue = SendQueue::default();
+        let large = [1, 2, 3].map(|byte| frames(&format!("t{byte}"), byte, 4 << 20, 1));
+        for frames in &large {
+            queue.offer(frames, policy, 9 << 20);
+        }
+        let piece = queue.begin(policy, gap, Vec::new).expect("a gap");
+        assert!(piece.rest().len() < 100 && piece.rest().starts_with(b"<t1"), "{policy:?}");
+        // What stands behind the gap is committed: its reader gets more than gaps.
+        assert_eq!(queue.owed(), piece.rest().len() + (4 << 20));
+        for frames in &large[1..] {
+            let piece = if frames.subject().as_ref() == "t2" {
+                let len = queue.out;
+                queue.end(Piece::Owned { bytes: vec![0; len], from: 0 }, len);
+                queue.begin(policy, gap, Vec::new)
+            } else {
+                queue.end(Piece::Shared { bytes: Rc::clone(large[1].bytes()), from: 0 }, 4 << 20);
+                queue.begin(policy, gap, Vec::new)
+            };
+            let Some(Piece::Shared { bytes, from: 0 }) = piece else {
+                panic!("a copy: {policy:?}")
+            };
+            assert!(Rc::ptr_eq(&bytes, frames.bytes()), "{policy:?}");
+        }
+    }
+}
+
+/// Short messages take more memory than their bytes, so fewer of them may wait.
+#[test]
+fn short_messages_are_limited_by_their_number() {
+    for policy in [SlowConsumer::Close, SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
+        let mut queue = SendQueue::default();
+        let offers: Vec<Offer> =
+            (0..5000).map(|_| queue.offer(&frames("t", b'a', 2, 1), policy, 256 << 10)).collect();
+        assert_eq!(queue.droppable(), 2 * 4096, "{policy:?}");
+        let lost = offers.iter().filter(|offer| **offer != Offer::Queued(0)).count();
+        assert_eq!(lost, 5000 - 4096, "{policy:?}");
+    }
+    let mut queue = SendQueue::default();
+    for number in 0..5000 {
+        queue.offer(&frames(&number.to_string(), b'a', 2, 1), SlowConsumer::Conflate, 256 << 10);
+    }
+    assert_eq!((queue.latest.len(), queue.droppable()), (4096, 2 * 4096));
+}
+
+/// However often losses are put together, not more subjects are told apart than the limit.
+#[test]
+fn losses_of_very_many_subjects_are_told_together() {
+    let mut queue = SendQueue::default();
+    queue.append(b"owed");
+    for round in 0..3 {
+        for number in 0..2000 {
+            let frames = frames(&format!("{round}/{number}"), b'a', 50, 1);
+            queue.offer(&frames, SlowConsumer::DropOldest, 10);
+        }
+        queue.place_losses(SlowConsumer::DropOldest);
+        assert!(queue.told <= MOST_SUBJECTS + 1, "{}", queue.told);
+    }
+    let mut told = 0;
+    let count = |_: &str, lost: u64, _: &mut Vec<u8>| told += lost;
+    queue.begin(SlowConsumer::DropOldest, count, Vec::new);
+    assert_eq!(told, 3 * 2000 - 1);
 }

@@ -114,8 +114,9 @@ impl Jobs {
         });
     }
 
-    /// Delivers up to `most` times.
-    pub(super) fn deliver<S: Sink>(&mut self, mut most: usize, sink: &mut S) {
+    /// Delivers up to `most` times; returns how many times are left. Some are if nothing waits, or
+    /// if a connection has got enough in this turn.
+    pub(super) fn deliver<S: Sink>(&mut self, mut most: usize, sink: &mut S) -> usize {
         while most > 0
             && let Some(job) = self.queue.front_mut()
         {
@@ -132,7 +133,7 @@ impl Jobs {
             self.delivered += done as u64;
             most -= done;
             if job.list < job.lists.len() {
-                return;
+                return most;
             }
             // Also a job for nobody is work.
             most = most.saturating_sub(1);
@@ -143,6 +144,7 @@ impl Jobs {
             self.done += 1;
             self.queue.pop_front();
         }
+        most
     }
 }
 

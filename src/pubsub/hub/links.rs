@@ -1,6 +1,6 @@
 //! What cores tell each other: what was published, what they want to hear of, and that they know.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::mesh::Port;
@@ -42,9 +42,10 @@ struct Wanted {
 struct Link {
     /// Batches that found no room.
     backlog: VecDeque<Arc<Batch>>,
-    /// Filters of which the other core is still to be told what is wanted now. However often that
-    /// changes, it is told once.
-    to_tell: BTreeSet<Filter>,
+    /// Filters of which the other core is still to be told what is wanted now, and whether it was
+    /// told that something is. However often that changes, it is told once; and nothing of what
+    /// has come and gone meanwhile.
+    to_tell: BTreeMap<Filter, bool>,
     /// The changes that it has been told of, and those that it is known to know.
     told: u64,
     known: u64,
@@ -116,7 +117,13 @@ impl Links {
         if !wanted.forms.contains(form) {
             wanted.forms = wanted.forms.with(form);
             wanted.number = self.changes + 1;
-            self.change(filter);
+            self.changes += 1;
+            let was_told = wanted.subscriptions > 1;
+            for to in self.others() {
+                if let Some(link) = self.links.get_mut(to) {
+                    link.to_tell.entry(filter.clone()).or_insert(was_told);
+                }
+            }
             return self.changes;
         }
         wanted.number
@@ -128,16 +135,12 @@ impl Links {
             wanted.subscriptions -= 1;
             if wanted.subscriptions == 0 {
                 self.wanted.remove(filter);
-                self.change(filter);
-            }
-        }
-    }
-
-    fn change(&mut self, filter: &Filter) {
-        self.changes += 1;
-        for to in self.others() {
-            if let Some(link) = self.links.get_mut(to) {
-                link.to_tell.insert(filter.clone());
+                self.changes += 1;
+                for to in self.others() {
+                    if let Some(link) = self.links.get_mut(to) {
+                        link.forget(filter);
+                    }
+                }
             }
         }
     }
@@ -174,6 +177,15 @@ impl Links {
 }
 
 impl Link {
+    /// Nothing of the filter is wanted any more.
+    fn forget(&mut self, filter: &Filter) {
+        if self.to_tell.get(filter) == Some(&false) {
+            self.to_tell.remove(filter);
+        } else {
+            self.to_tell.insert(filter.clone(), true);
+        }
+    }
+
     /// Whether the other core has been sent everything.
     fn is_finished(&self, changes: u64) -> bool {
         self.backlog.is_empty() && self.told == changes && self.heard == self.confirmed
@@ -196,7 +208,7 @@ impl Link {
             push(SMALL, Contents::Known(self.heard))?;
             self.confirmed = self.heard;
         }
-        while let Some(filter) = self.to_tell.first() {
+        while let Some((filter, _)) = self.to_tell.first_key_value() {
             let forms = wanted.get(filter).map_or(Forms::EMPTY, |wanted| wanted.forms);
             push(SMALL + filter.as_str().len(), Contents::Interest(filter.clone(), forms))?;
             self.to_tell.pop_first();

@@ -222,7 +222,7 @@ impl<H: Handler> Handler for Hub<H> {
         match route {
             Route::Raw { topic, role, echo } => {
                 self.opening = Some((id, Kind::Raw { topic, role, echo }));
-                // Whoever speaks that one has the wrong path, and must not be told that all is well.
+                // Whoever speaks that one has the wrong path, and must not be told it is right.
                 let other = request.protocols().find(|name| *name != super::PROTOCOL);
                 Ok(Acceptance::with_protocol(other).with_tag(RAW))
             }
@@ -302,8 +302,10 @@ impl<H: Handler> Handler for Hub<H> {
     }
 
     fn deliver<S: Sink>(&mut self, most: usize, sink: &mut S) {
-        // Retained values leave half of the turn to those who get what is new.
-        let left = most - most / 2 + self.replay(most / 2, sink);
+        // What is new goes first: retained values fill up what a connection is given in a turn, and
+        // a connection that has got enough stops all that is new. Half of the turn is theirs.
+        let left = self.jobs.deliver(most - most / 2, sink);
+        let left = self.replay(most / 2 + left, sink);
         self.jobs.deliver(left, sink);
         self.resume_due = !self.paused.is_empty() && !self.has_too_much(2);
         self.inner.deliver(most, sink);

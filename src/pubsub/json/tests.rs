@@ -56,8 +56,8 @@ fn faults_are_named() {
     let data = "The key data is missing; give any JSON, or retain true to clear what is retained.";
     let unknown = |key: &str| {
         format!(
-            "The key \"{key}\" is not known; known are subscribe, unsubscribe, publish, data, retain \
-             and id."
+            "The key \"{key}\" is not known; known are subscribe, unsubscribe, publish, data, \
+             retain and id."
         )
     };
     let twice = |key: &str| format!("The key {key} is there twice; give it once.");
