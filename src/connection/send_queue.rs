@@ -135,8 +135,8 @@ impl SendQueue {
         }
     }
 
-    /// Adds frames that may be dropped, of which no more than `limit` bytes may wait, and one run for
-    /// each 64 of them, besides what is out and what is owed; but one may always.
+    /// Adds frames that may be dropped, of which no more than `limit` bytes may wait, and one run
+    /// for each 64 of them, besides what is out and what is owed; but one may always.
     pub fn offer(&mut self, frames: &Rc<Frames>, policy: SlowConsumer, limit: usize) -> Offer {
         let messages = u64::from(frames.messages());
         if self.refuses {

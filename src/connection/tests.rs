@@ -272,6 +272,20 @@ fn idleness_is_about_messages_not_pongs() {
     assert!((40_000..=45_000).contains(&bench.now.0), "{:?}", bench.now);
 }
 
+/// Who is not read from may have said any number of things.
+#[test]
+fn time_in_which_nobody_listens_is_no_idleness() {
+    let mut config = Config::default();
+    config.timeouts.idle = Some(Duration::from_secs(40));
+    let mut bench = Bench::open_with(config.clone());
+    for now in [35_000, 70_000, 105_000] {
+        bench.now = Millis(now);
+        bench.connection.excuse(bench.now, &config);
+        bench.timeout();
+        assert_eq!(bench.connection.phase(), Phase::Open, "{now}");
+    }
+}
+
 #[test]
 fn a_handshake_that_does_not_come_is_cut() {
     let mut silent = Bench::new(Config::default());

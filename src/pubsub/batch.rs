@@ -191,3 +191,65 @@ impl Writer {
         self.ends.push(self.bytes.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pubsub::form::Forms;
+
+    /// A batch of these payloads in these forms; and whether there was room for more behind each.
+    fn batch(forms: &[Form], payloads: &[&[u8]]) -> (Batch, Vec<bool>) {
+        let topic = Topic::new("t", 64).unwrap();
+        let local = forms.iter().fold(Forms::EMPTY, |all, form| all.with(*form));
+        let mut draft = Draft::new(&topic, Matches { local, ..Matches::default() }, 0);
+        let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
+        let add = |payload: &&[u8]| {
+            let (opcode, json, retain, origin) = (Opcode::Binary, None, false, None);
+            let message = Publication { topic: &topic, opcode, payload, json, retain, origin };
+            draft.add(&message, None, &mut scratch, &mut pool);
+            draft.has_room()
+        };
+        let room = payloads.iter().map(add).collect();
+        (draft.finish().0, room)
+    }
+
+    #[test]
+    fn a_batch_ends_at_64_kib_of_any_form() {
+        let payload = [0x80; 15_000];
+        let (_, room) = batch(&[Form::RAW], &[&payload[..]; 5]);
+        assert_eq!(room, [true, true, true, true, false]);
+        // In JSON that is a third longer.
+        let (_, room) = batch(&[Form::RAW, Form::JSON], &[&payload[..]; 4]);
+        assert_eq!(room, [true, true, true, false]);
+    }
+
+    #[test]
+    fn only_what_gets_shorter_and_is_not_too_long_is_compressed() {
+        let deflated = Form::new(false, Some(15));
+        let mut random = fastrand::Rng::with_seed(3);
+        let noise: Vec<u8> = (0..500).map(|_| random.u8(..)).collect();
+        let (most, least) = (vec![b'x'; 256 << 10], vec![b'x'; 64]);
+        let (longer, shorter) = (vec![b'x'; (256 << 10) + 1], vec![b'x'; 63]);
+        let payloads: [&[u8]; 6] = [&noise, &most, &longer, &least, &shorter, b""];
+        let (batch, _) = batch(&[deflated], &payloads);
+        let written = batch.written(deflated).unwrap();
+        let compressed: Vec<bool> = written.messages().map(|m| m[0] & 0x40 != 0).collect();
+        assert_eq!(compressed, [false, true, false, true, false, false]);
+        for (message, payload) in written.messages().zip(payloads) {
+            assert_eq!(message.ends_with(payload), message[0] & 0x40 == 0);
+            assert!(message.len() <= payload.len() + 10);
+        }
+        assert_eq!(batch.messages, 6);
+    }
+
+    #[test]
+    fn it_is_known_where_the_last_message_begins() {
+        for count in 1..4 {
+            let payloads: Vec<&[u8]> = [&b"first"[..], b"", b"last"][3 - count..].to_vec();
+            let (batch, _) = batch(&[Form::RAW], &payloads);
+            let written = batch.written(Form::RAW).unwrap();
+            assert_eq!(written.bytes[written.last()..], *b"\x82\x04last");
+            assert_eq!(written.messages().count(), count);
+        }
+    }
+}

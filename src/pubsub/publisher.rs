@@ -187,3 +187,57 @@ pub fn inbox(
     };
     (publisher, Inbox { receiver, waiting })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::mesh::{Limits, mesh};
+
+    fn ends(backlog: usize) -> (Publisher, Inbox) {
+        let mut config = Config::default();
+        config.pubsub.backlog = backlog;
+        let port = mesh::<()>(1, Limits::default()).remove(0);
+        inbox(&config, port.sleeper(), Arc::new(|| {}))
+    }
+
+    #[test]
+    fn what_is_refused_leaves_nothing_behind() {
+        let (publisher, inbox) = ends(1_000);
+        let publish = |len| publisher.publish("t", Payload::binary(vec![0; len]));
+        // One may always wait, however long it is; the next one finds no room.
+        for _ in 0..3 {
+            assert_eq!((publish(5_000), publish(1)), (Ok(()), Err(PublishError::Full)));
+            assert!(!inbox.is_empty() && inbox.take().is_some());
+            // Nothing that would keep the core awake, or the next one out.
+            assert!(inbox.is_empty() && inbox.take().is_none());
+        }
+        for _ in 0..3 {
+            let taken = (0..2 * MOST_WAITING).take_while(|_| publish(0).is_ok()).count();
+            assert_eq!(taken, MOST_WAITING);
+            assert!((0..taken).all(|_| inbox.take().is_some()));
+            assert!(inbox.is_empty() && inbox.take().is_none());
+        }
+        assert_eq!(
+            (publish(400), publish(600), publish(1)),
+            (Ok(()), Ok(()), Err(PublishError::Full))
+        );
+    }
+
+    #[test]
+    fn who_sleeps_is_woken_once() {
+        let mut port = mesh::<()>(1, Limits::default()).remove(0);
+        let rung = Arc::new(AtomicBool::new(false));
+        let bell = Arc::clone(&rung);
+        let wake = Arc::new(move || assert!(!bell.swap(true, Ordering::Relaxed), "twice"));
+        let (publisher, _inbox) = inbox(&Config::default(), port.sleeper(), wake);
+        publisher.publish("t", Payload::text("1")).unwrap();
+        assert!(!rung.load(Ordering::Relaxed), "it is awake");
+        assert!(port.try_sleep());
+        publisher.publish("t", Payload::text("2")).unwrap();
+        publisher.publish("t", Payload::text("3")).unwrap();
+        assert!(rung.load(Ordering::Relaxed));
+    }
+}

@@ -51,6 +51,23 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
     }
     let with_id = json.ask(r#"{"id":{"a": 1},"subscribe":"+x"}"#);
     assert!(with_id.ends_with(r#","id":{"a": 1}}"#), "{with_id}");
+    for request in [
+        r#"{"id":"x","publish":"a"}"#,
+        r#"{"id":"x","publish":"+","data":1}"#,
+        r#"{"id":"x","unsubscribe":"+x"}"#,
+    ] {
+        let answer = json.ask(request);
+        assert!(
+            answer.starts_with(r#"{"error":"#) && answer.ends_with(r#","id":"x"}"#),
+            "{answer}"
+        );
+    }
+    // Long names are cut, between characters.
+    for begin in ["", "x"] {
+        let name = format!("{begin}{}", "é".repeat(200));
+        let shown = format!("\"{begin}{}...\": ", "é".repeat((80 - begin.len()) / 2));
+        json.expect_error(&format!(r#"{{"publish":"{name}","data":1}}"#), &[&shown]);
+    }
     json.client.send(&wire::frame(FIN | BINARY, br#"{"subscribe":"a"}"#));
     let answer = json.read();
     assert!(answer.starts_with(r#"{"error":"#) && answer.contains("binary"), "{answer}");
@@ -75,8 +92,12 @@ fn there_are_128_subscriptions_for_each_connection() {
     // All or none.
     json.expect_error(&format!(r#"{{"subscribe":{}}}"#, list(&names)), &["128", "129"]);
     json.subscribe(&names[..100]);
-    json.subscribe(&names[50..128]);
+    json.subscribe(&names[50..127]);
+    // A place is left for this one, however often it is named.
+    json.subscribe(&[names[127]; 2]);
     json.expect_error(r#"{"subscribe":"n/128"}"#, &["128"]);
+    let answer = json.ask(r#"{"id":4,"subscribe":"n/128"}"#);
+    assert!(answer.ends_with(r#","id":4}"#), "{answer}");
     // One that is there already is no further one.
     json.subscribe(&["n/0", "n/0"]);
     json.ask(r#"{"unsubscribe":"n/0"}"#);

@@ -212,6 +212,9 @@ fn beyond_the_limits_a_value_is_published_but_not_kept() {
     };
     full(&mut publisher, &mut watcher, "m/3", "1");
     Json::subscribed(server.addr(), &["m/3"]).expect_nothing();
+    // What is not there may be cleared all the same.
+    publisher.publish("m/9", r#""""#, RETAIN);
+    watcher.expect(&delivery("m/9", r#""""#));
     // A value that is there may be replaced, but not by one that is too large.
     publisher.publish("m/2", "2", RETAIN);
     watcher.expect(&delivery("m/2", "2"));
@@ -224,4 +227,78 @@ fn beyond_the_limits_a_value_is_published_but_not_kept() {
     let mut json = Json::subscribed(server.addr(), &["m/3"]);
     json.expect(&retained("m/3", "3"));
     json.expect_nothing();
+}
+
+/// Retains values of `size` bytes that differ in their first ones.
+fn retain_all(publisher: &mut Json, topics: &[String], size: usize) -> Vec<String> {
+    let filler = "v".repeat(size);
+    let value = |topic: &String| format!(r#""{topic}{filler}""#);
+    let values: Vec<String> = topics.iter().map(value).collect();
+    for (topic, value) in topics.iter().zip(&values) {
+        publisher.publish(topic, value, RETAIN);
+    }
+    topics.iter().zip(&values).map(|(topic, value)| retained(topic, value)).collect()
+}
+
+#[test]
+fn values_are_given_as_fast_as_they_are_read() {
+    // More than the sockets and the queue hold together, so that they would be dropped otherwise.
+    let mut config = Config::default();
+    config.pubsub.queue = 64 << 10;
+    let server = Embedded::start_on(config, 1);
+    let mut publisher = Json::open(server.addr());
+    let topics: Vec<String> = (0..80).map(|n| format!("l/{n:02}")).collect();
+    let values = retain_all(&mut publisher, &topics, 150_000);
+    let mut slow = Json::on(Client::connect_narrow(server.addr(), 4 << 10));
+    slow.subscribe(&["l/#"]);
+    std::thread::sleep(QUIET);
+    values.iter().for_each(|value| slow.expect(value));
+    slow.expect_nothing();
+    // Several that go into one turn, and more.
+    let topics: Vec<String> = (0..20).map(|n| format!("s/{n:02}")).collect();
+    let values = retain_all(&mut publisher, &topics, 25_000);
+    let mut json = Json::subscribed(server.addr(), &["s/#"]);
+    values.iter().for_each(|value| json.expect(value));
+    json.expect_nothing();
+    drop((slow, json, publisher));
+    assert_eq!(server.stop()[0].dropped, 0);
+}
+
+#[test]
+fn a_value_is_found_behind_many_that_do_not_match() {
+    let server = Server::start(&[]);
+    let mut publisher = Json::open(server.addr());
+    let topics: Vec<String> = (0..900).map(|n| format!("m/{n:03}/x")).collect();
+    retain_all(&mut publisher, &topics, 1);
+    let ends = ["m/450/y", "m/999/y"].map(str::to_owned);
+    let values = retain_all(&mut publisher, &ends, 1);
+    for filters in [&["m/+/y"][..], &["m/450/x", "+/+/y"]] {
+        let mut json = Json::subscribed(server.addr(), filters);
+        if filters.len() > 1 {
+            json.expect(&retained("m/450/x", r#""m/450/xv""#));
+        }
+        values.iter().for_each(|value| json.expect(value));
+        json.expect_nothing();
+    }
+}
+
+#[test]
+fn what_is_unsubscribed_from_is_not_given_further() {
+    let server = Embedded::start_on(Config::default(), 1);
+    let mut publisher = Json::open(server.addr());
+    let topics: Vec<String> = (0..80).map(|n| format!("u/{n:02}")).collect();
+    let values = retain_all(&mut publisher, &topics, 150_000);
+    let mut slow = Json::on(Client::connect_narrow(server.addr(), 4 << 10));
+    slow.subscribe(&["u/#"]);
+    std::thread::sleep(QUIET);
+    slow.send(r#"{"unsubscribe":"u/#","id":9}"#);
+    std::thread::sleep(QUIET);
+    let mut given = 0;
+    let mut said = slow.read();
+    while said != r#"{"unsubscribed":["u/#"],"id":9}"# {
+        assert_eq!(said, values[given]);
+        (given, said) = (given + 1, slow.read());
+    }
+    assert!((1..80).contains(&given), "{given} were given");
+    slow.expect_nothing();
 }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use corecast::config::Config;
 use serde_json::Value;
 
 use crate::common::{Json, text};
 use crate::crowd::expect_all;
 use crate::support::client::Client;
 use crate::support::host::wait_until;
+use crate::support::library::Embedded;
 use crate::support::server::Server;
 use crate::support::wire::{self, CLOSE, FIN, PING, PONG, TEXT};
 
@@ -207,6 +209,37 @@ fn close_says_1013_and_nobody_else_loses_anything() {
     keen.into_iter().for_each(Client::close);
     drop(stalled);
     server.await_no_connections(LIMIT);
+}
+
+#[test]
+fn what_a_closed_subscriber_does_not_get_is_counted() {
+    const QUEUE: usize = 64 << 10;
+    let mut config = Config::default();
+    config.pubsub.queue = QUEUE;
+    let server = Embedded::start_on(config, 1);
+    let mut client = Client::connect_narrow(server.addr(), NARROW);
+    client.open_at("/topics/c?role=sub", "");
+    let mut publisher = Json::open(server.addr());
+    let filler = "f".repeat(SIZE - 9);
+    for number in 0..3 * MESSAGES {
+        publisher.publish("c", &format!("\"{number:06}{filler}\""), "");
+    }
+    let mut got = 0;
+    let close = loop {
+        let frame = client.read_frame();
+        if frame.first == FIN | CLOSE {
+            break frame;
+        }
+        assert!(frame.payload.starts_with(format!("\"{got:06}").as_bytes()), "{frame:?}");
+        got += 1;
+    };
+    assert_eq!(close.payload, wire::close_payload(1013, b"reads too slowly"));
+    assert!((1..3 * MESSAGES).contains(&got), "{got} came");
+    drop((client, publisher));
+    let stats = server.stop();
+    // What filled the queue, and the one for which there was no room.
+    let queued = QUEUE / (SIZE - 1 + 4);
+    assert_eq!((stats[0].too_slow, stats[0].dropped), (1, queued as u64 + 1), "{stats:?}");
 }
 
 #[test]

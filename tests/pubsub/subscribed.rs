@@ -104,3 +104,34 @@ fn subscribing_again_and_again_on_one_connection_misses_nothing() {
     std::thread::sleep(QUIET);
     subscribers.iter_mut().for_each(Json::expect_nothing);
 }
+
+#[test]
+fn the_requests_of_one_connection_are_done_in_order() {
+    let server = Server::start(&[]);
+    let cores = Cores::of(&server);
+    let mut clients: Vec<Json> = (0..PUBLISHERS).map(|_| Json::open(server.addr())).collect();
+    for round in 0..ROUNDS {
+        let json = &mut clients[round % PUBLISHERS];
+        let requests = [
+            format!(r#"{{"subscribe":"o/{round}","id":1}}"#),
+            format!(r#"{{"publish":"o/{round}","data":{round},"id":2}}"#),
+            r#"{"publish":"+","data":0,"id":3}"#.to_owned(),
+        ];
+        // In one piece, so that the others are there while the first waits for the other cores.
+        json.client.send(&requests.iter().flat_map(text).collect::<Vec<_>>());
+        json.expect(&format!(r#"{{"subscribed":["o/{round}"],"id":1}}"#));
+        json.expect(&format!(r#"{{"published":"o/{round}","id":2}}"#));
+        let said = [json.read(), json.read()];
+        assert!(
+            said[0].starts_with(r#"{"error":"#) && said[0].ends_with(r#","id":3}"#),
+            "{said:?}"
+        );
+        assert_eq!(said[1], delivery(&format!("o/{round}"), &round.to_string()));
+        assert_eq!(
+            json.ask(&format!(r#"{{"unsubscribe":"o/{round}"}}"#)),
+            format!(r#"{{"unsubscribed":["o/{round}"]}}"#)
+        );
+    }
+    clients.iter_mut().for_each(Json::expect_nothing);
+    cores.assert_all_worked();
+}

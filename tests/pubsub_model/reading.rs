@@ -27,7 +27,7 @@ impl Client {
     ) -> Result<(), String> {
         let Some(id) = self.id.filter(|_| self.stalled_until.is_none()) else { return Ok(()) };
         if self.stage == Stage::Gone {
-            return Ok(());
+            return self.nothing_more(&network.read(id));
         }
         let end = network.closed_by_server(id);
         self.arrived.extend(network.read(id));
@@ -39,6 +39,11 @@ impl Client {
         {
             self.frame(&frame, log, moment)?;
         }
+        let rest = std::mem::take(&mut self.arrived);
+        if self.stage == Stage::Gone {
+            self.nothing_more(&rest)?;
+        }
+        self.arrived = rest;
         if end.is_some() && self.stage != Stage::Gone {
             if !network.is_faulted(id) && !self.is_broken {
                 return Err(format!("{end:?} in {:?}", self.stage));
@@ -50,6 +55,14 @@ impl Client {
             network.half_close(id);
         }
         Ok(())
+    }
+
+    /// The close frame is the last.
+    fn nothing_more(&self, bytes: &[u8]) -> Result<(), String> {
+        match self.close_code {
+            Some(code) if !bytes.is_empty() => Err(format!("{bytes:?} behind close {code}")),
+            _ => Ok(()),
+        }
     }
 
     fn read_response(&mut self, moment: u64) -> Result<(), String> {
@@ -125,6 +138,7 @@ impl Client {
 
     /// A message as it was published.
     fn delivery(&mut self, number: usize, topic: usize, log: &Log) -> Result<(), String> {
+        self.begun(topic)?;
         let message = &log.messages[number];
         // A raw client gets retained values like that, and its own too.
         let is_raw_value = !self.is_json() && message.retain == Retain::Set;
@@ -140,8 +154,15 @@ impl Client {
         }
     }
 
+    /// Nothing comes before the answer to the subscription that it comes for.
+    fn begun(&self, topic: usize) -> Result<(), String> {
+        let begun = self.subs_to(topic).any(|sub| sub.answered_at.is_some());
+        if begun { Ok(()) } else { Err("that comes before `subscribed`".into()) }
+    }
+
     /// A message without payload; they are all alike.
     fn empty(&mut self, topic: usize, log: &Log) -> Result<(), String> {
+        self.begun(topic)?;
         self.empty[topic] += 1;
         let may = log.messages.iter().filter(|message| {
             message.topic == topic && message.retain == Retain::Clear && self.may_get(message)
@@ -189,6 +210,7 @@ impl Client {
 
     /// A retained value: one that was the latest at some moment between the request and now.
     fn replay(&mut self, number: usize, topic: usize, log: &Log) -> Result<(), String> {
+        self.begun(topic)?;
         let message = &log.messages[number];
         if message.topic != topic || message.retain != Retain::Set {
             return Err(format!("message {number}, which is not retained there"));

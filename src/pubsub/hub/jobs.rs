@@ -1,5 +1,8 @@
 //! Batches on their way to this core's subscribers.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -129,8 +132,8 @@ impl Jobs {
                 self.waiting.remove(&part.batch.topic);
             }
             // Counted from 1, so that it differs from what no job has touched.
-            let done = job.run(self.done + 1, &mut self.seen, most, sink);
-            self.delivered += done as u64;
+            let (done, delivered) = job.run(self.done + 1, &mut self.seen, most, sink);
+            self.delivered += delivered;
             most -= done;
             if job.list < job.lists.len() {
                 return most;
@@ -149,15 +152,16 @@ impl Jobs {
 }
 
 impl Job {
-    /// Goes on with this job; returns how many deliveries were made, or tried.
+    /// Goes on with this job; returns how many subscribers were looked at, and how many were
+    /// delivered to.
     fn run<S: Sink>(
         &mut self,
         number: u64,
         seen: &mut Vec<u64>,
         most: usize,
         sink: &mut S,
-    ) -> usize {
-        let (mut left, mut done) = (most, 0);
+    ) -> (usize, u64) {
+        let (mut left, mut done, mut delivered) = (most, 0, 0);
         let overlaps = self.lists.len() > 1;
         while let Some(list) = self.lists.get(self.list) {
             let list = Rc::clone(list);
@@ -178,8 +182,9 @@ impl Job {
                     true
                 };
                 if !taken {
-                    return done;
+                    return (done, delivered);
                 }
+                delivered += 1;
                 if overlaps && let Some(last) = seen.get_mut(slot as usize) {
                     *last = number;
                 }
@@ -191,7 +196,7 @@ impl Job {
             }
             (self.list, self.at) = (self.list + 1, 0);
         }
-        done
+        (done, delivered)
     }
 
     /// The frames for subscribers of `form`.

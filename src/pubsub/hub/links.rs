@@ -96,6 +96,12 @@ impl Links {
         links.any(|link| !link.is_finished(self.changes))
     }
 
+    /// Filters of which other cores are still to be told.
+    #[cfg(test)]
+    pub(super) fn untold(&self) -> usize {
+        self.links.iter().map(|link| link.to_tell.len()).sum()
+    }
+
     /// Sends a batch to core `to`.
     pub(super) fn send_batch(&mut self, to: usize, batch: &Arc<Batch>) {
         let Some(link) = self.links.get_mut(to) else { return };

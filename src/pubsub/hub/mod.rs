@@ -8,6 +8,9 @@ mod links;
 mod publish;
 mod replay;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

@@ -96,8 +96,8 @@ impl<V> Retained<V> {
         }
     }
 
-    /// Makes room in the totals for a payload of `bytes` for `topic`, in place of an earlier one. To
-    /// be applied at once, with the next version of this core.
+    /// Makes room in the totals for a payload of `bytes` for `topic`, in place of an earlier one.
+    /// To be applied at once, with the next version of this core.
     ///
     /// # Errors
     /// The limit that does not allow it.

@@ -119,8 +119,8 @@ fn limits_hold_where_values_are_accepted() {
 /// A topic, and its value with the bytes of the payload.
 type Change = (&'static str, Version, Option<(u32, usize)>);
 
-/// Three cores accept, replace and clear, each hearing of the others late. Together they never count
-/// less than is retained, which never passes the limits, and in the end exactly that.
+/// Three cores accept, replace and clear, each hearing of the others late. Together they never
+/// count much more than is allowed, and in the end exactly what is retained.
 #[test]
 fn cores_share_the_limits() {
     for seed in 0..300 {

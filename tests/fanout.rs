@@ -1,0 +1,287 @@
+//! Goal: what a handler delivers goes to the connection that it names and to no other, in the
+//! portions of a turn, behind what that connection was answered, and not behind its end.
+//! Method: the worker on a simulated ring on which nothing goes wrong, with a handler that delivers
+//! what the test has noted; each turn is looked at by itself.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use corecast::config::{Config, SlowConsumer};
+use corecast::connection::{
+    ConnectionId, Errands, Frames, Handler, Message, Millis, Post, Replies, Shared, Sink,
+};
+use corecast::protocol::Opcode;
+use corecast::protocol::handshake::Agreement;
+use corecast::ring::sim::{ClientId, SimNetwork, SimOptions, SimRing};
+use corecast::worker::Worker;
+
+#[path = "sim/frames.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod frames;
+
+use frames::{BINARY, CLOSE, FIN, Frame, TEXT, append};
+
+/// More than anything here takes.
+const TURNS: usize = 1_000;
+
+/// What the handler has seen, and what it is to do when a message has come.
+#[derive(Debug, Default)]
+struct Notes {
+    opened: Vec<ConnectionId>,
+    posts: Vec<(ConnectionId, Post)>,
+    due: VecDeque<(ConnectionId, Rc<Frames>)>,
+    /// What each turn that delivered was allowed, and what it did deliver.
+    turns: Vec<(usize, usize)>,
+    is_told: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Noted(Rc<RefCell<Notes>>);
+
+impl Handler for Noted {
+    fn opened(&mut self, id: ConnectionId, _: Option<&Agreement>) {
+        self.0.borrow_mut().opened.push(id);
+    }
+
+    fn message<'a>(&mut self, _: ConnectionId, _: Message<'a>, replies: &mut Replies<'a>) {
+        self.0.borrow_mut().is_told = true;
+        replies.send(Opcode::Text, b"answer");
+    }
+
+    fn turn(&mut self, _: Millis, errands: &mut Errands) {
+        let mut notes = self.0.borrow_mut();
+        if notes.is_told {
+            errands.posts.append(&mut notes.posts);
+        }
+    }
+
+    fn deliver<S: Sink>(&mut self, most: usize, sink: &mut S) {
+        let notes = &mut *self.0.borrow_mut();
+        let mut done = 0;
+        while done < most
+            && let Some((id, frames)) = notes.due.front()
+            && sink.deliver(*id, frames)
+        {
+            notes.due.pop_front();
+            done += 1;
+        }
+        notes.turns.push((most, done));
+    }
+
+    fn gap(&mut self, _: u8, _: &str, _: u64, out: &mut Vec<u8>) {
+        out.extend([FIN | BINARY, 1, b'g']);
+    }
+
+    fn is_busy(&self) -> bool {
+        let notes = self.0.borrow();
+        notes.is_told && !notes.due.is_empty()
+    }
+}
+
+/// A core, and the clients that it serves.
+struct Core {
+    worker: Worker<SimRing, Noted>,
+    network: SimNetwork,
+    notes: Noted,
+}
+
+impl Core {
+    fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
+        let (ring, notes) = (SimRing::new(1, SimOptions::default()), Noted::default());
+        let network = ring.network();
+        let shared = Shared::new(Arc::new(config), notes.clone());
+        let worker = Worker::new(ring, shared, 1, Arc::new(AtomicBool::new(false)));
+        Self { worker, network, notes }
+    }
+
+    fn turn_until(&mut self, mut is_done: impl FnMut(&Self) -> bool) {
+        for _ in 0..TURNS {
+            if is_done(self) {
+                return;
+            }
+            self.worker.turn().unwrap();
+        }
+        panic!("no end: {:?}", self.notes.0.borrow());
+    }
+
+    /// A client whose handshake is done, and its name on the server.
+    fn open(&mut self) -> (ClientId, ConnectionId) {
+        let client = self.network.connect(0);
+        self.network.write(
+            client,
+            b"GET / HTTP/1.1\r\nHost: corecast\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        );
+        let mut head = Vec::new();
+        let network = self.network.clone();
+        self.turn_until(|_| {
+            head.extend(network.read(client));
+            head.ends_with(b"\r\n\r\n")
+        });
+        let id = *self.notes.0.borrow().opened.last().unwrap();
+        (client, id)
+    }
+
+    fn send(&self, client: ClientId, first: u8, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        append(&mut bytes, first, payload, [1, 2, 3, 4]);
+        self.network.write(client, &bytes);
+    }
+
+    /// Notes a message of so many bytes, all of them `letter`.
+    fn note(&self, id: ConnectionId, letter: u8, len: usize) {
+        let mut bytes = vec![FIN | BINARY];
+        match u8::try_from(len) {
+            Ok(len) if len < 126 => bytes.push(len),
+            _ if len < 1 << 16 => bytes.extend([126, (len >> 8) as u8, len as u8]),
+            _ => bytes.extend([&[127][..], &(len as u64).to_be_bytes()].concat()),
+        }
+        bytes.extend(vec![letter; len]);
+        let frames = Frames::new(Bytes::from(bytes), "t".into(), 1, 0);
+        self.notes.0.borrow_mut().due.push_back((id, Rc::new(frames)));
+    }
+
+    /// Lets the handler go, and goes on until `client` has got so many frames.
+    fn read(&mut self, client: ClientId, count: usize) -> Vec<Frame> {
+        let (mut bytes, mut got, network) = (Vec::new(), Vec::new(), self.network.clone());
+        self.turn_until(|_| {
+            bytes.extend(network.read(client));
+            got.extend(std::iter::from_fn(|| frames::take(&mut bytes).unwrap()));
+            got.len() >= count
+        });
+        assert!(bytes.is_empty() && got.len() == count, "{got:?}");
+        got
+    }
+}
+
+fn letters(frames: &[Frame]) -> String {
+    frames.iter().map(|frame| char::from(frame.payload[0])).collect()
+}
+
+#[test]
+fn who_has_the_slot_of_one_that_left_gets_nothing_for_it() {
+    let mut core = Core::new();
+    let (left, its_id) = core.open();
+    core.network.reset(left);
+    core.turn_until(|core| core.worker.connections() == 0);
+    let (client, id) = core.open();
+    assert!(id.slot == its_id.slot && id.generation != its_id.generation);
+    core.note(its_id, b'x', 10);
+    core.note(id, b'y', 10);
+    core.send(client, FIN | TEXT, b"go");
+    let got = core.read(client, 2);
+    assert_eq!(letters(&got), "ay");
+}
+
+#[test]
+fn a_turn_delivers_a_portion() {
+    let mut core = Core::new();
+    let (client, id) = core.open();
+    for _ in 0..1_000 {
+        core.note(id, b'x', 1);
+    }
+    core.send(client, FIN | TEXT, b"go");
+    assert_eq!(core.read(client, 1_001).len(), 1_001);
+    let turns = core.notes.0.borrow().turns.clone();
+    assert!(turns.iter().all(|(most, done)| *most <= 128 && done <= most), "{turns:?}");
+    assert_eq!(turns.iter().filter(|(_, done)| *done > 0).count(), 1_000_usize.div_ceil(128));
+}
+
+#[test]
+fn one_connection_is_given_64_kib_in_a_turn_or_one_delivery() {
+    let few = [20_000; 7].into_iter().chain([500_000, 10, 20_000, 20_000]);
+    let mut core = Core::new();
+    let (client, id) = core.open();
+    few.for_each(|len| core.note(id, b'x', len));
+    core.send(client, FIN | TEXT, b"go");
+    core.read(client, 12);
+    let turns: Vec<usize> = core.notes.0.borrow().turns.iter().map(|(_, done)| *done).collect();
+    let given: Vec<usize> = turns.into_iter().filter(|done| *done > 0).collect();
+    assert_eq!(given, [3, 3, 1, 1, 3]);
+}
+
+#[test]
+fn an_answer_comes_before_what_is_delivered_in_its_turn() {
+    let mut core = Core::new();
+    let (client, id) = core.open();
+    core.send(client, FIN | TEXT, b"go");
+    core.read(client, 1);
+    // Something waits, so that all else goes to the queue.
+    core.network.set_receive_window(client, 0);
+    (0..4).for_each(|_| core.note(id, b'w', 60_000));
+    core.turn_until(|core| core.notes.0.borrow().due.is_empty());
+    let posted = [FIN | BINARY, 1, b'p'].to_vec();
+    core.notes.0.borrow_mut().is_told = false;
+    core.notes.0.borrow_mut().posts.push((id, Post::Frames(posted)));
+    // More than goes into one turn, but alone.
+    core.note(id, b'd', 70_000);
+    core.send(client, FIN | TEXT, b"again");
+    core.turn_until(|core| core.notes.0.borrow().due.is_empty());
+    core.network.set_receive_window(client, usize::MAX);
+    let got = letters(&core.read(client, 7));
+    assert!(got.starts_with('w') && got.ends_with("wapd"), "{got}");
+}
+
+#[test]
+fn nothing_follows_the_close_frame() {
+    let mut core = Core::new();
+    let (client, id) = core.open();
+    let (other, _) = core.open();
+    core.send(other, FIN | TEXT, b"go");
+    core.read(other, 1);
+    core.send(client, FIN | CLOSE, &1000_u16.to_be_bytes());
+    let network = core.network.clone();
+    let mut got = Vec::new();
+    // Delivered and posted in every turn until it has gone.
+    core.turn_until(|core| {
+        core.note(id, b'd', 10);
+        core.notes.0.borrow_mut().posts.push((id, Post::Frames([FIN | BINARY, 1, b'p'].to_vec())));
+        got.extend(network.read(client));
+        core.worker.connections() == 1
+    });
+    core.turn_until(|core| core.network.closed_by_server(client).is_some());
+    got.extend(network.read(client));
+    let mut all = Vec::new();
+    while let Some(frame) = frames::take(&mut got).unwrap() {
+        all.push(frame);
+    }
+    let close = all.iter().position(|frame| frame.opcode == CLOSE).expect("a close frame");
+    assert_eq!(close + 1, all.len(), "{all:?}");
+}
+
+#[test]
+fn nothing_follows_the_close_frame_of_who_reads_slowly() {
+    for slow in [SlowConsumer::DropOldest, SlowConsumer::DropNewest, SlowConsumer::Conflate] {
+        let mut config = Config::default();
+        (config.pubsub.slow, config.pubsub.queue) = (slow, 100_000);
+        let mut core = Core::with(config);
+        let (client, id) = core.open();
+        core.network.set_receive_window(client, 0);
+        (0..6).for_each(|_| core.note(id, b'w', 60_000));
+        core.send(client, FIN | TEXT, b"go");
+        core.turn_until(|core| core.notes.0.borrow().due.is_empty());
+        core.send(client, FIN | CLOSE, &1000_u16.to_be_bytes());
+        core.turn_until(|core| core.network.bytes_not_received(client) == 0);
+        core.network.set_receive_window(client, usize::MAX);
+        let (mut bytes, mut got, network) = (Vec::new(), Vec::new(), core.network.clone());
+        core.turn_until(|core| {
+            bytes.extend(network.read(client));
+            core.network.closed_by_server(client).is_some()
+        });
+        bytes.extend(network.read(client));
+        while let Some(frame) = frames::take(&mut bytes).unwrap() {
+            got.push(frame);
+        }
+        let last = got.pop().map(|frame| frame.opcode);
+        assert_eq!(last, Some(CLOSE), "{slow:?}: behind {:?}", letters(&got));
+        assert!(letters(&got).contains('g'), "{slow:?}: {}", letters(&got));
+    }
+}
