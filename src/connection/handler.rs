@@ -126,6 +126,12 @@ pub trait Handler {
         false
     }
 
+    /// Whether messages of connections with a tag above [`Acceptance::MAX_TAG`] have to wait, as
+    /// there is no room for what they would bring. They are handed over once there is.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// When [`turn`](Self::turn) is to be called at the latest.
     fn deadline(&self) -> Millis {
         Millis::NEVER

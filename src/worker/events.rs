@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Worker;
+use super::put_off::is_put_off;
 use crate::connection::{CloseReason, Handler, Millis, Output, Phase, Piece};
 use crate::ring::{Buffer, Errno, Event, Payload, Received, Ring, Token};
 
@@ -18,7 +19,15 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             Event::Received { token, outcome: Received::Data { buffer, len }, armed } => {
                 self.received(token, buffer, len, armed);
             }
-            Event::Received { token, outcome, armed } => self.receive_ended(token, &outcome, armed),
+            Event::Received { token, outcome, armed } => {
+                if let Some(slot) = self.slots.get(token) {
+                    if slot.put_off > 0 {
+                        return self.put_off(token, outcome, armed);
+                    }
+                    slot.receiving = armed;
+                }
+                self.receive_ended(token, &outcome, !armed);
+            }
             Event::Accepted { listener, result, armed } => self.accepted(listener, result, armed),
             Event::FellShort { token, rest, error } => self.fell_short(token, rest, error),
             Event::Sent { token, payload, result } => self.sent(token, payload, result),
@@ -38,12 +47,30 @@ impl<R: Ring, H: Handler> Worker<R, H> {
 
     #[inline]
     fn received(&mut self, token: Token, buffer: Buffer, len: usize, armed: bool) {
+        self.take::<true>(token, buffer, len, !armed);
+    }
+
+    /// Hands what was received to its connection; with it the receive may have `stopped`. Unless it
+    /// is `NEW`, it was put off and counts no more for what the kernel holds.
+    #[inline(always)]
+    pub(super) fn take<const NEW: bool>(
+        &mut self,
+        token: Token,
+        buffer: Buffer,
+        len: usize,
+        stopped: bool,
+    ) {
         let Some(slot) = self.slots.get(token) else {
             self.stats.stale += 1;
             return self.ring.release(buffer);
         };
+        if NEW {
+            if is_put_off(slot, &self.shared.handler) {
+                return self.put_off(token, Received::Data { buffer, len }, !stopped);
+            }
+            slot.receiving = !stopped;
+        }
         let Some(entry) = self.turn.entry(slot) else { return };
-        slot.receiving = armed;
         // What many receives of one turn bring must not become one vector that grows and grows.
         if entry.output.owned_len() > MOST_AT_ONCE {
             let (bytes, from) = std::mem::take(&mut entry.output).into_owned();
@@ -67,7 +94,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         } else {
             self.ring.release(buffer);
         }
-        if !armed {
+        if stopped {
             self.receive_stopped(token);
         }
     }
@@ -87,19 +114,19 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         let Some(slot) = self.slots.get(token) else { return };
         let finished = slot.connection.phase() == Phase::Finished;
         let withheld = slot.withheld && slot.connection.phase() == Phase::Open;
-        let unwanted = slot.paused || withheld || slot.starved;
+        let unwanted = slot.paused || withheld || slot.starved || slot.put_off > 0;
         if !slot.receiving && !slot.ended && !unwanted && !finished {
             slot.receiving = true;
             self.ring.receive(token, true);
         }
     }
 
-    fn receive_ended(&mut self, token: Token, outcome: &Received, armed: bool) {
+    /// A receive brought no bytes, but an end or an error; with it it may have `stopped`.
+    pub(super) fn receive_ended(&mut self, token: Token, outcome: &Received, stopped: bool) {
         let Some(slot) = self.slots.get(token) else {
             self.stats.stale += 1;
             return;
         };
-        slot.receiving = armed;
         match outcome {
             Received::Eof => {
                 slot.ended = true;
@@ -107,7 +134,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             }
             Received::NoBuffers => {
                 self.stats.no_buffers += 1;
-                if !armed && !slot.starved && !slot.ended {
+                if stopped && !slot.starved && !slot.ended {
                     slot.starved = true;
                     self.starved.push_back(token);
                 }
@@ -118,10 +145,10 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             }
             Received::Cancelled | Received::Data { .. } => {}
         }
-        if armed {
-            self.touch(token);
-        } else {
+        if stopped {
             self.receive_stopped(token);
+        } else {
+            self.touch(token);
         }
     }
 

@@ -11,6 +11,7 @@ mod events;
 mod fanout;
 mod flush;
 mod leave;
+mod put_off;
 mod slots;
 mod stats;
 mod turn;
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::connection::{CloseReason, Errands, Handler, Millis, Phase, Shared};
-use crate::ring::{Errno, Ring, Token};
+use crate::ring::{Errno, Received, Ring, Token};
 use accept::Accepting;
 use drain::Drain;
 use slots::Slots;
@@ -49,6 +50,8 @@ pub struct Worker<R: Ring, H> {
     leaving: Vec<Token>,
     /// Connections to be armed again once there are buffers.
     starved: VecDeque<Token>,
+    /// What was received and is to be looked at once the handler has room.
+    put_off: VecDeque<(Token, Received)>,
     /// Slots whose timer is due; kept for its memory.
     due: Vec<u32>,
     /// What the handler wants done; kept for its memory.
@@ -76,6 +79,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             turn: Turn::default(),
             leaving: Vec::new(),
             starved: VecDeque::new(),
+            put_off: VecDeque::new(),
             due: Vec::new(),
             errands: Errands::default(),
             peers: Vec::new(),
@@ -120,6 +124,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         self.ring.enter(wait)?;
         self.shared.handler.begin_turn();
         self.now = Millis::from(self.ring.now());
+        self.take_up();
         while let Some(event) = self.ring.next_event() {
             self.handle(event);
         }
@@ -149,7 +154,8 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     fn wait(&self) -> Option<Duration> {
         let unfinished = !self.turn.is_empty() || !self.leaving.is_empty();
         let more = self.drain_has_more() || self.shared.handler.is_busy();
-        if unfinished || more || !self.starved.is_empty() {
+        let received = !self.put_off.is_empty() && !self.shared.handler.is_full();
+        if unfinished || more || received || !self.starved.is_empty() {
             return None;
         }
         let timer = self.wheel.next_ms().map_or(Millis::NEVER, Millis);
@@ -205,7 +211,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
                 return self.abort(token, CloseReason::Stalled);
             }
             let congested = slot.is_congested();
-            if slot.withheld || slot.paused {
+            if slot.withheld || slot.paused || slot.put_off > 0 {
                 // It may have spoken; nobody has listened.
                 slot.connection.excuse(self.now, &self.shared.config);
             }

@@ -19,6 +19,8 @@ pub(super) struct Slot {
     pub(super) paused: bool,
     /// Not to be armed until the handler says so.
     pub(super) withheld: bool,
+    /// So many events of its receive are put off. Not to be armed until there are none.
+    pub(super) put_off: u16,
     /// Waits in the list of those for whom no buffer was free.
     pub(super) starved: bool,
     /// The peer has sent FIN, or TCP is broken: nothing more will be received.
@@ -74,6 +76,7 @@ impl Slot {
             cancelling: false,
             paused: false,
             withheld: false,
+            put_off: 0,
             starved: false,
             ended: false,
             aborted: false,

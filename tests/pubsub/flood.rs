@@ -15,9 +15,10 @@ use rustix::net::{RecvFlags, recv};
 use crate::common::{Cores, raw};
 use crate::crowd::expect_all;
 use crate::support::client::Client;
-use crate::support::host::rss;
+use crate::support::deflate::deflated;
+use crate::support::host::{peak, rss};
 use crate::support::server::Server;
-use crate::support::wire::{self, BINARY, FIN};
+use crate::support::wire::{self, BINARY, FIN, RSV1, TEXT};
 
 const PUBLISHERS: usize = 2;
 const SUBSCRIBERS: usize = 40;
@@ -163,4 +164,41 @@ fn a_burst_reaches_those_whose_sockets_have_room() {
         });
     }
     readers.iter_mut().for_each(Client::expect_alive);
+}
+
+/// Messages of a few kilobytes that become 8 MiB each are not all unpacked at once: what there is no
+/// room for stays as it came.
+#[test]
+fn what_grows_is_taken_as_there_is_room() {
+    const PUBLISHERS: usize = 60;
+    let server = Server::start(&["--slow-consumer", "drop-oldest", "--cores", "0"]);
+    let mut readers: Vec<Client> = (0..4).map(|_| raw(server.addr(), "g?role=sub")).collect();
+    let mut publishers: Vec<Client> = (0..PUBLISHERS)
+        .map(|_| {
+            let mut client = Client::connect(server.addr());
+            client
+                .open_at("/topics/g?role=pub", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+            client
+        })
+        .collect();
+    let frame = wire::frame(FIN | RSV1 | TEXT, &deflated(&vec![b'x'; 8 << 20]));
+    assert!(frame.len() < 16 << 10, "{}", frame.len());
+    let before = peak(server.pid());
+    publishers.iter_mut().for_each(|publisher| publisher.send(&frame));
+    std::thread::scope(|scope| {
+        for reader in &mut readers {
+            scope.spawn(|| {
+                let mut room = vec![0; 4 << 20];
+                let quiet = Some(Duration::from_secs(1));
+                reader.stream().set_read_timeout(quiet).unwrap();
+                let mut more = || recv(reader.stream(), &mut room[..], RecvFlags::TRUNC);
+                while more().is_ok_and(|(_, len)| len > 0) {}
+            });
+        }
+        // Each is served, and what it said has been taken.
+        publishers.iter_mut().for_each(Client::expect_alive);
+    });
+    let grown = peak(server.pid()) - before;
+    println!("grown by {} MiB", grown >> 20);
+    assert!(grown < 128 << 20, "grown by {grown} bytes");
 }

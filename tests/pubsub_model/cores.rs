@@ -73,6 +73,10 @@ impl Handler for Sleeping {
         self.hub.is_busy()
     }
 
+    fn is_full(&self) -> bool {
+        self.hub.is_full()
+    }
+
     fn deadline(&self) -> Millis {
         self.hub.deadline()
     }

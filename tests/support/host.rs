@@ -16,6 +16,11 @@ pub(crate) fn rss(pid: u32) -> u64 {
     status_bytes(pid, "VmRSS")
 }
 
+/// The most of it that the process has ever held.
+pub(crate) fn peak(pid: u32) -> u64 {
+    status_bytes(pid, "VmHWM")
+}
+
 /// Bytes of address space that the process has asked for, whether it uses them or not.
 pub(crate) fn address_space(pid: u32) -> u64 {
     status_bytes(pid, "VmSize")

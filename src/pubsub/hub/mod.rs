@@ -320,6 +320,11 @@ impl<H: Handler> Handler for Hub<H> {
         has_jobs || is_due || self.inner.is_busy()
     }
 
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.is_congested()
+    }
+
     fn deadline(&self) -> Millis {
         if self.links.is_unfinished() {
             Millis(self.now.0 + RETRY_MS)
