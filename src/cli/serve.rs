@@ -8,6 +8,7 @@ use corecast::echo::Echo;
 use corecast::error::{CoreList, Error};
 use corecast::protocol::handshake::Origins;
 use corecast::server::{Running, Server, Stop};
+use corecast::worker::Stats;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -30,7 +31,7 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
             announce(flags, &running);
             match running.join() {
                 Ok(stats) => {
-                    tracing::debug!(?stats, "stopped");
+                    farewell(&stats);
                     ExitCode::SUCCESS
                 }
                 Err(error) => fail(FAILURE, &error.to_string()),
@@ -39,6 +40,21 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
         Err(error @ Error::Core { .. }) => fail(USAGE, &error.to_string()),
         Err(error) => fail(FAILURE, &error.to_string()),
     }
+}
+
+/// What all loops have counted together; each loop's own counters for those who look closer.
+fn farewell(stats: &[Stats]) {
+    let sum = |counter: fn(&Stats) -> u64| stats.iter().map(counter).sum::<u64>();
+    tracing::info!(
+        accepted = sum(|loops| loops.accepted),
+        accept_errors = sum(|loops| loops.accept_errors),
+        paused = sum(|loops| loops.paused),
+        dropped = sum(|loops| loops.dropped),
+        too_slow = sum(|loops| loops.too_slow),
+        no_buffers = sum(|loops| loops.no_buffers),
+        "stopped"
+    );
+    tracing::debug!(?stats);
 }
 
 fn start_log(format: LogFormat) {

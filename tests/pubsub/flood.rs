@@ -166,8 +166,8 @@ fn a_burst_reaches_those_whose_sockets_have_room() {
     readers.iter_mut().for_each(Client::expect_alive);
 }
 
-/// Messages of a few kilobytes that become 8 MiB each are not all unpacked at once: what there is no
-/// room for stays as it came.
+/// Messages of a few kilobytes that become 8 MiB each are not all unpacked at once: what there is
+/// no room for stays as it came.
 #[test]
 fn what_grows_is_taken_as_there_is_room() {
     const PUBLISHERS: usize = 60;
