@@ -31,6 +31,8 @@ pub(super) struct Turn {
     pub(super) entries: Vec<Entry>,
     sharing: Vec<Token>,
     shared: Vec<Share>,
+    /// Some have left the sharing.
+    parted: bool,
 }
 
 /// The bytes for the connections up to `end` among the sharing, from where the last share ends.
@@ -85,6 +87,7 @@ impl Turn {
             return;
         };
         *token = NOBODY;
+        self.parted = true;
         let (output, delivered) = (Output::of_shared(&share.bytes), share.bytes.len());
         self.push(slot, output, delivered);
     }
@@ -96,18 +99,22 @@ impl Turn {
         for share in self.shared.drain(..) {
             let tokens = self.sharing.get(from..share.end).unwrap_or_default();
             from = share.end;
-            for tokens in tokens.split(|token| *token == NOBODY) {
+            if self.parted {
+                tokens.split(|token| *token == NOBODY).for_each(|part| send(part, &share.bytes));
+            } else {
                 send(tokens, &share.bytes);
             }
         }
         self.sharing.clear();
+        self.parted = false;
     }
 }
 
 /// A place as slots know it: counted from 1.
 #[inline]
-fn place(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
+#[allow(clippy::cast_possible_truncation, reason = "one for each slot, and these are 2^20 at most")]
+const fn place(len: usize) -> u32 {
+    len as u32
 }
 
 #[cfg(test)]
