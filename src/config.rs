@@ -162,9 +162,13 @@ pub enum SlowConsumer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Buffers {
-    /// How many: a power of two, at most 32,768. Default 128: few enough to stay in the cache,
-    /// enough for the 40 connections that one call into the kernel reports.
+    /// How many at first: a power of two, at most 32,768. Default 128: few enough to stay in the
+    /// cache, enough for the 40 connections that one call into the kernel reports.
     pub count: u16,
+    /// How many there may come to be when connections find none, doubling each time: a power of
+    /// two, `count` at least. Default 1,024: before Linux 6.13 one call reports all connections
+    /// that have sent something.
+    pub most: u16,
     /// Bytes of each. Default 16,448: a message of 16 KiB with its header, and an odd number of
     /// cache lines, so that the starts of the buffers do not compete for the same cache sets.
     pub size: u32,
@@ -172,16 +176,23 @@ pub struct Buffers {
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { count: 128, size: 257 * 64 }
+        Self { count: 128, most: 1024, size: 257 * 64 }
     }
 }
 
 impl Buffers {
-    /// `count` buffers (rounded up to a power of two, 2 to 32,768) of `size` bytes (64 to 1 MiB).
+    /// `count` buffers (rounded up to a power of two, 2 to 32,768) of `size` bytes (64 to 1 MiB),
+    /// and never more.
     #[must_use]
     pub fn new(count: u16, size: u32) -> Self {
         let count = count.clamp(2, 1 << 15).next_power_of_two();
-        Self { count, size: size.clamp(64, 1 << 20) }
+        Self { count, most: count, size: size.clamp(64, 1 << 20) }
+    }
+
+    /// The same, growing to `most` (rounded up to a power of two) as they are needed.
+    #[must_use]
+    pub fn growing_to(self, most: u16) -> Self {
+        Self { most: most.clamp(self.count, 1 << 15).next_power_of_two(), ..self }
     }
 }
 

@@ -5,9 +5,11 @@ mod support;
 
 use std::time::Duration;
 
+use corecast::config::{Buffers, Config};
 use fastrand::Rng;
 use support::client::{Client, End};
 use support::deflate;
+use support::library::Embedded;
 use support::server::Server;
 use support::wire::{self, BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT};
 
@@ -149,4 +151,48 @@ fn the_check_sees_the_secret() {
     let seen = std::panic::catch_unwind(|| assert_clean(b"....ET-OF-A....", 0));
     assert!(seen.is_err());
     assert_clean(b"......ET-OF......", 0);
+}
+
+/// More connections speak at a time than there are buffers, so that most of what is received finds
+/// those that hold replies of the turn before: each still gets its own, in order.
+fn serve_many(most: u16) {
+    const CONNECTIONS: usize = 40;
+    const MESSAGES: usize = if cfg!(debug_assertions) { 400 } else { 4000 };
+    let mut config = Config::default();
+    config.buffers = Buffers::new(4, 4096).growing_to(most);
+    let server = Embedded::start(config);
+    std::thread::scope(|scope| {
+        for number in 0..CONNECTIONS {
+            let mut client = Client::open(server.addr());
+            scope.spawn(move || {
+                let mut random = Rng::with_seed(number as u64);
+                let message = |at: usize, len| format!("{number}-{at}-{}", "m".repeat(len));
+                for at in 0..MESSAGES {
+                    // Now and then several at once, and some that take more than a buffer.
+                    let count = random.usize(1..4);
+                    let len = if random.u8(..) == 0 { 10_000 } else { random.usize(..50) };
+                    let frame = |n| wire::frame(FIN | TEXT, message(at + n, len).as_bytes());
+                    client.send(&(0..count).map(frame).collect::<Vec<_>>().concat());
+                    for n in 0..count {
+                        let frame = client.read_frame();
+                        assert_eq!(frame.first, FIN | TEXT);
+                        assert!(frame.payload == message(at + n, len).as_bytes(), "{number}, {at}");
+                    }
+                }
+            });
+        }
+    });
+    let stats = server.stop();
+    assert!(stats.iter().any(|stats| stats.no_buffers > 0), "there were always enough: {stats:?}");
+    assert_eq!(stats[0].ring.buffers, u32::from(most), "{stats:?}");
+}
+
+#[test]
+fn few_buffers_serve_many() {
+    serve_many(4);
+}
+
+#[test]
+fn buffers_come_to_be_as_they_are_needed() {
+    serve_many(16);
 }

@@ -34,7 +34,10 @@ pub(crate) fn main() -> io::Result<()> {
             check(&format!("{what}: full success"), full_success(kind, direct));
             check(&format!("{what}: short, full, tail"), short_send(kind, direct));
             check(&format!("{what}: dead peers"), dead_peers(kind, direct));
-            check(&format!("{what}: one batch"), batch(kind, direct));
+            check(&format!("{what}: one batch"), batch(kind, direct, Rig::enter_at_once));
+            check(&format!("{what}: one batch, only submitted"), {
+                batch(kind, direct, Rig::submit_only)
+            });
         }
     }
     check("failures come before receives", order());
@@ -175,8 +178,12 @@ fn expect(
     ensure(events == [Event { tag: 9, result }], || format!("{when}: {events:?}"))
 }
 
-/// 100 sends in one enter, of which one meets a full socket and one a dead one.
-fn batch(kind: Kind, direct: bool) -> io::Result<String> {
+/// 100 sends in one call, of which one meets a full socket and one a dead one.
+fn batch(
+    kind: Kind,
+    direct: bool,
+    call: fn(&mut Rig) -> io::Result<Vec<Event>>,
+) -> io::Result<String> {
     const FULL: usize = 31;
     const DEAD: usize = 62;
     let mut rig = Rig::new()?;
@@ -188,7 +195,7 @@ fn batch(kind: Kind, direct: bool) -> io::Result<String> {
     for (tag, (link, payload)) in (1_u64..).zip(links.iter().zip(&mut payloads)) {
         rig.push(&payload.entry(link.target, tag))?;
     }
-    let events = rig.enter(0)?;
+    let events = call(&mut rig)?;
     let full = Event { tag: FULL as u64 + 1, result: -libc::EAGAIN };
     let dead = Event { tag: DEAD as u64 + 1, result: -libc::EPIPE };
     ensure(events == [full, dead], || {
@@ -201,7 +208,7 @@ fn batch(kind: Kind, direct: bool) -> io::Result<String> {
             ensure(got == payload.bytes(), || format!("connection {i}: wrong bytes"))?;
         }
     }
-    Ok("100 sends in one enter: exactly the EAGAIN and the EPIPE completed".to_owned())
+    Ok("100 sends in one call: exactly the EAGAIN and the EPIPE completed".to_owned())
 }
 
 /// In one enter, the failures of its own sends are in the queue before any receive.

@@ -202,6 +202,8 @@ pub struct RingStats {
     pub overflows: u64,
     /// Calls that the kernel refused for want of memory or room, to be tried again.
     pub refused: u64,
+    /// Receive buffers that there are.
+    pub buffers: u32,
     /// Receive buffers lent out at this moment.
     pub buffers_lent: u32,
     /// Sends and receives that the kernel still holds.

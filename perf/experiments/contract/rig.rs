@@ -84,8 +84,28 @@ impl Rig {
         if done != queued as usize {
             return Err(io::Error::other(format!("enter took {done} of {queued} entries")));
         }
+        Ok(self.events())
+    }
+
+    /// As [`enter`](Self::enter), without waiting.
+    pub(super) fn enter_at_once(&mut self) -> io::Result<Vec<Event>> {
+        self.enter(0)
+    }
+
+    /// Submits what is queued without asking for events; returns those that are there all the same.
+    pub(super) fn submit_only(&mut self) -> io::Result<Vec<Event>> {
+        let queued = len32(self.ring.submission().len());
+        // SAFETY: there is no argument.
+        let done = unsafe { self.ring.submitter().enter::<()>(queued, 0, 0, None) }?;
+        if done != queued as usize {
+            return Err(io::Error::other(format!("enter took {done} of {queued} entries")));
+        }
+        Ok(self.events())
+    }
+
+    fn events(&mut self) -> Vec<Event> {
         let queue = self.ring.completion();
-        Ok(queue.map(|c| Event { tag: c.user_data(), result: c.result() }).collect())
+        queue.map(|c| Event { tag: c.user_data(), result: c.result() }).collect()
     }
 }
 

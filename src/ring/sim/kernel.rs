@@ -181,6 +181,7 @@ impl Kernel {
             enters: self.enters,
             overflows: self.overflows,
             refused: self.refused,
+            buffers: 0,
             buffers_lent: self.lent.get(),
             in_flight: self.slots.iter().map(|s| held(s.receive.stage) + held(s.send.stage)).sum(),
         }

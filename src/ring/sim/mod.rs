@@ -283,6 +283,7 @@ impl Ring for SimRing {
     }
 
     fn stats(&self) -> RingStats {
-        self.world.borrow().kernel.stats()
+        let buffers = self.pool.len();
+        RingStats { buffers, ..self.world.borrow().kernel.stats() }
     }
 }

@@ -37,6 +37,11 @@ impl Pool {
         Rc::clone(&self.lent)
     }
 
+    /// How many buffers there are.
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.memory.len() / self.buffer_size).unwrap_or(u32::MAX)
+    }
+
     pub(super) const fn buffer_size(&self) -> usize {
         self.buffer_size
     }

@@ -21,7 +21,12 @@ pub(super) struct BufRing {
     memory: NonNull<u8>,
     memory_layout: Layout,
     size: u32,
+    /// Of the ring, which has room for as many as there may come to be.
     mask: u16,
+    /// How many there are.
+    count: u16,
+    /// There have come to be more since the last [`BufRing::commit`].
+    grown: bool,
     /// Where the next free buffer goes; published by [`BufRing::commit`].
     tail: u16,
     lent: u32,
@@ -30,9 +35,10 @@ pub(super) struct BufRing {
 }
 
 impl BufRing {
-    /// Allocates the buffers. All are free, none is published yet.
+    /// Allocates the buffers, also those that there may come to be: what is not touched takes no
+    /// memory. All are free, none is published yet.
     pub(super) fn new(config: Buffers) -> Self {
-        let count = usize::from(config.count);
+        let count = usize::from(config.most);
         let invalid = || unreachable!("bounded by Buffers::new");
         let entries_len = count * size_of::<BufRingEntry>();
         let entries_layout =
@@ -48,9 +54,11 @@ impl BufRing {
         let memory = unsafe { alloc_zeroed(memory_layout) };
         let Some(memory) = NonNull::new(memory) else { handle_alloc_error(memory_layout) };
         // Now, so that the first requests do not wait for the system to find the pages.
-        // SAFETY: the memory was allocated with this size just now, and nobody else knows it.
-        unsafe { memory.write_bytes(0, memory_layout.size()) };
-        let (size, mask) = (config.size, config.count - 1);
+        let touched = usize::from(config.count.min(config.most)) * config.size as usize;
+        // SAFETY: the memory was allocated with this size or more just now, and nobody else knows
+        // it.
+        unsafe { memory.write_bytes(0, touched) };
+        let (size, mask) = (config.size, config.most - 1);
         let mut ring = Self {
             entries,
             entries_layout,
@@ -58,14 +66,32 @@ impl BufRing {
             memory_layout,
             size,
             mask,
+            count: 0,
+            grown: false,
             tail: 0,
             lent: 0,
             number: next_ring_number(),
         };
-        for id in 0..config.count {
-            ring.put(id);
-        }
+        ring.add(config.count);
         ring
+    }
+
+    /// Adds `more` buffers, as far as there is room.
+    fn add(&mut self, more: u16) {
+        let end = self.count.saturating_add(more).min(self.mask + 1);
+        for id in self.count..end {
+            self.put(id);
+        }
+        self.count = end;
+    }
+
+    /// A receive has found no buffer: twice as many from now on, once for all that find none at the
+    /// same time.
+    #[cold]
+    pub(super) fn grow(&mut self) {
+        if !std::mem::replace(&mut self.grown, true) {
+            self.add(self.count);
+        }
     }
 
     /// Where the kernel finds the ring.
@@ -73,8 +99,14 @@ impl BufRing {
         self.entries.as_ptr() as u64
     }
 
-    pub(super) fn count(&self) -> u16 {
+    /// The entries of the ring.
+    pub(super) fn len(&self) -> u16 {
         self.mask + 1
+    }
+
+    /// How many buffers there are.
+    pub(super) const fn count(&self) -> u16 {
+        self.count
     }
 
     pub(super) const fn lent(&self) -> u32 {
@@ -142,6 +174,7 @@ impl BufRing {
     /// Shows the kernel every buffer released so far.
     #[inline]
     pub(super) fn commit(&mut self) {
+        self.grown = false;
         // SAFETY: `entries` is the start of the ring that this value owns.
         let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
         // SAFETY: the tail lies in the first entry, in bytes that `put` does not write, aligned to

@@ -46,6 +46,28 @@ impl UringRing {
         }
     }
 
+    /// Has what is queued sent before anything is received: more buffers hold replies than are left
+    /// to receive into, and those that are sent can be given back before. A call that asks for no
+    /// events submits only, and completes what fails at once.
+    #[cold]
+    pub(super) fn send_first(&mut self) {
+        if self.call(0, EnterFlags::empty(), None).is_err() {
+            return;
+        }
+        if let Some(queues) = &mut self.queues {
+            queues.cq.sync();
+        }
+        while let Some(cqe) = self.queues.as_mut().and_then(|queues| queues.cq.next()) {
+            if let Some(event) = self.translate(&cqe) {
+                self.own_events.push_back(event);
+            }
+        }
+        // Failures among what overflowed are not known yet.
+        if self.queues.as_ref().is_some_and(|queues| !queues.sq.cq_overflow()) {
+            self.unpin();
+        }
+    }
+
     /// Only bytes that came on a receive that stays armed.
     #[inline(always)]
     pub(super) fn translate_data(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
@@ -117,7 +139,10 @@ impl UringRing {
                 }
                 match outcome {
                     Ok(_) => Received::Eof,
-                    Err(Errno::NOBUFS) => Received::NoBuffers,
+                    Err(Errno::NOBUFS) => {
+                        self.buffers.grow();
+                        Received::NoBuffers
+                    }
                     Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => Received::Cancelled,
                     Err(errno) => Received::Failed(errno),
                 }

@@ -101,7 +101,9 @@ impl UringRing {
         wake: UringWaker,
     ) -> Result<Self, SetupError> {
         let (ring, mut features) = setup::build()?;
-        let mut buffers = BufRing::new(Buffers::new(buffers.count, buffers.size));
+        let most = buffers.most;
+        let buffers = Buffers::new(buffers.count, buffers.size).growing_to(most);
+        let mut buffers = BufRing::new(buffers);
         buffers.commit();
         let fd = ring.as_raw_fd();
         let ring = Box::into_raw(Box::new(ring));
@@ -150,7 +152,7 @@ impl UringRing {
         unsafe {
             submitter.register_buf_ring_with_flags(
                 buffers.address(),
-                buffers.count(),
+                buffers.len(),
                 BUFFER_GROUP,
                 0,
             )
@@ -295,6 +297,9 @@ impl Ring for UringRing {
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
         self.buffers.commit();
         self.submit_backlog();
+        if self.buffers.lent() > u32::from(self.buffers.count()) / 2 && !self.pinned.is_empty() {
+            self.send_first();
+        }
         let wait = if self.backlog.is_empty() && self.own_events.is_empty() { wait } else { None };
         let mut flags = EnterFlags::GETEVENTS;
         if self.features.no_iowait {
@@ -351,6 +356,7 @@ impl Ring for UringRing {
         #[allow(clippy::cast_possible_truncation, reason = "not above the number of slots")]
         let queued = self.queued.len() as u32;
         RingStats {
+            buffers: u32::from(self.buffers.count()),
             buffers_lent: self.buffers.lent(),
             in_flight: self.receives + u32::from(self.accepts) + queued,
             ..self.stats
