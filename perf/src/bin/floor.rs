@@ -51,6 +51,8 @@ struct Floor<'a> {
     submitter: Submitter<'a>,
     sq: SubmissionQueue<'a>,
     cq: CompletionQueue<'a>,
+    /// Flags of every call.
+    wait: EnterFlags,
     pool: &'a mut Pool,
     listener: &'a TcpListener,
     /// By slot of the kernel's file table.
@@ -67,6 +69,22 @@ struct Floor<'a> {
     events: Vec<Event>,
 }
 
+fn build(no_sqarray: bool) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_cqsize(4096)
+        .setup_clamp()
+        .dontfork();
+    if no_sqarray {
+        builder.setup_no_sqarray();
+    }
+    builder.build(CHUNK)
+}
+
 /// Serves until it is killed.
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -81,16 +99,13 @@ fn main() -> io::Result<()> {
     rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
     let mut pool = Pool::new(POOL)?;
     let (mut shared, mut answers) = (Vec::with_capacity(1 << 20), Vec::new());
-    let mut ring = IoUring::builder()
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_taskrun_flag()
-        .setup_submit_all()
-        .setup_no_sqarray()
-        .setup_cqsize(4096)
-        .setup_clamp()
-        .dontfork()
-        .build(CHUNK)?;
+    // As corecast, it does without what older kernels lack: the first since 6.6, the other 6.15.
+    let mut ring = build(true).or_else(|_| build(false))?;
+    let wait = if ring.params().is_feature_no_iowait() {
+        EnterFlags::NO_IOWAIT
+    } else {
+        EnterFlags::empty()
+    };
     let slots = getrlimit(Resource::Nofile).current.unwrap_or(1 << 16).min(1 << 16);
     let slots = u32::try_from(slots).map_err(io::Error::other)?;
     let (mut submitter, sq, cq) = ring.split();
@@ -101,6 +116,7 @@ fn main() -> io::Result<()> {
         submitter,
         sq,
         cq,
+        wait,
         pool: &mut pool,
         listener: &listener,
         conns: (0..slots).map(|_| Conn::default()).collect(),
@@ -159,7 +175,7 @@ impl Floor<'_> {
     fn enter(&mut self, want: u32) -> io::Result<()> {
         self.sq.sync();
         let queued = len32(self.sq.len());
-        let mut flags = EnterFlags::NO_IOWAIT;
+        let mut flags = self.wait;
         if want > 0 {
             flags |= EnterFlags::GETEVENTS;
         }
