@@ -136,17 +136,18 @@ impl Link {
     }
 }
 
-/// Writes until the socket takes no more, also not after a pause.
+/// Writes until the socket takes no more, also not after a while: on a slow machine what was
+/// written moves on late.
 pub(super) fn fill(mut stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let bytes = vec![0; 1 << 20];
     let mut refusals = 0;
-    while refusals < 3 {
+    while refusals < 5 {
         match stream.write(&bytes) {
             Ok(_) => refusals = 0,
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 refusals += 1;
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                std::thread::sleep(std::time::Duration::from_millis(20));
             }
             Err(e) => return Err(e),
         }
