@@ -40,6 +40,9 @@ pub(crate) struct Case {
     pub(crate) expects: Vec<u8>,
     /// Whether the server then ends the connection with FIN. If not, it must answer a ping.
     pub(crate) ends: bool,
+    /// The client sends something behind its close frame. The server has closed by then if that
+    /// comes late enough, and its kernel answers with RST.
+    pub(crate) speaks_on: bool,
 }
 
 /// Cases of one section.
@@ -67,7 +70,7 @@ impl Table {
     fn add(&mut self, name: &str, sends: &[&[u8]], expects: Vec<u8>, ends: bool) {
         let (section, offer) = (self.section, self.offer);
         let (name, sends) = (name.to_owned(), sends.concat());
-        self.cases.push(Case { name, section, offer, sends, expects, ends });
+        self.cases.push(Case { name, section, offer, sends, expects, ends, speaks_on: false });
     }
 
     /// The server answers with `expects` and goes on.
@@ -78,6 +81,11 @@ impl Table {
     /// The server answers with `expects`, the closing handshake included, and ends.
     pub(crate) fn closes(&mut self, name: &str, sends: &[&[u8]], expects: &[&[u8]]) {
         self.add(name, sends, expects.concat(), true);
+        let closes = |piece: &&[u8]| piece.first().is_some_and(|first| first & 0x0f == 8);
+        let before_last = &sends[..sends.len().saturating_sub(1)];
+        if let Some(case) = self.cases.last_mut() {
+            case.speaks_on = before_last.iter().any(closes);
+        }
     }
 
     /// A rule is broken: the server answers with `before` and a close frame that names the rule.
