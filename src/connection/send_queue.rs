@@ -287,7 +287,7 @@ impl SendQueue {
         // Something else goes with the gaps, or a reader that is far behind got nothing but them.
         let mut has_more_than_gaps = false;
         while let Some(len) = self.first_len()
-            && (!has_more_than_gaps || bytes.len() + len <= GATHERED)
+            && (!has_more_than_gaps || len <= CHUNK / 2 && bytes.len() + len <= GATHERED)
         {
             if let Some(Entry::Losses(losses)) = self.entries.front() {
                 self.told -= losses.len();

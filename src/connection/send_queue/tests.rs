@@ -335,6 +335,20 @@ fn large_messages_are_not_copied_for_slow_readers() {
     }
 }
 
+/// Behind small ones a large message waits on, and may still be dropped.
+#[test]
+fn a_large_message_behind_small_ones_may_still_be_dropped() {
+    let policy = SlowConsumer::DropOldest;
+    let mut queue = SendQueue::default();
+    for (byte, len) in [(b'a', 10), (b'b', 10), (b'c', CHUNK)] {
+        queue.offer(&frames("t", byte, len, 1), policy, 2 * CHUNK);
+    }
+    let piece = queue.begin(policy, gap, Vec::new).expect("the small ones");
+    assert_eq!((piece.rest().len(), queue.owed(), queue.droppable()), (20, 20, CHUNK));
+    let offer = queue.offer(&frames("t", b'd', 2 * CHUNK, 1), policy, 2 * CHUNK);
+    assert_eq!(offer, Offer::Queued(1), "the large one went");
+}
+
 /// Short messages take more memory than their bytes, so fewer of them may wait.
 #[test]
 fn short_messages_are_limited_by_their_number() {

@@ -17,8 +17,8 @@ use crate::ring::{Errno, Event, Payload, Token};
 
 impl UringRing {
     /// Queues a submission. Everything it points to must live until its completion; the callers,
-    /// all in this folder, keep it in `pinned`, `shared`, `queued` or
-    /// `buffers`.
+    /// all in this folder, keep it in `pinned`, `shared`, `queued`
+    /// or `buffers`.
     #[inline]
     pub(super) fn push(&mut self, entry: Entry) {
         if self.backlog.is_empty() && self.try_push(&entry) {
