@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use corecast::app::echo::Echo;
+use corecast::base::{ConnectionId, Millis};
 use corecast::config::Config;
-use corecast::connection::{Connection, ConnectionId, Millis, Output, Shared};
-use corecast::echo::Echo;
+use corecast::session::{Connection, Output, Shared};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const REQUEST: &[u8] =

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use corecast::protocol::Opcode;
-use corecast::protocol::frame::{FrameHeader, MAX_SERVER_HEADER, write_server_header};
+use corecast::protocol::websocket::Opcode;
+use corecast::protocol::websocket::frame::{FrameHeader, MAX_SERVER_HEADER, write_server_header};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// A client's header for so many bytes.

@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use corecast::protocol::handshake::negotiate::{DeflatePolicy, deflate};
-use corecast::protocol::handshake::response::write_accepted;
-use corecast::protocol::handshake::{
+use corecast::protocol::websocket::handshake::negotiate::{DeflatePolicy, deflate};
+use corecast::protocol::websocket::handshake::response::write_accepted;
+use corecast::protocol::websocket::handshake::{
     HeadLimits, HeadScanner, Parsed, Rejection, accept_key, parse,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -5,7 +5,7 @@
 
 use std::hint::black_box;
 
-use corecast::protocol::mask::{Kernel, MaskKey, unmask, unmask_shift};
+use corecast::protocol::websocket::mask::{Kernel, MaskKey, unmask, unmask_shift};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Payload lengths, each with the number of messages in a row.

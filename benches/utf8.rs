@@ -3,8 +3,8 @@
 
 use std::hint::black_box;
 
-use corecast::protocol::mask::{MaskKey, unmask};
-use corecast::protocol::utf8::{Kernel, Validator, unmask_text};
+use corecast::protocol::websocket::mask::{MaskKey, unmask};
+use corecast::protocol::websocket::utf8::{Kernel, Validator, unmask_text};
 use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,

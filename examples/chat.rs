@@ -16,11 +16,12 @@
 use std::error::Error;
 use std::io::{self, BufRead};
 
+use corecast::base::ConnectionId;
 use corecast::config::{Config, SlowConsumer};
-use corecast::connection::{Acceptance, ConnectionId, Handler, Message, Replies};
-use corecast::protocol::handshake::{Origins, Refusal, Rejection, Request};
+use corecast::protocol::websocket::handshake::{Origins, Refusal, Rejection, Request};
 use corecast::pubsub::Payload;
 use corecast::server::Server;
+use corecast::session::{Acceptance, Handler, Message, Replies};
 use serde_json::json;
 
 /// What is served besides `/pubsub` and `/topics/<topic>`, which never come to a handler: nothing.

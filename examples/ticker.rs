@@ -15,9 +15,9 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use corecast::app::echo::Echo;
 use corecast::config::{Config, SlowConsumer};
-use corecast::echo::Echo;
-use corecast::protocol::handshake::Origins;
+use corecast::protocol::websocket::handshake::Origins;
 use corecast::pubsub::{Payload, PublishError, Publisher};
 use corecast::server::Server;
 

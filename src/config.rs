@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::handshake::{DeflatePolicy, HeadLimits, Origins};
+use crate::protocol::websocket::handshake::{DeflatePolicy, HeadLimits, Origins};
 
 /// What one server accepts and how long it waits.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use rustix::io::Errno;
 
-use crate::ring::uring::SetupError;
+use crate::io::uring::SetupError;
 
 /// Why a server did not start, or stopped. The text says what to do about it.
 #[derive(Debug)]

@@ -4,19 +4,19 @@
 //!
 //! - [`protocol`]: frames, masking, UTF-8, compression and the opening handshake of RFC 6455 and
 //!   RFC 7692. Sans-IO.
-//! - [`connection`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.
+//! - [`session`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.
 //! - [`mesh`]: lock-free channels from core to core, and who has to be woken.
 //! - [`pubsub`]: topics shared across cores. Sans-IO.
-//! - [`ring`]: what a loop asks of the kernel, as a trait, and io_uring behind it.
-//! - [`worker`]: the loop of one core, generic over ring and handler.
+//! - [`io`]: what a loop asks of the kernel, as a trait, and io_uring behind it.
+//! - [`worker`]: the loop of one core, generic over driver and handler.
 //! - [`server`]: listeners, pinned threads, starting and stopping.
 //!
-//! To embed a server, implement [`connection::Handler`] and start a [`server::Server`]:
+//! To embed a server, implement [`session::Handler`] and start a [`server::Server`]:
 //!
 //! ```no_run
 //! use corecast::config::Config;
-//! use corecast::connection::{ConnectionId, Handler, Message, Replies};
-//! use corecast::protocol::Opcode;
+//! use corecast::session::{Handler, Message, Replies};
+//! use corecast::protocol::websocket::Opcode;
 //! use corecast::server::Server;
 //!
 //! struct Shout;
@@ -46,13 +46,14 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::expect_used, clippy::unwrap_used)]
 
+pub mod app;
+pub mod base;
 pub mod config;
-pub mod connection;
-pub mod echo;
 pub mod error;
+pub mod io;
 pub mod mesh;
 pub mod protocol;
 pub mod pubsub;
-pub mod ring;
 pub mod server;
+pub mod session;
 pub mod worker;

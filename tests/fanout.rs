@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
+use corecast::base::{ConnectionId, Millis};
 use corecast::config::{Config, SlowConsumer};
-use corecast::connection::{
-    ConnectionId, Errands, Frames, Handler, Message, Millis, Post, Replies, Shared, Sink,
-};
-use corecast::protocol::Opcode;
-use corecast::protocol::handshake::Agreement;
-use corecast::ring::sim::{ClientId, SimNetwork, SimOptions, SimRing};
+use corecast::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
+use corecast::protocol::websocket::Opcode;
+use corecast::protocol::websocket::handshake::Agreement;
+use corecast::session::{Errands, Frames, Handler, Message, Post, Replies, Shared, Sink};
 use corecast::worker::Worker;
 
 #[path = "sim/frames.rs"]

@@ -25,10 +25,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use corecast::connection::Shared;
-use corecast::echo::Echo;
-use corecast::ring::sim::{Faults, SimRing};
-use corecast::ring::{Ring, Wake};
+use corecast::app::echo::Echo;
+use corecast::io::sim::{Faults, SimRing};
+use corecast::io::{Driver, Wake};
+use corecast::session::Shared;
 use corecast::worker::Worker;
 
 use client::Client;

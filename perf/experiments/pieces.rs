@@ -6,7 +6,7 @@ use crate::sys::{Region, len32};
 use crate::wire::{pattern, put_header};
 
 /// A run of bytes to send.
-pub(crate) struct Piece {
+pub(crate) struct Chunk {
     pub(crate) at: *const u8,
     pub(crate) len: u32,
     /// The pool buffer that holds the bytes, if any.
@@ -15,7 +15,7 @@ pub(crate) struct Piece {
     pub(crate) owned: Option<Box<[u8]>>,
 }
 
-impl Piece {
+impl Chunk {
     /// Bytes inside memory that stays valid until the send is over.
     pub(crate) fn borrowed(at: *const u8, len: usize, bid: Option<u16>) -> Self {
         Self { at, len: len32(len), bid, owned: None }
@@ -38,7 +38,7 @@ impl Piece {
 }
 
 /// The number of bytes in a list of pieces.
-pub(crate) fn total(pieces: &[Piece]) -> usize {
+pub(crate) fn total(pieces: &[Chunk]) -> usize {
     pieces.iter().map(|p| p.len as usize).sum()
 }
 
@@ -77,10 +77,10 @@ impl Sources {
     }
 
     /// Appends the pieces of one message.
-    pub(crate) fn message(&mut self, out: &mut Vec<Piece>) {
+    pub(crate) fn message(&mut self, out: &mut Vec<Chunk>) {
         let memory = &self.memory;
         let list = &self.sets[self.next];
-        out.extend(list.iter().map(|&(at, len)| Piece::borrowed(memory.at(at), len, None)));
+        out.extend(list.iter().map(|&(at, len)| Chunk::borrowed(memory.at(at), len, None)));
         self.next = (self.next + 1) % SETS;
     }
 }
@@ -99,7 +99,7 @@ impl Arena {
     }
 
     /// Copies the pieces one behind the other; `None` when the arena is full.
-    pub(crate) fn join(&mut self, pieces: &[Piece]) -> Option<*const u8> {
+    pub(crate) fn join(&mut self, pieces: &[Chunk]) -> Option<*const u8> {
         let len = total(pieces);
         if self.used + len > self.size {
             return None;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use corecast::config::Buffers;
-use corecast::ring::uring::{UringRing, UringWaker};
+use corecast::io::uring::{UringRing, UringWaker};
 
 use args::{Cli, Command};
 
@@ -46,7 +46,7 @@ fn fail(code: u8, text: &str) -> ExitCode {
 
 /// Prints what the kernel offers and what is used of it.
 fn probe() -> ExitCode {
-    let kernel = corecast::ring::uring::kernel_release();
+    let kernel = corecast::io::uring::kernel_release();
     println!("kernel: {kernel}");
     let cores = corecast::server::allowed_cores();
     println!("cores: {}", corecast::error::CoreList(&cores));

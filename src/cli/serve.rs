@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use corecast::app::echo::Echo;
 use corecast::config::{Config, SlowConsumer};
-use corecast::echo::Echo;
 use corecast::error::{CoreList, Error};
-use corecast::protocol::handshake::Origins;
+use corecast::protocol::websocket::handshake::Origins;
 use corecast::server::{Running, Server, Stop};
 use corecast::worker::Stats;
 use signal_hook::consts::{SIGINT, SIGTERM};

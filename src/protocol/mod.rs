@@ -1,16 +1,3 @@
-//! The protocol, sans-IO: frames, masking, UTF-8, fragments, compression and the opening
-//! handshake of RFC 6455 and RFC 7692. Nothing here knows a socket, a clock or a thread.
+//! Rules as pure codecs. Nothing here knows a socket, a clock or a thread.
 
-pub mod assembler;
-pub mod close_code;
-pub mod deflate;
-pub mod frame;
-pub mod handshake;
-pub mod mask;
-pub mod opcode;
-pub mod utf8;
-pub mod violation;
-
-pub use close_code::CloseCode;
-pub use opcode::Opcode;
-pub use violation::Violation;
+pub mod websocket;

@@ -11,10 +11,10 @@ use super::json;
 use super::name::Topic;
 use super::publication::{Publication, Value};
 use super::retained::Version;
-use crate::connection::ConnectionId;
-use crate::protocol::Opcode;
-use crate::protocol::deflate::Pool;
-use crate::protocol::frame::append_frame;
+use crate::base::ConnectionId;
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::deflate::Pool;
+use crate::protocol::websocket::frame::append_frame;
 
 /// Shorter payloads are not compressed, as the bytes saved are not worth the work; nor are longer
 /// ones, as nothing else happens on the core meanwhile.

@@ -1,7 +1,7 @@
 //! Publish and subscribe: what one client publishes to a topic, every subscriber on every core
 //! gets, framed once.
 //!
-//! [`Hub`] is the [`Handler`](crate::connection::Handler) of each core that serves the endpoints
+//! [`Hub`] is the [`Handler`](crate::session::Handler) of each core that serves the endpoints
 //! `/topics/<topic>` and `/pubsub` and leaves all else to the application's own handler; a
 //! [`Publisher`] publishes from a program. Like the protocol it is sans-IO: it knows connections by
 //! their names, other cores as the far ends of a [mesh](crate::mesh), and no socket.

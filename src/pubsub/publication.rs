@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::json::Data;
 use super::name::Topic;
-use crate::connection::ConnectionId;
-use crate::protocol::Opcode;
+use crate::base::ConnectionId;
+use crate::protocol::websocket::Opcode;
 
 /// The payload of a message that a program publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,12 +13,12 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use crate::config::Config;
-use crate::connection::{Handler, Shared};
 use crate::error::Error;
+use crate::io::Wake;
+use crate::io::uring::{Features, UringRing, UringWaker};
 use crate::mesh::{self, Port};
 use crate::pubsub::{self, Hub, Inbox, Parcel, Publisher, Totals};
-use crate::ring::Wake;
-use crate::ring::uring::{Features, UringRing, UringWaker};
+use crate::session::{Handler, Shared};
 use crate::worker::{Stats, Worker};
 pub use affinity::allowed_cores;
 
@@ -32,7 +32,7 @@ const SPARE_SLOTS: u32 = 64;
 ///
 /// ```no_run
 /// use corecast::config::Config;
-/// use corecast::echo::Echo;
+/// use corecast::app::echo::Echo;
 /// use corecast::server::Server;
 ///
 /// # fn main() -> Result<(), corecast::error::Error> {
@@ -145,7 +145,7 @@ impl Server {
     /// each loop.
     fn fit_connections(&mut self) -> u32 {
         let limit = &mut self.config.limits.max_connections;
-        *limit = (*limit).clamp(1, crate::ring::Token::MAX_SLOTS - SPARE_SLOTS);
+        *limit = (*limit).clamp(1, crate::base::ConnectionId::MAX_SLOTS - SPARE_SLOTS);
         let files = rlimit::raise(u64::from(*limit + SPARE_SLOTS));
         let slots = (*limit + SPARE_SLOTS).min(u32::try_from(files).unwrap_or(u32::MAX)).max(2);
         let spare = SPARE_SLOTS.min(slots / 4).max(1);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Worker;
 use super::slots::Slot;
-use crate::connection::{Connection, Handler, Millis};
-use crate::ring::{Errno, Ring, Token};
+use crate::base::{ConnectionId, Millis};
+use crate::io::{Driver, Errno};
+use crate::session::{Connection, Handler};
 
 /// After the system ran out of descriptors or memory, how long until accepting is tried again if
 /// no connection closes before. Trying at once would only spin.
@@ -53,27 +54,27 @@ impl Accepting {
     }
 }
 
-impl<R: Ring, H: Handler> Worker<R, H> {
+impl<D: Driver, H: Handler> Worker<D, H> {
     /// Arms the listeners that do not accept, if it is time and there is room.
     pub(super) fn arm_accepts(&mut self) {
         if self.accepting.stopped || self.now < self.accepting.retry_at {
             return;
         }
-        let free = (self.ring.slots() as usize).saturating_sub(self.slots.len());
+        let free = (self.driver.slots() as usize).saturating_sub(self.slots.len());
         self.accepting.no_room = free == 0;
         if free == 0 {
             return;
         }
         for listener in 0..self.accepting.armed.len() {
             if !std::mem::replace(&mut self.accepting.armed[listener], true) {
-                self.ring.accept(listener, free <= FEW);
+                self.driver.accept(listener, free <= FEW);
             }
         }
     }
 
     pub(super) fn stop_accepting(&mut self) {
         if !std::mem::replace(&mut self.accepting.stopped, true) {
-            self.ring.stop_accepting();
+            self.driver.stop_accepting();
         }
     }
 
@@ -119,6 +120,6 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         self.slots.insert(index, slot);
         self.wheel.set(index, deadline.0);
         // The request is often there already, so no poll before the first receive.
-        self.ring.receive(Token { slot: index, generation: id.generation }, false);
+        self.driver.receive(ConnectionId { slot: index, generation: id.generation }, false);
     }
 }

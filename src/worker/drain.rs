@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{BATCH, Worker};
-use crate::connection::{CloseReason, Handler, Millis};
-use crate::protocol::CloseCode;
-use crate::ring::Ring;
+use crate::base::Millis;
+use crate::io::Driver;
+use crate::protocol::websocket::CloseCode;
+use crate::session::{CloseReason, Handler};
 
 /// After the deadline, for what was cut to come back from the kernel.
 const GRACE: Duration = Duration::from_millis(500);
@@ -19,7 +20,7 @@ pub(super) struct Drain {
     cutting: bool,
 }
 
-impl<R: Ring, H: Handler> Worker<R, H> {
+impl<D: Driver, H: Handler> Worker<D, H> {
     /// Begins to stop: every connection gets a close frame with 1001 and has until the drain
     /// deadline to leave. Does nothing when called again.
     pub fn drain(&mut self) {
@@ -51,11 +52,11 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         drain.cursor = next;
         for index in batch {
             let Some(slot) = self.slots.at(index) else { continue };
-            let token = slot.token();
+            let id = slot.id();
             if cutting {
-                self.abort(token, CloseReason::Local(CloseCode::GOING_AWAY));
+                self.abort(id, CloseReason::Local(CloseCode::GOING_AWAY));
             } else {
-                self.close(token, CloseCode::GOING_AWAY, "server is stopping");
+                self.close(id, CloseCode::GOING_AWAY, "server is stopping");
             }
         }
     }

@@ -3,23 +3,24 @@
 use std::ops::Range;
 
 use super::Worker;
-use crate::connection::{Handler, Millis, Output, Phase, Piece, Shared};
-use crate::ring::{Buffer, Payload, Ring, Token};
+use crate::base::{Chunk, ConnectionId, Millis};
+use crate::io::{Buffer, Driver, Payload};
+use crate::session::{Handler, Output, Phase, Shared};
 
 /// The most that one queued send takes.
 const PIECE: usize = 256 << 10;
 
-impl<R: Ring, H: Handler> Worker<R, H> {
+impl<D: Driver, H: Handler> Worker<D, H> {
     /// Sends what the turn has brought forth.
     #[inline]
     pub(super) fn flush(&mut self) {
         self.send_shared();
         let mut entries = std::mem::take(&mut self.turn.entries);
         for entry in &mut entries {
-            let token = entry.token;
-            let Some(slot) = self.slots.get(token) else {
+            let id = entry.id;
+            let Some(slot) = self.slots.get(id) else {
                 if let Some(buffer) = entry.buffer.take() {
-                    self.ring.release(buffer);
+                    self.driver.release(buffer);
                 }
                 continue;
             };
@@ -38,26 +39,26 @@ impl<R: Ring, H: Handler> Worker<R, H> {
                 if free {
                     #[allow(clippy::cast_possible_truncation, reason = "buffers are <= 1 MiB")]
                     let (start, len) = (range.start as u32, range.len() as u32);
-                    self.ring.send_now(token, Payload::Received { buffer, start, len });
+                    self.driver.send_now(id, Payload::Received { buffer, start, len });
                     if timely {
                         continue;
                     }
                 } else {
-                    self.queue_copy(token, &buffer, range);
-                    self.ring.release(buffer);
+                    self.queue_copy(id, &buffer, range);
+                    self.driver.release(buffer);
                 }
             } else if !entry.output.is_empty() {
-                let piece = entry.output.take_piece();
+                let piece = entry.output.take_chunk();
                 if free {
-                    self.ring.send_now(token, payload_of(piece));
+                    self.driver.send_now(id, payload_of(piece));
                     if timely {
                         continue;
                     }
                 } else {
-                    self.queue_piece(token, piece);
+                    self.queue_piece(id, piece);
                 }
             }
-            self.settle(token);
+            self.settle(id);
         }
         entries.clear();
         self.turn.entries = entries;
@@ -66,26 +67,26 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     /// Sends to those who get what others get and nothing else. Their timers are as they were.
     #[inline]
     fn send_shared(&mut self) {
-        let Self { turn, slots, ring, .. } = self;
+        let Self { turn, slots, driver, .. } = self;
         turn.send(|tokens, bytes| {
-            for token in tokens {
-                if let Some(slot) = slots.at(token.slot) {
+            for id in tokens {
+                if let Some(slot) = slots.at(id.slot) {
                     slot.turn = 0;
                 }
             }
-            ring.send_shared(tokens, bytes);
+            driver.send_shared(tokens, bytes);
         });
     }
 
     /// Behind what waits already.
-    fn queue_copy(&mut self, token: Token, buffer: &Buffer, range: Range<usize>) {
-        if let Some(queue) = self.slots.get(token).and_then(|slot| slot.queue.as_mut()) {
-            queue.append(self.ring.bytes(buffer).get(range).unwrap_or_default());
+    fn queue_copy(&mut self, id: ConnectionId, buffer: &Buffer, range: Range<usize>) {
+        if let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut()) {
+            queue.append(self.driver.bytes(buffer).get(range).unwrap_or_default());
         }
     }
 
-    fn queue_piece(&mut self, token: Token, piece: Piece) {
-        if let Some(queue) = self.slots.get(token).and_then(|slot| slot.queue.as_mut())
+    fn queue_piece(&mut self, id: ConnectionId, piece: Chunk) {
+        if let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut())
             && let Some(copied) = queue.push(piece)
         {
             self.shared.buffers.give(copied);
@@ -94,43 +95,43 @@ impl<R: Ring, H: Handler> Worker<R, H> {
 
     /// Everything about a connection that is not the plain case: its queue, its pauses, its end,
     /// its timer.
-    fn settle(&mut self, token: Token) {
-        self.send_queue(token);
+    fn settle(&mut self, id: ConnectionId) {
+        self.send_queue(id);
         let limit = self.shared.config.limits.send_queue;
-        let Some(slot) = self.slots.get(token) else { return };
+        let Some(slot) = self.slots.get(id) else { return };
         let owed = slot.owed();
         if owed > limit && !slot.paused {
             slot.paused = true;
             self.stats.paused += 1;
             if slot.receiving && !slot.cancelling {
                 slot.cancelling = true;
-                self.ring.cancel_receive(token);
+                self.driver.cancel_receive(id);
             }
         } else if owed <= limit / 2 && slot.paused {
             slot.paused = false;
-            self.arm_receive(token);
+            self.arm_receive(id);
         }
-        let Some(slot) = self.slots.get(token) else { return };
+        let Some(slot) = self.slots.get(id) else { return };
         if matches!(slot.connection.phase(), Phase::Lingering | Phase::Finished) && !slot.leaving {
             slot.leaving = true;
-            self.leaving.push(token);
+            self.leaving.push(id);
         }
         let due = slot.connection.deadline().min(slot.stall());
         if due < slot.timer || slot.timer <= self.now {
             slot.timer = due;
-            self.wheel.set(token.slot, due.0);
+            self.wheel.set(id.slot, due.0);
         }
     }
 
     /// Hands the next piece of the queue to the kernel, or ends the queue if it is empty.
-    fn send_queue(&mut self, token: Token) {
-        let Some(slot) = self.slots.get(token) else { return };
+    fn send_queue(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else { return };
         let Some(queue) = &mut slot.queue else { return };
         if !queue.is_sending() {
             // Between two pieces is as soon as a pong can go.
             let mut output = Output::default();
             slot.connection.release_pong(&mut self.shared, &mut output);
-            if let Some(pong) = output.into_piece().into_vec().filter(|pong| !pong.is_empty()) {
+            if let Some(pong) = output.into_chunk().into_vec().filter(|pong| !pong.is_empty()) {
                 queue.urge(&pong);
                 self.shared.buffers.give(pong);
             }
@@ -142,7 +143,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             if queue.stall == Millis::NEVER {
                 queue.stall = self.now.after(config.timeouts.stall);
             }
-            return self.ring.send_queued(token, payload_of(piece), PIECE);
+            return self.driver.send_queued(id, payload_of(piece), PIECE);
         }
         if !queue.is_empty() {
             return;
@@ -152,9 +153,9 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     }
 }
 
-fn payload_of(piece: Piece) -> Payload {
+fn payload_of(piece: Chunk) -> Payload {
     match piece {
-        Piece::Owned { bytes, from } => Payload::Owned { bytes, from },
-        Piece::Shared { bytes, from } => Payload::Shared { bytes, from },
+        Chunk::Owned { bytes, from } => Payload::Owned { bytes, from },
+        Chunk::Shared { bytes, from } => Payload::Shared { bytes, from },
     }
 }

@@ -1,11 +1,10 @@
 //! The loop of one core: events of its ring in, turns of its connections out.
 //!
 //! A turn is: one call into the kernel, every event it brought, then one send for each connection
-//! that has something to say. Generic over the [`Ring`], so that tests run this code under a
+//! that has something to say. Generic over the [`Driver`], so that tests run this code under a
 //! simulated kernel, and over the [`Handler`], so that an application's code is compiled into it.
 
 mod accept;
-mod blocks;
 mod drain;
 mod events;
 mod fanout;
@@ -15,21 +14,21 @@ mod put_off;
 mod slots;
 mod stats;
 mod turn;
-mod wheel;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::connection::{CloseReason, Errands, Handler, Millis, Phase, Shared};
-use crate::ring::{Errno, Received, Ring, Token};
+use crate::base::wheel::Wheel;
+use crate::base::{ConnectionId, Millis};
+use crate::io::{Driver, Errno, Received};
+use crate::session::{CloseReason, Errands, Handler, Phase, Shared};
 use accept::Accepting;
 use drain::Drain;
 use slots::Slots;
 pub use stats::Stats;
 use turn::{Entry, Turn};
-use wheel::Wheel;
 
 /// How many connections are taken up again, or told to go, in one turn.
 const BATCH: usize = 128;
@@ -38,8 +37,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// One core's connections and the loop that serves them.
 #[derive(Debug)]
-pub struct Worker<R: Ring, H> {
-    ring: R,
+pub struct Worker<D: Driver, H> {
+    driver: D,
     shared: Shared<H>,
     slots: Slots,
     wheel: Wheel,
@@ -47,31 +46,31 @@ pub struct Worker<R: Ring, H> {
     /// The connections that this turn has touched, with what they have to say.
     turn: Turn,
     /// Connections on their way out, to be looked at in the next turn.
-    leaving: Vec<Token>,
+    leaving: Vec<ConnectionId>,
     /// Connections to be armed again once there are buffers.
-    starved: VecDeque<Token>,
+    starved: VecDeque<ConnectionId>,
     /// What was received and is to be looked at once the handler has room.
-    put_off: VecDeque<(Token, Received)>,
+    put_off: VecDeque<(ConnectionId, Received)>,
     /// Slots whose timer is due; kept for its memory.
     due: Vec<u32>,
     /// What the handler wants done; kept for its memory.
     errands: Errands,
     /// The wakers of the other cores, by their numbers.
-    peers: Vec<R::Waker>,
+    peers: Vec<D::Waker>,
     /// Subscribers to be closed because they read too slowly.
-    too_slow: Vec<Token>,
+    too_slow: Vec<ConnectionId>,
     accepting: Accepting,
     drain: Option<Drain>,
     stop: Arc<AtomicBool>,
     stats: Stats,
 }
 
-impl<R: Ring, H: Handler> Worker<R, H> {
+impl<D: Driver, H: Handler> Worker<D, H> {
     /// A worker over `ring`, which has `listeners` listeners. It begins to drain once `stop` is
     /// set and the ring is woken.
-    pub fn new(ring: R, shared: Shared<H>, listeners: usize, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(driver: D, shared: Shared<H>, listeners: usize, stop: Arc<AtomicBool>) -> Self {
         let mut worker = Self {
-            ring,
+            driver,
             shared,
             slots: Slots::default(),
             wheel: Wheel::new(),
@@ -95,7 +94,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
 
     /// Has the handler's bells ring those, by the numbers of their cores.
     #[must_use]
-    pub fn with_peers(mut self, peers: Vec<R::Waker>) -> Self {
+    pub fn with_peers(mut self, peers: Vec<D::Waker>) -> Self {
         self.peers = peers;
         self
     }
@@ -109,7 +108,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             self.turn()?;
         }
         // The last closes are still queued.
-        self.ring.enter(None)
+        self.driver.enter(None)
     }
 
     /// One turn of the loop.
@@ -121,20 +120,20 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         if wait.is_some() && !self.shared.handler.try_sleep() {
             wait = None;
         }
-        self.ring.enter(wait)?;
+        self.driver.enter(wait)?;
         self.shared.handler.begin_turn();
-        self.now = Millis::from(self.ring.now());
+        self.now = Millis::from(self.driver.now());
         self.take_up();
-        while let Some(event) = self.ring.next_event() {
+        while let Some(event) = self.driver.next_event() {
             self.handle(event);
         }
         // Memory was short, and sends of the last turn are still waiting: nothing may overtake
         // them, so this turn goes on with the next call.
-        if !self.ring.is_settled() {
+        if !self.driver.is_settled() {
             return Ok(());
         }
         // From here on it is known of every earlier send whether it was complete.
-        while let Some(memory) = self.ring.spent() {
+        while let Some(memory) = self.driver.spent() {
             self.shared.buffers.give(memory);
         }
         if self.stop.load(Ordering::Acquire) {
@@ -166,20 +165,20 @@ impl<R: Ring, H: Handler> Worker<R, H> {
 
     /// The turn's entry for the connection in `slot`, which must exist; an output in place is
     /// spilled, so that anything may be added.
-    fn entry(&mut self, token: Token) -> Option<&mut Entry> {
-        let slot = self.slots.get(token)?;
+    fn entry(&mut self, id: ConnectionId) -> Option<&mut Entry> {
+        let slot = self.slots.get(id)?;
         let entry = self.turn.entry(slot)?;
         if let Some(buffer) = entry.buffer.take() {
             let buffers = &mut self.shared.buffers;
-            entry.output.spill(self.ring.bytes(&buffer), || buffers.take());
-            self.ring.release(buffer);
+            entry.output.spill(self.driver.bytes(&buffer), || buffers.take());
+            self.driver.release(buffer);
         }
         Some(entry)
     }
 
     /// Makes sure that the connection is looked at when the turn ends.
-    fn touch(&mut self, token: Token) {
-        let _ = self.entry(token);
+    fn touch(&mut self, id: ConnectionId) {
+        let _ = self.entry(id);
     }
 
     /// Timers that are due.
@@ -189,26 +188,26 @@ impl<R: Ring, H: Handler> Worker<R, H> {
         for index in due.drain(..) {
             let Some(slot) = self.slots.at(index) else { continue };
             slot.timer = Millis::NEVER;
-            let token = slot.token();
-            self.timeout(token);
+            let id = slot.id();
+            self.timeout(id);
         }
         self.due = due;
     }
 
-    fn timeout(&mut self, token: Token) {
-        let Some(slot) = self.slots.get(token) else { return };
+    fn timeout(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else { return };
         if slot.stall() <= self.now {
-            return self.abort(token, CloseReason::Stalled);
+            return self.abort(id, CloseReason::Stalled);
         }
         if slot.connection.deadline() > self.now {
-            return self.touch(token);
+            return self.touch(id);
         }
-        let Some(entry) = self.entry(token) else { return };
+        let Some(entry) = self.entry(id) else { return };
         let mut output = std::mem::take(&mut entry.output);
-        if let Some(slot) = self.slots.get(token) {
+        if let Some(slot) = self.slots.get(id) {
             // Its time was over, and its replies still are not taken.
             if slot.connection.phase() == Phase::Finished && slot.queue.is_some() {
-                return self.abort(token, CloseReason::Stalled);
+                return self.abort(id, CloseReason::Stalled);
             }
             let congested = slot.is_congested();
             if slot.withheld || slot.paused || slot.put_off > 0 {
@@ -217,7 +216,7 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             }
             slot.connection.handle_timeout(self.now, congested, &mut self.shared, &mut output);
         }
-        if let Some(entry) = self.entry(token) {
+        if let Some(entry) = self.entry(id) {
             entry.output = output;
         }
     }
@@ -237,13 +236,13 @@ impl<R: Ring, H: Handler> Worker<R, H> {
     /// The counters of this worker and of its ring.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { ring: self.ring.stats(), ..self.stats }
+        Stats { ring: self.driver.stats(), ..self.stats }
     }
 
     /// The ring, for tests that look behind it.
     #[must_use]
-    pub const fn ring(&self) -> &R {
-        &self.ring
+    pub const fn driver(&self) -> &D {
+        &self.driver
     }
 
     /// The handler.

@@ -3,14 +3,15 @@
 
 use super::Worker;
 use super::slots::Slot;
-use crate::connection::{Acceptance, Handler, Phase};
-use crate::ring::{Received, Ring, Token};
+use crate::base::ConnectionId;
+use crate::io::{Driver, Received};
+use crate::session::{Acceptance, Handler, Phase};
 
-impl<R: Ring, H: Handler> Worker<R, H> {
+impl<D: Driver, H: Handler> Worker<D, H> {
     /// Puts what a receive has brought off; what follows on this connection waits behind it.
     #[cold]
-    pub(super) fn put_off(&mut self, token: Token, outcome: Received, armed: bool) {
-        if let Some(slot) = self.slots.get(token) {
+    pub(super) fn put_off(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
+        if let Some(slot) = self.slots.get(id) {
             slot.put_off = slot.put_off.saturating_add(1);
             slot.receiving = armed;
             if !armed {
@@ -18,31 +19,31 @@ impl<R: Ring, H: Handler> Worker<R, H> {
             } else if !slot.cancelling {
                 // No more than is on its way: buffers are for all.
                 slot.cancelling = true;
-                self.ring.cancel_receive(token);
+                self.driver.cancel_receive(id);
             }
         }
-        self.put_off.push_back((token, outcome));
+        self.put_off.push_back((id, outcome));
     }
 
     /// Looks again at what was put off, in its order; some of it is put off once more.
     pub(super) fn take_up(&mut self) {
         let mut still = Vec::new();
         for _ in 0..self.put_off.len() {
-            let Some((token, outcome)) = self.put_off.pop_front() else { return };
+            let Some((id, outcome)) = self.put_off.pop_front() else { return };
             let mut stopped = false;
-            if let Some(slot) = self.slots.get(token) {
+            if let Some(slot) = self.slots.get(id) {
                 let has_no_room = has_no_room(slot, &self.shared.handler);
-                if has_no_room || still.contains(&token) {
-                    still.push(token);
-                    self.put_off.push_back((token, outcome));
+                if has_no_room || still.contains(&id) {
+                    still.push(id);
+                    self.put_off.push_back((id, outcome));
                     continue;
                 }
                 slot.put_off = slot.put_off.saturating_sub(1);
                 stopped = slot.put_off == 0 && !slot.receiving;
             }
             match outcome {
-                Received::Data { buffer, len } => self.take::<false>(token, buffer, len, stopped),
-                outcome => self.receive_ended(token, &outcome, stopped),
+                Received::Data { buffer, len } => self.take::<false>(id, buffer, len, stopped),
+                outcome => self.receive_ended(id, &outcome, stopped),
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::blocks::Blocks;
-use crate::connection::{Connection, ConnectionId, Millis, SendQueue};
-use crate::ring::Token;
+use crate::base::blocks::Blocks;
+use crate::base::{ConnectionId, Millis};
+use crate::session::{Connection, SendQueue};
 
 /// One connection and what the worker knows of its operations.
 #[derive(Debug)]
@@ -100,9 +100,9 @@ impl Slot {
     }
 
     /// Its name for the ring.
-    pub(super) const fn token(&self) -> Token {
+    pub(super) const fn id(&self) -> ConnectionId {
         let id = self.connection.id();
-        Token { slot: id.slot, generation: id.generation }
+        ConnectionId { slot: id.slot, generation: id.generation }
     }
 
     /// Bytes of replies that wait.
@@ -128,7 +128,7 @@ impl Slots {
     /// The next generation of slot `index`, for a new connection.
     pub(super) fn next_id(&mut self, index: u32) -> ConnectionId {
         let generation = self.generations.reach(index, || 0);
-        *generation = generation.wrapping_add(1) & Token::GENERATION_MASK;
+        *generation = generation.wrapping_add(1) & ConnectionId::GENERATION_MASK;
         ConnectionId { slot: index, generation: *generation }
     }
 
@@ -139,10 +139,10 @@ impl Slots {
         self.used += 1;
     }
 
-    /// The connection that `token` names, if it still lives.
+    /// The connection that `id` names, if it still lives.
     #[inline]
-    pub(super) fn get(&mut self, token: Token) -> Option<&mut Slot> {
-        self.at(token.slot).filter(|slot| slot.connection.id().generation == token.generation)
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        self.at(id.slot).filter(|slot| slot.connection.id().generation == id.generation)
     }
 
     /// The connection in slot `index`.

@@ -1,6 +1,6 @@
 //! What a worker counts.
 
-use crate::ring::RingStats;
+use crate::io::DriverStats;
 
 /// Counters of one worker since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,5 +25,5 @@ pub struct Stats {
     /// Events for a connection that has ended. Counted and not followed.
     pub stale: u64,
     /// What the ring counts.
-    pub ring: RingStats,
+    pub ring: DriverStats,
 }

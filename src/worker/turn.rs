@@ -6,18 +6,19 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::slots::Slot;
-use crate::connection::Output;
-use crate::ring::{Buffer, Token};
+use crate::base::ConnectionId;
+use crate::io::Buffer;
+use crate::session::Output;
 
 /// Set in [`Slot::turn`]: the place is one among the sharing, not among the entries.
 const SHARING: u32 = 1 << 31;
 /// Stands where a connection has left the sharing for an entry. There is no such slot.
-const NOBODY: Token = Token { slot: u32::MAX, generation: 0 };
+const NOBODY: ConnectionId = ConnectionId { slot: u32::MAX, generation: 0 };
 
 /// One connection in one turn.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) token: Token,
+    pub(super) id: ConnectionId,
     pub(super) output: Output,
     /// The receive buffer in which the output stands in place.
     pub(super) buffer: Option<Buffer>,
@@ -29,7 +30,7 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     pub(super) entries: Vec<Entry>,
-    sharing: Vec<Token>,
+    sharing: Vec<ConnectionId>,
     shared: Vec<Share>,
     /// Some have left the sharing.
     parted: bool,
@@ -62,14 +63,14 @@ impl Turn {
 
     #[inline]
     fn push(&mut self, slot: &mut Slot, output: Output, delivered: usize) {
-        self.entries.push(Entry { token: slot.token(), output, buffer: None, delivered });
+        self.entries.push(Entry { id: slot.id(), output, buffer: None, delivered });
         slot.turn = place(self.entries.len());
     }
 
     /// Sends `bytes` to a connection that has nothing else in this turn, so far.
     #[inline]
     pub(super) fn share(&mut self, slot: &mut Slot, bytes: &Rc<Bytes>) {
-        self.sharing.push(slot.token());
+        self.sharing.push(slot.id());
         let end = self.sharing.len();
         slot.turn = SHARING | place(end);
         match self.shared.last_mut() {
@@ -83,10 +84,10 @@ impl Turn {
     fn part(&mut self, slot: &mut Slot) {
         let at = (slot.turn & !SHARING) as usize - 1;
         let share = self.shared.partition_point(|share| share.end <= at);
-        let (Some(token), Some(share)) = (self.sharing.get_mut(at), self.shared.get(share)) else {
+        let (Some(id), Some(share)) = (self.sharing.get_mut(at), self.shared.get(share)) else {
             return;
         };
-        *token = NOBODY;
+        *id = NOBODY;
         self.parted = true;
         let (output, delivered) = (Output::of_shared(&share.bytes), share.bytes.len());
         self.push(slot, output, delivered);
@@ -94,13 +95,13 @@ impl Turn {
 
     /// Takes out all who share, and has them sent what they share.
     #[inline]
-    pub(super) fn send(&mut self, mut send: impl FnMut(&[Token], &Rc<Bytes>)) {
+    pub(super) fn send(&mut self, mut send: impl FnMut(&[ConnectionId], &Rc<Bytes>)) {
         let mut from = 0;
         for share in self.shared.drain(..) {
             let tokens = self.sharing.get(from..share.end).unwrap_or_default();
             from = share.end;
             if self.parted {
-                tokens.split(|token| *token == NOBODY).for_each(|part| send(part, &share.bytes));
+                tokens.split(|id| *id == NOBODY).for_each(|part| send(part, &share.bytes));
             } else {
                 send(tokens, &share.bytes);
             }
@@ -120,8 +121,9 @@ const fn place(len: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Millis;
     use crate::config::Config;
-    use crate::connection::{Connection, ConnectionId, Millis};
+    use crate::session::Connection;
 
     fn slot(number: u32) -> Slot {
         let id = ConnectionId { slot: number, generation: 7 };
@@ -132,7 +134,7 @@ mod tests {
         let mut sent = Vec::new();
         turn.send(|tokens, bytes| {
             if !tokens.is_empty() {
-                let numbers = tokens.iter().map(|token| token.slot).collect();
+                let numbers = tokens.iter().map(|id| id.slot).collect();
                 sent.push((numbers, Bytes::clone(bytes)));
             }
         });
@@ -167,7 +169,7 @@ mod tests {
                 turn.share(slot, bytes);
             }
             let entry = turn.entry(&mut slots[leaving]).expect("an entry");
-            assert_eq!(entry.token.slot as usize, leaving);
+            assert_eq!(entry.id.slot as usize, leaving);
             let given = if leaving == 2 { &b } else { &a };
             assert_eq!((entry.output.len(), entry.delivered), (given.len(), given.len()));
             entry.delivered = 9;

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use corecast::base::ConnectionId;
 use corecast::config::Config;
-use corecast::connection::{ConnectionId, Handler, Message, Replies};
-use corecast::protocol::handshake::{Refusal, Rejection, Request};
+use corecast::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use corecast::session::{Handler, Message, Replies};
 
 use crate::common::{Json, delivery, raw, text};
 use crate::support::client::{Client, End, request_to};

@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use corecast::base::ConnectionId;
 use corecast::config::Config;
-use corecast::connection::{ConnectionId, Handler, Message, Replies};
-use corecast::protocol::Opcode;
+use corecast::protocol::websocket::Opcode;
 use corecast::pubsub::{NameError, Payload, PublishError, Publisher};
 use corecast::server::{Server, allowed_cores};
+use corecast::session::{Handler, Message, Replies};
 
 use crate::common::{Json, delivery, raw, text};
 use crate::crowd::expect_all;

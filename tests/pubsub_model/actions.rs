@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use corecast::io::sim::{ClientId, SimNetwork};
 use corecast::pubsub::Payload;
-use corecast::ring::sim::{ClientId, SimNetwork};
 
 use crate::client::{Client, Kind, Owed, Stage, Sub, What};
 use crate::cores::Core;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use corecast::config::SlowConsumer;
-use corecast::ring::Wake;
-use corecast::ring::sim::Faults;
+use corecast::io::Wake;
+use corecast::io::sim::Faults;
 
 use crate::client::{Client, Kind, Stage};
 use crate::log::{Retain, TOPICS};

@@ -5,7 +5,7 @@ mod reading;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use corecast::ring::sim::{ClientId, SimNetwork};
+use corecast::io::sim::{ClientId, SimNetwork};
 
 use crate::log::{Log, Message, Retain, TOPICS, matches};
 

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use corecast::app::echo::Echo;
+use corecast::base::{ConnectionId, Millis};
 use corecast::config::Config;
-use corecast::connection::{
-    Acceptance, CloseReason, ConnectionId, Errands, Handler, Message, Millis, Replies, Shared, Sink,
-};
-use corecast::echo::Echo;
+use corecast::io::sim::{SimNetwork, SimOptions, SimRing, SimWaker};
+use corecast::io::{Driver, Wake};
 use corecast::mesh::Port;
-use corecast::protocol::handshake::{Agreement, Refusal, Request};
+use corecast::protocol::websocket::handshake::{Agreement, Refusal, Request};
 use corecast::pubsub::{Hub, Parcel, Publisher, Totals, inbox};
-use corecast::ring::sim::{SimNetwork, SimOptions, SimRing, SimWaker};
-use corecast::ring::{Ring, Wake};
+use corecast::session::{
+    Acceptance, CloseReason, Errands, Handler, Message, Replies, Shared, Sink,
+};
 use corecast::worker::Worker;
 
 /// The hub, from which it is hidden that its core's sleep is simulated in parts: in between it has
@@ -135,7 +136,7 @@ impl Core {
         let ring =
             |(number, options): (u64, &SimOptions)| SimRing::new(seed ^ number << 56, *options);
         let rings: Vec<SimRing> = (0..).zip(options).map(ring).collect();
-        let wakers = rings.iter().map(Ring::waker).collect();
+        let wakers = rings.iter().map(Driver::waker).collect();
         (rings, wakers)
     }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use corecast::ring::sim::SimNetwork;
+use corecast::io::sim::SimNetwork;
 use serde_json::Value;
 
 use super::{Client, Kind, Owed, Stage, What};

@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use corecast::config::{Config, SlowConsumer};
+use corecast::io::sim::{Faults, SimOptions};
 use corecast::mesh::{Limits, mesh};
 use corecast::pubsub::Totals;
-use corecast::ring::sim::{Faults, SimOptions};
 
 use crate::actions;
 use crate::client::{Client, Kind, Stage};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use corecast::ring::sim::{ClientId, SimNetwork};
+use corecast::io::sim::{ClientId, SimNetwork};
 
 use super::{Client, Stage};
 use crate::actions;

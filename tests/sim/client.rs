@@ -4,7 +4,7 @@ mod behaviour;
 
 use std::time::Duration;
 
-use corecast::ring::sim::{ClientId, ServerEnd, SimNetwork};
+use corecast::io::sim::{ClientId, ServerEnd, SimNetwork};
 
 use crate::actions;
 use crate::frames;

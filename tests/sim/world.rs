@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use corecast::config::Config;
-use corecast::ring::sim::{Faults, SimOptions};
+use corecast::io::sim::{Faults, SimOptions};
 
 /// The circumstances of a run.
 #[derive(Debug)]

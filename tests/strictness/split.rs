@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use corecast::app::echo::Echo;
+use corecast::base::{ConnectionId, Millis};
 use corecast::config::Config;
-use corecast::connection::{Connection, ConnectionId, Millis, Output, Phase, Shared};
-use corecast::echo::Echo;
+use corecast::session::{Connection, Output, Phase, Shared};
 
 use super::case::{Case, MAX_MESSAGE};
 use super::request::RequestCase;

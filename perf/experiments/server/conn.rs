@@ -4,16 +4,16 @@ use std::net::TcpStream;
 use std::ptr;
 
 use crate::echo::Echo;
-use crate::pieces::Piece;
+use crate::pieces::Chunk;
 
 /// One connection; its address must not change while the kernel works on it.
 pub(super) struct Conn {
     pub(super) stream: TcpStream,
     pub(super) echo: Echo,
     /// Replies not yet queued.
-    pub(super) out: Vec<Piece>,
+    pub(super) out: Vec<Chunk>,
     /// Replies handed to the kernel.
-    pub(super) sent: Vec<Piece>,
+    pub(super) sent: Vec<Chunk>,
     /// The vector that describes `sent` when it has several pieces.
     pub(super) iov: Vec<libc::iovec>,
     /// The message header for SENDMSG.

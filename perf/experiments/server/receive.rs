@@ -7,9 +7,9 @@ use io_uring::{cqueue, opcode, types};
 
 use super::send::{failure, with_fd};
 use super::{RECEIVE, Server};
-use crate::config::{Receives, Reply};
 use crate::echo::Step;
-use crate::pieces::Piece;
+use crate::config::{Receives, Reply};
+use crate::pieces::Chunk;
 use crate::sys::len32;
 
 /// `IORING_RECVSEND_POLL_FIRST`: wait for readiness without a first attempt.
@@ -65,10 +65,10 @@ impl Server<'_> {
         let conn = &mut self.conns[slot as usize];
         let mut keeps_chunk = false;
         if self.variant.reply == Reply::Echo {
-            conn.out.extend(step.detached.map(Piece::owned));
+            conn.out.extend(step.detached.map(Chunk::owned));
             if step.end > step.start {
                 let start = at.wrapping_add(step.start).cast_const();
-                conn.out.push(Piece::borrowed(start, step.end - step.start, bid));
+                conn.out.push(Chunk::borrowed(start, step.end - step.start, bid));
                 keeps_chunk = true;
             }
         } else {

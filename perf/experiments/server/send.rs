@@ -8,7 +8,7 @@ use io_uring::{opcode, types};
 
 use super::{CANCEL, RECEIVE, SEND, Server, TAIL};
 use crate::config::{Join, Reply, Sends};
-use crate::pieces::{Piece, total};
+use crate::pieces::{Chunk, total};
 use crate::sys::len32;
 
 /// `IORING_SEND_VECTORIZED`, which io-uring 0.7.15 does not name.
@@ -181,7 +181,7 @@ impl Server<'_> {
     }
 
     /// Gives the pool buffers of some pieces back and empties the list.
-    pub(super) fn release(&mut self, pieces: &mut Vec<Piece>) {
+    pub(super) fn release(&mut self, pieces: &mut Vec<Chunk>) {
         if let Some(pool) = &mut self.memory.pool {
             for bid in pieces.iter().filter_map(|p| p.bid) {
                 pool.release(bid);

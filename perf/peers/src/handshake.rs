@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::BytesMut;
-use corecast::protocol::handshake::accept_key;
+use corecast::protocol::websocket::handshake::accept_key;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use corecast::protocol::mask::Kernel;
+use corecast::protocol::websocket::mask::Kernel;
 use corecast_perf::budget::{Budgets, Line, Verdict, measure, table};
 use corecast_perf::load::{Content, Echo, Fanout, Length, Pace, Plan, Work};
 use corecast_perf::step::Stepper;

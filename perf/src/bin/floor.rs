@@ -9,7 +9,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 
-use corecast::protocol::handshake::accept_key;
+use corecast::protocol::websocket::handshake::accept_key;
 use io_uring::{
     CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue, types,
 };

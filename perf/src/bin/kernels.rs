@@ -8,8 +8,8 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
-use corecast::protocol::mask::{self, MaskKey};
-use corecast::protocol::utf8::{self, Validator};
+use corecast::protocol::websocket::mask::{self, MaskKey};
+use corecast::protocol::websocket::utf8::{self, Validator};
 use corecast_perf::step::Stepper;
 use corecast_perf::sys;
 

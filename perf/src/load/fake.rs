@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use corecast::protocol::handshake::accept_key;
+use corecast::protocol::websocket::handshake::accept_key;
 
 use crate::frames::{self, Head};
 

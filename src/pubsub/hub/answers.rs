@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::Hub;
 use super::client::Kind;
-use crate::connection::{ConnectionId, Post, Replies};
-use crate::protocol::Opcode;
-use crate::protocol::frame::{MAX_SERVER_HEADER, append_frame};
+use crate::base::ConnectionId;
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::pubsub::index::Subscriber;
 use crate::pubsub::name::{Filter, Topic};
+use crate::session::{Post, Replies};
 
 /// Answers that may wait for one client before it is not read from.
 pub(super) const MOST_WAITING: u32 = 16;

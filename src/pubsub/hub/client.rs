@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::replay::Replay;
-use crate::connection::ConnectionId;
+use crate::base::ConnectionId;
 use crate::pubsub::form::Form;
 use crate::pubsub::name::{Filter, Topic};
 use crate::pubsub::route::Role;

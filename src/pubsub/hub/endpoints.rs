@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use super::Hub;
 use super::answers::{Answer, ToPublish};
 use super::client::Kind;
-use crate::connection::{ConnectionId, Message, Post, Replies};
-use crate::protocol::{CloseCode, Opcode};
+use crate::base::ConnectionId;
+use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::form::Form;
 use crate::pubsub::json::{self, Command};
 use crate::pubsub::name::{Filter, NameError, Topic};
 use crate::pubsub::publication::Publication;
 use crate::pubsub::route::Role;
+use crate::session::{Message, Post, Replies};
 
 const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
 const NOT_TEXT: &str = "requests are text; this message is binary";

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::connection::{ConnectionId, Frames, Sink};
+use crate::base::ConnectionId;
 use crate::pubsub::batch::{Batch, LARGE, Written};
 use crate::pubsub::form::Form;
 use crate::pubsub::index::{List, Subscriber};
 use crate::pubsub::name::Topic;
+use crate::session::{Frames, Sink};
 
 /// A batch, and who published which of its messages and is not to get them.
 #[derive(Debug)]

@@ -22,14 +22,13 @@ use super::publication::{Publication, Value};
 use super::publisher::Inbox;
 use super::retained::{Full, Retained, Totals};
 use super::route::{Route, route};
+use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
-use crate::connection::{
-    Acceptance, CloseReason, ConnectionId, Errands, Handler, Message, Millis, Replies, Sink,
-};
 use crate::mesh::Port;
-use crate::protocol::Opcode;
-use crate::protocol::frame::append_frame;
-use crate::protocol::handshake::{Agreement, Refusal, Request};
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::frame::append_frame;
+use crate::protocol::websocket::handshake::{Agreement, Refusal, Request};
+use crate::session::{Acceptance, CloseReason, Errands, Handler, Message, Replies, Sink};
 use answers::Pending;
 use client::{Clients, Kind};
 use jobs::Jobs;

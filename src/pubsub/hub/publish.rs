@@ -9,13 +9,14 @@ use super::Hub;
 use super::answers::MOST_WAITING;
 use super::jobs::Jobs;
 use super::links::Links;
-use crate::connection::{ConnectionId, Post};
-use crate::protocol::deflate::Pool;
+use crate::base::ConnectionId;
+use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::batch::{Batch, Draft, Retain, Scratch};
 use crate::pubsub::index::Matches;
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::{Publication, Value};
 use crate::pubsub::retained::{Full, Version};
+use crate::session::Post;
 
 /// The batches of this turn.
 #[derive(Debug)]

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::Hub;
-use crate::connection::{ConnectionId, Frames, Sink};
-use crate::protocol::Opcode;
-use crate::protocol::frame::{MAX_SERVER_HEADER, append_frame};
+use crate::base::ConnectionId;
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::pubsub::json::{self, Data};
 use crate::pubsub::name::{Filter, Topic};
 use crate::pubsub::publication::Value;
 use crate::pubsub::retained::Next;
+use crate::session::{Frames, Sink};
 
 /// How many topics are looked at in one step.
 const LOOKED: usize = 256;

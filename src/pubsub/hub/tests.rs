@@ -3,13 +3,13 @@ use std::rc::Rc;
 
 use super::answers::{Answer, MOST_WAITING};
 use super::*;
-use crate::connection::{Frames, Post};
 use crate::mesh::{Limits, mesh};
 use crate::pubsub::form::{Form, Forms};
 use crate::pubsub::index::{Matches, Subscriber};
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::Payload;
 use crate::pubsub::publisher::{Publisher, inbox};
+use crate::session::{Frames, Post};
 
 const BACKLOG: usize = 5_000;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{List, Subscriber, give_back, is_slack};
-use crate::connection::ConnectionId;
+use crate::base::ConnectionId;
 use crate::pubsub::form::{Form, Forms};
 
 /// A longer list knows where each subscriber stands; in a shorter one looking is as quick.

@@ -10,6 +10,7 @@ mod trie;
 #[cfg(test)]
 mod tests;
 
+use crate::base::ConnectionId;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::rc::Rc;
@@ -19,7 +20,6 @@ use self::list::Members;
 use self::trie::Trie;
 use super::form::{Form, Forms};
 use super::name::{Filter, Topic};
-use crate::connection::ConnectionId;
 
 /// One connection's subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

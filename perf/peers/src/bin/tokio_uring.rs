@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use corecast::config::Config;
-use corecast::connection::{Connection, ConnectionId, Millis, Output, Phase, Shared};
-use corecast::echo::Echo;
-use corecast::protocol::handshake::Origins;
+use corecast::base::{ConnectionId, Millis};
+use corecast::session::{Connection, Output, Phase, Shared};
+use corecast::app::echo::Echo;
+use corecast::protocol::websocket::handshake::Origins;
 use tokio_uring::buf::{BoundedBuf, IoBuf};
 use tokio_uring::net::{TcpListener, TcpStream};
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use corecast::protocol::handshake::accept_key;
+use corecast::protocol::websocket::handshake::accept_key;
 
 use super::*;
 use crate::frames::{self, Head};

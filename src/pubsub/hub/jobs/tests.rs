@@ -1,6 +1,6 @@
 use super::*;
-use crate::protocol::Opcode;
-use crate::protocol::deflate::Pool;
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::batch::{Draft, Scratch};
 use crate::pubsub::form::Forms;
 use crate::pubsub::index::Matches;

@@ -1,0 +1,3 @@
+//! What an application implements and is given.
+
+pub mod echo;

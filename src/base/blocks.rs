@@ -1,0 +1,84 @@
+//! A table by slot number that grows without moving what it holds: memory is allocated in blocks,
+//! so that none is left behind by a larger copy.
+
+use std::ops::{Index, IndexMut};
+
+/// Entries of a block.
+const LEN: usize = 1024;
+const BITS: u32 = 10;
+
+/// Entries from 0 on, as far as any was asked for.
+#[derive(Debug)]
+pub(crate) struct Blocks<T> {
+    blocks: Vec<Box<[T]>>,
+}
+
+impl<T> Default for Blocks<T> {
+    fn default() -> Self {
+        Self { blocks: Vec::new() }
+    }
+}
+
+impl<T> Blocks<T> {
+    /// How many entries there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.blocks.len() * LEN
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
+        let block = self.blocks.get((index >> BITS) as usize)?;
+        Some(&block[index as usize % LEN])
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        let block = self.blocks.get_mut((index >> BITS) as usize)?;
+        Some(&mut block[index as usize % LEN])
+    }
+
+    /// The entry, and all before it, made by `fill` where they were not there.
+    pub(crate) fn reach(&mut self, index: u32, fill: fn() -> T) -> &mut T {
+        let block = (index >> BITS) as usize;
+        while self.blocks.len() <= block {
+            self.blocks.push((0..LEN).map(|_| fill()).collect());
+        }
+        &mut self.blocks[block][index as usize % LEN]
+    }
+}
+
+impl<T> Index<u32> for Blocks<T> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, index: u32) -> &T {
+        &self.blocks[(index >> BITS) as usize][index as usize % LEN]
+    }
+}
+
+impl<T> IndexMut<u32> for Blocks<T> {
+    #[inline]
+    fn index_mut(&mut self, index: u32) -> &mut T {
+        &mut self.blocks[(index >> BITS) as usize][index as usize % LEN]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_made_as_far_as_asked_for_and_stay_where_they_are() {
+        let mut blocks = Blocks::default();
+        assert_eq!((blocks.len(), blocks.get(0)), (0, None));
+        *blocks.reach(3, || 7_u64) = 3;
+        let at = &raw const blocks[3];
+        *blocks.reach(5000, || 7) = 5;
+        assert_eq!(blocks.len(), 5 * LEN);
+        assert_eq!((blocks[3], blocks[4], blocks[4999], blocks[5000]), (3, 7, 7, 5));
+        assert!(std::ptr::eq(at, &raw const blocks[3]));
+        blocks[4] = 4;
+        assert_eq!(blocks.get(4), Some(&4));
+        assert_eq!(blocks.get_mut(5120), None);
+    }
+}

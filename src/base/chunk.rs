@@ -1,0 +1,50 @@
+//! Bytes on their way to the kernel, owned or shared.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+/// Bytes to be sent, from a place on.
+#[derive(Debug)]
+pub enum Chunk {
+    /// The connection's own.
+    Owned {
+        /// The memory.
+        bytes: Vec<u8>,
+        /// The first byte to send.
+        from: usize,
+    },
+    /// Shared with other connections.
+    Shared {
+        /// The memory.
+        bytes: Rc<Bytes>,
+        /// The first byte to send.
+        from: usize,
+    },
+}
+
+impl Chunk {
+    /// The bytes that are left to send.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        match self {
+            Self::Owned { bytes, from } => bytes.get(*from..).unwrap_or_default(),
+            Self::Shared { bytes, from } => bytes.get(*from..).unwrap_or_default(),
+        }
+    }
+
+    /// Leaves out the first `sent` bytes of the rest.
+    pub fn skip(&mut self, sent: usize) {
+        let (Self::Owned { from, .. } | Self::Shared { from, .. }) = self;
+        *from = from.saturating_add(sent);
+    }
+
+    /// The vector, if it is the connection's own.
+    #[must_use]
+    pub fn into_vec(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Owned { bytes, .. } => Some(bytes),
+            Self::Shared { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The timing wheel of one core: one deadline for each slot, set and cleared in constant time.
+
+use super::blocks::Blocks;
+
+/// One turn of the hand, in milliseconds: how exact deadlines are.
+const TICK_MS: u64 = 64;
+/// Buckets; deadlines further away than `BUCKETS * TICK_MS`, about a minute, are looked at again
+/// when the hand passes.
+const BUCKETS: u64 = 1024;
+const NONE: u32 = u32::MAX;
+
+/// Deadlines by slot number. Each bucket is a doubly linked list through `links`, so nothing is
+/// allocated when a deadline is set.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    heads: Vec<u32>,
+    links: Blocks<Link>,
+    /// The next tick to look at.
+    hand: u64,
+    /// No deadline lies before this tick.
+    earliest: u64,
+    scheduled: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    /// The tick of the deadline, or `u64::MAX` if there is none.
+    tick: u64,
+    next: u32,
+    previous: u32,
+}
+
+const UNLINKED: Link = Link { tick: u64::MAX, next: NONE, previous: NONE };
+
+impl Wheel {
+    pub(crate) fn new() -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "1,024")]
+        let heads = vec![NONE; BUCKETS as usize];
+        Self { heads, links: Blocks::default(), hand: 0, earliest: u64::MAX, scheduled: 0 }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "below BUCKETS")]
+    const fn bucket(tick: u64) -> usize {
+        (tick % BUCKETS) as usize
+    }
+
+    /// Sets the deadline of `slot`, at or just after `at_ms`; an earlier one is forgotten.
+    pub(crate) fn set(&mut self, slot: u32, at_ms: u64) {
+        self.clear(slot);
+        if at_ms == u64::MAX {
+            return;
+        }
+        let tick = at_ms.div_ceil(TICK_MS).max(self.hand);
+        let bucket = Self::bucket(tick);
+        let next = std::mem::replace(&mut self.heads[bucket], slot);
+        *self.links.reach(slot, || UNLINKED) = Link { tick, next, previous: NONE };
+        if next != NONE {
+            self.links[next].previous = slot;
+        }
+        self.earliest = self.earliest.min(tick);
+        self.scheduled += 1;
+    }
+
+    /// Forgets the deadline of `slot`, if it has one.
+    pub(crate) fn clear(&mut self, slot: u32) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let Link { tick, next, previous } = std::mem::replace(link, UNLINKED);
+        if tick == u64::MAX {
+            return;
+        }
+        match previous {
+            NONE => self.heads[Self::bucket(tick)] = next,
+            previous => self.links[previous].next = next,
+        }
+        if next != NONE {
+            self.links[next].previous = previous;
+        }
+        self.scheduled -= 1;
+    }
+
+    /// When the next deadline may be due, in milliseconds; `None` if there is none.
+    pub(crate) fn next_ms(&self) -> Option<u64> {
+        (self.scheduled > 0).then(|| self.earliest.saturating_mul(TICK_MS))
+    }
+
+    /// Takes every deadline up to `now_ms` out, and adds its slot to `due`.
+    pub(crate) fn expire(&mut self, now_ms: u64, due: &mut Vec<u32>) {
+        let now = now_ms / TICK_MS;
+        if self.scheduled == 0 || now < self.earliest {
+            return;
+        }
+        // After a long sleep one round sees every bucket.
+        let first = self.earliest.max(self.hand).max(now.saturating_sub(BUCKETS - 1));
+        let before = due.len();
+        for tick in first..=now {
+            let mut slot = self.heads[Self::bucket(tick)];
+            while slot != NONE {
+                let link = self.links[slot];
+                if link.tick <= now {
+                    due.push(slot);
+                }
+                slot = link.next;
+            }
+        }
+        for slot in &due[before..] {
+            self.clear(*slot);
+        }
+        self.hand = now + 1;
+        self.earliest = self.find_earliest();
+    }
+
+    /// A lower bound of all ticks that are set: the first bucket in use from the hand on.
+    fn find_earliest(&self) -> u64 {
+        if self.scheduled == 0 {
+            return u64::MAX;
+        }
+        (self.hand..self.hand + BUCKETS)
+            .find(|tick| self.heads[Self::bucket(*tick)] != NONE)
+            .unwrap_or(self.hand)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Random deadlines against a sorted list: each comes out once, never early, and at the first
+    /// call at or after its tick.
+    #[test]
+    fn against_a_sorted_list() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut wheel = Wheel::new();
+        let mut model = std::collections::BTreeMap::new();
+        let mut now = 0;
+        for _ in 0..20_000 {
+            let slot = random.u32(0..200);
+            match random.u8(0..10) {
+                0..5 => {
+                    let far = if random.bool() { 500 } else { 300_000 };
+                    let at = now + random.u64(0..far);
+                    wheel.set(slot, at);
+                    model.insert(slot, at);
+                }
+                5 => {
+                    wheel.clear(slot);
+                    model.remove(&slot);
+                }
+                _ => {
+                    let far = if random.u8(0..50) == 0 { 200_000 } else { 200 };
+                    now += random.u64(0..far);
+                    let mut due = Vec::new();
+                    wheel.expire(now, &mut due);
+                    for slot in due {
+                        let at = model.remove(&slot).expect("was set");
+                        assert!(at <= now, "early: {at} at {now}");
+                    }
+                    let late = model.values().filter(|at| **at + TICK_MS <= now).count();
+                    assert_eq!(late, 0, "left behind at {now}");
+                    if let Some(at) = model.values().min() {
+                        let next = wheel.next_ms().expect("something is set");
+                        assert!(next <= at.div_ceil(TICK_MS) * TICK_MS, "would oversleep");
+                    } else {
+                        assert_eq!(wheel.next_ms(), None);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What a worker asks of the kernel, as a trait: typed operations go in, events come out.
+//!
+//! The worker's loop is generic over [`Driver`], so the very same code runs on io_uring
+//! ([`uring::UringRing`]) and on a seeded simulation (`sim::SimRing`, feature `sim`).
+//!
+//! Memory that the kernel reads or writes is owned by the ring for as long as the kernel may touch
+//! it: receive buffers are lent out as [`Buffer`] values that cannot be copied, and payloads are
+//! moved in and come back with the event that ends their use. So no caller needs `unsafe`.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::base::ConnectionId;
+use bytes::Bytes;
+pub use rustix::io::Errno;
+
+/// A receive buffer lent by a ring. Whoever holds it gives it back with [`Driver::release`] or sends
+/// from it; only the ring that lent it takes it.
+#[derive(PartialEq, Eq)]
+pub struct Buffer {
+    pub(super) id: u16,
+    /// The number of the ring that lent it.
+    pub(super) ring: u32,
+}
+
+impl fmt::Debug for Buffer {
+    /// Without the ring's number, so that two runs of a simulation read alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Buffer").field(&self.id).finish()
+    }
+}
+
+/// A number for a new ring, so that its buffers can be told from those of others.
+pub(crate) fn next_ring_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What [`Driver::send_now`] and [`Driver::send_queued`] send.
+#[derive(Debug)]
+pub enum Payload {
+    /// `len` bytes from `start` of a receive buffer: an echo in place.
+    Received {
+        /// Where the bytes lie. Released by the ring once they are sent.
+        buffer: Buffer,
+        /// The first byte to send.
+        start: u32,
+        /// How many bytes to send.
+        len: u32,
+    },
+    /// `bytes[from..]`.
+    Owned {
+        /// What to send, and what may stand before it.
+        bytes: Vec<u8>,
+        /// The first byte to send.
+        from: usize,
+    },
+    /// `bytes[from..]`, which other connections may be sent as well.
+    Shared {
+        /// What to send, and what may stand before it.
+        bytes: Rc<Bytes>,
+        /// The first byte to send.
+        from: usize,
+    },
+}
+
+impl Payload {
+    /// What is sent if it is not in a receive buffer.
+    pub(super) fn memory(&self) -> &[u8] {
+        match self {
+            Self::Received { .. } => &[],
+            Self::Owned { bytes, from } => bytes.get(*from..).unwrap_or_default(),
+            Self::Shared { bytes, from } => bytes.get(*from..).unwrap_or_default(),
+        }
+    }
+
+    /// Leaves out the first `sent` bytes, which are no more than there are.
+    pub(super) fn skip(&mut self, sent: usize) {
+        match self {
+            #[allow(clippy::cast_possible_truncation, reason = "no more than `len`, a u32")]
+            Self::Received { start, len, .. } => {
+                let sent = (sent as u32).min(*len);
+                *start += sent;
+                *len -= sent;
+            }
+            Self::Owned { from, .. } | Self::Shared { from, .. } => *from += sent,
+        }
+    }
+}
+
+/// What a receive brought.
+#[derive(Debug)]
+pub enum Received {
+    /// `len` bytes at the start of `buffer`.
+    Data {
+        /// Where they are; to be given back.
+        buffer: Buffer,
+        /// How many.
+        len: usize,
+    },
+    /// The peer will send no more.
+    Eof,
+    /// No buffer was free: arm the receive again once one is.
+    NoBuffers,
+    /// The receive was cancelled, as asked.
+    Cancelled,
+    /// The connection is broken.
+    Failed(Errno),
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A connection was accepted, or could not be.
+    Accepted {
+        /// Which listener, counted from 0.
+        listener: usize,
+        /// The slot of the new connection.
+        result: Result<u32, Errno>,
+        /// Whether the accept stays armed.
+        armed: bool,
+    },
+    /// A receive brought something.
+    Received {
+        /// Whose receive.
+        id: ConnectionId,
+        /// What it brought.
+        outcome: Received,
+        /// Whether the receive stays armed. If not, the kernel is done with it.
+        armed: bool,
+    },
+    /// A [`Driver::send_now`] did not send everything; of one that did, nothing is heard.
+    FellShort {
+        /// Whose send.
+        id: ConnectionId,
+        /// What is left to send.
+        rest: Payload,
+        /// Why, unless there was just no room ([`Errno::AGAIN`] is not reported as an error).
+        error: Option<Errno>,
+    },
+    /// A [`Driver::send_queued`] ended.
+    Sent {
+        /// Whose send.
+        id: ConnectionId,
+        /// What it was given.
+        payload: Payload,
+        /// How many bytes were sent from the place given.
+        result: Result<usize, Errno>,
+    },
+    /// A [`Driver::half_close`] ended.
+    HalfClosed {
+        /// Whose.
+        id: ConnectionId,
+    },
+    /// Some thread called [`Wake::wake`].
+    Woken,
+}
+
+/// Wakes a worker from any thread.
+pub trait Wake: Clone + fmt::Debug + Send + Sync + 'static {
+    /// Makes the ring's [`Driver::enter`] return soon, with an [`Event::Woken`].
+    fn wake(&self);
+}
+
+/// How many events of each rare kind a ring has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DriverStats {
+    /// Calls into the kernel.
+    pub enters: u64,
+    /// Times the completion queue ran over.
+    pub overflows: u64,
+    /// Calls that the kernel refused for want of memory or room, to be tried again.
+    pub refused: u64,
+    /// Receive buffers that there are.
+    pub buffers: u32,
+    /// Receive buffers lent out at this moment.
+    pub buffers_lent: u32,
+    /// Sends and receives that the kernel still holds.
+    pub in_flight: u32,
+}
+
+/// One core's way to the kernel. All calls but [`Driver::enter`] only queue; nothing blocks.
+pub trait Driver {
+    /// Wakes this ring from other threads.
+    type Waker: Wake;
+
+    /// A handle that wakes this ring.
+    fn waker(&self) -> Self::Waker;
+
+    /// Time since the ring began, by its own clock.
+    fn now(&self) -> Duration;
+
+    /// How many connections there can be at a time.
+    fn slots(&self) -> u32;
+
+    /// Arms an accept on listener number `listener`: for one connection, or multishot. An accept
+    /// that finds no slot loses its connection, so near the end of the slots it should be `once`.
+    fn accept(&mut self, listener: usize, once: bool);
+
+    /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last
+    /// events follow.
+    fn stop_accepting(&mut self);
+
+    /// Arms a multishot receive. With `poll_first` it waits for readiness before it takes a
+    /// buffer, which is right unless data is known to wait.
+    fn receive(&mut self, id: ConnectionId, poll_first: bool);
+
+    /// Cancels the receive of `id`; its last event follows.
+    fn cancel_receive(&mut self, id: ConnectionId);
+
+    /// The bytes of a lent buffer.
+    fn bytes(&mut self, buffer: &Buffer) -> &mut [u8];
+
+    /// Gives a lent buffer back.
+    fn release(&mut self, buffer: Buffer);
+
+    /// Sends as much as the socket takes at once, at the next [`Driver::enter`]. An
+    /// [`Event::FellShort`] tells of a rest; nothing is heard of a send that was complete.
+    ///
+    /// At most one for each connection between two calls of `enter`, none while a
+    /// [`Driver::send_queued`] of the connection is under way, and only when [`Driver::next_event`]
+    /// has returned `None` since the last `enter` and the ring [is settled](Driver::is_settled).
+    fn send_now(&mut self, id: ConnectionId, payload: Payload);
+
+    /// [`send_now`](Self::send_now) of the same bytes to each of `tokens`.
+    fn send_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Bytes>) {
+        for id in ids {
+            self.send_now(*id, Payload::Shared { bytes: Rc::clone(bytes), from: 0 });
+        }
+    }
+
+    /// Sends up to `max` bytes of `payload`, which stands in no receive buffer, as the socket takes
+    /// them; an [`Event::Sent`] follows. At most one for each connection at a time, and not in the
+    /// batch of a [`Driver::send_now`] of the connection: it could overtake that one's rest.
+    fn send_queued(&mut self, id: ConnectionId, payload: Payload, max: usize);
+
+    /// Cancels the queued send of `id`; its event follows.
+    fn cancel_send(&mut self, id: ConnectionId);
+
+    /// Sends FIN, while still receiving; an [`Event::HalfClosed`] follows.
+    fn half_close(&mut self, id: ConnectionId);
+
+    /// Closes the connection, its slot free from the next accept on. No operation of `id` may
+    /// be under way; a [`Driver::send_now`] is until the next [`Driver::enter`] is settled.
+    fn close(&mut self, id: ConnectionId);
+
+    /// Wakes another ring, at the latest with the next [`Driver::enter`].
+    fn wake_peer(&mut self, peer: &Self::Waker) {
+        peer.wake();
+    }
+
+    /// Submits everything queued; with `wait`, sleeps until there is an event or the time is over.
+    ///
+    /// # Errors
+    /// Only what cannot be mended by trying again; running out of memory or of room in the queues
+    /// is handled inside.
+    fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno>;
+
+    /// Whether it is known of every [`Driver::send_now`] what became of it. Not so only when the
+    /// kernel lacked memory and took a part of what was queued; the next [`Driver::enter`] goes on.
+    fn is_settled(&self) -> bool;
+
+    /// The next event, or `None` when all that the last [`Driver::enter`] brought are handed out.
+    fn next_event(&mut self) -> Option<Event>;
+
+    /// A vector that a complete [`Driver::send_now`] left behind, for reuse; not cleared.
+    fn spent(&mut self) -> Option<Vec<u8>>;
+
+    /// Counters.
+    fn stats(&self) -> DriverStats;
+}

@@ -1,0 +1,72 @@
+//! Operations and events in a few words, for traces and panics.
+
+use std::fmt;
+
+use super::operation::Submission;
+use crate::base::ConnectionId;
+use crate::io::{Event, Payload, Received};
+
+/// Shows what it holds without the bytes.
+pub(super) struct Brief<'a, T>(pub(super) &'a T);
+
+impl fmt::Display for Brief<'_, ConnectionId> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0.slot, self.0.generation)
+    }
+}
+
+impl fmt::Display for Brief<'_, Payload> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Payload::Received { len, .. } => write!(f, "{len} bytes in place"),
+            Payload::Owned { bytes, from } => write!(f, "{} bytes", bytes.len() - from),
+            Payload::Shared { bytes, from } => write!(f, "{} bytes shared", bytes.len() - from),
+        }
+    }
+}
+
+impl fmt::Display for Brief<'_, Submission> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Submission::Accept { listener, once } => {
+                write!(f, "accept on {listener}, once: {once}")
+            }
+            Submission::StopAccepting => f.write_str("stop accepting"),
+            Submission::Receive { id, poll_first } => {
+                write!(f, "{} receive, poll first: {poll_first}", Brief(id))
+            }
+            Submission::CancelReceive(id) => write!(f, "{} cancel receive", Brief(id)),
+            Submission::SendNow { id, payload } => {
+                write!(f, "{} send now {}", Brief(id), Brief(payload))
+            }
+            Submission::SendQueued { id, payload, max } => {
+                write!(f, "{} send queued {}, at most {max}", Brief(id), Brief(payload))
+            }
+            Submission::CancelSend(id) => write!(f, "{} cancel send", Brief(id)),
+            Submission::HalfClose(id) => write!(f, "{} half close", Brief(id)),
+            Submission::Close(id) => write!(f, "{} close", Brief(id)),
+        }
+    }
+}
+
+impl fmt::Display for Brief<'_, Event> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Accepted { listener, result, armed } => {
+                write!(f, "accepted on {listener}: {result:?}, armed: {armed}")
+            }
+            Event::Received { id, outcome: Received::Data { len, .. }, armed } => {
+                write!(f, "{} received {len} bytes, armed: {armed}", Brief(id))
+            }
+            Event::Received { id, outcome, armed } => {
+                write!(f, "{} received {outcome:?}, armed: {armed}", Brief(id))
+            }
+            Event::FellShort { id, rest, error } => {
+                write!(f, "{} fell short by {}, {error:?}", Brief(id), Brief(rest))
+            }
+            Event::Sent { id, result, .. } => write!(f, "{} sent {result:?}", Brief(id)),
+            Event::HalfClosed { id } => write!(f, "{} half closed", Brief(id)),
+            Event::Woken => f.write_str("woken"),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A simulation of the kernel and the network behind [`Driver`]: virtual time, seeded faults.
+//!
+//! A run depends on one seed alone, so a failure is replayed by its seed. Nothing sleeps:
+//! [`SimRing::enter`] with nothing to do moves the virtual clock to the next happening. The test
+//! acts as the clients through a [`SimNetwork`], between the turns of the worker or, with
+//! [`SimNetwork::drive`], while the worker sleeps. The simulation panics, naming the seed, when the
+//! worker breaks the contract of [`Driver`].
+
+use crate::base::ConnectionId;
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{Buffer, Driver, DriverStats, Errno, Event, Payload, Wake};
+
+mod brief;
+mod complete;
+mod faults;
+mod handle;
+mod kernel;
+mod network;
+mod operation;
+mod pool;
+mod socket;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+pub use faults::Faults;
+pub use handle::{ClientId, ServerEnd, SimNetwork};
+
+use kernel::Kernel;
+use network::{Happening, Network};
+use operation::Submission;
+use pool::Pool;
+
+/// A sleep that nobody means to end.
+const FOR_EVER: Option<Duration> = Some(Duration::from_secs(u32::MAX as u64));
+
+/// The dimensions of a simulated ring.
+#[derive(Clone, Copy, Debug)]
+pub struct SimOptions {
+    /// The size of the table of connections.
+    pub slots: u32,
+    /// The number of receive buffers.
+    pub buffers: u16,
+    /// The size of a receive buffer in bytes.
+    pub buffer_size: usize,
+    /// The number of listeners.
+    pub listeners: usize,
+    /// The number of events that fit into the completion queue. When one `enter` brings more, the
+    /// multishot receives concerned end, and the overflow is counted.
+    pub completions: usize,
+    /// What goes wrong, and how often.
+    pub faults: Faults,
+}
+
+impl Default for SimOptions {
+    fn default() -> Self {
+        Self {
+            slots: 64,
+            buffers: 64,
+            buffer_size: 4096,
+            listeners: 1,
+            completions: 256,
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// What the ring and the test share.
+#[derive(Debug)]
+struct World {
+    network: Network,
+    kernel: Kernel,
+    clients: Clients,
+}
+
+/// What acts for the clients, and when it wants to be called at the latest.
+#[derive(Default)]
+struct Clients {
+    act: Option<Box<Act>>,
+    due: Option<Duration>,
+}
+
+type Act = dyn FnMut(&SimNetwork) -> Option<Duration>;
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").field("due", &self.due).finish_non_exhaustive()
+    }
+}
+
+/// A simulated ring. See the [module](self).
+#[derive(Debug)]
+pub struct SimRing {
+    world: Rc<RefCell<World>>,
+    pool: Pool,
+    waker: SimWaker,
+}
+
+impl SimRing {
+    /// A ring whose every choice follows from `seed`.
+    ///
+    /// # Panics
+    /// If there are no slots, more than [`ConnectionId::MAX_SLOTS`], or no receive buffers.
+    #[must_use]
+    pub fn new(seed: u64, options: SimOptions) -> Self {
+        assert!((1..=ConnectionId::MAX_SLOTS).contains(&options.slots), "slots out of range");
+        let pool = Pool::new(options.buffers, options.buffer_size);
+        let world = World {
+            network: Network::new(seed, options.listeners, options.faults),
+            kernel: Kernel::new(seed, &options, pool.lent_counter()),
+            clients: Clients::default(),
+        };
+        Self { world: Rc::new(RefCell::new(world)), pool, waker: SimWaker::default() }
+    }
+
+    /// The other side of the ring: clients and clock, for the test.
+    #[must_use]
+    pub fn network(&self) -> SimNetwork {
+        SimNetwork::new(Rc::clone(&self.world))
+    }
+
+    /// Does what is due on the network, and lets the clients act if they have seen something of it
+    /// or their time has come.
+    fn run_network(&self) {
+        let mut world = self.world.borrow_mut();
+        let World { network, clients, .. } = &mut *world;
+        network.run_due();
+        if !network.stirred && clients.due.is_none_or(|due| network.now < due) {
+            return;
+        }
+        network.stirred = false;
+        let Some(mut act) = clients.act.take() else { return };
+        drop(world);
+        let due = act(&self.network());
+        let World { network, clients, .. } = &mut *self.world.borrow_mut();
+        let due = due.map(|due| due.max(network.now + Duration::from_micros(1)));
+        if let Some(due) = due
+            && clients.due != Some(due)
+        {
+            network.schedule(due, Happening::Look);
+        }
+        *clients = Clients { act: Some(act), due };
+    }
+}
+
+/// Wakes a [`SimRing`].
+#[derive(Clone, Debug, Default)]
+pub struct SimWaker(Arc<AtomicBool>);
+
+impl SimWaker {
+    /// Whether it was called and the ring has not noticed yet.
+    #[must_use]
+    pub fn is_rung(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Wake for SimWaker {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Driver for SimRing {
+    type Waker = SimWaker;
+
+    fn waker(&self) -> SimWaker {
+        self.waker.clone()
+    }
+
+    fn now(&self) -> Duration {
+        self.world.borrow().network.now
+    }
+
+    fn slots(&self) -> u32 {
+        self.world.borrow().kernel.slot_count()
+    }
+
+    fn accept(&mut self, listener: usize, once: bool) {
+        self.world.borrow_mut().kernel.queue(Submission::Accept { listener, once });
+    }
+
+    fn stop_accepting(&mut self) {
+        self.world.borrow_mut().kernel.queue(Submission::StopAccepting);
+    }
+
+    fn receive(&mut self, id: ConnectionId, poll_first: bool) {
+        self.world.borrow_mut().kernel.queue(Submission::Receive { id, poll_first });
+    }
+
+    fn cancel_receive(&mut self, id: ConnectionId) {
+        self.world.borrow_mut().kernel.queue(Submission::CancelReceive(id));
+    }
+
+    fn bytes(&mut self, buffer: &Buffer) -> &mut [u8] {
+        self.pool.bytes(buffer)
+    }
+
+    fn release(&mut self, buffer: Buffer) {
+        self.pool.release(buffer);
+    }
+
+    fn send_now(&mut self, id: ConnectionId, payload: Payload) {
+        let size = self.pool.buffer_size();
+        let in_bounds = match &payload {
+            Payload::Received { start, len, .. } => *start as usize + *len as usize <= size,
+            Payload::Owned { bytes, from } => *from <= bytes.len(),
+            Payload::Shared { bytes, from } => *from <= bytes.len(),
+        };
+        let kernel = &mut self.world.borrow_mut().kernel;
+        kernel.require(in_bounds, id, "send_now beyond the end of its bytes");
+        kernel.queue(Submission::SendNow { id, payload });
+    }
+
+    fn send_queued(&mut self, id: ConnectionId, payload: Payload, max: usize) {
+        let kernel = &mut self.world.borrow_mut().kernel;
+        kernel.require(!payload.memory().is_empty(), id, "send_queued of nothing");
+        kernel.queue(Submission::SendQueued { id, payload, max });
+    }
+
+    fn cancel_send(&mut self, id: ConnectionId) {
+        self.world.borrow_mut().kernel.queue(Submission::CancelSend(id));
+    }
+
+    fn half_close(&mut self, id: ConnectionId) {
+        self.world.borrow_mut().kernel.queue(Submission::HalfClose(id));
+    }
+
+    fn close(&mut self, id: ConnectionId) {
+        self.world.borrow_mut().kernel.queue(Submission::Close(id));
+    }
+
+    fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
+        let deadline = {
+            let World { network, kernel, .. } = &mut *self.world.borrow_mut();
+            network.now += Duration::from_micros(network.rng.u64(1..=5));
+            network.sleeps_until = None;
+            kernel.submit(network, &mut self.pool);
+            // A call that does not take everything does not sleep.
+            let wait = wait.filter(|_| kernel.is_submitted());
+            wait.map(|wait| network.now.saturating_add(wait))
+        };
+        loop {
+            self.run_network();
+            let World { network, kernel, .. } = &mut *self.world.borrow_mut();
+            let woken = self.waker.0.swap(false, Ordering::AcqRel);
+            kernel.complete(network, &mut self.pool, woken);
+            let Some(deadline) = deadline else { return Ok(()) };
+            if kernel.has_events() || network.now >= deadline {
+                return Ok(());
+            }
+            let Some(next) = network.next_time().or((wait < FOR_EVER).then_some(deadline)) else {
+                kernel.breach("sleeps for ever: no deadline, and nothing will happen");
+            };
+            if let Some(limit) = network.limit.filter(|limit| next.min(deadline) > *limit) {
+                network.now = network.now.max(limit);
+                network.sleeps_until = Some(deadline);
+                return Ok(());
+            }
+            network.now = next.clamp(network.now, deadline);
+            tracing::trace!(now = ?network.now);
+            if network.now == deadline && network.strikes(network.faults.oversleep) {
+                network.now += Duration::from_micros(network.rng.u64(1..=2000));
+            }
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.world.borrow().kernel.is_settled()
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.world.borrow_mut().kernel.next_event()
+    }
+
+    fn spent(&mut self) -> Option<Vec<u8>> {
+        self.world.borrow_mut().kernel.spent.pop()
+    }
+
+    fn stats(&self) -> DriverStats {
+        let buffers = self.pool.len();
+        DriverStats { buffers, ..self.world.borrow().kernel.stats() }
+    }
+}

@@ -1,0 +1,104 @@
+//! The operations of the simulated kernel, and how far each one is.
+
+use std::time::Duration;
+
+use super::handle::ClientId;
+use crate::base::ConnectionId;
+use crate::io::Payload;
+
+/// An operation that the worker asked for and [`enter`](crate::io::Driver::enter) will submit.
+#[derive(Debug)]
+pub(super) enum Submission {
+    Accept { listener: usize, once: bool },
+    StopAccepting,
+    Receive { id: ConnectionId, poll_first: bool },
+    CancelReceive(ConnectionId),
+    SendNow { id: ConnectionId, payload: Payload },
+    SendQueued { id: ConnectionId, payload: Payload, max: usize },
+    CancelSend(ConnectionId),
+    HalfClose(ConnectionId),
+    Close(ConnectionId),
+}
+
+/// How far an operation is, from the worker's first call to the event that ends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not asked for, or its last event has been handed out.
+    #[default]
+    Idle,
+    /// Asked for, to be submitted by the next `enter`.
+    Queued,
+    /// In the kernel.
+    Held,
+    /// Ended; its last event waits to be handed out.
+    Ended,
+}
+
+/// The receive of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Receive {
+    pub(super) stage: Stage,
+    /// Has waited for readiness, or will: so a lack of buffers shows only when data is there.
+    pub(super) waits: bool,
+    /// When the cancel takes effect.
+    pub(super) cancel_at: Option<Duration>,
+}
+
+/// The queued send of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Send {
+    pub(super) stage: Stage,
+    pub(super) payload: Option<Payload>,
+    /// How many bytes are to be sent.
+    pub(super) goal: usize,
+    pub(super) sent: usize,
+    pub(super) cancel_at: Option<Duration>,
+}
+
+/// The half close of a connection.
+#[derive(Debug, Default)]
+pub(super) struct HalfClose {
+    pub(super) stage: Stage,
+    /// When it takes effect.
+    pub(super) at: Duration,
+}
+
+/// One place in the table of connections.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) client: Option<ClientId>,
+    /// The generation of the connection, as its first operation named it.
+    pub(super) generation: Option<u32>,
+    /// The generation of the connection before this one.
+    pub(super) generation_before: Option<u32>,
+    /// A close is queued.
+    pub(super) closing: bool,
+    pub(super) receive: Receive,
+    /// Queued until the next `enter`, and ended until its `FellShort`, if any, is handed out.
+    pub(super) send_now: Stage,
+    pub(super) send: Send,
+    pub(super) half_close: HalfClose,
+}
+
+impl Slot {
+    /// The name of an operation that is under way, if there is one.
+    pub(super) fn under_way(&self) -> Option<&'static str> {
+        let stages = [
+            ("receive", self.receive.stage),
+            ("send_now", self.send_now),
+            ("send_queued", self.send.stage),
+            ("half_close", self.half_close.stage),
+        ];
+        stages.into_iter().find(|(_, stage)| *stage != Stage::Idle).map(|(name, _)| name)
+    }
+}
+
+/// The accept of a listener.
+#[derive(Debug, Default)]
+pub(super) struct Listener {
+    pub(super) stage: Stage,
+    /// The armed accept is for one connection.
+    pub(super) once: bool,
+    /// When the armed accept learns that the worker stopped accepting.
+    pub(super) stop_at: Option<Duration>,
+}

@@ -1,0 +1,195 @@
+//! From the kernel: completions become events.
+
+use std::rc::Rc;
+
+use io_uring::{EnterFlags, cqueue};
+
+use super::UringRing;
+use super::tag::{Kind, Tag};
+use crate::base::ConnectionId;
+use crate::io::{Errno, Event, Payload, Received, Wake};
+
+impl UringRing {
+    /// The events of its own, the next of the kernel's, or the end of those, by which the memory
+    /// of all sends is free.
+    #[inline(never)]
+    pub(super) fn next_rare_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.own_events.pop_front() {
+                return Some(event);
+            }
+            let queues = self.queues.as_mut()?;
+            if let Some(cqe) = queues.cq.next() {
+                match self.translate(&cqe) {
+                    Some(event) => return Some(event),
+                    None => continue,
+                }
+            }
+            queues.cq.sync();
+            if !queues.cq.is_empty() {
+                continue;
+            }
+            // Completions that did not fit wait inside the kernel; a failed send may be among
+            // them, so its memory is not free before they are seen.
+            if queues.sq.cq_overflow() {
+                self.stats.overflows += 1;
+                if self.call(0, EnterFlags::GETEVENTS, None).is_ok() {
+                    let queues = self.queues.as_mut()?;
+                    queues.cq.sync();
+                    if !queues.cq.is_empty() {
+                        continue;
+                    }
+                }
+                return None;
+            }
+            self.unpin();
+            return None;
+        }
+    }
+
+    /// Has what is queued sent before anything is received: more buffers hold replies than are left
+    /// to receive into, and those that are sent can be given back before. A call that asks for no
+    /// events submits only, and completes what fails at once.
+    #[cold]
+    pub(super) fn send_first(&mut self) {
+        if self.call(0, EnterFlags::empty(), None).is_err() {
+            return;
+        }
+        if let Some(queues) = &mut self.queues {
+            queues.cq.sync();
+        }
+        while let Some(cqe) = self.queues.as_mut().and_then(|queues| queues.cq.next()) {
+            if let Some(event) = self.translate(&cqe) {
+                self.own_events.push_back(event);
+            }
+        }
+        // Failures among what overflowed are not known yet.
+        if self.queues.as_ref().is_some_and(|queues| !queues.sq.cq_overflow()) {
+            self.unpin();
+        }
+    }
+
+    /// Only bytes that came on a receive that stays armed.
+    #[inline(always)]
+    pub(super) fn translate_data(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
+        let tag = Tag(cqe.user_data());
+        let (len, flags) = (usize::try_from(cqe.result()).ok()?, cqe.flags());
+        if len == 0 || !tag.is_receive() || !cqueue::more(flags) {
+            return None;
+        }
+        let buffer = self.buffers.lend(cqueue::buffer_select(flags)?);
+        let outcome = Received::Data { buffer, len };
+        Some(Event::Received { id: tag.id(), outcome, armed: true })
+    }
+
+    #[inline(never)]
+    pub(super) fn translate(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
+        let tag = Tag(cqe.user_data());
+        let (result, flags) = (cqe.result(), cqe.flags());
+        let (id, armed) = (tag.id(), cqueue::more(flags));
+        match tag.kind()? {
+            Kind::Receive => {
+                self.receives = self.receives.saturating_sub(u32::from(!armed));
+                Some(Event::Received { id, outcome: self.received(result, flags), armed })
+            }
+            Kind::SendNow => {
+                let rest = self.pinned.get_mut(usize::from(tag.index()))?.take()?;
+                Some(fell_short(id, rest, result))
+            }
+            Kind::SendShared => {
+                let bytes = Rc::clone(self.shared.get(usize::from(tag.index()))?);
+                Some(fell_short(id, Payload::Shared { bytes, from: 0 }, result))
+            }
+            Kind::SendQueued => {
+                let payload = self.queued.remove(&id)?;
+                let result = outcome(result).map(|sent| sent as usize);
+                Some(Event::Sent { id, payload, result })
+            }
+            Kind::Accept => {
+                let listener = usize::from(tag.index());
+                self.accepts = self.accepts.saturating_sub(u16::from(!armed));
+                Some(Event::Accepted { listener, result: outcome(result), armed })
+            }
+            Kind::HalfClose => Some(Event::HalfClosed { id }),
+            Kind::Wake => {
+                self.wake.take();
+                if !armed {
+                    self.watch_wake();
+                }
+                Some(Event::Woken)
+            }
+            Kind::Bell => Some(Event::Woken),
+            Kind::Ring => {
+                // It must not sleep on.
+                self.rung.get(usize::from(tag.index()))?.wake();
+                None
+            }
+            Kind::Ignore => None,
+        }
+    }
+
+    #[inline]
+    fn received(&mut self, result: i32, flags: u32) -> Received {
+        let buffer = cqueue::buffer_select(flags).map(|id| self.buffers.lend(id));
+        match (outcome(result), buffer) {
+            (Ok(len @ 1..), Some(buffer)) => Received::Data { buffer, len: len as usize },
+            (outcome, buffer) => {
+                // A buffer that comes with an error is ours to give back all the same.
+                if let Some(buffer) = buffer {
+                    self.buffers.release(buffer);
+                }
+                match outcome {
+                    Ok(_) => Received::Eof,
+                    Err(Errno::NOBUFS) => {
+                        self.buffers.grow();
+                        Received::NoBuffers
+                    }
+                    Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => Received::Cancelled,
+                    Err(errno) => Received::Failed(errno),
+                }
+            }
+        }
+    }
+
+    /// The completion queue is empty: every submitted `send_now` without a completion is complete,
+    /// so its memory is free.
+    pub(super) fn unpin(&mut self) {
+        let submitted = match &mut self.queues {
+            Some(queues) => {
+                queues.sq.sync();
+                queues.sq.is_empty()
+            }
+            None => false,
+        };
+        if submitted && self.backlog.is_empty() {
+            self.shared.clear();
+            while let Some(pinned) = self.pinned.pop() {
+                match pinned {
+                    Some(Payload::Received { buffer, .. }) => self.buffers.release(buffer),
+                    Some(Payload::Owned { bytes, .. }) => self.spent.push(bytes),
+                    Some(Payload::Shared { .. }) | None => {}
+                }
+            }
+        }
+        self.buffers.commit();
+    }
+}
+
+fn fell_short(id: ConnectionId, mut rest: Payload, result: i32) -> Event {
+    let error = match outcome(result) {
+        Ok(sent) => {
+            rest.skip(sent as usize);
+            None
+        }
+        Err(Errno::AGAIN) => None,
+        Err(errno) => Some(errno),
+    };
+    Event::FellShort { id, rest, error }
+}
+
+/// The result of a completion, as the kernel means it.
+#[allow(clippy::cast_sign_loss, reason = "checked to be positive")]
+#[inline]
+fn outcome(result: i32) -> Result<u32, Errno> {
+    if result < 0 { Err(Errno::from_raw_os_error(-result)) } else { Ok(result as u32) }
+}

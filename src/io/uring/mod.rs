@@ -1,0 +1,394 @@
+//! The ring of Linux: io_uring, with direct descriptors, multishot accepts and receives, provided
+//! buffers, and sends that complete without a completion.
+#![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
+
+mod buf_ring;
+mod complete;
+mod setup;
+mod submit;
+mod tag;
+mod wake;
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
+use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
+
+use super::{Buffer, Driver, DriverStats, Errno, Event, Payload};
+use crate::base::ConnectionId;
+use crate::config::Buffers;
+use buf_ring::BufRing;
+pub use setup::{Features, SetupError, kernel_release};
+use tag::{Kind, Tag};
+pub use wake::UringWaker;
+
+/// The group of the provided buffers.
+const BUFFER_GROUP: u16 = 0;
+/// `IORING_RECVSEND_POLL_FIRST`, for which the crate's multishot receive has no setter.
+const POLL_FIRST: u16 = 1;
+/// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
+/// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
+const NOW: i32 = libc_flags::DONTWAIT | libc_flags::WAITALL | libc_flags::NOSIGNAL;
+/// Tells of each bit of progress, so that a peer who reads slowly is told from one who does not.
+const QUEUED: i32 = libc_flags::NOSIGNAL;
+
+/// Flags of send(2).
+mod libc_flags {
+    pub(super) const DONTWAIT: i32 = 0x40;
+    pub(super) const WAITALL: i32 = 0x100;
+    pub(super) const NOSIGNAL: i32 = 0x4000;
+}
+
+/// One core's io_uring.
+pub struct UringRing {
+    /// Views into `ring`; gone before it is.
+    queues: Option<Queues>,
+    /// Owned: made by `Box::into_raw`, taken back in `drop`.
+    ring: *mut IoUring,
+    buffers: BufRing,
+    listeners: Vec<OwnedFd>,
+    accepts: u16,
+    slots: u32,
+    wake: UringWaker,
+    /// The wakers of other rings that this one has rung.
+    rung: Vec<UringWaker>,
+    features: Features,
+    start: Instant,
+    /// The payloads of `send_now` since the last time the completion queue was empty. The kernel
+    /// may read them until then; an entry is taken out when its send fell short.
+    pinned: Vec<Option<Payload>>,
+    /// The same for `send_shared`, of which each may be what many connections are sent.
+    shared: Vec<Rc<Bytes>>,
+    /// The payloads of queued sends: the kernel reads them until their completion.
+    queued: HashMap<ConnectionId, Payload>,
+    /// Vectors of sends that are complete.
+    spent: Vec<Vec<u8>>,
+    /// Submissions for which the queue had no room.
+    backlog: VecDeque<Entry>,
+    /// Events that the kernel has no part in.
+    own_events: VecDeque<Event>,
+    receives: u32,
+    stats: DriverStats,
+}
+
+struct Queues {
+    submitter: Submitter<'static>,
+    sq: SubmissionQueue<'static>,
+    cq: CompletionQueue<'static>,
+}
+
+impl std::fmt::Debug for UringRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UringRing").field("stats", &self.stats).finish_non_exhaustive()
+    }
+}
+
+impl UringRing {
+    /// A ring that serves `slots` connections of `listeners`. To be made on the thread that will
+    /// use it: the kernel lets no other submit to it.
+    ///
+    /// # Errors
+    /// What keeps io_uring from being used here, with what to do about it.
+    pub fn new(
+        slots: u32,
+        buffers: Buffers,
+        listeners: Vec<OwnedFd>,
+        wake: UringWaker,
+    ) -> Result<Self, SetupError> {
+        let (ring, mut features) = setup::build()?;
+        let most = buffers.most;
+        let buffers = Buffers::new(buffers.count, buffers.size).growing_to(most);
+        let mut buffers = BufRing::new(buffers);
+        buffers.commit();
+        let fd = ring.as_raw_fd();
+        let ring = Box::into_raw(Box::new(ring));
+        // SAFETY: `ring` comes from `Box::into_raw` just now, and nothing else refers to it. The
+        // views made from this reference are dropped before the box is taken back, in `drop`.
+        let (mut submitter, sq, cq) = unsafe { &mut *ring }.split();
+        features.registered_ring = submitter.register_ring_fd().is_ok();
+        let setup = Self::register(&submitter, slots, &buffers);
+        let mut this = Self {
+            queues: Some(Queues { submitter, sq, cq }),
+            ring,
+            buffers,
+            listeners,
+            accepts: 0,
+            slots: slots.min(ConnectionId::MAX_SLOTS),
+            wake,
+            rung: Vec::new(),
+            features,
+            start: Instant::now(),
+            pinned: Vec::new(),
+            shared: Vec::new(),
+            queued: HashMap::new(),
+            spent: Vec::new(),
+            backlog: VecDeque::new(),
+            own_events: VecDeque::new(),
+            receives: 0,
+            stats: DriverStats::default(),
+        };
+        setup?;
+        this.watch_wake();
+        this.wake.set_ring(Some(fd));
+        Ok(this)
+    }
+
+    fn register(
+        submitter: &Submitter<'_>,
+        slots: u32,
+        buffers: &BufRing,
+    ) -> Result<(), SetupError> {
+        let slots = slots.min(ConnectionId::MAX_SLOTS);
+        submitter.register_files_sparse(slots).map_err(|error| setup::explain_io(&error))?;
+        // Half-closing is the only operation that needs a kernel thread; one is enough.
+        let _ = submitter.register_iowq_max_workers(&mut [1, 1]);
+        // SAFETY: the ring of buffers has as many entries as said, page-aligned, and lives until
+        // after the io_uring is closed: `drop` sees to the order.
+        unsafe {
+            submitter.register_buf_ring_with_flags(
+                buffers.address(),
+                buffers.len(),
+                BUFFER_GROUP,
+                0,
+            )
+        }
+        .map_err(|error| setup::explain_io(&error))
+    }
+
+    /// What this kernel offers and what is used of it.
+    #[must_use]
+    pub const fn features(&self) -> &Features {
+        &self.features
+    }
+}
+
+impl Driver for UringRing {
+    type Waker = UringWaker;
+
+    fn waker(&self) -> UringWaker {
+        self.wake.clone()
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    fn accept(&mut self, listener: usize, once: bool) {
+        let (Some(fd), Ok(index)) = (self.listeners.get(listener), u16::try_from(listener)) else {
+            return;
+        };
+        let fd = Fd(fd.as_raw_fd());
+        let entry = if once {
+            opcode::Accept::new(fd, ptr::null_mut(), ptr::null_mut())
+                .file_index(Some(DestinationSlot::auto_target()))
+                .build()
+        } else {
+            opcode::AcceptMulti::new(fd).allocate_file_index(true).build()
+        };
+        let entry = entry.user_data(Tag::plain(Kind::Accept, index).0);
+        self.accepts += 1;
+        self.push(entry);
+    }
+
+    fn stop_accepting(&mut self) {
+        for index in 0..self.listeners.len() {
+            let index = u16::try_from(index).unwrap_or(u16::MAX);
+            self.cancel(Tag::plain(Kind::Accept, index));
+        }
+        // The accepts hold the sockets until they are cancelled, at the next call.
+        self.listeners.clear();
+    }
+
+    fn receive(&mut self, id: ConnectionId, poll_first: bool) {
+        let mut entry = opcode::RecvMulti::new(Fixed(id.slot), BUFFER_GROUP)
+            .build()
+            .user_data(Tag::new(Kind::Receive, id, 0).0);
+        if poll_first {
+            let words = (&raw mut entry).cast::<u16>();
+            // SAFETY: an entry is the 64 bytes of `struct io_uring_sqe`, so a second u16 lies
+            // inside.
+            let ioprio = unsafe { words.add(1) };
+            // SAFETY: the u16 at byte 2 is the field `ioprio`, initialised like all of the entry,
+            // which is ours alone.
+            unsafe { *ioprio |= POLL_FIRST };
+        }
+        self.receives += 1;
+        self.push(entry);
+    }
+
+    fn cancel_receive(&mut self, id: ConnectionId) {
+        self.cancel(Tag::new(Kind::Receive, id, 0));
+    }
+
+    #[inline]
+    fn bytes(&mut self, buffer: &Buffer) -> &mut [u8] {
+        self.buffers.bytes(buffer)
+    }
+
+    #[inline]
+    fn release(&mut self, buffer: Buffer) {
+        self.buffers.release(buffer);
+    }
+
+    #[inline]
+    fn send_now(&mut self, id: ConnectionId, payload: Payload) {
+        let (pointer, len) = match &payload {
+            Payload::Received { buffer, start, len } => {
+                (self.buffers.pointer(buffer, *start, *len), *len as usize)
+            }
+            memory => (memory.memory().as_ptr(), memory.memory().len()),
+        };
+        self.send_pinned(id, pointer, len, payload);
+    }
+
+    #[inline]
+    fn send_shared(&mut self, tokens: &[ConnectionId], bytes: &Rc<Bytes>) {
+        self.send_pinned_shared(tokens, bytes);
+    }
+
+    fn send_queued(&mut self, id: ConnectionId, payload: Payload, max: usize) {
+        let piece = payload.memory();
+        let len = u32::try_from(piece.len().min(max)).unwrap_or(u32::MAX);
+        let entry = opcode::Send::new(Fixed(id.slot), piece.as_ptr(), len)
+            .flags(QUEUED)
+            .build()
+            .user_data(Tag::new(Kind::SendQueued, id, 0).0);
+        // The kernel reads the earlier bytes still, so they must not make room for these.
+        let free = !self.queued.contains_key(&id.masked());
+        assert!(free, "one queued send for a connection at a time");
+        // The bytes stay where they are when their owner moves.
+        self.queued.insert(id.masked(), payload);
+        self.push(entry);
+    }
+
+    fn cancel_send(&mut self, id: ConnectionId) {
+        self.cancel(Tag::new(Kind::SendQueued, id, 0));
+    }
+
+    fn half_close(&mut self, id: ConnectionId) {
+        const SHUT_WR: i32 = 1;
+        let entry = opcode::Shutdown::new(Fixed(id.slot), SHUT_WR)
+            .build()
+            .user_data(Tag::new(Kind::HalfClose, id, 0).0);
+        self.push(entry);
+    }
+
+    fn close(&mut self, id: ConnectionId) {
+        let entry = opcode::Close::new(Fixed(id.slot))
+            .build()
+            .flags(Flags::SKIP_SUCCESS)
+            .user_data(Tag::plain(Kind::Ignore, 0).0);
+        self.push(entry);
+    }
+
+    fn wake_peer(&mut self, peer: &UringWaker) {
+        self.ring_peer(peer);
+    }
+
+    fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
+        self.buffers.commit();
+        self.submit_backlog();
+        if self.buffers.lent() > u32::from(self.buffers.count()) / 2 && !self.pinned.is_empty() {
+            self.send_first();
+        }
+        let wait = if self.backlog.is_empty() && self.own_events.is_empty() { wait } else { None };
+        let mut flags = EnterFlags::GETEVENTS;
+        if self.features.no_iowait {
+            flags |= EnterFlags::NO_IOWAIT;
+        }
+        let result = self.call(u32::from(wait.is_some()), flags, wait);
+        if let Some(queues) = &mut self.queues {
+            queues.cq.sync();
+            match result {
+                Ok(()) | Err(Errno::TIME | Errno::INTR) => {}
+                // The completion queue ran over: what is in it goes first.
+                Err(Errno::BUSY) => self.stats.refused += 1,
+                Err(Errno::AGAIN | Errno::NOMEM) => {
+                    self.stats.refused += 1;
+                    // With nothing to do meanwhile, give the system a moment.
+                    if queues.cq.is_empty() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                // Also BADR: the kernel has dropped completions, and nothing is known any more.
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.pinned.is_empty() && self.shared.is_empty()
+    }
+
+    // Inlined together with what the caller does of each kind of event, the usual one, bytes that
+    // came, never becomes an `Event` in memory.
+    #[inline(always)]
+    fn next_event(&mut self) -> Option<Event> {
+        if self.own_events.is_empty()
+            && let Some(cqe) = self.queues.as_mut()?.cq.next()
+        {
+            match self.translate_data(&cqe) {
+                Some(event) => return Some(event),
+                None => match self.translate(&cqe) {
+                    Some(event) => return Some(event),
+                    None => return self.next_rare_event(),
+                },
+            }
+        }
+        self.next_rare_event()
+    }
+
+    fn spent(&mut self) -> Option<Vec<u8>> {
+        self.spent.pop()
+    }
+
+    fn stats(&self) -> DriverStats {
+        #[allow(clippy::cast_possible_truncation, reason = "not above the number of slots")]
+        let queued = self.queued.len() as u32;
+        DriverStats {
+            buffers: u32::from(self.buffers.count()),
+            buffers_lent: self.buffers.lent(),
+            in_flight: self.receives + u32::from(self.accepts) + queued,
+            ..self.stats
+        }
+    }
+}
+
+impl Drop for UringRing {
+    fn drop(&mut self) {
+        self.wake.set_ring(None);
+        let mut idle = true;
+        if let Some(mut queues) = self.queues.take() {
+            // A thread has few places for registered rings, and they are not freed with the ring.
+            let _ = queues.submitter.unregister_ring_fd();
+            // The kernel must have let go of buffers and payloads before they are freed.
+            let all = CancelBuilder::any();
+            let patience = Some(Timespec::new().sec(1));
+            let cancelled = queues.submitter.register_sync_cancel(patience, all);
+            idle = !matches!(cancelled, Err(error) if error.raw_os_error() != Some(2));
+            let _ = queues.submitter.unregister_buf_ring(BUFFER_GROUP);
+        }
+        // SAFETY: `ring` came from `Box::into_raw` in `new`, the views into it are gone, and it is
+        // taken back only here.
+        drop(unsafe { Box::from_raw(self.ring) });
+        if !idle {
+            // Better lost than written to after it was freed.
+            std::mem::forget(std::mem::take(&mut self.queued));
+            std::mem::forget(std::mem::replace(
+                &mut self.buffers,
+                BufRing::new(Buffers::new(2, 64)),
+            ));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Towards the kernel: the submission queue and the one call.
+#![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
+
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use io_uring::EnterFlags;
+use io_uring::opcode;
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{Fd, Fixed, SubmitArgs, Timespec};
+
+use super::tag::{Kind, Tag};
+use super::{NOW, UringRing, setup};
+use crate::base::ConnectionId;
+use crate::io::{Errno, Event, Payload};
+
+impl UringRing {
+    /// Queues a submission. Everything it points to must live until its completion; the callers,
+    /// all in this folder, keep it in `pinned`, `shared`, `queued`
+    /// or `buffers`.
+    #[inline]
+    pub(super) fn push(&mut self, entry: Entry) {
+        if self.backlog.is_empty() && self.try_push(&entry) {
+            return;
+        }
+        // The queue is full: let the kernel take what is there. This runs no completions, so it
+        // may happen in the middle of a turn.
+        self.backlog.push_back(entry);
+        self.submit_backlog();
+    }
+
+    #[inline]
+    fn try_push(&mut self, entry: &Entry) -> bool {
+        let Some(queues) = &mut self.queues else { return false };
+        // SAFETY: the memory that the entry refers to is owned by this ring until the completion
+        // (see `push`), or is an argument of no pointer at all.
+        unsafe { queues.sq.push(entry) }.is_ok()
+    }
+
+    pub(super) fn submit_backlog(&mut self) {
+        while !self.backlog.is_empty() {
+            if self.call(0, EnterFlags::empty(), None).is_err() {
+                self.stats.refused += 1;
+                return;
+            }
+            let mut moved = false;
+            while let Some(entry) = self.backlog.pop_front() {
+                if !self.try_push(&entry) {
+                    self.backlog.push_front(entry);
+                    break;
+                }
+                moved = true;
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// One call into the kernel with everything that is queued.
+    pub(super) fn call(
+        &mut self,
+        want: u32,
+        flags: EnterFlags,
+        wait: Option<Duration>,
+    ) -> Result<(), Errno> {
+        self.stats.enters += 1;
+        let Some(queues) = &mut self.queues else { return Err(Errno::BADF) };
+        queues.sq.sync();
+        #[allow(clippy::cast_possible_truncation, reason = "at most the queue's 256 entries")]
+        let count = queues.sq.len() as u32;
+        let timespec = Timespec::from(wait.unwrap_or_default());
+        let args = SubmitArgs::new().timespec(&timespec);
+        let (flags, args) = match wait {
+            Some(_) => (flags | EnterFlags::EXT_ARG, Some(&args)),
+            None => (flags, None),
+        };
+        // SAFETY: the entries are valid as `push` promises; the argument lives until the call
+        // returns and has the size that the flag EXT_ARG stands for.
+        let result = unsafe { queues.submitter.enter(count, want, flags.bits(), args) };
+        queues.sq.sync();
+        result.map(drop).map_err(|error| setup::errno_of(&error))
+    }
+
+    #[inline]
+    pub(super) fn send_pinned(
+        &mut self,
+        id: ConnectionId,
+        pointer: *const u8,
+        len: usize,
+        payload: Payload,
+    ) {
+        let (Ok(index), Ok(len)) = (u16::try_from(self.pinned.len()), u32::try_from(len)) else {
+            // No room to name it: to the caller that is a socket that took nothing.
+            let event = Event::FellShort { id, rest: payload, error: None };
+            return self.own_events.push_back(event);
+        };
+        self.pinned.push(Some(payload));
+        self.push_send(Kind::SendNow, id, (pointer, len), index);
+    }
+
+    /// One place for what all of `tokens` are sent.
+    #[inline]
+    pub(super) fn send_pinned_shared(&mut self, tokens: &[ConnectionId], bytes: &Rc<Bytes>) {
+        let (index, len) = (u16::try_from(self.shared.len()), u32::try_from(bytes.len()));
+        let (Ok(index), Ok(len)) = (index, len) else {
+            for id in tokens {
+                let rest = Payload::Shared { bytes: Rc::clone(bytes), from: 0 };
+                let event = Event::FellShort { id: *id, rest, error: None };
+                self.own_events.push_back(event);
+            }
+            return;
+        };
+        let pointer = bytes.as_ptr();
+        self.shared.push(Rc::clone(bytes));
+        for id in tokens {
+            self.push_send(Kind::SendShared, *id, (pointer, len), index);
+        }
+    }
+
+    #[inline]
+    fn push_send(&mut self, kind: Kind, id: ConnectionId, bytes: (*const u8, u32), index: u16) {
+        let entry = opcode::Send::new(Fixed(id.slot), bytes.0, bytes.1)
+            .flags(NOW)
+            .build()
+            .flags(Flags::SKIP_SUCCESS)
+            .user_data(Tag::new(kind, id, index).0);
+        self.push(entry);
+    }
+
+    /// Sends a message to another ring, which is a completion over there; `index` names it in
+    /// `rung`.
+    pub(super) fn send_bell(&mut self, ring: RawFd, index: u16) {
+        let over_there = Tag::plain(Kind::Bell, 0).0;
+        let entry = opcode::MsgRingData::new(Fd(ring), 0, over_there, None)
+            .build()
+            .flags(Flags::SKIP_SUCCESS)
+            .user_data(Tag::plain(Kind::Ring, index).0);
+        self.push(entry);
+    }
+
+    pub(super) fn cancel(&mut self, target: Tag) {
+        let entry = opcode::AsyncCancel::new(target.0)
+            .build()
+            .flags(Flags::SKIP_SUCCESS)
+            .user_data(Tag::plain(Kind::Ignore, 0).0);
+        self.push(entry);
+    }
+}

@@ -1,0 +1,96 @@
+//! Waking a ring: from any thread through an eventfd that the ring watches, from another ring with
+//! a message that costs no call of its own.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use io_uring::opcode;
+use io_uring::types::Fd;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::{Errno, read, write};
+
+use super::UringRing;
+use super::tag::{Kind, Tag};
+use crate::io::Wake;
+
+/// No ring.
+const NONE: RawFd = -1;
+
+/// Wakes one ring.
+#[derive(Clone, Debug)]
+pub struct UringWaker(Arc<Bell>);
+
+#[derive(Debug)]
+struct Bell {
+    eventfd: OwnedFd,
+    /// The descriptor of the ring while there is one.
+    ring: AtomicI32,
+}
+
+impl UringWaker {
+    /// A waker, to be given to the ring that it shall wake.
+    ///
+    /// # Errors
+    /// If the process has no descriptor left.
+    pub fn new() -> Result<Self, Errno> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let (eventfd, ring) = (eventfd(0, flags)?, AtomicI32::new(NONE));
+        Ok(Self(Arc::new(Bell { eventfd, ring })))
+    }
+
+    pub(super) fn as_raw_fd(&self) -> RawFd {
+        self.0.eventfd.as_raw_fd()
+    }
+
+    /// The ring that it wakes, if that can be sent messages.
+    pub(super) fn ring(&self) -> Option<RawFd> {
+        Some(self.0.ring.load(Ordering::Acquire)).filter(|fd| *fd != NONE)
+    }
+
+    /// The ring exists from now on; with `None` no longer.
+    pub(super) fn set_ring(&self, fd: Option<RawFd>) {
+        self.0.ring.store(fd.unwrap_or(NONE), Ordering::Release);
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Takes the count of wakes, so that the next one is seen.
+    pub(super) fn take(&self) {
+        let _ = read(&self.0.eventfd, &mut [0; 8]);
+    }
+}
+
+impl Wake for UringWaker {
+    fn wake(&self) {
+        // The one way to fail is a count that is full, and then the ring is awake anyway.
+        let _ = write(&self.0.eventfd, &1_u64.to_ne_bytes());
+    }
+}
+
+impl UringRing {
+    /// Watches the eventfd.
+    pub(super) fn watch_wake(&mut self) {
+        const READABLE: u32 = 1;
+        let entry = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), READABLE)
+            .multi(true)
+            .build()
+            .user_data(Tag::plain(Kind::Wake, 0).0);
+        self.push(entry);
+    }
+
+    /// Wakes another ring: by a message with the next call into the kernel, if it takes them.
+    pub(super) fn ring_peer(&mut self, peer: &UringWaker) {
+        let known = self.rung.iter().position(|rung| rung.is_same(peer));
+        let index = known.unwrap_or(self.rung.len());
+        if known.is_none() {
+            self.rung.push(peer.clone());
+        }
+        match (peer.ring(), u16::try_from(index)) {
+            (Some(ring), Ok(index)) => self.send_bell(ring, index),
+            _ => peer.wake(),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The scanner alone: where heads end, how early faults show, and what it costs.
+
+use super::{LINES, with};
+use crate::protocol::websocket::handshake::{HARD_MAX_HEADERS, HeadLimits, HeadScanner, Rejection};
+
+type Verdict = Result<Option<usize>, Rejection>;
+
+fn scan(bytes: &[u8], limits: &HeadLimits) -> Verdict {
+    HeadScanner::default().scan(bytes, limits)
+}
+
+/// The verdict after each byte, fed one by one.
+fn bytewise(bytes: &[u8], limits: &HeadLimits) -> Vec<Verdict> {
+    let mut scanner = HeadScanner::default();
+    (1..=bytes.len()).map(|len| scanner.scan(&bytes[..len], limits)).collect()
+}
+
+/// The rules again, byte after byte over the whole input, as plainly as they can be put.
+fn oracle(bytes: &[u8], limits: &HeadLimits) -> Verdict {
+    let mut lines = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if at == limits.max_bytes {
+            return Err(Rejection::HeadTooLarge);
+        }
+        let before = &bytes[..at];
+        let after_cr = before.ends_with(b"\r");
+        if at == 0 && !byte.is_ascii_uppercase() {
+            let empty = byte == b'\r' || byte == b'\n';
+            return Err(if empty { Rejection::LeadingEmptyLine } else { Rejection::NotHttp });
+        }
+        if after_cr && byte != b'\n' {
+            return Err(Rejection::BareCr);
+        }
+        if byte == b'\n' {
+            if !after_cr {
+                return Err(Rejection::BareLf);
+            }
+            if before.ends_with(b"\r\n\r") {
+                return Ok(Some(at + 1));
+            }
+            lines += 1;
+            continue;
+        }
+        let fresh = before.ends_with(b"\n");
+        if fresh && (byte == b' ' || byte == b'\t') {
+            return Err(Rejection::FoldedLine);
+        }
+        let tab = byte == b'\t' && lines > 0;
+        if byte.is_ascii_control() && byte != b'\r' && !tab {
+            return Err(Rejection::ControlByte);
+        }
+        if fresh && byte != b'\r' && lines > limits.max_headers {
+            return Err(Rejection::TooManyHeaders);
+        }
+    }
+    if bytes.len() >= limits.max_bytes { Err(Rejection::HeadTooLarge) } else { Ok(None) }
+}
+
+#[test]
+fn the_end_is_found_where_it_is_and_stays_found() {
+    let limits = HeadLimits::default();
+    let head = with(&[]);
+    let more = [&head[..], b"\x81\x80more"].concat();
+    assert_eq!(scan(&head, &limits), Ok(Some(head.len())));
+    assert_eq!(scan(&more, &limits), Ok(Some(head.len())));
+    let mut scanner = HeadScanner::default();
+    for len in 0..=more.len() {
+        let expected = (len >= head.len()).then_some(head.len());
+        assert_eq!(scanner.scan(&more[..len], &limits), Ok(expected));
+    }
+}
+
+#[test]
+fn no_byte_is_looked_at_twice() {
+    let limits = HeadLimits::default();
+    let head = with(&[&format!("X: {}", "a".repeat(7000))]);
+    let mut scanner = HeadScanner::default();
+    for len in 0..=head.len() {
+        assert!(scanner.scan(&head[..len], &limits).is_ok());
+        assert_eq!(scanner.scanned(), len, "all that is there is done, so nothing is left over");
+    }
+}
+
+#[test]
+fn a_fault_shows_with_its_own_byte() {
+    let limits = HeadLimits::default();
+    let cases: [(Rejection, &[u8]); 12] = [
+        (Rejection::NotHttp, b"\x16"),
+        (Rejection::NotHttp, b"g"),
+        (Rejection::NotHttp, b"\x80"),
+        (Rejection::LeadingEmptyLine, b"\r"),
+        (Rejection::LeadingEmptyLine, b"\n"),
+        (Rejection::BareLf, b"GET / HTTP/1.1\n"),
+        (Rejection::BareLf, b"GET / HTTP/1.1\r\n\n"),
+        (Rejection::BareCr, b"GET / HTTP/1.1\rX"),
+        (Rejection::BareCr, b"GET / HTTP/1.1\r\n\rX"),
+        (Rejection::ControlByte, b"GET\t"),
+        (Rejection::ControlByte, b"GET / HTTP/1.1\r\nX: \0"),
+        (Rejection::FoldedLine, b"GET / HTTP/1.1\r\n "),
+    ];
+    for (expected, bytes) in cases {
+        let verdicts = bytewise(bytes, &limits);
+        let (last, earlier) = verdicts.split_last().expect("at least one byte");
+        assert_eq!(*last, Err(expected), "{bytes:?}");
+        assert!(earlier.iter().all(|verdict| *verdict == Ok(None)), "{bytes:?}");
+        assert_eq!(scan(bytes, &limits), Err(expected), "{bytes:?} at once");
+    }
+}
+
+#[test]
+fn an_error_is_repeated() {
+    let limits = HeadLimits::default();
+    let mut scanner = HeadScanner::default();
+    for bytes in [&b"GET\0"[..], b"GET\0 / HTTP/1.1\r\n\r\n"] {
+        assert_eq!(scanner.scan(bytes, &limits), Err(Rejection::ControlByte));
+    }
+}
+
+#[test]
+fn the_byte_limit_is_exact() {
+    let exact = |len: usize| with(&[&format!("X: {}", "a".repeat(len - with(&["X: "]).len()))]);
+    let limits = HeadLimits::default();
+    assert_eq!(limits.max_bytes, 8192);
+    assert_eq!(scan(&exact(8192), &limits), Ok(Some(8192)));
+    assert_eq!(scan(&exact(8193), &limits), Err(Rejection::HeadTooLarge));
+    // 8192 bytes without an end: no byte to come can make it a head that fits.
+    assert_eq!(scan(&exact(8193)[..8191], &limits), Ok(None));
+    assert_eq!(scan(&exact(8193)[..8192], &limits), Err(Rejection::HeadTooLarge));
+    assert_eq!(scan(b"G", &HeadLimits { max_bytes: 0, ..limits }), Err(Rejection::HeadTooLarge));
+}
+
+#[test]
+fn the_line_limit_is_exact_and_early() {
+    let limits = HeadLimits::default();
+    let fill = |lines: usize| with(&vec!["X: a"; lines - LINES.len()]);
+    assert_eq!(limits.max_headers, 64);
+    assert!(matches!(scan(&fill(64), &limits), Ok(Some(_))));
+    assert_eq!(scan(&fill(65), &limits), Err(Rejection::TooManyHeaders));
+    let begun = fill(65).len() - "X: a\r\n\r\n".len();
+    assert_eq!(scan(&fill(65)[..begun], &limits), Ok(None));
+    assert_eq!(scan(&fill(65)[..=begun], &limits), Err(Rejection::TooManyHeaders));
+    let loose = HeadLimits { max_bytes: 1 << 20, max_headers: usize::MAX };
+    assert!(matches!(scan(&fill(HARD_MAX_HEADERS), &loose), Ok(Some(_))));
+    assert_eq!(scan(&fill(HARD_MAX_HEADERS + 1), &loose), Err(Rejection::TooManyHeaders));
+}
+
+#[test]
+fn every_byte_at_every_place_is_judged_as_the_oracle_does() {
+    let limits = HeadLimits::default();
+    let head = with(&["X-Pad: abcdefgh"]);
+    for at in 0..head.len() {
+        for byte in 0..=u8::MAX {
+            let mut bytes = head.clone();
+            bytes[at] = byte;
+            assert_eq!(scan(&bytes, &limits), oracle(&bytes, &limits), "{byte} at {at}");
+        }
+    }
+}
+
+#[test]
+fn random_lines_are_judged_as_the_oracle_does() {
+    let limits = HeadLimits { max_bytes: 60, max_headers: 4 };
+    let parts: [&[u8]; 9] =
+        [b"GET / HTTP/1.1", b"\r\n", b"\r\n\r\n", b"A: b", b"\n", b"\r", b"\t", b" ", b"\x7f"];
+    let mut rng = fastrand::Rng::with_seed(6455);
+    let mut complete = 0;
+    for _ in 0..20_000 {
+        let mut bytes = b"GET / HTTP/1.1".to_vec();
+        for _ in 0..rng.usize(..12) {
+            // The first parts are likelier, or hardly any head would be whole.
+            let at = if rng.u8(..8) == 0 { rng.usize(..parts.len()) } else { rng.usize(1..4) };
+            bytes.extend_from_slice(parts[at]);
+        }
+        let expected = oracle(&bytes, &limits);
+        complete += usize::from(matches!(expected, Ok(Some(_))));
+        assert_eq!(scan(&bytes, &limits), expected, "{bytes:?}");
+        let mut steps = bytewise(&bytes, &limits);
+        assert_eq!(steps.pop(), Some(expected), "{bytes:?}");
+    }
+    assert!(complete > 300, "{complete} heads were complete");
+}

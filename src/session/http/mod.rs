@@ -1,0 +1,3 @@
+//! The request before the WebSocket.
+
+pub(super) mod opening;

@@ -1,0 +1,145 @@
+//! What a connection wants to send at the end of a turn.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::base::Chunk;
+
+/// What one connection is sent in one turn, as one run of bytes: in place in the receive buffer
+/// that brought the requests, or shared with other connections, or in memory of its own.
+#[derive(Debug, Default)]
+pub struct Output {
+    in_place: Range<usize>,
+    shared: Option<Rc<Bytes>>,
+    owned: Vec<u8>,
+    from: usize,
+}
+
+impl Output {
+    /// Whether there is nothing to send.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.in_place.is_empty() && self.owned.is_empty() && self.shared.is_none()
+    }
+
+    /// Bytes shared with other connections, to be sent as they are.
+    #[inline]
+    #[must_use]
+    pub fn of_shared(bytes: &Rc<Bytes>) -> Self {
+        Self { shared: Some(Rc::clone(bytes)), ..Self::default() }
+    }
+
+    /// How many bytes there are to send.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let shared = self.shared.as_ref().map_or(0, |bytes| bytes.len());
+        self.in_place.len() + shared + self.owned_len()
+    }
+
+    /// Adds a copy of `bytes` behind what is there. Only while nothing stands in place.
+    pub fn append(&mut self, bytes: &[u8], spare: impl FnOnce() -> Vec<u8>) {
+        self.appendable(spare).extend_from_slice(bytes);
+    }
+
+    /// Where the replies stand in the receive buffer, if they do.
+    #[inline]
+    #[must_use]
+    pub fn in_place(&self) -> Option<Range<usize>> {
+        if self.in_place.is_empty() { None } else { Some(self.in_place.clone()) }
+    }
+
+    /// The bytes of replies in memory of their own.
+    #[inline]
+    #[must_use]
+    pub fn owned_len(&self) -> usize {
+        self.owned.len() - self.from.min(self.owned.len())
+    }
+
+    /// The memory that holds the replies, and where in it they begin.
+    #[must_use]
+    pub fn into_owned(self) -> (Vec<u8>, usize) {
+        (self.owned, self.from)
+    }
+
+    /// What is to be sent, if nothing stands in place.
+    #[inline]
+    #[must_use]
+    pub fn into_chunk(self) -> Chunk {
+        match self.shared {
+            Some(bytes) => Chunk::Shared { bytes, from: 0 },
+            None => Chunk::Owned { bytes: self.owned, from: self.from },
+        }
+    }
+
+    /// As [`into_chunk`](Self::into_chunk), of an output that is not used afterwards.
+    #[inline]
+    #[must_use]
+    pub fn take_chunk(&mut self) -> Chunk {
+        match self.shared.take() {
+            Some(bytes) => Chunk::Shared { bytes, from: 0 },
+            None => Chunk::Owned { bytes: std::mem::take(&mut self.owned), from: self.from },
+        }
+    }
+
+    /// Moves what stands in place in `buffer` into memory of its own: `spare`, if none is in use.
+    /// From then on all replies of the turn go there.
+    pub fn spill(&mut self, buffer: &[u8], spare: impl FnOnce() -> Vec<u8>) {
+        let bytes = buffer.get(self.in_place.clone()).unwrap_or_default();
+        self.in_place = 0..0;
+        self.appendable(spare).extend_from_slice(bytes);
+    }
+
+    /// The memory of its own, to append to. Only while nothing stands in place.
+    pub(crate) fn appendable(&mut self, spare: impl FnOnce() -> Vec<u8>) -> &mut Vec<u8> {
+        debug_assert!(self.in_place.is_empty(), "replies in place must be spilled first");
+        if self.owned.capacity() == 0 {
+            self.owned = spare();
+        }
+        if let Some(shared) = self.shared.take() {
+            self.owned.extend_from_slice(&shared);
+        }
+        &mut self.owned
+    }
+
+    /// Whether replies have memory of their own, so that none may stand in place any more.
+    #[inline]
+    pub(crate) fn is_owned(&self) -> bool {
+        // Deliveries come when all has been received: there is no need to look at this each time.
+        debug_assert!(self.shared.is_none(), "replies behind shared bytes are appended");
+        !self.owned.is_empty()
+    }
+
+    /// Takes `buffer[from..]` as the first reply. Only while there is no other.
+    pub(crate) fn adopt(&mut self, buffer: Vec<u8>, from: usize) -> Vec<u8> {
+        debug_assert!(self.is_empty(), "adopting would overtake an earlier reply");
+        self.from = from;
+        std::mem::replace(&mut self.owned, buffer)
+    }
+
+    /// Where in the receive buffer a reply of `header` plus some payload bytes may put its
+    /// payload, when the request's payload begins at `payload_at`: right there for the first, to
+    /// the left for those that follow, as a server's header is shorter than a client's. `None`
+    /// where the reply must be copied out.
+    #[inline]
+    pub(crate) fn place(&self, payload_at: usize, header: usize) -> Option<usize> {
+        if self.is_owned() {
+            return None;
+        }
+        let at = if self.in_place.is_empty() { payload_at } else { self.in_place.end + header };
+        (header <= at && at <= payload_at).then_some(at)
+    }
+
+    /// Notes a reply in place: header and payload at `range`, right behind the last one.
+    #[inline]
+    pub(crate) fn placed(&mut self, range: Range<usize>) {
+        if self.in_place.is_empty() {
+            self.in_place = range;
+        } else {
+            debug_assert_eq!(self.in_place.end, range.start);
+            self.in_place.end = range.end;
+        }
+    }
+}

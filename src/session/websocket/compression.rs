@@ -1,0 +1,103 @@
+//! Frames that leave: compressed where that was agreed.
+
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::deflate::{Deflater, Inflater, Pool};
+use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame, write_server_header};
+use crate::protocol::websocket::handshake::Agreement;
+
+/// Shorter payloads are not compressed unasked: the few bytes saved cost more than they are worth.
+const WORTH_COMPRESSING: usize = 64;
+
+/// What permessage-deflate means for one connection. The compressors are the connection's own only
+/// where their context is kept from message to message.
+#[derive(Debug)]
+pub(in crate::session) struct Compression {
+    pub(in crate::session) agreement: Agreement,
+    pub(in crate::session) inflater: Option<Box<Inflater>>,
+    pub(in crate::session) deflater: Option<Box<Deflater>>,
+}
+
+impl Compression {
+    pub(in crate::session) fn new(agreement: Agreement) -> Self {
+        Self { agreement, inflater: None, deflater: None }
+    }
+
+    /// The inflater for the next message: the connection's own, or one of the pool.
+    pub(in crate::session) fn inflater(&mut self, pool: &mut Pool) -> Box<Inflater> {
+        match self.inflater.take() {
+            Some(own) => own,
+            None if self.agreement.client_no_context_takeover => pool.inflater(),
+            None => Box::new(Inflater::new(self.agreement.client_max_window_bits)),
+        }
+    }
+
+    /// Takes it back after the message.
+    pub(in crate::session) fn keep_inflater(&mut self, inflater: Box<Inflater>, pool: &mut Pool) {
+        if self.agreement.client_no_context_takeover {
+            pool.give_inflater(inflater);
+        } else {
+            self.inflater = Some(inflater);
+        }
+    }
+
+    /// Gives everything back at the end of the connection.
+    pub(in crate::session) fn free(self, pool: &mut Pool) {
+        if let Some(inflater) = self.inflater {
+            pool.give_inflater(inflater);
+        }
+        if let Some(deflater) = self.deflater {
+            pool.give_deflater(deflater);
+        }
+    }
+}
+
+/// Writes the frames of one connection.
+#[derive(Debug)]
+pub(in crate::session) struct Encoder<'a> {
+    pub(in crate::session) compression: Option<&'a mut Compression>,
+    pub(in crate::session) pool: &'a mut Pool,
+}
+
+impl Encoder<'_> {
+    pub(in crate::session) fn reborrow(&mut self) -> Encoder<'_> {
+        Encoder { compression: self.compression.as_deref_mut(), pool: self.pool }
+    }
+
+    /// Whether `payload` may get smaller than it is.
+    pub(in crate::session) fn pays(&self, payload: &[u8]) -> bool {
+        self.compression.is_some() && payload.len() >= WORTH_COMPRESSING
+    }
+
+    /// Appends one frame; compressed if asked and agreed.
+    pub(in crate::session) fn append(
+        &mut self,
+        out: &mut Vec<u8>,
+        opcode: Opcode,
+        payload: &[u8],
+        compress: bool,
+    ) {
+        let Some(compression) = self.compression.as_deref_mut().filter(|_| compress) else {
+            return append_frame(out, opcode, false, payload);
+        };
+        let mut deflater = compression
+            .deflater
+            .take()
+            .unwrap_or_else(|| self.pool.deflater(compression.agreement.server_max_window_bits));
+        // The length is known only afterwards: leave room for the longest header, then close up.
+        let start = out.len();
+        out.resize(start + MAX_SERVER_HEADER, 0);
+        deflater.message(payload, out);
+        let body = start + MAX_SERVER_HEADER;
+        let len = out.len() - body;
+        let mut header = [0; MAX_SERVER_HEADER];
+        let took = write_server_header(&mut header, opcode, true, len);
+        out[start..start + took].copy_from_slice(&header[MAX_SERVER_HEADER - took..]);
+        out.copy_within(body.., start + took);
+        out.truncate(start + took + len);
+        if compression.agreement.server_no_context_takeover {
+            self.pool.give_deflater(deflater);
+        } else {
+            compression.deflater = Some(deflater);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! An open WebSocket: frames in, frames out.
+
+pub(super) mod compression;
+mod control;
+mod fast_path;
+mod liveness;
+pub(super) mod pending;
+mod reader;

@@ -1,0 +1,58 @@
+//! A frame of which only a part has been received.
+
+use crate::protocol::websocket::frame::{FrameHeader, MAX_CLIENT_HEADER};
+use crate::protocol::websocket::mask::MaskKey;
+use crate::protocol::websocket::{Opcode, Violation};
+
+/// What has been received of a frame that is cut by the end of a receive.
+#[derive(Debug)]
+pub(in crate::session) enum Partial {
+    /// The start of its header.
+    Header { bytes: [u8; MAX_CLIENT_HEADER], len: usize },
+    /// Its header, and some of its payload.
+    Payload(Body),
+}
+
+/// A frame whose payload is still arriving.
+#[derive(Debug)]
+pub(in crate::session) struct Body {
+    pub(in crate::session) opcode: Opcode,
+    pub(in crate::session) fin: bool,
+    /// The key as it stands for the next byte.
+    pub(in crate::session) mask: MaskKey,
+    /// The payload bytes still to come; never an amount to allocate by.
+    pub(in crate::session) remaining: u64,
+    /// What a control frame has brought so far, at most 125 bytes.
+    pub(in crate::session) control: Vec<u8>,
+}
+
+impl Body {
+    pub(in crate::session) fn new(header: &FrameHeader) -> Self {
+        Self {
+            opcode: header.opcode,
+            fin: header.fin,
+            mask: header.mask,
+            remaining: header.payload_len,
+            control: Vec::new(),
+        }
+    }
+}
+
+/// A header completed: the header, and how many bytes of the new ones it took.
+pub(in crate::session) type Completed = (FrameHeader, usize);
+
+/// Adds `fresh` bytes to the `len` bytes of a header in `bytes`. `None` while it is still
+/// incomplete, in which case all of `fresh` was taken.
+pub(in crate::session) fn continue_header(
+    bytes: &mut [u8; MAX_CLIENT_HEADER],
+    len: &mut usize,
+    fresh: &[u8],
+    rsv1_allowed: bool,
+) -> Result<Option<Completed>, Violation> {
+    let before = *len;
+    let take = fresh.len().min(MAX_CLIENT_HEADER - before);
+    bytes[before..before + take].copy_from_slice(&fresh[..take]);
+    *len += take;
+    let header = FrameHeader::parse(&bytes[..*len], rsv1_allowed)?;
+    Ok(header.map(|header| (header, header.len - before)))
+}
