@@ -50,6 +50,7 @@ pub mod app;
 pub mod base;
 pub mod config;
 pub mod error;
+pub mod gateway;
 pub mod io;
 pub mod mesh;
 pub mod protocol;

@@ -1,15 +1,23 @@
-//! The handler of `corecast serve`: every message back to its sender.
+//! The handler of `corecast serve`: every message is sent back to its sender.
 
-use crate::base::ConnectionId;
-use crate::session::{Handler, Message, Replies};
+use super::{Accept, Context, Handler, Upgrade};
+use crate::protocol::websocket::handshake::Request;
+use crate::session::Message;
 
 /// Echoes every message, opcode and boundaries kept, on every path.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
 
 impl Handler for Echo {
-    #[inline]
-    fn message<'a>(&mut self, _: ConnectionId, message: Message<'a>, replies: &mut Replies<'a>) {
-        replies.echo(message);
+    type Connection = ();
+
+    fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<()> {
+        accept.first_protocol(request);
+        Upgrade::Accept(())
+    }
+
+    #[inline(always)]
+    fn message<'a>(&mut self, (): &mut (), message: Message<'a>, cx: &mut Context<'_, 'a>) {
+        cx.echo(message);
     }
 }

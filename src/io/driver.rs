@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use bytes::Bytes;
 pub use rustix::io::Errno;
 
@@ -50,32 +50,11 @@ pub enum Payload {
         /// How many bytes to send.
         len: u32,
     },
-    /// `bytes[from..]`.
-    Owned {
-        /// What to send, and what may stand before it.
-        bytes: Vec<u8>,
-        /// The first byte to send.
-        from: usize,
-    },
-    /// `bytes[from..]`, which other connections may be sent as well.
-    Shared {
-        /// What to send, and what may stand before it.
-        bytes: Rc<Bytes>,
-        /// The first byte to send.
-        from: usize,
-    },
+    /// Bytes in no receive buffer.
+    Chunk(Chunk),
 }
 
 impl Payload {
-    /// What is sent if it is not in a receive buffer.
-    pub(super) fn memory(&self) -> &[u8] {
-        match self {
-            Self::Received { .. } => &[],
-            Self::Owned { bytes, from } => bytes.get(*from..).unwrap_or_default(),
-            Self::Shared { bytes, from } => bytes.get(*from..).unwrap_or_default(),
-        }
-    }
-
     /// Leaves out the first `sent` bytes, which are no more than there are.
     pub(super) fn skip(&mut self, sent: usize) {
         match self {
@@ -85,7 +64,7 @@ impl Payload {
                 *start += sent;
                 *len -= sent;
             }
-            Self::Owned { from, .. } | Self::Shared { from, .. } => *from += sent,
+            Self::Chunk(chunk) => chunk.skip(sent),
         }
     }
 }
@@ -132,7 +111,7 @@ pub enum Event {
         armed: bool,
     },
     /// A [`Driver::send_now`] did not send everything; of one that did, nothing is heard.
-    FellShort {
+    ShortSend {
         /// Whose send.
         id: ConnectionId,
         /// What is left to send.
@@ -145,7 +124,7 @@ pub enum Event {
         /// Whose send.
         id: ConnectionId,
         /// What it was given.
-        payload: Payload,
+        chunk: Chunk,
         /// How many bytes were sent from the place given.
         result: Result<usize, Errno>,
     },
@@ -218,7 +197,7 @@ pub trait Driver {
     fn release(&mut self, buffer: Buffer);
 
     /// Sends as much as the socket takes at once, at the next [`Driver::enter`]. An
-    /// [`Event::FellShort`] tells of a rest; nothing is heard of a send that was complete.
+    /// [`Event::ShortSend`] tells of a rest; nothing is heard of a send that was complete.
     ///
     /// At most one for each connection between two calls of `enter`, none while a
     /// [`Driver::send_queued`] of the connection is under way, and only when [`Driver::next_event`]
@@ -228,14 +207,13 @@ pub trait Driver {
     /// [`send_now`](Self::send_now) of the same bytes to each of `tokens`.
     fn send_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Bytes>) {
         for id in ids {
-            self.send_now(*id, Payload::Shared { bytes: Rc::clone(bytes), from: 0 });
+            self.send_now(*id, Payload::Chunk(Chunk::Shared { bytes: Rc::clone(bytes), from: 0 }));
         }
     }
 
-    /// Sends up to `max` bytes of `payload`, which stands in no receive buffer, as the socket takes
-    /// them; an [`Event::Sent`] follows. At most one for each connection at a time, and not in the
+    /// Sends up to `max` bytes of `chunk` as the socket takes them; an [`Event::Sent`] follows. At most one for each connection at a time, and not in the
     /// batch of a [`Driver::send_now`] of the connection: it could overtake that one's rest.
-    fn send_queued(&mut self, id: ConnectionId, payload: Payload, max: usize);
+    fn send_queued(&mut self, id: ConnectionId, chunk: Chunk, max: usize);
 
     /// Cancels the queued send of `id`; its event follows.
     fn cancel_send(&mut self, id: ConnectionId);
@@ -267,7 +245,7 @@ pub trait Driver {
     fn next_event(&mut self) -> Option<Event>;
 
     /// A vector that a complete [`Driver::send_now`] left behind, for reuse; not cleared.
-    fn spent(&mut self) -> Option<Vec<u8>>;
+    fn take_recycled(&mut self) -> Option<Vec<u8>>;
 
     /// Counters.
     fn stats(&self) -> DriverStats;

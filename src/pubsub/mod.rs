@@ -1,27 +1,33 @@
 //! Publish and subscribe: what one client publishes to a topic, every subscriber on every core
-//! gets, framed once.
+//! is sent, framed once.
 //!
-//! [`Hub`] is the [`Handler`](crate::session::Handler) of each core that serves the endpoints
-//! `/topics/<topic>` and `/pubsub` and leaves all else to the application's own handler; a
-//! [`Publisher`] publishes from a program. Like the protocol it is sans-IO: it knows connections by
-//! their names, other cores as the far ends of a [mesh](crate::mesh), and no socket.
+//! [`Broker`] is the part of one core. Like the protocol it is sans-IO: it knows connections by
+//! their ids, other cores as the far ends of a [mesh](crate::mesh), and no socket. A [`Publisher`]
+//! publishes from a program.
 
-mod batch;
-mod form;
-mod hub;
+mod broker;
+mod delivery;
+mod encoding;
 mod index;
-mod json;
 mod name;
+mod peers;
 mod publication;
 mod publisher;
 mod retained;
-mod route;
+mod subscribers;
 
-pub use hub::{Hub, Parcel, Stats};
-pub use name::{Filter, NameError, Topic};
-pub use publication::Payload;
-pub use publisher::{Inbox, PublishError, Publisher, inbox};
-pub use retained::Totals;
-
+pub use broker::{Broker, Stats};
+pub(crate) use broker::Established;
+pub(crate) use encoding::json::string as json_string;
+pub(crate) use encoding::{Event, Form, encode};
 /// The subprotocol of `/pubsub`.
 pub const PROTOCOL: &str = "corecast.v1.json";
+
+pub use name::{Filter, NameError, Topic};
+pub use peers::PeerMessage;
+pub use publication::Payload;
+pub(crate) use publication::Publication;
+pub use publisher::{Inbox, PublishError, Publisher, inbox};
+pub use retained::Totals;
+pub(crate) use retained::RetainLimit;
+pub(crate) use subscribers::Options;

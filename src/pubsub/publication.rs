@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::json::Data;
+use super::encoding::Data;
 use super::name::Topic;
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
@@ -10,8 +10,8 @@ use crate::protocol::websocket::Opcode;
 /// The payload of a message that a program publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    pub(super) bytes: Bytes,
-    pub(super) opcode: Opcode,
+    pub(crate) bytes: Bytes,
+    pub(crate) opcode: Opcode,
 }
 
 impl Payload {
@@ -42,15 +42,15 @@ impl Payload {
 
 /// A message on its way to the subscribers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Publication<'a> {
-    pub(super) topic: &'a Topic,
-    pub(super) opcode: Opcode,
-    pub(super) payload: &'a [u8],
+pub(crate) struct Publication<'a> {
+    pub(crate) topic: &'a Topic,
+    pub(crate) opcode: Opcode,
+    pub(crate) payload: &'a [u8],
     /// The payload is JSON, and known to be.
-    pub(super) json: Option<&'a str>,
-    pub(super) retain: bool,
+    pub(crate) json: Option<&'a str>,
+    pub(crate) retain: bool,
     /// Who published it, if they are not to get it.
-    pub(super) origin: Option<ConnectionId>,
+    pub(crate) origin: Option<ConnectionId>,
 }
 
 impl Publication<'_> {

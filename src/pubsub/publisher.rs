@@ -15,7 +15,7 @@ const MOST_WAITING: usize = 1024;
 /// Publishes to a server's topics. Clones publish in one order with it.
 #[derive(Clone)]
 pub struct Publisher {
-    sender: SyncSender<Posted>,
+    sender: SyncSender<QueuedPublish>,
     waiting: Arc<Waiting>,
     sleeper: Sleeper,
     wake: Arc<dyn Fn() + Send + Sync>,
@@ -25,10 +25,10 @@ pub struct Publisher {
 
 /// What a publisher has left for a core.
 #[derive(Debug)]
-pub(super) struct Posted {
-    pub(super) topic: Topic,
-    pub(super) payload: Payload,
-    pub(super) retain: bool,
+pub(crate) struct QueuedPublish {
+    pub(crate) topic: Topic,
+    pub(crate) payload: Payload,
+    pub(crate) retain: bool,
 }
 
 /// What waits in an inbox, or is about to.
@@ -85,7 +85,7 @@ impl Publisher {
     /// # Errors
     /// If nothing was published. [`PublishError::Full`] passes by itself.
     pub fn publish(&self, topic: &str, payload: Payload) -> Result<(), PublishError> {
-        self.post(topic, payload, false)
+        self.enqueue(topic, payload, false)
     }
 
     /// The same, and keeps the message to be given to those who subscribe later, until another one
@@ -96,17 +96,17 @@ impl Publisher {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub fn retain(&self, topic: &str, payload: Payload) -> Result<(), PublishError> {
-        self.post(topic, payload, true)
+        self.enqueue(topic, payload, true)
     }
 
-    fn post(&self, topic: &str, payload: Payload, retain: bool) -> Result<(), PublishError> {
+    fn enqueue(&self, topic: &str, payload: Payload, retain: bool) -> Result<(), PublishError> {
         let topic = Topic::new(topic, self.max_topic)?;
         if payload.len() > self.max_message {
             return Err(PublishError::TooLarge);
         }
         let bytes = payload.len();
         self.waiting.enter(bytes)?;
-        match self.sender.try_send(Posted { topic, payload, retain }) {
+        match self.sender.try_send(QueuedPublish { topic, payload, retain }) {
             Ok(()) => {
                 if self.sleeper.must_ring() {
                     (self.wake)();
@@ -146,20 +146,20 @@ impl Waiting {
 /// Where a core finds what publishers have left for it.
 #[derive(Debug)]
 pub struct Inbox {
-    receiver: Receiver<Posted>,
+    receiver: Receiver<QueuedPublish>,
     waiting: Arc<Waiting>,
 }
 
 impl Inbox {
-    pub(super) fn take(&self) -> Option<Posted> {
-        let posted = self.receiver.try_recv().ok()?;
-        self.waiting.leave(posted.payload.len());
-        Some(posted)
+    pub(crate) fn take(&self) -> Option<QueuedPublish> {
+        let queued = self.receiver.try_recv().ok()?;
+        self.waiting.leave(queued.payload.len());
+        Some(queued)
     }
 
     /// Whether something waits or is about to. After a core has announced its sleep, nothing that
     /// was published before is overlooked.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.messages.load(Ordering::Relaxed) == 0
     }
 }

@@ -17,8 +17,9 @@ use crate::error::Error;
 use crate::io::Wake;
 use crate::io::uring::{Features, UringRing, UringWaker};
 use crate::mesh::{self, Port};
-use crate::pubsub::{self, Hub, Inbox, Parcel, Publisher, Totals};
-use crate::session::{Handler, Shared};
+use crate::pubsub::{self, Inbox, PeerMessage, Publisher, Totals};
+use crate::app::Handler;
+use crate::gateway::Gateway;
 use crate::worker::{Stats, Worker};
 pub use affinity::allowed_cores;
 
@@ -158,10 +159,10 @@ impl Server {
 fn connect(
     config: &Arc<Config>,
     wakers: &[UringWaker],
-) -> (Vec<Port<Parcel>>, Vec<Publisher>, Vec<Inbox>) {
+) -> (Vec<Port<PeerMessage>>, Vec<Publisher>, Vec<Inbox>) {
     let limits = mesh::Limits { bytes: config.pubsub.backlog, ..mesh::Limits::default() };
     let ports = mesh::mesh(wakers.len(), limits);
-    let inbox = |(port, waker): (&Port<Parcel>, &UringWaker)| {
+    let inbox = |(port, waker): (&Port<PeerMessage>, &UringWaker)| {
         let waker = waker.clone();
         pubsub::inbox(config, port.sleeper(), Arc::new(move || waker.wake()))
     };
@@ -175,7 +176,7 @@ struct Part {
     slots: u32,
     listeners: Vec<OwnedFd>,
     waker: UringWaker,
-    port: Port<Parcel>,
+    port: Port<PeerMessage>,
     inbox: Inbox,
     totals: Totals,
     config: Arc<Config>,
@@ -205,11 +206,10 @@ impl Part {
         let features = ring.features().clone();
         let inner = make(self.core);
         let config = Arc::clone(&self.config);
-        let hub = Hub::new(inner, config, self.port, Some(self.inbox), self.totals);
-        let shared = Shared::new(self.config, hub);
+        let service = Gateway::new(inner, config, self.port, Some(self.inbox), self.totals);
         let flag = Arc::clone(&self.stop.flag);
         let peers = self.stop.wakers.clone();
-        let mut worker = Worker::new(ring, shared, listeners, flag).with_peers(peers);
+        let mut worker = Worker::new(ring, self.config, service, listeners, flag).with_peers(peers);
         let _ = ready.send(Ok(features));
         // Whoever waits for the start hears of it also if another worker never gets here.
         drop(ready);

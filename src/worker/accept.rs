@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Worker;
-use super::slots::Slot;
-use crate::base::{ConnectionId, Millis};
+use super::core::Core;
+use super::slots::{Receive, Slot};
+use crate::base::Millis;
 use crate::io::{Driver, Errno};
-use crate::session::{Connection, Handler};
+use crate::session::Session;
 
 /// After the system ran out of descriptors or memory, how long until accepting is tried again if
 /// no connection closes before. Trying at once would only spin.
@@ -24,7 +24,7 @@ pub(super) struct Accepting {
     /// There is no slot for another accept; nothing changes before a connection ends.
     no_room: bool,
     retry_at: Millis,
-    /// The last accept failed, and it was said.
+    /// The last failure was logged already.
     failing: bool,
 }
 
@@ -54,7 +54,7 @@ impl Accepting {
     }
 }
 
-impl<D: Driver, H: Handler> Worker<D, H> {
+impl<D: Driver> Core<D> {
     /// Arms the listeners that do not accept, if it is time and there is room.
     pub(super) fn arm_accepts(&mut self) {
         if self.accepting.stopped || self.now < self.accepting.retry_at {
@@ -83,7 +83,7 @@ impl<D: Driver, H: Handler> Worker<D, H> {
         self.accepting.retry_at = self.accepting.retry_at.min(self.now);
     }
 
-    pub(super) fn accepted(&mut self, listener: usize, result: Result<u32, Errno>, armed: bool) {
+    pub(super) fn on_accept(&mut self, listener: usize, result: Result<u32, Errno>, armed: bool) {
         if let Some(state) = self.accepting.armed.get_mut(listener) {
             *state = armed;
         }
@@ -108,18 +108,18 @@ impl<D: Driver, H: Handler> Worker<D, H> {
 
     fn open(&mut self, index: u32) {
         self.stats.accepted += 1;
-        let config = &self.shared.config;
+        let config = &self.pools.config;
         let full = self.slots.len() >= config.limits.max_connections as usize;
         let id = self.slots.next_id(index);
-        let refuse = full || self.accepting.stopped;
-        let connection = Connection::new(id, self.now, config, refuse);
-        let deadline = connection.deadline();
-        let mut slot = Slot::new(connection);
-        slot.receiving = true;
+        let reject = full || self.accepting.stopped;
+        let session = Session::new(id, self.now, config, reject);
+        let deadline = session.deadline();
+        let mut slot = Slot::new(session);
+        slot.receive = Receive::Armed;
         slot.timer = deadline;
         self.slots.insert(index, slot);
         self.wheel.set(index, deadline.0);
         // The request is often there already, so no poll before the first receive.
-        self.driver.receive(ConnectionId { slot: index, generation: id.generation }, false);
+        self.driver.receive(id, false);
     }
 }

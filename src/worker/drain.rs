@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::{BATCH, Worker};
+use super::BATCH;
+use super::core::Core;
 use crate::base::Millis;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
-use crate::session::{CloseReason, Handler};
+use crate::session::{CloseReason, Outbound};
 
 /// After the deadline, for what was cut to come back from the kernel.
 const GRACE: Duration = Duration::from_millis(500);
@@ -20,13 +21,12 @@ pub(super) struct Drain {
     cutting: bool,
 }
 
-impl<D: Driver, H: Handler> Worker<D, H> {
-    /// Begins to stop: every connection gets a close frame with 1001 and has until the drain
-    /// deadline to leave. Does nothing when called again.
-    pub fn drain(&mut self) {
+impl<D: Driver> Core<D> {
+    /// Begins to stop, unless it has begun.
+    pub(super) fn begin_drain(&mut self) {
         if self.drain.is_none() {
             self.stop_accepting();
-            let deadline = self.now.after(self.shared.config.timeouts.drain);
+            let deadline = self.now.after(self.pools.config.timeouts.drain);
             self.drain = Some(Drain { deadline, cursor: Some(0), cutting: false });
         }
     }

@@ -1,117 +1,149 @@
-//! The connections of one core, by the slot number that the kernel chose for each.
+//! The connections of one core, by slot number.
 
-use std::ops::{Deref, DerefMut};
+use std::collections::VecDeque;
 
+use bitflags::bitflags;
+
+use super::outbox::OutboxIndex;
 use crate::base::blocks::Blocks;
 use crate::base::{ConnectionId, Millis};
-use crate::session::{Connection, SendQueue};
+use crate::config::Config;
+use crate::io::Received;
+use crate::session::{Phase, SendQueue, Session};
 
-/// One connection and what the worker knows of its operations.
+/// The state of a connection's multishot receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receive {
+    /// The kernel holds no receive.
+    Idle,
+    /// The kernel holds a receive.
+    Armed,
+    /// The kernel holds a receive that is being cancelled.
+    Cancelling,
+}
+
+bitflags! {
+    /// Why a connection is not read from.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct Blocked: u8 {
+        /// Too many replies wait to be sent to it.
+        const SEND_BACKLOG = 1;
+        /// The service wants its input to wait.
+        const BY_SERVICE = 1 << 1;
+        /// No receive buffer was free. It is in the list of connections to be armed again.
+        const AWAITING_BUFFER = 1 << 2;
+    }
+
+    /// How far the end of a connection is, and in which lists it is.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct Flags: u8 {
+        /// The peer has sent FIN, or TCP is broken: nothing more will be received.
+        const INPUT_ENDED = 1;
+        /// The connection is given up: what waits to be sent is dropped.
+        const ABORTED = 1 << 1;
+        /// FIN is being sent.
+        const HALF_CLOSING = 1 << 2;
+        /// FIN has been sent.
+        const HALF_CLOSED = 1 << 3;
+        /// In the list of connections that are looked at for their end.
+        const CLOSING = 1 << 4;
+        /// In the list of connections whose deferred input is tried again.
+        const RETRYING = 1 << 5;
+    }
+}
+
+/// One event of a receive that waits to be handled.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// As the driver reported it.
+    Received(Received),
+    /// The rest of a receive of which the service has held the rest back.
+    Rest(Vec<u8>),
+}
+
+/// One connection and the state of its operations.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// Its entry in the turn's list of outputs, from 1; 0 if it has none.
-    pub(super) turn: u32,
-    /// The multishot receive is with the kernel.
-    pub(super) receiving: bool,
-    /// It has been asked back.
-    pub(super) cancelling: bool,
-    /// Not to be armed until the queue is shorter.
-    pub(super) paused: bool,
-    /// Not to be armed until the handler says so.
-    pub(super) withheld: bool,
-    /// So many events of its receive are put off. Not to be armed until there are none.
-    pub(super) put_off: u16,
-    /// Waits in the list of those for whom no buffer was free.
-    pub(super) starved: bool,
-    /// The peer has sent FIN, or TCP is broken: nothing more will be received.
-    pub(super) ended: bool,
-    /// Given up: what waits to be sent is dropped.
-    pub(super) aborted: bool,
-    /// FIN is being sent.
-    pub(super) half_closing: bool,
-    /// FIN has been sent.
-    pub(super) half_closed: bool,
-    /// Waits in the list of those to be looked at for their end.
-    pub(super) leaving: bool,
+    /// Its output in this turn.
+    pub(super) outbox: OutboxIndex,
+    pub(super) receive: Receive,
+    pub(super) blocked: Blocked,
+    pub(super) flags: Flags,
     /// The timer set in the wheel.
     pub(super) timer: Millis,
     /// What waits to be sent.
-    pub(super) queue: Option<Box<Waiting>>,
-    pub(super) connection: Connection,
+    pub(super) queue: Option<Box<Queue>>,
+    /// What was received and waits to be handled, in order.
+    pub(super) deferred: Option<Box<VecDeque<Input>>>,
+    pub(super) session: Session,
 }
 
-/// A queue, and how long it may wait.
+/// The send queue of a connection, and how long it may go without progress.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    queue: SendQueue,
-    /// When it is given up if nothing of it moves.
+pub(super) struct Queue {
+    pub(super) queue: SendQueue,
+    /// When the connection is given up if nothing more was sent until then.
     pub(super) stall: Millis,
 }
 
-impl Default for Waiting {
-    fn default() -> Self {
-        Self { queue: SendQueue::default(), stall: Millis::NEVER }
-    }
-}
-
-impl Deref for Waiting {
-    type Target = SendQueue;
-
-    fn deref(&self) -> &SendQueue {
-        &self.queue
-    }
-}
-
-impl DerefMut for Waiting {
-    fn deref_mut(&mut self) -> &mut SendQueue {
-        &mut self.queue
+impl Queue {
+    pub(super) fn new(config: &Config) -> Box<Self> {
+        let queue = SendQueue::new(config.pubsub.slow, config.pubsub.queue);
+        Box::new(Self { queue, stall: Millis::NEVER })
     }
 }
 
 impl Slot {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(super) fn new(session: Session) -> Self {
         Self {
-            turn: 0,
-            receiving: false,
-            cancelling: false,
-            paused: false,
-            withheld: false,
-            put_off: 0,
-            starved: false,
-            ended: false,
-            aborted: false,
-            half_closing: false,
-            half_closed: false,
-            leaving: false,
+            outbox: OutboxIndex::NONE,
+            receive: Receive::Idle,
+            blocked: Blocked::empty(),
+            flags: Flags::empty(),
             timer: Millis::NEVER,
             queue: None,
-            connection,
+            deferred: None,
+            session,
         }
     }
 
-    /// Whether earlier replies still wait to be sent.
-    pub(super) fn is_congested(&self) -> bool {
-        self.queue.is_some()
+    /// Its id.
+    pub(super) const fn id(&self) -> ConnectionId {
+        self.session.id()
     }
 
-    /// When what waits to be sent is given up.
+    /// When it is given up if nothing more is sent.
     pub(super) fn stall(&self) -> Millis {
         self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall)
     }
 
-    /// Its name for the ring.
-    pub(super) const fn id(&self) -> ConnectionId {
-        let id = self.connection.id();
-        ConnectionId { slot: id.slot, generation: id.generation }
+    /// Bytes that wait to be sent.
+    #[inline]
+    pub(super) fn backlog(&self) -> usize {
+        // A queue without bytes still has gap notices to send.
+        self.queue.as_ref().map_or(0, |queue| queue.queue.len().max(1))
     }
 
-    /// Bytes of replies that wait.
-    pub(super) fn owed(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.owed())
+    /// Bytes of these that may not be dropped.
+    pub(super) fn committed(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.queue.committed())
+    }
+
+    /// Whether the service wants its input to wait. Not once it is closing: its end is waited for,
+    /// and what it sends has no meaning any more.
+    pub(super) fn is_held(&self) -> bool {
+        self.blocked.contains(Blocked::BY_SERVICE)
+            && matches!(self.session.phase(), Phase::Open | Phase::Deciding)
+    }
+
+    /// Whether it is to be read from.
+    pub(super) fn wants_input(&self) -> bool {
+        let blocked = self.blocked.intersects(Blocked::SEND_BACKLOG | Blocked::AWAITING_BUFFER);
+        !blocked && self.deferred.is_none() && !self.is_held()
     }
 }
 
-/// All slots. A slot in use is `Some`; generations survive in their own table.
+/// All slots. A slot in use is `Some`; generations survive in a table of their own.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: Blocks<Option<Slot>>,
@@ -120,12 +152,12 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// Connections that are open.
+    /// The number of connections.
     pub(super) const fn len(&self) -> usize {
         self.used
     }
 
-    /// The next generation of slot `index`, for a new connection.
+    /// The id of a new connection in slot `index`.
     pub(super) fn next_id(&mut self, index: u32) -> ConnectionId {
         let generation = self.generations.reach(index, || 0);
         *generation = generation.wrapping_add(1) & ConnectionId::GENERATION_MASK;
@@ -142,7 +174,7 @@ impl Slots {
     /// The connection that `id` names, if it still lives.
     #[inline]
     pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Slot> {
-        self.at(id.slot).filter(|slot| slot.connection.id().generation == id.generation)
+        self.at(id.slot).filter(|slot| slot.session.id().generation == id.generation)
     }
 
     /// The connection in slot `index`.
@@ -157,12 +189,12 @@ impl Slots {
         slot
     }
 
-    /// The slot numbers in use, from `start` on, at most `most` of them; and where to go on.
-    pub(super) fn used_from(&self, start: u32, most: usize) -> (Vec<u32>, Option<u32>) {
+    /// The slot numbers in use, from `start` on, at most `max` of them; and where to go on.
+    pub(super) fn used_from(&self, start: u32, max: usize) -> (Vec<u32>, Option<u32>) {
         let mut found = Vec::new();
         let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         for index in start..end {
-            if found.len() == most {
+            if found.len() == max {
                 return (found, Some(index));
             }
             if self.slots.get(index).is_some_and(Option::is_some) {

@@ -24,6 +24,6 @@ pub struct Stats {
     pub too_slow: u64,
     /// Events for a connection that has ended. Counted and not followed.
     pub stale: u64,
-    /// What the ring counts.
-    pub ring: DriverStats,
+    /// What the driver counts.
+    pub driver: DriverStats,
 }

@@ -7,8 +7,8 @@ use io_uring::{cqueue, opcode, types};
 
 use super::send::{failure, with_fd};
 use super::{RECEIVE, Server};
-use crate::echo::Step;
 use crate::config::{Receives, Reply};
+use crate::echo::Step;
 use crate::pieces::Chunk;
 use crate::sys::len32;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::operation::Submission;
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use crate::io::{Event, Payload, Received};
 
 /// Shows what it holds without the bytes.
@@ -19,8 +19,16 @@ impl fmt::Display for Brief<'_, Payload> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Payload::Received { len, .. } => write!(f, "{len} bytes in place"),
-            Payload::Owned { bytes, from } => write!(f, "{} bytes", bytes.len() - from),
-            Payload::Shared { bytes, from } => write!(f, "{} bytes shared", bytes.len() - from),
+            Payload::Chunk(chunk) => Brief(chunk).fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Brief<'_, Chunk> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Chunk::Owned { .. } => write!(f, "{} bytes", self.0.rest().len()),
+            Chunk::Shared { .. } => write!(f, "{} bytes shared", self.0.rest().len()),
         }
     }
 }
@@ -39,8 +47,8 @@ impl fmt::Display for Brief<'_, Submission> {
             Submission::SendNow { id, payload } => {
                 write!(f, "{} send now {}", Brief(id), Brief(payload))
             }
-            Submission::SendQueued { id, payload, max } => {
-                write!(f, "{} send queued {}, at most {max}", Brief(id), Brief(payload))
+            Submission::SendQueued { id, chunk, max } => {
+                write!(f, "{} send queued {}, at most {max}", Brief(id), Brief(chunk))
             }
             Submission::CancelSend(id) => write!(f, "{} cancel send", Brief(id)),
             Submission::HalfClose(id) => write!(f, "{} half close", Brief(id)),
@@ -61,7 +69,7 @@ impl fmt::Display for Brief<'_, Event> {
             Event::Received { id, outcome, armed } => {
                 write!(f, "{} received {outcome:?}, armed: {armed}", Brief(id))
             }
-            Event::FellShort { id, rest, error } => {
+            Event::ShortSend { id, rest, error } => {
                 write!(f, "{} fell short by {}, {error:?}", Brief(id), Brief(rest))
             }
             Event::Sent { id, result, .. } => write!(f, "{} sent {result:?}", Brief(id)),

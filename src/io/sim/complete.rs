@@ -8,7 +8,7 @@ use super::network::Network;
 use super::operation::Stage;
 use super::pool::Pool;
 use super::submit::{masked, send_fault};
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use crate::io::{Errno, Event, Payload, Received};
 
 /// How many buffers one receive may fill at a time, as in Linux.
@@ -102,7 +102,7 @@ impl Kernel {
         if send.stage != Stage::Held {
             return;
         }
-        let bytes = send.payload.as_ref().map_or(&[][..], Payload::memory);
+        let bytes = send.chunk.as_ref().map_or(&[][..], Chunk::rest);
         let result = if !network.sockets[client.0].is_writable() {
             Ok(0)
         } else if let Some(error) = send_fault(network, client) {
@@ -123,9 +123,9 @@ impl Kernel {
             _ => Ok(send.sent),
         };
         send.stage = Stage::Ended;
-        let Some(payload) = send.payload.take() else { return };
+        let Some(chunk) = send.chunk.take() else { return };
         let id = self.id(slot);
-        ready.push(VecDeque::from([Event::Sent { id, payload, result }]));
+        ready.push(VecDeque::from([Event::Sent { id, chunk, result }]));
     }
 
     fn look_at_receive(

@@ -162,7 +162,7 @@ impl Kernel {
             Event::Received { id, armed: false, .. } => {
                 self.slots[id.slot as usize].receive.stage = Stage::Idle;
             }
-            Event::FellShort { id, .. } => {
+            Event::ShortSend { id, .. } => {
                 self.slots[id.slot as usize].send_now = Stage::Idle;
             }
             Event::Sent { id, .. } => {

@@ -6,7 +6,7 @@
 //! [`SimNetwork::drive`], while the worker sleeps. The simulation panics, naming the seed, when the
 //! worker breaks the contract of [`Driver`].
 
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
@@ -210,18 +210,18 @@ impl Driver for SimRing {
         let size = self.pool.buffer_size();
         let in_bounds = match &payload {
             Payload::Received { start, len, .. } => *start as usize + *len as usize <= size,
-            Payload::Owned { bytes, from } => *from <= bytes.len(),
-            Payload::Shared { bytes, from } => *from <= bytes.len(),
+            Payload::Chunk(Chunk::Owned { bytes, from }) => *from <= bytes.len(),
+            Payload::Chunk(Chunk::Shared { bytes, from }) => *from <= bytes.len(),
         };
         let kernel = &mut self.world.borrow_mut().kernel;
         kernel.require(in_bounds, id, "send_now beyond the end of its bytes");
         kernel.queue(Submission::SendNow { id, payload });
     }
 
-    fn send_queued(&mut self, id: ConnectionId, payload: Payload, max: usize) {
+    fn send_queued(&mut self, id: ConnectionId, chunk: Chunk, max: usize) {
         let kernel = &mut self.world.borrow_mut().kernel;
-        kernel.require(!payload.memory().is_empty(), id, "send_queued of nothing");
-        kernel.queue(Submission::SendQueued { id, payload, max });
+        kernel.require(!chunk.rest().is_empty(), id, "send_queued of nothing");
+        kernel.queue(Submission::SendQueued { id, chunk, max });
     }
 
     fn cancel_send(&mut self, id: ConnectionId) {
@@ -279,7 +279,7 @@ impl Driver for SimRing {
         self.world.borrow_mut().kernel.next_event()
     }
 
-    fn spent(&mut self) -> Option<Vec<u8>> {
+    fn take_recycled(&mut self) -> Option<Vec<u8>> {
         self.world.borrow_mut().kernel.spent.pop()
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::handle::ClientId;
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use crate::io::Payload;
 
 /// An operation that the worker asked for and [`enter`](crate::io::Driver::enter) will submit.
@@ -14,7 +14,7 @@ pub(super) enum Submission {
     Receive { id: ConnectionId, poll_first: bool },
     CancelReceive(ConnectionId),
     SendNow { id: ConnectionId, payload: Payload },
-    SendQueued { id: ConnectionId, payload: Payload, max: usize },
+    SendQueued { id: ConnectionId, chunk: Chunk, max: usize },
     CancelSend(ConnectionId),
     HalfClose(ConnectionId),
     Close(ConnectionId),
@@ -48,7 +48,7 @@ pub(super) struct Receive {
 #[derive(Debug, Default)]
 pub(super) struct Send {
     pub(super) stage: Stage,
-    pub(super) payload: Option<Payload>,
+    pub(super) chunk: Option<Chunk>,
     /// How many bytes are to be sent.
     pub(super) goal: usize,
     pub(super) sent: usize,
@@ -74,7 +74,7 @@ pub(super) struct Slot {
     /// A close is queued.
     pub(super) closing: bool,
     pub(super) receive: Receive,
-    /// Queued until the next `enter`, and ended until its `FellShort`, if any, is handed out.
+    /// Queued until the next `enter`, and ended until its `ShortSend`, if any, is handed out.
     pub(super) send_now: Stage,
     pub(super) send: Send,
     pub(super) half_close: HalfClose,

@@ -6,7 +6,7 @@ use super::kernel::Kernel;
 use super::network::{Happening, Network};
 use super::operation::{Stage, Submission};
 use super::pool::Pool;
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use crate::io::{Errno, Event, Payload};
 
 impl Kernel {
@@ -37,11 +37,11 @@ impl Kernel {
                 Submission::SendNow { id, payload } => {
                     self.send_now(network, pool, id, payload);
                 }
-                Submission::SendQueued { id, payload, max } => {
+                Submission::SendQueued { id, chunk, max } => {
                     let send = &mut self.slots[id.slot as usize].send;
-                    send.goal = max.min(payload.memory().len());
+                    send.goal = max.min(chunk.rest().len());
                     (send.stage, send.sent, send.cancel_at) = (Stage::Held, 0, None);
-                    send.payload = Some(payload);
+                    send.chunk = Some(chunk);
                 }
                 Submission::CancelSend(id) => self.cancel_send(network, id),
                 Submission::HalfClose(id) => self.half_close(network, id),
@@ -110,7 +110,7 @@ impl Kernel {
             Payload::Received { buffer, start, len } => {
                 &pool.bytes(buffer)[*start as usize..(*start + *len) as usize]
             }
-            memory => memory.memory(),
+            Payload::Chunk(chunk) => chunk.rest(),
         };
         let (result, whole) = (self.send_at_once(network, id, bytes), bytes.len());
         let slot = &mut self.slots[id.slot as usize];
@@ -123,7 +123,7 @@ impl Kernel {
         slot.send_now = Stage::Ended;
         load.skip(sent);
         let id = masked(id);
-        self.events.push_back(Event::FellShort { id, rest: load, error });
+        self.events.push_back(Event::ShortSend { id, rest: load, error });
     }
 
     /// Sends without waiting: what a `send_now` can do, faults included.
@@ -154,8 +154,8 @@ impl Kernel {
     fn finish_payload(&mut self, pool: &mut Pool, payload: Payload) {
         match payload {
             Payload::Received { buffer, .. } => pool.release(buffer),
-            Payload::Owned { bytes, .. } => self.spent.push(bytes),
-            Payload::Shared { .. } => {}
+            Payload::Chunk(Chunk::Owned { bytes, .. }) => self.spent.push(bytes),
+            Payload::Chunk(Chunk::Shared { .. }) => {}
         }
     }
 }

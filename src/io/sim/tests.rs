@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::Chunk;
 use crate::io::Received;
 
 mod echo;
@@ -29,7 +30,7 @@ fn connected(ring: &mut SimRing) -> (ClientId, ConnectionId) {
 }
 
 fn owned(bytes: &[u8]) -> Payload {
-    Payload::Owned { bytes: bytes.to_vec(), from: 0 }
+    Payload::Chunk(Chunk::Owned { bytes: bytes.to_vec(), from: 0 })
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn a_full_socket_takes_a_part_and_says_so_before_anything_received() {
     ring.receive(id, false);
     ring.send_now(id, owned(&[7; 10_000]));
     match &events(&mut ring)[..] {
-        [Event::FellShort { rest: Payload::Owned { from, .. }, error: None, .. }, ..] => {
+        [Event::ShortSend { rest: Payload::Chunk(Chunk::Owned { from, .. }), error: None, .. }, ..] => {
             ring.network().set_receive_window(client, usize::MAX);
             let mut arrived = Vec::new();
             while arrived.len() < *from {

@@ -6,7 +6,7 @@ use io_uring::{EnterFlags, cqueue};
 
 use super::UringRing;
 use super::tag::{Kind, Tag};
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use crate::io::{Errno, Event, Payload, Received, Wake};
 
 impl UringRing {
@@ -94,16 +94,16 @@ impl UringRing {
             }
             Kind::SendNow => {
                 let rest = self.pinned.get_mut(usize::from(tag.index()))?.take()?;
-                Some(fell_short(id, rest, result))
+                Some(short_send(id, rest, result))
             }
             Kind::SendShared => {
                 let bytes = Rc::clone(self.shared.get(usize::from(tag.index()))?);
-                Some(fell_short(id, Payload::Shared { bytes, from: 0 }, result))
+                Some(short_send(id, Payload::Chunk(Chunk::Shared { bytes, from: 0 }), result))
             }
             Kind::SendQueued => {
-                let payload = self.queued.remove(&id)?;
+                let chunk = self.queued.remove(&id)?;
                 let result = outcome(result).map(|sent| sent as usize);
-                Some(Event::Sent { id, payload, result })
+                Some(Event::Sent { id, chunk, result })
             }
             Kind::Accept => {
                 let listener = usize::from(tag.index());
@@ -166,8 +166,8 @@ impl UringRing {
             while let Some(pinned) = self.pinned.pop() {
                 match pinned {
                     Some(Payload::Received { buffer, .. }) => self.buffers.release(buffer),
-                    Some(Payload::Owned { bytes, .. }) => self.spent.push(bytes),
-                    Some(Payload::Shared { .. }) | None => {}
+                    Some(Payload::Chunk(Chunk::Owned { bytes, .. })) => self.spent.push(bytes),
+                    Some(Payload::Chunk(Chunk::Shared { .. })) | None => {}
                 }
             }
         }
@@ -175,7 +175,7 @@ impl UringRing {
     }
 }
 
-fn fell_short(id: ConnectionId, mut rest: Payload, result: i32) -> Event {
+fn short_send(id: ConnectionId, mut rest: Payload, result: i32) -> Event {
     let error = match outcome(result) {
         Ok(sent) => {
             rest.skip(sent as usize);
@@ -184,7 +184,7 @@ fn fell_short(id: ConnectionId, mut rest: Payload, result: i32) -> Event {
         Err(Errno::AGAIN) => None,
         Err(errno) => Some(errno),
     };
-    Event::FellShort { id, rest, error }
+    Event::ShortSend { id, rest, error }
 }
 
 /// The result of a completion, as the kernel means it.

@@ -21,7 +21,7 @@ use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
 
 use super::{Buffer, Driver, DriverStats, Errno, Event, Payload};
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use crate::config::Buffers;
 use buf_ring::BufRing;
 pub use setup::{Features, SetupError, kernel_release};
@@ -66,7 +66,7 @@ pub struct UringRing {
     /// The same for `send_shared`, of which each may be what many connections are sent.
     shared: Vec<Rc<Bytes>>,
     /// The payloads of queued sends: the kernel reads them until their completion.
-    queued: HashMap<ConnectionId, Payload>,
+    queued: HashMap<ConnectionId, Chunk>,
     /// Vectors of sends that are complete.
     spent: Vec<Vec<u8>>,
     /// Submissions for which the queue had no room.
@@ -246,20 +246,20 @@ impl Driver for UringRing {
             Payload::Received { buffer, start, len } => {
                 (self.buffers.pointer(buffer, *start, *len), *len as usize)
             }
-            memory => (memory.memory().as_ptr(), memory.memory().len()),
+            Payload::Chunk(chunk) => (chunk.rest().as_ptr(), chunk.rest().len()),
         };
         self.send_pinned(id, pointer, len, payload);
     }
 
     #[inline]
-    fn send_shared(&mut self, tokens: &[ConnectionId], bytes: &Rc<Bytes>) {
-        self.send_pinned_shared(tokens, bytes);
+    fn send_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Bytes>) {
+        self.send_pinned_shared(ids, bytes);
     }
 
-    fn send_queued(&mut self, id: ConnectionId, payload: Payload, max: usize) {
-        let piece = payload.memory();
-        let len = u32::try_from(piece.len().min(max)).unwrap_or(u32::MAX);
-        let entry = opcode::Send::new(Fixed(id.slot), piece.as_ptr(), len)
+    fn send_queued(&mut self, id: ConnectionId, chunk: Chunk, max: usize) {
+        let bytes = chunk.rest();
+        let len = u32::try_from(bytes.len().min(max)).unwrap_or(u32::MAX);
+        let entry = opcode::Send::new(Fixed(id.slot), bytes.as_ptr(), len)
             .flags(QUEUED)
             .build()
             .user_data(Tag::new(Kind::SendQueued, id, 0).0);
@@ -267,7 +267,7 @@ impl Driver for UringRing {
         let free = !self.queued.contains_key(&id.masked());
         assert!(free, "one queued send for a connection at a time");
         // The bytes stay where they are when their owner moves.
-        self.queued.insert(id.masked(), payload);
+        self.queued.insert(id.masked(), chunk);
         self.push(entry);
     }
 
@@ -349,7 +349,7 @@ impl Driver for UringRing {
         self.next_rare_event()
     }
 
-    fn spent(&mut self) -> Option<Vec<u8>> {
+    fn take_recycled(&mut self) -> Option<Vec<u8>> {
         self.spent.pop()
     }
 

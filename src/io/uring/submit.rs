@@ -13,7 +13,7 @@ use io_uring::types::{Fd, Fixed, SubmitArgs, Timespec};
 
 use super::tag::{Kind, Tag};
 use super::{NOW, UringRing, setup};
-use crate::base::ConnectionId;
+use crate::base::{Chunk, ConnectionId};
 use crate::io::{Errno, Event, Payload};
 
 impl UringRing {
@@ -94,28 +94,28 @@ impl UringRing {
     ) {
         let (Ok(index), Ok(len)) = (u16::try_from(self.pinned.len()), u32::try_from(len)) else {
             // No room to name it: to the caller that is a socket that took nothing.
-            let event = Event::FellShort { id, rest: payload, error: None };
+            let event = Event::ShortSend { id, rest: payload, error: None };
             return self.own_events.push_back(event);
         };
         self.pinned.push(Some(payload));
         self.push_send(Kind::SendNow, id, (pointer, len), index);
     }
 
-    /// One place for what all of `tokens` are sent.
+    /// One place for what all of `ids` are sent.
     #[inline]
-    pub(super) fn send_pinned_shared(&mut self, tokens: &[ConnectionId], bytes: &Rc<Bytes>) {
+    pub(super) fn send_pinned_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Bytes>) {
         let (index, len) = (u16::try_from(self.shared.len()), u32::try_from(bytes.len()));
         let (Ok(index), Ok(len)) = (index, len) else {
-            for id in tokens {
-                let rest = Payload::Shared { bytes: Rc::clone(bytes), from: 0 };
-                let event = Event::FellShort { id: *id, rest, error: None };
+            for id in ids {
+                let rest = Payload::Chunk(Chunk::Shared { bytes: Rc::clone(bytes), from: 0 });
+                let event = Event::ShortSend { id: *id, rest, error: None };
                 self.own_events.push_back(event);
             }
             return;
         };
         let pointer = bytes.as_ptr();
         self.shared.push(Rc::clone(bytes));
-        for id in tokens {
+        for id in ids {
             self.push_send(Kind::SendShared, *id, (pointer, len), index);
         }
     }

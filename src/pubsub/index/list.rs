@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{List, Subscriber, give_back, is_slack};
 use crate::base::ConnectionId;
-use crate::pubsub::form::{Form, Forms};
+use crate::pubsub::encoding::{Form, Forms};
 
 /// A longer list knows where each subscriber stands; in a shorter one looking is as quick.
 const LARGE: usize = 64;

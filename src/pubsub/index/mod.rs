@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use self::list::Members;
 use self::trie::Trie;
-use super::form::{Form, Forms};
+use super::encoding::{Form, Forms};
 use super::name::{Filter, Topic};
 
 /// One connection's subscription.

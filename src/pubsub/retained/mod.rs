@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::name::{Filter, Topic};
-pub(crate) use totals::Full;
+pub(crate) use totals::RetainLimit;
 pub use totals::Totals;
 
 /// How long the version of a cleared topic is known: far longer than a change travels.
@@ -101,7 +101,7 @@ impl<V> Retained<V> {
     ///
     /// # Errors
     /// The limit that does not allow it.
-    pub(crate) fn reserve(&self, topic: &Topic, bytes: usize) -> Result<(), Full> {
+    pub(crate) fn reserve(&self, topic: &Topic, bytes: usize) -> Result<(), RetainLimit> {
         // The core that accepted the earlier value gives its part back once it knows of this one.
         let earlier = self.values.get(topic.as_str()).map_or(0, |earlier| earlier.bytes);
         self.totals.take(cost(topic, bytes), earlier)

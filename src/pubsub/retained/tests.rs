@@ -91,9 +91,9 @@ fn totals(max_retained: usize, max_retained_bytes: usize) -> Totals {
 fn limits_hold_where_values_are_accepted() {
     let totals = totals(2, 200);
     let mut retained = Retained::<u32>::new(totals.clone(), 0);
-    assert_eq!(retained.reserve(&topic("a"), 136), Err(Full::Bytes(200)));
-    assert_eq!(retained.reserve(&topic("ab"), 135), Err(Full::Bytes(200)));
-    assert_eq!(retained.reserve(&topic("a"), usize::MAX), Err(Full::Bytes(200)));
+    assert_eq!(retained.reserve(&topic("a"), 136), Err(RetainLimit::Bytes(200)));
+    assert_eq!(retained.reserve(&topic("ab"), 135), Err(RetainLimit::Bytes(200)));
+    assert_eq!(retained.reserve(&topic("a"), usize::MAX), Err(RetainLimit::Bytes(200)));
     assert_eq!(totals.counted(), (0, 0), "what was refused is not counted");
     let mut set = |name: &str, payload, clock| {
         let fits = retained.reserve(&topic(name), payload);
@@ -103,17 +103,17 @@ fn limits_hold_where_values_are_accepted() {
         fits
     };
     assert_eq!(set("a", 35, 1), Ok(()));
-    assert_eq!(set("b", 36, 2), Err(Full::Bytes(200)));
+    assert_eq!(set("b", 36, 2), Err(RetainLimit::Bytes(200)));
     assert_eq!(set("b", 35, 3), Ok(()));
     assert_eq!(totals.counted(), (2, 200));
-    assert_eq!(set("c", 0, 4), Err(Full::Count(2)), "a third");
-    assert_eq!(set("a", 36, 5), Err(Full::Bytes(200)));
+    assert_eq!(set("c", 0, 4), Err(RetainLimit::Count(2)), "a third");
+    assert_eq!(set("a", 36, 5), Err(RetainLimit::Bytes(200)));
     assert_eq!(set("a", 0, 6), Ok(()), "in place of the earlier one");
     assert_eq!(set("b", 70, 7), Ok(()));
     assert_eq!(totals.counted(), (2, 200));
     assert!(retained.apply(&topic("a"), v(8), None, 0));
     assert_eq!(totals.counted(), (1, 135));
-    assert_eq!(self::totals(0, 999).take(65, 0), Err(Full::Count(0)));
+    assert_eq!(self::totals(0, 999).take(65, 0), Err(RetainLimit::Count(0)));
 }
 
 /// A topic, and its value with the bytes of the payload.

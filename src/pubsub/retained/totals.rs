@@ -23,14 +23,14 @@ struct Counts {
 
 /// The limit that keeps a value from being retained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum RetainLimit {
     /// So many topics have a value.
     Count(usize),
     /// So many bytes are allowed.
     Bytes(usize),
 }
 
-impl fmt::Display for Full {
+impl fmt::Display for RetainLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("published, but not retained: ")?;
         match self {
@@ -58,7 +58,7 @@ impl Totals {
     }
 
     /// Counts a value of `bytes` in, which comes in place of one of `earlier` bytes, or of none.
-    pub(super) fn take(&self, bytes: usize, earlier: usize) -> Result<(), Full> {
+    pub(super) fn take(&self, bytes: usize, earlier: usize) -> Result<(), RetainLimit> {
         let Counts { max_count, max_bytes, .. } = *self.0;
         let others = usize::from(earlier > 0);
         let relaxed = Ordering::Relaxed;
@@ -70,10 +70,10 @@ impl Totals {
             (more.saturating_sub(earlier) <= max_bytes).then_some(more)
         };
         // The counts guard no memory; each has to be right only by itself.
-        self.0.count.fetch_update(relaxed, relaxed, count).map_err(|_| Full::Count(max_count))?;
+        self.0.count.fetch_update(relaxed, relaxed, count).map_err(|_| RetainLimit::Count(max_count))?;
         if self.0.bytes.fetch_update(relaxed, relaxed, sum).is_err() {
             self.0.count.fetch_sub(1, relaxed);
-            return Err(Full::Bytes(max_bytes));
+            return Err(RetainLimit::Bytes(max_bytes));
         }
         Ok(())
     }

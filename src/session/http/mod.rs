@@ -1,3 +1,3 @@
-//! The request before the WebSocket.
+//! The HTTP request that every connection begins with.
 
-pub(super) mod opening;
+pub(super) mod request;

@@ -1,15 +1,12 @@
-//! What a handler sends to many connections: frames made once, shared by all who get them.
+//! Frames made once and shared by every connection that they are sent to.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::ConnectionId;
-use crate::protocol::websocket::CloseCode;
-
-/// Whole frames, ready to be sent, that any number of connections of a core share. Copied to none
-/// of them: each holds a reference for as long as its send, or its place in a queue, needs it.
+/// Whole frames, ready to be sent, that any number of connections of a core share. They are not
+/// copied: each connection holds a reference for as long as its send or its queue needs it.
 #[derive(Debug)]
 pub struct Frames {
     bytes: Rc<Bytes>,
@@ -41,70 +38,27 @@ impl Frames {
         self.bytes.len()
     }
 
-    /// Whether there are no bytes, which is never so.
+    /// Whether there are no bytes, which is never the case.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// What the messages are about; losses are counted for each subject.
+    /// What the messages are about, such as their topic. Lost messages are counted by subject.
     #[must_use]
     pub const fn subject(&self) -> &Arc<str> {
         &self.subject
     }
 
-    /// How many messages there are.
+    /// The number of messages.
     #[must_use]
     pub const fn messages(&self) -> u32 {
         self.messages
     }
 
-    /// Where the last message begins.
+    /// The offset of the last message.
     #[must_use]
     pub const fn last(&self) -> usize {
         self.last
     }
-}
-
-/// What a handler wants done to a connection, outside a call about that connection.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Post {
-    /// Send these bytes, which are whole frames.
-    Frames(Vec<u8>),
-    /// Keep all that is to be sent, the answer to the handshake included, until `Release`.
-    Hold,
-    /// Send what was kept.
-    Release,
-    /// Stop reading from it: it sends faster than its messages can be passed on.
-    Pause,
-    /// Read from it again.
-    Resume,
-    /// Close it with this code.
-    Close(CloseCode, &'static str),
-}
-
-/// What a handler wants done at the end of a turn.
-#[derive(Debug, Default)]
-pub struct Errands {
-    /// Things to do to connections, in this order.
-    pub posts: Vec<(ConnectionId, Post)>,
-    /// The numbers of other cores to be woken.
-    pub bells: Vec<usize>,
-}
-
-/// Where a handler delivers [`Frames`].
-pub trait Sink {
-    /// Sends `frames` to `to` at the end of the turn, together with what else goes there. What it
-    /// does not take waits in its queue, and beyond the limit
-    /// [`SlowConsumer`](crate::config::SlowConsumer) decides. Without effect if the connection is
-    /// not open any more.
-    ///
-    /// False, and nothing is done, if the connection is given as much as goes into one turn
-    /// already: try again in the next, or a burst would look like a slow reader.
-    #[must_use = "if false, the frames are still to be delivered"]
-    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>) -> bool;
-
-    /// Whether earlier bytes wait for `to` to read, so that more would only queue.
-    fn is_congested(&mut self, to: ConnectionId) -> bool;
 }

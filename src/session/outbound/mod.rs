@@ -1,10 +1,10 @@
-//! What leaves a connection: the output of a turn, frames shared by many connections, and the queue
-//! of what a slow peer has not read yet.
+//! The outgoing side of a session: the output of one turn, frames shared by many connections, and
+//! the queue of what the peer has not taken yet.
 
 mod frames;
 mod output;
 mod queue;
 
-pub use frames::{Errands, Frames, Post, Sink};
+pub use frames::Frames;
 pub use output::Output;
 pub use queue::{Offer, SendQueue};

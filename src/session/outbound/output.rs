@@ -86,7 +86,7 @@ impl Output {
 
     /// Moves what stands in place in `buffer` into memory of its own: `spare`, if none is in use.
     /// From then on all replies of the turn go there.
-    pub fn spill(&mut self, buffer: &[u8], spare: impl FnOnce() -> Vec<u8>) {
+    pub fn copy_out(&mut self, buffer: &[u8], spare: impl FnOnce() -> Vec<u8>) {
         let bytes = buffer.get(self.in_place.clone()).unwrap_or_default();
         self.in_place = 0..0;
         self.appendable(spare).extend_from_slice(bytes);
@@ -94,7 +94,7 @@ impl Output {
 
     /// The memory of its own, to append to. Only while nothing stands in place.
     pub(crate) fn appendable(&mut self, spare: impl FnOnce() -> Vec<u8>) -> &mut Vec<u8> {
-        debug_assert!(self.in_place.is_empty(), "replies in place must be spilled first");
+        debug_assert!(self.in_place.is_empty(), "replies in place must be copied out first");
         if self.owned.capacity() == 0 {
             self.owned = spare();
         }
@@ -124,7 +124,7 @@ impl Output {
     /// the left for those that follow, as a server's header is shorter than a client's. `None`
     /// where the reply must be copied out.
     #[inline]
-    pub(crate) fn place(&self, payload_at: usize, header: usize) -> Option<usize> {
+    pub(crate) fn in_place_offset(&self, payload_at: usize, header: usize) -> Option<usize> {
         if self.is_owned() {
             return None;
         }
@@ -134,7 +134,7 @@ impl Output {
 
     /// Notes a reply in place: header and payload at `range`, right behind the last one.
     #[inline]
-    pub(crate) fn placed(&mut self, range: Range<usize>) {
+    pub(crate) fn extend_in_place(&mut self, range: Range<usize>) {
         if self.in_place.is_empty() {
             self.in_place = range;
         } else {

@@ -64,7 +64,7 @@ impl Encoder<'_> {
     }
 
     /// Whether `payload` may get smaller than it is.
-    pub(in crate::session) fn pays(&self, payload: &[u8]) -> bool {
+    pub(in crate::session) fn is_compressible(&self, payload: &[u8]) -> bool {
         self.compression.is_some() && payload.len() >= WORTH_COMPRESSING
     }
 

@@ -1,62 +1,103 @@
 //! Control frames: close, ping, pong (RFC 6455 section 5.5).
 
-use super::reader::Turn;
+use super::replies::{Replies, RepliesEnd};
 use crate::protocol::websocket::close_code::parse_close;
 use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{Opcode, Violation};
-use crate::session::{Aside, CloseReason, Connection, Phase};
+use crate::session::context::ReceiveContext;
+use crate::session::outbound::Output;
+use crate::session::pools::Pools;
+use crate::session::reason::CloseReason;
+use crate::session::service::Inbound;
+use crate::session::state::{Phase, RareState, Session};
 
 /// One control frame, unmasked.
-pub(in crate::session) struct Control<'p> {
-    pub(in crate::session) opcode: Opcode,
-    pub(in crate::session) payload: &'p [u8],
+pub(super) struct Control<'p> {
+    pub(super) opcode: Opcode,
+    pub(super) payload: &'p [u8],
 }
 
-impl Connection {
-    /// Answers a control frame. Nothing may stand in place in the output.
-    pub(in crate::session) fn control<H>(
+impl Session {
+    /// Answers a control frame. No reply may stand in place.
+    pub(super) fn control<S: Inbound>(
         &mut self,
         control: Control<'_>,
-        turn: &mut Turn<'_, H>,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
     ) -> Result<(), Violation> {
-        match control.opcode {
-            Opcode::Close => self.receive_close(control.payload, turn),
-            Opcode::Ping => {
-                self.receive_ping(control.payload, turn);
-                Ok(())
-            }
-            // A pong has done its work by having been received.
-            _ => Ok(()),
+        if control.opcode == Opcode::Close {
+            return self.receive_close(control.payload, cx);
         }
+        if self.phase != Phase::Open {
+            return Ok(());
+        }
+        if control.opcode == Opcode::Ping {
+            self.receive_ping(control.payload, cx);
+        }
+        let mut replies = Replies::new(&[], cx, self.compression.as_deref_mut());
+        service.control(self.id, self.endpoint, control.opcode, control.payload, &mut replies);
+        let end = replies.end();
+        self.apply(end, &[], cx);
+        Ok(())
     }
 
-    fn receive_close<H>(
+    fn receive_close(
         &mut self,
         payload: &[u8],
-        turn: &mut Turn<'_, H>,
+        cx: &mut ReceiveContext<'_>,
     ) -> Result<(), Violation> {
         let (code, _) = parse_close(payload)?;
         if self.phase == Phase::Open {
             // The peer's own payload is the answer (RFC 6455 section 5.5.1).
-            append_frame(self.output(turn.shared, turn.out), Opcode::Close, false, payload);
+            append_frame(cx.appendable(), Opcode::Close, false, payload);
         }
         // The server closes TCP first (RFC 6455 section 7.1.1).
         self.end(Phase::Finished, CloseReason::Peer(code));
         // For what still waits to be sent before the answer.
-        self.deadline = turn.now.after(turn.shared.config.timeouts.stall);
-        self.free(turn.shared);
+        self.deadline = cx.now.after(cx.pools.config.timeouts.stall);
+        self.free(cx.pools);
         Ok(())
     }
 
-    fn receive_ping<H>(&mut self, payload: &[u8], turn: &mut Turn<'_, H>) {
-        if self.phase != Phase::Open {
-            return;
-        }
-        if turn.congested {
+    fn receive_ping(&mut self, payload: &[u8], cx: &mut ReceiveContext<'_>) {
+        if cx.backlog > 0 {
             // Pongs must not pile up behind replies that the peer does not read.
-            self.aside = Some(Box::new(Aside::Pong(payload.to_vec())));
+            self.rare = Some(Box::new(RareState::HeldPong(payload.to_vec())));
         } else {
-            append_frame(self.output(turn.shared, turn.out), Opcode::Pong, false, payload);
+            append_frame(cx.appendable(), Opcode::Pong, false, payload);
+        }
+    }
+
+    /// Between two chunks of the queue, the pong that was held back may be sent.
+    pub fn release_pong(&mut self, pools: &mut Pools, out: &mut Output) {
+        if self.phase == Phase::Open
+            && let Some(rare) = self.rare.take()
+            && let RareState::HeldPong(payload) = *rare
+        {
+            append_frame(out.appendable(|| pools.buffers.take()), Opcode::Pong, false, &payload);
+        }
+    }
+
+    /// Tells the service that the handshake is answered. What it sends follows the 101.
+    pub(in crate::session) fn call_open<S: Inbound>(
+        &mut self,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) {
+        let mut replies = Replies::new(&[], cx, self.compression.as_deref_mut());
+        service.open(self.id, self.endpoint, &mut replies);
+        let end = replies.end();
+        self.apply(end, &[], cx);
+    }
+
+    /// Does what the service asked for besides its replies. `buffer` is what is being received, up
+    /// to where replies may stand in it.
+    #[inline]
+    pub(super) fn apply(&mut self, end: RepliesEnd, buffer: &[u8], cx: &mut ReceiveContext<'_>) {
+        cx.held |= end.hold;
+        if let Some((code, reason)) = end.close {
+            cx.copy_out(buffer);
+            self.begin_close(cx.now, code, reason, cx.pools, cx.out);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Messages that come in one frame and one piece: the fast path.
+//! The fast path: messages that come in one frame and in one piece.
 
-use super::reader::Turn;
-use crate::protocol::websocket::frame::{server_header_len, write_server_header};
+use super::replies::{Message, Replies};
+use crate::protocol::websocket::frame::{append_frame, server_header_len, write_server_header};
 use crate::protocol::websocket::mask::{MaskKey, unmask_shift};
 use crate::protocol::websocket::utf8::{Validator, is_valid, unmask_text};
-use crate::protocol::websocket::{CloseCode, Opcode, Violation};
-use crate::session::{
-    CloseReason, Connection, Encoder, Handler, Message, Output, Phase, Replies, append_close,
-};
+use crate::protocol::websocket::{Opcode, Violation};
+use crate::session::context::ReceiveContext;
+use crate::session::service::Inbound;
+use crate::session::state::{Phase, Session};
 
 /// From here on, text that stays in its place is unmasked and validated in one pass; below, and
 /// where it moves, unmasking tells ASCII by the way, which is all that most text is.
@@ -16,51 +16,54 @@ const ONE_PASS: usize = 128;
 const SHORT: usize = 125;
 
 /// Where a whole message stands in the receive buffer.
-pub(in crate::session) struct Place {
+pub(in crate::session) struct FrameSpan {
     pub(in crate::session) opcode: Opcode,
     pub(in crate::session) mask: MaskKey,
     pub(in crate::session) at: usize,
     pub(in crate::session) len: usize,
 }
 
-impl Connection {
+impl Session {
     /// Takes short messages from `at` on, as long as there is nothing but them; returns where
     /// something else begins. Whatever is unusual in the least is left to the general way.
     ///
     /// For the server's own endpoints this is another function: a handler that does more than echo
     /// needs its replies in memory, and an echo does not.
     #[inline]
-    pub(in crate::session) fn short_messages<H: Handler>(
+    pub(in crate::session) fn short_frames<S: Inbound>(
         &mut self,
         bytes: &mut [u8],
         at: usize,
-        turn: &mut Turn<'_, H>,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
     ) -> Result<usize, Violation> {
-        if self.is_endpoint() {
-            self.short_server_messages(bytes, at, turn)
+        if self.endpoint.is_built_in() {
+            self.short_built_in_frames(bytes, at, cx, service)
         } else {
-            self.short_messages_of::<H, false>(bytes, at, turn)
+            self.short_frames_of::<S, false>(bytes, at, cx, service)
         }
     }
 
     #[inline(never)]
-    fn short_server_messages<H: Handler>(
+    fn short_built_in_frames<S: Inbound>(
         &mut self,
         bytes: &mut [u8],
         at: usize,
-        turn: &mut Turn<'_, H>,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
     ) -> Result<usize, Violation> {
-        self.short_messages_of::<H, true>(bytes, at, turn)
+        self.short_frames_of::<S, true>(bytes, at, cx, service)
     }
 
     #[inline(always)]
-    fn short_messages_of<H: Handler, const SERVER: bool>(
+    fn short_frames_of<S: Inbound, const BUILT_IN: bool>(
         &mut self,
         bytes: &mut [u8],
         mut at: usize,
-        turn: &mut Turn<'_, H>,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
     ) -> Result<usize, Violation> {
-        if turn.shared.config.limits.max_message < SHORT || self.assembly.is_some() {
+        if cx.pools.config.limits.max_message < SHORT || self.assembly.is_some() {
             return Ok(at);
         }
         while self.phase == Phase::Open {
@@ -80,9 +83,12 @@ impl Connection {
             if len > SHORT || len > bytes.len() - start {
                 break;
             }
-            let place = Place { opcode, mask, at: start, len };
-            self.whole_message::<H, SERVER>(place, bytes, turn)?;
+            let span = FrameSpan { opcode, mask, at: start, len };
+            self.single_frame::<S, BUILT_IN>(span, bytes, cx, service)?;
             at = start + len;
+            if BUILT_IN && cx.held {
+                break;
+            }
         }
         Ok(at)
     }
@@ -90,86 +96,51 @@ impl Connection {
     /// A message in one frame, all of it received: unmasked to where its echo would stand, in one
     /// pass, and answered without a copy.
     #[inline(always)]
-    pub(in crate::session) fn whole_message<H: Handler, const SERVER: bool>(
+    pub(in crate::session) fn single_frame<S: Inbound, const BUILT_IN: bool>(
         &mut self,
-        place: Place,
+        span: FrameSpan,
         bytes: &mut [u8],
-        turn: &mut Turn<'_, H>,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
     ) -> Result<(), Violation> {
-        let Place { opcode, len, .. } = place;
+        let FrameSpan { opcode, len, .. } = span;
         let head = server_header_len(len);
-        let room = turn.out.place(place.at, head);
-        let to = room.unwrap_or(place.at);
-        unmask_whole(&place, bytes, to)?;
-        self.last_message = turn.now;
+        let room = cx.out.in_place_offset(span.at, head);
+        let to = room.unwrap_or(span.at);
+        unmask_span(&span, bytes, to)?;
+        self.last_message = cx.now;
         let (before, rest) = bytes.split_at_mut(to);
         let payload = rest.get(..len).unwrap_or_default();
-        let shared = &mut *turn.shared;
-        let mut replies = Replies {
-            before,
-            out: turn.out,
-            buffers: &mut shared.buffers,
-            encoder: Encoder {
-                compression: self.compression.as_deref_mut(),
-                pool: &mut shared.deflate,
-            },
-            echo: None,
-            close: None,
-        };
-        let message = Message { opcode, payload, compressed: false, tag: self.tag };
-        if SERVER {
-            shared.handler.server_message(self.id, message, &mut replies);
-        } else {
-            shared.handler.message(self.id, message, &mut replies);
-        }
-        let (echo, close) = (replies.echo.is_some(), replies.close);
-        if echo {
+        let mut replies = Replies::new(before, cx, self.compression.as_deref_mut());
+        let message = Message { opcode, payload, compressed: false, endpoint: self.endpoint };
+        service.message::<BUILT_IN>(self.id, message, &mut replies);
+        let end = replies.end();
+        if end.echo {
             if room.is_some() {
                 write_server_header(before, opcode, false, len);
-                turn.out.placed(to - head..to + len);
+                cx.out.extend_in_place(to - head..to + len);
             } else {
-                echo_copied(turn, before, opcode, payload);
+                echo_copied(cx, before, opcode, payload);
             }
         }
-        if let Some((code, reason)) = close {
-            self.close_as_asked(code, reason, bytes, turn);
+        if end.close.is_some() || BUILT_IN && end.hold {
+            self.apply(end, bytes, cx);
         }
         Ok(())
-    }
-
-    /// The handler wants the connection closed after its replies.
-    #[cold]
-    pub(in crate::session) fn close_as_asked<H>(
-        &mut self,
-        code: CloseCode,
-        reason: &'static str,
-        bytes: &[u8],
-        turn: &mut Turn<'_, H>,
-    ) {
-        turn.out.spill(bytes, || turn.shared.buffers.take());
-        append_close(self.output(turn.shared, turn.out), code, reason);
-        self.end(Phase::Closing, CloseReason::Local(code));
-        self.deadline = turn.now.after(turn.shared.config.timeouts.close);
     }
 }
 
 /// The first message of a receive, whose header lies in the one before: no room in front of it.
 #[cold]
-fn echo_copied<H>(turn: &mut Turn<'_, H>, before: &[u8], opcode: Opcode, payload: &[u8]) {
-    let out: &mut Output = turn.out;
-    out.spill(before, || turn.shared.buffers.take());
-    crate::protocol::websocket::frame::append_frame(
-        out.appendable(Vec::new),
-        opcode,
-        false,
-        payload,
-    );
+fn echo_copied(cx: &mut ReceiveContext<'_>, before: &[u8], opcode: Opcode, payload: &[u8]) {
+    cx.copy_out(before);
+    append_frame(cx.out.appendable(Vec::new), opcode, false, payload);
 }
 
 /// Unmasks the payload to `bytes[to..]`; text must be UTF-8.
 #[inline(always)]
-fn unmask_whole(place: &Place, bytes: &mut [u8], to: usize) -> Result<(), Violation> {
-    let &Place { opcode, mask, at, len } = place;
+fn unmask_span(span: &FrameSpan, bytes: &mut [u8], to: usize) -> Result<(), Violation> {
+    let &FrameSpan { opcode, mask, at, len } = span;
     let text = opcode == Opcode::Text;
     if text && to == at && len >= ONE_PASS {
         let mut validator = Validator::new();

@@ -1,66 +1,41 @@
-//! Deadlines: the handshake, silence, the close handshake, lingering.
+//! Whether the peer is still there: pings after silence, and the idle timeout.
 
 use crate::base::Millis;
 use crate::config::Config;
 use crate::protocol::websocket::frame::append_frame;
-use crate::protocol::websocket::handshake::Rejection;
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::session::{CloseReason, Connection, Handler, Output, Phase, Shared};
+use crate::session::outbound::Output;
+use crate::session::pools::Pools;
+use crate::session::state::Session;
 
-impl Connection {
-    /// [`deadline`](Self::deadline) has come: does what is due and sets the next one. Receiving
-    /// does not move the deadline, so it often turns out that nothing is due yet.
-    ///
-    /// `congested` says that replies still wait to be sent; a ping would only wait behind them.
-    pub fn handle_timeout<H: Handler>(
-        &mut self,
-        now: Millis,
-        congested: bool,
-        shared: &mut Shared<H>,
-        out: &mut Output,
-    ) {
-        match self.phase {
-            Phase::Opening if self.aside.is_some() => {
-                self.refuse(now, Rejection::Timeout, shared, out);
-            }
-            Phase::Opening => self.end(Phase::Finished, CloseReason::NoRequest),
-            Phase::Open => self.keep_alive(now, congested, shared, out),
-            Phase::Closing | Phase::Lingering => {
-                self.end(Phase::Finished, CloseReason::Broken);
-                // For what is still queued.
-                self.deadline = now.after(shared.config.timeouts.stall);
-            }
-            Phase::Finished => self.deadline = Millis::NEVER,
-        }
-    }
-
-    /// Its silence up to now is no sign of anything, since it was not read from.
-    pub fn excuse(&mut self, now: Millis, config: &Config) {
+impl Session {
+    /// Restarts the silence timers: the peer was not being read, so its silence proves nothing.
+    pub fn reset_idle(&mut self, now: Millis, config: &Config) {
         (self.last_received, self.last_message) = (now, now);
         if self.pong_due != Millis::NEVER {
             self.pong_due = now.after(config.timeouts.pong);
         }
     }
 
-    fn keep_alive<H>(
+    pub(in crate::session) fn keep_alive(
         &mut self,
         now: Millis,
-        congested: bool,
-        shared: &mut Shared<H>,
+        backlog: usize,
+        pools: &mut Pools,
         out: &mut Output,
     ) {
-        let timeouts = &shared.config.timeouts;
+        let timeouts = &pools.config.timeouts;
         let (ping_after, pong, idle) = (timeouts.ping_after, timeouts.pong, timeouts.idle);
         let idle_at = idle.map_or(Millis::NEVER, |idle| self.last_message.after(idle));
         let ping_at = self.last_received.after(ping_after);
         if idle_at <= now {
-            self.close(now, CloseCode::GOING_AWAY, "idle for too long", shared, out);
+            self.begin_close(now, CloseCode::GOING_AWAY, "idle for too long", pools, out);
         } else if self.pong_due <= now {
-            self.close(now, CloseCode::GOING_AWAY, "no pong in time", shared, out);
+            self.begin_close(now, CloseCode::GOING_AWAY, "no pong in time", pools, out);
         } else if self.pong_due != Millis::NEVER {
             self.deadline = self.pong_due.min(idle_at);
-        } else if ping_at <= now && !congested {
-            append_frame(self.output(shared, out), Opcode::Ping, false, &[]);
+        } else if ping_at <= now && backlog == 0 {
+            append_frame(out.appendable(|| pools.buffers.take()), Opcode::Ping, false, &[]);
             self.pong_due = now.after(pong);
             // If the pong comes soon, the next ping is due before it would have been.
             self.deadline = self.pong_due.min(now.after(ping_after)).min(idle_at);
@@ -70,9 +45,9 @@ impl Connection {
         }
     }
 
-    /// Messages may pass from here on: the first deadlines of an open connection.
-    pub(in crate::session) fn start_keepalive<H>(&mut self, now: Millis, shared: &Shared<H>) {
-        let timeouts = &shared.config.timeouts;
+    /// The first deadlines of an open connection.
+    pub(in crate::session) fn start_keepalive(&mut self, now: Millis, config: &Config) {
+        let timeouts = &config.timeouts;
         self.last_message = now;
         let idle_at = timeouts.idle.map_or(Millis::NEVER, |idle| now.after(idle));
         self.deadline = now.after(timeouts.ping_after).min(idle_at);

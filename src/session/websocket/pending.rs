@@ -6,16 +6,16 @@ use crate::protocol::websocket::{Opcode, Violation};
 
 /// What has been received of a frame that is cut by the end of a receive.
 #[derive(Debug)]
-pub(in crate::session) enum Partial {
+pub(in crate::session) enum PendingFrame {
     /// The start of its header.
     Header { bytes: [u8; MAX_CLIENT_HEADER], len: usize },
     /// Its header, and some of its payload.
-    Payload(Body),
+    Payload(PendingPayload),
 }
 
 /// A frame whose payload is still arriving.
 #[derive(Debug)]
-pub(in crate::session) struct Body {
+pub(in crate::session) struct PendingPayload {
     pub(in crate::session) opcode: Opcode,
     pub(in crate::session) fin: bool,
     /// The key as it stands for the next byte.
@@ -26,7 +26,7 @@ pub(in crate::session) struct Body {
     pub(in crate::session) control: Vec<u8>,
 }
 
-impl Body {
+impl PendingPayload {
     pub(in crate::session) fn new(header: &FrameHeader) -> Self {
         Self {
             opcode: header.opcode,

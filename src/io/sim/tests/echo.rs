@@ -51,7 +51,7 @@ impl Echo {
             if !self.sending[slot] && !rest.is_empty() {
                 self.sending[slot] = true;
                 let bytes = std::mem::take(rest);
-                self.ring.send_queued(id, Payload::Owned { bytes, from: 0 }, 64);
+                self.ring.send_queued(id, Chunk::Owned { bytes, from: 0 }, 64);
             } else if !self.sending[slot] && self.ended[slot] {
                 self.ring.close(id);
                 self.open[slot] = None;
@@ -82,7 +82,7 @@ impl Echo {
                         other => panic!("{other:?}"),
                     }
                 }
-                Event::Sent { id, payload: Payload::Owned { bytes, .. }, result } => {
+                Event::Sent { id, chunk: Chunk::Owned { bytes, .. }, result } => {
                     let slot = id.slot as usize;
                     self.sending[slot] = false;
                     let mut rest = bytes[result.unwrap()..].to_vec();

@@ -101,6 +101,8 @@ pub enum Rejection {
     UpgradeRequired,
     /// The server has no room for another connection (RFC 9110 section 15.6.4).
     Full,
+    /// The server did not decide about the handshake in time (RFC 9110 section 15.6.4).
+    Undecided,
 }
 
 impl Rejection {
@@ -114,7 +116,7 @@ impl Rejection {
             Self::Timeout => 408,
             Self::NotWebSocket | Self::UnsupportedVersion | Self::UpgradeRequired => 426,
             Self::HeadTooLarge | Self::TooManyHeaders | Self::TooManyProtocols => 431,
-            Self::Full => 503,
+            Self::Full | Self::Undecided => 503,
             _ => 400,
         }
     }
@@ -173,6 +175,7 @@ impl Rejection {
             Self::Timeout => "The request took too long to arrive.",
             Self::UpgradeRequired => "This path speaks WebSocket only; send an upgrade request.",
             Self::Full => "The server is full; try again later.",
+            Self::Undecided => "The server did not decide in time; try again later.",
         }
     }
 

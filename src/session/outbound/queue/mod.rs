@@ -59,14 +59,16 @@ impl Entry {
 }
 
 /// What waits to be sent on one connection, in order. One piece at a time is out with the kernel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SendQueue {
+    policy: SlowConsumer,
+    /// The most bytes of droppable frames that may wait.
+    limit: usize,
     entries: VecDeque<Entry>,
     /// Bytes in `entries` that must be sent; of frames that may be dropped; and those that are out.
     bytes: usize,
     droppable: usize,
     out: usize,
-    held: bool,
     /// Its connection is to be closed, so it takes no more frames.
     refuses: bool,
     /// Messages dropped and not yet told.
@@ -78,6 +80,24 @@ pub struct SendQueue {
 }
 
 impl SendQueue {
+    /// An empty queue, to which `policy` applies once more than `limit` bytes of droppable frames
+    /// wait.
+    #[must_use]
+    pub fn new(policy: SlowConsumer, limit: usize) -> Self {
+        Self {
+            policy,
+            limit,
+            entries: VecDeque::new(),
+            bytes: 0,
+            droppable: 0,
+            out: 0,
+            refuses: false,
+            lost: Losses::default(),
+            told: 0,
+            latest: Latest::default(),
+        }
+    }
+
     /// The bytes that wait, those out with the kernel included.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -86,7 +106,7 @@ impl SendQueue {
 
     /// Of these, the bytes that will be sent whatever comes.
     #[must_use]
-    pub const fn owed(&self) -> usize {
+    pub const fn committed(&self) -> usize {
         self.bytes + self.out
     }
 
@@ -100,18 +120,13 @@ impl SendQueue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let has_some = !self.entries.is_empty() || !self.latest.is_empty();
-        self.out == 0 && !has_some && self.lost.is_empty() && !self.held
+        self.out == 0 && !has_some && self.lost.is_empty()
     }
 
     /// Whether a piece is out with the kernel.
     #[must_use]
     pub const fn is_sending(&self) -> bool {
         self.out > 0
-    }
-
-    /// Keeps everything until it is no longer held.
-    pub const fn hold(&mut self, held: bool) {
-        self.held = held;
     }
 
     /// Adds a piece at the end. What is short or lies in much more memory than it fills is copied,
@@ -148,14 +163,14 @@ impl SendQueue {
 
     /// Adds frames that may be dropped, of which no more than `limit` bytes may wait, and one run
     /// for each 64 of them, besides what is out and what is owed; but one may always.
-    pub fn offer(&mut self, frames: &Rc<Frames>, policy: SlowConsumer, limit: usize) -> Offer {
+    pub fn push_droppable(&mut self, frames: &Rc<Frames>) -> Offer {
         let messages = u64::from(frames.messages());
         if self.refuses {
             return Offer::Dropped(messages);
         }
         // With nothing of the kind before it anything fits, or a large message could never pass.
-        let fits = self.droppable == 0 || self.has_room(frames.len(), limit);
-        match policy {
+        let fits = self.droppable == 0 || self.has_room(frames.len());
+        match self.policy {
             SlowConsumer::Close if !fits => {
                 self.refuses = true;
                 return Offer::TooSlow;
@@ -165,12 +180,12 @@ impl SendQueue {
                 return Offer::Dropped(messages);
             }
             SlowConsumer::DropNewest => self.tell_of_losses(),
-            SlowConsumer::Conflate => return Offer::Queued(self.conflate(frames, limit)),
+            SlowConsumer::Conflate => return Offer::Queued(self.conflate(frames)),
             SlowConsumer::Close | SlowConsumer::DropOldest => {}
         }
         let mut dropped = 0;
-        while policy == SlowConsumer::DropOldest
-            && !self.has_room(frames.len(), limit)
+        while self.policy == SlowConsumer::DropOldest
+            && !self.has_room(frames.len())
             && let Some(lost) = self.drop_oldest()
         {
             dropped += lost;
@@ -180,19 +195,19 @@ impl SendQueue {
         Offer::Queued(dropped)
     }
 
-    fn has_room(&self, len: usize, limit: usize) -> bool {
-        self.droppable + len <= limit && self.entries.len() < most_runs(limit)
+    fn has_room(&self, len: usize) -> bool {
+        self.droppable + len <= self.limit && self.entries.len() < max_runs(self.limit)
     }
 
     /// Keeps only the last message; returns how many go for it.
-    fn conflate(&mut self, frames: &Rc<Frames>, limit: usize) -> u64 {
+    fn conflate(&mut self, frames: &Rc<Frames>) -> u64 {
         let (latest, earlier) = self.latest.keep(frames);
         let replaced = earlier.as_ref().map_or(0, |earlier| u64::from(earlier.messages()));
         self.droppable += latest.len();
         self.droppable -= earlier.map_or(0, |earlier| earlier.len());
         let mut dropped = u64::from(frames.messages()) - 1 + replaced;
         self.lost.add(frames.subject(), dropped);
-        while (self.droppable > limit || self.latest.len() > most_runs(limit))
+        while (self.droppable > self.limit || self.latest.len() > max_runs(self.limit))
             && let Some(oldest) = self.latest.pop_but(frames.subject())
         {
             self.droppable -= oldest.len();
@@ -220,12 +235,12 @@ impl SendQueue {
         }
     }
 
-    /// Has the losses so far told where `policy` has them: where the oldest was dropped, the gap is
+    /// Inserts the pending gap notices at the position that the policy requires: where the oldest was dropped, the gap is
     /// before what may still be dropped; where the newest was, behind all.
-    fn place_losses(&mut self, policy: SlowConsumer) {
+    fn place_losses(&mut self) {
         let lost = std::mem::take(&mut self.lost);
-        let is_newest = policy == SlowConsumer::DropNewest;
-        let at = if is_newest { self.entries.len() } else { self.owed_entries() };
+        let is_newest = self.policy == SlowConsumer::DropNewest;
+        let at = if is_newest { self.entries.len() } else { self.committed_entries() };
         if let Some(Entry::Losses(before)) = self.entries.get_mut(at) {
             self.told -= before.len();
             before.merge(&lost);
@@ -237,39 +252,37 @@ impl SendQueue {
     }
 
     /// The next that is added ends the connection: all that waits so far is sent before it.
-    pub fn seal(&mut self, policy: SlowConsumer) {
-        self.place_losses(policy);
+    pub fn before_close(&mut self) {
+        self.place_losses();
         while let Some(frames) = self.latest.pop() {
             self.entries.push_back(Entry::Frames(frames));
         }
     }
 
     /// Adds whole frames before all that may be dropped.
-    pub fn urge(&mut self, frames: &[u8]) {
+    pub fn push_control(&mut self, frames: &[u8]) {
         self.bytes += frames.len();
         let piece = Chunk::Owned { bytes: frames.to_vec(), from: 0 };
-        self.entries.insert(self.owed_entries(), Entry::Bytes(piece));
+        self.entries.insert(self.committed_entries(), Entry::Bytes(piece));
     }
 
     /// How many entries come before the first that may be dropped.
-    fn owed_entries(&self) -> usize {
+    fn committed_entries(&self) -> usize {
         let is_owed = |entry: &Entry| matches!(entry, Entry::Bytes(_));
         self.entries.iter().position(|entry| !is_owed(entry)).unwrap_or(self.entries.len())
     }
 
-    /// Takes the first piece out, to be sent. `None` if nothing waits, or one is out already, or
-    /// all is held. `gap` writes the frame that tells of a loss; `spare` is memory for gathering.
-    pub fn begin(
+    /// Takes the first piece out, to be sent. `None` if nothing waits, or one is out already. `gap` writes the frame that tells of a loss; `spare` is memory for gathering.
+    pub fn next_chunk(
         &mut self,
-        policy: SlowConsumer,
         gap: impl FnMut(&str, u64, &mut Vec<u8>),
         spare: impl FnOnce() -> Vec<u8>,
     ) -> Option<Chunk> {
-        if self.is_sending() || self.held {
+        if self.is_sending() {
             return None;
         }
-        if policy != SlowConsumer::DropNewest || self.entries.is_empty() {
-            self.place_losses(policy);
+        if self.policy != SlowConsumer::DropNewest || self.entries.is_empty() {
+            self.place_losses();
         }
         let piece = if self.is_worth_gathering() { self.gather(spare(), gap) } else { self.pop()? };
         self.out = piece.rest().len();
@@ -345,7 +358,7 @@ impl SendQueue {
 
     /// The piece that was out comes back with `sent` more bytes sent; the rest goes before all
     /// else. Returns the memory if nothing of it is left.
-    pub fn end(&mut self, mut piece: Chunk, sent: usize) -> Option<Vec<u8>> {
+    pub fn sent(&mut self, mut piece: Chunk, sent: usize) -> Option<Vec<u8>> {
         let out = std::mem::take(&mut self.out);
         piece.skip(sent.min(out));
         self.put_back(piece)
@@ -375,15 +388,15 @@ impl SendQueue {
 
     /// Drops all that is not out with the kernel; returns how many messages that are counted.
     pub fn clear(&mut self) -> u64 {
-        let dropped = self.clear_frames();
+        let dropped = self.clear_droppable();
         self.entries.clear();
-        (self.bytes, self.held) = (0, false);
+        self.bytes = 0;
         dropped
     }
 
     /// Drops all frames of which nothing was sent, and what was to be told of losses; returns how
     /// many messages.
-    pub fn clear_frames(&mut self) -> u64 {
+    pub fn clear_droppable(&mut self) -> u64 {
         let mut dropped = 0;
         self.entries.retain(|entry| {
             if let Entry::Frames(frames) = entry {
@@ -400,7 +413,7 @@ impl SendQueue {
     }
 }
 
-fn most_runs(limit: usize) -> usize {
+fn max_runs(limit: usize) -> usize {
     (limit / SHORTEST).max(SHORTEST)
 }
 

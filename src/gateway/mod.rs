@@ -1,0 +1,13 @@
+//! The service of a core: client protocols and routes on one side, the broker and the application
+//! on the other. There is one file for each endpoint.
+
+mod clients;
+mod json;
+mod raw;
+mod route;
+mod service;
+mod states;
+#[cfg(test)]
+mod tests;
+
+pub use service::Gateway;

@@ -1,0 +1,48 @@
+//! The endpoint `/topics/<topic>`: messages are payloads of one topic, as they are.
+
+use super::clients::Client;
+use super::route::Role;
+use crate::base::ConnectionId;
+use crate::protocol::websocket::CloseCode;
+use crate::pubsub::{Broker, Filter, Form, Options, Publication};
+use crate::session::{Message, Replies};
+
+const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
+
+/// Subscribes a new connection, if its role demands it. Returns whether its handshake is answered
+/// later, once the subscription is in force: open means subscribed, on every core.
+pub(super) fn open(
+    id: ConnectionId,
+    client: &Client,
+    window_bits: Option<u8>,
+    broker: &mut Broker,
+) -> bool {
+    let Client::Raw { topic, role: Role::Both | Role::Sub, echo } = client else { return false };
+    let form = Form::new(false, window_bits);
+    broker.attach(id, Options { form, echo: *echo, marks_retained: false });
+    // One subscription is never too many.
+    broker.subscribe(id, vec![Filter::from(topic)]).is_ok()
+}
+
+/// Publishes a message to the topic of its connection.
+pub(super) fn message(
+    id: ConnectionId,
+    client: &Client,
+    message: Message<'_>,
+    broker: &mut Broker,
+    replies: &mut Replies<'_>,
+) {
+    let Client::Raw { topic, role, echo } = client else { return };
+    if *role == Role::Sub {
+        return replies.close(CloseCode::POLICY_VIOLATION, ONLY_SUBSCRIBES);
+    }
+    // It is not retained, so nothing can be refused.
+    let _ = broker.publish(&Publication {
+        topic,
+        opcode: message.opcode(),
+        payload: message.payload(),
+        json: None,
+        retain: false,
+        origin: (!echo && *role == Role::Both).then_some(id),
+    });
+}

@@ -1,0 +1,4 @@
+//! Published messages on their way to the subscribers of one core.
+
+pub(super) mod batch;
+pub(super) mod queue;

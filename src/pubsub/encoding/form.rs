@@ -1,0 +1,159 @@
+//! In which bytes a subscriber wants its messages: a message is brought into each form that is
+//! wanted once, however many want it.
+
+/// A codec and a compression: raw or JSON, each as it is or deflated with a window of 9, 12 or 15
+/// bits. What is deflated with a small window suits a larger one as well (RFC 7692 section
+/// 7.1.2.1), and each window more would be work for every message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Form(u8);
+
+/// The bit for JSON; those below it are the window's bits less 8, or 0 for no compression.
+const JSON: u8 = 8;
+/// The windows that are used.
+const WINDOWS: [u8; 3] = [9, 12, 15];
+
+impl Form {
+    /// One above the highest index.
+    pub(crate) const COUNT: usize = 16;
+    /// The payload as it was published.
+    #[cfg(test)]
+    pub(crate) const RAW: Self = Self(0);
+    /// The payload in a JSON envelope.
+    #[cfg(test)]
+    pub(crate) const JSON: Self = Self(JSON);
+
+    /// The form of a codec for a window of so many bits at most; 8 count as 9, since the two share
+    /// a compressor. `None` for no compression.
+    #[must_use]
+    pub(crate) fn new(json: bool, window_bits: Option<u8>) -> Self {
+        let codec = if json { JSON } else { 0 };
+        let fits = |most: u8| WINDOWS.into_iter().rev().find(|bits| *bits <= most.max(9));
+        Self(codec | window_bits.and_then(fits).map_or(0, |bits| bits - 8))
+    }
+
+    /// Whether the payload stands in a JSON envelope.
+    #[must_use]
+    pub(crate) const fn is_json(self) -> bool {
+        self.0 & JSON != 0
+    }
+
+    /// The window of the compressor, 9 to 15 bits; `None` for no compression.
+    #[must_use]
+    pub(crate) const fn window_bits(self) -> Option<u8> {
+        match self.0 & (JSON - 1) {
+            0 => None,
+            window => Some(window + 8),
+        }
+    }
+
+    /// The same codec without compression.
+    #[must_use]
+    pub(crate) const fn plain(self) -> Self {
+        Self(self.0 & JSON)
+    }
+
+    /// A number below [`COUNT`](Self::COUNT), for tables by form.
+    #[must_use]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// All forms, by index.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..2 * JSON).map(Self)
+    }
+}
+
+/// A set of forms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forms(u16);
+
+impl Forms {
+    /// No form.
+    pub(crate) const EMPTY: Self = Self(0);
+
+    /// The set with one more.
+    #[must_use]
+    pub(crate) const fn with(self, form: Form) -> Self {
+        Self(self.0 | (1 << form.0))
+    }
+
+    /// The set with one less.
+    #[must_use]
+    pub(crate) const fn without(self, form: Form) -> Self {
+        Self(self.0 & !(1 << form.0))
+    }
+
+    /// What is in either.
+    #[must_use]
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether `form` is in the set.
+    #[must_use]
+    pub(crate) const fn contains(self, form: Form) -> bool {
+        self.0 & (1 << form.0) != 0
+    }
+
+    /// Whether nothing is.
+    #[must_use]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What is in the set, by index.
+    pub(crate) fn iter(self) -> impl Iterator<Item = Form> {
+        Form::all().filter(move |form| self.contains(*form))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_told_apart() {
+        let mut seen = Forms::EMPTY;
+        let bits = [None, Some(9), Some(12), Some(15)];
+        for (json, window_bits) in [false, true].into_iter().flat_map(|j| bits.map(|b| (j, b))) {
+            let form = Form::new(json, window_bits);
+            assert_eq!((form.is_json(), form.window_bits()), (json, window_bits));
+            assert_eq!(form.plain(), if json { Form::JSON } else { Form::RAW });
+            assert!(form.index() < Form::COUNT && !seen.contains(form));
+            seen = seen.with(form);
+        }
+        assert_eq!(seen.iter().count(), 8);
+        assert!(Form::all().enumerate().all(|(index, form)| form.index() == index));
+        assert_eq!(Form::all().count(), Form::COUNT);
+    }
+
+    #[test]
+    fn no_window_is_larger_than_agreed() {
+        let windows = [(8, 9), (9, 9), (10, 9), (11, 9), (12, 12), (13, 12), (14, 12), (15, 15)];
+        for (agreed, used) in windows {
+            for json in [false, true] {
+                assert_eq!(Form::new(json, Some(agreed)).window_bits(), Some(used), "{agreed}");
+            }
+        }
+    }
+
+    #[test]
+    fn sets_hold_what_was_put_in() {
+        for form in Form::all() {
+            let one = Forms::EMPTY.with(form);
+            assert!(one.iter().eq([form]) && !one.is_empty());
+            assert_eq!(one.with(form), one);
+            for other in Form::all() {
+                assert_eq!(one.contains(other), form == other);
+                let two = one.union(Forms::EMPTY.with(other));
+                assert_eq!(two, one.with(other));
+                assert_eq!(two.iter().count(), if form == other { 1 } else { 2 });
+                let left = if form == other { Forms::EMPTY } else { one };
+                assert_eq!(two.without(other), left);
+            }
+        }
+        assert!(Forms::EMPTY.is_empty() && Forms::default() == Forms::EMPTY);
+        assert_eq!(Forms::EMPTY.iter().count(), 0);
+    }
+}

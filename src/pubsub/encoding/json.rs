@@ -1,0 +1,72 @@
+//! The JSON encoding of deliveries and gap notices: the text of one message each.
+
+use std::io::Write;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::IgnoredAny;
+use simdutf8::basic::from_utf8;
+
+/// What was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Data<'a> {
+    /// JSON that is known to be valid.
+    Json(&'a str),
+    /// Anything: passed on as JSON if it is, else as a string, and in base64 if it is no text.
+    Bytes(&'a [u8]),
+}
+
+/// A value of a topic, either just published or retained from earlier.
+pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained: bool) {
+    let payload = match data {
+        Data::Json(text) => text.as_bytes(),
+        Data::Bytes(bytes) => bytes,
+    };
+    // Enough for all but base64 and what has to be escaped.
+    out.reserve(payload.len() + topic.len() + r#"{"topic":"","data":"","retained":true}"#.len());
+    out.extend_from_slice(br#"{"topic":"#);
+    string(out, topic);
+    match data {
+        _ if payload.is_empty() => out.extend_from_slice(br#","data":"""#),
+        Data::Json(text) => json(out, text),
+        Data::Bytes(bytes) => match from_utf8(bytes) {
+            Ok(text) if is_json(text) => json(out, text),
+            Ok(text) => {
+                out.extend_from_slice(br#","data":"#);
+                string(out, text);
+            }
+            Err(_) => {
+                print(out, format_args!(r#","data64":"{}""#, Base64Display::new(bytes, &STANDARD)))
+            }
+        },
+    }
+    out.extend_from_slice(if retained { br#","retained":true}"# } else { b"}" });
+}
+
+/// How many values of a topic the client was too slow for.
+pub(super) fn gap(out: &mut Vec<u8>, topic: &str, lost: u64) {
+    out.extend_from_slice(br#"{"gap":"#);
+    string(out, topic);
+    print(out, format_args!(r#","lost":{lost}}}"#));
+}
+
+fn json(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(br#","data":"#);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// By the grammar alone, without recursion: big numbers and deep nesting are fine.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Appends `text` as a JSON string.
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    let written = serde_json::to_writer(out, text);
+    debug_assert!(written.is_ok(), "writing to a vector cannot fail");
+}
+
+fn print(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
+    let written = out.write_fmt(what);
+    debug_assert!(written.is_ok(), "writing to a vector cannot fail");
+}

@@ -1,0 +1,67 @@
+//! The connections of a core that subscribe.
+
+use std::collections::VecDeque;
+
+use super::broker::replay::Replay;
+use super::encoding::Form;
+use super::name::Filter;
+use crate::base::ConnectionId;
+
+/// How a connection subscribes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// The encoding of what it is sent.
+    pub(crate) form: Form,
+    /// Whether it is sent its own messages.
+    pub(crate) echo: bool,
+    /// Whether retained values are marked as such in its encoding. If not, a retained value is sent
+    /// before every newer message of its topic.
+    pub(crate) marks_retained: bool,
+}
+
+/// One connection that subscribes.
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    pub(super) id: ConnectionId,
+    pub(super) options: Options,
+    /// Its filters, in force or not yet.
+    pub(super) filters: Vec<Filter>,
+    /// It has ended a subscription in this turn.
+    pub(super) is_ending: bool,
+    /// Retained values to be sent, one filter after the other.
+    pub(super) replays: VecDeque<Replay>,
+    /// It is in the list of connections that are sent retained values.
+    pub(super) is_replaying: bool,
+}
+
+/// Subscribers by slot. Other connections have no entry and, behind the last subscriber, no memory.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers(Vec<Option<Box<Subscriber>>>);
+
+impl Subscribers {
+    #[inline]
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Subscriber> {
+        let subscriber = self.0.get_mut(id.slot as usize)?.as_deref_mut()?;
+        (subscriber.id == id).then_some(subscriber)
+    }
+
+    pub(super) fn insert(&mut self, id: ConnectionId, options: Options) {
+        let at = id.slot as usize;
+        if self.0.len() <= at {
+            self.0.resize_with(at + 1, || None);
+        }
+        self.0[at] = Some(Box::new(Subscriber {
+            id,
+            options,
+            filters: Vec::new(),
+            is_ending: false,
+            replays: VecDeque::new(),
+            is_replaying: false,
+        }));
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Box<Subscriber>> {
+        self.get(id)?;
+        self.0.get_mut(id.slot as usize)?.take()
+    }
+}

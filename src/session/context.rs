@@ -1,0 +1,40 @@
+//! What one call of a session works with.
+
+use super::outbound::Output;
+use super::pools::Pools;
+use crate::base::Millis;
+
+/// How much of what was received a session has handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "what was not handled has to be handed in again"]
+pub enum Handled {
+    /// Everything.
+    All,
+    /// The bytes before this offset. The service wants all that follows to wait until it calls
+    /// [`Outbound::set_reading`](super::Outbound::set_reading) or
+    /// [`Outbound::respond`](super::Outbound::respond).
+    Until(usize),
+}
+
+/// The surroundings of one call of [`Session::receive`](super::Session::receive).
+pub(super) struct ReceiveContext<'t> {
+    pub(super) now: Millis,
+    /// Bytes that wait to be sent to the peer from earlier turns.
+    pub(super) backlog: usize,
+    pub(super) pools: &'t mut Pools,
+    pub(super) out: &'t mut Output,
+    /// The service wants the rest of the input to wait.
+    pub(super) held: bool,
+}
+
+impl ReceiveContext<'_> {
+    /// Copies replies that stand in `buffer`, the bytes being received, into memory of their own.
+    pub(super) fn copy_out(&mut self, buffer: &[u8]) {
+        self.out.copy_out(buffer, || self.pools.buffers.take());
+    }
+
+    /// The memory to append a reply to. No reply may stand in place.
+    pub(super) fn appendable(&mut self) -> &mut Vec<u8> {
+        self.out.appendable(|| self.pools.buffers.take())
+    }
+}

@@ -1,0 +1,199 @@
+//! The opening handshake of a connection (RFC 6455 section 4.2).
+
+use crate::base::Millis;
+use crate::protocol::websocket::handshake::response::{write_accepted, write_page};
+use crate::protocol::websocket::handshake::{
+    Agreement, HeadScanner, Parsed, Refusal, Rejection, Request, negotiate, parse,
+};
+use crate::session::context::{Handled, ReceiveContext};
+use crate::session::outbound::Output;
+use crate::session::pools::Pools;
+use crate::session::reason::CloseReason;
+use crate::session::service::{Accept, Inbound, Verdict};
+use crate::session::state::{Phase, RareState, Session};
+use crate::session::websocket::compression::Compression;
+
+/// The received part of a request head that did not come in one piece.
+#[derive(Debug)]
+pub(in crate::session) struct PartialHead {
+    scanner: HeadScanner,
+    bytes: Vec<u8>,
+}
+
+impl PartialHead {
+    pub(in crate::session) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// What the answer to a deferred handshake is made of.
+#[derive(Debug)]
+pub(in crate::session) struct Deciding {
+    key: Box<str>,
+    protocol: Option<Box<str>>,
+    agreement: Option<Agreement>,
+}
+
+impl Session {
+    /// Takes bytes of the request head, or the whole of it.
+    pub(in crate::session) fn receive_head<S: Inbound>(
+        &mut self,
+        bytes: &[u8],
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Handled {
+        let limits = cx.pools.config.limits.head;
+        let Some(mut rare) = self.rare.take() else {
+            let mut scanner = HeadScanner::default();
+            match scanner.scan(bytes, &limits) {
+                Ok(Some(end)) => return self.answer_head(bytes, end, cx, service),
+                Ok(None) => {
+                    let mut start = cx.pools.buffers.take();
+                    start.extend_from_slice(bytes);
+                    let head = PartialHead { scanner, bytes: start };
+                    self.rare = Some(Box::new(RareState::Head(head)));
+                }
+                Err(rejection) => self.refuse(cx.now, rejection, cx.pools, cx.out),
+            }
+            return Handled::All;
+        };
+        let RareState::Head(head) = &mut *rare else { return Handled::All };
+        head.bytes.extend_from_slice(bytes);
+        match head.scanner.scan(&head.bytes, &limits) {
+            Ok(Some(end)) => {
+                let whole = std::mem::take(&mut head.bytes);
+                let before = whole.len() - bytes.len();
+                let handled = self.answer_head(&whole, end, cx, service);
+                cx.pools.buffers.give(whole);
+                match handled {
+                    Handled::All => Handled::All,
+                    Handled::Until(at) => Handled::Until(at - before),
+                }
+            }
+            Ok(None) => {
+                self.rare = Some(rare);
+                Handled::All
+            }
+            Err(rejection) => {
+                cx.pools.buffers.give(std::mem::take(&mut head.bytes));
+                self.refuse(cx.now, rejection, cx.pools, cx.out);
+                Handled::All
+            }
+        }
+    }
+
+    /// The head is complete: `bytes[..end]`.
+    fn answer_head<S: Inbound>(
+        &mut self,
+        bytes: &[u8],
+        end: usize,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Handled {
+        let (head, early) = bytes.split_at(end);
+        let limits = cx.pools.config.limits.head;
+        let result = match parse(head, &limits) {
+            Err(rejection) => Err(rejection.into()),
+            // A client waits for the answer before it sends more (RFC 6455 section 4.1): bytes that
+            // come early may be meant for something else than a WebSocket.
+            Ok(_) if !early.is_empty() => Err(Rejection::EarlyData.into()),
+            Ok(_) if self.reject => Err(Rejection::Full.into()),
+            Ok(Parsed::Plain { path: "/" }) => {
+                write_page(cx.appendable());
+                self.end(Phase::Lingering, CloseReason::Answered);
+                self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
+                Ok(())
+            }
+            Ok(Parsed::Plain { .. }) => Err(Rejection::UpgradeRequired.into()),
+            Ok(Parsed::Upgrade(request)) => self.upgrade(&request, cx, service),
+        };
+        if let Err(refusal) = result {
+            self.refuse(cx.now, refusal, cx.pools, cx.out);
+        }
+        if self.phase == Phase::Deciding { Handled::Until(end) } else { Handled::All }
+    }
+
+    fn upgrade<S: Inbound>(
+        &mut self,
+        request: &Request<'_>,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Result<(), Refusal> {
+        if !cx.pools.config.origins.allows(request.origin, request.host) {
+            return Err(Rejection::Origin.into());
+        }
+        let agreement = negotiate::deflate(request.extensions(), &cx.pools.config.deflate);
+        let (accept, is_deferred) = match service.upgrade(self.id, request, agreement.as_ref()) {
+            Verdict::Accept(accept) => (accept, false),
+            Verdict::Defer(accept) => (accept, true),
+            Verdict::Refuse(refusal) => return Err(refusal),
+        };
+        self.accepted = true;
+        self.endpoint = accept.endpoint;
+        // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
+        let Accept { protocol, .. } = accept;
+        let protocol = protocol.filter(|ours| request.protocols().any(|offered| offered == &**ours));
+        if is_deferred {
+            let deciding = Deciding { key: request.key.into(), protocol, agreement };
+            self.phase = Phase::Deciding;
+            self.rare = Some(Box::new(RareState::Deciding(deciding)));
+        } else {
+            self.switch(cx.now, request.key, protocol.as_deref(), agreement, cx.pools, cx.out);
+            self.call_open(cx, service);
+        }
+        Ok(())
+    }
+
+    /// Answers a deferred handshake. Does nothing in any other phase.
+    pub fn respond(
+        &mut self,
+        now: Millis,
+        decision: Result<(), Refusal>,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        if self.phase != Phase::Deciding {
+            return;
+        }
+        match (decision, self.rare.take().map(|rare| *rare)) {
+            (Ok(()), Some(RareState::Deciding(deciding))) => {
+                let Deciding { key, protocol, agreement } = deciding;
+                self.switch(now, &key, protocol.as_deref(), agreement, pools, out);
+            }
+            (Err(refusal), _) => self.refuse(now, refusal, pools, out),
+            (Ok(()), _) => self.refuse(now, Rejection::Undecided, pools, out),
+        }
+    }
+
+    /// Writes the 101. From here on the connection is a WebSocket.
+    fn switch(
+        &mut self,
+        now: Millis,
+        key: &str,
+        protocol: Option<&str>,
+        agreement: Option<Agreement>,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        let out = out.appendable(|| pools.buffers.take());
+        write_accepted(out, key, protocol, agreement.as_ref());
+        self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
+        self.phase = Phase::Open;
+        self.start_keepalive(now, &pools.config);
+    }
+
+    /// Answers with the status of the refusal, then lingers.
+    pub(in crate::session) fn refuse(
+        &mut self,
+        now: Millis,
+        refusal: impl Into<Refusal>,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        let refusal = refusal.into();
+        refusal.write_response(out.appendable(|| pools.buffers.take()));
+        self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
+        self.deadline = now.after(pools.config.timeouts.linger);
+        self.free(pools);
+    }
+}

@@ -1,0 +1,34 @@
+//! The configuration and the pools that all sessions of one core use.
+
+use std::sync::Arc;
+
+use crate::base::BufferPool;
+use crate::config::Config;
+use crate::protocol::websocket::assembler::MessageLimits;
+use crate::protocol::websocket::deflate::Pool as DeflatePool;
+
+/// The configuration and the reusable memory of one core. Passed to every call that may need it,
+/// so that an idle session owns none of it.
+#[derive(Debug)]
+pub struct Pools {
+    /// The configuration of the server.
+    pub config: Arc<Config>,
+    /// Vectors for messages and replies.
+    pub buffers: BufferPool,
+    /// Compressors that no session owns.
+    pub deflate: DeflatePool,
+}
+
+impl Pools {
+    /// Empty pools.
+    #[must_use]
+    pub fn new(config: Arc<Config>) -> Self {
+        let deflate = DeflatePool::new(u32::from(config.deflate_level.value()));
+        Self { config, buffers: BufferPool::default(), deflate }
+    }
+
+    pub(crate) fn message_limits(&self) -> MessageLimits {
+        let limits = &self.config.limits;
+        MessageLimits { bytes: limits.max_message, fragments: limits.max_fragments }
+    }
+}

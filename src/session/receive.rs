@@ -1,0 +1,99 @@
+//! What drives a session: bytes, the end of input, time, and its driver's wish to close.
+
+use super::context::{Handled, ReceiveContext};
+use super::outbound::Output;
+use super::pools::Pools;
+use super::reason::CloseReason;
+use super::service::Inbound;
+use super::state::{Phase, RareState, Session};
+use crate::base::Millis;
+use crate::config::Config;
+use crate::protocol::websocket::CloseCode;
+use crate::protocol::websocket::handshake::Rejection;
+
+impl Session {
+    /// Handles `bytes` just received, which are changed in place, and leaves replies in `out`.
+    ///
+    /// What `out` holds in place refers to the very `bytes` of this call; copy it out before another
+    /// call. `backlog` is the number of bytes that wait to be sent from earlier turns. While it is
+    /// not 0, pings are answered later, with one pong for all of them (RFC 6455 section 5.5.3).
+    #[inline]
+    pub fn receive<S: Inbound>(
+        &mut self,
+        now: Millis,
+        bytes: &mut [u8],
+        backlog: usize,
+        pools: &mut Pools,
+        service: &mut S,
+        out: &mut Output,
+    ) -> Handled {
+        self.last_received = now;
+        self.pong_due = Millis::NEVER;
+        let mut cx = ReceiveContext { now, backlog, pools, out, held: false };
+        match self.phase {
+            Phase::Open | Phase::Closing => self.receive_frames(bytes, &mut cx, service),
+            Phase::Request => self.receive_head(bytes, &mut cx, service),
+            Phase::Deciding => Handled::Until(0),
+            Phase::Lingering | Phase::Finished => Handled::All,
+        }
+    }
+
+    /// The peer will send no more. It has a while to take what is still queued.
+    pub fn receive_eof(&mut self, now: Millis, config: &Config) {
+        if self.phase != Phase::Finished {
+            self.deadline = now.after(config.timeouts.stall);
+        }
+        self.end(Phase::Finished, CloseReason::Eof);
+    }
+
+    /// TCP broke, or the peer does not take what is sent: nothing more can be done.
+    pub fn abort(&mut self, reason: CloseReason) {
+        self.end(Phase::Finished, reason);
+    }
+
+    /// [`deadline`](Self::deadline) has come: does what is due and sets the next one. Receiving
+    /// does not move the deadline, so it is common that nothing is due yet.
+    ///
+    /// `backlog` as in [`receive`](Self::receive); a ping would only wait behind it.
+    pub fn handle_timeout(
+        &mut self,
+        now: Millis,
+        backlog: usize,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        match self.phase {
+            Phase::Request if matches!(self.rare.as_deref(), Some(RareState::Head(_))) => {
+                self.refuse(now, Rejection::Timeout, pools, out);
+            }
+            Phase::Request => self.end(Phase::Finished, CloseReason::NoRequest),
+            Phase::Deciding => self.refuse(now, Rejection::Undecided, pools, out),
+            Phase::Open => self.keep_alive(now, backlog, pools, out),
+            Phase::Closing | Phase::Lingering => {
+                self.end(Phase::Finished, CloseReason::Broken);
+                // For what is still queued.
+                self.deadline = now.after(pools.config.timeouts.stall);
+            }
+            Phase::Finished => self.deadline = Millis::NEVER,
+        }
+    }
+
+    /// Sends a close frame and waits for the peer's, as when the server stops. A connection that is
+    /// not open yet is answered with 503 if its request is known, otherwise ended. One that is
+    /// closing already is left alone.
+    pub fn close(
+        &mut self,
+        now: Millis,
+        code: CloseCode,
+        reason: &str,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        match self.phase {
+            Phase::Open => self.begin_close(now, code, reason, pools, out),
+            Phase::Deciding => self.refuse(now, Rejection::Full, pools, out),
+            Phase::Request => self.end(Phase::Finished, CloseReason::Local(code)),
+            Phase::Closing | Phase::Lingering | Phase::Finished => {}
+        }
+    }
+}

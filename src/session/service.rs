@@ -1,0 +1,197 @@
+//! Where a loop and its service meet. The loop owns the connections and their sessions; the service
+//! decides what their requests and messages mean. Neither knows the other's type.
+//!
+//! There are two traits for the service because of what is borrowed: while a session handles bytes,
+//! [`Inbound`] may touch that session only, through the [`Replies`] it is given. At the end of a
+//! turn [`Service::end_turn`] is given all connections of the core as an [`Outbound`].
+
+use std::rc::Rc;
+
+use super::outbound::Frames;
+use super::reason::CloseReason;
+use super::websocket::replies::{Message, Replies};
+use crate::base::{ConnectionId, Millis};
+use crate::protocol::websocket::handshake::{Agreement, Refusal, Request};
+use crate::protocol::websocket::{CloseCode, Opcode};
+
+/// Names the endpoint that a connection talks to. The numbers above 0 are the service's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EndpointId(pub u8);
+
+impl EndpointId {
+    /// The endpoint of the application.
+    pub const APPLICATION: Self = Self(0);
+
+    /// Whether this is an endpoint of the server itself. Such a connection is not read from while
+    /// [`Service::has_room`] is false.
+    #[inline]
+    #[must_use]
+    pub const fn is_built_in(self) -> bool {
+        self.0 != Self::APPLICATION.0
+    }
+}
+
+/// An accepted opening handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accept {
+    /// The endpoint that the connection talks to from now on.
+    pub endpoint: EndpointId,
+    /// The subprotocol to answer with. Left out if the client did not offer it (RFC 6455 section
+    /// 4.2.2).
+    pub protocol: Option<Box<str>>,
+}
+
+/// What a service decides about an opening handshake.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The connection becomes a WebSocket.
+    Accept(Accept),
+    /// The request is answered with the status of the refusal.
+    Refuse(Refusal),
+    /// The decision follows: [`Outbound::respond`] gives it. Nothing is read from the connection
+    /// until then. The handshake timeout goes on.
+    Defer(Accept),
+}
+
+/// What a session asks of the service while it handles bytes of one connection.
+pub trait Inbound {
+    /// A well-formed opening handshake whose origin may connect. `deflate` says whether and how
+    /// messages to the connection may be compressed (RFC 7692).
+    ///
+    /// After `Accept` or `Defer`, [`closed`](Self::closed) follows in any case.
+    fn upgrade(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+        deflate: Option<&Agreement>,
+    ) -> Verdict;
+
+    /// The handshake is answered with 101. What is sent here follows it.
+    fn open(&mut self, id: ConnectionId, endpoint: EndpointId, replies: &mut Replies<'_>) {
+        let _ = (id, endpoint, replies);
+    }
+
+    /// A whole message: checked, unmasked, decompressed. `BUILT_IN` says whether the endpoint is
+    /// one of the server's own, so that the application's path is compiled without the other.
+    fn message<'a, const BUILT_IN: bool>(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'a>,
+        replies: &mut Replies<'a>,
+    );
+
+    /// A ping or pong (`opcode`) was received. A ping has been answered already.
+    fn control(
+        &mut self,
+        id: ConnectionId,
+        endpoint: EndpointId,
+        opcode: Opcode,
+        payload: &[u8],
+        replies: &mut Replies<'_>,
+    ) {
+        let _ = (id, endpoint, opcode, payload, replies);
+    }
+
+    /// A connection that [`upgrade`](Self::upgrade) had accepted has ended.
+    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
+        let _ = (id, endpoint, reason);
+    }
+
+    /// `lost` messages about `subject` were dropped because a client of `endpoint` reads too slowly.
+    /// Appends to `out` the frame that says so, if the endpoint has one.
+    fn write_gap(&mut self, endpoint: EndpointId, subject: &str, lost: u64, out: &mut Vec<u8>) {
+        let _ = (endpoint, subject, lost, out);
+    }
+}
+
+/// When a service wants its next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wakeup {
+    /// At once: the core must not sleep.
+    Now,
+    /// At this time, or earlier. [`Millis::NEVER`] if it waits for events only.
+    At(Millis),
+}
+
+/// What a loop drives: one value on each core, never shared between threads.
+pub trait Service: Inbound {
+    /// A turn begins, before any event of it is handled. If the core has slept, it is awake again.
+    fn start_turn(&mut self) {}
+
+    /// All events of the turn are handled. The service does what concerns other connections, with
+    /// about `deliveries` deliveries at most, so that many deliveries do not delay the next events.
+    fn end_turn<O: Outbound>(&mut self, now: Millis, deliveries: usize, out: &mut O) {
+        let _ = (now, deliveries, out);
+    }
+
+    /// When [`end_turn`](Self::end_turn) has to be called again.
+    fn wakeup(&self) -> Wakeup {
+        Wakeup::At(Millis::NEVER)
+    }
+
+    /// Whether there is room for what clients of the built-in endpoints may publish. If not, what
+    /// was received from them is deferred.
+    #[inline]
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// All that was queued for `id` has been sent.
+    fn drained(&mut self, id: ConnectionId) {
+        let _ = id;
+    }
+
+    /// The core is about to sleep until something happens to one of its connections. `false` if
+    /// another thread has left work; otherwise that thread has to wake the core from now on.
+    fn may_sleep(&mut self) -> bool {
+        true
+    }
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It is sent or queued, or dropped by the policy for slow consumers, or the connection is not
+    /// open any more.
+    Taken,
+    /// Nothing was done: the connection was given as much as one turn allows. Try again in the next
+    /// turn, because otherwise a burst would look like a slow reader.
+    NextTurn,
+}
+
+/// Why bytes were not queued for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendFailure {
+    /// The connection is not open.
+    Gone,
+    /// The queue of the connection is at its limit. Its policy for slow consumers was applied.
+    Full,
+}
+
+/// All connections of a core, as its service sees them at the end of a turn.
+pub trait Outbound {
+    /// Sends `frames` to `to` at the end of the turn, together with what else goes there. What the
+    /// socket does not take is queued; beyond the limit of the queue its policy decides.
+    #[must_use = "a delivery for the next turn is not made yet"]
+    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>) -> Delivered;
+
+    /// Sends whole frames that must not be dropped, such as answers. What the peer has not taken
+    /// counts against its limit for replies, beyond which it is not read from.
+    fn answer(&mut self, to: ConnectionId, frames: &[u8]);
+
+    /// Decides about a handshake that was deferred.
+    fn respond(&mut self, to: ConnectionId, decision: Result<(), Refusal>);
+
+    /// Stops or resumes handling what a connection sends. While it is stopped, everything received,
+    /// the end included, waits in order.
+    fn set_reading(&mut self, id: ConnectionId, on: bool);
+
+    /// Sends a close frame and waits for the peer's.
+    fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str);
+
+    /// Whether earlier bytes wait for `id` to read, so that more would only queue.
+    fn has_backlog(&mut self, id: ConnectionId) -> bool;
+
+    /// Wakes another core.
+    fn wake(&mut self, core: usize);
+}

@@ -1,0 +1,163 @@
+//! The state of one connection.
+
+use super::http::request::{Deciding, PartialHead};
+use super::pools::Pools;
+use super::reason::CloseReason;
+use super::service::{EndpointId, Inbound};
+use super::websocket::compression::Compression;
+use super::websocket::pending::PendingFrame;
+use crate::base::{ConnectionId, Millis};
+use crate::config::Config;
+use crate::protocol::websocket::assembler::Assembler;
+
+/// How far a connection is, and what its driver has to do once its output is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The request head is not complete. Read on.
+    Request,
+    /// The service has not decided about the handshake yet. Nothing is read.
+    Deciding,
+    /// Messages pass. Read on.
+    Open,
+    /// This side has sent a close frame and waits for the peer's. Read on.
+    Closing,
+    /// The last bytes are written. Once they are sent, send FIN and read on until the peer has
+    /// closed as well: closing with input unread would reset the connection, and the peer might
+    /// lose the close frame.
+    Lingering,
+    /// Nothing more will be received or sent. Once the output is sent, close.
+    Finished,
+}
+
+/// The state of one connection. An open and idle one owns no memory besides itself.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) id: ConnectionId,
+    pub(super) phase: Phase,
+    /// The server is full or stopping: the request is answered with 503.
+    pub(super) reject: bool,
+    /// The service has accepted the connection, so it must be told of its end.
+    pub(super) accepted: bool,
+    pub(super) endpoint: EndpointId,
+    pub(super) reason: Option<CloseReason>,
+    pub(super) deadline: Millis,
+    /// When the answer to our ping must be there; never if no ping was sent.
+    pub(super) pong_due: Millis,
+    pub(super) last_received: Millis,
+    pub(super) last_message: Millis,
+    pub(super) rare: Option<Box<RareState>>,
+    /// A frame of which only a part has been received.
+    pub(super) pending: Option<Box<PendingFrame>>,
+    /// A message of which only a part has been received.
+    pub(super) assembly: Option<Box<Assembler>>,
+    pub(super) compression: Option<Box<Compression>>,
+}
+
+/// State that few connections have at any time, in one pointer for all kinds of it.
+#[derive(Debug)]
+pub(super) enum RareState {
+    /// Before the handshake: a request head that did not come in one piece.
+    Head(PartialHead),
+    /// A handshake that the service has not decided about.
+    Deciding(Deciding),
+    /// The payload of the latest ping, to be answered once there is less to send.
+    HeldPong(Vec<u8>),
+}
+
+impl Session {
+    /// A connection just accepted. With `reject`, its request will be answered with 503.
+    #[must_use]
+    pub fn new(id: ConnectionId, now: Millis, config: &Config, reject: bool) -> Self {
+        Self {
+            id,
+            phase: Phase::Request,
+            reject,
+            accepted: false,
+            endpoint: EndpointId::APPLICATION,
+            reason: None,
+            deadline: now.after(config.timeouts.handshake),
+            pong_due: Millis::NEVER,
+            last_received: now,
+            last_message: now,
+            rare: None,
+            pending: None,
+            assembly: None,
+            compression: None,
+        }
+    }
+
+    /// How far it is.
+    #[inline]
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Its id.
+    #[inline]
+    #[must_use]
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// The endpoint that it talks to.
+    #[inline]
+    #[must_use]
+    pub const fn endpoint(&self) -> EndpointId {
+        self.endpoint
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    #[inline]
+    #[must_use]
+    pub const fn deadline(&self) -> Millis {
+        self.deadline
+    }
+
+    /// Why it ended, or why it is ending.
+    #[must_use]
+    pub const fn reason(&self) -> Option<CloseReason> {
+        self.reason
+    }
+
+    /// Returns its memory to the pools and tells the service of its end.
+    pub fn finish<S: Inbound>(&mut self, pools: &mut Pools, service: &mut S) {
+        self.free(pools);
+        if let Some(compression) = self.compression.take() {
+            compression.free(&mut pools.deflate);
+        }
+        if std::mem::take(&mut self.accepted) {
+            let reason = self.reason.unwrap_or(CloseReason::Broken);
+            service.closed(self.id, self.endpoint, reason);
+        }
+    }
+
+    /// Goes on to `phase`. The first reason is kept.
+    pub(super) fn end(&mut self, phase: Phase, reason: CloseReason) {
+        debug_assert!(phase as u8 >= self.phase as u8, "a connection never goes back");
+        self.phase = phase;
+        self.reason.get_or_insert(reason);
+    }
+
+    /// Drops what was gathered of heads, frames and messages.
+    pub(super) fn free(&mut self, pools: &mut Pools) {
+        if let Some(rare) = self.rare.take()
+            && let RareState::Head(head) = *rare
+        {
+            pools.buffers.give(head.into_buffer());
+        }
+        self.drop_message(pools);
+        self.pending = None;
+    }
+
+    /// Drops what was gathered of a message.
+    pub(super) fn drop_message(&mut self, pools: &mut Pools) {
+        if let Some(assembly) = self.assembly.take() {
+            let (buffer, inflater) = assembly.into_parts();
+            pools.buffers.give(buffer);
+            if let Some(inflater) = inflater {
+                pools.deflate.give_inflater(inflater);
+            }
+        }
+    }
+}

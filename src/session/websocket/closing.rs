@@ -1,0 +1,49 @@
+//! Close frames that this side sends first.
+
+use bytes::BufMut;
+
+use crate::base::Millis;
+use crate::protocol::websocket::frame::{MAX_CONTROL_PAYLOAD, append_frame};
+use crate::protocol::websocket::{CloseCode, Opcode, Violation};
+use crate::session::context::ReceiveContext;
+use crate::session::outbound::Output;
+use crate::session::pools::Pools;
+use crate::session::reason::CloseReason;
+use crate::session::state::{Phase, Session};
+
+impl Session {
+    /// Sends a close frame and waits for the peer's.
+    pub(in crate::session) fn begin_close(
+        &mut self,
+        now: Millis,
+        code: CloseCode,
+        reason: &str,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        append_close(out.appendable(|| pools.buffers.take()), code, reason);
+        self.drop_message(pools);
+        self.end(Phase::Closing, CloseReason::Local(code));
+        self.deadline = now.after(pools.config.timeouts.close);
+    }
+
+    /// Ends the connection because the peer broke a rule: close frame, FIN, and some time to read
+    /// what the peer has sent already. No reply may stand in place.
+    pub(super) fn fail(&mut self, violation: Violation, cx: &mut ReceiveContext<'_>) {
+        if self.phase == Phase::Open {
+            append_close(cx.appendable(), violation.code(), violation.reason());
+        }
+        self.end(Phase::Lingering, CloseReason::Violation(violation));
+        self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
+        self.free(cx.pools);
+    }
+}
+
+/// Appends a close frame; `reason` is cut to what fits, at a character.
+fn append_close(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
+    let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
+    payload.put_u16(code.value());
+    let max = MAX_CONTROL_PAYLOAD - payload.len();
+    payload.put_slice(&reason.as_bytes()[..reason.floor_char_boundary(max)]);
+    append_frame(out, Opcode::Close, false, &payload);
+}

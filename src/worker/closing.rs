@@ -1,0 +1,80 @@
+//! The end of a connection: what was sent is known to be sent, every operation has returned, and
+//! only then its slot is closed.
+
+use super::Worker;
+use super::core::Core;
+use super::slots::{Flags, Receive};
+use crate::base::ConnectionId;
+use crate::io::Driver;
+use crate::session::{Phase, Service};
+
+impl<D: Driver, S: Service> Worker<D, S> {
+    /// Looks at every connection that is ending. Runs when all events are taken, so that an empty
+    /// queue means: the peer's kernel or ours has every byte.
+    pub(super) fn reap(&mut self) {
+        let mut closing = std::mem::take(&mut self.core.closing);
+        for id in closing.drain(..) {
+            let Some(slot) = self.core.slots.get(id) else { continue };
+            slot.flags.remove(Flags::CLOSING);
+            // It has output in this turn still; the end of the turn lists it again.
+            if !slot.outbox.is_none() {
+                continue;
+            }
+            match slot.session.phase() {
+                Phase::Lingering => self.core.half_close_when_sent(id),
+                Phase::Finished => self.release_slot(id),
+                Phase::Request | Phase::Deciding | Phase::Open | Phase::Closing => {}
+            }
+        }
+        if self.core.closing.is_empty() {
+            self.core.closing = closing;
+        }
+    }
+
+    /// Cancels what the kernel holds; closes once it holds nothing.
+    fn release_slot(&mut self, id: ConnectionId) {
+        let core = &mut self.core;
+        let Some(slot) = core.slots.get(id) else { return };
+        if slot.queue.is_some() {
+            return;
+        }
+        if slot.receive != Receive::Idle {
+            return core.cancel_receive(id);
+        }
+        if slot.flags.contains(Flags::HALF_CLOSING) {
+            return;
+        }
+        core.drop_deferred(id);
+        core.driver.close(id);
+        core.wheel.clear(id.slot);
+        if let Some(mut slot) = core.slots.remove(id.slot) {
+            tracing::trace!(slot = id.slot, reason = ?slot.session.reason(), "closed");
+            slot.session.finish(&mut core.pools, &mut self.service);
+        }
+        core.stats.closed += 1;
+        core.retry_accepts_now();
+    }
+}
+
+impl<D: Driver> Core<D> {
+    /// Sends FIN once all else is sent. The receive goes on, to read and throw away.
+    fn half_close_when_sent(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else { return };
+        let sent = Flags::HALF_CLOSING | Flags::HALF_CLOSED;
+        if slot.queue.is_none() && !slot.flags.intersects(sent) {
+            slot.flags.insert(Flags::HALF_CLOSING);
+            self.driver.half_close(id);
+        }
+    }
+
+    /// FIN has been sent.
+    pub(super) fn on_half_closed(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id) {
+            slot.flags.remove(Flags::HALF_CLOSING);
+            slot.flags.insert(Flags::HALF_CLOSED);
+            self.mark_dirty(id);
+        } else {
+            self.stats.stale += 1;
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a loop owns: the driver, the connections, the output of the turn, timers and pools.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::accept::Accepting;
+use super::drain::Drain;
+use super::outbox::{Entry, Outbox};
+use super::slots::{Flags, Queue, Receive, Slots};
+use super::stats::Stats;
+use crate::base::wheel::Wheel;
+use crate::base::{ConnectionId, Millis};
+use crate::config::Config;
+use crate::io::Driver;
+use crate::session::{CloseReason, Output, Phase, Pools};
+
+/// Everything of a loop but its service. What needs no service is a method of this type.
+#[derive(Debug)]
+pub(super) struct Core<D: Driver> {
+    pub(super) driver: D,
+    pub(super) pools: Pools,
+    pub(super) slots: Slots,
+    pub(super) wheel: Wheel,
+    pub(super) now: Millis,
+    /// The output of this turn.
+    pub(super) outbox: Outbox,
+    /// Connections that are ending, to be looked at in the next turn.
+    pub(super) closing: Vec<ConnectionId>,
+    /// Connections to be armed again once there are receive buffers.
+    pub(super) awaiting_buffer: VecDeque<ConnectionId>,
+    /// Connections whose deferred input is tried again once the service has room.
+    pub(super) retrying: VecDeque<ConnectionId>,
+    /// Slots whose timer is due; kept for its memory.
+    pub(super) due: Vec<u32>,
+    /// The wakers of the other cores, by their numbers.
+    pub(super) peers: Vec<D::Waker>,
+    /// Subscribers to be closed because they read too slowly.
+    pub(super) too_slow: Vec<ConnectionId>,
+    pub(super) accepting: Accepting,
+    pub(super) drain: Option<Drain>,
+    pub(super) stats: Stats,
+}
+
+impl<D: Driver> Core<D> {
+    pub(super) fn new(driver: D, config: Arc<Config>, listeners: usize) -> Self {
+        Self {
+            driver,
+            pools: Pools::new(config),
+            slots: Slots::default(),
+            wheel: Wheel::new(),
+            now: Millis::default(),
+            outbox: Outbox::default(),
+            closing: Vec::new(),
+            awaiting_buffer: VecDeque::new(),
+            retrying: VecDeque::new(),
+            due: Vec::new(),
+            peers: Vec::new(),
+            too_slow: Vec::new(),
+            accepting: Accepting::new(listeners),
+            drain: None,
+            stats: Stats::default(),
+        }
+    }
+
+    /// The output entry of a connection in this turn. Replies in a receive buffer are copied out,
+    /// so that anything may be appended.
+    pub(super) fn entry(&mut self, id: ConnectionId) -> Option<&mut Entry> {
+        let slot = self.slots.get(id)?;
+        let entry = self.outbox.entry(slot)?;
+        if let Some(buffer) = entry.buffer.take() {
+            let buffers = &mut self.pools.buffers;
+            entry.output.copy_out(self.driver.bytes(&buffer), || buffers.take());
+            self.driver.release(buffer);
+        }
+        Some(entry)
+    }
+
+    /// Makes sure that the connection is looked at when the turn ends.
+    pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
+        let _ = self.entry(id);
+    }
+
+    /// Lets `act` append to the output of a connection, together with its state.
+    pub(super) fn with_output(
+        &mut self,
+        id: ConnectionId,
+        act: impl FnOnce(&mut super::slots::Slot, Millis, &mut Pools, &mut Output),
+    ) {
+        let Some(entry) = self.entry(id) else { return };
+        let mut output = std::mem::take(&mut entry.output);
+        if let Some(slot) = self.slots.get(id) {
+            act(slot, self.now, &mut self.pools, &mut output);
+        }
+        if let Some(entry) = self.entry(id) {
+            entry.output = output;
+        }
+    }
+
+    /// The one place that decides whether a connection is read from: arms its receive, or cancels
+    /// it.
+    pub(super) fn update_receive(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else { return };
+        if slot.flags.contains(Flags::INPUT_ENDED) || slot.session.phase() == Phase::Finished {
+            return;
+        }
+        match (slot.receive, slot.wants_input()) {
+            (Receive::Idle, true) => {
+                slot.receive = Receive::Armed;
+                self.driver.receive(id, true);
+            }
+            (Receive::Armed, false) => self.cancel_receive(id),
+            _ => {}
+        }
+    }
+
+    /// Asks the kernel to return the receive of a connection.
+    pub(super) fn cancel_receive(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && slot.receive == Receive::Armed
+        {
+            slot.receive = Receive::Cancelling;
+            self.driver.cancel_receive(id);
+        }
+    }
+
+    /// The queue of a connection, a new one if it has none.
+    pub(super) fn queue(&mut self, id: ConnectionId) -> Option<&mut Queue> {
+        let slot = self.slots.get(id)?;
+        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools.config)))
+    }
+
+    /// Gives a connection up: what waits to be sent is dropped.
+    pub(super) fn abort(&mut self, id: ConnectionId, reason: CloseReason) {
+        let Some(slot) = self.slots.get(id) else { return };
+        slot.session.abort(reason);
+        slot.flags.insert(Flags::ABORTED);
+        if let Some(queue) = &mut slot.queue {
+            queue.stall = Millis::NEVER;
+            self.stats.dropped += queue.queue.clear();
+            if queue.queue.is_sending() {
+                self.driver.cancel_send(id);
+                // A cancel may miss a send that is just being tried: once more then.
+                queue.stall = self.now.after(super::CANCEL_AGAIN);
+            }
+        }
+        // The output of this turn is dropped as well.
+        if let Some(entry) = self.entry(id) {
+            entry.output = Output::default();
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Deferred input: what was received from a connection while the service wants it to wait, or has
+//! no room for what it may publish. It stays in its receive buffers, compressed as it came, in order
+//! and with the end of the connection behind it.
+
+use super::Worker;
+use super::slots::{Blocked, Flags, Input, Receive};
+use crate::base::ConnectionId;
+use crate::io::{Driver, Received};
+use crate::session::{Handled, Phase, Service};
+
+impl<D: Driver, S: Service> Worker<D, S> {
+    /// Whether there is room for what a connection to a built-in endpoint may publish. There is
+    /// once it is closing, since what it sends then has no meaning any more.
+    pub(super) fn has_room(&mut self, id: ConnectionId) -> bool {
+        let is_open = |slot: &mut super::slots::Slot| slot.session.phase() == Phase::Open;
+        self.service.has_room() || !self.core.slots.get(id).is_some_and(is_open)
+    }
+
+    /// Defers an event of a receive; what follows on this connection waits behind it.
+    #[cold]
+    pub(super) fn defer(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
+        let Some(slot) = self.core.slots.get(id) else { return };
+        if !armed {
+            slot.receive = Receive::Idle;
+        }
+        slot.deferred.get_or_insert_default().push_back(Input::Received(outcome));
+        // Not more than is on its way: receive buffers are for all connections.
+        self.core.cancel_receive(id);
+        self.core.list_for_retry(id);
+    }
+
+    /// The service wants `rest`, and all that follows, to wait.
+    #[cold]
+    pub(super) fn hold(&mut self, id: ConnectionId, rest: Vec<u8>) {
+        let Some(slot) = self.core.slots.get(id) else { return };
+        slot.blocked.insert(Blocked::BY_SERVICE);
+        if !rest.is_empty() {
+            slot.deferred.get_or_insert_default().push_front(Input::Rest(rest));
+        }
+        self.core.cancel_receive(id);
+    }
+
+    /// Handles deferred input for which there is room now.
+    pub(super) fn retry_deferred(&mut self) {
+        for _ in 0..self.core.retrying.len() {
+            if !self.service.has_room() && !self.core.has_closing_retry() {
+                return;
+            }
+            let Some(id) = self.core.retrying.pop_front() else { return };
+            if let Some(slot) = self.core.slots.get(id) {
+                slot.flags.remove(Flags::RETRYING);
+                self.take_deferred(id);
+            }
+        }
+    }
+
+    /// Handles the deferred input of a connection, until the service wants the rest to wait.
+    fn take_deferred(&mut self, id: ConnectionId) {
+        loop {
+            let Some(slot) = self.core.slots.get(id) else { return };
+            let Some(deferred) = &mut slot.deferred else { break };
+            if deferred.is_empty() {
+                slot.deferred = None;
+                break;
+            }
+            if slot.is_held() {
+                return;
+            }
+            if slot.session.endpoint().is_built_in() && !self.has_room(id) {
+                return self.core.list_for_retry(id);
+            }
+            let Some(slot) = self.core.slots.get(id) else { return };
+            match slot.deferred.as_mut().and_then(|deferred| deferred.pop_front()) {
+                Some(Input::Received(Received::Data { buffer, len })) => {
+                    self.take_data(id, buffer, len);
+                }
+                Some(Input::Received(outcome)) => self.core.receive_ended(id, &outcome),
+                Some(Input::Rest(rest)) => self.take_rest(id, rest),
+                None => {}
+            }
+        }
+        self.core.update_receive(id);
+        self.core.mark_dirty(id);
+    }
+
+    /// Passes the rest of a receive to its session. The replies are copied, since the rest is in no
+    /// receive buffer.
+    fn take_rest(&mut self, id: ConnectionId, mut rest: Vec<u8>) {
+        let mut handled = Handled::All;
+        let service = &mut self.service;
+        self.core.with_output(id, |slot, now, pools, output| {
+            let backlog = slot.backlog();
+            handled = slot.session.receive(now, &mut rest, backlog, pools, service, output);
+            output.copy_out(&rest, || pools.buffers.take());
+        });
+        if let Handled::Until(at) = handled {
+            rest.drain(..at.min(rest.len()));
+            self.hold(id, rest);
+        }
+    }
+}
+
+impl<D: Driver> super::core::Core<D> {
+    /// Puts a connection in the list of those whose deferred input is tried again.
+    pub(super) fn list_for_retry(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && slot.deferred.is_some()
+            && !slot.is_held()
+            && !slot.flags.contains(Flags::RETRYING)
+        {
+            slot.flags.insert(Flags::RETRYING);
+            self.retrying.push_back(id);
+        }
+    }
+
+    /// Whether the first connection in the list is closing, so that it needs no room.
+    fn has_closing_retry(&mut self) -> bool {
+        let Some(id) = self.retrying.front().copied() else { return false };
+        self.slots.get(id).is_none_or(|slot| slot.session.phase() != Phase::Open)
+    }
+}

@@ -1,0 +1,127 @@
+//! What the service does to connections at the end of a turn.
+
+use std::rc::Rc;
+
+use super::core::Core;
+use super::slots::Blocked;
+use crate::base::ConnectionId;
+use crate::io::Driver;
+use crate::protocol::websocket::CloseCode;
+use crate::protocol::websocket::handshake::Refusal;
+use crate::session::{Delivered, Frames, Offer, Outbound, Output, Phase};
+
+/// What one connection is given in one turn, unless a single delivery is larger. More follows in
+/// the next turn.
+const MAX_DELIVERED: usize = 64 << 10;
+/// The reason in the close frame to a subscriber that reads too slowly.
+const TOO_SLOW: &str = "reads too slowly";
+
+impl<D: Driver> Outbound for Core<D> {
+    #[inline]
+    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>) -> Delivered {
+        let Some(slot) = self.slots.get(to) else { return Delivered::Taken };
+        if slot.session.phase() != Phase::Open {
+            return Delivered::Taken;
+        }
+        if !slot.outbox.is_none() || slot.queue.is_some() {
+            return self.deliver_behind(to, frames);
+        }
+        self.outbox.broadcast(slot, frames.bytes());
+        Delivered::Taken
+    }
+
+    fn answer(&mut self, to: ConnectionId, frames: &[u8]) {
+        if self.slots.get(to).is_some_and(|slot| slot.session.phase() == Phase::Open)
+            && let Some(entry) = self.entry(to)
+        {
+            entry.output.append(frames, Vec::new);
+        }
+    }
+
+    fn respond(&mut self, to: ConnectionId, decision: Result<(), Refusal>) {
+        self.with_output(to, |slot, now, pools, output| {
+            slot.session.respond(now, decision, pools, output);
+        });
+        self.set_reading(to, true);
+    }
+
+    fn set_reading(&mut self, id: ConnectionId, on: bool) {
+        let Some(slot) = self.slots.get(id) else { return };
+        slot.blocked.set(Blocked::BY_SERVICE, !on);
+        self.list_for_retry(id);
+        self.update_receive(id);
+    }
+
+    fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
+        self.with_output(id, |slot, now, pools, output| {
+            slot.session.close(now, code, reason, pools, output);
+        });
+        // The peer's answer has to be read, whatever kept it from being read so far.
+        self.list_for_retry(id);
+        self.update_receive(id);
+    }
+
+    fn has_backlog(&mut self, id: ConnectionId) -> bool {
+        self.slots.get(id).is_some_and(|slot| slot.queue.is_some())
+    }
+
+    fn wake(&mut self, core: usize) {
+        if let Some(peer) = self.peers.get(core) {
+            self.driver.wake_peer(peer);
+        }
+    }
+}
+
+impl<D: Driver> Core<D> {
+    /// Delivers to a connection that has other output in this turn, or has not read all of what it
+    /// was sent before.
+    #[cold]
+    fn deliver_behind(&mut self, id: ConnectionId, frames: &Rc<Frames>) -> Delivered {
+        let Some(slot) = self.slots.get(id) else { return Delivered::Taken };
+        let Some(entry) = self.outbox.entry(slot) else { return Delivered::Taken };
+        if entry.delivered > 0 && entry.delivered + frames.len() > MAX_DELIVERED {
+            return Delivered::NextTurn;
+        }
+        entry.delivered += frames.len();
+        let buffers = &mut self.pools.buffers;
+        if let Some(buffer) = entry.buffer.take() {
+            entry.output.copy_out(self.driver.bytes(&buffer), || buffers.take());
+            self.driver.release(buffer);
+        }
+        // A queue that has just been emptied ends with the turn: its reader is not a slow one.
+        let waiting = slot.queue.as_mut().filter(|queue| !queue.queue.is_empty());
+        let Some(queue) = waiting else {
+            if entry.output.is_empty() {
+                entry.output = Output::of_shared(frames.bytes());
+            } else {
+                entry.output.append(frames.bytes(), || buffers.take());
+            }
+            return Delivered::Taken;
+        };
+        // The answers of this turn come first.
+        if !entry.output.is_empty()
+            && let Some(copied) = queue.queue.push(std::mem::take(&mut entry.output).into_chunk())
+        {
+            buffers.give(copied);
+        }
+        match queue.queue.push_droppable(frames) {
+            Offer::Queued(lost) | Offer::Dropped(lost) => self.stats.dropped += lost,
+            Offer::TooSlow => {
+                self.stats.dropped += u64::from(frames.messages());
+                self.too_slow.push(id);
+            }
+        }
+        Delivered::Taken
+    }
+
+    /// Closes the subscribers that read too slowly.
+    pub(super) fn close_too_slow(&mut self) {
+        while let Some(id) = self.too_slow.pop() {
+            self.stats.too_slow += 1;
+            if let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut()) {
+                self.stats.dropped += queue.queue.clear_droppable();
+            }
+            self.close(id, CloseCode::TRY_AGAIN_LATER, TOO_SLOW);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Events of the driver, above all received data.
+
+use super::Worker;
+use super::core::Core;
+use super::slots::{Blocked, Flags, Input, Queue, Receive};
+use crate::base::{Chunk, ConnectionId};
+use crate::io::{Buffer, Driver, Event, Received};
+use crate::session::{CloseReason, Handled, Service};
+
+/// Replies of one turn that are sent at once. More is queued.
+const MAX_AT_ONCE: usize = 256 << 10;
+
+impl<D: Driver, S: Service> Worker<D, S> {
+    #[inline]
+    pub(super) fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Received { id, outcome: Received::Data { buffer, len }, armed } => {
+                self.on_data(id, buffer, len, armed);
+            }
+            Event::Received { id, outcome, armed } => self.on_receive_end(id, outcome, armed),
+            Event::Accepted { listener, result, armed } => {
+                self.core.on_accept(listener, result, armed);
+            }
+            Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
+            Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),
+            Event::HalfClosed { id } => self.core.on_half_closed(id),
+            // What a wake announces is looked at in every turn.
+            Event::Woken => {}
+        }
+    }
+
+    /// Data was received. The receive has ended with it unless it stays `armed`.
+    #[inline(always)]
+    fn on_data(&mut self, id: ConnectionId, buffer: Buffer, len: usize, armed: bool) {
+        let Some(slot) = self.core.slots.get(id) else {
+            self.core.stats.stale += 1;
+            return self.core.driver.release(buffer);
+        };
+        if slot.deferred.is_some()
+            || !slot.blocked.is_empty() && slot.is_held()
+            || slot.session.endpoint().is_built_in() && !self.has_room(id)
+        {
+            return self.defer(id, Received::Data { buffer, len }, armed);
+        }
+        self.take_data(id, buffer, len);
+        if !armed {
+            self.core.on_receive_stopped(id);
+        }
+    }
+
+    /// Passes received data to its session.
+    #[inline(always)]
+    pub(super) fn take_data(&mut self, id: ConnectionId, buffer: Buffer, len: usize) {
+        let core = &mut self.core;
+        let Some(slot) = core.slots.get(id) else { return core.driver.release(buffer) };
+        let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
+        // The replies to many receives of one turn must not become one vector that grows and grows.
+        if entry.output.owned_len() > MAX_AT_ONCE {
+            let chunk = std::mem::take(&mut entry.output).into_chunk();
+            let queue = slot.queue.get_or_insert_with(|| Queue::new(&core.pools.config));
+            if let Some(copied) = queue.queue.push(chunk) {
+                core.pools.buffers.give(copied);
+            }
+        }
+        let backlog = slot.backlog();
+        // A second receive in one turn: the replies become one run of bytes, for one send.
+        if let Some(earlier) = entry.buffer.take() {
+            let buffers = &mut core.pools.buffers;
+            entry.output.copy_out(core.driver.bytes(&earlier), || buffers.take());
+            core.driver.release(earlier);
+        }
+        let bytes = core.driver.bytes(&buffer).get_mut(..len).unwrap_or_default();
+        let output = &mut entry.output;
+        let pools = &mut core.pools;
+        let handled =
+            slot.session.receive(core.now, bytes, backlog, pools, &mut self.service, output);
+        let rest = match handled {
+            Handled::All => None,
+            Handled::Until(at) => Some(bytes.get(at..).unwrap_or_default().to_vec()),
+        };
+        if output.in_place().is_some() {
+            entry.buffer = Some(buffer);
+        } else {
+            core.driver.release(buffer);
+        }
+        if let Some(rest) = rest {
+            self.hold(id, rest);
+        }
+    }
+
+    /// A receive brought no data, but an end or an error. It has ended unless it stays `armed`.
+    fn on_receive_end(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
+        let Some(slot) = self.core.slots.get(id) else {
+            self.core.stats.stale += 1;
+            return;
+        };
+        if slot.deferred.is_some() && matches!(outcome, Received::Eof | Received::Failed(_)) {
+            return self.defer(id, outcome, armed);
+        }
+        self.core.receive_ended(id, &outcome);
+        if armed {
+            self.core.mark_dirty(id);
+        } else if !matches!(outcome, Received::Failed(_)) {
+            self.core.on_receive_stopped(id);
+        } else if let Some(slot) = self.core.slots.get(id) {
+            slot.receive = Receive::Idle;
+        }
+    }
+}
+
+impl<D: Driver> Core<D> {
+    /// The kernel holds the receive of this connection no longer.
+    pub(super) fn on_receive_stopped(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id) {
+            slot.receive = Receive::Idle;
+            self.update_receive(id);
+            self.mark_dirty(id);
+        }
+    }
+
+    /// What the end of a receive means for its connection.
+    pub(super) fn receive_ended(&mut self, id: ConnectionId, outcome: &Received) {
+        let Some(slot) = self.slots.get(id) else { return };
+        match outcome {
+            Received::Eof => {
+                slot.flags.insert(Flags::INPUT_ENDED);
+                slot.session.receive_eof(self.now, &self.pools.config);
+            }
+            Received::NoBuffers => {
+                self.stats.no_buffers += 1;
+                let is_waiting = slot.blocked.contains(Blocked::AWAITING_BUFFER);
+                if !is_waiting && !slot.flags.contains(Flags::INPUT_ENDED) {
+                    slot.blocked.insert(Blocked::AWAITING_BUFFER);
+                    self.awaiting_buffer.push_back(id);
+                }
+            }
+            Received::Failed(_) => {
+                slot.flags.insert(Flags::INPUT_ENDED);
+                self.abort(id, CloseReason::Broken);
+            }
+            Received::Cancelled | Received::Data { .. } => {}
+        }
+    }
+
+    /// Arms again a batch of the connections that found no buffer.
+    pub(super) fn rearm_waiting(&mut self) {
+        for _ in 0..self.awaiting_buffer.len().min(super::BATCH) {
+            let Some(id) = self.awaiting_buffer.pop_front() else { return };
+            if let Some(slot) = self.slots.get(id) {
+                slot.blocked.remove(Blocked::AWAITING_BUFFER);
+                self.update_receive(id);
+            }
+        }
+    }
+
+    /// Returns the memory of a chunk that is not sent.
+    pub(super) fn give(&mut self, chunk: Chunk) {
+        if let Some(memory) = chunk.into_vec() {
+            self.pools.buffers.give(memory);
+        }
+    }
+
+    /// Releases what a connection has deferred.
+    pub(super) fn drop_deferred(&mut self, id: ConnectionId) {
+        let deferred = self.slots.get(id).and_then(|slot| slot.deferred.take());
+        for input in deferred.into_iter().flat_map(|deferred| *deferred) {
+            if let Input::Received(Received::Data { buffer, .. }) = input {
+                self.driver.release(buffer);
+            }
+        }
+    }
+}

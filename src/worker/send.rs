@@ -1,0 +1,210 @@
+//! The end of a turn: one send for each connection that has output, and the one place that decides
+//! whether it is sent now or queued.
+
+use super::Worker;
+use super::core::Core;
+use super::slots::{Blocked, Flags};
+use crate::base::{Chunk, ConnectionId, Millis};
+use crate::io::{Driver, Errno, Payload};
+use crate::session::{CloseReason, Output, Phase, Service};
+
+/// The most bytes that one queued send takes.
+const MAX_QUEUED_SEND: usize = 256 << 10;
+
+impl<D: Driver, S: Service> Worker<D, S> {
+    /// Sends the output of this turn.
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        self.core.send_broadcasts();
+        let mut entries = std::mem::take(&mut self.core.outbox.entries);
+        for entry in &mut entries {
+            let (id, core) = (entry.id, &mut self.core);
+            let Some(slot) = core.slots.get(id) else {
+                if let Some(buffer) = entry.buffer.take() {
+                    core.driver.release(buffer);
+                }
+                continue;
+            };
+            slot.outbox.clear();
+            let is_open = slot.session.phase() == Phase::Open;
+            // Nothing but the send is to be done for an open connection whose timer is early enough.
+            let is_plain = is_open && slot.session.deadline() >= slot.timer;
+            let Some(queue) = &mut slot.queue else {
+                if let Some(buffer) = entry.buffer.take() {
+                    let range = entry.output.in_place().unwrap_or_default();
+                    #[allow(clippy::cast_possible_truncation, reason = "buffers are <= 1 MiB")]
+                    let (start, len) = (range.start as u32, range.len() as u32);
+                    core.driver.send_now(id, Payload::Received { buffer, start, len });
+                    if is_plain {
+                        continue;
+                    }
+                } else if !entry.output.is_empty() {
+                    core.driver.send_now(id, Payload::Chunk(entry.output.take_chunk()));
+                    if is_plain {
+                        continue;
+                    }
+                }
+                self.update_state(id);
+                continue;
+            };
+            if !is_open {
+                // No message may follow a close frame (RFC 6455 section 5.5.1).
+                queue.queue.before_close();
+            }
+            if let Some(buffer) = entry.buffer.take() {
+                let range = entry.output.in_place().unwrap_or_default();
+                queue.queue.append(core.driver.bytes(&buffer).get(range).unwrap_or_default());
+                core.driver.release(buffer);
+            } else if !entry.output.is_empty()
+                && let Some(copied) = queue.queue.push(entry.output.take_chunk())
+            {
+                core.pools.buffers.give(copied);
+            }
+            self.update_state(id);
+        }
+        entries.clear();
+        self.core.outbox.entries = entries;
+    }
+
+    /// Updates everything about a connection that is not the plain case: its queue, whether it is
+    /// read from, its end, its timer.
+    fn update_state(&mut self, id: ConnectionId) {
+        self.send_queued(id);
+        let core = &mut self.core;
+        core.update_backlog(id);
+        core.list_for_retry(id);
+        let Some(slot) = core.slots.get(id) else { return };
+        if matches!(slot.session.phase(), Phase::Lingering | Phase::Finished)
+            && !slot.flags.contains(Flags::CLOSING)
+        {
+            slot.flags.insert(Flags::CLOSING);
+            core.closing.push(id);
+        }
+        let due = slot.session.deadline().min(slot.stall());
+        if due < slot.timer || slot.timer <= core.now {
+            slot.timer = due;
+            core.wheel.set(id.slot, due.0);
+        }
+    }
+
+    /// Sends the next chunk of the queue, or ends the queue if it is empty.
+    fn send_queued(&mut self, id: ConnectionId) {
+        let core = &mut self.core;
+        let Some(slot) = core.slots.get(id) else { return };
+        let Some(queue) = &mut slot.queue else { return };
+        if !queue.queue.is_sending() {
+            // A pong can be sent between two chunks at the earliest.
+            let mut output = Output::default();
+            slot.session.release_pong(&mut core.pools, &mut output);
+            if let Some(pong) = output.into_chunk().into_vec().filter(|pong| !pong.is_empty()) {
+                queue.queue.push_control(&pong);
+                core.pools.buffers.give(pong);
+            }
+        }
+        let (endpoint, service) = (slot.session.endpoint(), &mut self.service);
+        let gap = |subject: &str, lost, out: &mut Vec<u8>| {
+            service.write_gap(endpoint, subject, lost, out);
+        };
+        let buffers = &mut core.pools.buffers;
+        if let Some(chunk) = queue.queue.next_chunk(gap, || buffers.take()) {
+            if queue.stall == Millis::NEVER {
+                queue.stall = core.now.after(core.pools.config.timeouts.stall);
+            }
+            return core.driver.send_queued(id, chunk, MAX_QUEUED_SEND);
+        }
+        if queue.queue.is_empty() {
+            slot.queue = None;
+            self.service.drained(id);
+        }
+    }
+}
+
+impl<D: Driver> Core<D> {
+    /// Sends to the connections that are sent a broadcast and nothing else. Their timers stay as
+    /// they are.
+    #[inline]
+    fn send_broadcasts(&mut self) {
+        let Self { outbox, slots, driver, .. } = self;
+        outbox.take_broadcasts(|ids, bytes| {
+            for id in ids {
+                if let Some(slot) = slots.at(id.slot) {
+                    slot.outbox.clear();
+                }
+            }
+            driver.send_shared(ids, bytes);
+        });
+    }
+
+    /// Stops reading from a peer that does not read its replies, and reads again once half of the
+    /// limit is free.
+    fn update_backlog(&mut self, id: ConnectionId) {
+        let limit = self.pools.config.limits.send_queue;
+        let Some(slot) = self.slots.get(id) else { return };
+        let committed = slot.committed();
+        let is_blocked = slot.blocked.contains(Blocked::SEND_BACKLOG);
+        if committed > limit && !is_blocked {
+            slot.blocked.insert(Blocked::SEND_BACKLOG);
+            self.stats.paused += 1;
+            self.cancel_receive(id);
+        } else if committed <= limit / 2 && is_blocked {
+            slot.blocked.remove(Blocked::SEND_BACKLOG);
+            self.update_receive(id);
+        }
+    }
+
+    /// A send did not take everything: the rest is queued.
+    pub(super) fn on_short_send(&mut self, id: ConnectionId, rest: Payload, error: Option<Errno>) {
+        self.stats.short_sends += 1;
+        let rest = self.chunk(rest);
+        let Some(slot) = self.slots.get(id) else {
+            self.stats.stale += 1;
+            return self.give(rest);
+        };
+        if error.is_some() || slot.flags.contains(Flags::ABORTED) {
+            self.give(rest);
+            return self.abort(id, CloseReason::Broken);
+        }
+        if let Some(copied) = self.queue(id).and_then(|queue| queue.queue.put_back(rest)) {
+            self.pools.buffers.give(copied);
+        }
+        self.mark_dirty(id);
+    }
+
+    /// What a driver returns, out of the receive buffers.
+    fn chunk(&mut self, payload: Payload) -> Chunk {
+        match payload {
+            Payload::Chunk(chunk) => chunk,
+            Payload::Received { buffer, start, len } => {
+                let mut bytes = self.pools.buffers.take();
+                let range = start as usize..start as usize + len as usize;
+                bytes.extend_from_slice(self.driver.bytes(&buffer).get(range).unwrap_or_default());
+                self.driver.release(buffer);
+                Chunk::Owned { bytes, from: 0 }
+            }
+        }
+    }
+
+    /// A queued send has ended.
+    pub(super) fn on_sent(&mut self, id: ConnectionId, chunk: Chunk, result: Result<usize, Errno>) {
+        let Some(slot) = self.slots.get(id) else {
+            self.stats.stale += 1;
+            return self.give(chunk);
+        };
+        let is_aborted = slot.flags.contains(Flags::ABORTED);
+        let Some(queue) = &mut slot.queue else { return self.give(chunk) };
+        match result {
+            Ok(sent) if sent > 0 && !is_aborted => {
+                // One byte of progress is enough.
+                queue.stall = self.now.after(self.pools.config.timeouts.stall);
+                if let Some(memory) = queue.queue.sent(chunk, sent) {
+                    self.pools.buffers.give(memory);
+                }
+                self.mark_dirty(id);
+            }
+            _ => {
+                queue.queue.sent(chunk, usize::MAX);
+                self.abort(id, CloseReason::Broken);
+            }
+        }
+    }
+}
