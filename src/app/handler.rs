@@ -36,11 +36,7 @@ pub trait Handler {
     type Connection: 'static;
 
     /// A well-formed request to open a WebSocket, on a path that is no endpoint of the server.
-    fn upgrade(
-        &mut self,
-        request: &Request<'_>,
-        accept: &mut Accept,
-    ) -> Upgrade<Self::Connection>;
+    fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<Self::Connection>;
 
     /// A request to an endpoint of the server, `/topics/...` or `/pubsub`: whether the client may
     /// connect there. The default accepts every client.

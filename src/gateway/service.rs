@@ -106,11 +106,7 @@ impl<H: Handler> Gateway<H> {
         Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
     }
 
-    fn upgrade_app(
-        &mut self,
-        id: ConnectionId,
-        request: &Request<'_>,
-    ) -> Result<Verdict, Refusal> {
+    fn upgrade_app(&mut self, id: ConnectionId, request: &Request<'_>) -> Result<Verdict, Refusal> {
         let mut accept = Accept::default();
         match self.app.upgrade(request, &mut accept) {
             Upgrade::Accept(state) => {

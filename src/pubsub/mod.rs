@@ -16,8 +16,8 @@ mod publisher;
 mod retained;
 mod subscribers;
 
-pub use broker::{Broker, Stats};
 pub(crate) use broker::Established;
+pub use broker::{Broker, Stats};
 pub(crate) use encoding::json::string as json_string;
 pub(crate) use encoding::{Event, Form, encode};
 /// The subprotocol of `/pubsub`.
@@ -28,6 +28,6 @@ pub use peers::PeerMessage;
 pub use publication::Payload;
 pub(crate) use publication::Publication;
 pub use publisher::{Inbox, PublishError, Publisher, inbox};
-pub use retained::Totals;
 pub(crate) use retained::RetainLimit;
+pub use retained::Totals;
 pub(crate) use subscribers::Options;

@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use crate::app::Handler;
 use crate::config::Config;
 use crate::error::Error;
+use crate::gateway::Gateway;
 use crate::io::Wake;
 use crate::io::uring::{Features, UringRing, UringWaker};
 use crate::mesh::{self, Port};
 use crate::pubsub::{self, Inbox, PeerMessage, Publisher, Totals};
-use crate::app::Handler;
-use crate::gateway::Gateway;
 use crate::worker::{Stats, Worker};
 pub use affinity::allowed_cores;
 

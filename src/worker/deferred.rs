@@ -3,19 +3,12 @@
 //! and with the end of the connection behind it.
 
 use super::Worker;
-use super::slots::{Blocked, Flags, Input, Receive};
+use super::slots::{Blocked, Flags, Input, Receive, Slot};
 use crate::base::ConnectionId;
 use crate::io::{Driver, Received};
-use crate::session::{Handled, Phase, Service};
+use crate::session::{EndpointId, Handled, Phase, Service};
 
 impl<D: Driver, S: Service> Worker<D, S> {
-    /// Whether there is room for what a connection to a built-in endpoint may publish. There is
-    /// once it is closing, since what it sends then has no meaning any more.
-    pub(super) fn has_room(&mut self, id: ConnectionId) -> bool {
-        let is_open = |slot: &mut super::slots::Slot| slot.session.phase() == Phase::Open;
-        self.service.has_room() || !self.core.slots.get(id).is_some_and(is_open)
-    }
-
     /// Defers an event of a receive; what follows on this connection waits behind it.
     #[cold]
     pub(super) fn defer(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
@@ -58,21 +51,19 @@ impl<D: Driver, S: Service> Worker<D, S> {
     fn take_deferred(&mut self, id: ConnectionId) {
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
-            let Some(deferred) = &mut slot.deferred else { break };
-            if deferred.is_empty() {
-                slot.deferred = None;
-                break;
-            }
             if slot.is_held() {
                 return;
             }
-            if slot.session.endpoint().is_built_in() && !self.has_room(id) {
+            if slot.deferred.as_ref().is_some_and(|deferred| deferred.is_empty()) {
+                slot.deferred = None;
+            }
+            if slot.lacks_room(&self.service) {
                 return self.core.list_for_retry(id);
             }
-            let Some(slot) = self.core.slots.get(id) else { return };
-            match slot.deferred.as_mut().and_then(|deferred| deferred.pop_front()) {
+            let Some(deferred) = &mut slot.deferred else { break };
+            match deferred.pop_front() {
                 Some(Input::Received(Received::Data { buffer, len })) => {
-                    self.take_data(id, buffer, len);
+                    self.on_data::<false>(id, buffer, len, true);
                 }
                 Some(Input::Received(outcome)) => self.core.receive_ended(id, &outcome),
                 Some(Input::Rest(rest)) => self.take_rest(id, rest),
@@ -97,6 +88,30 @@ impl<D: Driver, S: Service> Worker<D, S> {
             rest.drain(..at.min(rest.len()));
             self.hold(id, rest);
         }
+    }
+}
+
+impl Slot {
+    /// Whether [`defers`](Self::defers) can be true: a first look that costs little.
+    #[inline(always)]
+    pub(super) fn may_defer(&self) -> bool {
+        self.deferred.is_some()
+            || self.blocked.bits() | self.session.endpoint().0 != EndpointId::APPLICATION.0
+    }
+
+    /// Whether input has to wait: behind input that waits already, because the service holds it, or
+    /// because there is no room for what it may publish.
+    #[cold]
+    pub(super) fn defers<S: Service>(&self, service: &S) -> bool {
+        self.deferred.is_some() || self.is_held() || self.lacks_room(service)
+    }
+
+    /// Whether there is no room for what the connection may publish. That is of no concern once it
+    /// is closing, since what it sends then has no meaning any more.
+    fn lacks_room<S: Service>(&self, service: &S) -> bool {
+        self.session.endpoint().is_built_in()
+            && !service.has_room()
+            && self.session.phase() == Phase::Open
     }
 }
 

@@ -1,5 +1,7 @@
 //! Events of the driver, above all received data.
 
+use std::ops::Range;
+
 use super::Worker;
 use super::core::Core;
 use super::slots::{Blocked, Flags, Input, Queue, Receive};
@@ -15,7 +17,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     pub(super) fn on_event(&mut self, event: Event) {
         match event {
             Event::Received { id, outcome: Received::Data { buffer, len }, armed } => {
-                self.on_data(id, buffer, len, armed);
+                self.on_data::<true>(id, buffer, len, armed);
             }
             Event::Received { id, outcome, armed } => self.on_receive_end(id, outcome, armed),
             Event::Accepted { listener, result, armed } => {
@@ -29,30 +31,24 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
     }
 
-    /// Data was received. The receive has ended with it unless it stays `armed`.
+    /// Passes received data to its session. `NEW` data comes from an event, with which the receive
+    /// has ended unless it stays `armed`; other data was deferred.
     #[inline(always)]
-    fn on_data(&mut self, id: ConnectionId, buffer: Buffer, len: usize, armed: bool) {
-        let Some(slot) = self.core.slots.get(id) else {
-            self.core.stats.stale += 1;
-            return self.core.driver.release(buffer);
+    pub(super) fn on_data<const NEW: bool>(
+        &mut self,
+        id: ConnectionId,
+        buffer: Buffer,
+        len: usize,
+        armed: bool,
+    ) {
+        let Self { core, service, .. } = self;
+        let Some(slot) = core.slots.get(id) else {
+            core.stats.stale += 1;
+            return core.driver.release(buffer);
         };
-        if slot.deferred.is_some()
-            || !slot.blocked.is_empty() && slot.is_held()
-            || slot.session.endpoint().is_built_in() && !self.has_room(id)
-        {
+        if NEW && slot.may_defer() && slot.defers(service) {
             return self.defer(id, Received::Data { buffer, len }, armed);
         }
-        self.take_data(id, buffer, len);
-        if !armed {
-            self.core.on_receive_stopped(id);
-        }
-    }
-
-    /// Passes received data to its session.
-    #[inline(always)]
-    pub(super) fn take_data(&mut self, id: ConnectionId, buffer: Buffer, len: usize) {
-        let core = &mut self.core;
-        let Some(slot) = core.slots.get(id) else { return core.driver.release(buffer) };
         let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
         // The replies to many receives of one turn must not become one vector that grows and grows.
         if entry.output.owned_len() > MAX_AT_ONCE {
@@ -72,19 +68,32 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let bytes = core.driver.bytes(&buffer).get_mut(..len).unwrap_or_default();
         let output = &mut entry.output;
         let pools = &mut core.pools;
-        let handled =
-            slot.session.receive(core.now, bytes, backlog, pools, &mut self.service, output);
-        let rest = match handled {
-            Handled::All => None,
-            Handled::Until(at) => Some(bytes.get(at..).unwrap_or_default().to_vec()),
-        };
+        let handled = slot.session.receive(core.now, bytes, backlog, pools, service, output);
+        if let Handled::Until(at) = handled {
+            return self.hold_rest(id, buffer, at..len, armed);
+        }
         if output.in_place().is_some() {
             entry.buffer = Some(buffer);
         } else {
             core.driver.release(buffer);
         }
-        if let Some(rest) = rest {
-            self.hold(id, rest);
+        if NEW && !armed {
+            self.core.on_receive_stopped(id);
+        }
+    }
+
+    /// The session has handled what `buffer` holds before `rest`; the service wants the rest to wait.
+    #[cold]
+    fn hold_rest(&mut self, id: ConnectionId, buffer: Buffer, rest: Range<usize>, armed: bool) {
+        let core = &mut self.core;
+        let rest = core.driver.bytes(&buffer).get(rest).unwrap_or_default().to_vec();
+        match core.slots.get(id).and_then(|slot| core.outbox.entry(slot)) {
+            Some(entry) if entry.output.in_place().is_some() => entry.buffer = Some(buffer),
+            _ => core.driver.release(buffer),
+        }
+        self.hold(id, rest);
+        if !armed {
+            self.core.on_receive_stopped(id);
         }
     }
 

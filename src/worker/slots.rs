@@ -131,6 +131,7 @@ impl Slot {
 
     /// Whether the service wants its input to wait. Not once it is closing: its end is waited for,
     /// and what it sends has no meaning any more.
+    #[inline]
     pub(super) fn is_held(&self) -> bool {
         self.blocked.contains(Blocked::BY_SERVICE)
             && matches!(self.session.phase(), Phase::Open | Phase::Deciding)

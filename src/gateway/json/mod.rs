@@ -110,8 +110,7 @@ impl Requester<'_> {
         let topic = &Topic::new(name, self.max_topic).map_err(|error| complaint(name, error))?;
         self.broker.apply_unsubscribes(self.id);
         let (opcode, payload) = (Opcode::Text, data.unwrap_or_default().as_bytes());
-        let publication =
-            Publication { topic, opcode, payload, json: data, retain, origin: None };
+        let publication = Publication { topic, opcode, payload, json: data, retain, origin: None };
         self.broker
             .publish(&publication)
             .map_err(|limit| format!("{}: {limit}", shown(topic.as_str())))

@@ -56,7 +56,11 @@ impl Broker {
     /// Gives out retained values; each step is one value, or a look at some topics. Who has earlier
     /// bytes to read is passed over until they are read, and who has got enough for a turn until
     /// the next. Returns how many steps are left.
-    pub(in crate::pubsub) fn replay<O: Outbound>(&mut self, mut steps: usize, out: &mut O) -> usize {
+    pub(in crate::pubsub) fn replay<O: Outbound>(
+        &mut self,
+        mut steps: usize,
+        out: &mut O,
+    ) -> usize {
         let mut enough = Vec::new();
         while steps > 0
             && let Some(id) = self.replaying.pop_front()

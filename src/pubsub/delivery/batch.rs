@@ -6,13 +6,13 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 
 use crate::base::ConnectionId;
+use crate::protocol::websocket::deflate::Pool;
+use crate::protocol::websocket::frame::append_frame;
 use crate::pubsub::encoding::{self, Form};
 use crate::pubsub::index::Matches;
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::{Publication, Value};
 use crate::pubsub::retained::Version;
-use crate::protocol::websocket::deflate::Pool;
-use crate::protocol::websocket::frame::append_frame;
 
 /// Shorter payloads are not compressed, as the bytes saved are not worth the work; nor are longer
 /// ones, as nothing else happens on the core meanwhile.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::base::ConnectionId;
 use super::batch::{Batch, Encoded, MAX_BATCH};
+use crate::base::ConnectionId;
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{List, Subscriber};
 use crate::pubsub::name::Topic;
@@ -120,7 +120,11 @@ impl DeliveryQueue {
 
     /// Delivers up to `most` times; returns how many times are left. Some are if nothing waits, or
     /// if a connection has got enough in this turn.
-    pub(in crate::pubsub) fn deliver<S: Outbound>(&mut self, mut most: usize, out: &mut S) -> usize {
+    pub(in crate::pubsub) fn deliver<S: Outbound>(
+        &mut self,
+        mut most: usize,
+        out: &mut S,
+    ) -> usize {
         while most > 0
             && let Some(job) = self.queue.front_mut()
         {
@@ -215,7 +219,8 @@ impl Delivery {
         let encoded: Vec<&Encoded> =
             self.segments.iter().filter_map(|segment| segment.batch.encoded(form)).collect();
         let has_it = |segment: &&Segment| segment.batch.encoded(form).is_some();
-        let messages = self.segments.iter().filter(has_it).map(|segment| segment.batch.messages).sum();
+        let messages =
+            self.segments.iter().filter(has_it).map(|segment| segment.batch.messages).sum();
         let (Some(last), Some(first)) = (encoded.last(), self.segments.first()) else { return };
         let subject = Arc::clone(first.batch.topic.shared());
         let frames = match encoded.as_slice() {

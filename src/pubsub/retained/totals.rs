@@ -70,7 +70,10 @@ impl Totals {
             (more.saturating_sub(earlier) <= max_bytes).then_some(more)
         };
         // The counts guard no memory; each has to be right only by itself.
-        self.0.count.fetch_update(relaxed, relaxed, count).map_err(|_| RetainLimit::Count(max_count))?;
+        self.0
+            .count
+            .fetch_update(relaxed, relaxed, count)
+            .map_err(|_| RetainLimit::Count(max_count))?;
         if self.0.bytes.fetch_update(relaxed, relaxed, sum).is_err() {
             self.0.count.fetch_sub(1, relaxed);
             return Err(RetainLimit::Bytes(max_bytes));

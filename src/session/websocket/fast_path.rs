@@ -84,49 +84,78 @@ impl Session {
                 break;
             }
             let span = FrameSpan { opcode, mask, at: start, len };
-            self.single_frame::<S, BUILT_IN>(span, bytes, cx, service)?;
+            let hold = self.single_frame::<S, BUILT_IN>(span, bytes, cx, service)?;
             at = start + len;
-            if BUILT_IN && cx.held {
+            if hold {
                 break;
             }
         }
         Ok(at)
     }
 
-    /// A message in one frame, all of it received: unmasked to where its echo would stand, in one
-    /// pass, and answered without a copy.
+    /// A message in one frame, all of it received: unmasked to where its echo would be, in one pass,
+    /// and answered without a copy. Returns whether the service wants the rest of the input to wait.
     #[inline(always)]
-    pub(in crate::session) fn single_frame<S: Inbound, const BUILT_IN: bool>(
+    pub(super) fn single_frame<S: Inbound, const BUILT_IN: bool>(
         &mut self,
         span: FrameSpan,
         bytes: &mut [u8],
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
+        match cx.out.in_place_offset(span.at, server_header_len(span.len)) {
+            Some(to) => self.single_frame_at::<S, BUILT_IN, true>(span, to, bytes, cx, service),
+            None => self.single_frame_copied::<S, BUILT_IN>(span, bytes, cx, service),
+        }
+    }
+
+    /// The same where an echo has to be copied.
+    #[inline(never)]
+    fn single_frame_copied<S: Inbound, const BUILT_IN: bool>(
+        &mut self,
+        span: FrameSpan,
+        bytes: &mut [u8],
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Result<bool, Violation> {
+        let to = span.at;
+        self.single_frame_at::<S, BUILT_IN, false>(span, to, bytes, cx, service)
+    }
+
+    /// Unmasks the payload to `bytes[to..]` and calls the service. An echo is left there, with its
+    /// header in front, if it can be done `IN_PLACE`.
+    #[inline(always)]
+    fn single_frame_at<S: Inbound, const BUILT_IN: bool, const IN_PLACE: bool>(
+        &mut self,
+        span: FrameSpan,
+        to: usize,
+        bytes: &mut [u8],
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Result<bool, Violation> {
         let FrameSpan { opcode, len, .. } = span;
-        let head = server_header_len(len);
-        let room = cx.out.in_place_offset(span.at, head);
-        let to = room.unwrap_or(span.at);
         unmask_span(&span, bytes, to)?;
         self.last_message = cx.now;
-        let (before, rest) = bytes.split_at_mut(to);
-        let payload = rest.get(..len).unwrap_or_default();
+        let Some((before, rest)) = bytes.split_at_mut_checked(to) else { return Ok(false) };
+        let Some(payload) = rest.get(..len) else { return Ok(false) };
         let mut replies = Replies::new(before, cx, self.compression.as_deref_mut());
         let message = Message { opcode, payload, compressed: false, endpoint: self.endpoint };
         service.message::<BUILT_IN>(self.id, message, &mut replies);
         let end = replies.end();
         if end.echo {
-            if room.is_some() {
+            if IN_PLACE {
+                let head = server_header_len(len);
                 write_server_header(before, opcode, false, len);
                 cx.out.extend_in_place(to - head..to + len);
             } else {
                 echo_copied(cx, before, opcode, payload);
             }
         }
-        if end.close.is_some() || BUILT_IN && end.hold {
+        let hold = end.hold;
+        if end.close.is_some() || hold {
             self.apply(end, bytes, cx);
         }
-        Ok(())
+        Ok(hold)
     }
 }
 
