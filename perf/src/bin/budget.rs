@@ -161,19 +161,20 @@ fn workloads() -> Vec<Workload> {
         let path = Some("/echo".to_owned());
         Work::Echo(Echo { path, connections, size, content, pace: Pace::Depth(depth) })
     };
-    let fanout = Work::Fanout(Fanout {
-        subscriber: "/topics/budget".to_owned(),
-        publisher: "/topics/budget".to_owned(),
-        subscribe: None,
-        subscribers: 200,
-        size: 64,
-        burst: 8,
-    });
+    let fanout = |subscribers, burst| {
+        let (subscriber, publisher) = ("/topics/budget".to_owned(), "/topics/budget".to_owned());
+        let subscribe = None;
+        Work::Fanout(Fanout { subscriber, publisher, subscribe, subscribers, size: 64, burst })
+    };
     vec![
         ("echo-20B-d16", echo(100, 20, Content::Binary, 16), 1600, AFTER_HANDSHAKE),
         ("echo-20B-d1", echo(100, 20, Content::Binary, 1), 400, AFTER_HANDSHAKE),
         ("echo-16KiB-korean", echo(8, 16 << 10, Content::Korean, 1), 16, short),
-        ("fanout-64B-200", fanout, 1, AFTER_HANDSHAKE),
+        ("fanout-64B-200-burst8", fanout(200, 8), 2, AFTER_HANDSHAKE),
+        // In bursts of 1 every delivery is a send of its own. With 200 subscribers a sixth is work
+        // for the message itself, which with 1,000 is spread over more deliveries.
+        ("fanout-64B-200-burst1", fanout(200, 1), 8, AFTER_HANDSHAKE),
+        ("fanout-64B-1000-burst1", fanout(1000, 1), 2, AFTER_HANDSHAKE),
     ]
 }
 
