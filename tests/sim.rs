@@ -3,6 +3,11 @@
 //!
 //! `CORECAST_SEEDS=100000 cargo test --release --test sim` tries more seeds than the everyday run;
 //! `CORECAST_SEED=7 cargo test --release --test sim -- --nocapture` replays one and traces it.
+//!
+//! `CORECAST_TRACE=1 cargo test --release --test sim -- --nocapture` runs the first
+//! 200 seeds and prints one hash over what their clients received and when, in virtual time: a
+//! refactoring that changes no behaviour does not change it. The tally that `CORECAST_SEED=n`
+//! prints holds the hash of that seed alone.
 
 #[path = "sim/actions.rs"]
 mod actions;
@@ -16,6 +21,8 @@ mod handshake;
 mod model;
 #[path = "sim/tally.rs"]
 mod tally;
+#[path = "sim/trace.rs"]
+mod trace;
 #[path = "sim/world.rs"]
 mod world;
 
@@ -119,6 +126,9 @@ fn every_message_comes_back_whatever_goes_wrong() {
         let value = std::env::var(name).ok()?;
         Some(value.parse::<u64>().expect("CORECAST_SEED and CORECAST_SEEDS are numbers"))
     };
+    if trace::is_printed(run, |tally| &tally.trace) {
+        return;
+    }
     let mut tally = Tally::default();
     if let Some(seed) = number("CORECAST_SEED") {
         let trace = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);

@@ -13,7 +13,7 @@ use crate::load::{self, Moment, Plan, Work};
 use crate::results::Stepped;
 use crate::step::{Count, Stepper};
 
-pub use verdict::{Budgets, Line, Verdict, table};
+pub use verdict::{Budgets, Line, TOLERANCE, Verdict, table};
 
 /// How often, and how far apart, a process must be seen asleep to be at rest.
 const LOOKS: u32 = 4;

@@ -149,6 +149,7 @@ impl World {
         }
         tally.quiets += self.quiets;
         tally.exact += self.exact;
+        self.clients.iter().for_each(|client| tally.trace.add(&client.trace));
         Ok(())
     }
 

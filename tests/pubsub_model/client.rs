@@ -8,6 +8,7 @@ use std::time::Duration;
 use corecast::io::sim::{ClientId, SimNetwork};
 
 use crate::log::{Log, Message, Retain, TOPICS, matches};
+use crate::trace::Trace;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -97,6 +98,7 @@ pub(crate) struct Client {
     /// Likes to stall.
     pub(crate) stalls: bool,
     arrived: Vec<u8>,
+    pub(crate) trace: Trace,
     /// The messages that came as they were published; of each publisher and topic the last.
     pub(crate) live: HashSet<usize>,
     last: HashMap<(usize, usize), usize>,
@@ -131,6 +133,7 @@ impl Client {
             retains: true,
             stalls: false,
             arrived: Vec::new(),
+            trace: Trace::default(),
             live: HashSet::new(),
             last: HashMap::new(),
             retained: HashMap::new(),

@@ -27,10 +27,14 @@ impl Client {
     ) -> Result<(), String> {
         let Some(id) = self.id.filter(|_| self.stalled_until.is_none()) else { return Ok(()) };
         if self.stage == Stage::Gone {
-            return self.nothing_more(&network.read(id));
+            let bytes = network.read(id);
+            self.trace.received(network.now(), &bytes, None);
+            return self.nothing_more(&bytes);
         }
         let end = network.closed_by_server(id);
-        self.arrived.extend(network.read(id));
+        let bytes = network.read(id);
+        self.trace.received(network.now(), &bytes, end);
+        self.arrived.extend(bytes);
         if self.stage == Stage::Opening {
             self.read_response(moment)?;
         }

@@ -4,6 +4,7 @@ use corecast::worker;
 
 use crate::client::Client;
 use crate::log::{Log, TOPICS};
+use crate::trace::Trace;
 use crate::world::PROGRAMS;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) struct Tally {
     short_sends: u64,
     no_buffers: u64,
     published: u64,
+    /// Of all clients, in their order.
+    pub(crate) trace: Trace,
 }
 
 impl Client {

@@ -11,6 +11,7 @@ use crate::frames;
 use crate::handshake::{Ask, take_response};
 use crate::model::{Model, Reaction};
 use crate::tally::Tally;
+use crate::trace::Trace;
 use crate::world::World;
 use behaviour::Plan;
 
@@ -70,6 +71,7 @@ pub(crate) struct Client {
     heard_at: Duration,
     not_received: usize,
     arrived: Vec<u8>,
+    trace: Trace,
     model: Model,
     /// Of the response.
     status: Option<u16>,
@@ -106,6 +108,7 @@ impl Client {
             heard_at: Duration::ZERO,
             not_received: 0,
             arrived: Vec::new(),
+            trace: Trace::default(),
             model: Model::new(born_at),
             status: None,
             end: None,
@@ -119,6 +122,7 @@ impl Client {
     /// Adds what it has seen.
     pub(crate) fn report(&self, tally: &mut Tally) {
         self.model.report(tally);
+        tally.trace.add(&self.trace);
         if let Some(status) = self.status {
             *tally.statuses.entry(status).or_default() += 1;
         }
@@ -191,6 +195,7 @@ impl Client {
         // First whether it has ended, then what has arrived: all of it, if so.
         let end = network.closed_by_server(id);
         let bytes = network.read(id);
+        self.trace.received(world.now, &bytes, end);
         if !bytes.is_empty() {
             self.moved_at = world.now;
             self.arrived.extend(bytes);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use corecast::worker::Stats;
 
+use crate::trace::Trace;
+
 /// Sums over runs.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -19,6 +21,8 @@ pub(crate) struct Tally {
     /// Streams ended by the server, and reset.
     pub(crate) fins: u64,
     pub(crate) resets: u64,
+    /// Of all clients, in their order.
+    pub(crate) trace: Trace,
     accepted: u64,
     accept_errors: u64,
     no_buffers: u64,

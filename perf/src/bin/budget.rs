@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use corecast::protocol::websocket::mask::Kernel;
-use corecast_perf::budget::{Budgets, Line, Verdict, measure, table};
+use corecast_perf::budget::{Budgets, Line, TOLERANCE, Verdict, measure, table};
 use corecast_perf::load::{Content, Echo, Fanout, Length, Pace, Plan, Work};
+use corecast_perf::results::Stepped;
 use corecast_perf::step::Stepper;
 use corecast_perf::sys;
 use rustix::thread::sched_getaffinity;
@@ -61,25 +62,9 @@ fn run(options: &Options) -> io::Result<ExitCode> {
     }
     drop(server);
     let mut lines = Vec::new();
-    for (name, work, count, warm_up) in workloads() {
-        // A server of its own for each, so that none finds what another has left behind.
-        let server = Server::start(options, &cores)?;
-        let (pid, plan) = (server.child.id(), server.plan(&cores, work, count, warm_up));
-        // A thread of its own for each, too: the kernel cleans up after a ring that was closed by
-        // interrupting whatever its thread does next.
-        let stepped = thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                sys::pin(cores.load)?;
-                measure(pid, cores.server, &plan)
-            });
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("the load panicked")))
-        })?;
-        lines.push(Line {
-            workload: name.to_owned(),
-            budget: budgets.get(level, name),
-            measured: stepped.user_instructions,
-            syscalls: stepped.syscalls,
-        });
+    for workload in workloads() {
+        let budget = budgets.get(level, workload.0);
+        lines.push(line(options, &cores, &workload, budget)?);
     }
     println!("user instructions for each message, with {level} instructions");
     print!("{}", table(&lines));
@@ -92,6 +77,49 @@ fn run(options: &Options) -> io::Result<ExitCode> {
     Ok(conclude(options, level, &lines))
 }
 
+/// Measures one workload: once, or three times if the first count is beside the budget or becomes
+/// the budget. Of three counts the median is taken.
+fn line(
+    options: &Options,
+    cores: &Cores,
+    workload: &Workload,
+    budget: Option<f64>,
+) -> io::Result<Line> {
+    let mut counts = Vec::new();
+    loop {
+        let stepped = step(options, cores, workload)?;
+        let line = Line {
+            workload: workload.0.to_owned(),
+            budget,
+            measured: stepped.user_instructions,
+            syscalls: stepped.syscalls,
+        };
+        let beside = matches!(line.verdict(), Verdict::Over | Verdict::Below);
+        counts.push(line);
+        if counts.len() == REPEATS || counts.len() == 1 && !options.update && !beside {
+            counts.sort_by(|a, b| a.measured.total_cmp(&b.measured));
+            return Ok(counts.swap_remove(counts.len() / 2));
+        }
+    }
+}
+
+/// Starts a server and counts its instructions for one workload.
+fn step(options: &Options, cores: &Cores, workload: &Workload) -> io::Result<Stepped> {
+    let (_, work, count, warm_up) = workload;
+    // A server of its own for each, so that none finds what another has left behind.
+    let server = Server::start(options, cores)?;
+    let (pid, plan) = (server.child.id(), server.plan(cores, work.clone(), *count, *warm_up));
+    // A thread of its own for each, too: the kernel cleans up after a ring that was closed by
+    // interrupting whatever its thread does next.
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            sys::pin(cores.load)?;
+            measure(pid, cores.server, &plan)
+        });
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the load panicked")))
+    })
+}
+
 /// Says what follows from the table.
 fn conclude(options: &Options, level: &str, lines: &[Line]) -> ExitCode {
     let any = |verdict| lines.iter().any(|line| line.verdict() == verdict);
@@ -100,10 +128,11 @@ fn conclude(options: &Options, level: &str, lines: &[Line]) -> ExitCode {
         println!("NOT CHECKED: {file} has no budgets for {level} instructions");
     }
     if any(Verdict::Below) {
-        println!("below: lower the budget, so that it is noticed if the instructions come back");
+        println!("below: the budget can be lowered, so that a later rise is noticed");
     }
     if any(Verdict::Over) {
-        println!("OVER: the server needs over 10 % more instructions than its budget");
+        let percent = TOLERANCE * 100.0;
+        println!("OVER: the server needs over {percent} % more instructions than its budget");
     }
     if any(Verdict::Below) || any(Verdict::Over) {
         println!(
@@ -118,27 +147,34 @@ fn conclude(options: &Options, level: &str, lines: &[Line]) -> ExitCode {
 /// of stepping that is much work for few messages, so wait until it is done; the next look is far.
 const AFTER_HANDSHAKE: Duration = Duration::from_millis(5300);
 
-/// What is measured: its name, the work, how many messages or bursts, and the time before.
-fn workloads() -> Vec<(&'static str, Work, u64, Duration)> {
+/// How often a workload is measured whose first count does not settle it; an odd number.
+const REPEATS: usize = 3;
+
+/// The name of a workload, the work, how many messages or bursts, and the time before.
+type Workload = (&'static str, Work, u64, Duration);
+
+/// What is measured.
+fn workloads() -> Vec<Workload> {
     // It is over long before the server's look.
     let short = Duration::from_millis(300);
     let echo = |connections, size, content, depth| {
         let path = Some("/echo".to_owned());
         Work::Echo(Echo { path, connections, size, content, pace: Pace::Depth(depth) })
     };
-    let fanout = Work::Fanout(Fanout {
-        subscriber: "/topics/budget".to_owned(),
-        publisher: "/topics/budget".to_owned(),
-        subscribe: None,
-        subscribers: 200,
-        size: 64,
-        burst: 8,
-    });
+    let fanout = |subscribers, burst| {
+        let (subscriber, publisher) = ("/topics/budget".to_owned(), "/topics/budget".to_owned());
+        let subscribe = None;
+        Work::Fanout(Fanout { subscriber, publisher, subscribe, subscribers, size: 64, burst })
+    };
     vec![
         ("echo-20B-d16", echo(100, 20, Content::Binary, 16), 1600, AFTER_HANDSHAKE),
-        ("echo-20B-d1", echo(100, 20, Content::Binary, 1), 200, AFTER_HANDSHAKE),
+        ("echo-20B-d1", echo(100, 20, Content::Binary, 1), 400, AFTER_HANDSHAKE),
         ("echo-16KiB-korean", echo(8, 16 << 10, Content::Korean, 1), 16, short),
-        ("fanout-64B-200", fanout, 1, AFTER_HANDSHAKE),
+        ("fanout-64B-200-burst8", fanout(200, 8), 2, AFTER_HANDSHAKE),
+        // In bursts of 1 every delivery is a send of its own. With 200 subscribers a sixth is work
+        // for the message itself, which with 1,000 is spread over more deliveries.
+        ("fanout-64B-200-burst1", fanout(200, 1), 8, AFTER_HANDSHAKE),
+        ("fanout-64B-1000-burst1", fanout(1000, 1), 2, AFTER_HANDSHAKE),
     ]
 }
 

@@ -23,10 +23,10 @@ use crate::load::Work;
 use crate::machine;
 use crate::results::{Results, Row, Server as Named, Workload};
 use measure::How;
-use options::Options;
+use options::{Options, Set};
 use progress::Progress;
 use servers::{LOAD_CORE, Server};
-use workloads::{Entry, JOBS, Job, Kind, Learnt, Set};
+use workloads::{Entry, JOBS, Job, Kind, Learnt};
 
 /// Descriptors needed beside one for each connection.
 const SPARE_FILES: u64 = 200;

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
-use super::workloads::Set;
-
 /// Names that are taken by servers of this repository.
 const TAKEN: [&str; 4] = ["", "corecast", "floor", "ceiling"];
 
@@ -67,6 +65,14 @@ pub(crate) struct Options {
     /// The folder of the built peers [default: peers/release beside this program's folder].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) peers: Option<PathBuf>,
+}
+
+/// The smallest set of workloads that holds one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Set {
+    Quick,
+    Default,
+    All,
 }
 
 /// A server given on the command line.

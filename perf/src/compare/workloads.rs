@@ -2,20 +2,13 @@
 
 use std::io;
 
+use super::options::Set;
 use super::servers::{Role, Running, Server};
 use crate::load::{Content, Echo, Fanout, Handshakes, Idle, Pace, Work};
 
 /// Who publishes and who listens, with the servers that have topics.
 const SUBSCRIBER: &str = "/topics/bench?role=sub";
 const PUBLISHER: &str = "/topics/bench?role=pub";
-
-/// The smallest set of workloads that holds one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Set {
-    Quick,
-    Default,
-    All,
-}
 
 /// A workload.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Latencies as dots on a line.
 
 use super::axis::Axis;
-use super::charts::{Input, missing, title};
+use super::input::{Input, missing, title};
 use super::stats::Spread;
 use super::svg::{Frame, MARGIN, RIGHT, SMALL, Svg, colour};
 use super::text;

@@ -1,7 +1,7 @@
 //! Costs as work grows, as lines.
 
 use super::axis::Axis;
-use super::charts::Input;
+use super::input::Input;
 use super::stats::{Cost, Spread, count_of};
 use super::svg::{Frame, MARGIN, RIGHT, SMALL, Svg, colour};
 use super::text;

@@ -4,6 +4,7 @@ mod axis;
 mod bars;
 mod charts;
 mod dots;
+mod input;
 mod lines;
 mod merge;
 mod stats;

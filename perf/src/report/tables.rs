@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::charts::{Kind, Servers, missing, named, title};
+use super::input::{Kind, Servers, missing, named, title};
 use super::stats::{Cost, Spread, count_of, measured};
 use super::text::{grouped, markdown, short};
 use crate::results::{Latency, Memory, Results, Round, Row, Workload};
