@@ -43,7 +43,9 @@ impl fmt::Display for Error {
             Self::Listen { address, source } => match source.kind() {
                 io::ErrorKind::AddrInUse => write!(
                     f,
-                    "{address} is in use; choose another with --listen or stop what listens there"
+                    "{address} is in use; choose another with --listen or stop the program that \
+                     listens there (`ss -ltnp 'sport = :{}'` shows it)",
+                    address.port()
                 ),
                 io::ErrorKind::PermissionDenied => write!(
                     f,

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -22,13 +22,8 @@ fn finished(args: &[&str]) -> Finished {
 /// The one line of an error, which must be all that was printed.
 fn error_line(args: &[&str], code: i32) -> String {
     let end = finished(args);
-    assert_eq!(end.status.code(), Some(code), "{args:?}: {end:?}");
-    assert_eq!(end.stdout, "", "{args:?}");
-    let lines: Vec<&str> = end.stderr.lines().collect();
-    assert_eq!(lines.len(), 1, "{args:?}: {}", end.stderr);
-    assert!(lines[0].starts_with("corecast: "), "{args:?}: {}", lines[0]);
     assert!(end.took < AT_ONCE, "{args:?} took {:?}", end.took);
-    lines[0].to_owned()
+    end.error_line(code).to_owned()
 }
 
 #[test]
@@ -76,25 +71,6 @@ fn cores_that_are_not_there_exit_with_2_and_name_those_that_are() {
     assert!(line.contains("may use 0") || cores == 1, "{line}");
     let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "0,4000"], 2);
     assert!(line.contains("core 4000"), "{line}");
-}
-
-#[test]
-fn a_port_in_use_exits_with_1_and_says_what_to_do() {
-    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = holder.local_addr().unwrap().to_string();
-    let line = error_line(&["serve", "--listen", &address], 1);
-    assert!(line.contains(&format!("{address} is in use")), "{line}");
-    assert!(line.contains("--listen"), "{line}");
-}
-
-#[test]
-fn two_servers_cannot_share_a_port() {
-    // Listeners of several cores share a port, so the kernel alone would let two servers, too.
-    let server = Server::start(&[]);
-    let address = server.addr().to_string();
-    let line = error_line(&["serve", "--listen", &address], 1);
-    assert!(line.contains("in use"), "{line}");
-    Client::open(server.addr()).close();
 }
 
 #[test]

@@ -27,13 +27,11 @@ fn with_setup_failing(error: &str, args: &[&str]) -> Finished {
     run(strace, Duration::from_secs(10))
 }
 
-/// The one line on standard error.
+/// The one line on standard error, which is about io_uring.
 fn error_line(end: &Finished) -> &str {
-    assert_eq!(end.status.code(), Some(1), "{end:?}");
-    let lines: Vec<&str> = end.stderr.lines().collect();
-    assert_eq!(lines.len(), 1, "{}", end.stderr);
-    assert!(lines[0].starts_with("corecast: io_uring: "), "{}", lines[0]);
-    lines[0]
+    let line = end.error_line(1);
+    assert!(line.starts_with("corecast: io_uring: "), "{line}");
+    line
 }
 
 fn refused_by(error: &str, parts: &[&str]) {
