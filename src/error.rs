@@ -21,6 +21,13 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Two addresses to listen on are the same, or one is a part of the other.
+    Overlap {
+        /// The address that the other one covers.
+        address: SocketAddr,
+        /// The other one.
+        by: SocketAddr,
+    },
     /// A core was asked for that the process may not use.
     Core {
         /// Which.
@@ -56,6 +63,12 @@ impl fmt::Display for Error {
                 }
                 _ => write!(f, "{address}: {source}"),
             },
+            Self::Overlap { address, by } if address == by => {
+                write!(f, "the address {address} is given twice; give it once")
+            }
+            Self::Overlap { address, by } => {
+                write!(f, "the address {by} covers {address} as well; give only one of them")
+            }
             Self::Core { core, allowed } => write!(
                 f,
                 "core {core} is not available; this process may use {}",
@@ -74,7 +87,7 @@ impl std::error::Error for Error {
             Self::Ring(error) => Some(error),
             Self::Listen { source, .. } | Self::Thread(source) => Some(source),
             Self::Worker(errno) => Some(errno),
-            Self::Core { .. } | Self::Nothing(_) => None,
+            Self::Overlap { .. } | Self::Core { .. } | Self::Nothing(_) => None,
         }
     }
 }

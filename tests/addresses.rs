@@ -130,3 +130,72 @@ fn connections_are_spread_over_all_loops() {
     // 50 each are expected; 20 is some five standard deviations below.
     assert!(accepted.iter().all(|count| *count >= 20), "{accepted:?}");
 }
+
+/// A port that is free for both protocols, on all addresses.
+fn free_port() -> u16 {
+    TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A server on all of `hosts` with one port, and that port.
+fn start_on(hosts: &[&str]) -> (Server, u16) {
+    let port = free_port();
+    // The first is for the start, which is seen on 127.0.0.1.
+    let mut command = command(&["serve", "--listen", "127.0.0.1:0"]);
+    for host in hosts {
+        command.args(["--listen", &format!("{host}:{port}")]);
+    }
+    (Server::spawn(command), port)
+}
+
+#[test]
+fn both_protocols_are_served_on_one_port() {
+    for hosts in [
+        &["0.0.0.0", "[::]"][..],
+        &["[::]", "0.0.0.0"],
+        &["[::]"],
+        &["[::]", "127.0.0.1"],
+        &["127.0.0.1", "[::1]"],
+        &["[::ffff:127.0.0.1]", "[::1]"],
+    ] {
+        let (server, port) = start_on(hosts);
+        for host in ["127.0.0.1", "[::1]"] {
+            let address: SocketAddr = format!("{host}:{port}").parse().unwrap();
+            Client::open(address).close();
+        }
+        drop(server);
+    }
+}
+
+#[test]
+fn only_the_protocols_and_addresses_given_are_served() {
+    for (host, not) in [("0.0.0.0", "[::1]"), ("[::1]", "127.0.0.1"), ("127.0.0.1", "127.0.0.2")] {
+        let (server, port) = start_on(&[host]);
+        let address: SocketAddr = format!("{not}:{port}").parse().unwrap();
+        let refused = std::net::TcpStream::connect(address).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "{not} of {host}");
+        drop(server);
+    }
+    let (server, port) = start_on(&["[::]", "127.0.0.1"]);
+    let address = SocketAddr::from(([127, 0, 0, 2], port));
+    assert!(std::net::TcpStream::connect(address).is_err(), "only 127.0.0.1 of IPv4 is given");
+    drop(server);
+}
+
+#[test]
+fn addresses_that_overlap_exit_with_2_and_are_named() {
+    let port = free_port();
+    for (hosts, named) in [
+        (["127.0.0.1", "127.0.0.1"], ["127.0.0.1", "twice"]),
+        (["[::]", "[::]"], ["[::]", "twice"]),
+        (["0.0.0.0", "127.0.0.1"], ["127.0.0.1", "0.0.0.0"]),
+        (["127.0.0.1", "0.0.0.0"], ["127.0.0.1", "0.0.0.0"]),
+        (["[::1]", "[::]"], ["[::1]", "[::]"]),
+        (["[::ffff:127.0.0.1]", "127.0.0.1"], ["127.0.0.1", "twice"]),
+    ] {
+        let [one, other] = hosts.map(|host| format!("{host}:{port}"));
+        let end = run(command(&["serve", "--listen", &one, "--listen", &other]), SOON);
+        let line = end.error_line(2);
+        assert!(named.iter().all(|part| line.contains(part)), "{hosts:?}: {line}");
+        assert!(!line.contains("in use"), "{hosts:?}: {line}");
+    }
+}

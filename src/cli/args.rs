@@ -24,7 +24,8 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where to listen; may be given several times. Port 0 lets the system choose.
+    /// Where to listen; may be given several times. Port 0 lets the system choose. `[::]` takes
+    /// IPv4 as well, unless an IPv4 address with the same port is given.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
     pub(super) listen: Vec<SocketAddr>,
     /// The cores to run on, one loop on each, such as 0,2-3; all that the process may use if not

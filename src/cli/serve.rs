@@ -37,7 +37,9 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
                 Err(error) => fail(FAILURE, &error.to_string()),
             }
         }
-        Err(error @ Error::Core { .. }) => fail(USAGE, &error.to_string()),
+        Err(error @ (Error::Core { .. } | Error::Overlap { .. })) => {
+            fail(USAGE, &error.to_string())
+        }
         Err(error) => fail(FAILURE, &error.to_string()),
     }
 }

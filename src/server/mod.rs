@@ -58,7 +58,8 @@ impl Server {
         Self { config, listen: Vec::new(), cores: None, loops_per_core: 1 }
     }
 
-    /// Listens on `address` as well. With port 0 the system chooses one.
+    /// Listens on `address` as well. With port 0 the system chooses one. `[::]` takes IPv4 as well,
+    /// unless an IPv4 address with the same port is given. Addresses that overlap are an error.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen.push(address);
