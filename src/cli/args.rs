@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use corecast::protocol::handshake::{OriginError, Origins};
 
 /// A strict, thread-per-core WebSocket server on io_uring.
 #[derive(Debug, Parser)]
@@ -43,9 +44,10 @@ pub(super) struct Serve {
     #[arg(long)]
     pub(super) no_deflate: bool,
     /// Let only pages of this origin connect, such as https://example.org; may be given several
-    /// times. Programs, which send no origin, are not affected.
-    #[arg(long, value_name = "ORIGIN")]
-    pub(super) allow_origin: Vec<String>,
+    /// times. `*` is every page, as is no such flag. Programs, which send no origin, are not
+    /// affected.
+    #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
+    pub(super) allow_origin: Vec<Origins>,
     /// Seconds of silence before a ping is sent.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = seconds())]
     pub(super) ping_after: u64,
@@ -97,6 +99,11 @@ fn loops() -> impl TypedValueParser<Value = usize> {
 
 fn seconds() -> RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=86_400)
+}
+
+/// Reads `https://example.org` or `*`.
+fn parse_origin(text: &str) -> Result<Origins, OriginError> {
+    Origins::list([text])
 }
 
 /// Reads `0,2-3`.
