@@ -40,7 +40,7 @@ fn rules() -> Config {
     let mut config = Config::default();
     // A page opened from disk has the origin `null`, one from another web server that server's.
     // This chat has no users and no cookies, so no page can abuse its visitor's; one that has lists
-    // its own pages: `Origins::List(vec!["https://chat.example.org".into()])`.
+    // its own pages: `Origins::list(["https://chat.example.org"])`.
     config.origins = Origins::Any;
     // Nobody types 64 KiB. Longer messages are closed with 1009.
     config.limits.max_message = 64 << 10;

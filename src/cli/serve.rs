@@ -37,7 +37,9 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
                 Err(error) => fail(FAILURE, &error.to_string()),
             }
         }
-        Err(error @ Error::Core { .. }) => fail(USAGE, &error.to_string()),
+        Err(error @ (Error::Core { .. } | Error::Overlap { .. })) => {
+            fail(USAGE, &error.to_string())
+        }
         Err(error) => fail(FAILURE, &error.to_string()),
     }
 }
@@ -75,10 +77,7 @@ fn start(flags: &Serve) -> Result<Running, Error> {
     config.deflate.enabled = !flags.no_deflate;
     config.timeouts.ping_after = Duration::from_secs(flags.ping_after);
     config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);
-    config.origins = match flags.allow_origin.as_slice() {
-        [] => Origins::Any,
-        list => Origins::List(list.to_vec()),
-    };
+    config.origins = allowed(&flags.allow_origin);
     config.pubsub.endpoints = !flags.no_pubsub;
     config.pubsub.queue = flags.subscriber_queue;
     config.pubsub.slow = match flags.slow_consumer {
@@ -95,6 +94,18 @@ fn start(flags: &Serve) -> Result<Running, Error> {
         server = server.cores(cores.0.clone());
     }
     server.start(|_core| Echo)
+}
+
+/// What all flags `--allow-origin` together allow.
+fn allowed(flags: &[Origins]) -> Origins {
+    let mut all = Vec::new();
+    for flag in flags {
+        match flag {
+            Origins::List(origins) => all.extend_from_slice(origins),
+            _ => return Origins::Any,
+        }
+    }
+    if all.is_empty() { Origins::Any } else { Origins::List(all) }
 }
 
 /// The one line at the start.

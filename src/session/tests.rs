@@ -319,7 +319,7 @@ fn the_limit_of_a_message_counts_what_is_declared_and_what_comes_out() {
 
 #[test]
 fn requests_are_answered_by_what_they_ask() {
-    let origins = Origins::List(vec!["https://good.example".to_owned()]);
+    let origins = Origins::list(["https://good.example"]).unwrap();
     let config = Config { origins, ..Config::default() };
     let with = |line: &str| [&REQUEST[..REQUEST.len() - 2], line.as_bytes(), b"\r\n\r\n"].concat();
     for (request, status) in [

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use corecast::ring::sim::ServerEnd;
+use corecast::io::sim::ServerEnd;
 use sha1::{Digest, Sha1};
 
 /// So many seeds, from 0 on, are hashed if `CORECAST_TRACE` is set.

@@ -41,7 +41,12 @@ impl Server {
     }
 
     /// Runs `command`, which must become a server that listens on 127.0.0.1.
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::try_spawn(command).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// The same; if no server comes of it, how it ended and what it said.
+    pub(crate) fn try_spawn(mut command: Command) -> Result<Self, String> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -51,13 +56,13 @@ impl Server {
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = follow(&mut child, &log);
         match await_start(&lines) {
-            Some(addr) => Self { child, addr, log },
+            Some(addr) => Ok(Self { child, addr, log }),
             None => {
                 let _ = child.kill();
                 let status = child.wait();
                 std::thread::sleep(Duration::from_millis(100));
                 let said = log.lock().unwrap().join("\n");
-                panic!("no server came of {command:?}: {status:?}\n{said}");
+                Err(format!("no server came of {command:?}: {status:?}\n{said}"))
             }
         }
     }
@@ -207,4 +212,15 @@ pub(crate) struct Finished {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) took: Duration,
+}
+
+impl Finished {
+    /// The one line of an error, all that was printed on standard error, with this exit code.
+    pub(crate) fn error_line(&self, code: i32) -> &str {
+        assert_eq!(self.status.code(), Some(code), "{self:?}");
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        assert_eq!(lines.len(), 1, "{}", self.stderr);
+        assert!(lines[0].starts_with("corecast: "), "{}", lines[0]);
+        lines[0]
+    }
 }

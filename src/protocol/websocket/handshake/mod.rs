@@ -29,7 +29,7 @@ mod tests;
 pub use accept_key::accept_key;
 pub use fields::{Headers, Protocols, Values};
 pub use negotiate::{Agreement, DeflatePolicy};
-pub use origin::Origins;
+pub use origin::{Origin, OriginError, Origins};
 pub use rejection::{Refusal, Rejection};
 pub use request::{Parsed, Request, parse};
 pub use scanner::HeadScanner;
