@@ -52,7 +52,10 @@ mod tests {
         }
         assert_eq!(states.get_mut(id(5000)).copied(), Some(5000));
         assert_eq!((states.remove(id(3)), states.remove(id(3))), (Some(3), None));
-        assert_eq!((states.get_mut(id(0)).copied(), states.get_mut(id(7)).copied()), (Some(0), None));
+        assert_eq!(
+            (states.get_mut(id(0)).copied(), states.get_mut(id(7)).copied()),
+            (Some(0), None)
+        );
     }
 
     #[test]

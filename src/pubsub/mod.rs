@@ -15,19 +15,17 @@ mod publication;
 mod publisher;
 mod retained;
 mod subscribers;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use broker::{Broker, Stats};
-pub(crate) use broker::Established;
 pub(crate) use encoding::json::string as json_string;
 pub(crate) use encoding::{Event, Form, encode};
-/// The subprotocol of `/pubsub`.
-pub const PROTOCOL: &str = "corecast.v1.json";
-
 pub use name::{Filter, NameError, Topic};
 pub use peers::PeerMessage;
 pub use publication::Payload;
 pub(crate) use publication::Publication;
 pub use publisher::{Inbox, PublishError, Publisher, inbox};
-pub use retained::Totals;
 pub(crate) use retained::RetainLimit;
-pub(crate) use subscribers::Options;
+pub use retained::Totals;
+pub(crate) use subscribers::{Established, Options};
