@@ -1,6 +1,6 @@
-//! What an item costs on its way from core to core, in batches of 1, 8 and 64: through ports, with
-//! the fence and the look at the sleeper, through the ring below them, and through the library
-//! `rtrb`, item by item and by its chunks.
+//! The cost of an item from core to core, in batches of 1, 8 and 64: through ports, with the fence
+//! and the look at the sleep flag, through the queue below them, and through the library `rtrb`,
+//! item by item and in its chunks.
 //!
 //! `one_thread` is the work alone, `ping_pong` adds the cache lines that go from core to core: a
 //! batch goes there and back, and an item counts for both ways. Its threads are pinned to the
@@ -100,7 +100,7 @@ impl End for Ring {
     const NAME: &str = "ring";
 
     fn pair() -> (Self, Self) {
-        let (there, back) = (spsc::ring(ENTRIES, 8 << 20), spsc::ring(ENTRIES, 8 << 20));
+        let (there, back) = (spsc::queue(ENTRIES, 8 << 20), spsc::queue(ENTRIES, 8 << 20));
         (Self(there.0, back.1), Self(back.0, there.1))
     }
 

@@ -1,4 +1,4 @@
-//! A chat server: what people say in a room is published to the topic `chat/<room>`.
+//! A chat server: the messages of a room are published to the topic `chat/<room>`.
 //!
 //! ```text
 //! cargo run --release --example chat              listens on 127.0.0.1:9001
@@ -9,31 +9,34 @@
 //! `?room=rust&name=ann` names a room and a person, `?server=ws://HOST:PORT` another server.
 //!
 //! There is no code for rooms, members or messages here. The pages subscribe and publish over
-//! `/pubsub`, which every corecast serves, and `corecast serve` would do for them as well. What a
-//! program of one's own adds is below: its rules, a 404 for all other paths, and a voice. Each line
-//! that is typed here is said in the lobby. Ctrl-C ends it.
+//! `/pubsub`, which every corecast serves; `corecast serve` would be enough for them. This program
+//! adds its own configuration, a 404 for all other paths, and messages of its own: each line that
+//! is typed here is published in the lobby. Ctrl-C ends it.
 
 use std::error::Error;
 use std::io::{self, BufRead};
 
-use corecast::base::ConnectionId;
+use corecast::app::{Accept, Context, Handler, Upgrade};
 use corecast::config::{Config, SlowConsumer};
 use corecast::protocol::websocket::handshake::{Origins, Refusal, Rejection, Request};
 use corecast::pubsub::Payload;
 use corecast::server::Server;
-use corecast::session::{Acceptance, Handler, Message, Replies};
+use corecast::session::Message;
 use serde_json::json;
 
-/// What is served besides `/pubsub` and `/topics/<topic>`, which never come to a handler: nothing.
+/// Refuses every path but `/pubsub` and `/topics/<topic>`, which the server handles itself.
 struct NothingElse;
 
 impl Handler for NothingElse {
-    fn open<'a>(&mut self, _: ConnectionId, _: &Request<'a>) -> Result<Acceptance<'a>, Refusal> {
-        Err(Refusal::saying(Rejection::NotFound, "This is a chat; connect to /pubsub."))
+    type Connection = ();
+
+    fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
+        let line = "This is a chat; connect to /pubsub.";
+        Upgrade::Refuse(Refusal::saying(Rejection::NotFound, line))
     }
 
-    /// Without connections there are no messages.
-    fn message<'a>(&mut self, _: ConnectionId, _: Message<'a>, _: &mut Replies<'a>) {}
+    /// Never called, because no connection is accepted.
+    fn message<'a>(&mut self, (): &mut (), _: Message<'a>, _: &mut Context<'_, 'a>) {}
 }
 
 fn rules() -> Config {
@@ -42,9 +45,9 @@ fn rules() -> Config {
     // This chat has no users and no cookies, so no page can abuse its visitor's; one that has lists
     // its own pages: `Origins::list(["https://chat.example.org"])`.
     config.origins = Origins::Any;
-    // Nobody types 64 KiB. Longer messages are closed with 1009.
+    // Enough for typed text. A longer message closes its connection with 1009.
     config.limits.max_message = 64 << 10;
-    // Who reads too slowly loses the oldest lines, sees a gap where they were, and stays.
+    // A client that reads too slowly loses the oldest lines, is told how many, and stays connected.
     config.pubsub.slow = SlowConsumer::DropOldest;
     config
 }
@@ -57,18 +60,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let publisher = running.publisher();
-    // Retained: who comes later gets it too, until somebody sets another subject.
+    // Retained: later clients are sent it too, until a client sets another subject.
     let subject = json!("Say hello. /subject TEXT changes this line.");
     publisher.retain("chat/lobby/subject", Payload::text(subject.to_string()))?;
 
     for line in io::stdin().lock().lines() {
         let said = json!({ "from": "the server", "text": line? });
-        // Never waits for anybody: too long a line, or one too many, is an error instead.
+        // Never blocks: a line that is too long, or for which there is no room, is an error.
         if let Err(error) = publisher.publish("chat/lobby", Payload::text(said.to_string())) {
-            eprintln!("not said: {error}");
+            eprintln!("not published: {error}");
         }
     }
-    // The end of the input is not the end of the chat.
+    // The chat goes on after the end of the input.
     running.join()?;
     Ok(())
 }

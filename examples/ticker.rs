@@ -1,4 +1,4 @@
-//! Prices of made-up companies, published by threads of this program, the latest for everyone.
+//! Prices of invented companies, published by threads of this program.
 //!
 //! ```text
 //! cargo run --release --example ticker            10 prices a second of each company
@@ -9,7 +9,7 @@
 //! `ws://127.0.0.1:9001/topics/ticker/ACME?role=sub` with any client. Ctrl-C ends it.
 //!
 //! Each company is a topic, `ticker/<symbol>`, and each price `{"cents":10125,"tick":7}`. Prices
-//! are retained, so a new reader sees all of them at once instead of waiting for each to change.
+//! are retained, so a new reader is sent all of them at once instead of waiting for each to change.
 
 use std::error::Error;
 use std::thread;
@@ -23,7 +23,7 @@ use corecast::server::Server;
 
 const SYMBOLS: [&str; 8] = ["ACME", "BOLT", "CORK", "DUNE", "ECHO", "FLUX", "GROG", "HUSK"];
 
-/// A price that goes up or down at random, `rate` times a second, until the server has stopped.
+/// Publishes a random price `rate` times a second, until the server has stopped.
 fn tick(symbol: &str, publisher: &Publisher, rate: f64) -> PublishError {
     let topic = format!("ticker/{symbol}");
     let start = Instant::now();
@@ -31,18 +31,18 @@ fn tick(symbol: &str, publisher: &Publisher, rate: f64) -> PublishError {
     let mut tick = 0_u64;
     loop {
         tick += 1;
-        // A tenth of a per cent at most, and never down to nothing.
+        // A change of at most 0.1 %, and never below one dollar.
         let step = cents / 1000 + 1;
         cents = (cents + fastrand::i64(-step..=step)).max(100);
         let price = format!(r#"{{"cents":{cents},"tick":{tick}}}"#);
         match publisher.retain(&topic, Payload::text(price)) {
             Ok(()) => {}
-            // The server has more to pass on than it can. Waiting would only make this price old;
-            // the next one says all that this one would have. Readers see a hole in the ticks.
+            // The server has no room. This price would be out of date if it waited, and the next
+            // one replaces it. Readers see that a tick is missing.
             Err(PublishError::Full) => {}
             Err(error) => return error,
         }
-        // To the moment when the next one is due, so that late ones do not add up.
+        // Until the next one is due by the start time, so that delays do not add up.
         let due = Duration::try_from_secs_f64(tick as f64 / rate).unwrap_or(Duration::MAX);
         thread::sleep(due.saturating_sub(start.elapsed()));
     }
@@ -57,9 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let mut config = Config::default();
-    // Any page may read this: there is nothing secret in it, and no visitor's cookies count here.
+    // Any page may read this: the prices are no secret, and no cookies are used.
     config.origins = Origins::Any;
-    // Of an old price and a new one, a reader who is late wants the new one.
+    // A slow reader needs the latest price only.
     config.pubsub.slow = SlowConsumer::Conflate;
     let running = Server::new(config).listen(address.parse()?).start(|_core| Echo)?;
     for address in running.addresses() {
@@ -67,11 +67,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     for symbol in SYMBOLS {
-        // Each call gives a publisher of another core, so that the cores share the work.
+        // Each call returns a publisher of another core, so that the cores share the work.
         let publisher = running.publisher();
         thread::Builder::new().name(symbol.to_owned()).spawn(move || {
             let error = tick(symbol, &publisher, rate);
-            eprintln!("no more prices of {symbol}: {error}");
+            eprintln!("prices of {symbol} have ended: {error}");
         })?;
     }
     running.join()?;

@@ -73,7 +73,8 @@ pub struct Timeouts {
     /// Without a whole message, whatever the reason, before close 1001, if given. Not given by
     /// default.
     pub idle: Option<Duration>,
-    /// From our close frame to the peer's. Default 5 s.
+    /// From our close frame to the peer's. Default 5 s. A peer that goes on sending messages and
+    /// has not read all that was sent to it is reset then.
     pub close: Duration,
     /// After a fatal error or a refusal, how long what the peer still sends is read and thrown
     /// away, so that it gets the close frame instead of a reset. Default 2 s.

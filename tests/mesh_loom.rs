@@ -13,7 +13,7 @@ use loom::sync::atomic::AtomicUsize;
 use loom::sync::{Arc, Notify};
 use loom::thread;
 use port::{Limits, Port};
-use sleep::Sleeper;
+use sleep::SleepFlag;
 
 #[path = "../src/mesh/port.rs"]
 #[allow(dead_code, unreachable_pub, reason = "a part of the library")]
@@ -42,20 +42,20 @@ fn ports<T: Send, const CORES: usize>(entries: usize, bytes: usize) -> [Port<T>;
     port::mesh(CORES, Limits { entries, bytes }).try_into().unwrap()
 }
 
-/// An eventfd in small: a ring before the wait ends it too. Sometimes it wakes for no reason, as a
-/// core does for its connections.
-struct Bell {
+/// A small eventfd: a wake-up sent before the wait ends it too. Sometimes it ends without one, as a
+/// core also wakes for its connections.
+struct WakeUp {
     notify: Notify,
-    /// All rings there were.
+    /// The number of wake-ups sent.
     total: Count,
 }
 
-impl Bell {
+impl WakeUp {
     fn new() -> Arc<Self> {
         Arc::new(Self { notify: Notify::new(), total: Count::new(0) })
     }
 
-    fn ring(&self) {
+    fn send(&self) {
         self.total.fetch_add(1, Relaxed);
         self.notify.notify();
     }
@@ -69,7 +69,7 @@ impl Bell {
 /// nothing. Returns the items by their sender and how often the core slept.
 fn take_asleep(
     port: &mut Port<u32>,
-    bell: &Bell,
+    wake_up: &WakeUp,
     expected: usize,
     inbox: &AtomicUsize,
     posted: usize,
@@ -87,36 +87,44 @@ fn take_asleep(
             continue;
         }
         if look() == got {
-            bell.wait();
+            wake_up.wait();
             slept += 1;
         }
         port.wake_up();
     }
-    assert!(bell.total.load(Relaxed) <= announced, "one bell for each sleep at most");
+    assert!(wake_up.total.load(Relaxed) <= announced, "one wake-up for each sleep at most");
     (taken, slept)
 }
 
 /// A thread with a port, which sends each of `items` to core 0 in a batch of its own.
-fn sender(mut port: Port<u32>, bell: &Arc<Bell>, items: &'static [u32]) -> thread::JoinHandle<()> {
-    let bell = Arc::clone(bell);
+fn sender(
+    mut port: Port<u32>,
+    wake_up: &Arc<WakeUp>,
+    items: &'static [u32],
+) -> thread::JoinHandle<()> {
+    let wake_up = Arc::clone(wake_up);
     thread::spawn(move || {
         for item in items {
             assert!(port.push(0, 1, *item).is_ok());
             port.publish(|core| {
                 assert_eq!(core, 0);
-                bell.ring();
+                wake_up.send();
             });
         }
     })
 }
 
 /// A thread without a port, which posts to an inbox that orders nothing by itself.
-fn poster(sleeper: Sleeper, bell: &Arc<Bell>, inbox: &Arc<AtomicUsize>) -> thread::JoinHandle<()> {
-    let (bell, inbox) = (Arc::clone(bell), Arc::clone(inbox));
+fn poster(
+    flag: SleepFlag,
+    wake_up: &Arc<WakeUp>,
+    inbox: &Arc<AtomicUsize>,
+) -> thread::JoinHandle<()> {
+    let (wake_up, inbox) = (Arc::clone(wake_up), Arc::clone(inbox));
     thread::spawn(move || {
         inbox.fetch_add(1, Relaxed);
-        if sleeper.must_ring() {
-            bell.ring();
+        if flag.needs_wake() {
+            wake_up.send();
         }
     })
 }
@@ -139,7 +147,7 @@ fn check_sleeps(preemptions: Option<usize>, model: impl Fn() -> usize + Send + S
 }
 
 #[test]
-fn messages_arrive_once_and_in_order_around_a_full_ring() {
+fn messages_arrive_once_and_in_order_around_a_full_queue() {
     // Of two entries; five items go around it twice and more, if all are accepted.
     let counts = Outcomes::<usize>::default();
     let seen = Plain::clone(&counts);
@@ -160,8 +168,8 @@ fn messages_arrive_once_and_in_order_around_a_full_ring() {
         });
         let mut taken = Vec::new();
         for _ in 0..3 {
-            let most = usize::MAX;
-            let count = taker.drain(most, |from, item| {
+            let max = usize::MAX;
+            let count = taker.drain(max, |from, item| {
                 assert_eq!(from, 0);
                 taken.push(item);
             });
@@ -169,7 +177,7 @@ fn messages_arrive_once_and_in_order_around_a_full_ring() {
         }
         let accepted = thread.join().unwrap();
         taker.drain(usize::MAX, |_, item| taken.push(item));
-        assert!(!taker.has_mail());
+        assert!(!taker.has_incoming());
         assert_eq!(taken, accepted);
         seen.lock().unwrap().insert(accepted.len());
     });
@@ -204,7 +212,7 @@ fn bytes_are_given_back_with_the_batch() {
         assert_eq!(taken, accepted);
         seen.lock().unwrap().insert(accepted);
     });
-    // 3 and 2 fill the ring. The second 3 needs the first 3 back, the 9 an empty ring.
+    // 3 and 2 fill the queue. The second 3 needs the first 3 back, the 9 an empty queue.
     let expected: [&[usize]; 4] = [&[3, 2], &[3, 2, 3], &[3, 2, 3, 9], &[3, 2, 9]];
     let kept: Vec<Vec<usize>> = kept.lock().unwrap().iter().cloned().collect();
     assert_eq!(kept, expected);
@@ -214,9 +222,9 @@ fn bytes_are_given_back_with_the_batch() {
 fn one_producer_wakes_the_consumer() {
     check_sleeps(None, || {
         let [mut taker, port] = ports(2, 8);
-        let bell = Bell::new();
-        let thread = sender(port, &bell, &[1, 2]);
-        let (taken, slept) = take_asleep(&mut taker, &bell, 2, &AtomicUsize::new(0), 0);
+        let wake_up = WakeUp::new();
+        let thread = sender(port, &wake_up, &[1, 2]);
+        let (taken, slept) = take_asleep(&mut taker, &wake_up, 2, &AtomicUsize::new(0), 0);
         thread.join().unwrap();
         assert_eq!(taken, [(1, 1), (1, 2)]);
         slept
@@ -227,9 +235,9 @@ fn one_producer_wakes_the_consumer() {
 fn one_of_two_producers_wakes_the_consumer() {
     check_sleeps(PREEMPTIONS, || {
         let [mut taker, first, second] = ports(2, 8);
-        let bell = Bell::new();
-        let threads = [sender(first, &bell, &[1]), sender(second, &bell, &[2])];
-        let (mut taken, slept) = take_asleep(&mut taker, &bell, 2, &AtomicUsize::new(0), 0);
+        let wake_up = WakeUp::new();
+        let threads = [sender(first, &wake_up, &[1]), sender(second, &wake_up, &[2])];
+        let (mut taken, slept) = take_asleep(&mut taker, &wake_up, 2, &AtomicUsize::new(0), 0);
         for thread in threads {
             thread.join().unwrap();
         }
@@ -243,9 +251,9 @@ fn one_of_two_producers_wakes_the_consumer() {
 fn a_thread_without_a_port_wakes_the_core() {
     check_sleeps(PREEMPTIONS, || {
         let [mut taker, _other] = ports(2, 8);
-        let (bell, inbox) = (Bell::new(), Arc::new(AtomicUsize::new(0)));
-        let threads = [(); 2].map(|()| poster(taker.sleeper(), &bell, &inbox));
-        let (taken, slept) = take_asleep(&mut taker, &bell, 0, &inbox, 2);
+        let (wake_up, inbox) = (WakeUp::new(), Arc::new(AtomicUsize::new(0)));
+        let threads = [(); 2].map(|()| poster(taker.sleep_flag(), &wake_up, &inbox));
+        let (taken, slept) = take_asleep(&mut taker, &wake_up, 0, &inbox, 2);
         for thread in threads {
             thread.join().unwrap();
         }
@@ -258,9 +266,9 @@ fn a_thread_without_a_port_wakes_the_core() {
 fn a_core_and_a_thread_without_a_port_wake_the_core() {
     check_sleeps(PREEMPTIONS, || {
         let [mut taker, port] = ports(2, 8);
-        let (bell, inbox) = (Bell::new(), Arc::new(AtomicUsize::new(0)));
-        let threads = [sender(port, &bell, &[7]), poster(taker.sleeper(), &bell, &inbox)];
-        let (taken, slept) = take_asleep(&mut taker, &bell, 1, &inbox, 1);
+        let (wake_up, inbox) = (WakeUp::new(), Arc::new(AtomicUsize::new(0)));
+        let threads = [sender(port, &wake_up, &[7]), poster(taker.sleep_flag(), &wake_up, &inbox)];
+        let (taken, slept) = take_asleep(&mut taker, &wake_up, 1, &inbox, 1);
         for thread in threads {
             thread.join().unwrap();
         }
@@ -283,7 +291,7 @@ impl Drop for Counted {
 
 #[test]
 fn every_item_is_freed_once_whichever_end_goes_first() {
-    // Three are published and go around a ring of two, one is not; the consumer takes up to two.
+    // Three are published and go around a queue of two, one is not; the consumer takes up to two.
     let left = Outcomes::<usize>::default();
     let seen = Plain::clone(&left);
     loom::model(move || {

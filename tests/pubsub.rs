@@ -6,8 +6,6 @@ mod support;
 
 #[path = "pubsub/common.rs"]
 mod common;
-#[path = "pubsub/crowd.rs"]
-mod crowd;
 #[path = "pubsub/deflated.rs"]
 mod deflated;
 #[path = "pubsub/errors.rs"]
@@ -16,19 +14,27 @@ mod errors;
 mod flood;
 #[path = "pubsub/leaving.rs"]
 mod leaving;
+#[path = "pubsub/many_clients.rs"]
+mod many_clients;
 #[path = "pubsub/messages.rs"]
 mod messages;
 #[path = "pubsub/names.rs"]
 mod names;
 #[path = "pubsub/order.rs"]
 mod order;
+#[path = "pubsub/pipelined.rs"]
+mod pipelined;
 #[path = "pubsub/program.rs"]
 mod program;
 #[path = "pubsub/retained.rs"]
 mod retained;
+#[path = "pubsub/script.rs"]
+mod script;
 #[path = "pubsub/slow.rs"]
 mod slow;
 #[path = "pubsub/stalled.rs"]
 mod stalled;
 #[path = "pubsub/subscribed.rs"]
 mod subscribed;
+#[path = "pubsub/unread.rs"]
+mod unread;

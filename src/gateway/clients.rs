@@ -4,17 +4,17 @@ use super::route::Role;
 use crate::base::ConnectionId;
 use crate::pubsub::Topic;
 
-/// One connection, by the protocol that it speaks.
+/// One connection, by its protocol.
 #[derive(Debug)]
 pub(super) enum Client {
     /// Messages are payloads of one topic.
     Raw { topic: Topic, role: Role, echo: bool },
-    /// Messages are requests and answers in JSON. The answer to a request to subscribe waits until
-    /// the subscription is in force.
+    /// Messages are requests and answers in JSON. An answer may have to wait for the broker.
     Json { answer: Option<Vec<u8>> },
 }
 
-/// Clients by slot. Other connections have no entry and, behind the last client, no memory.
+/// Clients by slot. Other connections have no entry; slots after that of the last client take no
+/// memory.
 #[derive(Debug, Default)]
 pub(super) struct Clients(Vec<Option<Box<(ConnectionId, Client)>>>);
 

@@ -10,4 +10,5 @@ mod states;
 #[cfg(test)]
 mod tests;
 
+pub use json::PROTOCOL;
 pub use service::Gateway;

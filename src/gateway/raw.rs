@@ -1,13 +1,22 @@
 //! The endpoint `/topics/<topic>`: messages are payloads of one topic, as they are.
 
 use super::clients::Client;
+use super::json::PROTOCOL;
 use super::route::Role;
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
+use crate::protocol::websocket::handshake::Request;
 use crate::pubsub::{Broker, Filter, Form, Options, Publication};
 use crate::session::{Message, Replies};
 
 const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
+
+/// The subprotocol to answer with: the first that the client offers, since payloads are passed on
+/// in any subprotocol. That of `/pubsub` is not answered, because its requests are not understood
+/// here.
+pub(super) fn subprotocol(request: &Request<'_>) -> Option<Box<str>> {
+    request.protocols().find(|name| *name != PROTOCOL).map(Into::into)
+}
 
 /// Subscribes a new connection, if its role demands it. Returns whether its handshake is answered
 /// later, once the subscription is in force: open means subscribed, on every core.
@@ -20,7 +29,7 @@ pub(super) fn open(
     let Client::Raw { topic, role: Role::Both | Role::Sub, echo } = client else { return false };
     let form = Form::new(false, window_bits);
     broker.attach(id, Options { form, echo: *echo, marks_retained: false });
-    // One subscription is never too many.
+    // One subscription never exceeds the limit.
     broker.subscribe(id, vec![Filter::from(topic)]).is_ok()
 }
 
@@ -36,7 +45,7 @@ pub(super) fn message(
     if *role == Role::Sub {
         return replies.close(CloseCode::POLICY_VIOLATION, ONLY_SUBSCRIBES);
     }
-    // It is not retained, so nothing can be refused.
+    // Only retaining can fail.
     let _ = broker.publish(&Publication {
         topic,
         opcode: message.opcode(),

@@ -1,4 +1,4 @@
-//! Which endpoint a request is for: what its path and query say.
+//! The endpoint that a request is for, by its path and query.
 
 use crate::pubsub::Topic;
 
@@ -11,16 +11,16 @@ pub(crate) enum Route {
         topic: Topic,
         /// The parameter `role`.
         role: Role,
-        /// The parameter `echo`: whether clients get what they publish themselves.
+        /// The parameter `echo`: whether the client is sent its own messages.
         echo: bool,
     },
     /// `/pubsub`: messages are requests and answers in JSON.
     Json,
-    /// None of these.
-    Other,
+    /// The application.
+    Application,
 }
 
-/// What a client of one topic does.
+/// Whether a client of one topic publishes, subscribes, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Publishes and subscribes: the default.
@@ -31,39 +31,53 @@ pub(crate) enum Role {
     Pub,
 }
 
-/// The endpoint for a path and a query, both as they stand in a request target: visible ASCII.
-/// Topics may have `max_topic` bytes. An error is one line for the answer 400.
+/// Whether the path belongs to an endpoint of the server, however wrong the rest of it is.
+pub(crate) fn is_endpoint(path: &str) -> bool {
+    let rest = path.strip_prefix("/topics");
+    matches!(path, "/pubsub" | "/pubsub/")
+        || rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+}
+
+/// The endpoint for a path and a query, both as they are in a request target: visible ASCII. Topics
+/// may have `max_topic` bytes. An error is one line for the response with status 400.
 pub(crate) fn route(path: &str, query: Option<&str>, max_topic: usize) -> Result<Route, String> {
-    if path == "/pubsub" {
-        return match query {
-            None | Some("") => Ok(Route::Json),
-            Some(query) => {
-                let name = query.split(['&', '=']).next().unwrap_or_default();
-                Err(format!("/pubsub takes no parameter, but there is \"{name:.40}\"."))
-            }
-        };
+    if !is_endpoint(path) {
+        return Ok(Route::Application);
     }
-    if path == "/pubsub/" {
-        return Err("The path ends in a slash; connect to /pubsub.".into());
+    match path.strip_prefix("/topics") {
+        Some("" | "/") => Err("The path names no topic; connect to /topics/<topic>.".into()),
+        Some(rest) => raw(rest.strip_prefix('/').unwrap_or(rest), query, max_topic),
+        None if path == "/pubsub" => json(query),
+        None => Err("The path ends in a slash; connect to /pubsub.".into()),
     }
-    let encoded = match path.strip_prefix("/topics") {
-        Some("" | "/") => {
-            return Err("The path names no topic; connect to /topics/<topic>.".into());
-        }
-        Some(rest) => rest.strip_prefix('/'),
-        None => None,
-    };
-    let Some(encoded) = encoded else { return Ok(Route::Other) };
+}
+
+fn raw(encoded: &str, query: Option<&str>, max_topic: usize) -> Result<Route, String> {
     let topic = Topic::new(&percent_decode(encoded)?, max_topic)
         .map_err(|error| format!("The topic in the path is not valid: {error}."))?;
     let (role, echo) = parameters(query.unwrap_or_default())?;
     Ok(Route::Raw { topic, role, echo })
 }
 
+fn json(query: Option<&str>) -> Result<Route, String> {
+    match pairs(query.unwrap_or_default()).next() {
+        None => Ok(Route::Json),
+        Some((name, _)) => Err(format!("/pubsub takes no parameter, but there is \"{name:.40}\".")),
+    }
+}
+
+/// The names and values of a query, without those that carry the client's credentials. Those are
+/// for the application, which has decided about the client by them: a page cannot set a header of
+/// the request, so a token comes in the query. (`access_token` is from RFC 6750 section 2.3.)
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pair = |parameter| str::split_once(parameter, '=').unwrap_or((parameter, ""));
+    let all = query.split('&').filter(|_| !query.is_empty()).map(pair);
+    all.filter(|(name, _)| !matches!(*name, "token" | "access_token"))
+}
+
 fn parameters(query: &str) -> Result<(Role, bool), String> {
     let (mut role, mut echo) = (None, None);
-    for parameter in query.split('&').filter(|_| !query.is_empty()) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    for (name, value) in pairs(query) {
         let repeated = match name {
             "role" => role
                 .replace(match value {
@@ -93,7 +107,7 @@ fn parameters(query: &str) -> Result<(Role, bool), String> {
     Ok((role.unwrap_or(Role::Both), echo.unwrap_or(true)))
 }
 
-/// Decodes `%` with two hexadecimal digits; `+` stays what it is (RFC 3986 section 2.1).
+/// Decodes `%` and two hexadecimal digits (RFC 3986 section 2.1). `+` is not decoded.
 fn percent_decode(text: &str) -> Result<String, String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -104,7 +118,7 @@ fn percent_decode(text: &str) -> Result<String, String> {
         }
         let digits = bytes.next().and_then(hex).zip(bytes.next().and_then(hex));
         let Some((high, low)) = digits else {
-            return Err("A % in the path has no two hexadecimal digits behind it.".into());
+            return Err("A % in the path has no two hexadecimal digits after it.".into());
         };
         decoded.push(high << 4 | low);
     }
@@ -143,20 +157,21 @@ mod tests {
             ("/topics/%c3%A9%F0%9f%98%80", both("\u{e9}\u{1f600}")),
             ("/topics/topics/", both("topics/")),
             ("/pubsub", Route::Json),
-            ("/", Route::Other),
-            ("", Route::Other),
-            ("/topicsx", Route::Other),
-            ("/topics%2Fa", Route::Other),
-            ("/Topics/a", Route::Other),
-            ("/topic", Route::Other),
-            ("//topics/a", Route::Other),
-            ("topics/a", Route::Other),
-            ("/pubsub/x", Route::Other),
-            ("/pubsubx", Route::Other),
-            ("/pub%73ub", Route::Other),
+            ("/", Route::Application),
+            ("", Route::Application),
+            ("/topicsx", Route::Application),
+            ("/topics%2Fa", Route::Application),
+            ("/Topics/a", Route::Application),
+            ("/topic", Route::Application),
+            ("//topics/a", Route::Application),
+            ("topics/a", Route::Application),
+            ("/pubsub/x", Route::Application),
+            ("/pubsubx", Route::Application),
+            ("/pub%73ub", Route::Application),
         ];
         for (path, expected) in cases {
             assert_eq!(route(path, None, 64), Ok(expected.clone()), "{path}");
+            assert_eq!(is_endpoint(path), expected != Route::Application, "{path}");
             assert_eq!(route(path, Some(""), 64), Ok(expected), "{path}?");
         }
     }
@@ -175,13 +190,13 @@ mod tests {
         for (query, role, echo) in cases {
             assert_eq!(route("/topics/a", Some(query), 64), Ok(raw("a", role, echo)), "{query}");
         }
-        // Where nothing is served, there is nothing to be wrong with the query.
-        assert_eq!(route("/other", Some("role=x"), 64), Ok(Route::Other));
+        // The query of another path is the application's.
+        assert_eq!(route("/other", Some("role=x"), 64), Ok(Route::Application));
     }
 
     #[test]
     fn faults_are_named() {
-        let digits = "A % in the path has no two hexadecimal digits behind it.";
+        let digits = "A % in the path has no two hexadecimal digits after it.";
         let none = "The path names no topic; connect to /topics/<topic>.";
         let utf8 = "The topic in the path is not valid UTF-8.";
         let role = "The parameter role is not both, sub or pub.";
@@ -230,9 +245,30 @@ mod tests {
             ("/pubsub", "role=sub", "/pubsub takes no parameter, but there is \"role\"."),
             ("/pubsub", "x", "/pubsub takes no parameter, but there is \"x\"."),
             ("/pubsub", "&", "/pubsub takes no parameter, but there is \"\"."),
+            ("/pubsub", "token=1&x=2", "/pubsub takes no parameter, but there is \"x\"."),
+            ("/pubsub/", "", "The path ends in a slash; connect to /pubsub."),
         ];
         for (path, query, expected) in cases {
             assert_eq!(route(path, Some(query), 64), Err(expected.into()), "{path}?{query}");
+            assert!(is_endpoint(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_left_to_the_application() {
+        for query in ["token=abc", "access_token=a.b-c", "token", "token=", "token=1&token=2"] {
+            assert_eq!(route("/pubsub", Some(query), 64), Ok(Route::Json), "{query}");
+            let both = raw("a", Role::Both, true);
+            assert_eq!(route("/topics/a", Some(query), 64), Ok(both), "{query}");
+            for query in [format!("{query}&role=sub"), format!("role=sub&{query}")] {
+                let sub = raw("a", Role::Sub, true);
+                assert_eq!(route("/topics/a", Some(&query), 64), Ok(sub), "{query}");
+                assert!(route("/pubsub", Some(&query), 64).is_err(), "{query}");
+            }
+        }
+        for query in ["Token=1", "tokens=1", "token=1&x", "access-token=1", "jwt=1", "token=1&"] {
+            assert!(route("/pubsub", Some(query), 64).is_err(), "{query}");
+            assert!(route("/topics/a", Some(query), 64).is_err(), "{query}");
         }
     }
 

@@ -4,19 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clients::{Client, Clients};
-use super::route::{Route, route};
+use super::route::{Route, is_endpoint, route};
 use super::states::States;
 use super::{json, raw};
 use crate::app::{Accept, Context, Handler, Upgrade};
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::mesh::Port;
-use crate::protocol::websocket::Opcode;
-use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Request};
 use crate::pubsub::{
-    Broker, Established, Event, Form, Inbox, PROTOCOL, PeerMessage, Publication, RetainLimit,
-    Topic, Totals, encode,
+    Broker, Established, Event, Form, Inbox, PeerMessage, Publication, RetainLimit, Topic, Totals,
+    encode,
 };
 use crate::session::{
     self, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
@@ -26,9 +24,9 @@ use crate::session::{
 const RAW: EndpointId = EndpointId(1);
 /// The endpoint `/pubsub`.
 const JSON: EndpointId = EndpointId(2);
-/// How many publications of programs are taken in one turn.
+/// The most publications of programs that are taken in one turn.
 const INBOX_BATCH: usize = 256;
-/// How often it is logged that a message of a program is not retained.
+/// The least time between two warnings that a message of a program is not retained.
 const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// The service of one core: the endpoints of the server, and the application `H`.
@@ -79,31 +77,38 @@ impl<H: Handler> Gateway<H> {
         &self.broker
     }
 
+    /// A request to an endpoint of the server. The application is asked first whether the client
+    /// may connect, then the rest of the request is checked.
     fn upgrade_client(
         &mut self,
         id: ConnectionId,
-        endpoint: EndpointId,
-        client: Client,
         request: &Request<'_>,
         deflate: Option<&Agreement>,
     ) -> Result<Verdict, Refusal> {
         self.app.admit(request)?;
-        let is_json = endpoint == JSON;
-        let protocol = request.protocols().find(|name| (*name == PROTOCOL) == is_json);
-        // Frames shared by many refer to nothing before them, which would confuse a compressor that
-        // keeps its window.
+        // Frames that subscribers share refer to nothing before them, which does not work with a
+        // compressor that keeps its window.
         let window_bits = deflate
             .filter(|agreed| agreed.server_no_context_takeover)
             .map(|agreed| agreed.server_max_window_bits);
-        let accept = session::Accept { endpoint, protocol: protocol.map(Into::into) };
-        let is_deferred = if is_json {
-            json::open(id, window_bits, &mut self.broker);
-            false
-        } else {
-            raw::open(id, &client, window_bits, &mut self.broker)
-        };
-        self.clients.insert(id, client);
-        Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
+        let max_topic = self.config.pubsub.max_topic;
+        match route(request.path, request.query, max_topic).map_err(Refusal::bad_request)? {
+            Route::Raw { topic, role, echo } => {
+                let protocol = raw::subprotocol(request);
+                let client = Client::Raw { topic, role, echo };
+                let is_deferred = raw::open(id, &client, window_bits, &mut self.broker);
+                self.clients.insert(id, client);
+                let accept = session::Accept { endpoint: RAW, protocol };
+                Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
+            }
+            Route::Json => {
+                let protocol = json::subprotocol(request)?;
+                json::open(id, window_bits, &mut self.broker);
+                self.clients.insert(id, Client::Json { answer: None });
+                Ok(Verdict::Accept(session::Accept { endpoint: JSON, protocol }))
+            }
+            Route::Application => self.upgrade_app(id, request),
+        }
     }
 
     fn upgrade_app(&mut self, id: ConnectionId, request: &Request<'_>) -> Result<Verdict, Refusal> {
@@ -112,35 +117,14 @@ impl<H: Handler> Gateway<H> {
             Upgrade::Accept(state) => {
                 self.states.insert(id, state);
                 let has_endpoints = self.config.pubsub.endpoints;
-                // That subprotocol belongs to /pubsub.
-                let protocol = accept.protocol.filter(|it| !has_endpoints || **it != *PROTOCOL);
+                // That subprotocol belongs to /pubsub. A client that is answered with it here would
+                // not find out that its path is wrong.
+                let protocol =
+                    accept.protocol.filter(|it| !has_endpoints || **it != *json::PROTOCOL);
                 let endpoint = EndpointId::APPLICATION;
                 Ok(Verdict::Accept(session::Accept { endpoint, protocol }))
             }
             Upgrade::Refuse(refusal) => Err(refusal),
-        }
-    }
-
-    fn upgrade_any(
-        &mut self,
-        id: ConnectionId,
-        request: &Request<'_>,
-        deflate: Option<&Agreement>,
-    ) -> Result<Verdict, Refusal> {
-        if !self.config.pubsub.endpoints {
-            return self.upgrade_app(id, request);
-        }
-        let max_topic = self.config.pubsub.max_topic;
-        match route(request.path, request.query, max_topic).map_err(Refusal::bad_request)? {
-            Route::Raw { topic, role, echo } => {
-                let client = Client::Raw { topic, role, echo };
-                self.upgrade_client(id, RAW, client, request, deflate)
-            }
-            Route::Json => {
-                let client = Client::Json { answer: None };
-                self.upgrade_client(id, JSON, client, request, deflate)
-            }
-            Route::Other => self.upgrade_app(id, request),
         }
     }
 
@@ -161,7 +145,7 @@ impl<H: Handler> Gateway<H> {
         }
     }
 
-    /// Takes what programs have left, unless there is too much to do already.
+    /// Takes publications of programs, as far as the broker has room.
     fn take_inbox(&mut self) {
         for _ in 0..INBOX_BATCH {
             if !self.broker.has_room() {
@@ -182,8 +166,8 @@ impl<H: Handler> Gateway<H> {
         }
     }
 
-    /// Logs that a message is not retained, since the program that published it is not told; but
-    /// not for each of many.
+    /// Logs that a message is not retained, since the program that published it does not learn of
+    /// it. The log is limited to one line in [`WARN_EVERY`].
     fn warn_not_retained(&mut self, topic: &Topic, limit: RetainLimit) {
         if self.now >= self.warn_again {
             self.warn_again = self.now.after(WARN_EVERY);
@@ -192,7 +176,8 @@ impl<H: Handler> Gateway<H> {
         }
     }
 
-    /// Answers those whose subscriptions every core knows of, and starts their deliveries.
+    /// Answers the clients whose subscriptions every core has acknowledged, and starts their
+    /// deliveries.
     fn establish<O: Outbound>(&mut self, out: &mut O) {
         while let Some(established) = self.broker.take_established() {
             established.into_iter().for_each(|one| self.establish_one(one, out));
@@ -202,14 +187,7 @@ impl<H: Handler> Gateway<H> {
     fn establish_one<O: Outbound>(&mut self, established: Established, out: &mut O) {
         let id = established.id;
         match self.clients.get(id) {
-            Some(Client::Json { answer }) => {
-                if let Some(text) = answer.take() {
-                    let mut frame = Vec::new();
-                    append_frame(&mut frame, Opcode::Text, false, &text);
-                    out.answer(id, &frame);
-                }
-                out.set_reading(id, true);
-            }
+            Some(Client::Json { answer }) => json::answer(id, answer, out),
             Some(Client::Raw { .. }) => out.respond(id, Ok(())),
             None => {}
         }
@@ -224,7 +202,12 @@ impl<H: Handler> Inbound for Gateway<H> {
         request: &Request<'_>,
         deflate: Option<&Agreement>,
     ) -> Verdict {
-        self.upgrade_any(id, request, deflate).unwrap_or_else(Verdict::Refuse)
+        let verdict = if self.config.pubsub.endpoints && is_endpoint(request.path) {
+            self.upgrade_client(id, request, deflate)
+        } else {
+            self.upgrade_app(id, request)
+        };
+        verdict.unwrap_or_else(Verdict::Refuse)
     }
 
     fn open(&mut self, id: ConnectionId, endpoint: EndpointId, replies: &mut Replies<'_>) {
@@ -278,6 +261,11 @@ impl<H: Handler> Service for Gateway<H> {
         self.establish(out);
         self.broker.flush(out);
         self.broker.deliver(deliveries, out);
+        while let Some(id) = self.broker.take_ended() {
+            if let Some(Client::Json { answer }) = self.clients.get(id) {
+                json::answer(id, answer, out);
+            }
+        }
     }
 
     fn wakeup(&self) -> Wakeup {
@@ -297,7 +285,7 @@ impl<H: Handler> Service for Gateway<H> {
         if !self.broker.try_sleep() {
             return false;
         }
-        // A core that may not take from its inbox looks again when others have room.
+        // A core without room takes nothing from its inbox, so the inbox must not keep it awake.
         let has_some = self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty());
         if has_some && self.broker.has_room() {
             self.broker.cancel_sleep();

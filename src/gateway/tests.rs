@@ -1,331 +1,361 @@
-use std::collections::HashMap;
-use std::rc::Rc;
+//! The gateway of each core, driven by sessions: requests go in as bytes of clients, and what the
+//! gateway does to connections is recorded.
 
-use super::answers::{Answer, MOST_WAITING};
-use super::*;
-use crate::mesh::{Limits, mesh};
-use crate::pubsub::form::{Form, Forms};
-use crate::pubsub::index::{Matches, Subscriber};
-use crate::pubsub::name::Topic;
-use crate::pubsub::publication::Payload;
-use crate::pubsub::publisher::{Publisher, inbox};
-use crate::session::{Frames, Post};
+use std::sync::Arc;
+
+use super::Gateway;
+use crate::app::echo::Echo;
+use crate::app::{Accept, Context, Handler, Upgrade};
+use crate::base::{ConnectionId, Millis};
+use crate::config::Config;
+use crate::mesh::{Limits, Port, SleepFlag, mesh};
+use crate::protocol::websocket::frame::append_frame;
+use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use crate::protocol::websocket::{CloseCode, Opcode};
+use crate::pubsub::testing::{Call, Recorder};
+use crate::pubsub::{Payload, PeerMessage, Publisher, Totals, inbox};
+use crate::session::{Handled, Message, Output, Phase, Pools, Service, Session};
 
 const BACKLOG: usize = 5_000;
 
-#[derive(Debug)]
-struct Nothing;
-
-impl Handler for Nothing {
-    fn message<'a>(&mut self, _: ConnectionId, _: Message<'a>, _: &mut Replies<'a>) {}
+/// One core: its gateway, and the program that publishes there.
+struct Core<H: Handler> {
+    gateway: Gateway<H>,
+    publisher: Publisher,
+    flag: SleepFlag,
+    config: Arc<Config>,
 }
 
-/// Two cores with room for one parcel between them, and the program of each.
-fn hubs() -> [(Hub<Nothing>, Publisher); 2] {
+/// Two cores with room for one message between them.
+fn cores_with<H: Handler>(app: impl Fn() -> H) -> [Core<H>; 2] {
     let mut config = Config::default();
     config.pubsub.backlog = BACKLOG;
     let totals = Totals::new(&config.pubsub);
     let config = Arc::new(config);
-    let ports = mesh(2, Limits { entries: 1, ..Limits::default() });
-    let hub = |port: Port<Parcel>| {
-        let (publisher, inbox) = inbox(&config, port.sleeper(), Arc::new(|| {}));
+    let core = |port: Port<PeerMessage>| {
+        let flag = port.sleep_flag();
+        let (publisher, inbox) = inbox(&config, flag.clone(), Arc::new(|| {}));
         let config = Arc::clone(&config);
-        (Hub::new(Nothing, config, port, Some(inbox), totals.clone()), publisher)
+        let gateway = Gateway::new(app(), Arc::clone(&config), port, Some(inbox), totals.clone());
+        Core { gateway, publisher, flag, config }
     };
-    let hubs: Vec<_> = ports.into_iter().map(hub).collect();
-    hubs.try_into().unwrap()
+    let ports = mesh(2, Limits { entries: 1, ..Limits::default() });
+    let cores: Vec<_> = ports.into_iter().map(core).collect();
+    cores.try_into().unwrap_or_else(|_| unreachable!("there are two ports"))
 }
 
-fn topic(name: &str) -> Topic {
-    Topic::new(name, 64).unwrap()
+fn cores() -> [Core<Echo>; 2] {
+    cores_with(|| Echo)
 }
 
-fn filter(name: &str) -> Filter {
-    Filter::new(name, 64).unwrap()
+impl<H: Handler> Core<H> {
+    /// One turn without input.
+    fn turn(&mut self) -> Vec<Call> {
+        let mut out = Recorder::default();
+        self.gateway.start_turn();
+        self.gateway.end_turn(Millis(1), 128, &mut out);
+        out.calls
+    }
+
+    /// Turns of this core and `other` until neither has anything left to say.
+    fn settle(&mut self, other: &mut Self) -> Vec<Call> {
+        (0..10).flat_map(|_| [self.turn(), other.turn()].concat()).collect()
+    }
+
+    fn published(&self) -> u64 {
+        self.gateway.broker().stats().published
+    }
+}
+
+/// A client's connection.
+struct Client {
+    session: Session,
+    pools: Pools,
 }
 
 fn id(slot: u32) -> ConnectionId {
     ConnectionId { slot, generation: 1 }
 }
 
-fn publish(hub: &mut Hub<Nothing>, name: &str, len: usize, retain: bool) {
-    let (topic, payload) = (topic(name), vec![b'1'; len]);
-    let (opcode, json, origin) = (Opcode::Text, None, None);
-    let message = Publication { topic: &topic, opcode, payload: &payload, json, retain, origin };
-    hub.publish(&message).unwrap();
+fn close<H: Handler>(core: &mut Core<H>, mut client: Client) {
+    client.session.finish(&mut client.pools, &mut core.gateway);
 }
 
-/// One turn; what is to be done to connections.
-fn turn(hub: &mut Hub<Nothing>) -> Vec<(ConnectionId, Post)> {
-    hub.begin_turn();
-    let mut errands = Errands::default();
-    hub.turn(Millis(1), &mut errands);
-    errands.posts
+fn request(target: &str, further: &str) -> Vec<u8> {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{further}\r\n"
+    )
+    .into_bytes()
 }
 
-/// Counts what it is given, by subject.
-#[derive(Debug, Default)]
-struct Counting(HashMap<String, usize>);
-
-impl Sink for Counting {
-    fn deliver(&mut self, _: ConnectionId, frames: &Rc<Frames>) -> bool {
-        *self.0.entry(frames.subject().to_string()).or_default() += 1;
-        true
+impl Client {
+    /// A connection that has sent its request, and what it was answered.
+    fn connect<H: Handler>(
+        core: &mut Core<H>,
+        id: ConnectionId,
+        target: &str,
+        further: &str,
+    ) -> (Self, String) {
+        let session = Session::new(id, Millis::default(), &core.config, false);
+        let mut client = Self { session, pools: Pools::new(Arc::clone(&core.config)) };
+        let (_, answer) = client.receive(core, &mut request(target, further));
+        (client, String::from_utf8(answer).unwrap())
     }
 
-    fn is_congested(&mut self, _: ConnectionId) -> bool {
-        false
+    fn json<H: Handler>(core: &mut Core<H>, id: ConnectionId) -> Self {
+        Self::connect(core, id, "/pubsub", "").0
     }
+
+    /// Receives bytes; returns how much of them was handled, and the replies.
+    fn receive<H: Handler>(&mut self, core: &mut Core<H>, bytes: &mut [u8]) -> (Handled, Vec<u8>) {
+        let (now, mut out) = (Millis::default(), Output::default());
+        let (pools, gateway) = (&mut self.pools, &mut core.gateway);
+        let handled = self.session.receive(now, bytes, 0, pools, gateway, &mut out);
+        out.copy_out(bytes, Vec::new);
+        (handled, out.into_chunk().rest().to_vec())
+    }
+
+    /// Sends each text in a frame of its own, all of them in one piece. Returns how many of the
+    /// frames were handled, and the texts of the replies.
+    fn send<H: Handler>(&mut self, core: &mut Core<H>, texts: &[&str]) -> (usize, Vec<String>) {
+        let mut bytes = Vec::new();
+        let ends: Vec<usize> = texts.iter().map(|text| masked(&mut bytes, text)).collect();
+        let (handled, replies) = self.receive(core, &mut bytes);
+        let handled = match handled {
+            Handled::All => texts.len(),
+            Handled::Until(at) => 1 + ends.iter().position(|end| *end == at).unwrap(),
+        };
+        (handled, self::texts(&replies))
+    }
+}
+
+/// Appends a client's frame with the masking key 0; returns where it ends.
+fn masked(out: &mut Vec<u8>, text: &str) -> usize {
+    let start = out.len();
+    append_frame(out, Opcode::Text, false, text.as_bytes());
+    out[start + 1] |= 0x80;
+    let header = out.len() - text.len();
+    out.splice(header..header, [0; 4]);
+    out.len()
+}
+
+/// The texts of short frames.
+fn texts(mut frames: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let [0x81, len @ 0..126, rest @ ..] = frames {
+        let (text, rest) = rest.split_at(usize::from(*len));
+        texts.push(String::from_utf8(text.to_vec()).unwrap());
+        frames = rest;
+    }
+    assert_eq!(frames, [0; 0]);
+    texts
+}
+
+fn answer(id: ConnectionId, text: &str) -> Call {
+    let mut frame = Vec::new();
+    append_frame(&mut frame, Opcode::Text, false, text.as_bytes());
+    Call::Answer(id, frame)
 }
 
 #[test]
 fn a_program_waits_for_room_between_cores() {
-    let [(mut hub, publisher), (mut other, _)] = hubs();
-    hub.index.set_remote(&filter("t"), 1, Forms::EMPTY.with(Form::RAW));
+    let [mut core, mut other] = cores();
+    let mut subscriber = Client::json(&mut other, id(7));
+    subscriber.send(&mut other, &[r#"{"subscribe":"t"}"#]);
+    other.settle(&mut core);
     for taken in [1, 2, 2, 2] {
-        publisher.publish("t", Payload::text("1")).unwrap();
-        turn(&mut hub);
-        // The first is in the ring, and the second waits for room: that is enough.
-        assert_eq!(hub.stats().published, taken);
+        core.publisher.publish("t", Payload::text("1")).unwrap();
+        core.turn();
+        // The first is in the queue to the other core, and the second waits for room.
+        assert_eq!(core.published(), taken);
     }
-    assert!(hub.is_congested());
-    // Nor is the core kept awake by what it may not take.
-    assert!(hub.try_sleep());
-    turn(&mut other);
-    turn(&mut hub);
-    assert_eq!(hub.stats().published, 2, "room for the one that waited");
-    turn(&mut hub);
-    assert_eq!(hub.stats().published, 4);
+    assert!(!core.gateway.has_room());
+    // The messages that the core may not take do not keep it awake.
+    assert!(core.gateway.may_sleep());
+    other.turn();
+    core.turn();
+    assert_eq!(core.published(), 2, "there is room for the one that waited");
+    core.turn();
+    assert_eq!(core.published(), 4);
 }
 
+/// What a client sends after a request to subscribe waits until the subscription is in force, and
+/// after a request to unsubscribe until the last messages are delivered.
 #[test]
-fn what_one_turn_publishes_counts_at_once() {
-    let [(mut hub, _), _] = hubs();
-    hub.index.set_remote(&filter("t"), 1, Forms::EMPTY.with(Form::RAW));
-    publish(&mut hub, "t", BACKLOG - 10, false);
-    assert!(!hub.is_congested());
-    publish(&mut hub, "nobody", BACKLOG, false);
-    assert!(!hub.is_congested(), "what nobody wants costs nothing");
-    publish(&mut hub, "t", 10, false);
-    assert!(hub.is_congested());
-    turn(&mut hub);
-    assert!(!hub.is_congested(), "it is in the ring");
-}
-
-#[test]
-fn own_deliveries_that_are_too_many_keep_a_core_from_its_mail() {
-    let [(mut hub, _), (mut other, _)] = hubs();
-    let subscriber = Subscriber { id: id(7), form: Form::RAW, echo: true };
-    assert!(hub.index.subscribe(&filter("t"), subscriber));
-    other.index.set_remote(&filter("t"), 0, Forms::EMPTY.with(Form::RAW));
-    publish(&mut other, "t", 10, false);
-    publish(&mut hub, "t", BACKLOG, false);
-    turn(&mut hub);
-    turn(&mut other);
+fn requests_that_wait_hold_everything_after_them() {
+    let [mut core, mut other] = cores();
+    let mut client = Client::json(&mut core, id(7));
+    let requests = [
+        r#"{"publish":"t","data":0,"id":1}"#,
+        r#"{"subscribe":"t","id":2}"#,
+        r#"{"publish":"t","data":1,"id":3}"#,
+        r#"{"unsubscribe":"t","id":4}"#,
+        r#"{"subscribe":"+x"}"#,
+    ];
+    let (handled, replies) = client.send(&mut core, &requests);
+    assert_eq!((handled, replies), (2, vec![r#"{"published":"t","id":1}"#.to_owned()]));
+    // The other core has not acknowledged it.
     for _ in 0..3 {
-        turn(&mut hub);
-        assert!(hub.links.port().has_mail());
+        assert_eq!(core.turn(), []);
     }
-    let mut sink = Counting::default();
-    hub.deliver(128, &mut sink);
-    turn(&mut hub);
-    assert!(!hub.links.port().has_mail());
-    hub.deliver(128, &mut sink);
-    assert_eq!(sink.0["t"], 2);
+    assert_eq!(core.published(), 1);
+    let calls = core.settle(&mut other);
+    let answer = answer(id(7), r#"{"subscribed":["t"],"id":2}"#);
+    assert_eq!(calls, [answer, Call::SetReading(id(7), true)]);
+    // The worker hands the rest in again.
+    let (handled, replies) = client.send(&mut core, &requests[2..]);
+    assert_eq!((handled, replies), (2, vec![r#"{"published":"t","id":3}"#.to_owned()]));
+    let answer = self::answer(id(7), r#"{"unsubscribed":["t"],"id":4}"#);
+    assert_eq!(core.turn(), [Call::Deliver(id(7)), answer, Call::SetReading(id(7), true)]);
+    // Requests without effect are answered at once.
+    let without_effect = [r#"{"unsubscribe":"t","id":5}"#, requests[4]];
+    let (handled, replies) = client.send(&mut core, &without_effect);
+    assert_eq!(handled, 2);
+    assert_eq!(replies[0], r#"{"unsubscribed":["t"],"id":5}"#);
+    assert!(replies[1].starts_with(r#"{"error":"#), "{replies:?}");
+    assert_eq!(core.settle(&mut other), []);
+}
+
+/// A subscription holds even if the client has it already, so that answers stay in order.
+#[test]
+fn each_request_to_subscribe_is_answered_once() {
+    let [mut core, mut other] = cores();
+    let mut client = Client::json(&mut core, id(7));
+    for number in 0..3 {
+        let request = format!(r#"{{"subscribe":["t","u"],"id":{number}}}"#);
+        assert_eq!(client.send(&mut core, &[&request]), (1, vec![]));
+        let text = format!(r#"{{"subscribed":["t","u"],"id":{number}}}"#);
+        let expected = [answer(id(7), &text), Call::SetReading(id(7), true)];
+        assert_eq!(core.settle(&mut other), expected, "{number}");
+    }
+    assert_eq!(core.gateway.broker().stats().subscriptions, 2);
 }
 
 #[test]
-fn who_has_many_answers_waiting_is_not_read_from() {
-    let [(mut hub, _), _] = hubs();
-    hub.begin(id(7), Kind::Json, None);
-    for number in 1..=u64::from(MOST_WAITING) + 1 {
-        hub.pause_if_congested(id(7));
-        assert_eq!(turn(&mut hub), [], "only {} wait", number - 1);
-        hub.answer_later(id(7), number, Answer::Text(b"{}".to_vec()), Vec::new());
-    }
-    hub.pause_if_congested(id(7));
-    hub.pause_if_congested(id(7));
-    assert_eq!(turn(&mut hub), [(id(7), Post::Pause)]);
-    // It goes on when half of them are given.
-    for known in 1..=u64::from(MOST_WAITING) + 1 {
-        hub.links.set_known(1, known);
-        let left = u64::from(MOST_WAITING) + 1 - known;
-        let posts = turn(&mut hub);
-        let resumes = posts.iter().filter(|(_, post)| *post == Post::Resume).count();
-        assert_eq!(resumes, usize::from(left == u64::from(MOST_WAITING) / 2), "{left} left");
-        assert!(posts.iter().any(|(_, post)| matches!(post, Post::Frames(_))));
-    }
-}
-
-#[test]
-fn retained_values_leave_half_of_a_turn_to_what_is_new() {
-    let [(mut hub, _), _] = hubs();
-    for number in 0..200 {
-        publish(&mut hub, &format!("r/{number}"), 1, true);
-    }
-    turn(&mut hub);
-    for slot in 0..200 {
-        let subscriber = Subscriber { id: id(slot), form: Form::RAW, echo: true };
-        assert!(hub.index.subscribe(&filter("new"), subscriber));
-    }
-    hub.begin(id(7), Kind::Json, None);
-    hub.replay_later(id(7), filter("r/+"));
-    publish(&mut hub, "new", 1, false);
-    turn(&mut hub);
-    let mut sink = Counting::default();
-    hub.deliver(128, &mut sink);
-    assert_eq!(sink.0.remove("new"), Some(64));
-    assert_eq!(sink.0.values().sum::<usize>(), 64);
-    // What retained values leave is for the others as well.
-    for _ in 0..3 {
-        hub.deliver(128, &mut sink);
-    }
-    assert_eq!(sink.0.remove("new"), Some(136));
-    assert_eq!(sink.0.values().sum::<usize>(), 200);
-}
-
-#[test]
-fn a_value_is_given_once_however_many_filters_match() {
-    let [(mut hub, _), _] = hubs();
-    for name in ["r/0", "r/1", "s"] {
-        publish(&mut hub, name, 1, true);
-    }
-    turn(&mut hub);
-    hub.begin(id(7), Kind::Json, None);
-    for name in ["r/1", "r/+", "#"] {
-        assert!(hub.want(id(7), &filter(name)).is_some());
-        hub.replay_later(id(7), filter(name));
-    }
-    // What comes after the subscription is delivered as it comes, and not once more as retained.
-    let subscriber = Subscriber { id: id(7), form: Form::new(true, None), echo: true };
-    assert!(hub.index.subscribe(&filter("#"), subscriber));
-    publish(&mut hub, "r/2", 1, true);
-    turn(&mut hub);
-    let mut sink = Counting::default();
-    while hub.is_busy() {
-        turn(&mut hub);
-        hub.deliver(128, &mut sink);
-    }
-    let expected = ["r/0", "r/1", "r/2", "s"].map(|name| (name.to_owned(), 1));
-    assert_eq!(sink.0, HashMap::from(expected));
-}
-
-#[test]
-fn what_waits_for_one_that_left_is_not_for_who_has_its_slot() {
-    let [(mut hub, _), _] = hubs();
+fn an_answer_for_one_that_left_is_not_for_the_next_in_its_slot() {
+    let [mut core, mut other] = cores();
     let next = ConnectionId { generation: 2, ..id(7) };
-    hub.begin(id(7), Kind::Json, None);
-    hub.answer_later(id(7), 1, Answer::Text(b"{}".to_vec()), Vec::new());
-    hub.closed(id(7), CloseReason::Broken);
-    hub.begin(next, Kind::Json, None);
-    hub.answer_later(next, 2, Answer::Text(b"{}".to_vec()), Vec::new());
-    hub.links.set_known(1, 1);
-    turn(&mut hub);
-    assert!(!hub.has_pending(id(7)) && hub.has_pending(next));
-    hub.closed(id(7), CloseReason::Broken);
-    hub.links.set_known(1, 2);
-    let posts = turn(&mut hub);
-    assert!(matches!(posts[..], [(to, Post::Frames(_))] if to == next), "{posts:?}");
-    assert!(!hub.has_pending(next) && hub.clients.get(next).is_some());
+    let mut first = Client::json(&mut core, id(7));
+    assert_eq!(first.send(&mut core, &[r#"{"subscribe":"t"}"#]), (1, vec![]));
+    close(&mut core, first);
+    let mut second = Client::json(&mut core, next);
+    assert_eq!(second.send(&mut core, &[r#"{"subscribe":"u"}"#]), (1, vec![]));
+    let calls = core.settle(&mut other);
+    let expected = [answer(next, r#"{"subscribed":["u"]}"#), Call::SetReading(next, true)];
+    assert_eq!(calls, expected);
+    assert_eq!(core.gateway.broker().stats().subscriptions, 1);
+    close(&mut core, second);
+    core.settle(&mut other);
+    assert_eq!(core.gateway.broker().stats().subscriptions, 0);
 }
 
 #[test]
-fn a_core_that_runs_is_not_rung_and_one_with_work_does_not_sleep() {
-    let [(mut hub, publisher), _] = hubs();
-    let sleeper = hub.links.port().sleeper();
+fn a_subscriber_of_a_topic_is_answered_once_its_subscription_is_in_force() {
+    let [mut core, mut other] = cores();
+    for (target, is_deferred) in
+        [("/topics/t", true), ("/topics/t?role=sub", true), ("/topics/t?role=pub", false)]
+    {
+        let (client, answer) = Client::connect(&mut core, id(7), target, "");
+        assert_eq!(client.session.phase() == Phase::Deciding, is_deferred, "{target}");
+        assert_eq!(answer.is_empty(), is_deferred, "{target}");
+        let expected = if is_deferred { vec![Call::Respond(id(7), true)] } else { vec![] };
+        assert_eq!(core.settle(&mut other), expected, "{target}");
+        close(&mut core, client);
+        core.settle(&mut other);
+    }
+}
+
+#[test]
+fn a_core_that_runs_is_not_woken_and_one_with_work_does_not_sleep() {
+    let [mut core, _] = cores();
+    let flag = core.flag.clone();
     for _ in 0..2 {
-        assert!(!sleeper.must_ring() && hub.try_sleep());
-        // Whatever woke it.
-        turn(&mut hub);
-        assert!(!sleeper.must_ring());
+        assert!(!flag.needs_wake() && core.gateway.may_sleep());
+        // Whatever has woken it.
+        core.turn();
+        assert!(!flag.needs_wake());
     }
-    publisher.publish("t", Payload::text("1")).unwrap();
-    assert!(!hub.try_sleep() && !sleeper.must_ring());
-    turn(&mut hub);
-    assert!(hub.try_sleep() && sleeper.must_ring());
+    core.publisher.publish("t", Payload::text("1")).unwrap();
+    assert!(!core.gateway.may_sleep() && !flag.needs_wake());
+    core.turn();
+    assert!(core.gateway.may_sleep() && flag.needs_wake());
 }
 
-/// Gives each connection so many deliveries in a turn, as the worker does by bytes.
+/// Lets clients in by the token in their query, and counts its decisions.
 #[derive(Debug, Default)]
-struct Portions {
-    all: Counting,
-    portion: usize,
-    given: HashMap<ConnectionId, usize>,
+struct Guard {
+    asked: usize,
 }
 
-impl Sink for Portions {
-    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>) -> bool {
-        let given = self.given.entry(to).or_default();
-        *given += 1;
-        *given <= self.portion && self.all.deliver(to, frames)
+impl Handler for Guard {
+    type Connection = ();
+
+    fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
+        Upgrade::Accept(())
     }
 
-    fn is_congested(&mut self, _: ConnectionId) -> bool {
-        false
+    fn admit(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+        self.asked += 1;
+        match request.query.is_some_and(|query| query.contains("token=7")) {
+            true => Ok(()),
+            false => Err(Rejection::Forbidden.into()),
+        }
+    }
+
+    fn message<'a>(&mut self, (): &mut (), message: Message<'a>, cx: &mut Context<'_, 'a>) {
+        cx.echo(message);
     }
 }
 
-/// One that reads its retained values as fast as they come does not hold up what is new, though it
-/// is to get that as well.
+/// The application decides first, whatever is wrong with the rest of the request.
 #[test]
-fn retained_values_for_one_do_not_stop_what_is_new_for_all() {
-    let [(mut hub, _), _] = hubs();
-    for number in 0..1000 {
-        publish(&mut hub, &format!("r/{number}"), 1, true);
+fn the_application_decides_before_the_request_is_judged() {
+    let [mut core, mut other] = cores_with(Guard::default);
+    let cases = [
+        ("/pubsub", "", "403"),
+        ("/pubsub?token=8", "", "403"),
+        ("/pubsub?x=1", "", "403"),
+        ("/topics/a?role=both", "", "403"),
+        ("/topics/%", "", "403"),
+        ("/topics", "", "403"),
+        ("/pubsub/", "", "403"),
+        ("/pubsub", "Sec-WebSocket-Protocol: mqtt\r\n", "403"),
+        ("/pubsub?token=7", "", "101"),
+        ("/pubsub?access_token=7", "", "101"),
+        ("/topics/a?token=7&role=pub", "", "101"),
+        ("/topics/a?role=pub&access_token=7", "", "101"),
+        ("/pubsub?token=7&x=1", "", "400"),
+        ("/pubsub/?token=7", "", "400"),
+        ("/topics/a?token=7&role=x", "", "400"),
+        ("/topics/a?token=7&jwt=1", "", "400"),
+        ("/topics/%?token=7", "", "400"),
+        ("/topics?token=7", "", "400"),
+        ("/pubsub?token=7", "Sec-WebSocket-Protocol: mqtt\r\n", "400"),
+    ];
+    for (number, (target, further, status)) in cases.into_iter().enumerate() {
+        let (client, answer) = Client::connect(&mut core, id(7), target, further);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {answer}");
+        assert_eq!(core.gateway.app().asked, number + 1, "{target}");
+        close(&mut core, client);
+        core.settle(&mut other);
     }
-    turn(&mut hub);
-    hub.begin(id(7), Kind::Json, None);
-    hub.replay_later(id(7), filter("r/+"));
-    for slot in [7, 8] {
-        let subscriber = Subscriber { id: id(slot), form: Form::RAW, echo: true };
-        assert!(hub.index.subscribe(&filter("new"), subscriber));
-    }
-    for round in 1..=10 {
-        publish(&mut hub, "new", 1, false);
-        turn(&mut hub);
-        let mut sink = Portions { portion: 4, ..Portions::default() };
-        hub.deliver(128, &mut sink);
-        assert_eq!(sink.all.0.remove("new"), Some(2), "{round}");
-        assert_eq!(sink.all.0.len(), 3, "what is left of its portion");
-    }
-    assert_eq!(hub.stats().deliveries, 20);
+    // Other paths are for `upgrade`.
+    let (_, answer) = Client::connect(&mut core, id(7), "/?x=1", "");
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert_eq!(core.gateway.app().asked, cases.len());
 }
 
-/// Filters that come and go while another core takes no mail leave nothing behind for it.
 #[test]
-fn what_came_and_went_is_not_told() {
-    let [(mut hub, _), (mut other, _)] = hubs();
-    // Known over there.
-    hub.links.want(&filter("kept"), Form::RAW);
-    hub.links.want(&filter("ended"), Form::RAW);
-    for _ in 0..10 {
-        turn(&mut hub);
-        turn(&mut other);
-    }
-    assert_eq!(other.index.filters(), 2);
-    for number in 0..1000 {
-        let filter = filter(&format!("f/{number}"));
-        hub.links.want(&filter, Form::RAW);
-        hub.links.want(&filter, Form::JSON);
-        hub.links.withdraw(&filter);
-        hub.links.withdraw(&filter);
-        turn(&mut hub);
-    }
-    hub.links.withdraw(&filter("ended"));
-    hub.links.want(&filter("again"), Form::RAW);
-    hub.links.withdraw(&filter("again"));
-    hub.links.want(&filter("again"), Form::RAW);
-    // One parcel has room, which may have been any of them; the rest are those that matter.
-    assert!(hub.links.untold() <= 3, "{}", hub.links.untold());
-    for _ in 0..10 {
-        turn(&mut hub);
-        turn(&mut other);
-    }
-    let mut matches = Matches::default();
-    for (name, is_wanted) in [("kept", true), ("again", true), ("ended", false), ("f/1", false)] {
-        matches.clear();
-        other.index.find(&topic(name), &mut matches);
-        let is_remote = matches.remote.iter().any(|forms| !forms.is_empty());
-        assert_eq!(is_remote, is_wanted, "{name}");
-    }
+fn a_client_that_only_subscribes_is_closed_when_it_sends() {
+    let [mut core, mut other] = cores();
+    let (mut client, _) = Client::connect(&mut core, id(7), "/topics/t?role=sub", "");
+    core.settle(&mut other);
+    let mut out = Output::default();
+    client.session.respond(Millis::default(), Ok(()), &mut client.pools, &mut out);
+    let mut bytes = Vec::new();
+    masked(&mut bytes, "x");
+    let (_, reply) = client.receive(&mut core, &mut bytes);
+    assert_eq!(reply[2..4], CloseCode::POLICY_VIOLATION.value().to_be_bytes());
+    assert_eq!(core.published(), 0);
 }

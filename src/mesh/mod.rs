@@ -1,11 +1,11 @@
-//! The way from core to core: a lock-free bounded ring for each ordered pair, and a flag for each
-//! core that says whether it sleeps in the kernel, so that its doorbell is rung only then.
+//! Messages from core to core: a lock-free bounded queue for each ordered pair of cores, and for
+//! each core a flag that says whether it sleeps in the kernel, so that it is woken only then.
 //!
-//! A core pushes what it has for others during a turn and publishes once at its end: one store for
-//! each ring, one fence in all, and at most one bell for each core that sleeps.
+//! A core pushes messages for others during a turn and publishes them once at its end: one store
+//! for each queue, one fence in all, and at most one wake-up for each core that sleeps.
 //!
-//! The files import atomics, `Arc` and `UnsafeCell` from `sync` next to them; `tests/mesh_loom.rs`
-//! puts loom's there and tries every interleaving of the very same files.
+//! The files import atomics, `Arc` and `UnsafeCell` from `sync` beside them. `tests/mesh_loom.rs`
+//! replaces that file with loom's types and tries every interleaving of the same code.
 
 mod port;
 mod sleep;
@@ -15,4 +15,4 @@ mod sync;
 mod tests;
 
 pub use port::{Limits, Port, mesh};
-pub use sleep::Sleeper;
+pub use sleep::SleepFlag;

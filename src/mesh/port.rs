@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use super::sleep::{Sleeper, work_is_visible};
-use super::spsc::{Consumer, Producer, ring};
+use super::sleep::{SleepFlag, publish_fence};
+use super::spsc::{Consumer, Producer, queue};
 
-/// How much each ring holds.
+/// The capacity of each queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Items, rounded up to a power of two; at least one.
     pub entries: usize,
-    /// What the items may count for together. One alone may count for more.
+    /// The sum of the bytes that items count for. A single item may count for more.
     pub bytes: usize,
 }
 
@@ -20,28 +20,28 @@ impl Default for Limits {
     }
 }
 
-/// Makes the ports of so many cores, in the order of their numbers, with a ring from each to each
-/// other.
+/// Makes a port for each of `cores` cores, in the order of their numbers, with a queue from each
+/// core to each other.
 #[must_use]
 pub fn mesh<T: Send>(cores: usize, limits: Limits) -> Vec<Port<T>> {
-    let sleepers: Vec<Sleeper> = (0..cores).map(|_| Sleeper::awake()).collect();
+    let flags: Vec<SleepFlag> = (0..cores).map(|_| SleepFlag::awake()).collect();
     let mut incoming: Vec<Vec<_>> = (0..cores).map(|_| Vec::with_capacity(cores)).collect();
     let mut ports = Vec::with_capacity(cores);
-    for (number, own) in sleepers.iter().enumerate() {
+    for (number, own) in flags.iter().enumerate() {
         let mut outgoing = Vec::with_capacity(cores);
-        for (to, (sleeper, incoming)) in sleepers.iter().zip(&mut incoming).enumerate() {
+        for (to, (flag, incoming)) in flags.iter().zip(&mut incoming).enumerate() {
             if number == to {
                 outgoing.push(None);
                 incoming.push(None);
                 continue;
             }
-            let (producer, consumer) = ring(limits.entries, limits.bytes);
-            outgoing.push(Some(Outgoing { ring: producer, consumer: sleeper.clone() }));
+            let (producer, consumer) = queue(limits.entries, limits.bytes);
+            outgoing.push(Some(Outgoing { queue: producer, receiver: flag.clone() }));
             incoming.push(Some(consumer));
         }
-        let sleeper = own.clone();
-        let (incoming, touched) = (Vec::new(), Vec::new());
-        ports.push(Port { number, outgoing, incoming, sleeper, touched });
+        let sleep_flag = own.clone();
+        let (incoming, unpublished) = (Vec::new(), Vec::new());
+        ports.push(Port { number, outgoing, incoming, sleep_flag, unpublished });
     }
     for (port, incoming) in ports.iter_mut().zip(incoming) {
         port.incoming = incoming;
@@ -49,131 +49,132 @@ pub fn mesh<T: Send>(cores: usize, limits: Limits) -> Vec<Port<T>> {
     ports
 }
 
-/// The way to another core.
+/// The queue to another core, and that core's flag.
 struct Outgoing<T> {
-    ring: Producer<T>,
-    consumer: Sleeper,
+    queue: Producer<T>,
+    receiver: SleepFlag,
 }
 
 /// One core's end of the mesh, for the thread of that core.
 ///
-/// A core that has nothing to do calls [`try_sleep`](Self::try_sleep), looks into the inboxes that
-/// the mesh does not know of, sleeps until its doorbell rings or something else comes, and calls
-/// [`wake_up`](Self::wake_up).
+/// A core without work calls [`try_sleep`](Self::try_sleep), looks into inboxes that do not belong
+/// to the mesh, sleeps until it is woken, and calls [`wake_up`](Self::wake_up).
 pub struct Port<T> {
     number: usize,
-    /// By the number of the other core; `None` is this one.
+    /// By the number of the other core; `None` for this one.
     outgoing: Vec<Option<Outgoing<T>>>,
-    /// By the number of the other core; `None` is this one.
+    /// By the number of the other core; `None` for this one.
     incoming: Vec<Option<Consumer<T>>>,
-    sleeper: Sleeper,
-    /// The cores that something was pushed for since the last publication. It first allocates on
-    /// the thread of the core, away from the lists of other cores, which are written all the time.
-    touched: Vec<usize>,
+    sleep_flag: SleepFlag,
+    /// The cores that items were pushed for since the last [`publish`](Self::publish). It first
+    /// allocates on the thread of its core, so that it shares no cache line with another core's
+    /// list, which is written in every turn.
+    unpublished: Vec<usize>,
 }
 
 impl<T> Port<T> {
-    /// Which core this is, from 0.
+    /// The number of this core, from 0.
     #[must_use]
     pub const fn number(&self) -> usize {
         self.number
     }
 
-    /// How many cores there are.
+    /// The number of cores.
     #[must_use]
     pub const fn cores(&self) -> usize {
         self.incoming.len()
     }
 
-    /// Queues `item`, which counts for `bytes`, for the core `to`. The core cannot see it before
-    /// [`publish`](Self::publish). A port that is dropped drops what it has not published.
+    /// Queues `item`, which counts for `bytes`, for the core `to`. That core cannot see it before
+    /// [`publish`](Self::publish). A dropped port drops the items that it has not published.
     ///
     /// # Errors
     ///
-    /// Gives the item back if the ring has no entry free or would hold more bytes than its limit. A
-    /// ring that is empty takes any item.
+    /// Returns the item if the queue has no free entry or would exceed its limit of bytes. An empty
+    /// queue takes any item.
     ///
     /// # Panics
     ///
     /// If `to` is not another core of this mesh.
     #[inline]
     pub fn push(&mut self, to: usize, bytes: usize, item: T) -> Result<(), T> {
-        let Some(Some(outgoing)) = self.outgoing.get_mut(to) else { no_way(to) };
-        let is_first = !outgoing.ring.has_unpublished();
-        outgoing.ring.push(bytes, item)?;
+        let Some(Some(outgoing)) = self.outgoing.get_mut(to) else { not_a_peer(to) };
+        let is_first = !outgoing.queue.has_unpublished();
+        outgoing.queue.push(bytes, item)?;
         if is_first {
-            self.touched.push(to);
+            self.unpublished.push(to);
         }
         Ok(())
     }
 
-    /// Makes everything visible that was pushed, and calls `ring_bell` with each core that it is
-    /// for and that sleeps: at most once for each time a core sleeps, whoever publishes.
+    /// Makes all pushed items visible, and calls `wake` with each receiving core that sleeps. A
+    /// core is woken at most once for each time that it sleeps, whichever cores publish.
     #[inline]
-    pub fn publish(&mut self, mut ring_bell: impl FnMut(usize)) {
-        if self.touched.is_empty() {
+    pub fn publish(&mut self, mut wake: impl FnMut(usize)) {
+        if self.unpublished.is_empty() {
             return;
         }
-        for to in &self.touched {
+        for to in &self.unpublished {
             if let Some(Some(outgoing)) = self.outgoing.get_mut(*to) {
-                outgoing.ring.publish();
+                outgoing.queue.publish();
             }
         }
-        work_is_visible();
-        for to in self.touched.drain(..) {
+        publish_fence();
+        for to in self.unpublished.drain(..) {
             if let Some(Some(outgoing)) = self.outgoing.get(to)
-                && outgoing.consumer.claim()
+                && outgoing.receiver.take_wake()
             {
-                ring_bell(to);
+                wake(to);
             }
         }
     }
 
-    /// Takes what each ring holds when it is looked at, at most `most` from each and oldest first:
-    /// `take(from, item)`. Returns how many. The space of a ring is free when its batch is taken.
+    /// Takes the items that are visible in each queue, at most `max` from each and oldest first:
+    /// `take(from, item)`. Returns their number. The space of a queue is freed after its last item
+    /// is taken.
     #[inline]
-    pub fn drain(&mut self, most: usize, mut take: impl FnMut(usize, T)) -> usize {
+    pub fn drain(&mut self, max: usize, mut take: impl FnMut(usize, T)) -> usize {
         let mut count = 0;
-        for (from, ring) in self.incoming.iter_mut().enumerate() {
-            if let Some(ring) = ring {
-                count += ring.drain(most, |item| take(from, item));
+        for (from, queue) in self.incoming.iter_mut().enumerate() {
+            if let Some(queue) = queue {
+                count += queue.drain(max, |item| take(from, item));
             }
         }
         count
     }
 
-    /// Whether a ring holds something to take.
+    /// Whether there is an item to take.
     #[must_use]
-    pub fn has_mail(&self) -> bool {
-        self.incoming.iter().flatten().any(Consumer::has_some)
+    pub fn has_incoming(&self) -> bool {
+        self.incoming.iter().flatten().any(Consumer::has_items)
     }
 
-    /// Announces that this core is about to sleep. False if there is mail: then it is not announced
-    /// and must not sleep.
+    /// Declares that this core is about to sleep. Returns false, and declares nothing, if there is
+    /// an item to take: then the core must not sleep.
     ///
-    /// Inboxes of other kinds are to be looked at after this; if there is something in them, the
-    /// core calls [`wake_up`](Self::wake_up) and goes on. The bell may have been rung meanwhile.
+    /// Inboxes of other kinds have to be looked at after this call. If one holds something, the
+    /// core calls [`wake_up`](Self::wake_up) and goes on; a wake-up may be under way by then.
     #[must_use = "if false, the core must not sleep"]
     pub fn try_sleep(&mut self) -> bool {
-        debug_assert!(self.touched.is_empty(), "a core publishes before it sleeps");
-        self.sleeper.announce();
-        // What was published before the announcement rang no bell.
-        let has_mail = self.has_mail();
-        if has_mail {
-            self.sleeper.revoke();
+        debug_assert!(self.unpublished.is_empty(), "a core publishes before it sleeps");
+        self.sleep_flag.begin_sleep();
+        // No core was woken for items that were published before the flag was set.
+        let has_incoming = self.has_incoming();
+        if has_incoming {
+            self.sleep_flag.end_sleep();
         }
-        !has_mail
+        !has_incoming
     }
 
-    /// Says that this core runs again, whatever woke it.
+    /// Declares that this core is awake, for whatever reason it has woken.
     pub fn wake_up(&mut self) {
-        self.sleeper.revoke();
+        self.sleep_flag.end_sleep();
     }
 
-    /// For threads that have no port and hand work to this core by other means.
+    /// The flag of this core, for threads without a port that pass work to it by other means.
     #[must_use]
-    pub fn sleeper(&self) -> Sleeper {
-        self.sleeper.clone()
+    pub fn sleep_flag(&self) -> SleepFlag {
+        self.sleep_flag.clone()
     }
 }
 
@@ -184,6 +185,6 @@ impl<T> fmt::Debug for Port<T> {
 }
 
 #[cold]
-fn no_way(to: usize) -> ! {
+fn not_a_peer(to: usize) -> ! {
     panic!("core {to} is not another core of this mesh")
 }

@@ -1,68 +1,68 @@
-//! Whether a core sleeps, and who wakes it.
+//! Whether a core sleeps, and which thread wakes it.
 //!
-//! The core says that it sleeps and then looks for work; others make work visible and then look
-//! whether the core sleeps. A SeqCst fence stands between the two steps of either side, so at least
-//! one of them sees what the other did. Of several that see the core asleep, the one whose swap
-//! finds the flag set rings the bell.
+//! A core that wants to sleep sets its flag and then looks for work. Other threads make work
+//! visible and then look at the flag. A SeqCst fence separates the two steps on either side, so at
+//! least one side sees what the other did. If several threads see the flag set, one of them takes
+//! it with a swap, and that one wakes the core.
 
 use super::sync::Arc;
 use super::sync::atomic::{AtomicBool, Ordering, fence};
 
-/// The flag of one core, on cache lines of its own: x86 fetches lines in pairs of 64 bytes.
+/// On cache lines of its own: x86 prefetches lines in pairs of 64 bytes.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Flag {
-    sleeping: AtomicBool,
+struct Aligned {
+    is_asleep: AtomicBool,
 }
 
-/// Tells whether a core has to be woken; for threads that have no port, but other ways to hand work
-/// to it.
+/// The flag that says whether a core sleeps. For threads without a port that pass work to the core
+/// by other means.
 #[derive(Clone, Debug)]
-pub struct Sleeper {
-    flag: Arc<Flag>,
+pub struct SleepFlag {
+    flag: Arc<Aligned>,
 }
 
-impl Sleeper {
+impl SleepFlag {
     /// The flag of a core that is awake.
     pub(super) fn awake() -> Self {
-        Self { flag: Arc::new(Flag { sleeping: AtomicBool::new(false) }) }
+        Self { flag: Arc::new(Aligned { is_asleep: AtomicBool::new(false) }) }
     }
 
-    /// To be asked after making work visible by other means: true if the doorbell must be rung (the
-    /// core sleeps, and this call is the one that wakes it).
-    #[must_use = "if true, nobody else rings the bell"]
-    pub fn must_ring(&self) -> bool {
-        work_is_visible();
-        self.claim()
+    /// Call this after making work visible by other means. If it returns true, the core sleeps and
+    /// the caller has to wake it; no other thread will.
+    #[must_use = "if true, the caller has to wake the core"]
+    pub fn needs_wake(&self) -> bool {
+        publish_fence();
+        self.take_wake()
     }
 
-    /// Whether the bell is the caller's to ring. [`work_is_visible`] comes before.
-    pub(super) fn claim(&self) -> bool {
-        // The flag carries no data, so the fences are all the order that is needed. The load spares
-        // a core that is awake, the usual case, the write to its cache line.
-        self.flag.sleeping.load(Ordering::Relaxed)
-            && self.flag.sleeping.swap(false, Ordering::Relaxed)
+    /// Whether the caller has to wake the core. [`publish_fence`] has to come first.
+    pub(super) fn take_wake(&self) -> bool {
+        // The flag carries no data, so the fences give all the order that is needed. The load
+        // avoids a write to the cache line of a core that is awake, which is the usual case.
+        self.flag.is_asleep.load(Ordering::Relaxed)
+            && self.flag.is_asleep.swap(false, Ordering::Relaxed)
     }
 
-    /// Says that the core is about to sleep. It has to look for work after this.
-    pub(super) fn announce(&self) {
-        // A store would do, here and below. But loom 0.7 lets a store fall between the load and the
-        // store of another thread's swap (its issue 254) and then finds deadlocks that are none;
-        // next to a call into the kernel a swap costs nothing.
-        self.flag.sleeping.swap(true, Ordering::Relaxed);
+    /// Sets the flag. The core has to look for work after this and before it sleeps.
+    pub(super) fn begin_sleep(&self) {
+        // A store would be enough, here and below. But loom 0.7 lets a store fall between the load
+        // and the store of another thread's swap (its issue 254) and then reports deadlocks that
+        // cannot happen. Beside a call into the kernel a swap costs nothing.
+        self.flag.is_asleep.swap(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
-    /// Says that the core is awake.
-    pub(super) fn revoke(&self) {
+    /// Clears the flag: the core is awake.
+    pub(super) fn end_sleep(&self) {
         // Only the core itself sets the flag: if it is clear here, it stays clear.
-        if self.flag.sleeping.load(Ordering::Relaxed) {
-            self.flag.sleeping.swap(false, Ordering::Relaxed);
+        if self.flag.is_asleep.load(Ordering::Relaxed) {
+            self.flag.is_asleep.swap(false, Ordering::Relaxed);
         }
     }
 }
 
-/// Stands between making work visible and looking who sleeps; one for any number of cores.
-pub(super) fn work_is_visible() {
+/// Separates making work visible from looking at flags. One fence serves any number of cores.
+pub(super) fn publish_fence() {
     fence(Ordering::SeqCst);
 }

@@ -1,4 +1,4 @@
-//! What the mesh is synchronised with, in the shape that loom gives it.
+//! The synchronisation primitives of the mesh, with the interface that loom gives them.
 
 pub(super) use std::sync::Arc;
 
@@ -6,7 +6,7 @@ pub(super) mod atomic {
     pub(in crate::mesh) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 }
 
-/// A cell that lends its pointer to a closure; loom sees by that when accesses overlap.
+/// A cell that passes its pointer to a closure, by which loom detects overlapping accesses.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
@@ -16,13 +16,13 @@ impl<T> UnsafeCell<T> {
         Self(std::cell::UnsafeCell::new(value))
     }
 
-    /// For reading.
+    /// Calls `read` with a pointer to read through.
     #[inline]
     pub(super) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
         read(self.0.get().cast_const())
     }
 
-    /// For writing.
+    /// Calls `write` with a pointer to write through.
     #[inline]
     pub(super) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
         write(self.0.get())

@@ -18,9 +18,9 @@ fn silent(core: usize) {
     panic!("core {core} does not sleep");
 }
 
-fn take<T>(port: &mut Port<T>, most: usize) -> Vec<(usize, T)> {
+fn take<T>(port: &mut Port<T>, max: usize) -> Vec<(usize, T)> {
     let mut taken = Vec::new();
-    assert_eq!(port.drain(most, |from, item| taken.push((from, item))), taken.len());
+    assert_eq!(port.drain(max, |from, item| taken.push((from, item))), taken.len());
     taken
 }
 
@@ -29,7 +29,7 @@ fn ports_know_their_numbers() {
     for cores in 0..5 {
         let ports = mesh::<u8>(cores, Limits::default());
         assert!(ports.iter().map(Port::number).eq(0..cores));
-        assert!(ports.iter().all(|port| port.cores() == cores && !port.has_mail()));
+        assert!(ports.iter().all(|port| port.cores() == cores && !port.has_incoming()));
     }
 }
 
@@ -39,14 +39,14 @@ fn nothing_is_seen_before_it_is_published() {
     assert_eq!(first.push(2, 1, "a"), Ok(()));
     assert_eq!(first.push(2, 1, "b"), Ok(()));
     assert_eq!(second.push(2, 1, "c"), Ok(()));
-    assert!(!third.has_mail());
+    assert!(!third.has_incoming());
     assert_eq!(take(&mut third, 8), []);
     first.publish(silent);
-    assert!(third.has_mail());
+    assert!(third.has_incoming());
     assert_eq!(take(&mut third, 8), [(0, "a"), (0, "b")]);
     second.publish(silent);
     assert_eq!(take(&mut third, 8), [(1, "c")]);
-    assert!(!third.has_mail() && !first.has_mail() && !second.has_mail());
+    assert!(!third.has_incoming() && !first.has_incoming() && !second.has_incoming());
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_batch_has_a_bound_and_frees_its_space_at_the_end() {
         assert_eq!(sender.push(1, 1, 9), Err(9), "in the middle of a batch");
     });
     assert_eq!(count, 3);
-    assert!(taker.has_mail());
+    assert!(taker.has_incoming());
     assert_eq!(taker.drain(0, |_, _| panic!("none was asked for")), 0);
     for item in 4..7 {
         assert_eq!(sender.push(1, 1, item), Ok(()));
@@ -86,7 +86,7 @@ fn entries_are_rounded_up_to_a_power_of_two() {
 
 /// Against a model that adds up the bytes of a queue; sizes go up to the largest there is.
 #[test]
-fn bytes_are_bounded_but_for_an_empty_ring() {
+fn bytes_are_bounded_except_in_an_empty_queue() {
     const SIZES: [usize; 8] = [0, 1, 2, 30, 70, 100, 101, usize::MAX];
     let mut random = fastrand::Rng::with_seed(7);
     for limit in [0, 1, 100, usize::MAX] {
@@ -106,9 +106,9 @@ fn bytes_are_bounded_but_for_an_empty_ring() {
                 refused += 1;
             }
             sender.publish(silent);
-            let most = random.usize(..3);
-            let expected: Vec<_> = model.drain(..most.min(model.len())).map(|x| (0, x)).collect();
-            assert_eq!(take(&mut taker, most), expected);
+            let max = random.usize(..3);
+            let expected: Vec<_> = model.drain(..max.min(model.len())).map(|x| (0, x)).collect();
+            assert_eq!(take(&mut taker, max), expected);
         }
         assert!(refused > 1000 && accepted > 1000, "{refused} {accepted}");
     }
@@ -129,34 +129,34 @@ fn a_core_beyond_the_last_is_none() {
 }
 
 #[test]
-fn a_sleeping_core_gets_one_bell() {
+fn a_sleeping_core_is_woken_once() {
     let [mut sleeper, mut first, mut second] = ports(8, 8);
-    let handle = sleeper.sleeper();
-    assert!(!handle.must_ring());
+    let handle = sleeper.sleep_flag();
+    assert!(!handle.needs_wake());
     assert!(sleeper.try_sleep());
 
-    let mut bells = Vec::new();
-    first.publish(|core| bells.push(core));
-    assert!(bells.is_empty(), "nothing was pushed");
+    let mut wakes = Vec::new();
+    first.publish(|core| wakes.push(core));
+    assert!(wakes.is_empty(), "nothing was pushed");
     for port in [&mut first, &mut second] {
         assert_eq!(port.push(0, 1, ()), Ok(()));
         assert_eq!(port.push(0, 1, ()), Ok(()));
-        port.publish(|core| bells.push(core));
+        port.publish(|core| wakes.push(core));
     }
-    assert_eq!(bells, [0]);
-    assert!(!handle.must_ring(), "it was rung");
+    assert_eq!(wakes, [0]);
+    assert!(!handle.needs_wake(), "it was woken already");
     sleeper.wake_up();
 
-    assert!(!sleeper.try_sleep(), "there is mail");
-    assert!(!handle.must_ring(), "it is not announced");
+    assert!(!sleeper.try_sleep(), "there is an item to take");
+    assert!(!handle.needs_wake(), "it did not go to sleep");
     assert_eq!(take(&mut sleeper, 8).len(), 4);
     assert!(sleeper.try_sleep());
-    assert!(handle.clone().must_ring());
-    assert!(!handle.must_ring());
+    assert!(handle.clone().needs_wake());
+    assert!(!handle.needs_wake());
     sleeper.wake_up();
     assert!(sleeper.try_sleep());
     sleeper.wake_up();
-    assert!(!handle.must_ring(), "it runs");
+    assert!(!handle.needs_wake(), "it runs");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_panic_in_the_middle_of_a_batch_loses_only_its_item() {
     assert_eq!(take(&mut taker, 9), [(0, Box::new(2)), (0, Box::new(3)), (0, Box::new(4))]);
 }
 
-/// Sleeps until the bell; a bell that does not come is a fault, not a test without end.
+/// Sleeps until it is woken. A lost wake-up fails the test instead of hanging it.
 fn sleep() {
     let start = Instant::now();
     thread::park_timeout(Duration::from_secs(20));
@@ -234,7 +234,7 @@ fn exchange(mut port: Port<u64>, each: u64, threads: &[OnceLock<Thread>], start:
             got[from] += 1;
         });
         if full && count == 0 {
-            // Space that is freed rings no bell.
+            // Freed space wakes no core.
             thread::yield_now();
         }
         let is_done = sent.iter().all(|count| *count == each);
@@ -243,7 +243,7 @@ fn exchange(mut port: Port<u64>, each: u64, threads: &[OnceLock<Thread>], start:
             port.wake_up();
         }
     }
-    assert!(!port.has_mail());
+    assert!(!port.has_incoming());
 }
 
 #[test]
@@ -264,10 +264,10 @@ fn a_core_that_sleeps_all_the_time_misses_nothing() {
     const ITEMS: u64 = 2_000_000;
     const POSTS: u64 = 200_000;
     let [mut taker, mut sender] = ports(256, usize::MAX);
-    let (handle, inbox, bells) = (taker.sleeper(), AtomicU64::new(0), AtomicU64::new(0));
+    let (handle, inbox, wakes) = (taker.sleep_flag(), AtomicU64::new(0), AtomicU64::new(0));
     let core = thread::current();
-    let ring = || {
-        bells.fetch_add(1, Ordering::Relaxed);
+    let wake = || {
+        wakes.fetch_add(1, Ordering::Relaxed);
         core.unpark();
     };
     let mut sleeps = 0;
@@ -281,7 +281,7 @@ fn a_core_that_sleeps_all_the_time_misses_nothing() {
                 }
                 sender.publish(|core| {
                     assert_eq!(core, 0);
-                    ring();
+                    wake();
                 });
                 if random.u8(..4) == 0 {
                     thread::yield_now();
@@ -291,8 +291,8 @@ fn a_core_that_sleeps_all_the_time_misses_nothing() {
         scope.spawn(|| {
             for post in 1..=POSTS {
                 inbox.store(post, Ordering::Relaxed);
-                if handle.must_ring() {
-                    ring();
+                if handle.needs_wake() {
+                    wake();
                 }
             }
         });
@@ -312,7 +312,7 @@ fn a_core_that_sleeps_all_the_time_misses_nothing() {
             }
         }
     });
-    let bells = bells.into_inner();
-    assert!(sleeps > 100 && bells > 100, "{sleeps} sleeps, {bells} bells");
-    assert!(!taker.has_mail());
+    let wakes = wakes.into_inner();
+    assert!(sleeps > 100 && wakes > 100, "{sleeps} sleeps, {wakes} wakes");
+    assert!(!taker.has_incoming());
 }

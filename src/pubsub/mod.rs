@@ -15,14 +15,12 @@ mod publication;
 mod publisher;
 mod retained;
 mod subscribers;
+#[cfg(test)]
+pub(crate) mod testing;
 
-pub(crate) use broker::Established;
 pub use broker::{Broker, Stats};
 pub(crate) use encoding::json::string as json_string;
 pub(crate) use encoding::{Event, Form, encode};
-/// The subprotocol of `/pubsub`.
-pub const PROTOCOL: &str = "corecast.v1.json";
-
 pub use name::{Filter, NameError, Topic};
 pub use peers::PeerMessage;
 pub use publication::Payload;
@@ -30,4 +28,4 @@ pub(crate) use publication::Publication;
 pub use publisher::{Inbox, PublishError, Publisher, inbox};
 pub(crate) use retained::RetainLimit;
 pub use retained::Totals;
-pub(crate) use subscribers::Options;
+pub(crate) use subscribers::{Established, Options};

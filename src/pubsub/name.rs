@@ -1,13 +1,14 @@
-//! Topics and filters, with the rules of MQTT: levels are separated by `/`, an empty level is a
-//! level; `+` in a filter is any one level, `#` at its end the level above and all below it.
+//! Topics and filters, with the rules of MQTT (version 5.0, section 4.7): levels are separated by
+//! `/`, and may be empty. In a filter `+` matches any one level, and `#` as the last level matches
+//! the level above it and all levels below that.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A level that one of these stands in holds nothing else; a checked filter has them nowhere else.
+/// The wildcards. In a valid filter each is a level of its own.
 const WILDCARDS: [char; 2] = ['+', '#'];
 
-/// What a message is published to. Cloning it copies a pointer.
+/// The name that a message is published to. Cloning it copies a pointer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
@@ -31,17 +32,17 @@ impl Topic {
         &self.0
     }
 
-    /// The text, to be shared.
+    /// The text, which can be shared.
     pub(crate) const fn shared(&self) -> &Arc<str> {
         &self.0
     }
 
-    /// Whether both are the same topic; quick for clones of one.
+    /// Whether both are the same topic. Fast for clones of one topic.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
     }
 
-    /// Whether filters that begin with a wildcard pass it over.
+    /// Whether filters that begin with a wildcard do not match it: it begins with `$`.
     pub(super) fn is_hidden(&self) -> bool {
         self.0.starts_with('$')
     }
@@ -53,13 +54,13 @@ impl fmt::Display for Topic {
     }
 }
 
-/// What a subscriber asks for: a topic, or a pattern of topics. Cloning it copies a pointer.
+/// The topics that a subscription is for: one topic, or a pattern. Cloning it copies a pointer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Filter(Arc<str>);
 
 impl Filter {
-    /// The levels that a filter with a wildcard may have: each costs memory and is looked at for
-    /// each message. Topics and plain filters may have any number.
+    /// The most levels of a filter with a wildcard: each takes memory and is looked at for each
+    /// message. Topics, and filters without a wildcard, may have any number.
     pub const MAX_LEVELS: usize = 32;
 
     /// Checks a filter of 1 to `max` bytes.
@@ -67,7 +68,7 @@ impl Filter {
     /// # Errors
     ///
     /// If it is empty or too long, holds NUL, or has a wildcard in the wrong place. The first
-    /// level at fault is the one told of.
+    /// level at fault is reported.
     pub fn new(text: &str, max: usize) -> Result<Self, NameError> {
         check(text, max)?;
         let mut levels = text.split('/').peekable();
@@ -91,7 +92,7 @@ impl Filter {
         &self.0
     }
 
-    /// The text, to be kept as a key without a copy.
+    /// The text, which can be kept as a key without a copy.
     pub(crate) fn shared(&self) -> &Arc<str> {
         &self.0
     }
@@ -102,9 +103,9 @@ impl Filter {
         self.0.contains(WILDCARDS)
     }
 
-    /// Whether a message to `topic` is for those who have this filter.
+    /// Whether subscribers with this filter are sent messages of `topic`.
     ///
-    /// Takes time by the length of the two, whatever they hold.
+    /// Takes time linear in the length of both.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         if topic.is_hidden() && self.0.starts_with(WILDCARDS) {
@@ -122,9 +123,9 @@ impl Filter {
         levels.next().is_none()
     }
 
-    /// What stands before the first wildcard: `a/b/` of `a/b/+/c`, all of a filter without one.
+    /// The text before the first wildcard: `a/b/` of `a/b/+/c`, all of a filter without a wildcard.
     ///
-    /// Every topic that matches begins with it, but for one: `a/#` matches `a` as well.
+    /// Every topic that matches begins with it, with one exception: `a/#` matches `a` as well.
     #[must_use]
     pub fn literal_prefix(&self) -> &str {
         self.0.split(WILDCARDS).next().unwrap_or_default()
@@ -144,7 +145,7 @@ impl fmt::Display for Filter {
     }
 }
 
-/// What topics and filters have to obey both.
+/// The rules for both topics and filters.
 fn check(text: &str, max: usize) -> Result<(), NameError> {
     match text.len() {
         0 => Err(NameError::Empty),
@@ -154,22 +155,22 @@ fn check(text: &str, max: usize) -> Result<(), NameError> {
     }
 }
 
-/// What is wrong with the name of a topic or with a filter. The text says what is right.
+/// Why a topic or a filter is not valid. The text says what is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It has no byte.
+    /// It is empty.
     Empty,
-    /// It is above the limit.
+    /// It is longer than the limit.
     TooLong {
         /// Its length in bytes.
         len: usize,
-        /// The most that is allowed.
+        /// The limit.
         max: usize,
     },
-    /// It holds U+0000.
+    /// It contains U+0000.
     Nul,
-    /// A topic holds `+` or `#`.
+    /// A topic contains `+` or `#`.
     WildcardInTopic,
     /// A filter has `+` in a level with something else.
     PlusNotAlone,

@@ -1,9 +1,9 @@
 //! The other cores: what each core wants of a filter, and the messages between cores.
 //!
-//! Interest is a table with two sides. Each core counts the changes of what it wants. For every other
-//! core it keeps which filters have changed since the last update, the last change that was sent, and
-//! the last change that the other core has acknowledged. Changes of a filter are sent as its current
-//! state, so a filter that changes often is sent once.
+//! Interest is a table with two sides. Each core counts the changes of what it wants. For every
+//! other core it keeps which filters have changed since the last update, the last change that was
+//! sent, and the last change that the other core has acknowledged. Changes of a filter are sent as
+//! its current state, so a filter that changes often is sent once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -168,7 +168,8 @@ impl Peers {
         }
     }
 
-    /// This core has applied the changes of another core up to `number`, which is to be acknowledged.
+    /// This core has applied the changes of another core up to `number`, which is to be
+    /// acknowledged.
     pub(super) fn set_received(&mut self, core: usize, number: u64) {
         if let Some(peer) = self.peers.get_mut(core) {
             peer.received = number;

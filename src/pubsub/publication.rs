@@ -1,4 +1,4 @@
-//! What is published.
+//! Messages to be published, and retained values.
 
 use bytes::Bytes;
 
@@ -15,13 +15,14 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Text; subscribers in JSON get it as JSON if it is, else as a JSON string.
+    /// A text message. Subscribers in JSON are sent it as JSON if it is JSON, else as a JSON
+    /// string.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self { bytes: Bytes::from(text.into()), opcode: Opcode::Text }
     }
 
-    /// Any bytes; subscribers in JSON get what is not UTF-8 in base64.
+    /// A binary message. Subscribers in JSON are sent bytes that are not UTF-8 in base64.
     #[must_use]
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
         Self { bytes: bytes.into(), opcode: Opcode::Binary }
@@ -33,7 +34,7 @@ impl Payload {
         self.bytes.len()
     }
 
-    /// Whether there are none; retained, that clears the topic's value.
+    /// Whether it is empty. Retained, an empty payload clears the topic's value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -46,16 +47,16 @@ pub(crate) struct Publication<'a> {
     pub(crate) topic: &'a Topic,
     pub(crate) opcode: Opcode,
     pub(crate) payload: &'a [u8],
-    /// The payload is JSON, and known to be.
+    /// The payload as JSON, if it is known to be valid JSON.
     pub(crate) json: Option<&'a str>,
     pub(crate) retain: bool,
-    /// Who published it, if they are not to get it.
+    /// The publisher, if it must not be sent the message.
     pub(crate) origin: Option<ConnectionId>,
 }
 
 impl Publication<'_> {
-    /// Whether it clears what is retained instead of taking its place: it is empty. In JSON, where
-    /// nothing is, also `null` and `""`, which are published as they are all the same.
+    /// Whether it clears the retained value instead of replacing it: it is empty. In JSON, where no
+    /// value is empty, `null` and `""` clear as well; they are published unchanged.
     pub(super) fn clears(&self) -> bool {
         self.payload.is_empty() || matches!(self.json, Some("null" | r#""""#))
     }

@@ -7,23 +7,23 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use super::name::{NameError, Topic};
 use super::publication::Payload;
-use crate::mesh::Sleeper;
+use crate::mesh::SleepFlag;
 
-/// Messages that may wait for a core.
-const MOST_WAITING: usize = 1024;
+/// The most messages that may wait for a core.
+const MAX_WAITING: usize = 1024;
 
-/// Publishes to a server's topics. Clones publish in one order with it.
+/// Publishes to the topics of a server. The messages of a publisher and its clones keep one order.
 #[derive(Clone)]
 pub struct Publisher {
     sender: SyncSender<QueuedPublish>,
     waiting: Arc<Waiting>,
-    sleeper: Sleeper,
+    sleep_flag: SleepFlag,
     wake: Arc<dyn Fn() + Send + Sync>,
     max_topic: usize,
     max_message: usize,
 }
 
-/// What a publisher has left for a core.
+/// A message that waits for a core.
 #[derive(Debug)]
 pub(crate) struct QueuedPublish {
     pub(crate) topic: Topic,
@@ -31,7 +31,7 @@ pub(crate) struct QueuedPublish {
     pub(crate) retain: bool,
 }
 
-/// What waits in an inbox, or is about to.
+/// The messages in an inbox, and those about to be added.
 #[derive(Debug)]
 struct Waiting {
     messages: AtomicUsize,
@@ -43,7 +43,7 @@ struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// So much waits to be passed on that there is no room: try again later.
+    /// The inbox of the core is full: try again later.
     Full,
     /// The server has stopped.
     Stopped,
@@ -56,7 +56,7 @@ pub enum PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full => f.write_str("too much waits to be published; try again later"),
+            Self::Full => f.write_str("too many messages wait to be published; try again later"),
             Self::Stopped => f.write_str("the server has stopped"),
             Self::TooLarge => f.write_str("the message is longer than the server allows"),
             Self::Topic(error) => error.fmt(f),
@@ -79,19 +79,20 @@ impl fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// Publishes a message to everyone who subscribes to `topic`. Returns at once; messages of one
-    /// publisher to one topic arrive in the order of the calls.
+    /// Publishes a message to all subscribers of `topic`. Never blocks. Messages of one publisher
+    /// to one topic arrive in the order of the calls.
     ///
     /// # Errors
-    /// If nothing was published. [`PublishError::Full`] passes by itself.
+    /// If the message was not published. After [`PublishError::Full`] the caller may try again.
     pub fn publish(&self, topic: &str, payload: Payload) -> Result<(), PublishError> {
         self.enqueue(topic, payload, false)
     }
 
-    /// The same, and keeps the message to be given to those who subscribe later, until another one
-    /// is retained for the topic. An empty payload clears what is kept. Without effect on what is
-    /// kept, but published, if [`PubSub::max_retained`](crate::config::PubSub::max_retained) or
-    /// [`PubSub::max_retained_bytes`](crate::config::PubSub::max_retained_bytes) is reached.
+    /// Publishes a message as [`publish`](Self::publish) does, and retains it: later subscribers
+    /// are sent it, until another message is retained for the topic. An empty payload clears the
+    /// retained message. If [`PubSub::max_retained`](crate::config::PubSub::max_retained) or
+    /// [`PubSub::max_retained_bytes`](crate::config::PubSub::max_retained_bytes) is reached, the
+    /// message is published and not retained.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
@@ -108,7 +109,7 @@ impl Publisher {
         self.waiting.enter(bytes)?;
         match self.sender.try_send(QueuedPublish { topic, payload, retain }) {
             Ok(()) => {
-                if self.sleeper.must_ring() {
+                if self.sleep_flag.needs_wake() {
                     (self.wake)();
                 }
                 Ok(())
@@ -125,8 +126,8 @@ impl Publisher {
 }
 
 impl Waiting {
-    /// Counts a message in before it is sent, so that a core which looks at the count before it
-    /// sleeps overlooks none.
+    /// Counts a message before it is added, so that a core that looks at the count before it sleeps
+    /// misses none.
     fn enter(&self, bytes: usize) -> Result<(), PublishError> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before > 0 && before.saturating_add(bytes) > self.max_bytes {
@@ -143,7 +144,7 @@ impl Waiting {
     }
 }
 
-/// Where a core finds what publishers have left for it.
+/// The receiving end of the publishers of a core.
 #[derive(Debug)]
 pub struct Inbox {
     receiver: Receiver<QueuedPublish>,
@@ -157,21 +158,21 @@ impl Inbox {
         Some(queued)
     }
 
-    /// Whether something waits or is about to. After a core has announced its sleep, nothing that
-    /// was published before is overlooked.
+    /// Whether no message waits or is about to be added. A core that calls this after it has
+    /// declared its sleep misses none.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.messages.load(Ordering::Relaxed) == 0
     }
 }
 
-/// An inbox for the core that `sleeper` belongs to and `wake` wakes, and the publisher for it.
+/// An inbox for the core that `sleep_flag` belongs to and that `wake` wakes, and its publisher.
 #[must_use]
 pub fn inbox(
     config: &crate::config::Config,
-    sleeper: Sleeper,
+    sleep_flag: SleepFlag,
     wake: Arc<dyn Fn() + Send + Sync>,
 ) -> (Publisher, Inbox) {
-    let (sender, receiver) = sync_channel(MOST_WAITING);
+    let (sender, receiver) = sync_channel(MAX_WAITING);
     let waiting = Arc::new(Waiting {
         messages: AtomicUsize::new(0),
         bytes: AtomicUsize::new(0),
@@ -180,7 +181,7 @@ pub fn inbox(
     let publisher = Publisher {
         sender,
         waiting: Arc::clone(&waiting),
-        sleeper,
+        sleep_flag,
         wake,
         max_topic: config.pubsub.max_topic,
         max_message: config.limits.max_message,
@@ -200,23 +201,23 @@ mod tests {
         let mut config = Config::default();
         config.pubsub.backlog = backlog;
         let port = mesh::<()>(1, Limits::default()).remove(0);
-        inbox(&config, port.sleeper(), Arc::new(|| {}))
+        inbox(&config, port.sleep_flag(), Arc::new(|| {}))
     }
 
     #[test]
-    fn what_is_refused_leaves_nothing_behind() {
+    fn a_refused_message_leaves_nothing_behind() {
         let (publisher, inbox) = ends(1_000);
         let publish = |len| publisher.publish("t", Payload::binary(vec![0; len]));
-        // One may always wait, however long it is; the next one finds no room.
+        // One message may always wait, whatever its length; the next one finds no room.
         for _ in 0..3 {
             assert_eq!((publish(5_000), publish(1)), (Ok(()), Err(PublishError::Full)));
             assert!(!inbox.is_empty() && inbox.take().is_some());
-            // Nothing that would keep the core awake, or the next one out.
+            // Nothing is left that would keep the core awake, or the next message out.
             assert!(inbox.is_empty() && inbox.take().is_none());
         }
         for _ in 0..3 {
-            let taken = (0..2 * MOST_WAITING).take_while(|_| publish(0).is_ok()).count();
-            assert_eq!(taken, MOST_WAITING);
+            let taken = (0..2 * MAX_WAITING).take_while(|_| publish(0).is_ok()).count();
+            assert_eq!(taken, MAX_WAITING);
             assert!((0..taken).all(|_| inbox.take().is_some()));
             assert!(inbox.is_empty() && inbox.take().is_none());
         }
@@ -227,17 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn who_sleeps_is_woken_once() {
+    fn a_sleeping_core_is_woken_once() {
         let mut port = mesh::<()>(1, Limits::default()).remove(0);
-        let rung = Arc::new(AtomicBool::new(false));
-        let bell = Arc::clone(&rung);
-        let wake = Arc::new(move || assert!(!bell.swap(true, Ordering::Relaxed), "twice"));
-        let (publisher, _inbox) = inbox(&Config::default(), port.sleeper(), wake);
+        let woken = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&woken);
+        let wake = Arc::new(move || assert!(!flag.swap(true, Ordering::Relaxed), "twice"));
+        let (publisher, _inbox) = inbox(&Config::default(), port.sleep_flag(), wake);
         publisher.publish("t", Payload::text("1")).unwrap();
-        assert!(!rung.load(Ordering::Relaxed), "it is awake");
+        assert!(!woken.load(Ordering::Relaxed), "it is awake");
         assert!(port.try_sleep());
         publisher.publish("t", Payload::text("2")).unwrap();
         publisher.publish("t", Payload::text("3")).unwrap();
-        assert!(rung.load(Ordering::Relaxed));
+        assert!(woken.load(Ordering::Relaxed));
     }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::broker::replay::Replay;
 use super::encoding::Form;
-use super::name::Filter;
+use super::name::{Filter, Topic};
 use crate::base::ConnectionId;
 
 /// How a connection subscribes.
@@ -19,6 +18,23 @@ pub(crate) struct Options {
     pub(crate) marks_retained: bool,
 }
 
+/// The retained values that match a filter and were stored when it was subscribed to.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) filter: Filter,
+    /// The number of the last change of retained values at that moment.
+    pub(super) until: u64,
+    /// The last topic that was looked at.
+    pub(super) after: Option<Topic>,
+}
+
+/// Subscriptions of one request that every core has acknowledged.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) id: ConnectionId,
+    pub(super) filters: Vec<Filter>,
+}
+
 /// One connection that subscribes.
 #[derive(Debug)]
 pub(super) struct Subscriber {
@@ -26,15 +42,14 @@ pub(super) struct Subscriber {
     pub(super) options: Options,
     /// Its filters, in force or not yet.
     pub(super) filters: Vec<Filter>,
-    /// It has ended a subscription in this turn.
-    pub(super) is_ending: bool,
     /// Retained values to be sent, one filter after the other.
     pub(super) replays: VecDeque<Replay>,
     /// It is in the list of connections that are sent retained values.
     pub(super) is_replaying: bool,
 }
 
-/// Subscribers by slot. Other connections have no entry and, behind the last subscriber, no memory.
+/// Subscribers by slot. Other connections have no entry; slots after that of the last subscriber
+/// take no memory.
 #[derive(Debug, Default)]
 pub(super) struct Subscribers(Vec<Option<Box<Subscriber>>>);
 
@@ -54,7 +69,6 @@ impl Subscribers {
             id,
             options,
             filters: Vec::new(),
-            is_ending: false,
             replays: VecDeque::new(),
             is_replaying: false,
         }));

@@ -167,7 +167,7 @@ fn connect(
     let ports = mesh::mesh(wakers.len(), limits);
     let inbox = |(port, waker): (&Port<PeerMessage>, &UringWaker)| {
         let waker = waker.clone();
-        pubsub::inbox(config, port.sleeper(), Arc::new(move || waker.wake()))
+        pubsub::inbox(config, port.sleep_flag(), Arc::new(move || waker.wake()))
     };
     let (publishers, inboxes) = ports.iter().zip(wakers).map(inbox).unzip();
     (ports, publishers, inboxes)

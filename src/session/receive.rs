@@ -34,7 +34,10 @@ impl Session {
             Phase::Open | Phase::Closing => self.receive_frames(bytes, &mut cx, service),
             Phase::Request => self.receive_head(bytes, &mut cx, service),
             Phase::Deciding => Handled::Until(0),
-            Phase::Lingering | Phase::Finished => Handled::All,
+            Phase::Lingering | Phase::Finished => {
+                self.sends_after_close = true;
+                Handled::All
+            }
         }
     }
 
@@ -70,9 +73,16 @@ impl Session {
             Phase::Deciding => self.refuse(now, Rejection::Undecided, pools, out),
             Phase::Open => self.keep_alive(now, backlog, pools, out),
             Phase::Closing | Phase::Lingering => {
+                // What is still queued may take a while. But a peer that goes on sending does not
+                // know that it is closed, and has to learn it soon: by a reset if not by the close
+                // frame.
+                let timeouts = &pools.config.timeouts;
+                self.deadline = match (self.sends_after_close, self.phase) {
+                    (false, _) => now.after(timeouts.stall),
+                    (true, Phase::Lingering) => now.after(timeouts.close),
+                    (true, _) => now,
+                };
                 self.end(Phase::Finished, CloseReason::Broken);
-                // For what is still queued.
-                self.deadline = now.after(pools.config.timeouts.stall);
             }
             Phase::Finished => self.deadline = Millis::NEVER,
         }

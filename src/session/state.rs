@@ -38,6 +38,9 @@ pub struct Session {
     pub(super) reject: bool,
     /// The service has accepted the connection, so it must be told of its end.
     pub(super) accepted: bool,
+    /// The peer has sent messages after this side had decided to close. They are thrown away, and the
+    /// peer may not know.
+    pub(super) sends_after_close: bool,
     pub(super) endpoint: EndpointId,
     pub(super) reason: Option<CloseReason>,
     pub(super) deadline: Millis,
@@ -73,6 +76,7 @@ impl Session {
             phase: Phase::Request,
             reject,
             accepted: false,
+            sends_after_close: false,
             endpoint: EndpointId::APPLICATION,
             reason: None,
             deadline: now.after(config.timeouts.handshake),

@@ -30,7 +30,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if !rest.is_empty() {
             slot.deferred.get_or_insert_default().push_front(Input::Rest(rest));
         }
-        self.core.cancel_receive(id);
+        // The receive goes on. Most waits are short, and if more arrives, `defer` cancels it.
     }
 
     /// Handles deferred input for which there is room now.

@@ -103,7 +103,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.core.stats.stale += 1;
             return;
         };
-        if slot.deferred.is_some() && matches!(outcome, Received::Eof | Received::Failed(_)) {
+        let is_waiting = slot.deferred.is_some() || slot.is_held();
+        if is_waiting && matches!(outcome, Received::Eof | Received::Failed(_)) {
             return self.defer(id, outcome, armed);
         }
         self.core.receive_ended(id, &outcome);

@@ -145,7 +145,7 @@ impl<D: Driver> Core<D> {
         if committed > limit && !is_blocked {
             slot.blocked.insert(Blocked::SEND_BACKLOG);
             self.stats.paused += 1;
-            self.cancel_receive(id);
+            self.update_receive(id);
         } else if committed <= limit / 2 && is_blocked {
             slot.blocked.remove(Blocked::SEND_BACKLOG);
             self.update_receive(id);

@@ -137,10 +137,17 @@ impl Slot {
             && matches!(self.session.phase(), Phase::Open | Phase::Deciding)
     }
 
+    /// Whether too many replies wait to be sent to it. Not once it is closing: then its input causes
+    /// no more replies, and has to be read to see whether it goes on sending.
+    fn has_send_backlog(&self) -> bool {
+        self.blocked.contains(Blocked::SEND_BACKLOG) && self.session.phase() == Phase::Open
+    }
+
     /// Whether it is to be read from.
     pub(super) fn wants_input(&self) -> bool {
-        let blocked = self.blocked.intersects(Blocked::SEND_BACKLOG | Blocked::AWAITING_BUFFER);
-        !blocked && self.deferred.is_none() && !self.is_held()
+        let awaits_buffer = self.blocked.contains(Blocked::AWAITING_BUFFER);
+        let waits = self.has_send_backlog() || awaits_buffer || self.is_held();
+        !waits && self.deferred.is_none()
     }
 }
 

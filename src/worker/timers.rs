@@ -41,5 +41,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             }
             slot.session.handle_timeout(now, slot.backlog(), pools, output);
         });
+        // A connection that was held and is closing now has to be read from.
+        core.update_receive(id);
     }
 }

@@ -44,6 +44,13 @@ impl Json {
         Self { client, early: Vec::new() }
     }
 
+    /// A connection to this path and query.
+    pub(crate) fn on_path(addr: SocketAddr, target: &str) -> Self {
+        let mut client = Client::connect(addr);
+        client.open_at(target, "");
+        Self { client, early: Vec::new() }
+    }
+
     /// A connection that has subscribed.
     pub(crate) fn subscribed(addr: SocketAddr, filters: &[&str]) -> Self {
         let mut json = Self::open(addr);

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use corecast::base::ConnectionId;
+use corecast::app::{Accept, Context, Handler, Upgrade};
 use corecast::config::Config;
 use corecast::protocol::websocket::handshake::{Refusal, Rejection, Request};
-use corecast::session::{Handler, Message, Replies};
+use corecast::session::Message;
 
 use crate::common::{Json, delivery, raw, text};
 use crate::support::client::{Client, End, request_to};
@@ -131,7 +131,7 @@ fn a_wrong_path_gets_400_and_a_line() {
         ("/topics/a?echo=2", "The parameter echo is not 0 or 1."),
         ("/topics/a?echo=0&echo=1", "The parameter echo is there twice; give it once."),
         ("/topics/a?qos=1", "The parameter \"qos\" is not known; known are role and echo."),
-        ("/topics/a%2", "A % in the path has no two hexadecimal digits behind it."),
+        ("/topics/a%2", "A % in the path has no two hexadecimal digits after it."),
         ("/topics/a%FF", "The topic in the path is not valid UTF-8."),
         ("/topics/a/+", "`+` or `#`"),
         ("/topics/%23", "`+` or `#`"),
@@ -175,7 +175,6 @@ fn the_subprotocol_is_named_where_it_was_offered() {
         ("", None),
         ("Sec-WebSocket-Protocol: corecast.v1.json\r\n", Some("corecast.v1.json")),
         ("Sec-WebSocket-Protocol: mqtt, corecast.v1.json\r\n", Some("corecast.v1.json")),
-        ("Sec-WebSocket-Protocol: mqtt\r\n", None),
     ];
     for (further, protocol) in cases {
         let mut client = Client::connect(server.addr());
@@ -186,7 +185,40 @@ fn the_subprotocol_is_named_where_it_was_offered() {
     }
 }
 
-/// Who speaks JSON at a path where it is not spoken must not be told that it is.
+/// Without an answer to its offer a browser aborts the connection without a reason; with a
+/// subprotocol that is not spoken here a client would be misled. So it is told which one there is.
+#[test]
+fn a_client_that_offers_only_unknown_subprotocols_is_told_the_known_one() {
+    let server = Server::start(&[]);
+    for offer in
+        ["mqtt", "corecast.v2.json", "graphql-ws, graphql-transport-ws", "Corecast.v1.json"]
+    {
+        let mut client = Client::connect(server.addr());
+        client.send(&request_to("/pubsub", &format!("Sec-WebSocket-Protocol: {offer}\r\n")));
+        let (answer, end) = client.read_to_end(Duration::from_secs(5));
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{offer}: {answer}");
+        let line = "/pubsub knows the subprotocol corecast.v1.json only; offer it, or none.\n";
+        assert!(answer.ends_with(&format!("\r\n\r\n{line}")), "{offer}: {answer}");
+        assert_eq!(end, End::Fin, "{offer}");
+    }
+}
+
+/// A page can send a token in the query only. Without an application that looks at it, it is
+/// ignored.
+#[test]
+fn a_token_in_the_query_is_no_fault() {
+    let server = Server::start(&[]);
+    for query in ["token=abc", "access_token=a.b.c", "token=1&access_token=2", "token="] {
+        let mut json = Json::on_path(server.addr(), &format!("/pubsub?{query}"));
+        json.subscribe(&["a"]);
+        let mut publisher = raw(server.addr(), &format!("a?role=pub&{query}"));
+        publisher.send(&text("1"));
+        json.expect(&delivery("a", "1"));
+    }
+}
+
+/// A client that expects the JSON protocol must not be told that a path has it which does not.
 #[test]
 fn the_subprotocol_is_not_agreed_to_elsewhere() {
     let server = Server::start(&[]);
@@ -201,20 +233,29 @@ fn the_subprotocol_is_not_agreed_to_elsewhere() {
     }
 }
 
-/// Lets in who brings the right cookie, and echoes.
+/// Admits clients with the right cookie or token, and echoes.
 #[derive(Debug)]
 struct Guard;
 
 impl Handler for Guard {
+    type Connection = ();
+
+    fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
+        Upgrade::Accept(())
+    }
+
     fn admit(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
-        match request.header("Cookie") {
-            Some(b"pass=7") => Ok(()),
+        match (request.header("Cookie"), request.query) {
+            (Some(b"pass=7"), _) => Ok(()),
+            (_, Some(query)) if query.split('&').any(|it| it == "ticket=7" || it == "token=7") => {
+                Ok(())
+            }
             _ => Err(Refusal::saying(Rejection::Forbidden, "Log in first.")),
         }
     }
 
-    fn message<'a>(&mut self, _: ConnectionId, message: Message<'a>, replies: &mut Replies<'a>) {
-        replies.echo(message);
+    fn message<'a>(&mut self, (): &mut (), message: Message<'a>, cx: &mut Context<'_, 'a>) {
+        cx.echo(message);
     }
 }
 
@@ -231,6 +272,23 @@ fn an_application_says_who_may_publish_and_subscribe() {
         client.open_at(path, "Cookie: pass=7\r\n");
         client.expect_alive();
     }
-    // Other paths are for `open`, which lets everyone.
+    // It decides about a token before anything else in the query is judged.
+    let refused = "HTTP/1.1 403 ";
+    for (target, begin) in [
+        ("/pubsub?token=8", refused),
+        ("/topics/a?token=8", refused),
+        ("/topics/a?role=boss", refused),
+        ("/pubsub?ticket=8", refused),
+        ("/pubsub?token=7", "HTTP/1.1 101 "),
+        ("/topics/a?role=pub&token=7", "HTTP/1.1 101 "),
+        ("/pubsub?ticket=7", "HTTP/1.1 400 "),
+        ("/topics/a?role=boss&token=7", "HTTP/1.1 400 "),
+    ] {
+        let mut client = Client::connect(server.addr());
+        client.send(&request_to(target, ""));
+        let answer = client.read_head();
+        assert!(answer.status.starts_with(begin), "{target}: {}", answer.status);
+    }
+    // Other paths are for `upgrade`, which accepts everyone.
     Client::connect(server.addr()).open_at("/", "");
 }

@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 
 use crate::common::{Cores, raw};
-use crate::crowd::expect_all;
+use crate::many_clients::expect_all;
 use crate::support::client::Client;
 use crate::support::deflate::deflated;
 use crate::support::host::{peak, rss};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::common::{Cores, Json, delivery, raw, text};
-use crate::crowd::expect_all;
+use crate::many_clients::expect_all;
 use crate::support::client::Client;
 use crate::support::server::Server;
 use crate::support::wire;

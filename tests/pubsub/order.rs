@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::common::{Cores, Json, raw, text};
-use crate::crowd::expect_all;
+use crate::many_clients::expect_all;
 use crate::messages::{Received, Source, message};
 use crate::support::client::Client;
 use crate::support::server::Server;

@@ -7,15 +7,16 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use corecast::base::ConnectionId;
+use corecast::app::echo::Echo;
+use corecast::app::{Accept, Context, Handler, Upgrade};
 use corecast::config::Config;
-use corecast::protocol::websocket::Opcode;
+use corecast::protocol::websocket::handshake::Request;
 use corecast::pubsub::{NameError, Payload, PublishError, Publisher};
 use corecast::server::{Server, allowed_cores};
-use corecast::session::{Handler, Message, Replies};
+use corecast::session::Message;
 
 use crate::common::{Json, delivery, raw, text};
-use crate::crowd::expect_all;
+use crate::many_clients::expect_all;
 use crate::support::client::Client;
 use crate::support::library::Embedded;
 use crate::support::wire::{self, FIN, TEXT};
@@ -118,10 +119,16 @@ struct Holding {
 }
 
 impl Handler for Holding {
-    fn message<'a>(&mut self, _: ConnectionId, _: Message<'a>, replies: &mut Replies<'a>) {
+    type Connection = ();
+
+    fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<()> {
+        Echo.upgrade(request, accept)
+    }
+
+    fn message<'a>(&mut self, (): &mut (), _: Message<'a>, cx: &mut Context<'_, 'a>) {
         self.held.send(()).unwrap();
         self.go.recv_timeout(LIMIT).unwrap();
-        replies.send(Opcode::Text, b"done");
+        cx.text("done");
     }
 }
 

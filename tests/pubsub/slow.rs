@@ -12,7 +12,7 @@ use corecast::config::Config;
 use serde_json::Value;
 
 use crate::common::{Json, text};
-use crate::crowd::expect_all;
+use crate::many_clients::expect_all;
 use crate::support::client::Client;
 use crate::support::host::wait_until;
 use crate::support::library::Embedded;

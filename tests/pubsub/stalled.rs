@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::common::{Cores, Json};
-use crate::crowd::expect_all;
+use crate::many_clients::expect_all;
 use crate::support::client::Client;
 use crate::support::host::rss;
 use crate::support::server::Server;

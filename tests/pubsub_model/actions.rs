@@ -116,10 +116,27 @@ impl Client {
         self.subs.push(Sub::new(filter, requested_at));
     }
 
-    /// One action.
+    /// One action, or several in one go.
     pub(crate) fn act(&mut self, network: &SimNetwork, log: &mut Log, moment: u64, now: Duration) {
         let Some(id) = self.id else { return };
-        self.actions -= 1;
+        let count = if self.rng.u8(0..6) == 0 { self.rng.u32(2..8) } else { 1 };
+        for _ in 0..count.min(self.actions) {
+            // It may have left.
+            if self.actions > 0 {
+                self.actions -= 1;
+                self.act_once(id, network, log, moment, now);
+            }
+        }
+    }
+
+    fn act_once(
+        &mut self,
+        id: ClientId,
+        network: &SimNetwork,
+        log: &mut Log,
+        moment: u64,
+        now: Duration,
+    ) {
         match (self.rng.u8(0..40), self.kind) {
             (0 | 37.., _) if self.stalls => self.stall(id, network, now),
             (0, _) => self.stall(id, network, now),
@@ -158,17 +175,18 @@ impl Client {
         self.owed.push_back(Owed { text, what: What::Pong });
     }
 
-    /// Says goodbye, or does not.
+    /// Ends the connection with a close frame, with FIN or with a reset, or does not.
     fn leave(&mut self, id: ClientId, network: &SimNetwork) {
         match self.rng.u8(0..8) {
             0..3 => self.close(network),
             3 => {
                 network.half_close(id);
-                (self.is_broken, self.actions) = (true, 0);
+                (self.is_broken, self.is_finished, self.actions) = (true, true, 0);
+                self.owed_at_fin = self.answers_owed();
             }
             4 => {
                 network.reset(id);
-                (self.is_broken, self.stage) = (true, Stage::Gone);
+                (self.is_broken, self.stage, self.actions) = (true, Stage::Gone, 0);
             }
             _ => {}
         }

@@ -61,7 +61,8 @@ impl World {
                 let unread = network.bytes_not_received(id);
                 return Err(format!("{unread} bytes are not read, or not answered: {client:?}"));
             }
-            let is_closed = client.stage == Stage::Gone && !client.is_broken;
+            let is_closed = client.stage == Stage::Gone
+                && (!client.is_broken || client.is_finished && client.close_code.is_none());
             if keeps_up || is_closed {
                 let open = |message: &&mut crate::log::Message| message.settled_at.is_none();
                 for message in self.log.messages.iter_mut().filter(open) {
@@ -115,6 +116,7 @@ impl World {
         for core in 0..self.cores.len() {
             let mut probe = Client::new(first + core, core, Kind::Json, self.rng.fork());
             probe.next_at = now;
+            probe.conflates = self.policy == SlowConsumer::Conflate;
             self.clients.push(probe);
         }
         self.run(Self::is_idle)?;
@@ -145,7 +147,7 @@ impl World {
             // What the last turn queued.
             core.worker.turn().map_err(|error| error.to_string())?;
             core.network.check_quiescent();
-            tally.add(&core.worker.stats(), &core.stats());
+            tally.add(core);
         }
         tally.quiets += self.quiets;
         tally.exact += self.exact;

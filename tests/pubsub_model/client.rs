@@ -82,8 +82,13 @@ pub(crate) struct Client {
     pub(crate) rng: fastrand::Rng,
     pub(crate) stage: Stage,
     pub(crate) id: Option<ClientId>,
-    /// Its end was not in order: what it sent last may be lost.
+    /// Its end was not in order: it may miss messages, and what it sent last may be lost.
     pub(crate) is_broken: bool,
+    /// It has sent FIN: all that it has sent is handled and answered, but nothing more is
+    /// delivered.
+    pub(crate) is_finished: bool,
+    /// The answers owed at that moment.
+    pub(crate) owed_at_fin: usize,
     pub(crate) close_code: Option<u16>,
     pub(crate) subs: Vec<Sub>,
     pub(crate) owed: VecDeque<Owed>,
@@ -95,6 +100,8 @@ pub(crate) struct Client {
     pub(crate) was_stalled: bool,
     /// Has some of what it publishes retained.
     pub(crate) retains: bool,
+    /// What waits for it is conflated.
+    pub(crate) conflates: bool,
     /// Likes to stall.
     pub(crate) stalls: bool,
     arrived: Vec<u8>,
@@ -122,6 +129,8 @@ impl Client {
             stage: Stage::Unborn,
             id: None,
             is_broken: false,
+            is_finished: false,
+            owed_at_fin: 0,
             close_code: None,
             subs: Vec::new(),
             owed: VecDeque::new(),
@@ -131,6 +140,7 @@ impl Client {
             stalled_until: None,
             was_stalled: false,
             retains: true,
+            conflates: false,
             stalls: false,
             arrived: Vec::new(),
             trace: Trace::default(),
@@ -151,6 +161,11 @@ impl Client {
     pub(crate) fn keeps_up(&self, network: &SimNetwork) -> bool {
         let faulted = self.id.is_some_and(|id| network.is_faulted(id));
         self.is_open() && !faulted && !self.is_broken && self.stalled_until.is_none()
+    }
+
+    /// Answers that the server owes, pongs excepted, since a later one may stand for earlier ones.
+    pub(crate) fn answers_owed(&self) -> usize {
+        self.owed.iter().filter(|owed| !matches!(owed.what, What::Pong)).count()
     }
 
     pub(crate) const fn is_json(&self) -> bool {

@@ -1,5 +1,6 @@
 //! One simulated core, and a sleep that lasts while other cores run.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -7,99 +8,105 @@ use std::time::Duration;
 use corecast::app::echo::Echo;
 use corecast::base::{ConnectionId, Millis};
 use corecast::config::Config;
+use corecast::gateway::Gateway;
 use corecast::io::sim::{SimNetwork, SimOptions, SimRing, SimWaker};
 use corecast::io::{Driver, Wake};
 use corecast::mesh::Port;
-use corecast::protocol::websocket::handshake::{Agreement, Refusal, Request};
-use corecast::pubsub::{Hub, Parcel, Publisher, Totals, inbox};
+use corecast::protocol::websocket::Opcode;
+use corecast::protocol::websocket::handshake::{Agreement, Request};
+use corecast::pubsub::{PeerMessage, Publisher, Totals, inbox};
 use corecast::session::{
-    Acceptance, CloseReason, Errands, Handler, Message, Replies, Shared, Sink,
+    CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
 };
 use corecast::worker::Worker;
 
-/// The hub, from which it is hidden that its core's sleep is simulated in parts: in between it has
-/// neither turns nor mail, and only a bell or an event ends its sleep.
+/// The gateway, from which it is hidden that the sleep of its core is simulated in parts: between
+/// these it has neither turns nor messages, and only a wake-up or an event ends the sleep.
 #[derive(Debug)]
 pub(crate) struct Sleeping {
-    pub(crate) hub: Hub<Echo>,
+    gateway: Gateway<Echo>,
     network: SimNetwork,
     is_asleep: bool,
+    /// Times that there was no room for what a client may publish.
+    refusals: Cell<u64>,
 }
 
-impl Handler for Sleeping {
-    fn open<'a>(
+impl Inbound for Sleeping {
+    fn upgrade(
         &mut self,
         id: ConnectionId,
-        request: &Request<'a>,
-    ) -> Result<Acceptance<'a>, Refusal> {
-        self.hub.open(id, request)
+        request: &Request<'_>,
+        deflate: Option<&Agreement>,
+    ) -> Verdict {
+        self.gateway.upgrade(id, request, deflate)
     }
 
-    fn opened(&mut self, id: ConnectionId, deflate: Option<&Agreement>) {
-        self.hub.opened(id, deflate);
+    fn open(&mut self, id: ConnectionId, endpoint: EndpointId, replies: &mut Replies<'_>) {
+        self.gateway.open(id, endpoint, replies);
     }
 
-    fn message<'a>(&mut self, id: ConnectionId, message: Message<'a>, replies: &mut Replies<'a>) {
-        assert!(!self.is_asleep, "a message without an event");
-        self.hub.message(id, message, replies);
-    }
-
-    fn server_message<'a>(
+    fn message<'a, const BUILT_IN: bool>(
         &mut self,
         id: ConnectionId,
         message: Message<'a>,
         replies: &mut Replies<'a>,
     ) {
         assert!(!self.is_asleep, "a message without an event");
-        self.hub.server_message(id, message, replies);
+        self.gateway.message::<BUILT_IN>(id, message, replies);
     }
 
-    fn closed(&mut self, id: ConnectionId, reason: CloseReason) {
+    fn control(
+        &mut self,
+        id: ConnectionId,
+        endpoint: EndpointId,
+        opcode: Opcode,
+        payload: &[u8],
+        replies: &mut Replies<'_>,
+    ) {
+        self.gateway.control(id, endpoint, opcode, payload, replies);
+    }
+
+    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
         assert!(!self.is_asleep, "an end without an event");
-        self.hub.closed(id, reason);
+        self.gateway.closed(id, endpoint, reason);
     }
 
-    fn turn(&mut self, now: Millis, errands: &mut Errands) {
-        if !self.is_asleep {
-            self.hub.turn(now, errands);
-        }
+    fn write_gap(&mut self, endpoint: EndpointId, subject: &str, lost: u64, out: &mut Vec<u8>) {
+        self.gateway.write_gap(endpoint, subject, lost, out);
     }
+}
 
-    fn deliver<S: Sink>(&mut self, most: usize, sink: &mut S) {
-        assert!(!self.is_asleep, "a core with deliveries sleeps");
-        self.hub.deliver(most, sink);
-    }
-
-    fn is_busy(&self) -> bool {
-        self.hub.is_busy()
-    }
-
-    fn is_full(&self) -> bool {
-        self.hub.is_full()
-    }
-
-    fn deadline(&self) -> Millis {
-        self.hub.deadline()
-    }
-
-    fn try_sleep(&mut self) -> bool {
-        self.is_asleep = self.is_asleep || self.hub.try_sleep();
-        self.is_asleep
-    }
-
-    fn begin_turn(&mut self) {
+impl Service for Sleeping {
+    fn start_turn(&mut self) {
         if self.network.asleep_until().is_none() {
             self.is_asleep = false;
-            self.hub.begin_turn();
+            self.gateway.start_turn();
         }
+    }
+
+    fn end_turn<O: Outbound>(&mut self, now: Millis, deliveries: usize, out: &mut O) {
+        if !self.is_asleep {
+            self.gateway.end_turn(now, deliveries, out);
+        }
+    }
+
+    fn wakeup(&self) -> Wakeup {
+        self.gateway.wakeup()
+    }
+
+    fn has_room(&self) -> bool {
+        let has_room = self.gateway.has_room();
+        self.refusals.set(self.refusals.get() + u64::from(!has_room));
+        has_room
     }
 
     fn drained(&mut self, id: ConnectionId) {
-        self.hub.drained(id);
+        self.gateway.drained(id);
     }
 
-    fn gap(&mut self, tag: u8, subject: &str, lost: u64, out: &mut Vec<u8>) {
-        self.hub.gap(tag, subject, lost, out);
+    fn may_sleep(&mut self) -> bool {
+        self.is_asleep = self.is_asleep || self.gateway.may_sleep();
+        self.is_asleep
     }
 }
 
@@ -115,19 +122,23 @@ impl Core {
     pub(crate) fn new(
         ring: SimRing,
         config: &Arc<Config>,
-        port: Port<Parcel>,
+        port: Port<PeerMessage>,
         peers: Vec<SimWaker>,
         totals: Totals,
         stop: Arc<AtomicBool>,
     ) -> Self {
         let (network, waker) = (ring.network(), ring.waker());
         network.limit(Duration::ZERO);
-        let bell = waker.clone();
-        let (publisher, inbox) = inbox(config, port.sleeper(), Arc::new(move || bell.wake()));
-        let hub = Hub::new(Echo, Arc::clone(config), port, Some(inbox), totals);
-        let handler = Sleeping { hub, network: network.clone(), is_asleep: false };
-        let shared = Shared::new(Arc::clone(config), handler);
-        let worker = Worker::new(ring, shared, 1, stop).with_peers(peers);
+        let wake = waker.clone();
+        let (publisher, inbox) = inbox(config, port.sleep_flag(), Arc::new(move || wake.wake()));
+        let gateway = Gateway::new(Echo, Arc::clone(config), port, Some(inbox), totals);
+        let service = Sleeping {
+            gateway,
+            network: network.clone(),
+            is_asleep: false,
+            refusals: Cell::default(),
+        };
+        let worker = Worker::new(ring, Arc::clone(config), service, 1, stop).with_peers(peers);
         Self { worker, network, waker, publisher }
     }
 
@@ -140,12 +151,17 @@ impl Core {
         (rings, wakers)
     }
 
-    /// When it goes on; `None` if it runs, or was rung.
+    /// When it goes on; `None` if it runs, or was woken.
     pub(crate) fn asleep_until(&self) -> Option<Duration> {
         self.network.asleep_until().filter(|_| !self.waker.is_rung())
     }
 
     pub(crate) fn stats(&self) -> corecast::pubsub::Stats {
-        self.worker.handler().hub.stats()
+        self.worker.service().gateway.broker().stats()
+    }
+
+    /// Times that there was no room for what a client may publish.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.worker.service().refusals.get()
     }
 }

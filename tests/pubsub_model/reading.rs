@@ -52,6 +52,9 @@ impl Client {
             if !network.is_faulted(id) && !self.is_broken {
                 return Err(format!("{end:?} in {:?}", self.stage));
             }
+            if !network.is_faulted(id) && self.is_finished && self.answers_owed() > 0 {
+                return Err(format!("ended without {:?}", self.owed));
+            }
             self.is_broken = true;
             self.stage = Stage::Gone;
         }
@@ -64,7 +67,7 @@ impl Client {
     /// The close frame is the last.
     fn nothing_more(&self, bytes: &[u8]) -> Result<(), String> {
         match self.close_code {
-            Some(code) if !bytes.is_empty() => Err(format!("{bytes:?} behind close {code}")),
+            Some(code) if !bytes.is_empty() => Err(format!("{bytes:?} after close {code}")),
             _ => Ok(()),
         }
     }
@@ -114,9 +117,8 @@ impl Client {
         self.close_code = code;
         // Its own code comes back; too slow for what comes; or the server stops.
         if self.stage == Stage::Closing && code == Some(1000) {
-            // What waits for other cores to know of a subscription is not waited for.
-            let first = self.owed.iter().find(|owed| !matches!(owed.what, What::Pong));
-            if first.is_some_and(|first| !matches!(first.what, What::Subscribed(_))) {
+            // The close frame waits for all requests before it, subscriptions included.
+            if self.answers_owed() > 0 {
                 return Err(format!("closed without {:?}", self.owed));
             }
         } else if code == Some(1013) {
@@ -142,7 +144,7 @@ impl Client {
 
     /// A message as it was published.
     fn delivery(&mut self, number: usize, topic: usize, log: &Log) -> Result<(), String> {
-        self.begun(topic)?;
+        self.is_subscribed(topic)?;
         let message = &log.messages[number];
         // A raw client gets retained values like that, and its own too.
         let is_raw_value = !self.is_json() && message.retain == Retain::Set;
@@ -158,15 +160,20 @@ impl Client {
         }
     }
 
-    /// Nothing comes before the answer to the subscription that it comes for.
-    fn begun(&self, topic: usize) -> Result<(), String> {
-        let begun = self.subs_to(topic).any(|sub| sub.answered_at.is_some());
-        if begun { Ok(()) } else { Err("that comes before `subscribed`".into()) }
+    /// A message comes after the answer to a subscription, and before the answer to its end. Under
+    /// the policy `conflate` a message that waits may come later.
+    fn is_subscribed(&self, topic: usize) -> Result<(), String> {
+        let mut subs = self.subs_to(topic).filter(|sub| sub.answered_at.is_some());
+        if subs.any(|sub| self.conflates || sub.ended_at.is_none()) {
+            Ok(())
+        } else {
+            Err("that comes before `subscribed` or after `unsubscribed`".into())
+        }
     }
 
     /// A message without payload; they are all alike.
     fn empty(&mut self, topic: usize, log: &Log) -> Result<(), String> {
-        self.begun(topic)?;
+        self.is_subscribed(topic)?;
         self.empty[topic] += 1;
         let may = log.messages.iter().filter(|message| {
             message.topic == topic && message.retain == Retain::Clear && self.may_get(message)
@@ -214,7 +221,7 @@ impl Client {
 
     /// A retained value: one that was the latest at some moment between the request and now.
     fn replay(&mut self, number: usize, topic: usize, log: &Log) -> Result<(), String> {
-        self.begun(topic)?;
+        self.is_subscribed(topic)?;
         let message = &log.messages[number];
         if message.topic != topic || message.retain != Retain::Set {
             return Err(format!("message {number}, which is not retained there"));

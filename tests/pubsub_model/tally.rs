@@ -1,8 +1,7 @@
 //! What the seeds have seen, so that a run which tests nothing does not pass.
 
-use corecast::worker;
-
 use crate::client::Client;
+use crate::cores::Core;
 use crate::log::{Log, TOPICS};
 use crate::trace::Trace;
 use crate::world::PROGRAMS;
@@ -23,10 +22,13 @@ pub(crate) struct Tally {
     /// Times that what came and what was announced as lost was exactly what was published.
     pub(crate) exact: u64,
     ended_subs: u64,
+    /// Connections that sent FIN while answers were owed.
+    finished: u64,
     stalled: u64,
     too_slow: u64,
     dropped: u64,
-    pauses: u64,
+    /// Times that there was no room for what a client may publish.
+    refusals: u64,
     short_sends: u64,
     no_buffers: u64,
     published: u64,
@@ -55,18 +57,20 @@ impl Client {
         tally.announced += self.lost.iter().sum::<u64>();
         let ended = self.subs.iter().filter(|sub| sub.ended_at.is_some());
         tally.ended_subs += ended.count() as u64;
+        tally.finished += u64::from(self.owed_at_fin > 0);
         tally.stalled += u64::from(self.was_stalled);
         tally.too_slow += u64::from(self.close_code == Some(1013));
     }
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, stats: &worker::Stats, hub: &corecast::pubsub::Stats) {
+    pub(crate) fn add(&mut self, core: &Core) {
+        let (stats, broker) = (core.worker.stats(), core.stats());
         self.dropped += stats.dropped;
-        self.pauses += hub.pauses;
+        self.refusals += core.refusals();
         self.short_sends += stats.short_sends;
         self.no_buffers += stats.no_buffers;
-        self.published += hub.published;
+        self.published += broker.published;
     }
 
     /// With the seeds of an everyday run, all of it happens often.
@@ -86,10 +90,10 @@ impl Tally {
             self.ended_subs,
             self.stalled,
             self.dropped,
-            self.pauses,
+            self.refusals,
             self.short_sends,
         ];
         assert!(often.iter().all(|count| *count > 500), "{self:#?}");
-        assert!(self.too_slow > 50 && self.exact > 50, "{self:#?}");
+        assert!(self.too_slow > 50 && self.exact > 50 && self.finished > 50, "{self:#?}");
     }
 }

@@ -127,7 +127,10 @@ impl World {
             .collect();
         let mut clients = clients(&mut rng, count);
         let retains = rng.u8(0..4) > 0;
-        clients.iter_mut().for_each(|client| client.retains = retains);
+        let conflates = config.pubsub.slow == SlowConsumer::Conflate;
+        for client in &mut clients {
+            (client.retains, client.conflates) = (retains, conflates);
+        }
         let programs = (0..count).map(|_| (rng.u32(0..10), Duration::ZERO)).collect();
         Self {
             rng,

@@ -1,9 +1,11 @@
-//! The endpoint `/pubsub`: the subprotocol `corecast.v1.json`, one JSON object in each text message.
+//! The endpoint `/pubsub`: the subprotocol `corecast.v1.json`, one JSON object in each text
+//! message.
 //!
-//! Requests are done and answered in order. A request to subscribe is answered once the subscription
-//! is in force; everything that the client sends behind it, its end included, waits until then.
+//! Requests are handled and answered in order. A request to subscribe is answered once the
+//! subscription is in force, a request to unsubscribe once the last messages are delivered. Until
+//! then everything that the client sends after it waits, the end of the connection included.
 
-mod answer;
+mod answers;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -12,11 +14,35 @@ use std::borrow::Cow;
 
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
+use crate::protocol::websocket::handshake::{Refusal, Request as Upgrade};
 use crate::pubsub::{Broker, Filter, Form, NameError, Options, Publication, Topic};
-use crate::session::{Message, Replies};
+use crate::session::{Message, Outbound, Replies};
 use request::{Command, parse};
 
+/// The subprotocol of `/pubsub`.
+pub const PROTOCOL: &str = "corecast.v1.json";
+
 const NOT_TEXT: &str = "requests are text; this message is binary";
+
+/// The subprotocol to answer with.
+///
+/// # Errors
+/// If the client offers subprotocols and this is none of them. Answered without one, browsers would
+/// abort the connection without saying why (RFC 6455 section 4.1); answered with one of theirs,
+/// clients would be told that it is spoken here.
+pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Refusal> {
+    let mut offered = request.protocols().peekable();
+    if offered.peek().is_none() {
+        return Ok(None);
+    }
+    match offered.find(|name| *name == PROTOCOL) {
+        Some(ours) => Ok(Some(ours.into())),
+        None => Err(Refusal::bad_request(format!(
+            "/pubsub knows the subprotocol {PROTOCOL} only; offer it, or none."
+        ))),
+    }
+}
 
 /// A new connection, which may subscribe.
 pub(super) fn open(id: ConnectionId, window_bits: Option<u8>, broker: &mut Broker) {
@@ -24,8 +50,7 @@ pub(super) fn open(id: ConnectionId, window_bits: Option<u8>, broker: &mut Broke
     broker.attach(id, Options { form, echo: true, marks_retained: true });
 }
 
-/// Does what one message asks. `waiting` takes the answer to a request to subscribe, until the
-/// subscription is in force.
+/// Handles one request. `waiting` takes an answer that has to wait; [`answer`] sends it.
 pub(super) fn message(
     id: ConnectionId,
     waiting: &mut Option<Vec<u8>>,
@@ -47,22 +72,27 @@ pub(super) fn message(
         Command::Subscribe(names) => {
             client.subscribe(&names)?;
             let mut text = Vec::new();
-            answer::subscribed(&mut text, &names, id_of_request);
+            answers::subscribed(&mut text, &names, id_of_request);
             *waiting = Some(text);
             replies.hold();
             Ok(None)
         }
         Command::Unsubscribe(names) => {
-            client.unsubscribe(&names)?;
+            let has_ended = client.unsubscribe(&names)?;
             let mut text = Vec::new();
-            answer::unsubscribed(&mut text, &names, id_of_request);
-            Ok(Some(text))
+            answers::unsubscribed(&mut text, &names, id_of_request);
+            if !has_ended {
+                return Ok(Some(text));
+            }
+            *waiting = Some(text);
+            replies.hold();
+            Ok(None)
         }
         Command::Publish { topic, data, retain } => {
             client.publish(&topic, data, retain)?;
             Ok(id_of_request.map(|request| {
                 let mut text = Vec::new();
-                answer::published(&mut text, &topic, Some(request));
+                answers::published(&mut text, &topic, Some(request));
                 text
             }))
         }
@@ -72,13 +102,23 @@ pub(super) fn message(
         Ok(None) => {}
         Err(wrong) => {
             let mut text = Vec::new();
-            answer::error(&mut text, &wrong, id_of_request);
+            answers::error(&mut text, &wrong, id_of_request);
             replies.send(Opcode::Text, &text);
         }
     }
 }
 
-/// The client whose request is being done. An error is one line for the client.
+/// Sends the answer that has waited, and lets the client go on.
+pub(super) fn answer<O: Outbound>(id: ConnectionId, waiting: &mut Option<Vec<u8>>, out: &mut O) {
+    if let Some(text) = waiting.take() {
+        let mut frame = Vec::with_capacity(text.len() + MAX_SERVER_HEADER);
+        append_frame(&mut frame, Opcode::Text, false, &text);
+        out.answer(id, &frame);
+    }
+    out.set_reading(id, true);
+}
+
+/// The client whose request is handled. An error is one line for the client.
 struct Requester<'b> {
     id: ConnectionId,
     max_topic: usize,
@@ -99,16 +139,13 @@ impl Requester<'_> {
         self.broker.subscribe(self.id, filters).map_err(|error| error.to_string())
     }
 
-    fn unsubscribe(&mut self, names: &[Cow<'_, str>]) -> Result<(), String> {
-        for filter in self.filters(names)? {
-            self.broker.unsubscribe(self.id, &filter);
-        }
-        Ok(())
+    fn unsubscribe(&mut self, names: &[Cow<'_, str>]) -> Result<bool, String> {
+        let filters = self.filters(names)?;
+        Ok(self.broker.unsubscribe(self.id, &filters))
     }
 
     fn publish(&mut self, name: &str, data: Option<&str>, retain: bool) -> Result<(), String> {
         let topic = &Topic::new(name, self.max_topic).map_err(|error| complaint(name, error))?;
-        self.broker.apply_unsubscribes(self.id);
         let (opcode, payload) = (Opcode::Text, data.unwrap_or_default().as_bytes());
         let publication = Publication { topic, opcode, payload, json: data, retain, origin: None };
         self.broker
@@ -117,12 +154,12 @@ impl Requester<'_> {
     }
 }
 
-/// The fault of a name, for the client that sent it.
+/// Why a name is not valid, for the client that sent it.
 fn complaint(name: &str, error: NameError) -> String {
     format!("{}: {error}", shown(name))
 }
 
-/// As much of a name as is needed to recognise it.
+/// The beginning of a name, enough to recognise it.
 fn shown(name: &str) -> String {
     const SHOWN: usize = 80;
     let shown = &name[..name.floor_char_boundary(SHOWN)];

@@ -1,7 +1,7 @@
 //! Requests of clients.
 //!
-//! The text is read once, and each value is taken as the slice that it stands in. How deep a client
-//! nests what it publishes makes no difference, and nothing is copied but strings with escapes.
+//! The text is parsed once, and each value is taken as a slice of it. Nesting of any depth in
+//! published data takes no stack, and only strings with escapes are copied.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,39 +9,39 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Filters in one list: far more than a connection may have, and little memory.
-const MOST_FILTERS: usize = 1024;
+/// The most filters in one list: far more than a connection may have, and little memory.
+const MAX_FILTERS: usize = 1024;
 const TOO_MANY: &str = "more than 1,024 filters";
 
-/// What one message asks.
+/// One request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request<'a> {
-    /// The value of `id` as it came. Given also where the command is at fault, if it was read; of
-    /// several the first.
+    /// The value of `id` as it came, the first if there are several. Also set if the command is
+    /// invalid, as far as it was parsed.
     pub(crate) id: Option<&'a str>,
-    /// The command, or one line that says what is wrong with it.
+    /// The command, or one line that says why it is invalid.
     pub(crate) command: Result<Command<'a>, String>,
 }
 
-/// A command with the names as they came: whether they are valid is for others to say.
+/// A command with the names as they came, not checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
-    /// Filters to subscribe to, one at least.
+    /// At least one filter to subscribe to.
     Subscribe(Vec<Cow<'a, str>>),
-    /// Filters to unsubscribe from, one at least.
+    /// At least one filter to unsubscribe from.
     Unsubscribe(Vec<Cow<'a, str>>),
-    /// A value for everyone who subscribes to the topic.
+    /// A value for all subscribers of the topic.
     Publish {
         /// The topic's name.
         topic: Cow<'a, str>,
         /// The JSON as it came. `None` clears the retained value, and comes with `retain` only.
         data: Option<&'a str>,
-        /// Whether later subscribers are to get the value too.
+        /// Whether later subscribers are sent the value too.
         retain: bool,
     },
 }
 
-/// Reads one message.
+/// Parses one message.
 pub(crate) fn parse(text: &str) -> Request<'_> {
     let mut members = Members::default();
     let command = match members.read(text) {
@@ -77,7 +77,7 @@ impl Key {
     }
 }
 
-/// The values of a request, as the slices of the text that they stand in. Each is valid JSON.
+/// The values of a request, as slices of the text. Each is valid JSON.
 #[derive(Default)]
 struct Members<'a> {
     id: Option<&'a str>,
@@ -86,12 +86,13 @@ struct Members<'a> {
     publish: Option<&'a str>,
     data: Option<&'a str>,
     retain: Option<&'a str>,
-    /// The first key that is unknown or repeated: noted, since an `id` may stand behind it.
+    /// The error for the first key that is unknown or repeated. It is kept because an `id` may
+    /// follow.
     fault: Option<String>,
 }
 
 impl<'a> Members<'a> {
-    /// What was read before an error stays.
+    /// Values that were parsed before an error stay.
     fn read(&mut self, text: &'a str) -> Result<(), String> {
         if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
             return Err(r#"The message is not a JSON object, such as {"subscribe":"a/b"}."#.into());
@@ -197,7 +198,7 @@ impl<'de> Visitor<'de> for &mut Members<'de> {
     }
 }
 
-/// A key of a request, or what is wrong with it.
+/// A key of a request, or an error for it.
 struct AnyKey;
 
 impl<'de> DeserializeSeed<'de> for AnyKey {
@@ -216,7 +217,7 @@ impl Visitor<'_> for AnyKey {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        // Of a name that may be as long as the message, enough to find it again.
+        // The name may be as long as the message; this much is enough to recognise it.
         Ok(Key::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| {
             format!(
                 "The key \"{name:.40}\" is not known; known are subscribe, unsubscribe, publish, \
@@ -248,7 +249,7 @@ fn filters<'a>(key: &str, raw: &'a str) -> Result<Vec<Cow<'a, str>>, String> {
     Ok(found)
 }
 
-/// A list of strings, or what its first other value is.
+/// A list of strings, or the kind of its first other value.
 struct Strings;
 
 impl<'de> Visitor<'de> for Strings {
@@ -260,11 +261,11 @@ impl<'de> Visitor<'de> for Strings {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut found = Ok(Vec::new());
-        // To the end also behind a wrong value, or the list would be taken for a broken one.
+        // The list has to be parsed to its end, also after a wrong value.
         while let Some(raw) = list.next_element::<&'de RawValue>()? {
             if let Ok(strings) = &mut found {
                 match string(raw.get()) {
-                    Ok(_) if strings.len() == MOST_FILTERS => found = Err(TOO_MANY),
+                    Ok(_) if strings.len() == MAX_FILTERS => found = Err(TOO_MANY),
                     Ok(text) => strings.push(text),
                     Err(what) => found = Err(what),
                 }
@@ -274,7 +275,7 @@ impl<'de> Visitor<'de> for Strings {
     }
 }
 
-/// The string that `raw`, a valid JSON value, stands for; or what it is instead.
+/// The string that `raw`, a valid JSON value, encodes; or the kind of value that it is instead.
 fn string(raw: &str) -> Result<Cow<'_, str>, &'static str> {
     let Some(inside) = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Err(kind(raw));
@@ -282,11 +283,11 @@ fn string(raw: &str) -> Result<Cow<'_, str>, &'static str> {
     if !inside.contains('\\') {
         return Ok(Cow::Borrowed(inside));
     }
-    // Values are taken by their grammar, which lets a surrogate stand alone. No text can hold it.
+    // The grammar of JSON allows a lone surrogate, which no string can hold.
     serde_json::from_str(raw).map(Cow::Owned).map_err(|_| "a string with half a surrogate pair")
 }
 
-/// What kind of value `raw`, valid JSON, is.
+/// The kind of value that `raw`, valid JSON, is.
 fn kind(raw: &str) -> &'static str {
     match raw.as_bytes().first() {
         Some(b'{') => "an object",

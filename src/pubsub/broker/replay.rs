@@ -1,31 +1,24 @@
-//! Retained values for those who subscribe, as fast as they read them.
+//! Retained values for new subscribers, no faster than these read them.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::Broker;
+use super::state::Broker;
 use crate::base::ConnectionId;
 use crate::pubsub::encoding::{Event, Form, encode};
 use crate::pubsub::name::{Filter, Topic};
 use crate::pubsub::publication::Value;
 use crate::pubsub::retained::Next;
+use crate::pubsub::subscribers::Replay;
 use crate::session::{Delivered, Frames, Outbound};
 
-/// How many topics are looked at in one step.
-const LOOKED: usize = 256;
-
-/// The retained values that match a filter and were there when it was subscribed to.
-#[derive(Debug)]
-pub(in crate::pubsub) struct Replay {
-    pub(in crate::pubsub) filter: Filter,
-    pub(in crate::pubsub) until: u64,
-    pub(in crate::pubsub) after: Option<Topic>,
-}
+/// The most topics that are looked at in one step.
+const MAX_LOOKED_AT: usize = 256;
 
 impl Broker {
-    /// Notes that `id` is to get the retained values of `filter` that are there now.
-    pub(in crate::pubsub) fn replay_later(&mut self, id: ConnectionId, filter: Filter) {
+    /// Has the values of `filter` that are retained now sent to `id`, in this turn or later ones.
+    pub(super) fn replay_later(&mut self, id: ConnectionId, filter: Filter) {
         if self.retained.len() > 0
             && let Some(subscriber) = self.subscribers.get(id)
         {
@@ -36,14 +29,14 @@ impl Broker {
     }
 
     /// The retained value of a topic, as one frame.
-    pub(in crate::pubsub) fn retained_frame(&self, form: Form, filter: &Filter) -> Option<Vec<u8>> {
+    pub(super) fn retained_frame(&self, form: Form, filter: &Filter) -> Option<Vec<u8>> {
         let Next::Value(topic, value) = self.retained.next(filter, None, u64::MAX, 1) else {
             return None;
         };
         Some(retained(form, topic, value))
     }
 
-    /// Puts `id` in the line of those who are given retained values, if there are some for it.
+    /// Adds `id` to the connections that are sent retained values, if there are some for it.
     pub(crate) fn resume_replay(&mut self, id: ConnectionId) {
         if let Some(subscriber) = self.subscribers.get(id)
             && !subscriber.replays.is_empty()
@@ -53,27 +46,23 @@ impl Broker {
         }
     }
 
-    /// Gives out retained values; each step is one value, or a look at some topics. Who has earlier
-    /// bytes to read is passed over until they are read, and who has got enough for a turn until
-    /// the next. Returns how many steps are left.
-    pub(in crate::pubsub) fn replay<O: Outbound>(
-        &mut self,
-        mut steps: usize,
-        out: &mut O,
-    ) -> usize {
-        let mut enough = Vec::new();
+    /// Sends retained values. Each step sends one value, or looks at some topics. A connection with
+    /// unsent bytes is skipped until these are sent, and one that has been given as much as one
+    /// turn allows is skipped until the next turn. Returns the number of steps that are left.
+    pub(super) fn replay<O: Outbound>(&mut self, mut steps: usize, out: &mut O) -> usize {
+        let mut next_turn = Vec::new();
         while steps > 0
             && let Some(id) = self.replaying.pop_front()
         {
             steps -= 1;
             match self.replay_step(id, out) {
                 Step::Done => self.resume_replay(id),
-                Step::Enough => enough.push(id),
-                // `drained` puts it back.
-                Step::Congested => {}
+                Step::NextTurn => next_turn.push(id),
+                // It is added again once its bytes are sent.
+                Step::Backlog => {}
             }
         }
-        enough.into_iter().for_each(|id| self.resume_replay(id));
+        next_turn.into_iter().for_each(|id| self.resume_replay(id));
         steps
     }
 
@@ -81,34 +70,36 @@ impl Broker {
         let Some(subscriber) = self.subscribers.get(id) else { return Step::Done };
         subscriber.is_replaying = false;
         if out.has_backlog(id) {
-            return Step::Congested;
+            return Step::Backlog;
         }
         let Some(replay) = subscriber.replays.front_mut() else { return Step::Done };
-        match self.retained.next(&replay.filter, replay.after.as_ref(), replay.until, LOOKED) {
+        match self.retained.next(&replay.filter, replay.after.as_ref(), replay.until, MAX_LOOKED_AT)
+        {
             Next::Value(topic, value) => {
-                // By an earlier subscription the client has had it, retained or new.
+                // An earlier subscription has brought it already, as retained or as new.
                 let mut earlier = subscriber.filters.iter().take_while(|f| **f != replay.filter);
                 let form = subscriber.options.form;
-                let has_had = earlier.any(|filter| filter.matches(topic));
-                if !has_had && out.deliver(id, &frames(form, topic, value)) == Delivered::NextTurn {
-                    return Step::Enough;
+                let is_known = earlier.any(|filter| filter.matches(topic));
+                if !is_known && out.deliver(id, &frames(form, topic, value)) == Delivered::NextTurn
+                {
+                    return Step::NextTurn;
                 }
                 replay.after = Some(topic.clone());
             }
-            Next::Looked(topic) => replay.after = Some(topic),
+            Next::Continue(topic) => replay.after = Some(topic),
             Next::End => drop(subscriber.replays.pop_front()),
         }
         Step::Done
     }
 }
 
-/// What became of a step.
+/// The result of a step.
 enum Step {
     Done,
-    /// The client gets no more in this turn.
-    Enough,
-    /// It has to read first.
-    Congested,
+    /// The connection is sent no more in this turn.
+    NextTurn,
+    /// The connection has unsent bytes.
+    Backlog,
 }
 
 /// A retained value, framed.

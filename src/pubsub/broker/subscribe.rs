@@ -1,21 +1,14 @@
-//! Subscribing: a subscription is in force once every core knows of it.
+//! Subscriptions: each comes into force once every core has acknowledged it.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::Broker;
+use super::state::Broker;
 use crate::base::ConnectionId;
 use crate::pubsub::index::Subscriber;
 use crate::pubsub::name::Filter;
-use crate::pubsub::subscribers::Options;
+use crate::pubsub::subscribers::{Established, Options};
 use crate::session::Outbound;
-
-/// Subscriptions of one request that every core knows of.
-#[derive(Debug)]
-pub(crate) struct Established {
-    pub(crate) id: ConnectionId,
-    filters: Vec<Filter>,
-}
 
 /// Why a connection cannot subscribe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +41,8 @@ impl Broker {
     /// Ends all subscriptions of a connection.
     pub(crate) fn detach(&mut self, id: ConnectionId) {
         if let Some(subscriber) = self.subscribers.remove(id) {
-            for filter in subscriber.filters {
-                self.end_subscription(id, filter);
-            }
+            self.stats.subscriptions -= subscriber.filters.len() as u64;
+            self.ended.extend(subscriber.filters.into_iter().map(|filter| (id, filter)));
         }
     }
 
@@ -88,57 +80,64 @@ impl Broker {
         Ok(())
     }
 
-    /// Ends a subscription, in force or not, at the end of the turn. Without effect if the
-    /// connection has no such subscription.
-    pub(crate) fn unsubscribe(&mut self, id: ConnectionId, filter: &Filter) {
-        let Some(subscriber) = self.subscribers.get(id) else { return };
-        if let Some(at) = subscriber.filters.iter().position(|ours| ours == filter) {
-            subscriber.filters.remove(at);
-            subscriber.replays.retain(|replay| replay.filter != *filter);
-            subscriber.is_ending = true;
-            self.end_subscription(id, filter.clone());
+    /// Ends subscriptions at the end of the turn. If the connection had some of them, it returns
+    /// true, and [`take_ended`](Self::take_ended) then returns the connection once, after the
+    /// messages that were published before the end are delivered.
+    pub(crate) fn unsubscribe(&mut self, id: ConnectionId, filters: &[Filter]) -> bool {
+        let Some(subscriber) = self.subscribers.get(id) else { return false };
+        let before = self.ended.len();
+        for filter in filters {
+            if let Some(at) = subscriber.filters.iter().position(|ours| ours == filter) {
+                let filter = subscriber.filters.remove(at);
+                subscriber.replays.retain(|replay| replay.filter != filter);
+                self.stats.subscriptions -= 1;
+                self.ended.push((id, filter));
+            }
         }
-    }
-
-    fn end_subscription(&mut self, id: ConnectionId, filter: Filter) {
-        self.stats.subscriptions -= 1;
-        self.ended.push((id, filter));
-    }
-
-    /// If the connection has ended a subscription in this turn, ends it before the connection
-    /// publishes: it must not be sent that message.
-    pub(crate) fn apply_unsubscribes(&mut self, id: ConnectionId) {
-        if self.subscribers.get(id).is_some_and(|subscriber| subscriber.is_ending) {
-            self.end_subscriptions();
+        let has_ended = self.ended.len() > before;
+        if has_ended {
+            self.ending.push(id);
         }
+        has_ended
     }
 
+    /// Ends the subscriptions of this turn. The messages that are for them are in the queue of
+    /// deliveries.
     pub(super) fn end_subscriptions(&mut self) {
         for (id, filter) in self.ended.drain(..) {
             self.index.unsubscribe(&filter, id);
-            if let Some(subscriber) = self.subscribers.get(id) {
-                subscriber.is_ending = false;
-            }
             self.peers.withdraw(&filter);
         }
+        let last = self.deliveries.accepted();
+        self.delivering_last.extend(self.ending.drain(..).map(|id| (last, id)));
     }
 
-    /// Takes subscriptions that every core knows of, if there are some. The caller answers the
-    /// client, then [`put_in_force`](Self::put_in_force) starts the deliveries.
+    /// Takes a connection whose subscriptions have ended and whose last messages are delivered, if
+    /// there is one.
+    pub(crate) fn take_ended(&mut self) -> Option<ConnectionId> {
+        let (last, _) = self.delivering_last.front()?;
+        if *last > self.deliveries.done() {
+            return None;
+        }
+        self.delivering_last.pop_front().map(|(_, id)| id)
+    }
+
+    /// Takes subscriptions that every core has acknowledged, if there are some. The caller answers
+    /// the client, then [`put_in_force`](Self::put_in_force) starts the deliveries.
     pub(crate) fn take_established(&mut self) -> Option<Vec<Established>> {
         let first = self.establishing.first_entry()?;
         (*first.key() <= self.peers.acked_by_all()).then(|| first.remove())
     }
 
-    /// From here on messages are delivered, and the values retained now are sent.
+    /// From here on messages are delivered, and the values that are retained now are sent.
     pub(crate) fn put_in_force<O: Outbound>(&mut self, established: Established, out: &mut O) {
         let Established { id, filters } = established;
         for filter in filters {
             let Some(subscriber) = self.subscribers.get(id) else { return };
-            // It may have been unsubscribed from meanwhile; and if it was subscribed to again, that
-            // subscription comes into force by itself.
-            let is_it = |ours: &Filter| Arc::ptr_eq(ours.shared(), filter.shared());
-            if !subscriber.filters.iter().any(is_it) {
+            // The client may have unsubscribed since. If it has subscribed again, that subscription
+            // comes into force by itself.
+            let is_same = |ours: &Filter| Arc::ptr_eq(ours.shared(), filter.shared());
+            if !subscriber.filters.iter().any(is_same) {
                 continue;
             }
             let Options { form, echo, marks_retained } = subscriber.options;
@@ -148,7 +147,7 @@ impl Broker {
             if marks_retained {
                 self.replay_later(id, filter);
             } else if let Some(frame) = self.retained_frame(form, &filter) {
-                // It is not marked, so it must come before everything newer.
+                // It is not marked as retained, so it has to precede every newer message.
                 out.answer(id, &frame);
             }
         }

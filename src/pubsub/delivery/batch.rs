@@ -1,5 +1,5 @@
-//! What is published to one topic within a turn: framed once in each form that somebody wants, and
-//! shared by all cores.
+//! The messages that are published to one topic within a turn: framed once in each form that a
+//! subscriber wants, and shared by all cores.
 
 use std::ops::RangeInclusive;
 
@@ -14,10 +14,11 @@ use crate::pubsub::name::Topic;
 use crate::pubsub::publication::{Publication, Value};
 use crate::pubsub::retained::Version;
 
-/// Shorter payloads are not compressed, as the bytes saved are not worth the work; nor are longer
-/// ones, as nothing else happens on the core meanwhile.
+/// Shorter payloads are not compressed, because they save too few bytes. Longer ones are not
+/// either, because the core does nothing else during the compression.
 const COMPRESSIBLE: RangeInclusive<usize> = 64..=256 << 10;
-/// A batch that is longer takes no more messages, so that none grows beyond what a socket takes.
+/// A batch that is longer takes no more messages, so that none grows far beyond what a socket
+/// takes.
 pub(in crate::pubsub) const MAX_BATCH: usize = 64 << 10;
 
 /// Frames in one form.
@@ -25,7 +26,7 @@ pub(in crate::pubsub) const MAX_BATCH: usize = 64 << 10;
 pub(in crate::pubsub) struct Encoded {
     form: Form,
     pub(in crate::pubsub) bytes: Bytes,
-    /// Where each message ends.
+    /// The end of each message in `bytes`.
     pub(in crate::pubsub) ends: Vec<usize>,
 }
 
@@ -37,7 +38,7 @@ impl Encoded {
         ranges.map(|(from, to)| self.bytes.get(from..to).unwrap_or_default())
     }
 
-    /// Where the last message begins.
+    /// The start of the last message in `bytes`.
     pub(in crate::pubsub) fn last(&self) -> usize {
         self.ends.iter().rev().nth(1).copied().unwrap_or(0)
     }
@@ -60,17 +61,18 @@ pub(in crate::pubsub) struct Batch {
 }
 
 impl Batch {
-    /// The frames for subscribers of this form. What is not there compressed is there as it is.
+    /// The frames for subscribers of this form, uncompressed if there are none with its
+    /// compression.
     pub(in crate::pubsub) fn encoded(&self, form: Form) -> Option<&Encoded> {
         let find = |form| self.encoded.iter().find(|encoded| encoded.form == form);
         find(form).or_else(|| find(form.plain()))
     }
 
-    /// What it counts for between cores and while it waits.
+    /// The bytes that it counts for between cores and in the queue of deliveries.
     pub(in crate::pubsub) fn len(&self) -> usize {
         let retained = self.retain.as_ref().and_then(|retain| retain.value.as_ref());
         let encoded: usize = self.encoded.iter().map(|encoded| encoded.bytes.len()).sum();
-        // What a batch without a byte costs as well.
+        // The memory of a batch without payload.
         encoded + retained.map_or(0, |value| value.bytes.len()) + 256
     }
 }
@@ -79,11 +81,12 @@ impl Batch {
 #[derive(Debug)]
 pub(in crate::pubsub) struct BatchBuilder {
     pub(in crate::pubsub) topic: Topic,
-    /// What the index said when it began, and its version then.
+    /// The subscribers when it began, and the version of the index at that time.
     pub(in crate::pubsub) matches: Matches,
     pub(in crate::pubsub) version: u64,
     encoders: Vec<Encoder>,
-    /// Who published each message and is not to get it; of no length if nobody minds.
+    /// For each message the publisher that must not be sent it; empty if there is none for any
+    /// message.
     pub(in crate::pubsub) origins: Vec<Option<ConnectionId>>,
     messages: u32,
     retain: Option<Retain>,
@@ -96,7 +99,7 @@ struct Encoder {
     ends: Vec<usize>,
 }
 
-/// Memory for writing.
+/// Buffers that are reused for each message.
 #[derive(Debug, Default)]
 pub(in crate::pubsub) struct Scratch {
     json: Vec<u8>,
@@ -123,7 +126,7 @@ impl BatchBuilder {
         self.encoders.iter().all(|encoder| encoder.bytes.len() < MAX_BATCH)
     }
 
-    /// Writes a message in each form; returns how many bytes that took.
+    /// Encodes a message in each form; returns the bytes added.
     pub(in crate::pubsub) fn add(
         &mut self,
         message: &Publication<'_>,
@@ -169,8 +172,8 @@ impl Encoder {
         let Scratch { json, deflated } = scratch;
         let content = (message.opcode, message.payload, message.data());
         let (opcode, payload) = encoding::payload(self.form, message.topic.as_str(), content, json);
-        let pays = COMPRESSIBLE.contains(&payload.len());
-        let bits = self.form.window_bits().filter(|_| pays);
+        let is_compressible = COMPRESSIBLE.contains(&payload.len());
+        let bits = self.form.window_bits().filter(|_| is_compressible);
         let compressed = bits.is_some_and(|bits| {
             deflated.clear();
             let mut deflater = pool.deflater(bits);
@@ -190,7 +193,7 @@ mod tests {
     use crate::protocol::websocket::Opcode;
     use crate::pubsub::encoding::Forms;
 
-    /// A batch of these payloads in these forms; and whether there was room for more behind each.
+    /// A batch of these payloads in these forms; and whether there was room for more after each.
     fn batch(forms: &[Form], payloads: &[&[u8]]) -> (Batch, Vec<bool>) {
         let topic = Topic::new("t", 64).unwrap();
         let local = forms.iter().fold(Forms::EMPTY, |all, form| all.with(*form));

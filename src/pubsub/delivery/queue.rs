@@ -1,4 +1,4 @@
-//! Batches on their way to this core's subscribers.
+//! Batches on their way to the subscribers of this core.
 
 #[cfg(test)]
 mod tests;
@@ -12,16 +12,17 @@ use bytes::{Bytes, BytesMut};
 use super::batch::{Batch, Encoded, MAX_BATCH};
 use crate::base::ConnectionId;
 use crate::pubsub::encoding::Form;
-use crate::pubsub::index::{List, Subscriber};
+use crate::pubsub::index::{Snapshot, Subscriber};
 use crate::pubsub::name::Topic;
 use crate::session::{Delivered, Frames, Outbound};
 
-/// A batch, and who published which of its messages and is not to get them.
+/// A batch, and the publishers that must not be sent their own messages of it.
 #[derive(Debug)]
 struct Segment {
     batch: Arc<Batch>,
+    /// By message; empty if all publishers may be sent their own.
     origins: Vec<Option<ConnectionId>>,
-    /// All of them.
+    /// All publishers in `origins`.
     publishers: HashSet<ConnectionId>,
 }
 
@@ -36,38 +37,34 @@ impl Segment {
 #[derive(Debug)]
 struct Delivery {
     segments: Vec<Segment>,
-    /// The bytes of the batches, and with those of lists that count for this job.
-    payload: usize,
+    /// The bytes of the batches.
     bytes: usize,
-    /// The addresses of these lists.
-    accounted: Vec<usize>,
     /// The subscribers as they were when the messages were published.
-    lists: Vec<List>,
-    /// The list and the place in it where to go on.
+    lists: Vec<Rc<Snapshot>>,
+    /// The next subscriber: the list, and the position in it.
     list: usize,
-    at: usize,
-    /// Frames of each form, made for the first subscriber that needs them.
+    position: usize,
+    /// The frames of each form, made for the first subscriber that needs them.
     frames: [Option<Rc<Frames>>; Form::COUNT],
 }
 
-/// What is to be delivered, in the order it was published.
+/// The deliveries of one core, in the order in which their messages were published.
 #[derive(Debug, Default)]
 pub(in crate::pubsub) struct DeliveryQueue {
     queue: VecDeque<Delivery>,
-    /// How many jobs have been before those in the queue.
+    /// The number of deliveries that have left the queue.
     done: u64,
-    /// Of each topic the number of the last job, if it has not begun.
-    waiting: HashMap<Topic, u64>,
+    /// For each topic the number of its last delivery, while that has not begun.
+    not_begun: HashMap<Topic, u64>,
     bytes: usize,
-    /// The addresses of all lists that count for a job.
-    accounted: HashSet<usize>,
-    /// Of each slot the number of the last job that has been delivered there.
+    /// For each slot the number of the last delivery that was made to it.
     last_delivery: Vec<u64>,
     pub(in crate::pubsub) delivered: u64,
 }
 
 impl DeliveryQueue {
-    /// Bytes that wait to be delivered, each batch counted once.
+    /// The bytes that wait to be delivered. Each batch counts once, and each list of subscribers
+    /// once.
     pub(in crate::pubsub) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -76,107 +73,113 @@ impl DeliveryQueue {
         self.queue.is_empty()
     }
 
-    /// Adds a batch for these subscribers. What waits for the same ones goes out with it.
+    /// The number of deliveries that were ever added, and of those that are done. They are done in
+    /// order.
+    pub(in crate::pubsub) fn accepted(&self) -> u64 {
+        self.done + self.queue.len() as u64
+    }
+
+    pub(in crate::pubsub) const fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Adds a batch for these subscribers. It is joined to a waiting delivery of its topic for the
+    /// same subscribers, if there is one.
     pub(in crate::pubsub) fn add(
         &mut self,
         batch: Arc<Batch>,
         origins: Vec<Option<ConnectionId>>,
-        lists: &[List],
+        lists: &[Rc<Snapshot>],
     ) {
         let bytes = batch.len();
         self.bytes += bytes;
-        let waiting = self.waiting.get(&batch.topic).and_then(|number| {
+        let waiting = self.not_begun.get(&batch.topic).and_then(|number| {
             let at = usize::try_from(number.checked_sub(self.done)?).ok()?;
             self.queue.get_mut(at)
         });
-        if let Some(job) = waiting
-            && job.payload + bytes <= MAX_BATCH
-            && job.lists.len() == lists.len()
-            && job.lists.iter().zip(lists).all(|(ours, theirs)| Rc::ptr_eq(ours, theirs))
+        if let Some(delivery) = waiting
+            && delivery.bytes + bytes <= MAX_BATCH
+            && delivery.has_lists(lists)
         {
-            (job.payload, job.bytes) = (job.payload + bytes, job.bytes + bytes);
-            job.segments.push(Segment::new(batch, origins));
+            delivery.bytes += bytes;
+            delivery.segments.push(Segment::new(batch, origins));
             return;
         }
-        // A list may be kept by its jobs alone by now. It counts for the first of them.
-        let accounted: Vec<usize> =
-            lists.iter().map(address).filter(|list| self.accounted.insert(*list)).collect();
-        let listed: usize =
-            lists.iter().filter(|l| accounted.contains(&address(l))).map(|l| l.len()).sum();
-        self.bytes += listed * size_of::<Subscriber>();
-        let number = self.done + self.queue.len() as u64;
-        self.waiting.insert(batch.topic.clone(), number);
+        // By the time of the delivery, it may be the only holder of a list.
+        self.bytes += lists.iter().map(|list| list.begin_delivery()).sum::<usize>();
+        self.not_begun.insert(batch.topic.clone(), self.accepted());
         self.queue.push_back(Delivery {
             segments: vec![Segment::new(batch, origins)],
-            payload: bytes,
-            bytes: bytes + listed * size_of::<Subscriber>(),
-            accounted,
+            bytes,
             lists: lists.to_vec(),
             list: 0,
-            at: 0,
+            position: 0,
             frames: [const { None }; Form::COUNT],
         });
     }
 
-    /// Delivers up to `most` times; returns how many times are left. Some are if nothing waits, or
-    /// if a connection has got enough in this turn.
-    pub(in crate::pubsub) fn deliver<S: Outbound>(
-        &mut self,
-        mut most: usize,
-        out: &mut S,
-    ) -> usize {
-        while most > 0
-            && let Some(job) = self.queue.front_mut()
+    /// Makes up to `max` deliveries; returns how many of these are left. Some are left if the queue
+    /// is empty, or if a connection has been given as much as one turn allows.
+    pub(in crate::pubsub) fn deliver<O: Outbound>(&mut self, mut max: usize, out: &mut O) -> usize {
+        while max > 0
+            && let Some(delivery) = self.queue.front_mut()
         {
-            // Once it has begun, it takes no more.
-            if job.list == 0
-                && job.at == 0
-                && let Some(segment) = job.segments.first()
-                && self.waiting.get(&segment.batch.topic) == Some(&self.done)
+            // Once it has begun, nothing may be joined to it.
+            if delivery.list == 0
+                && delivery.position == 0
+                && let Some(segment) = delivery.segments.first()
+                && self.not_begun.get(&segment.batch.topic) == Some(&self.done)
             {
-                self.waiting.remove(&segment.batch.topic);
+                self.not_begun.remove(&segment.batch.topic);
             }
-            // Counted from 1, so that it differs from what no job has touched.
-            let (done, delivered) = job.run(self.done + 1, &mut self.last_delivery, most, out);
+            // Counted from 1, so that 0 means a slot without a delivery.
+            let number = self.done + 1;
+            let (done, delivered) = delivery.run(number, &mut self.last_delivery, max, out);
             self.delivered += delivered;
-            most -= done;
-            if job.list < job.lists.len() {
-                return most;
+            max -= done;
+            if delivery.list < delivery.lists.len() {
+                return max;
             }
-            // Also a job for nobody is work.
-            most = most.saturating_sub(1);
-            self.bytes -= job.bytes;
-            for list in &job.accounted {
-                self.accounted.remove(list);
-            }
+            // A delivery without subscribers counts as well, so that the loop is bounded.
+            max = max.saturating_sub(1);
+            self.bytes -= delivery.bytes;
+            self.bytes -= delivery.lists.iter().map(|list| list.end_delivery()).sum::<usize>();
             self.done += 1;
             self.queue.pop_front();
         }
-        most
+        max
     }
 }
 
 impl Delivery {
-    /// Goes on with this job; returns how many subscribers were looked at, and how many were
-    /// delivered to.
-    fn run<S: Outbound>(
+    /// Whether it is for the subscribers in exactly these lists.
+    fn has_lists(&self, lists: &[Rc<Snapshot>]) -> bool {
+        // A list that a delivery holds is never changed in place, so the same list means the same
+        // subscribers.
+        self.lists.len() == lists.len()
+            && self.lists.iter().zip(lists).all(|(ours, theirs)| Rc::ptr_eq(ours, theirs))
+    }
+
+    /// Continues this delivery; returns the number of subscribers looked at, and of those that it
+    /// was delivered to.
+    fn run<O: Outbound>(
         &mut self,
         number: u64,
         last_delivery: &mut Vec<u64>,
-        most: usize,
-        out: &mut S,
+        max: usize,
+        out: &mut O,
     ) -> (usize, u64) {
-        let (mut left, mut done, mut delivered) = (most, 0, 0);
+        let (mut left, mut done, mut delivered) = (max, 0, 0);
         let overlaps = self.lists.len() > 1;
         while let Some(list) = self.lists.get(self.list) {
             let list = Rc::clone(list);
-            let rest = list.get(self.at..).unwrap_or_default();
+            let rest = list.get(self.position..).unwrap_or_default();
             let chunk = &rest[..rest.len().min(left)];
             for subscriber in chunk {
                 let slot = subscriber.id.slot;
                 done += 1;
                 if overlaps && last_delivered(last_delivery, slot) == number {
-                    self.at += 1;
+                    self.position += 1;
                     continue;
                 }
                 let taken = if !subscriber.echo && self.has_own(subscriber.id) {
@@ -193,13 +196,13 @@ impl Delivery {
                 if overlaps && let Some(last) = last_delivery.get_mut(slot as usize) {
                     *last = number;
                 }
-                self.at += 1;
+                self.position += 1;
             }
             left -= chunk.len();
-            if self.at < list.len() {
+            if self.position < list.len() {
                 break;
             }
-            (self.list, self.at) = (self.list + 1, 0);
+            (self.list, self.position) = (self.list + 1, 0);
         }
         (done, delivered)
     }
@@ -208,19 +211,19 @@ impl Delivery {
     #[inline]
     fn frames(&mut self, form: Form) -> Option<&Rc<Frames>> {
         if self.frames.get(form.index())?.is_none() {
-            self.make(form);
+            self.make_frames(form);
         }
         self.frames.get(form.index())?.as_ref()
     }
 
-    /// Makes one run of bytes of all batches.
+    /// Joins the frames of all batches.
     #[cold]
-    fn make(&mut self, form: Form) {
+    fn make_frames(&mut self, form: Form) {
         let encoded: Vec<&Encoded> =
             self.segments.iter().filter_map(|segment| segment.batch.encoded(form)).collect();
-        let has_it = |segment: &&Segment| segment.batch.encoded(form).is_some();
+        let has_form = |segment: &&Segment| segment.batch.encoded(form).is_some();
         let messages =
-            self.segments.iter().filter(has_it).map(|segment| segment.batch.messages).sum();
+            self.segments.iter().filter(has_form).map(|segment| segment.batch.messages).sum();
         let (Some(last), Some(first)) = (encoded.last(), self.segments.first()) else { return };
         let subject = Arc::clone(first.batch.topic.shared());
         let frames = match encoded.as_slice() {
@@ -242,9 +245,9 @@ impl Delivery {
         self.segments.iter().any(|segment| segment.publishers.contains(&id))
     }
 
-    /// Delivers what others than the subscriber itself have published.
+    /// Delivers the messages that the subscriber has not published itself.
     #[cold]
-    fn deliver_others<S: Outbound>(&self, subscriber: &Subscriber, out: &mut S) -> Delivered {
+    fn deliver_others<O: Outbound>(&self, subscriber: &Subscriber, out: &mut O) -> Delivered {
         let (mut bytes, mut messages, mut last) = (Vec::new(), 0, 0);
         for segment in &self.segments {
             let Some(encoded) = segment.batch.encoded(subscriber.form) else { continue };
@@ -265,12 +268,7 @@ impl Delivery {
     }
 }
 
-/// Tells lists asegment.
-fn address(list: &List) -> usize {
-    Rc::as_ptr(list).addr()
-}
-
-/// The last job that was delivered to `slot`.
+/// The number of the last delivery to `slot`.
 fn last_delivered(last_delivery: &mut Vec<u64>, slot: u32) -> u64 {
     let at = slot as usize;
     if last_delivery.len() <= at {

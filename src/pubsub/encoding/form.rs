@@ -1,15 +1,16 @@
-//! In which bytes a subscriber wants its messages: a message is brought into each form that is
-//! wanted once, however many want it.
+//! The forms in which subscribers want their messages. A message is encoded once in each form that
+//! is wanted, however many subscribers want it.
 
-/// A codec and a compression: raw or JSON, each as it is or deflated with a window of 9, 12 or 15
-/// bits. What is deflated with a small window suits a larger one as well (RFC 7692 section
-/// 7.1.2.1), and each window more would be work for every message.
+/// A codec and a compression: raw or JSON, uncompressed or deflated with a window of 9, 12 or 15
+/// bits. A message deflated with a small window can be inflated with a larger one (RFC 7692 section
+/// 7.1.2.1), and each further window would be work for every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form(u8);
 
-/// The bit for JSON; those below it are the window's bits less 8, or 0 for no compression.
+/// The bit for JSON. The bits below it are the size of the window in bits less 8, or 0 for no
+/// compression.
 const JSON: u8 = 8;
-/// The windows that are used.
+/// The windows in use, in bits.
 const WINDOWS: [u8; 3] = [9, 12, 15];
 
 impl Form {
@@ -22,16 +23,16 @@ impl Form {
     #[cfg(test)]
     pub(crate) const JSON: Self = Self(JSON);
 
-    /// The form of a codec for a window of so many bits at most; 8 count as 9, since the two share
-    /// a compressor. `None` for no compression.
+    /// The form of a codec for a window of at most `window_bits` bits; `None` for no compression. 8
+    /// counts as 9, because both use the same compressor.
     #[must_use]
     pub(crate) fn new(json: bool, window_bits: Option<u8>) -> Self {
         let codec = if json { JSON } else { 0 };
-        let fits = |most: u8| WINDOWS.into_iter().rev().find(|bits| *bits <= most.max(9));
+        let fits = |max: u8| WINDOWS.into_iter().rev().find(|bits| *bits <= max.max(9));
         Self(codec | window_bits.and_then(fits).map_or(0, |bits| bits - 8))
     }
 
-    /// Whether the payload stands in a JSON envelope.
+    /// Whether the payload is in a JSON envelope.
     #[must_use]
     pub(crate) const fn is_json(self) -> bool {
         self.0 & JSON != 0
@@ -72,19 +73,19 @@ impl Forms {
     /// No form.
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// The set with one more.
+    /// The set with `form`.
     #[must_use]
     pub(crate) const fn with(self, form: Form) -> Self {
         Self(self.0 | (1 << form.0))
     }
 
-    /// The set with one less.
+    /// The set without `form`.
     #[must_use]
     pub(crate) const fn without(self, form: Form) -> Self {
         Self(self.0 & !(1 << form.0))
     }
 
-    /// What is in either.
+    /// The forms in either set.
     #[must_use]
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -96,13 +97,13 @@ impl Forms {
         self.0 & (1 << form.0) != 0
     }
 
-    /// Whether nothing is.
+    /// Whether the set is empty.
     #[must_use]
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// What is in the set, by index.
+    /// The forms in the set, by index.
     pub(crate) fn iter(self) -> impl Iterator<Item = Form> {
         Form::all().filter(move |form| self.contains(*form))
     }

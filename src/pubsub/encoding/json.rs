@@ -1,5 +1,8 @@
 //! The JSON encoding of deliveries and gap notices: the text of one message each.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Write;
 
 use base64::display::Base64Display;
@@ -7,22 +10,23 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 use simdutf8::basic::from_utf8;
 
-/// What was published.
+/// A payload to be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Data<'a> {
     /// JSON that is known to be valid.
     Json(&'a str),
-    /// Anything: passed on as JSON if it is, else as a string, and in base64 if it is no text.
+    /// Any bytes: encoded as JSON if they are JSON, else as a string, and in base64 if they are not
+    /// UTF-8.
     Bytes(&'a [u8]),
 }
 
-/// A value of a topic, either just published or retained from earlier.
+/// A value of a topic, either just published or retained.
 pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained: bool) {
     let payload = match data {
         Data::Json(text) => text.as_bytes(),
         Data::Bytes(bytes) => bytes,
     };
-    // Enough for all but base64 and what has to be escaped.
+    // Enough, except for base64 and for characters that have to be escaped.
     out.reserve(payload.len() + topic.len() + r#"{"topic":"","data":"","retained":true}"#.len());
     out.extend_from_slice(br#"{"topic":"#);
     string(out, topic);
@@ -43,7 +47,7 @@ pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained:
     out.extend_from_slice(if retained { br#","retained":true}"# } else { b"}" });
 }
 
-/// How many values of a topic the client was too slow for.
+/// The number of messages of a topic that were dropped because the client reads too slowly.
 pub(super) fn gap(out: &mut Vec<u8>, topic: &str, lost: u64) {
     out.extend_from_slice(br#"{"gap":"#);
     string(out, topic);
@@ -55,7 +59,7 @@ fn json(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// By the grammar alone, without recursion: big numbers and deep nesting are fine.
+/// Checks the grammar only, without recursion: large numbers and deep nesting are fine.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

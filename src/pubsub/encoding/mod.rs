@@ -1,5 +1,5 @@
-//! The encodings of what subscribers are sent: the one place that decides which bytes an event is
-//! for a subscriber of a given form.
+//! The encodings of events for subscribers: the one place that decides which bytes an event is for
+//! a subscriber of a given form.
 
 pub(crate) mod form;
 pub(crate) mod json;
@@ -10,14 +10,14 @@ pub(crate) use json::Data;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::append_frame;
 
-/// An event that a subscriber is told of, besides messages that are published to many.
+/// An event for one subscriber, as opposed to a published message for many.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
     /// A retained value, sent after subscribing.
     Retained {
         /// The topic of the value.
         topic: &'a str,
-        /// How the value was published.
+        /// The opcode with which the value was published.
         opcode: Opcode,
         /// The value.
         payload: &'a [u8],
@@ -26,13 +26,13 @@ pub(crate) enum Event<'a> {
     Gap {
         /// Their topic.
         topic: &'a str,
-        /// How many.
+        /// Their number.
         lost: u64,
     },
 }
 
-/// Appends the uncompressed frame of an event for subscribers of `form`. Appends nothing if the form
-/// has none.
+/// Appends the uncompressed frame of an event for subscribers of `form`. Appends nothing if the
+/// form has none.
 pub(crate) fn encode(form: Form, event: Event<'_>, out: &mut Vec<u8>) {
     match (form.is_json(), event) {
         (true, Event::Retained { topic, payload, .. }) => {
@@ -53,7 +53,8 @@ pub(crate) fn encode(form: Form, event: Event<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the payload of a published message for a codec; JSON goes to `scratch`, once for all forms.
+/// The payload of a published message for the codec of `form`. JSON is written to `scratch`, once
+/// for all forms; the caller clears it before each message.
 pub(crate) fn payload<'a>(
     form: Form,
     topic: &str,

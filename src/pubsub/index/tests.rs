@@ -7,10 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
+use std::rc::Rc;
 
 use fastrand::Rng;
 
 use super::*;
+use crate::base::ConnectionId;
+use crate::pubsub::encoding::{Form, Forms};
+use crate::pubsub::name::{Filter, Topic};
 
 const CORES: usize = 3;
 
@@ -132,7 +136,7 @@ impl Model {
             }
         }
         let mut lists: Vec<Vec<(u32, usize, bool)>> = expected.into_values().collect();
-        let plain = |list: &List| {
+        let plain = |list: &Rc<Snapshot>| {
             let mut list: Vec<_> =
                 list.iter().map(|s| (s.id.slot, s.form.index(), s.echo)).collect();
             list.sort_unstable();
@@ -237,7 +241,7 @@ fn a_list_that_is_held_does_not_change() {
         for slot in 100..200 {
             assert!(index.unsubscribe(&filter(text), subscriber(slot).id));
         }
-        assert_eq!(*held[0], before);
+        assert_eq!(**held[0], before);
         assert!(slots(&index, "a/b").into_iter().eq((1..100).chain([500])));
         drop(held);
         // Nobody holds it any more, so a change does not copy.

@@ -1,29 +1,30 @@
 //! Filters with wildcards, as a trie with a node for each level.
 //!
-//! Nodes stand in one vector and name each other by place, so that neither dropping a trie nor
+//! Nodes are in one vector and refer to each other by index, so that neither dropping a trie nor
 //! searching it recurses, however many levels a filter has.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::{Entry, give_back, is_slack};
+use super::entry::Entry;
+use super::shrink::{is_sparse, shrink_if_sparse};
 use crate::pubsub::name::Topic;
 
-/// A node's place in the vector.
-type Place = usize;
+/// The index of a node in the vector.
+type NodeId = usize;
 
-/// The node of no level. It is nobody's child, so where a child is named it means that there is
-/// none.
-const ROOT: Place = 0;
+/// The node of no level. It is no node's child, so as a child it means that there is none.
+const ROOT: NodeId = 0;
 
-/// A node with more children has a table of them; fewer are looked through.
-const FEW: usize = 8;
+/// A node with more children has a hash table of them; up to this number they are searched one by
+/// one.
+const MAX_LISTED: usize = 8;
 
 #[derive(Debug, Default)]
 struct Node {
     children: Children,
     /// The child for `+`, or `ROOT`.
-    plus: Place,
+    plus: NodeId,
     /// The filter that ends here.
     here: Option<Box<Entry>>,
     /// The filter that ends here with `#` as one more level.
@@ -31,14 +32,14 @@ struct Node {
 }
 
 impl Node {
-    fn child(&self, level: &str) -> Option<Place> {
+    fn child(&self, level: &str) -> Option<NodeId> {
         match level {
-            "+" => Some(self.plus).filter(|place| *place != ROOT),
+            "+" => Some(self.plus).filter(|node_id| *node_id != ROOT),
             _ => self.children.get(level),
         }
     }
 
-    fn link(&mut self, level: &str, child: Place) {
+    fn link(&mut self, level: &str, child: NodeId) {
         match level {
             "+" => self.plus = child,
             _ => self.children.insert(level.into(), child),
@@ -61,49 +62,49 @@ impl Node {
     }
 }
 
-/// Children by the text of their level. Most nodes have one, so it is worth being small there.
+/// Children by the text of their level. Most nodes have one child, so that case has to be small.
 #[derive(Debug)]
 enum Children {
-    Few(Vec<(Box<str>, Place)>),
+    Listed(Vec<(Box<str>, NodeId)>),
     #[expect(clippy::box_collection, reason = "without it, every node would be twice the size")]
-    Many(Box<HashMap<Box<str>, Place>>),
+    Hashed(Box<HashMap<Box<str>, NodeId>>),
 }
 
 impl Default for Children {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::Listed(Vec::new())
     }
 }
 
 impl Children {
     fn is_empty(&self) -> bool {
         match self {
-            Self::Few(few) => few.is_empty(),
-            Self::Many(many) => many.is_empty(),
+            Self::Listed(few) => few.is_empty(),
+            Self::Hashed(many) => many.is_empty(),
         }
     }
 
-    fn get(&self, level: &str) -> Option<Place> {
+    fn get(&self, level: &str) -> Option<NodeId> {
         match self {
-            Self::Few(few) => few.iter().find(|(name, _)| **name == *level).map(|(_, at)| *at),
-            Self::Many(many) => many.get(level).copied(),
+            Self::Listed(few) => few.iter().find(|(name, _)| **name == *level).map(|(_, at)| *at),
+            Self::Hashed(many) => many.get(level).copied(),
         }
     }
 
-    /// Adds a child of a name that no other has.
-    fn insert(&mut self, level: Box<str>, child: Place) {
+    /// Adds a child. No other child has its text.
+    fn insert(&mut self, level: Box<str>, child: NodeId) {
         match self {
-            Self::Few(few) if few.len() < FEW => {
+            Self::Listed(few) if few.len() < MAX_LISTED => {
                 if few.is_empty() {
                     few.reserve_exact(1);
                 }
                 few.push((level, child));
             }
-            Self::Few(few) => {
+            Self::Listed(few) => {
                 let all = few.drain(..).chain([(level, child)]).collect();
-                *self = Self::Many(Box::new(all));
+                *self = Self::Hashed(Box::new(all));
             }
-            Self::Many(many) => {
+            Self::Hashed(many) => {
                 many.insert(level, child);
             }
         }
@@ -111,39 +112,39 @@ impl Children {
 
     fn remove(&mut self, level: &str) {
         match self {
-            Self::Few(few) => few.retain(|(name, _)| **name != *level),
-            Self::Many(many) => {
+            Self::Listed(few) => few.retain(|(name, _)| **name != *level),
+            Self::Hashed(many) => {
                 many.remove(level);
-                give_back(many);
-                if many.len() <= FEW / 2 {
-                    *self = Self::Few(many.drain().collect());
+                shrink_if_sparse(many);
+                if many.len() <= MAX_LISTED / 2 {
+                    *self = Self::Listed(many.drain().collect());
                 }
             }
         }
     }
 
-    fn for_each(&mut self, mut visit: impl FnMut(&mut Place)) {
+    fn for_each(&mut self, mut visit: impl FnMut(&mut NodeId)) {
         match self {
-            Self::Few(few) => few.iter_mut().for_each(|(_, place)| visit(place)),
-            Self::Many(many) => many.values_mut().for_each(visit),
+            Self::Listed(few) => few.iter_mut().for_each(|(_, node_id)| visit(node_id)),
+            Self::Hashed(many) => many.values_mut().for_each(visit),
         }
     }
 }
 
-/// Wildcard filters and what is known of each.
+/// Filters with wildcards, each with its entry.
 #[derive(Debug)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
-    /// Nodes out of use.
-    free: Vec<Place>,
+    /// Nodes that are not in use.
+    free: Vec<NodeId>,
     filters: usize,
-    /// Used by searches; kept, so that they need not allocate.
+    /// The stack of searches; kept, so that a search does not allocate.
     stack: RefCell<Vec<Step>>,
 }
 
-/// A node yet to be looked at, and where in the topic the level begins that comes next. One beyond
-/// the topic's end, there is none left.
-type Step = (Place, usize);
+/// A node to be visited, and the offset in the topic where the next level begins. The offset is one
+/// beyond the topic's end if no level is left.
+type Step = (NodeId, usize);
 
 impl Default for Trie {
     fn default() -> Self {
@@ -174,73 +175,72 @@ impl Trie {
 
     pub(super) fn get_mut(&mut self, filter: &str) -> Option<&mut Entry> {
         let (levels, is_hash) = levels(filter);
-        let place = self.descend(levels)?;
-        self.nodes[place].entry_mut(is_hash).as_deref_mut()
+        let node_id = self.descend(levels)?;
+        self.nodes[node_id].entry_mut(is_hash).as_deref_mut()
     }
 
-    /// The filter's entry, empty if it is new.
+    /// The filter's entry, an empty one if it is new.
     pub(super) fn entry(&mut self, filter: &str) -> &mut Entry {
         let (levels, is_hash) = levels(filter);
-        let mut place = ROOT;
+        let mut node_id = ROOT;
         for level in levels {
-            place = match self.nodes[place].child(level) {
+            node_id = match self.nodes[node_id].child(level) {
                 Some(child) => child,
                 None => {
                     let child = self.node();
-                    self.nodes[place].link(level, child);
+                    self.nodes[node_id].link(level, child);
                     child
                 }
             };
         }
-        let entry = self.nodes[place].entry_mut(is_hash);
+        let entry = self.nodes[node_id].entry_mut(is_hash);
         self.filters += usize::from(entry.is_none());
         entry.get_or_insert_default()
     }
 
-    /// Forgets a filter, and every node that no other needs.
+    /// Removes a filter, and every node that no other filter needs.
     pub(super) fn remove(&mut self, filter: &str) {
         let (levels, is_hash) = levels(filter);
         let mut path = Vec::new();
-        let mut place = ROOT;
+        let mut node_id = ROOT;
         for level in levels {
-            let Some(child) = self.nodes[place].child(level) else { return };
-            path.push((place, level));
-            place = child;
+            let Some(child) = self.nodes[node_id].child(level) else { return };
+            path.push((node_id, level));
+            node_id = child;
         }
-        let entry = self.nodes[place].entry_mut(is_hash).take();
+        let entry = self.nodes[node_id].entry_mut(is_hash).take();
         self.filters -= usize::from(entry.is_some());
         while let Some((parent, level)) = path.pop() {
-            if !self.nodes[place].is_empty() {
+            if !self.nodes[node_id].is_empty() {
                 break;
             }
-            self.nodes[place] = Node::default();
-            self.free.push(place);
+            self.nodes[node_id] = Node::default();
+            self.free.push(node_id);
             self.nodes[parent].unlink(level);
-            place = parent;
+            node_id = parent;
         }
-        if is_slack(self.nodes.len() - self.free.len(), self.nodes.len()) {
+        if is_sparse(self.nodes.len() - self.free.len(), self.nodes.len()) {
             self.compact();
         }
     }
 
-    /// Shows `found` the entry of every filter that matches `topic`; each once. Returns how many
-    /// nodes it looked at.
+    /// Calls `found` once with the entry of every filter that matches `topic`. Returns the number
+    /// of nodes visited.
     ///
-    /// A node stands for a fixed number of levels, so it can be reached with one beginning of the
-    /// topic only, and on one way, the one from its parent. Hence no node is looked at twice, and
-    /// a search costs at most the nodes that there are, whatever the wildcards (`+/+/+/...`); and
-    /// since every node leads to at most two more, the stack holds at most a step for each level
-    /// of the topic, and one more.
+    /// A node is a fixed number of levels deep, so it is reached with one prefix of the topic only,
+    /// and from its parent only. Hence no node is visited twice, and a search costs at most the
+    /// number of nodes, whatever the wildcards (`+/+/+/...`). Every node leads to at most two more,
+    /// so the stack holds at most one step more than the topic has levels.
     pub(super) fn find(&self, topic: &Topic, mut found: impl FnMut(&Entry)) -> usize {
         let name = topic.as_str();
-        let mut looked_at = 0;
+        let mut visited = 0;
         let mut stack = self.stack.take();
         stack.push((ROOT, 0));
-        while let Some((place, start)) = stack.pop() {
-            looked_at += 1;
-            let node = &self.nodes[place];
-            let is_passed_over = place == ROOT && topic.is_hidden();
-            if let Some(entry) = node.hash.as_deref().filter(|_| !is_passed_over) {
+        while let Some((node_id, start)) = stack.pop() {
+            visited += 1;
+            let node = &self.nodes[node_id];
+            let is_hidden = node_id == ROOT && topic.is_hidden();
+            if let Some(entry) = node.hash.as_deref().filter(|_| !is_hidden) {
                 found(entry);
             }
             let Some(rest) = name.get(start..) else {
@@ -251,7 +251,7 @@ impl Trie {
             };
             let level = rest.split('/').next().unwrap_or_default();
             let next = start + level.len() + 1;
-            if node.plus != ROOT && !is_passed_over {
+            if node.plus != ROOT && !is_hidden {
                 stack.push((node.plus, next));
             }
             if let Some(child) = node.children.get(level) {
@@ -259,32 +259,32 @@ impl Trie {
             }
         }
         self.stack.replace(stack);
-        looked_at
+        visited
     }
 
-    fn descend<'a>(&self, mut levels: impl Iterator<Item = &'a str>) -> Option<Place> {
-        levels.try_fold(ROOT, |place, level| self.nodes[place].child(level))
+    fn descend<'a>(&self, mut levels: impl Iterator<Item = &'a str>) -> Option<NodeId> {
+        levels.try_fold(ROOT, |node_id, level| self.nodes[node_id].child(level))
     }
 
-    /// The place of an empty node.
-    fn node(&mut self) -> Place {
+    /// The index of an empty node.
+    fn node(&mut self) -> NodeId {
         self.free.pop().unwrap_or_else(|| {
             self.nodes.push(Node::default());
             self.nodes.len() - 1
         })
     }
 
-    /// Moves all nodes in use together, from the root down. As it waits until most are out of use,
-    /// it costs no more than removing them did.
+    /// Moves all nodes in use together, from the root down. That is done only once most nodes are
+    /// not in use, so it costs no more than removing them did.
     fn compact(&mut self) {
         let mut nodes = Vec::with_capacity(2 * (self.nodes.len() - self.free.len()));
         nodes.push(std::mem::take(&mut self.nodes[ROOT]));
         let mut parent = ROOT;
         while parent < nodes.len() {
             let mut node = std::mem::take(&mut nodes[parent]);
-            let mut shift = |place: &mut Place| {
-                nodes.push(std::mem::take(&mut self.nodes[*place]));
-                *place = nodes.len() - 1;
+            let mut shift = |node_id: &mut NodeId| {
+                nodes.push(std::mem::take(&mut self.nodes[*node_id]));
+                *node_id = nodes.len() - 1;
             };
             node.children.for_each(&mut shift);
             if node.plus != ROOT {
@@ -297,7 +297,7 @@ impl Trie {
         self.free = Vec::new();
     }
 
-    /// Nodes in use, and nodes that there is memory for.
+    /// The nodes in use, and the nodes that memory is held for.
     #[cfg(test)]
     pub(super) fn nodes(&self) -> (usize, usize) {
         (self.nodes.len() - self.free.len(), self.nodes.capacity() + self.free.capacity())
@@ -319,8 +319,8 @@ mod tests {
 
     fn finds(trie: &Trie, name: &str) -> (usize, usize) {
         let mut found = 0;
-        let looked_at = trie.find(&Topic::new(name, 255).unwrap(), |_| found += 1);
-        (looked_at, found)
+        let visited = trie.find(&Topic::new(name, 255).unwrap(), |_| found += 1);
+        (visited, found)
     }
 
     #[test]
@@ -338,9 +338,9 @@ mod tests {
         let deep = vec!["a"; 128].join("/");
         let nodes = trie.nodes().0;
         for (name, expected) in [(&deep[..], 0), (&deep[..23], (1 << 12) - 1)] {
-            let (looked_at, found) = finds(&trie, name);
+            let (visited, found) = finds(&trie, name);
             assert_eq!(found, expected);
-            assert!(looked_at <= nodes, "looked at {looked_at} of {nodes} nodes");
+            assert!(visited <= nodes, "visited {visited} of {nodes} nodes");
         }
         assert_eq!(finds(&trie, "b/b"), (3, 0), "the root, `+` and `+/+`");
         assert_eq!(finds(&trie, "$/b"), (1, 0), "the root only");
@@ -353,18 +353,18 @@ mod tests {
         for n in 1..=100 {
             children.insert(name(n).into(), n);
             assert!((1..=n).all(|n| children.get(&name(n)) == Some(n)));
-            assert_eq!(matches!(children, Children::Many(_)), n > FEW);
+            assert_eq!(matches!(children, Children::Hashed(_)), n > MAX_LISTED);
         }
         for n in 1..=100 {
             assert!(!children.is_empty());
             children.remove(&name(n));
             assert!((1..=n).all(|n| children.get(&name(n)).is_none()));
             assert!((n + 1..=100).all(|n| children.get(&name(n)) == Some(n)));
-            let mut places = Vec::new();
-            children.for_each(|place| places.push(*place));
-            places.sort_unstable();
-            assert!(places.into_iter().eq(n + 1..=100));
-            assert_eq!(matches!(children, Children::Many(_)), 100 - n > FEW / 2);
+            let mut node_ids = Vec::new();
+            children.for_each(|node_id| node_ids.push(*node_id));
+            node_ids.sort_unstable();
+            assert!(node_ids.into_iter().eq(n + 1..=100));
+            assert_eq!(matches!(children, Children::Hashed(_)), 100 - n > MAX_LISTED / 2);
         }
         assert!(children.is_empty());
     }

@@ -1,8 +1,8 @@
-//! The last value of each topic, as one core knows it.
+//! The retained value of each topic: the replica of one core.
 //!
-//! Each core has a replica, and changes reach the replicas in different orders. The highest version
-//! wins everywhere, so that they come to the same. A cleared topic leaves its version behind for a
-//! while, or a value set earlier that arrives later would be back.
+//! Changes reach the replicas in different orders. The highest version wins everywhere, so all
+//! replicas converge. The version of a cleared topic is kept for a while; otherwise a value that
+//! was set earlier and arrives later would be stored again.
 
 mod totals;
 
@@ -14,13 +14,13 @@ use super::name::{Filter, Topic};
 pub(crate) use totals::RetainLimit;
 pub use totals::Totals;
 
-/// How long the version of a cleared topic is known: far longer than a change travels.
+/// How long the version of a cleared topic is kept: far longer than a change takes to reach a core.
 const TOMBSTONE_MS: u64 = 60_000;
 
-/// What a value costs beside its payload and its topic.
+/// The bytes that a value counts for besides its payload and its topic.
 const OVERHEAD: usize = 64;
 
-/// Which of two changes is the later one: Lamport's clock, and between equal ones the core.
+/// Orders two changes: by Lamport clock, and for equal clocks by core.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Version {
     /// The clock of the core that publishes, see [`Retained::clock`].
@@ -29,14 +29,14 @@ pub(crate) struct Version {
     pub(crate) core: u16,
 }
 
-/// What [`Retained::next`] found.
+/// The result of [`Retained::next`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a, V> {
     /// A topic and its value.
     Value(&'a Topic, &'a V),
-    /// Nothing so far; go on behind this topic.
-    Looked(Topic),
-    /// There is no more.
+    /// None so far; continue after this topic.
+    Continue(Topic),
+    /// There are no more values.
     End,
 }
 
@@ -44,13 +44,13 @@ pub(crate) enum Next<'a, V> {
 #[derive(Debug)]
 pub(crate) struct Retained<V> {
     values: BTreeMap<Key, Value<V>>,
-    /// Of each topic cleared lately the version, and the number of the change.
+    /// For each topic cleared lately, the version and the number of the change.
     tombstones: BTreeMap<Key, (Version, u64)>,
-    /// By these numbers, so in order of age: the topic, and when it was cleared.
+    /// By these numbers, and so in order of age: the topic and the time when it was cleared.
     ages: BTreeMap<u64, (Topic, u64)>,
-    /// What all cores together have accepted.
+    /// The totals of all cores.
     totals: Totals,
-    /// This core, which counts in the totals what it has accepted itself.
+    /// This core, which counts in the totals the values that it has accepted itself.
     core: u16,
     clock: u64,
     sequence: u64,
@@ -59,14 +59,14 @@ pub(crate) struct Retained<V> {
 #[derive(Debug)]
 struct Value<V> {
     version: Version,
-    /// The number of the change that brought it.
+    /// The number of the change that set it.
     sequence: u64,
-    /// All that it costs.
+    /// All bytes that it counts for.
     bytes: usize,
     value: V,
 }
 
-/// A topic, which is ordered by its text and here also found by it.
+/// A topic, ordered and looked up by its text.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(Topic);
 
@@ -76,14 +76,14 @@ impl Borrow<str> for Key {
     }
 }
 
-/// What a payload of so many bytes costs under this topic.
+/// The bytes that a payload counts for under this topic.
 fn cost(topic: &Topic, payload: usize) -> usize {
     payload.saturating_add(topic.as_str().len()).saturating_add(OVERHEAD)
 }
 
 impl<V> Retained<V> {
-    /// Nothing retained, on the core of this number. The limits of `totals` are kept by
-    /// [`Self::reserve`], not by [`Self::apply`].
+    /// An empty replica for the core of this number. [`Self::reserve`] enforces the limits of
+    /// `totals`; [`Self::apply`] does not.
     pub(crate) fn new(totals: Totals, core: u16) -> Self {
         Self {
             values: BTreeMap::new(),
@@ -96,19 +96,19 @@ impl<V> Retained<V> {
         }
     }
 
-    /// Makes room in the totals for a payload of `bytes` for `topic`, in place of an earlier one.
-    /// To be applied at once, with the next version of this core.
+    /// Counts a payload of `bytes` for `topic` in the totals, in place of an earlier one. The
+    /// caller has to apply the value at once, with the next version of this core.
     ///
     /// # Errors
-    /// The limit that does not allow it.
+    /// The limit that would be exceeded.
     pub(crate) fn reserve(&self, topic: &Topic, bytes: usize) -> Result<(), RetainLimit> {
-        // The core that accepted the earlier value gives its part back once it knows of this one.
+        // The core that accepted the earlier value subtracts it once it has applied this one.
         let earlier = self.values.get(topic.as_str()).map_or(0, |earlier| earlier.bytes);
         self.totals.take(cost(topic, bytes), earlier)
     }
 
-    /// Sets a value, given with the bytes of its payload, or clears it. `false` if this version or
-    /// a newer one is there already: then nothing changes.
+    /// Sets a value, given with the length of its payload, or clears it. Returns false, and changes
+    /// nothing, if this version or a newer one is stored already.
     pub(crate) fn apply(
         &mut self,
         topic: &Topic,
@@ -117,7 +117,7 @@ impl<V> Retained<V> {
         now_ms: u64,
     ) -> bool {
         self.observe(version.clock);
-        self.forget_old(now_ms);
+        self.expire_tombstones(now_ms);
         let name = topic.as_str();
         let set = self.values.get(name).map(|value| value.version);
         let cleared = self.tombstones.get(name).map(|(version, _)| *version);
@@ -143,7 +143,7 @@ impl<V> Retained<V> {
                 self.tombstones.insert(key, (version, sequence));
                 self.ages.insert(sequence, (topic.clone(), now_ms));
                 if self.ages.len() > self.totals.max_count() {
-                    self.forget_oldest();
+                    self.drop_oldest_tombstone();
                 }
             }
         }
@@ -156,30 +156,30 @@ impl<V> Retained<V> {
         self.clock
     }
 
-    /// Takes note of the clock of another core; [`Self::apply`] does so by itself.
+    /// Advances the clock to that of another core. [`Self::apply`] does so as well.
     pub(crate) fn observe(&mut self, clock: u64) {
         self.clock = self.clock.max(clock);
     }
 
-    /// The number of changes so far. Who subscribes now gets what is stored up to here by
-    /// [`Self::next`], and what comes later as it is published.
+    /// The number of changes so far. A new subscriber is sent the values up to this change by
+    /// [`Self::next`], and later ones as they are published.
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// The first value behind the topic `after` that `filter` matches and that is in place since
-    /// the change number `until` or before. Looks at `most_looked` topics, but at least at one.
+    /// The first value after the topic `after` that `filter` matches and that was set by the change
+    /// number `until` or before. Looks at `max_looked_at` topics, but at least at one.
     pub(crate) fn next(
         &self,
         filter: &Filter,
         after: Option<&Topic>,
         until: u64,
-        most_looked: usize,
+        max_looked_at: usize,
     ) -> Next<'_, V> {
         let prefix = filter.literal_prefix();
         let after = after.map(Topic::as_str);
-        // Found by its name: the filter itself if it is a plain topic, and `a` for `a/#`, which
-        // does not begin with the prefix.
+        // Looked up by name: the filter itself if it has no wildcard, and `a` for `a/#`, because
+        // `a` does not begin with the prefix `a/`.
         let wildcard = filter.has_wildcard();
         let alone = if wildcard { prefix.strip_suffix('/') } else { Some(prefix) };
         let alone = alone.filter(|name| after.is_none_or(|after| after < *name));
@@ -192,31 +192,31 @@ impl<V> Retained<V> {
             .values
             .range::<str, _>((start, Bound::Unbounded))
             .take_while(|(key, _)| wildcard && key.0.as_str().starts_with(prefix));
-        for (looked, (key, value)) in (1..).zip(alone.into_iter().chain(rest)) {
+        for (looked_at, (key, value)) in (1..).zip(alone.into_iter().chain(rest)) {
             if value.sequence <= until && filter.matches(&key.0) {
                 return Next::Value(&key.0, &value.value);
             }
-            if looked >= most_looked {
-                return Next::Looked(key.0.clone());
+            if looked_at >= max_looked_at {
+                return Next::Continue(key.0.clone());
             }
         }
         Next::End
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
     }
 
-    fn forget_old(&mut self, now_ms: u64) {
+    fn expire_tombstones(&mut self, now_ms: u64) {
         while let Some((_, (_, made))) = self.ages.first_key_value()
             && now_ms.saturating_sub(*made) >= TOMBSTONE_MS
         {
-            self.forget_oldest();
+            self.drop_oldest_tombstone();
         }
     }
 
-    fn forget_oldest(&mut self) {
+    fn drop_oldest_tombstone(&mut self) {
         if let Some((_, (topic, _))) = self.ages.pop_first() {
             self.tombstones.remove(topic.as_str());
         }

@@ -246,7 +246,7 @@ fn replays_are_in_order_and_complete() {
                     found.push((topic.clone(), *clock));
                     topic.clone()
                 }
-                Next::Looked(topic) => topic,
+                Next::Continue(topic) => topic,
                 Next::End => break,
             };
             assert!(after.as_ref().is_none_or(|after| after < &to), "no way back");

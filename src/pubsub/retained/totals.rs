@@ -1,4 +1,4 @@
-//! How much all cores of a server retain together.
+//! The number and bytes of the values that all cores of a server retain.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::PubSub;
 
-/// Values and bytes that the cores of one server have accepted to retain: each core counts those
-/// that it has accepted, from then until it knows that another value is in their place. So values
-/// that several cores accept at the same time do not pass the limits together. Cores touch it for
-/// what is retained only.
+/// Values and bytes that the cores of one server retain. A core counts a value from when it accepts
+/// it until it learns that another value has replaced it. So values that several cores accept at
+/// the same time do not exceed the limits together. Only retaining accesses it.
 #[derive(Clone, Debug)]
 pub struct Totals(Arc<Counts>);
 
@@ -24,9 +23,9 @@ struct Counts {
 /// The limit that keeps a value from being retained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetainLimit {
-    /// So many topics have a value.
+    /// The most topics with a value.
     Count(usize),
-    /// So many bytes are allowed.
+    /// The most bytes.
     Bytes(usize),
 }
 
@@ -45,7 +44,7 @@ impl fmt::Display for RetainLimit {
 }
 
 impl Totals {
-    /// Nothing retained so far, with these limits. One for all hubs of a server.
+    /// No values so far, with these limits. The brokers of a server share one.
     #[must_use]
     pub fn new(config: &PubSub) -> Self {
         let (max_count, max_bytes) = (config.max_retained, config.max_retained_bytes);
@@ -57,7 +56,7 @@ impl Totals {
         self.0.max_count
     }
 
-    /// Counts a value of `bytes` in, which comes in place of one of `earlier` bytes, or of none.
+    /// Adds a value of `bytes`, which replaces one of `earlier` bytes, or none if that is 0.
     pub(super) fn take(&self, bytes: usize, earlier: usize) -> Result<(), RetainLimit> {
         let Counts { max_count, max_bytes, .. } = *self.0;
         let others = usize::from(earlier > 0);
@@ -69,7 +68,7 @@ impl Totals {
             let more = sum.saturating_add(bytes);
             (more.saturating_sub(earlier) <= max_bytes).then_some(more)
         };
-        // The counts guard no memory; each has to be right only by itself.
+        // The counters order no other memory accesses, and each is exact by itself.
         self.0
             .count
             .fetch_update(relaxed, relaxed, count)
@@ -81,7 +80,7 @@ impl Totals {
         Ok(())
     }
 
-    /// Counts a value of `bytes` out.
+    /// Subtracts a value of `bytes`.
     pub(super) fn give(&self, bytes: usize) {
         self.0.count.fetch_sub(1, Ordering::Relaxed);
         self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);

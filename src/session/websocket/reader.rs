@@ -145,6 +145,7 @@ impl Session {
         pools: &mut Pools,
     ) -> Result<(), Violation> {
         if self.phase != Phase::Open {
+            self.sends_after_close = true;
             return Ok(());
         }
         match (&self.assembly, header.opcode) {

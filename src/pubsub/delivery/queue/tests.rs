@@ -1,12 +1,13 @@
 use super::*;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::deflate::Pool;
-use crate::pubsub::batch::{Draft, Scratch};
-use crate::pubsub::form::Forms;
+use crate::pubsub::delivery::batch::{BatchBuilder, Scratch};
+use crate::pubsub::encoding::Forms;
 use crate::pubsub::index::Matches;
 use crate::pubsub::publication::Publication;
+use crate::pubsub::testing::Recorder;
 
-/// What went to one subscriber: its slot, the payloads, and which of them was called the last.
+/// A delivery to one subscriber: its slot, the payloads, and the one that was marked as the last.
 #[derive(Debug, PartialEq, Eq)]
 struct Got {
     slot: u32,
@@ -14,11 +15,15 @@ struct Got {
     last: String,
 }
 
-/// Takes everything but what is for the slots that have enough.
-#[derive(Debug, Default)]
-struct Subscribers {
-    got: Vec<Got>,
-    enough: Vec<u32>,
+/// All deliveries so far.
+fn all(out: &Recorder) -> Vec<Got> {
+    let one = |(to, frames): &(ConnectionId, Rc<Frames>)| {
+        let all = payloads(frames.bytes());
+        assert_eq!(frames.messages() as usize, all.len());
+        let last = payloads(&frames.bytes()[frames.last()..]).concat();
+        Got { slot: to.slot, payloads: all, last }
+    };
+    out.deliveries.iter().map(one).collect()
 }
 
 /// The payloads of whole frames, which are short or of up to 64 KiB.
@@ -36,36 +41,24 @@ fn payloads(mut bytes: &[u8]) -> Vec<String> {
     payloads
 }
 
-impl Sink for Subscribers {
-    fn deliver(&mut self, to: ConnectionId, frames: &Rc<Frames>) -> bool {
-        if self.enough.contains(&to.slot) {
-            return false;
-        }
-        let all = payloads(frames.bytes());
-        assert_eq!(frames.messages() as usize, all.len());
-        let last = payloads(&frames.bytes()[frames.last()..]).concat();
-        self.got.push(Got { slot: to.slot, payloads: all, last });
-        true
-    }
-
-    fn is_congested(&mut self, _: ConnectionId) -> bool {
-        false
-    }
-}
-
 fn id(slot: u32) -> ConnectionId {
     ConnectionId { slot, generation: 1 }
 }
 
-fn list(slots: std::ops::Range<u32>, echo: bool) -> List {
+fn list(slots: std::ops::Range<u32>, echo: bool) -> Rc<Snapshot> {
     Rc::new(slots.map(|slot| Subscriber { id: id(slot), form: Form::RAW, echo }).collect())
 }
 
-/// Adds a batch of these messages, each with who published it and is not to get it.
-fn add(jobs: &mut Jobs, topic: &str, messages: &[(&str, Option<u32>)], lists: &[List]) {
+/// Adds a batch of these messages, each with the publisher that must not be sent it.
+fn add(
+    queue: &mut DeliveryQueue,
+    topic: &str,
+    messages: &[(&str, Option<u32>)],
+    lists: &[Rc<Snapshot>],
+) {
     let topic = Topic::new(topic, 64).unwrap();
     let local = Forms::EMPTY.with(Form::RAW);
-    let mut draft = Draft::new(&topic, Matches { local, ..Matches::default() }, 0);
+    let mut builder = BatchBuilder::new(&topic, Matches { local, ..Matches::default() }, 0);
     for (payload, origin) in messages {
         let message = Publication {
             topic: &topic,
@@ -75,10 +68,10 @@ fn add(jobs: &mut Jobs, topic: &str, messages: &[(&str, Option<u32>)], lists: &[
             retain: false,
             origin: origin.map(id),
         };
-        draft.add(&message, None, &mut Scratch::default(), &mut Pool::new(1));
+        builder.add(&message, None, &mut Scratch::default(), &mut Pool::new(1));
     }
-    let (batch, _, origins) = draft.finish();
-    jobs.add(Arc::new(batch), origins, lists);
+    let (batch, _, origins) = builder.finish();
+    queue.add(Arc::new(batch), origins, lists);
 }
 
 fn got(slot: u32, payloads: &[&str]) -> Got {
@@ -87,91 +80,92 @@ fn got(slot: u32, payloads: &[&str]) -> Got {
 }
 
 #[test]
-fn a_turn_makes_so_many_deliveries_and_no_more() {
-    let (mut jobs, mut sink) = (Jobs::default(), Subscribers::default());
+fn a_turn_is_limited_to_a_number_of_deliveries() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
     let (many, few) = (list(0..300, true), list(300..310, true));
-    add(&mut jobs, "a", &[("1", None)], &[many]);
-    add(&mut jobs, "b", &[("2", None)], std::slice::from_ref(&few));
-    add(&mut jobs, "c", &[("3", None)], &[few]);
+    add(&mut queue, "a", &[("1", None)], &[many]);
+    add(&mut queue, "b", &[("2", None)], std::slice::from_ref(&few));
+    add(&mut queue, "c", &[("3", None)], &[few]);
     for total in [128, 256] {
-        jobs.deliver(128, &mut sink);
-        assert_eq!(sink.got.len(), total);
+        queue.deliver(128, &mut out);
+        assert_eq!(out.deliveries.len(), total);
     }
-    // The end of a list, and what is behind it, in one turn; a job that ends counts as well.
-    jobs.deliver(60, &mut sink);
-    assert_eq!(sink.got.len(), 256 + 44 + 10 + 4);
-    jobs.deliver(usize::MAX, &mut sink);
-    assert!(jobs.is_empty() && jobs.bytes() == 0 && jobs.delivered == 320);
-    let slots: Vec<u32> = sink.got.iter().map(|got| got.slot).collect();
+    // The end of a list and the next deliveries in one turn. A delivery that ends counts as one
+    // more.
+    queue.deliver(60, &mut out);
+    assert_eq!(out.deliveries.len(), 256 + 44 + 10 + 4);
+    queue.deliver(usize::MAX, &mut out);
+    assert!(queue.is_empty() && queue.bytes() == 0 && queue.delivered == 320);
+    let slots: Vec<u32> = out.deliveries.iter().map(|(to, _)| to.slot).collect();
     assert!(slots.into_iter().eq((0..310).chain(300..310)), "each once, and in order");
 }
 
 #[test]
-fn what_has_begun_takes_no_more() {
-    let (mut jobs, mut sink) = (Jobs::default(), Subscribers::default());
+fn nothing_is_joined_to_a_delivery_that_has_begun() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
     let lists = [list(0..3, true)];
-    add(&mut jobs, "t", &[("1", None)], &lists);
-    jobs.deliver(1, &mut sink);
-    add(&mut jobs, "t", &[("2", None)], &lists);
-    jobs.deliver(usize::MAX, &mut sink);
+    add(&mut queue, "t", &[("1", None)], &lists);
+    queue.deliver(1, &mut out);
+    add(&mut queue, "t", &[("2", None)], &lists);
+    queue.deliver(usize::MAX, &mut out);
     let expected = [0, 1, 2].map(|slot| got(slot, &["1"]));
     let expected = expected.into_iter().chain([0, 1, 2].map(|slot| got(slot, &["2"])));
-    assert!(sink.got.iter().eq(expected.collect::<Vec<_>>().iter()), "{:?}", sink.got);
+    assert!(all(&out).iter().eq(expected.collect::<Vec<_>>().iter()), "{:?}", all(&out));
 }
 
 #[test]
-fn what_waits_for_the_same_subscribers_goes_out_together() {
-    let (mut jobs, mut sink) = (Jobs::default(), Subscribers::default());
+fn batches_for_the_same_subscribers_are_joined() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
     let lists = [list(0..1, true)];
-    add(&mut jobs, "t", &[("1", None), ("two", None)], &lists);
-    add(&mut jobs, "u", &[("u", None)], &lists);
-    add(&mut jobs, "t", &[("3", None), ("four", None)], &lists);
+    add(&mut queue, "t", &[("1", None), ("two", None)], &lists);
+    add(&mut queue, "u", &[("u", None)], &lists);
+    add(&mut queue, "t", &[("3", None), ("four", None)], &lists);
     // The same subscribers, but another list: something has changed between.
-    add(&mut jobs, "t", &[("5", None)], &[list(0..1, true)]);
-    jobs.deliver(usize::MAX, &mut sink);
-    assert_eq!(sink.got, [got(0, &["1", "two", "3", "four"]), got(0, &["u"]), got(0, &["5"])]);
+    add(&mut queue, "t", &[("5", None)], &[list(0..1, true)]);
+    queue.deliver(usize::MAX, &mut out);
+    assert_eq!(all(&out), [got(0, &["1", "two", "3", "four"]), got(0, &["u"]), got(0, &["5"])]);
 }
 
 #[test]
 fn a_run_of_bytes_ends_at_64_kib() {
-    let (mut jobs, mut sink) = (Jobs::default(), Subscribers::default());
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
     let (lists, long) = ([list(0..1, true)], "x".repeat(30_000));
     for _ in 0..3 {
-        add(&mut jobs, "t", &[(&long, None)], &lists);
+        add(&mut queue, "t", &[(&long, None)], &lists);
     }
-    jobs.deliver(usize::MAX, &mut sink);
-    assert_eq!(sink.got, [got(0, &[&long, &long]), got(0, &[&long])]);
+    queue.deliver(usize::MAX, &mut out);
+    assert_eq!(all(&out), [got(0, &[&long, &long]), got(0, &[&long])]);
 }
 
 #[test]
-fn who_has_enough_for_a_turn_gets_it_in_the_next() {
-    let (mut jobs, mut sink) = (Jobs::default(), Subscribers::default());
-    // In both lists, and to get it once.
+fn a_connection_that_takes_no_more_in_a_turn_is_continued_in_the_next() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    // Some are in both lists, and are delivered to once.
     let lists = [list(0..4, true), list(2..6, true)];
-    add(&mut jobs, "t", &[("1", None)], &lists);
-    for enough in [2, 4] {
-        sink.enough = vec![enough];
-        jobs.deliver(usize::MAX, &mut sink);
-        assert!(!jobs.is_empty());
+    add(&mut queue, "t", &[("1", None)], &lists);
+    for full in [2, 4] {
+        out.full = vec![full];
+        queue.deliver(usize::MAX, &mut out);
+        assert!(!queue.is_empty());
     }
-    sink.enough.clear();
-    jobs.deliver(usize::MAX, &mut sink);
-    assert!(jobs.is_empty());
-    assert_eq!(sink.got, [0, 1, 2, 3, 4, 5].map(|slot| got(slot, &["1"])));
+    out.full.clear();
+    queue.deliver(usize::MAX, &mut out);
+    assert!(queue.is_empty());
+    assert_eq!(all(&out), [0, 1, 2, 3, 4, 5].map(|slot| got(slot, &["1"])));
 }
 
 #[test]
-fn without_echo_only_the_own_messages_are_left_out() {
-    let (mut jobs, mut sink) = (Jobs::default(), Subscribers::default());
+fn without_echo_only_own_messages_are_left_out() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
     let lists = [list(0..3, false)];
-    add(&mut jobs, "t", &[("a", None), ("b", Some(0)), ("c", Some(1)), ("d", None)], &lists);
-    add(&mut jobs, "t", &[("e", Some(2)), ("f", None)], &lists);
-    add(&mut jobs, "t", &[("h", None)], &lists);
-    // Of this one, nothing is left for one of them.
-    add(&mut jobs, "u", &[("g", Some(2))], &lists);
-    jobs.deliver(usize::MAX, &mut sink);
+    add(&mut queue, "t", &[("a", None), ("b", Some(0)), ("c", Some(1)), ("d", None)], &lists);
+    add(&mut queue, "t", &[("e", Some(2)), ("f", None)], &lists);
+    add(&mut queue, "t", &[("h", None)], &lists);
+    // Slot 2 has published all of this one.
+    add(&mut queue, "u", &[("g", Some(2))], &lists);
+    queue.deliver(usize::MAX, &mut out);
     assert_eq!(
-        sink.got,
+        all(&out),
         [
             got(0, &["a", "c", "d", "e", "f", "h"]),
             got(1, &["a", "b", "d", "e", "f", "h"]),
@@ -183,18 +177,18 @@ fn without_echo_only_the_own_messages_are_left_out() {
 }
 
 #[test]
-fn a_list_counts_once_for_the_jobs_that_keep_it() {
-    let (mut jobs, mut sink) = (Jobs::default(), Subscribers::default());
-    let (mut empty, lists) = (Jobs::default(), [list(0..1_000, true)]);
+fn a_list_counts_once_for_all_deliveries_that_hold_it() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    let (mut empty, lists) = (DeliveryQueue::default(), [list(0..1_000, true)]);
     add(&mut empty, "t", &[("1", None)], &[]);
     let (alone, kept) = (empty.bytes(), 1_000 * size_of::<Subscriber>());
     for _ in 0..3 {
-        add(&mut jobs, "t", &[("1", None)], &lists);
-        assert_eq!(jobs.bytes(), kept + alone);
-        add(&mut jobs, "u", &[("1", None)], &lists);
-        assert_eq!(jobs.bytes(), kept + 2 * alone, "the same list");
-        jobs.deliver(usize::MAX, &mut sink);
-        // And anew when it was given back.
-        assert_eq!(jobs.bytes(), 0);
+        add(&mut queue, "t", &[("1", None)], &lists);
+        assert_eq!(queue.bytes(), kept + alone);
+        add(&mut queue, "u", &[("1", None)], &lists);
+        assert_eq!(queue.bytes(), kept + 2 * alone, "the same list");
+        queue.deliver(usize::MAX, &mut out);
+        // It counts again the next time.
+        assert_eq!(queue.bytes(), 0);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn published(out: &mut Vec<u8>, topic: &str, id: Option<&str>) {
     end(out, id);
 }
 
-/// The answer to a request that is not followed.
+/// The answer to a request that was not carried out.
 pub(crate) fn error(out: &mut Vec<u8>, message: &str, id: Option<&str>) {
     out.extend_from_slice(br#"{"error":"#);
     string(out, message);
