@@ -105,21 +105,28 @@ impl Session {
     ) -> Result<bool, Violation> {
         match cx.out.in_place_offset(span.at, server_header_len(span.len)) {
             Some(to) => self.single_frame_at::<S, BUILT_IN, true>(span, to, bytes, cx, service),
-            None => self.single_frame_copied::<S, BUILT_IN>(span, bytes, cx, service),
+            None => {
+                let FrameSpan { opcode, mask, at, len } = span;
+                self.single_frame_copied::<S, BUILT_IN>(opcode, mask, at, len, bytes, cx, service)
+            }
         }
     }
 
     /// The same where an echo has to be copied.
     #[inline(never)]
+    #[allow(clippy::too_many_arguments, reason = "a span in registers need not be in memory")]
     fn single_frame_copied<S: Inbound, const BUILT_IN: bool>(
         &mut self,
-        span: FrameSpan,
+        opcode: Opcode,
+        mask: MaskKey,
+        at: usize,
+        len: usize,
         bytes: &mut [u8],
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) -> Result<bool, Violation> {
-        let to = span.at;
-        self.single_frame_at::<S, BUILT_IN, false>(span, to, bytes, cx, service)
+        let span = FrameSpan { opcode, mask, at, len };
+        self.single_frame_at::<S, BUILT_IN, false>(span, at, bytes, cx, service)
     }
 
     /// Unmasks the payload to `bytes[to..]` and calls the service. An echo is left there, with its
