@@ -1,4 +1,4 @@
-//! The command: flags, the start line, what keeps a server from starting, and how it stops.
+//! The command: what flags do, the start line, and how it stops.
 
 mod support;
 
@@ -17,66 +17,6 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// Runs the command with `args`, which must end by itself.
 fn finished(args: &[&str]) -> Finished {
     run(command(args), Duration::from_secs(5))
-}
-
-/// The one line of an error, which must be all that was printed.
-fn error_line(args: &[&str], code: i32) -> String {
-    let end = finished(args);
-    assert!(end.took < AT_ONCE, "{args:?} took {:?}", end.took);
-    end.error_line(code).to_owned()
-}
-
-#[test]
-fn wrong_flags_exit_with_2_and_one_line_that_names_the_mistake() {
-    for (args, names) in [
-        (&[][..], "--help"),
-        (&["frobnicate"], "frobnicate"),
-        (&["serve", "--frobnicate"], "--frobnicate"),
-        (&["serve", "more"], "more"),
-        (&["probe", "more"], "more"),
-        (&["serve", "--listen"], "--listen"),
-        (&["serve", "--listen", "nonsense"], "nonsense"),
-        (&["serve", "--listen", "127.0.0.1"], "127.0.0.1"),
-        (&["serve", "--listen", "127.0.0.1:65536"], "127.0.0.1:65536"),
-        (&["serve", "--listen", "localhost:http"], "localhost:http"),
-        (&["serve", "--max-message", "0"], "--max-message"),
-        (&["serve", "--max-message", "much"], "much"),
-        (&["serve", "--max-message", "-1"], "-1"),
-        (&["serve", "--max-message", "5GiB"], "5GiB"),
-        (&["serve", "--ping-after", "0"], "--ping-after"),
-        (&["serve", "--ping-after", "soon"], "soon"),
-        (&["serve", "--ping-after", "86401"], "86401"),
-        (&["serve", "--idle-timeout", "0"], "--idle-timeout"),
-        (&["serve", "--log-format", "xml"], "xml"),
-    ] {
-        let line = error_line(args, 2);
-        assert!(line.contains(names), "{args:?}: {line}");
-        assert!(line.contains("--help"), "{args:?}: {line}");
-    }
-}
-
-#[test]
-fn wrong_core_lists_exit_with_2_and_say_what_a_list_is() {
-    for list in ["", "a", "3-1", "1-", "0,,1", "0 1", "0-99999", "1.5", "0x1"] {
-        let line = error_line(&["serve", "--cores", list], 2);
-        assert!(line.contains("--cores") && line.contains("--help"), "{list:?}: {line}");
-    }
-}
-
-#[test]
-fn cores_that_are_not_there_exit_with_2_and_name_those_that_are() {
-    let cores = std::thread::available_parallelism().unwrap().get();
-    let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "4095"], 2);
-    assert!(line.contains("core 4095 is not available"), "{line}");
-    assert!(line.contains("may use 0") || cores == 1, "{line}");
-    let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "0,4000"], 2);
-    assert!(line.contains("core 4000"), "{line}");
-}
-
-#[test]
-fn an_address_of_another_machine_exits_with_1() {
-    let line = error_line(&["serve", "--listen", "203.0.113.1:9"], 1);
-    assert!(line.contains("203.0.113.1:9: this machine has no such address"), "{line}");
 }
 
 #[test]
@@ -224,23 +164,6 @@ fn allowed_origins_may_be_written_in_other_forms() {
         ("https://evil.example", 403),
     ] {
         assert_eq!(status_for_origin(server.addr(), origin), status, "{origin}");
-    }
-}
-
-#[test]
-fn origins_that_can_never_match_exit_with_2_and_show_the_form() {
-    for (origin, shown) in [
-        ("good.example", "`https://good.example`"),
-        ("https://good.example/chat", "`https://good.example`"),
-        ("wss://good.example", "`https://good.example`"),
-        ("https://*.good.example", "wildcard"),
-        ("", "`https://example.org`"),
-    ] {
-        for before in [&[][..], &["--allow-origin", "*"]] {
-            let args = [&["serve"], before, &["--allow-origin", origin]].concat();
-            let line = error_line(&args, 2);
-            assert!(line.contains("--allow-origin") && line.contains(shown), "{origin}: {line}");
-        }
     }
 }
 

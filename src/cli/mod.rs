@@ -2,6 +2,8 @@
 
 mod args;
 mod serve;
+mod usage;
+mod values;
 
 use std::process::ExitCode;
 
@@ -22,20 +24,13 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
-            return fail(USAGE, &format!("{}; see `corecast --help`", first_line(&error)));
+            return fail(USAGE, &usage::explain(&error, std::env::args().skip(1)));
         }
     };
     match cli.command {
         Command::Serve(flags) => serve::serve(&flags),
         Command::Probe => probe(),
     }
-}
-
-/// The one line of clap's message that names the mistake.
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("wrong usage");
-    line.trim_start_matches("error: ").trim_end_matches([':', '.']).to_owned()
 }
 
 /// Says what is wrong and returns the exit code.

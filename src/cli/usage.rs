@@ -1,0 +1,71 @@
+//! What is said of wrong flags: one line with the mistake, the right values, the nearest name and
+//! where help is.
+
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::args::Cli;
+
+/// The line for `error`, which the arguments `args` led to, the name of the program left out.
+pub(super) fn explain(error: &clap::Error, args: impl Iterator<Item = String>) -> String {
+    let program = Cli::command();
+    let commands: Vec<&str> = program.get_subcommands().map(|command| command.get_name()).collect();
+    let list = format!("the commands are `{}`", commands.join("` and `"));
+    let mut words = args.filter(|arg| !arg.starts_with('-'));
+    let given = words.next().filter(|word| commands.contains(&word.as_str()));
+    let mistake = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            format!("no command is given; {list}")
+        }
+        ErrorKind::InvalidSubcommand => format!("{}; {list}", one_line(&error.to_string())),
+        ErrorKind::TooManyValues => format!("'{}' takes no value", text(error, "the flag")),
+        ErrorKind::UnknownArgument if given.is_none() => {
+            let owner = owner(&program, text(error, ""));
+            let owner = owner.map(|name| format!("; it is a flag of `corecast {name}`"));
+            format!("{}{}", one_line(&error.to_string()), owner.unwrap_or_default())
+        }
+        _ => one_line(&error.to_string()),
+    };
+    let given = given.map(|name| format!(" {name}")).unwrap_or_default();
+    format!("{mistake}; see `corecast{given} --help`")
+}
+
+/// The argument that is wrong.
+fn text<'a>(error: &'a clap::Error, otherwise: &'a str) -> &'a str {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(text)) => text,
+        _ => otherwise,
+    }
+}
+
+/// The command that has the flag `--flag`.
+fn owner<'a>(program: &'a clap::Command, flag: &str) -> Option<&'a str> {
+    let name = flag.strip_prefix("--")?;
+    let has = |command: &&clap::Command| {
+        command.get_arguments().any(|argument| argument.get_long() == Some(name))
+    };
+    program.get_subcommands().find(has).map(clap::Command::get_name)
+}
+
+/// What clap says in several lines: the mistake, the right values in brackets, tips. What follows
+/// is the usage, which is long, and where help is, which is not said of the command.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for part in text.trim_start_matches("error: ").lines().map(str::trim) {
+        if part.starts_with("Usage:") || part.starts_with("For more information") {
+            break;
+        }
+        // No command takes values without a flag.
+        if part.is_empty() || part.starts_with("tip: to pass") {
+            continue;
+        }
+        let between = match part.strip_prefix('[') {
+            _ if line.is_empty() => "",
+            Some(_) => " ",
+            None => "; ",
+        };
+        line.push_str(between);
+        line.push_str(part.trim_start_matches("tip: ").trim_end_matches([':', '.']));
+    }
+    line
+}

@@ -1,0 +1,208 @@
+//! The values of flags: how each is read, and what is said of one that cannot be.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use corecast::protocol::handshake::{OriginError, Origins};
+
+/// A list of core numbers, of which clap is to make one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cores(pub(super) Vec<usize>);
+
+/// Reads `127.0.0.1:9001` or `[::1]:9001`.
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match likely_address(text) {
+        Some(Likely::Address(form)) => format!("write `{form}`"),
+        Some(Likely::Port(port)) => format!(
+            "it names no address; write `127.0.0.1:{port}` for this machine alone, or \
+             `[::]:{port}` for all that reach it"
+        ),
+        Some(Likely::Name(port)) => format!(
+            "names are not looked up; write an address, such as `127.0.0.1:{port}` or \
+             `[::1]:{port}`"
+        ),
+        None => "it is not an address and a port, such as `127.0.0.1:9001` or `[::1]:9001`; ports \
+                 end at 65535"
+            .to_owned(),
+    })
+}
+
+/// What somebody may have meant.
+enum Likely {
+    Address(SocketAddr),
+    /// No address.
+    Port(u16),
+    /// A name, and perhaps a port.
+    Name(u16),
+}
+
+fn likely_address(text: &str) -> Option<Likely> {
+    const PORT: u16 = 9001;
+    let text = text.trim();
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let text = text.split_once('/').map_or(text, |(authority, _)| authority);
+    if let Ok(address) = text.parse() {
+        return Some(Likely::Address(address));
+    }
+    if let Ok(port) = text.parse() {
+        return Some(Likely::Port(port));
+    }
+    let address = text.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = address.parse::<IpAddr>() {
+        return Some(Likely::Address(SocketAddr::new(ip, PORT)));
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, "9001"));
+    let port = port.parse().ok()?;
+    match host {
+        "" => Some(Likely::Port(port)),
+        "*" => Some(Likely::Address(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))),
+        host if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => None,
+        host if host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) => {
+            Some(Likely::Name(port))
+        }
+        _ => None,
+    }
+}
+
+/// Reads `https://example.org` or `*`.
+pub(super) fn parse_origin(text: &str) -> Result<Origins, OriginError> {
+    Origins::list([text])
+}
+
+/// Reads a number of seconds.
+pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (1..=86_400).contains(seconds))
+        .ok_or_else(|| "it is not a whole number of seconds from 1 to 86400".to_owned())
+}
+
+/// Reads the number of loops on a core.
+pub(super) fn parse_loops(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|loops| (1..=16).contains(loops))
+        .ok_or_else(|| "it is not a number from 1 to 16".to_owned())
+}
+
+/// Reads `0,2-3`.
+pub(super) fn parse_cores(text: &str) -> Result<Cores, String> {
+    const HIGHEST: usize = 4095;
+    let bad = |part: &str| format!("`{part}` is not a core or a range of cores, such as `0,2-3`");
+    let mut cores = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (Ok(first), Ok(last)) = (first.parse::<usize>(), last.parse::<usize>()) else {
+            return Err(bad(part));
+        };
+        if first > last {
+            return Err(format!("`{part}` ends before it begins; write `{last}-{first}`"));
+        }
+        if last > HIGHEST {
+            return Err(format!("`{part}` is beyond the highest core, {HIGHEST}"));
+        }
+        cores.extend(first..=last);
+    }
+    Ok(Cores(cores))
+}
+
+/// Reads `65536`, `64KiB`, `16 MiB`, `1GiB`.
+pub(super) fn parse_size(text: &str) -> Result<usize, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(digits);
+    let example = || "it is not a size, such as `65536`, `64KiB` or `16MiB`".to_owned();
+    let shift = match unit.trim() {
+        _ if number.is_empty() => return Err(example()),
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "kb" | "mb" | "gb" => {
+            let binary = unit.trim().trim_end_matches('b').to_ascii_uppercase();
+            return Err(format!("units are powers of two; write `{number}{binary}iB`"));
+        }
+        _ => return Err(example()),
+    };
+    number
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .filter(|size| (1..=1 << 32).contains(size))
+        .ok_or_else(|| "it is not a size from 1 byte to 4GiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for text in ["127.0.0.1:9001", "[::1]:9001", "0.0.0.0:0", "[fe80::1%2]:1"] {
+            assert_eq!(parse_address(text), Ok(text.parse().unwrap()));
+        }
+        let port = "write `127.0.0.1:80` for this machine alone, or `[::]:80`";
+        for (text, named) in [
+            ("80", port),
+            (":80", port),
+            ("127.0.0.1", "write `127.0.0.1:9001`"),
+            ("::1", "write `[::1]:9001`"),
+            ("[::1]", "write `[::1]:9001`"),
+            ("*:80", "write `[::]:80`"),
+            (" 127.0.0.1:80", "write `127.0.0.1:80`"),
+            ("ws://127.0.0.1:80/path", "write `127.0.0.1:80`"),
+            ("localhost:80", "names are not looked up; write an address, such as `127.0.0.1:80`"),
+            ("localhost", "names are not looked up"),
+            ("host.example", "names are not looked up"),
+            ("", "not an address and a port, such as `127.0.0.1:9001`"),
+            ("127.0.0.1:65536", "ports end at 65535"),
+            ("65536", "ports end at 65535"),
+            ("localhost:http", "not an address and a port"),
+            ("127.0.0:80", "not an address and a port"),
+            ("a b", "not an address and a port"),
+        ] {
+            let error = parse_address(text).unwrap_err();
+            assert!(error.contains(named), "{text}: {named} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!((parse_seconds("1"), parse_seconds("86400")), (Ok(1), Ok(86_400)));
+        assert_eq!((parse_loops("1"), parse_loops("16")), (Ok(1), Ok(16)));
+        for bad in ["", "0", "-1", "30s", "1.5", "86401", "99999999999999999999"] {
+            assert!(parse_seconds(bad).unwrap_err().contains("from 1 to 86400"), "{bad}");
+            assert!(parse_loops(bad).unwrap_err().contains("from 1 to 16"), "{bad}");
+        }
+        assert!(parse_loops("17").is_err());
+    }
+
+    #[test]
+    fn core_lists() {
+        assert_eq!(parse_cores("0,2-3"), Ok(Cores(vec![0, 2, 3])));
+        assert_eq!(parse_cores("5"), Ok(Cores(vec![5])));
+        for bad in ["", ",", "a", "3-1", "1-", "-1", "0,,1", "0-99999", "1.5", "0 1"] {
+            assert!(parse_cores(bad).is_err(), "{bad}");
+        }
+        assert!(parse_cores("0,3-1").unwrap_err().contains("write `1-3`"));
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, size) in [
+            ("1", 1),
+            ("65536", 65_536),
+            ("64KiB", 65_536),
+            ("64k", 65_536),
+            ("16 MiB", 16 << 20),
+            ("4GiB", 4 << 30),
+        ] {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for bad in ["", "0", "-1", "x", "1.5MiB", "MiB", "5GiB", "99999999999999999999", "1TiB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+        for (text, form) in [("16mb", "`16MiB`"), ("64 kB", "`64KiB`"), ("1GB", "`1GiB`")] {
+            assert!(parse_size(text).unwrap_err().contains(form), "{text}");
+        }
+    }
+}

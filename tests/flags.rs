@@ -1,0 +1,152 @@
+//! Wrong flags: one line that names the mistake, what is right, and where help is.
+
+mod support;
+
+use std::time::Duration;
+
+use support::server::{command, run};
+
+/// The one line of an error, which must be all that was printed.
+fn error_line(args: &[&str], code: i32) -> String {
+    let end = run(command(args), Duration::from_secs(5));
+    assert!(end.took < Duration::from_secs(1), "{args:?} took {:?}", end.took);
+    assert_eq!(end.stdout, "", "{args:?}");
+    end.error_line(code).to_owned()
+}
+
+#[test]
+fn wrong_flags_exit_with_2_and_one_line_that_names_the_mistake() {
+    for (args, names) in [
+        (&[][..], "--help"),
+        (&["frobnicate"], "frobnicate"),
+        (&["serve", "--frobnicate"], "--frobnicate"),
+        (&["serve", "more"], "more"),
+        (&["probe", "more"], "more"),
+        (&["serve", "--listen"], "--listen"),
+        (&["serve", "--listen", "nonsense"], "nonsense"),
+        (&["serve", "--listen", "127.0.0.1"], "127.0.0.1"),
+        (&["serve", "--listen", "127.0.0.1:65536"], "127.0.0.1:65536"),
+        (&["serve", "--listen", "localhost:http"], "localhost:http"),
+        (&["serve", "--max-message", "0"], "--max-message"),
+        (&["serve", "--max-message", "much"], "much"),
+        (&["serve", "--max-message", "-1"], "-1"),
+        (&["serve", "--max-message", "5GiB"], "5GiB"),
+        (&["serve", "--ping-after", "0"], "--ping-after"),
+        (&["serve", "--ping-after", "soon"], "soon"),
+        (&["serve", "--ping-after", "86401"], "86401"),
+        (&["serve", "--idle-timeout", "0"], "--idle-timeout"),
+        (&["serve", "--log-format", "xml"], "xml"),
+        (&["serve", "--no-deflate=no"], "'--no-deflate' takes no value"),
+        (&["serve", "--cores", "0", "--cores", "1"], "'--cores <LIST>' cannot be used multiple"),
+    ] {
+        let line = error_line(args, 2);
+        assert!(line.contains(names), "{args:?}: {line}");
+        let help = match args.first() {
+            Some(name @ (&"serve" | &"probe")) => format!("see `corecast {name} --help`"),
+            _ => "see `corecast --help`".to_owned(),
+        };
+        assert!(line.ends_with(&help), "{args:?}: {line}");
+    }
+}
+
+/// The words of each line that say what would have been right.
+fn is_told(cases: &[(&[&str], &[&str])]) {
+    for (args, parts) in cases {
+        let line = error_line(args, 2);
+        for part in *parts {
+            assert!(line.contains(part), "{args:?}: {part} is not in {line}");
+        }
+    }
+}
+
+#[test]
+fn the_right_values_and_the_nearest_are_named() {
+    let policies = "close, drop-newest, drop-oldest, conflate";
+    is_told(&[
+        (&["serve", "--slow-consumer", "drop"], &[policies, "similar value exists: 'drop-"]),
+        (&["serve", "--slow-consumer", "conflat"], &[policies, "exists: 'conflate'"]),
+        (&["serve", "--slow-consumer", "1013"], &[policies]),
+        (&["serve", "--slow-consumer"], &[policies]),
+        (&["serve", "--log-format", "xml"], &["text, json"]),
+        (&["serve", "--log-format", "jsn"], &["text, json", "exists: 'json'"]),
+        (&["serve", "--ping-after", "30s"], &["seconds from 1 to 86400"]),
+        (&["serve", "--idle-timeout", "1.5"], &["seconds from 1 to 86400"]),
+        (&["serve", "--loops-per-core", "17"], &["from 1 to 16"]),
+        (&["serve", "--max-message", "16mb"], &["`16MiB`"]),
+        (&["serve", "--max-message", "x"], &["65536", "64KiB", "16MiB"]),
+        (&["serve", "--cores", "3-1"], &["`1-3`"]),
+    ]);
+}
+
+#[test]
+fn the_nearest_flag_or_command_is_named() {
+    is_told(&[
+        (&["serve", "--lisen", "127.0.0.1:1"], &["--lisen", "exists: '--listen'"]),
+        (&["serve", "--core", "0"], &["exists: '--cores'"]),
+        (&["serve", "--idle-timout", "5"], &["exists: '--idle-timeout'"]),
+        (&["serve", "--no-pub-sub"], &["exists: '--no-pubsub'"]),
+        (&["--verson"], &["exists: '--version'"]),
+        (&["serv"], &["exists: 'serve'", "`serve` and `probe`"]),
+        (&["run"], &["'run'", "`serve` and `probe`"]),
+        (&[], &["no command is given", "`serve` and `probe`"]),
+        (&["--listen", "127.0.0.1:1"], &["'--listen'", "a flag of `corecast serve`"]),
+        (&["--no-deflate"], &["'--no-deflate'", "a flag of `corecast serve`"]),
+    ]);
+}
+
+#[test]
+fn the_form_of_an_address_is_shown() {
+    is_told(&[
+        (&["serve", "--listen", "9001"], &["`127.0.0.1:9001`", "`[::]:9001`"]),
+        (&["serve", "--listen", ":80"], &["`127.0.0.1:80`", "`[::]:80`"]),
+        (&["serve", "--listen", "127.0.0.1"], &["write `127.0.0.1:9001`"]),
+        (&["serve", "--listen", "::1"], &["write `[::1]:9001`"]),
+        (&["serve", "--listen", "*:80"], &["write `[::]:80`"]),
+        (&["serve", "--listen", "ws://127.0.0.1:80/"], &["write `127.0.0.1:80`"]),
+        (&["serve", "--listen", "localhost:80"], &["not looked up", "`127.0.0.1:80`"]),
+        (&["serve", "--listen", "127.0.0.1:65536"], &["`127.0.0.1:9001`", "65535"]),
+        (&["serve", "--listen", "nonsense nonsense"], &["`127.0.0.1:9001`", "`[::1]:9001`"]),
+        (&["serve", "--listen", "a\nb"], &["`127.0.0.1:9001`"]),
+    ]);
+}
+
+#[test]
+fn wrong_core_lists_exit_with_2_and_say_what_a_list_is() {
+    for list in ["", "a", "3-1", "1-", "0,,1", "0 1", "0-99999", "1.5", "0x1"] {
+        let line = error_line(&["serve", "--cores", list], 2);
+        assert!(line.contains("--cores") && line.contains("--help"), "{list:?}: {line}");
+    }
+}
+
+#[test]
+fn cores_that_are_not_there_exit_with_2_and_name_those_that_are() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "4095"], 2);
+    assert!(line.contains("core 4095 is not available"), "{line}");
+    assert!(line.contains("may use 0") || cores == 1, "{line}");
+    let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "0,4000"], 2);
+    assert!(line.contains("core 4000"), "{line}");
+}
+
+#[test]
+fn an_address_of_another_machine_exits_with_1() {
+    let line = error_line(&["serve", "--listen", "203.0.113.1:9"], 1);
+    assert!(line.contains("203.0.113.1:9: this machine has no such address"), "{line}");
+}
+
+#[test]
+fn origins_that_can_never_match_exit_with_2_and_show_the_form() {
+    for (origin, shown) in [
+        ("good.example", "`https://good.example`"),
+        ("https://good.example/chat", "`https://good.example`"),
+        ("wss://good.example", "`https://good.example`"),
+        ("https://*.good.example", "wildcard"),
+        ("", "`https://example.org`"),
+    ] {
+        for before in [&[][..], &["--allow-origin", "*"]] {
+            let args = [&["serve"], before, &["--allow-origin", origin]].concat();
+            let line = error_line(&args, 2);
+            assert!(line.contains("--allow-origin") && line.contains(shown), "{origin}: {line}");
+        }
+    }
+}
