@@ -37,8 +37,12 @@ pub enum Error {
     },
     /// Neither an address nor a core is left to work with.
     Nothing(&'static str),
-    /// A thread could not be made or pinned.
+    /// A thread could not be made.
     Thread(io::Error),
+    /// A thread could not be pinned to its core.
+    Pin(Errno),
+    /// An eventfd, with which other threads wake a loop, could not be made.
+    Waker(Errno),
     /// A worker's ring failed while it ran.
     Worker(Errno),
 }
@@ -54,9 +58,14 @@ impl fmt::Display for Error {
                      listens there (`ss -ltnp 'sport = :{}'` shows it)",
                     address.port()
                 ),
-                io::ErrorKind::PermissionDenied => write!(
+                io::ErrorKind::PermissionDenied if (1..1024).contains(&address.port()) => write!(
                     f,
                     "{address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
+                ),
+                io::ErrorKind::PermissionDenied => write!(
+                    f,
+                    "{address}: {source}; a security policy refuses to listen there, such as the \
+                     seccomp profile of a container, SELinux or AppArmor"
                 ),
                 io::ErrorKind::AddrNotAvailable => {
                     write!(f, "{address}: this machine has no such address")
@@ -75,7 +84,22 @@ impl fmt::Display for Error {
                 CoreList(allowed)
             ),
             Self::Nothing(what) => f.write_str(what),
-            Self::Thread(error) => write!(f, "a worker thread could not be started: {error}"),
+            Self::Thread(error) if error.kind() == io::ErrorKind::WouldBlock => write!(
+                f,
+                "a thread could not be started: {error}; raise the limit of processes and threads \
+                 with `ulimit -u` or LimitNPROC, or pids.max of the cgroup"
+            ),
+            Self::Thread(error) => write!(f, "a thread could not be started: {error}"),
+            Self::Pin(errno) => write!(
+                f,
+                "a thread could not be pinned to its core: {errno} from sched_setaffinity; allow \
+                 that call in the seccomp profile of the container, or do without --cores"
+            ),
+            Self::Waker(errno) => write!(
+                f,
+                "an eventfd could not be made: {errno}; raise the limit of descriptors with \
+                 `ulimit -n`, or allow eventfd2 in the seccomp profile of the container"
+            ),
             Self::Worker(errno) => write!(f, "a worker's ring failed: {errno}"),
         }
     }
@@ -86,7 +110,7 @@ impl std::error::Error for Error {
         match self {
             Self::Ring(error) => Some(error),
             Self::Listen { source, .. } | Self::Thread(source) => Some(source),
-            Self::Worker(errno) => Some(errno),
+            Self::Pin(errno) | Self::Waker(errno) | Self::Worker(errno) => Some(errno),
             Self::Overlap { .. } | Self::Core { .. } | Self::Nothing(_) => None,
         }
     }

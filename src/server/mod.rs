@@ -93,7 +93,7 @@ impl Server {
         H: Handler + 'static,
         F: Fn(usize) -> H + Send + Sync + 'static,
     {
-        let cores = affinity::choose(self.cores.as_deref())?;
+        let affinity::Cores { list: cores, pinned } = affinity::choose(self.cores.as_deref())?;
         if self.listen.is_empty() {
             return Err(Error::Nothing("no address to listen on; give one with --listen"));
         }
@@ -105,7 +105,7 @@ impl Server {
         let make = Arc::new(make);
         let mut wakers = Vec::new();
         for _ in &loops {
-            wakers.push(UringWaker::new().map_err(Error::Worker)?);
+            wakers.push(UringWaker::new().map_err(Error::Waker)?);
         }
         let stop = Stop { flag: Arc::new(AtomicBool::new(false)), wakers };
         let (ports, publishers, inboxes) = connect(&config, &stop.wakers);
@@ -127,7 +127,9 @@ impl Server {
             let (config, stop) = (Arc::clone(&config), stop.clone());
             let ((waker, port), inbox) = end;
             let totals = totals.clone();
-            let part = Part { core, slots, listeners, waker, port, inbox, totals, config, stop };
+            let pin = pinned.then_some(core);
+            let part =
+                Part { core, pin, slots, listeners, waker, port, inbox, totals, config, stop };
             let (make, ready) = (Arc::clone(&make), ready.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("corecast-{core}"))
@@ -173,6 +175,8 @@ fn connect(
 /// What one thread needs to become a worker.
 struct Part {
     core: usize,
+    /// The core that the thread stays on, if any.
+    pin: Option<usize>,
     slots: u32,
     listeners: Vec<OwnedFd>,
     waker: UringWaker,
@@ -190,7 +194,7 @@ impl Part {
         ready: mpsc::Sender<Result<Features, Error>>,
     ) -> Result<Stats, Error> {
         let setup = || {
-            affinity::pin(self.core)?;
+            self.pin.map_or(Ok(()), affinity::pin)?;
             let count = self.listeners.len();
             let buffers = self.config.buffers;
             let ring = UringRing::new(self.slots, buffers, self.listeners, self.waker)?;

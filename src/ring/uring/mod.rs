@@ -100,7 +100,7 @@ impl UringRing {
         listeners: Vec<OwnedFd>,
         wake: UringWaker,
     ) -> Result<Self, SetupError> {
-        let (ring, mut features) = setup::build()?;
+        let (ring, mut features) = setup::patiently(setup::build)?;
         let most = buffers.most;
         let buffers = Buffers::new(buffers.count, buffers.size).growing_to(most);
         let mut buffers = BufRing::new(buffers);
@@ -134,6 +134,8 @@ impl UringRing {
         };
         setup?;
         this.watch_wake();
+        // A filter may refuse this call alone: better now than once the server says that it serves.
+        this.call(0, EnterFlags::GETEVENTS, None).map_err(setup::refused_enter)?;
         this.wake.set_ring(Some(fd));
         Ok(this)
     }
@@ -144,20 +146,16 @@ impl UringRing {
         buffers: &BufRing,
     ) -> Result<(), SetupError> {
         let slots = slots.min(Token::MAX_SLOTS);
-        submitter.register_files_sparse(slots).map_err(|error| setup::explain_io(&error))?;
+        submitter.register_files_sparse(slots).map_err(|error| setup::refused_register(&error))?;
         // Half-closing is the only operation that needs a kernel thread; one is enough.
         let _ = submitter.register_iowq_max_workers(&mut [1, 1]);
-        // SAFETY: the ring of buffers has as many entries as said, page-aligned, and lives until
-        // after the io_uring is closed: `drop` sees to the order.
-        unsafe {
-            submitter.register_buf_ring_with_flags(
-                buffers.address(),
-                buffers.len(),
-                BUFFER_GROUP,
-                0,
-            )
-        }
-        .map_err(|error| setup::explain_io(&error))
+        setup::patiently(|| {
+            let (address, len) = (buffers.address(), buffers.len());
+            // SAFETY: the ring of buffers has as many entries as said, page-aligned, and lives
+            // until after the io_uring is closed: `drop` sees to the order.
+            unsafe { submitter.register_buf_ring_with_flags(address, len, BUFFER_GROUP, 0) }
+                .map_err(|error| setup::refused_register(&error))
+        })
     }
 
     /// What this kernel offers and what is used of it.

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, Probe, opcode};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 /// Entries of the submission queue: enough for a turn, small enough for the cache.
 const SQ_ENTRIES: u32 = 256;
@@ -55,10 +58,16 @@ pub enum SetupError {
         /// Its value, 1 or 2.
         value: u8,
     },
-    /// Something else forbids it: a container's seccomp profile, as a rule.
-    Forbidden,
+    /// Something else forbids one of its calls: a container's seccomp profile, as a rule.
+    Forbidden {
+        /// Which call: `io_uring_setup`, `io_uring_enter` or `io_uring_register`.
+        call: &'static str,
+    },
     /// The kernel gave no memory for it.
-    Memory,
+    Memory {
+        /// `RLIMIT_MEMLOCK` in bytes, unless it is unlimited.
+        locked: Option<u64>,
+    },
     /// The process has no descriptor left.
     Descriptors,
     /// Anything else.
@@ -78,13 +87,22 @@ impl fmt::Display for SetupError {
                 "io_uring: forbidden by sysctl kernel.io_uring_disabled={value}; \
                  allow it with `sysctl -w kernel.io_uring_disabled=0`"
             ),
-            Self::Forbidden => f.write_str(
-                "io_uring: refused, most likely by the seccomp profile of a container; allow \
-                 io_uring_setup, io_uring_enter and io_uring_register in the profile",
+            Self::Forbidden { call } => write!(
+                f,
+                "io_uring: {call} is refused, most likely by the seccomp profile of a container; \
+                 allow io_uring_setup, io_uring_enter and io_uring_register in the profile"
             ),
-            Self::Memory => f.write_str(
-                "io_uring: not enough memory for the rings; raise the memory limit of the cgroup \
-                 or `ulimit -l`, or use fewer cores",
+            Self::Memory { locked: Some(bytes) } => write!(
+                f,
+                "io_uring: not enough memory for the rings; each loop locks some 100 KiB, and \
+                 RLIMIT_MEMLOCK is {} KiB for all processes of the user: raise it with `ulimit -l` \
+                 or LimitMEMLOCK, grant CAP_IPC_LOCK, run fewer loops, or raise the memory limit \
+                 of the cgroup",
+                bytes / 1024
+            ),
+            Self::Memory { locked: None } => f.write_str(
+                "io_uring: not enough memory for the rings; raise the memory limit of the cgroup, \
+                 or run fewer loops",
             ),
             Self::Descriptors => {
                 f.write_str("io_uring: no descriptor left; raise the limit with `ulimit -n`")
@@ -95,6 +113,42 @@ impl fmt::Display for SetupError {
 }
 
 impl std::error::Error for SetupError {}
+
+/// The calls of io_uring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Setup,
+    Enter,
+    Register,
+}
+
+impl Call {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Setup => "io_uring_setup",
+            Self::Enter => "io_uring_enter",
+            Self::Register => "io_uring_register",
+        }
+    }
+}
+
+/// How long memory may be missing before that is an error. The kernel gives back what the rings of
+/// a process have locked some milliseconds after the process has ended.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Makes a part of a ring, and tries again for a while where there is no memory for it.
+pub(super) fn patiently<T>(
+    mut make: impl FnMut() -> Result<T, SetupError>,
+) -> Result<T, SetupError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match make() {
+            Err(SetupError::Memory { .. }) if Instant::now() < deadline => thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+}
 
 /// A ring with the best flags that this kernel takes. The calling thread becomes its only user.
 pub(super) fn build() -> Result<(IoUring, Features), SetupError> {
@@ -126,13 +180,13 @@ pub(super) fn build() -> Result<(IoUring, Features), SetupError> {
             break;
         }
     }
-    Err(explain(last, kernel))
+    Err(explain(last, Call::Setup, kernel))
 }
 
 /// Refuses a kernel that lacks an operation, as some vendors' do.
 fn check_operations(ring: &IoUring, kernel: &str) -> Result<(), SetupError> {
     let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe).map_err(|error| explain_io(&error))?;
+    ring.submitter().register_probe(&mut probe).map_err(|error| refused_register(&error))?;
     let needed = [
         opcode::Accept::CODE,
         opcode::Recv::CODE,
@@ -150,25 +204,31 @@ fn check_operations(ring: &IoUring, kernel: &str) -> Result<(), SetupError> {
     }
 }
 
-/// What `error` of a call to io_uring means.
-pub(super) fn explain_io(error: &io::Error) -> SetupError {
-    explain(errno_of(error), kernel_release())
+/// What `error` of `io_uring_register` means.
+pub(super) fn refused_register(error: &io::Error) -> SetupError {
+    explain(errno_of(error), Call::Register, kernel_release())
+}
+
+/// What the error of a first `io_uring_enter` means.
+pub(super) fn refused_enter(errno: Errno) -> SetupError {
+    explain(errno, Call::Enter, kernel_release())
 }
 
 pub(super) fn errno_of(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
-fn explain(errno: Errno, release: String) -> SetupError {
+fn explain(errno: Errno, call: Call, release: String) -> SetupError {
     match errno {
         Errno::INVAL => SetupError::Kernel { release },
         // A kernel of 6.1 or later without the call is one where a filter hides it.
         Errno::NOSYS if is_old(&release) => SetupError::Kernel { release },
         Errno::PERM | Errno::ACCESS | Errno::NOSYS => match sysctl_value() {
-            Some(value @ 1..) => SetupError::Sysctl { value },
-            _ => SetupError::Forbidden,
+            // The sysctl forbids new rings, and nothing to those that there are.
+            Some(value @ 1..) if call == Call::Setup => SetupError::Sysctl { value },
+            _ => SetupError::Forbidden { call: call.name() },
         },
-        Errno::NOMEM => SetupError::Memory,
+        Errno::NOMEM => SetupError::Memory { locked: getrlimit(Resource::Memlock).current },
         Errno::MFILE | Errno::NFILE => SetupError::Descriptors,
         errno => SetupError::Other(errno),
     }
@@ -215,13 +275,43 @@ mod tests {
     #[test]
     fn every_refusal_names_its_cause_and_a_remedy() {
         let release = || "5.10.0".to_owned();
-        let old = explain(Errno::NOSYS, release()).to_string();
+        let setup = |errno| explain(errno, Call::Setup, release());
+        let old = setup(Errno::NOSYS).to_string();
         assert!(old.contains("5.10.0") && old.contains("6.1"), "{old}");
-        assert_eq!(explain(Errno::INVAL, release()), SetupError::Kernel { release: release() });
+        assert_eq!(setup(Errno::INVAL), SetupError::Kernel { release: release() });
         let sysctl = SetupError::Sysctl { value: 2 }.to_string();
         assert!(sysctl.contains("kernel.io_uring_disabled=2"), "{sysctl}");
-        assert_eq!(explain(Errno::NOSYS, "6.18.0".to_owned()), explain(Errno::PERM, release()));
-        assert_eq!(explain(Errno::NOMEM, release()), SetupError::Memory);
-        assert_eq!(explain(Errno::MFILE, release()), SetupError::Descriptors);
+        let hidden = explain(Errno::NOSYS, Call::Setup, "6.18.0".to_owned());
+        assert_eq!(hidden, setup(Errno::PERM));
+        for call in [Call::Enter, Call::Register] {
+            let refused = explain(Errno::ACCESS, call, release()).to_string();
+            let named = format!("{} is refused", call.name());
+            assert!(refused.contains(&named) && refused.contains("seccomp"), "{refused}");
+        }
+        assert!(matches!(setup(Errno::NOMEM), SetupError::Memory { .. }));
+        let locked = SetupError::Memory { locked: Some(256 << 10) }.to_string();
+        assert!(locked.contains("is 256 KiB") && locked.contains("ulimit -l"), "{locked}");
+        let unlimited = SetupError::Memory { locked: None }.to_string();
+        assert!(unlimited.contains("cgroup") && !unlimited.contains("ulimit"), "{unlimited}");
+        assert_eq!(setup(Errno::MFILE), SetupError::Descriptors);
+    }
+
+    #[test]
+    fn memory_that_comes_back_in_time_is_no_error() {
+        let mut misses = 3;
+        let made = patiently(|| {
+            misses -= 1;
+            if misses > 0 { Err(SetupError::Memory { locked: None }) } else { Ok(misses) }
+        });
+        assert_eq!(made, Ok(0));
+        let mut calls = 0;
+        let never = patiently(|| {
+            calls += 1;
+            Err::<(), _>(SetupError::Memory { locked: None })
+        });
+        assert_eq!(never, Err(SetupError::Memory { locked: None }));
+        assert!(calls > 1, "tried once");
+        let refused = patiently(|| Err::<(), _>(SetupError::Descriptors));
+        assert_eq!(refused, Err(SetupError::Descriptors));
     }
 }

@@ -1,0 +1,176 @@
+//! Goal: a server that may not make a call, or has too little of something, says which and what
+//! lifts it, or serves all the same; it never says that it serves and then ends.
+//! Method: a real seccomp filter or a real limit. This program starts itself as a child, which
+//! restricts itself and then becomes the server.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use support::client::Client;
+use support::server::{Server, command, run};
+
+const LIMIT: Duration = Duration::from_secs(10);
+const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
+
+/// The names of variables that tell the child what to do.
+const ARGS: &str = "CORECAST_TEST_ARGS";
+const CALLS: &str = "CORECAST_TEST_CALLS";
+const ERROR: &str = "CORECAST_TEST_ERROR";
+const LOCKED: &str = "CORECAST_TEST_LOCKED";
+
+/// This program as a child that will become `corecast` with these arguments.
+fn child(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "become_the_server"]).env(ARGS, args.join("\n"));
+    command
+}
+
+/// `corecast`, whose `calls` all fail with `error`.
+fn without(calls: &[i64], error: i32, args: &[&str]) -> Command {
+    let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+    let mut command = child(args);
+    command.env(CALLS, calls.join(" ")).env(ERROR, error.to_string());
+    command
+}
+
+/// `corecast`, which may lock so many bytes of memory and has no privilege to lock more.
+fn with_locked(bytes: u64, args: &[&str]) -> Command {
+    let mut command = child(args);
+    command.env(LOCKED, bytes.to_string());
+    command
+}
+
+#[test]
+#[ignore = "it is the child of the others"]
+fn become_the_server() {
+    let Ok(args) = std::env::var(ARGS) else { return };
+    if let Ok(bytes) = std::env::var(LOCKED) {
+        // Nothing to take away from those who are not root.
+        let _ = remove_capability_from_bounding_set(CapabilitySet::IPC_LOCK);
+        let bytes = bytes.parse().ok();
+        setrlimit(Resource::Memlock, Rlimit { current: bytes, maximum: bytes }).unwrap();
+    }
+    if let Ok(calls) = std::env::var(CALLS) {
+        let error = std::env::var(ERROR).unwrap().parse().unwrap();
+        let calls = calls.split_whitespace().map(|call| (call.parse().unwrap(), Vec::new()));
+        let calls: BTreeMap<i64, _> = calls.collect();
+        let arch = std::env::consts::ARCH.try_into().unwrap();
+        let (allow, fail) = (SeccompAction::Allow, SeccompAction::Errno(error));
+        let filter = SeccompFilter::new(calls, allow, fail, arch).unwrap();
+        seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+    }
+    let args: Vec<&str> = args.lines().collect();
+    panic!("no server: {}", command(&args).exec());
+}
+
+/// How a restricted command ends that must not serve: its line.
+fn line_of(command: Command) -> String {
+    let line = run(command, LIMIT).error_line(1).to_owned();
+    assert!(!line.contains("listening"), "{line}");
+    line
+}
+
+#[test]
+fn each_call_of_io_uring_that_is_refused_is_named() {
+    for (call, name) in [
+        (libc::SYS_io_uring_setup, "io_uring_setup is refused"),
+        (libc::SYS_io_uring_enter, "io_uring_enter is refused"),
+        (libc::SYS_io_uring_register, "io_uring_register is refused"),
+    ] {
+        for error in [libc::EPERM, libc::EACCES, libc::ENOSYS] {
+            for args in [SERVE, &["probe"]] {
+                let line = line_of(without(&[call], error, args));
+                assert!(line.contains(name) && line.contains("seccomp"), "{error}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_pinning_it_serves_and_warns() {
+    for error in [libc::EPERM, libc::ENOSYS] {
+        let mut server = Server::spawn(without(&[libc::SYS_sched_setaffinity], error, SERVE));
+        Client::open(server.addr()).close();
+        let log = server.log().join("\n");
+        assert_eq!(log.matches("WARN").count(), 1, "{log}");
+        assert!(log.contains("not pinned") && log.contains("sched_setaffinity"), "{log}");
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait(LIMIT).and_then(|status| status.code()), Some(0));
+    }
+}
+
+#[test]
+fn without_pinning_no_cores_can_be_asked_for() {
+    for error in [libc::EPERM, libc::ENOSYS] {
+        let args = [SERVE, &["--cores", "0"]].concat();
+        let line = line_of(without(&[libc::SYS_sched_setaffinity], error, &args));
+        for part in ["sched_setaffinity", "seccomp", "--cores"] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+}
+
+#[test]
+fn where_the_system_does_not_tell_cores_it_serves_on_all() {
+    let calls = [libc::SYS_sched_getaffinity];
+    let server = Server::spawn(without(&calls, libc::EPERM, SERVE));
+    Client::open(server.addr()).close();
+}
+
+#[test]
+fn other_calls_that_are_refused_are_named() {
+    let threads = [libc::SYS_clone3, libc::SYS_clone];
+    for (calls, error, parts) in [
+        (&[libc::SYS_eventfd2][..], libc::EPERM, ["eventfd", "seccomp"]),
+        (&[libc::SYS_eventfd2], libc::EMFILE, ["eventfd", "ulimit -n"]),
+        (&threads, libc::EAGAIN, ["thread", "ulimit -u"]),
+        (&threads, libc::EPERM, ["thread", "not permitted"]),
+        (&[libc::SYS_bind], libc::EACCES, ["127.0.0.1:0", "seccomp"]),
+        (&[libc::SYS_listen], libc::EPERM, ["127.0.0.1:0", "seccomp"]),
+        (&[libc::SYS_socket], libc::EPERM, ["127.0.0.1:0", "seccomp"]),
+    ] {
+        let line = line_of(without(calls, error, SERVE));
+        for part in parts {
+            assert!(line.contains(part), "{calls:?}, {error}: {part} is not in {line}");
+        }
+        assert!(!line.contains("CAP_NET_BIND_SERVICE"), "{line}");
+    }
+}
+
+/// `serve` on one core with so many loops.
+fn loops(count: &'static str) -> Vec<&'static str> {
+    [SERVE, &["--cores", "0", "--loops-per-core", count]].concat()
+}
+
+/// One test, as what is locked counts for all processes of a user.
+#[test]
+fn too_little_locked_memory_is_named_with_what_is_needed() {
+    if Server::try_spawn(with_locked(0, SERVE)).is_ok() {
+        println!("skipped: this kernel does not count the memory of rings as locked");
+        return;
+    }
+    for (kibibytes, count) in [(0, "1"), (64, "1"), (256, "4"), (1024, "16")] {
+        let line = line_of(with_locked(kibibytes << 10, &loops(count)));
+        let limit = format!("RLIMIT_MEMLOCK is {kibibytes} KiB");
+        for part in [limit.as_str(), "100 KiB", "ulimit -l", "CAP_IPC_LOCK", "loops"] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+    for (kibibytes, count) in [(128, "1"), (256, "2"), (2048, "16")] {
+        let mut server = Server::spawn(with_locked(kibibytes << 10, &loops(count)));
+        Client::open(server.addr()).close();
+        // What a killed server had locked is given back only after its end.
+        for _ in 0..5 {
+            server.signal(Signal::KILL);
+            server.wait(LIMIT).expect("an end of the process");
+            server = Server::spawn(with_locked(kibibytes << 10, &loops(count)));
+        }
+    }
+}
