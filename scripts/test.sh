@@ -19,7 +19,9 @@ FAILED=0
 # Each step is one command: its status is the step's.
 step_setup() { scripts/setup.sh; }
 step_fmt() { cargo fmt --all --check; }
-step_clippy() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
+step_clippy() {
+    cargo clippy --locked --workspace --all-targets -- -D warnings && check_library
+}
 step_test() { cargo test --locked --workspace --profile ci --no-fail-fast; }
 step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps; }
 step_benches() { cargo bench --locked --profile ci --no-run; }
@@ -50,6 +52,16 @@ step_peers() {
 }
 step_autobahn() { scripts/autobahn.sh; }
 step_clients() { scripts/clients.sh; }
+
+# check_library: the library alone compiles without the command's feature, and depends on nothing
+# that only the command needs.
+check_library() {
+    local tree
+    cargo clippy --locked -p corecast --lib --no-default-features -- -D warnings &&
+        cargo clippy --locked -p corecast --lib --no-default-features --features sim -- -D warnings &&
+        tree=$(cargo tree --locked -p corecast -e normal --no-default-features --prefix none) &&
+        ! grep -E '^(clap|mimalloc|signal-hook|tracing-subscriber) ' <<<"$tree"
+}
 
 # contains WORD LIST...: whether the list holds the word.
 contains() {
