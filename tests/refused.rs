@@ -1,5 +1,5 @@
-//! Where io_uring is refused: an error at start-up, within two seconds, that names the cause and says
-//! what to do. A binary of its own, because one test changes a sysctl of the whole machine.
+//! Where io_uring is refused: an error at start-up, within two seconds, that names the cause and
+//! says what to do. A binary of its own, because one test changes a sysctl of the whole machine.
 
 mod support;
 

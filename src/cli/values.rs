@@ -13,8 +13,8 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match likely_address(text) {
         Some(Likely::Address(form)) => format!("write `{form}`"),
         Some(Likely::Port(port)) => format!(
-            "it names no address; write `127.0.0.1:{port}` for this machine alone, or `[::]:{port}` \
-             for all that reach it"
+            "it names no address; write `127.0.0.1:{port}` for this machine alone, or \
+             `[::]:{port}` for all that reach it"
         ),
         Some(Likely::Name(port)) => format!(
             "names are not looked up; write an address, such as `127.0.0.1:{port}` or \
