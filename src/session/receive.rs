@@ -30,11 +30,25 @@ impl Session {
         self.last_received = now;
         self.pong_due = Millis::NEVER;
         let mut cx = ReceiveContext { now, backlog, pools, out, held: false };
+        if matches!(self.phase, Phase::Open | Phase::Closing) {
+            self.receive_frames(bytes, &mut cx, service)
+        } else {
+            self.receive_other(bytes, &mut cx, service)
+        }
+    }
+
+    /// Handles bytes before the WebSocket is open, and after it.
+    #[inline(never)]
+    fn receive_other<S: Inbound>(
+        &mut self,
+        bytes: &[u8],
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Handled {
         match self.phase {
-            Phase::Open | Phase::Closing => self.receive_frames(bytes, &mut cx, service),
-            Phase::Request => self.receive_head(bytes, &mut cx, service),
+            Phase::Request => self.receive_head(bytes, cx, service),
             Phase::Deciding => Handled::Until(0),
-            Phase::Lingering | Phase::Finished => {
+            _ => {
                 self.sends_after_close = true;
                 Handled::All
             }
