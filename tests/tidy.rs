@@ -10,18 +10,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part of the library may import of the others.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("protocol", &[]),
     ("config", &["protocol"]),
-    ("session", &["base", "config", "protocol"]),
-    ("app", &["session"]),
-    ("io", &["base", "config"]),
     ("mesh", &[]),
+    ("io", &["base", "config"]),
+    ("session", &["base", "config", "protocol"]),
     ("pubsub", &["base", "config", "mesh", "protocol", "session"]),
+    ("app", &["base", "config", "protocol", "pubsub", "session"]),
+    ("gateway", &["app", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("worker", &["base", "config", "io", "protocol", "session"]),
     ("error", &["io"]),
-    ("server", &["base", "config", "error", "io", "mesh", "pubsub", "session", "worker"]),
+    (
+        "server",
+        &["app", "base", "config", "error", "gateway", "io", "mesh", "pubsub", "session", "worker"],
+    ),
 ];
 
 /// The files that may hold `unsafe`: two for SIMD, three that talk to the kernel, and the ring
@@ -40,7 +44,7 @@ const CRATES: [&str; 4] =
     ["src/lib.rs", "src/main.rs", "perf/src/lib.rs", "perf/experiments/main.rs"];
 
 /// Folders that still have such a circle; temporary, none may be added.
-const CIRCLES_TO_REMOVE: [&str; 3] = ["src/connection", "src/protocol", "src/protocol/handshake"];
+const CIRCLES_TO_REMOVE: [&str; 2] = ["src/protocol/websocket", "src/protocol/websocket/handshake"];
 
 const MOST_LINES: usize = 400;
 const MOST_COLUMNS: usize = 100;

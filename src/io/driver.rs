@@ -16,8 +16,8 @@ use crate::base::{Chunk, ConnectionId};
 use bytes::Bytes;
 pub use rustix::io::Errno;
 
-/// A receive buffer lent by a ring. Whoever holds it gives it back with [`Driver::release`] or sends
-/// from it; only the ring that lent it takes it.
+/// A receive buffer lent by a ring. Whoever holds it gives it back with [`Driver::release`] or
+/// sends from it; only the ring that lent it takes it.
 #[derive(PartialEq, Eq)]
 pub struct Buffer {
     pub(super) id: u16,
@@ -211,8 +211,9 @@ pub trait Driver {
         }
     }
 
-    /// Sends up to `max` bytes of `chunk` as the socket takes them; an [`Event::Sent`] follows. At most one for each connection at a time, and not in the
-    /// batch of a [`Driver::send_now`] of the connection: it could overtake that one's rest.
+    /// Sends up to `max` bytes of `chunk` as the socket takes them; an [`Event::Sent`] follows. At
+    /// most one for each connection at a time, and not in the batch of a [`Driver::send_now`] of
+    /// the connection: it could overtake that one's rest.
     fn send_queued(&mut self, id: ConnectionId, chunk: Chunk, max: usize);
 
     /// Cancels the queued send of `id`; its event follows.

@@ -2,18 +2,23 @@
 //!
 //! [`Session`] knows no socket, no clock and no thread. Its driver passes in what was received
 //! ([`Session::receive`], [`Session::receive_eof`]) and the time ([`Session::handle_timeout`] once
-//! [`Session::deadline`] has come), sends the [`Output`], and looks at the [`Phase`] after that: the
-//! phase says whether to read on, to half-close, or to close.
+//! [`Session::deadline`] has come), sends the [`Output`], and looks at the [`Phase`] after that:
+//! the phase says whether to read on, to half-close, or to close.
 //!
-//! A session begins with an HTTP request ([`http`]) and becomes a WebSocket ([`websocket`]). What it
-//! wants to know of the server it asks a [`Service`].
+//! A session begins with an HTTP request ([`http`]) and becomes a WebSocket ([`websocket`]). What
+//! it wants to know of the server it asks a [`Service`].
 
+mod compression;
 mod context;
+mod endpoint;
+mod head;
 mod http;
 mod outbound;
+mod pending;
 mod pools;
 mod reason;
 mod receive;
+mod replies;
 mod service;
 mod state;
 #[cfg(test)]
@@ -21,11 +26,10 @@ mod tests;
 mod websocket;
 
 pub use context::Handled;
+pub use endpoint::EndpointId;
 pub use outbound::{Frames, Offer, Output, SendQueue};
 pub use pools::Pools;
 pub use reason::CloseReason;
-pub use service::{
-    Accept, Delivered, EndpointId, Inbound, Outbound, SendFailure, Service, Verdict, Wakeup,
-};
+pub use replies::{Message, Replies};
+pub use service::{Accept, Delivered, Inbound, Outbound, SendFailure, Service, Verdict, Wakeup};
 pub use state::{Phase, Session};
-pub use websocket::replies::{Message, Replies};

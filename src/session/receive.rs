@@ -14,9 +14,10 @@ use crate::protocol::websocket::handshake::Rejection;
 impl Session {
     /// Handles `bytes` just received, which are changed in place, and leaves replies in `out`.
     ///
-    /// What `out` holds in place refers to the very `bytes` of this call; copy it out before another
-    /// call. `backlog` is the number of bytes that wait to be sent from earlier turns. While it is
-    /// not 0, pings are answered later, with one pong for all of them (RFC 6455 section 5.5.3).
+    /// What `out` holds in place refers to the very `bytes` of this call; copy it out before
+    /// another call. `backlog` is the number of bytes that wait to be sent from earlier turns.
+    /// While it is not 0, pings are answered later, with one pong for all of them (RFC 6455 section
+    /// 5.5.3).
     #[inline]
     pub fn receive<S: Inbound>(
         &mut self,

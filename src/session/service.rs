@@ -7,29 +7,13 @@
 
 use std::rc::Rc;
 
+use super::endpoint::EndpointId;
 use super::outbound::Frames;
 use super::reason::CloseReason;
-use super::websocket::replies::{Message, Replies};
+use super::replies::{Message, Replies};
 use crate::base::{ConnectionId, Millis};
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
-
-/// Names the endpoint that a connection talks to. The numbers above 0 are the service's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct EndpointId(pub u8);
-
-impl EndpointId {
-    /// The endpoint of the application.
-    pub const APPLICATION: Self = Self(0);
-
-    /// Whether this is an endpoint of the server itself. Such a connection is not read from while
-    /// [`Service::has_room`] is false.
-    #[inline]
-    #[must_use]
-    pub const fn is_built_in(self) -> bool {
-        self.0 != Self::APPLICATION.0
-    }
-}
 
 /// An accepted opening handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,8 +81,8 @@ pub trait Inbound {
         let _ = (id, endpoint, reason);
     }
 
-    /// `lost` messages about `subject` were dropped because a client of `endpoint` reads too slowly.
-    /// Appends to `out` the frame that says so, if the endpoint has one.
+    /// `lost` messages about `subject` were dropped because a client of `endpoint` reads too
+    /// slowly. Appends to `out` the frame that says so, if the endpoint has one.
     fn write_gap(&mut self, endpoint: EndpointId, subject: &str, lost: u64, out: &mut Vec<u8>) {
         let _ = (endpoint, subject, lost, out);
     }

@@ -1,11 +1,12 @@
 //! The state of one connection.
 
-use super::http::request::{Deciding, PartialHead};
+use super::compression::Compression;
+use super::endpoint::EndpointId;
+use super::head::{Deciding, PartialHead};
+use super::pending::PendingFrame;
 use super::pools::Pools;
 use super::reason::CloseReason;
-use super::service::{EndpointId, Inbound};
-use super::websocket::compression::Compression;
-use super::websocket::pending::PendingFrame;
+use super::service::Inbound;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::protocol::websocket::assembler::Assembler;
@@ -38,8 +39,8 @@ pub struct Session {
     pub(super) reject: bool,
     /// The service has accepted the connection, so it must be told of its end.
     pub(super) accepted: bool,
-    /// The peer has sent messages after this side had decided to close. They are thrown away, and the
-    /// peer may not know.
+    /// The peer has sent messages after this side had decided to close. They are thrown away, and
+    /// the peer may not know.
     pub(super) sends_after_close: bool,
     pub(super) endpoint: EndpointId,
     pub(super) reason: Option<CloseReason>,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::slots::{Receive, Slot};
-use crate::base::Millis;
 use crate::io::{Driver, Errno};
 use crate::session::Session;
 
@@ -15,44 +14,6 @@ const RETRY: Duration = Duration::from_millis(100);
 /// From so few free slots on, accepts are for one connection each, and none is armed without a
 /// free slot: an accept that finds none loses its connection.
 const FEW: usize = 64;
-
-/// Whether each listener accepts.
-#[derive(Debug)]
-pub(super) struct Accepting {
-    armed: Vec<bool>,
-    stopped: bool,
-    /// There is no slot for another accept; nothing changes before a connection ends.
-    no_room: bool,
-    retry_at: Millis,
-    /// The last failure was logged already.
-    failing: bool,
-}
-
-impl Accepting {
-    pub(super) fn new(listeners: usize) -> Self {
-        Self {
-            armed: vec![false; listeners],
-            stopped: false,
-            no_room: false,
-            retry_at: Millis::default(),
-            failing: false,
-        }
-    }
-
-    /// When accepting is to be tried again; never while all listeners accept or none can.
-    pub(super) fn retry_at(&self) -> Millis {
-        if self.stopped || self.no_room || self.armed.iter().all(|armed| *armed) {
-            Millis::NEVER
-        } else {
-            self.retry_at
-        }
-    }
-
-    /// Whether the kernel holds no accept.
-    pub(super) fn is_idle(&self) -> bool {
-        !self.armed.contains(&true)
-    }
-}
 
 impl<D: Driver> Core<D> {
     /// Arms the listeners that do not accept, if it is time and there is room.

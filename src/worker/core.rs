@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::accept::Accepting;
-use super::drain::Drain;
+use super::listeners::Accepting;
 use super::outbox::{Entry, Outbox};
 use super::slots::{Flags, Queue, Receive, Slots};
 use super::stats::Stats;
@@ -13,6 +12,15 @@ use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::Driver;
 use crate::session::{CloseReason, Output, Phase, Pools};
+
+/// How far a worker is with stopping.
+#[derive(Debug)]
+pub(super) struct Drain {
+    pub(super) deadline: Millis,
+    /// The next slot to be told, while there are some.
+    pub(super) cursor: Option<u32>,
+    pub(super) cutting: bool,
+}
 
 /// Everything of a loop but its service. What needs no service is a method of this type.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Deferred input: what was received from a connection while the service wants it to wait, or has
-//! no room for what it may publish. It stays in its receive buffers, compressed as it came, in order
-//! and with the end of the connection behind it.
+//! no room for what it may publish. It stays in its receive buffers, compressed as it came, in
+//! order and with the end of the connection behind it.
 
 use super::Worker;
 use super::slots::{Blocked, Flags, Input, Receive, Slot};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::BATCH;
-use super::core::Core;
+use super::core::{Core, Drain};
 use crate::base::Millis;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
@@ -11,15 +11,6 @@ use crate::session::{CloseReason, Outbound};
 
 /// After the deadline, for what was cut to come back from the kernel.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How far a worker is with stopping.
-#[derive(Debug)]
-pub(super) struct Drain {
-    deadline: Millis,
-    /// The next slot to be told, while there are some.
-    cursor: Option<u32>,
-    cutting: bool,
-}
 
 impl<D: Driver> Core<D> {
     /// Begins to stop, unless it has begun.

@@ -10,6 +10,7 @@ mod closing;
 mod core;
 mod deferred;
 mod drain;
+mod listeners;
 mod outbound;
 mod outbox;
 mod receive;

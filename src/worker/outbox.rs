@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::slots::Slot;
+use super::slots::{OutboxIndex, Slot};
 use crate::base::ConnectionId;
 use crate::io::Buffer;
 use crate::session::Output;
@@ -13,49 +13,6 @@ use crate::session::Output;
 /// Recorded in the place of a connection that has left a broadcast for an entry. There is no such
 /// slot.
 const TOMBSTONE: ConnectionId = ConnectionId { slot: u32::MAX, generation: 0 };
-
-/// Where the output of a connection is in the [`Outbox`]. Kept in its slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OutboxIndex(u32);
-
-impl OutboxIndex {
-    /// The connection has no output in this turn.
-    pub(super) const NONE: Self = Self(0);
-    /// Set if the rest is an index of the recipients, not of the entries.
-    const BROADCAST: u32 = 1 << 31;
-
-    #[inline]
-    pub(super) const fn is_none(self) -> bool {
-        self.0 == 0
-    }
-
-    #[inline]
-    pub(super) const fn clear(&mut self) {
-        *self = Self::NONE;
-    }
-
-    /// The index of the last of `len` entries, counted from 1.
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "one for each slot, 2^20 at most")]
-    const fn entry(len: usize) -> Self {
-        Self(len as u32)
-    }
-
-    /// The index of the last of `len` recipients.
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "one for each slot, 2^20 at most")]
-    const fn recipient(len: usize) -> Self {
-        Self(Self::BROADCAST | len as u32)
-    }
-
-    const fn is_recipient(self) -> bool {
-        self.0 & Self::BROADCAST != 0
-    }
-
-    const fn index(self) -> usize {
-        (self.0 & !Self::BROADCAST) as usize - 1
-    }
-}
 
 /// The output of one connection in one turn.
 #[derive(Debug)]

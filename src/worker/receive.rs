@@ -82,7 +82,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
     }
 
-    /// The session has handled what `buffer` holds before `rest`; the service wants the rest to wait.
+    /// The session has handled what `buffer` holds before `rest`; the service wants the rest to
+    /// wait.
     #[cold]
     fn hold_rest(&mut self, id: ConnectionId, buffer: Buffer, rest: Range<usize>, armed: bool) {
         let core = &mut self.core;

@@ -27,7 +27,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
             };
             slot.outbox.clear();
             let is_open = slot.session.phase() == Phase::Open;
-            // Nothing but the send is to be done for an open connection whose timer is early enough.
+            // Nothing but the send is to be done for an open connection whose timer is early
+            // enough.
             let is_plain = is_open && slot.session.deadline() >= slot.timer;
             let Some(queue) = &mut slot.queue else {
                 if let Some(buffer) = entry.buffer.take() {

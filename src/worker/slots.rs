@@ -4,12 +4,54 @@ use std::collections::VecDeque;
 
 use bitflags::bitflags;
 
-use super::outbox::OutboxIndex;
 use crate::base::blocks::Blocks;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::Received;
 use crate::session::{Phase, SendQueue, Session};
+
+/// Where the output of a connection is in the [`Outbox`](super::outbox::Outbox). Kept in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OutboxIndex(u32);
+
+impl OutboxIndex {
+    /// The connection has no output in this turn.
+    pub(super) const NONE: Self = Self(0);
+    /// Set if the rest is an index of the recipients, not of the entries.
+    const BROADCAST: u32 = 1 << 31;
+
+    #[inline]
+    pub(super) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    pub(super) const fn clear(&mut self) {
+        *self = Self::NONE;
+    }
+
+    /// The index of the last of `len` entries, counted from 1.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "one for each slot, 2^20 at most")]
+    pub(super) const fn entry(len: usize) -> Self {
+        Self(len as u32)
+    }
+
+    /// The index of the last of `len` recipients.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "one for each slot, 2^20 at most")]
+    pub(super) const fn recipient(len: usize) -> Self {
+        Self(Self::BROADCAST | len as u32)
+    }
+
+    pub(super) const fn is_recipient(self) -> bool {
+        self.0 & Self::BROADCAST != 0
+    }
+
+    pub(super) const fn index(self) -> usize {
+        (self.0 & !Self::BROADCAST) as usize - 1
+    }
+}
 
 /// The state of a connection's multishot receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,8 +179,8 @@ impl Slot {
             && matches!(self.session.phase(), Phase::Open | Phase::Deciding)
     }
 
-    /// Whether too many replies wait to be sent to it. Not once it is closing: then its input causes
-    /// no more replies, and has to be read to see whether it goes on sending.
+    /// Whether too many replies wait to be sent to it. Not once it is closing: then its input
+    /// causes no more replies, and has to be read to see whether it goes on sending.
     fn has_send_backlog(&self) -> bool {
         self.blocked.contains(Blocked::SEND_BACKLOG) && self.session.phase() == Phase::Open
     }

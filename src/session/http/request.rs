@@ -5,34 +5,14 @@ use crate::protocol::websocket::handshake::response::{write_accepted, write_page
 use crate::protocol::websocket::handshake::{
     Agreement, HeadScanner, Parsed, Refusal, Rejection, Request, negotiate, parse,
 };
+use crate::session::compression::Compression;
 use crate::session::context::{Handled, ReceiveContext};
+use crate::session::head::{Deciding, PartialHead};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::service::{Accept, Inbound, Verdict};
 use crate::session::state::{Phase, RareState, Session};
-use crate::session::websocket::compression::Compression;
-
-/// The received part of a request head that did not come in one piece.
-#[derive(Debug)]
-pub(in crate::session) struct PartialHead {
-    scanner: HeadScanner,
-    bytes: Vec<u8>,
-}
-
-impl PartialHead {
-    pub(in crate::session) fn into_buffer(self) -> Vec<u8> {
-        self.bytes
-    }
-}
-
-/// What the answer to a deferred handshake is made of.
-#[derive(Debug)]
-pub(in crate::session) struct Deciding {
-    key: Box<str>,
-    protocol: Option<Box<str>>,
-    agreement: Option<Agreement>,
-}
 
 impl Session {
     /// Takes bytes of the request head, or the whole of it.

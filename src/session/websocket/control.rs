@@ -1,6 +1,5 @@
 //! Control frames: close, ping, pong (RFC 6455 section 5.5).
 
-use super::replies::{Replies, RepliesEnd};
 use crate::protocol::websocket::close_code::parse_close;
 use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{Opcode, Violation};
@@ -8,6 +7,7 @@ use crate::session::context::ReceiveContext;
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
+use crate::session::replies::{Replies, RepliesEnd};
 use crate::session::service::Inbound;
 use crate::session::state::{Phase, RareState, Session};
 

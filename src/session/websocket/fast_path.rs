@@ -1,11 +1,11 @@
 //! The fast path: messages that come in one frame and in one piece.
 
-use super::replies::{Message, Replies};
 use crate::protocol::websocket::frame::{append_frame, server_header_len, write_server_header};
 use crate::protocol::websocket::mask::{MaskKey, unmask_shift};
 use crate::protocol::websocket::utf8::{Validator, is_valid, unmask_text};
 use crate::protocol::websocket::{Opcode, Violation};
 use crate::session::context::ReceiveContext;
+use crate::session::replies::{Message, Replies};
 use crate::session::service::Inbound;
 use crate::session::state::{Phase, Session};
 
@@ -93,8 +93,9 @@ impl Session {
         Ok(at)
     }
 
-    /// A message in one frame, all of it received: unmasked to where its echo would be, in one pass,
-    /// and answered without a copy. Returns whether the service wants the rest of the input to wait.
+    /// A message in one frame, all of it received: unmasked to where its echo would be, in one
+    /// pass, and answered without a copy. Returns whether the service wants the rest of the input
+    /// to wait.
     #[inline(always)]
     pub(super) fn single_frame<S: Inbound, const BUILT_IN: bool>(
         &mut self,

@@ -2,19 +2,19 @@
 
 use super::control::Control;
 use super::fast_path::FrameSpan;
-use super::pending::{PendingFrame, PendingPayload, continue_header};
-use super::replies::{Message, Replies};
 use crate::protocol::websocket::assembler::Assembler;
 use crate::protocol::websocket::frame::{
     FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, write_server_header,
 };
 use crate::protocol::websocket::mask::unmask;
 use crate::protocol::websocket::{Opcode, Violation};
+use crate::session::compression::{Compression, Encoder};
 use crate::session::context::{Handled, ReceiveContext};
+use crate::session::pending::{PendingFrame, PendingPayload, continue_header};
 use crate::session::pools::Pools;
+use crate::session::replies::{Message, Replies};
 use crate::session::service::Inbound;
 use crate::session::state::{Phase, Session};
-use crate::session::websocket::compression::{Compression, Encoder};
 
 impl Session {
     /// Takes frames until `bytes` are used up, the connection is no longer open, or the service

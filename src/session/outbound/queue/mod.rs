@@ -235,8 +235,8 @@ impl SendQueue {
         }
     }
 
-    /// Inserts the pending gap notices at the position that the policy requires: where the oldest was dropped, the gap is
-    /// before what may still be dropped; where the newest was, behind all.
+    /// Inserts the pending gap notices at the position that the policy requires: where the oldest
+    /// was dropped, the gap is before what may still be dropped; where the newest was, behind all.
     fn place_losses(&mut self) {
         let lost = std::mem::take(&mut self.lost);
         let is_newest = self.policy == SlowConsumer::DropNewest;
@@ -272,7 +272,8 @@ impl SendQueue {
         self.entries.iter().position(|entry| !is_owed(entry)).unwrap_or(self.entries.len())
     }
 
-    /// Takes the first piece out, to be sent. `None` if nothing waits, or one is out already. `gap` writes the frame that tells of a loss; `spare` is memory for gathering.
+    /// Takes the first piece out, to be sent. `None` if nothing waits, or one is out already. `gap`
+    /// writes the frame that tells of a loss; `spare` is memory for gathering.
     pub fn next_chunk(
         &mut self,
         gap: impl FnMut(&str, u64, &mut Vec<u8>),

@@ -11,19 +11,19 @@ const WORTH_COMPRESSING: usize = 64;
 /// What permessage-deflate means for one connection. The compressors are the connection's own only
 /// where their context is kept from message to message.
 #[derive(Debug)]
-pub(in crate::session) struct Compression {
-    pub(in crate::session) agreement: Agreement,
-    pub(in crate::session) inflater: Option<Box<Inflater>>,
-    pub(in crate::session) deflater: Option<Box<Deflater>>,
+pub(super) struct Compression {
+    pub(super) agreement: Agreement,
+    pub(super) inflater: Option<Box<Inflater>>,
+    pub(super) deflater: Option<Box<Deflater>>,
 }
 
 impl Compression {
-    pub(in crate::session) fn new(agreement: Agreement) -> Self {
+    pub(super) fn new(agreement: Agreement) -> Self {
         Self { agreement, inflater: None, deflater: None }
     }
 
     /// The inflater for the next message: the connection's own, or one of the pool.
-    pub(in crate::session) fn inflater(&mut self, pool: &mut Pool) -> Box<Inflater> {
+    pub(super) fn inflater(&mut self, pool: &mut Pool) -> Box<Inflater> {
         match self.inflater.take() {
             Some(own) => own,
             None if self.agreement.client_no_context_takeover => pool.inflater(),
@@ -32,7 +32,7 @@ impl Compression {
     }
 
     /// Takes it back after the message.
-    pub(in crate::session) fn keep_inflater(&mut self, inflater: Box<Inflater>, pool: &mut Pool) {
+    pub(super) fn keep_inflater(&mut self, inflater: Box<Inflater>, pool: &mut Pool) {
         if self.agreement.client_no_context_takeover {
             pool.give_inflater(inflater);
         } else {
@@ -41,7 +41,7 @@ impl Compression {
     }
 
     /// Gives everything back at the end of the connection.
-    pub(in crate::session) fn free(self, pool: &mut Pool) {
+    pub(super) fn free(self, pool: &mut Pool) {
         if let Some(inflater) = self.inflater {
             pool.give_inflater(inflater);
         }
@@ -53,23 +53,23 @@ impl Compression {
 
 /// Writes the frames of one connection.
 #[derive(Debug)]
-pub(in crate::session) struct Encoder<'a> {
-    pub(in crate::session) compression: Option<&'a mut Compression>,
-    pub(in crate::session) pool: &'a mut Pool,
+pub(super) struct Encoder<'a> {
+    pub(super) compression: Option<&'a mut Compression>,
+    pub(super) pool: &'a mut Pool,
 }
 
 impl Encoder<'_> {
-    pub(in crate::session) fn reborrow(&mut self) -> Encoder<'_> {
+    pub(super) fn reborrow(&mut self) -> Encoder<'_> {
         Encoder { compression: self.compression.as_deref_mut(), pool: self.pool }
     }
 
     /// Whether `payload` may get smaller than it is.
-    pub(in crate::session) fn is_compressible(&self, payload: &[u8]) -> bool {
+    pub(super) fn is_compressible(&self, payload: &[u8]) -> bool {
         self.compression.is_some() && payload.len() >= WORTH_COMPRESSING
     }
 
     /// Appends one frame; compressed if asked and agreed.
-    pub(in crate::session) fn append(
+    pub(super) fn append(
         &mut self,
         out: &mut Vec<u8>,
         opcode: Opcode,

@@ -6,7 +6,7 @@ use crate::protocol::websocket::{Opcode, Violation};
 
 /// What has been received of a frame that is cut by the end of a receive.
 #[derive(Debug)]
-pub(in crate::session) enum PendingFrame {
+pub(super) enum PendingFrame {
     /// The start of its header.
     Header { bytes: [u8; MAX_CLIENT_HEADER], len: usize },
     /// Its header, and some of its payload.
@@ -15,19 +15,19 @@ pub(in crate::session) enum PendingFrame {
 
 /// A frame whose payload is still arriving.
 #[derive(Debug)]
-pub(in crate::session) struct PendingPayload {
-    pub(in crate::session) opcode: Opcode,
-    pub(in crate::session) fin: bool,
+pub(super) struct PendingPayload {
+    pub(super) opcode: Opcode,
+    pub(super) fin: bool,
     /// The key as it stands for the next byte.
-    pub(in crate::session) mask: MaskKey,
+    pub(super) mask: MaskKey,
     /// The payload bytes still to come; never an amount to allocate by.
-    pub(in crate::session) remaining: u64,
+    pub(super) remaining: u64,
     /// What a control frame has brought so far, at most 125 bytes.
-    pub(in crate::session) control: Vec<u8>,
+    pub(super) control: Vec<u8>,
 }
 
 impl PendingPayload {
-    pub(in crate::session) fn new(header: &FrameHeader) -> Self {
+    pub(super) fn new(header: &FrameHeader) -> Self {
         Self {
             opcode: header.opcode,
             fin: header.fin,
@@ -39,11 +39,11 @@ impl PendingPayload {
 }
 
 /// A header completed: the header, and how many bytes of the new ones it took.
-pub(in crate::session) type Completed = (FrameHeader, usize);
+pub(super) type Completed = (FrameHeader, usize);
 
 /// Adds `fresh` bytes to the `len` bytes of a header in `bytes`. `None` while it is still
 /// incomplete, in which case all of `fresh` was taken.
-pub(in crate::session) fn continue_header(
+pub(super) fn continue_header(
     bytes: &mut [u8; MAX_CLIENT_HEADER],
     len: &mut usize,
     fresh: &[u8],

@@ -1,12 +1,12 @@
 //! What a service is given with a message: the [`Message`], and the [`Replies`] to it.
 
 use super::compression::{Compression, Encoder};
+use super::context::ReceiveContext;
+use super::endpoint::EndpointId;
+use super::outbound::Output;
 use crate::base::BufferPool;
 use crate::protocol::websocket::frame::MAX_CONTROL_PAYLOAD;
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::session::context::ReceiveContext;
-use crate::session::outbound::Output;
-use crate::session::service::EndpointId;
 
 /// One message of a client.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +50,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Answers to the sender of a message. They are sent in the order of the calls, in one send together
-/// with the answers to the other messages of the turn.
+/// Answers to the sender of a message. They are sent in the order of the calls, in one send
+/// together with the answers to the other messages of the turn.
 #[derive(Debug)]
 pub struct Replies<'a> {
     /// The receive buffer up to where the message's reply would stand.

@@ -1,0 +1,24 @@
+//! What is kept of a request that is not answered yet.
+
+use crate::protocol::websocket::handshake::{Agreement, HeadScanner};
+
+/// The received part of a request head that did not come in one piece.
+#[derive(Debug)]
+pub(super) struct PartialHead {
+    pub(super) scanner: HeadScanner,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl PartialHead {
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// What the answer to a deferred handshake is made of.
+#[derive(Debug)]
+pub(super) struct Deciding {
+    pub(super) key: Box<str>,
+    pub(super) protocol: Option<Box<str>>,
+    pub(super) agreement: Option<Agreement>,
+}
