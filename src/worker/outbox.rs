@@ -213,8 +213,7 @@ mod tests {
             let again = outbox.entry(&mut slots[leaving]).expect("the same entry");
             assert_eq!(again.delivered, 9);
             assert_eq!(outbox.entries.len(), 1);
-            let rest: Vec<u32> =
-                sent(&mut outbox).into_iter().flat_map(|(ids, _)| ids).collect();
+            let rest: Vec<u32> = sent(&mut outbox).into_iter().flat_map(|(ids, _)| ids).collect();
             let expected: Vec<u32> = (0..5).filter(|at| *at as usize != leaving).collect();
             assert_eq!(rest, expected);
         }

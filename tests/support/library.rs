@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
+use corecast::app::Handler;
 use corecast::app::echo::Echo;
 use corecast::config::Config;
 use corecast::pubsub::Publisher;
 use corecast::server::{Running, Server};
-use corecast::session::Handler;
 use corecast::worker::Stats;
 
 /// A server that echoes and passes on what is published. Stops when dropped.

@@ -72,7 +72,12 @@ fn a_full_socket_takes_a_part_and_says_so_before_anything_received() {
     ring.receive(id, false);
     ring.send_now(id, owned(&[7; 10_000]));
     match &events(&mut ring)[..] {
-        [Event::ShortSend { rest: Payload::Chunk(Chunk::Owned { from, .. }), error: None, .. }, ..] => {
+        [
+            Event::ShortSend {
+                rest: Payload::Chunk(Chunk::Owned { from, .. }), error: None, ..
+            },
+            ..,
+        ] => {
             ring.network().set_receive_window(client, usize::MAX);
             let mut arrived = Vec::new();
             while arrived.len() < *from {

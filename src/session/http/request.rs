@@ -132,7 +132,8 @@ impl Session {
         self.endpoint = accept.endpoint;
         // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
         let Accept { protocol, .. } = accept;
-        let protocol = protocol.filter(|ours| request.protocols().any(|offered| offered == &**ours));
+        let protocol =
+            protocol.filter(|ours| request.protocols().any(|offered| offered == &**ours));
         if is_deferred {
             let deciding = Deciding { key: request.key.into(), protocol, agreement };
             self.phase = Phase::Deciding;
