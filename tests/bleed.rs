@@ -184,7 +184,7 @@ fn serve_many(most: u16) {
     });
     let stats = server.stop();
     assert!(stats.iter().any(|stats| stats.no_buffers > 0), "there were always enough: {stats:?}");
-    assert_eq!(stats[0].ring.buffers, u32::from(most), "{stats:?}");
+    assert_eq!(stats[0].driver.buffers, u32::from(most), "{stats:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Goal: what a handler delivers goes to the connection that it names and to no other, in the
 //! portions of a turn, behind what that connection was answered, and not behind its end.
-//! Method: the worker on a simulated ring on which nothing goes wrong, with a handler that delivers
+//! Method: the worker on a simulated ring on which nothing goes wrong, with a service that delivers
 //! what the test has noted; each turn is looked at by itself.
 
 use std::cell::RefCell;
@@ -14,8 +14,11 @@ use corecast::base::{ConnectionId, Millis};
 use corecast::config::{Config, SlowConsumer};
 use corecast::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
 use corecast::protocol::websocket::Opcode;
-use corecast::protocol::websocket::handshake::Agreement;
-use corecast::session::{Errands, Frames, Handler, Message, Post, Replies, Shared, Sink};
+use corecast::protocol::websocket::handshake::{Agreement, Request};
+use corecast::session::{
+    Accept, Delivered, EndpointId, Frames, Inbound, Message, Outbound, Replies, Service, Verdict,
+    Wakeup,
+};
 use corecast::worker::Worker;
 
 #[path = "sim/frames.rs"]
@@ -27,11 +30,11 @@ use frames::{BINARY, CLOSE, FIN, Frame, TEXT, append};
 /// More than anything here takes.
 const TURNS: usize = 1_000;
 
-/// What the handler has seen, and what it is to do when a message has come.
+/// What the service has seen, and what it is to do when a message has come.
 #[derive(Debug, Default)]
 struct Notes {
     opened: Vec<ConnectionId>,
-    posts: Vec<(ConnectionId, Post)>,
+    answers: Vec<(ConnectionId, Vec<u8>)>,
     due: VecDeque<(ConnectionId, Rc<Frames>)>,
     /// What each turn that delivered was allowed, and what it did deliver.
     turns: Vec<(usize, usize)>,
@@ -41,43 +44,52 @@ struct Notes {
 #[derive(Clone, Debug, Default)]
 struct Noted(Rc<RefCell<Notes>>);
 
-impl Handler for Noted {
-    fn opened(&mut self, id: ConnectionId, _: Option<&Agreement>) {
+impl Inbound for Noted {
+    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+        Verdict::Accept(Accept::default())
+    }
+
+    fn open(&mut self, id: ConnectionId, _: EndpointId, _: &mut Replies<'_>) {
         self.0.borrow_mut().opened.push(id);
     }
 
-    fn message<'a>(&mut self, _: ConnectionId, _: Message<'a>, replies: &mut Replies<'a>) {
+    fn message<'a, const BUILT_IN: bool>(
+        &mut self,
+        _: ConnectionId,
+        _: Message<'a>,
+        replies: &mut Replies<'a>,
+    ) {
         self.0.borrow_mut().is_told = true;
         replies.send(Opcode::Text, b"answer");
     }
 
-    fn turn(&mut self, _: Millis, errands: &mut Errands) {
-        let mut notes = self.0.borrow_mut();
-        if notes.is_told {
-            errands.posts.append(&mut notes.posts);
-        }
+    fn write_gap(&mut self, _: EndpointId, _: &str, _: u64, out: &mut Vec<u8>) {
+        out.extend([FIN | BINARY, 1, b'g']);
     }
+}
 
-    fn deliver<S: Sink>(&mut self, most: usize, sink: &mut S) {
+impl Service for Noted {
+    fn end_turn<O: Outbound>(&mut self, _: Millis, deliveries: usize, out: &mut O) {
         let notes = &mut *self.0.borrow_mut();
+        if notes.is_told {
+            notes.answers.drain(..).for_each(|(id, frames)| out.answer(id, &frames));
+        }
         let mut done = 0;
-        while done < most
+        while notes.is_told
+            && done < deliveries
             && let Some((id, frames)) = notes.due.front()
-            && sink.deliver(*id, frames)
+            && out.deliver(*id, frames) == Delivered::Taken
         {
             notes.due.pop_front();
             done += 1;
         }
-        notes.turns.push((most, done));
+        notes.turns.push((deliveries, done));
     }
 
-    fn gap(&mut self, _: u8, _: &str, _: u64, out: &mut Vec<u8>) {
-        out.extend([FIN | BINARY, 1, b'g']);
-    }
-
-    fn is_busy(&self) -> bool {
+    fn wakeup(&self) -> Wakeup {
         let notes = self.0.borrow();
-        notes.is_told && !notes.due.is_empty()
+        let is_busy = notes.is_told && !notes.due.is_empty();
+        if is_busy { Wakeup::Now } else { Wakeup::At(Millis::NEVER) }
     }
 }
 
@@ -96,8 +108,8 @@ impl Core {
     fn with(config: Config) -> Self {
         let (ring, notes) = (SimRing::new(1, SimOptions::default()), Noted::default());
         let network = ring.network();
-        let shared = Shared::new(Arc::new(config), notes.clone());
-        let worker = Worker::new(ring, shared, 1, Arc::new(AtomicBool::new(false)));
+        let (config, stop) = (Arc::new(config), Arc::new(AtomicBool::new(false)));
+        let worker = Worker::new(ring, config, notes.clone(), 1, stop);
         Self { worker, network, notes }
     }
 
@@ -148,7 +160,7 @@ impl Core {
         self.notes.0.borrow_mut().due.push_back((id, Rc::new(frames)));
     }
 
-    /// Lets the handler go, and goes on until `client` has got so many frames.
+    /// Lets the service go, and goes on until `client` has got so many frames.
     fn read(&mut self, client: ClientId, count: usize) -> Vec<Frame> {
         let (mut bytes, mut got, network) = (Vec::new(), Vec::new(), self.network.clone());
         self.turn_until(|_| {
@@ -219,7 +231,7 @@ fn an_answer_comes_before_what_is_delivered_in_its_turn() {
     core.turn_until(|core| core.notes.0.borrow().due.is_empty());
     let posted = [FIN | BINARY, 1, b'p'].to_vec();
     core.notes.0.borrow_mut().is_told = false;
-    core.notes.0.borrow_mut().posts.push((id, Post::Frames(posted)));
+    core.notes.0.borrow_mut().answers.push((id, posted));
     // More than goes into one turn, but alone.
     core.note(id, b'd', 70_000);
     core.send(client, FIN | TEXT, b"again");
@@ -242,7 +254,7 @@ fn nothing_follows_the_close_frame() {
     // Delivered and posted in every turn until it has gone.
     core.turn_until(|core| {
         core.note(id, b'd', 10);
-        core.notes.0.borrow_mut().posts.push((id, Post::Frames([FIN | BINARY, 1, b'p'].to_vec())));
+        core.notes.0.borrow_mut().answers.push((id, [FIN | BINARY, 1, b'p'].to_vec()));
         got.extend(network.read(client));
         core.worker.connections() == 1
     });

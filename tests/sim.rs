@@ -13,6 +13,8 @@
 mod actions;
 #[path = "sim/client.rs"]
 mod client;
+#[path = "support/echo.rs"]
+mod echo;
 #[path = "sim/frames.rs"]
 mod frames;
 #[path = "sim/handshake.rs"]
@@ -32,10 +34,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use corecast::app::echo::Echo;
 use corecast::io::sim::{Faults, SimRing};
 use corecast::io::{Driver, Wake};
-use corecast::session::Shared;
 use corecast::worker::Worker;
 
 use client::Client;
@@ -63,7 +63,9 @@ impl Drop for Announce {
 fn run(seed: u64, tally: &mut Tally) {
     let _announce = Announce(seed);
     let mut world = World::new(seed);
-    let config = Arc::new(world.config.clone());
+    let mut config = world.config.clone();
+    let service = echo::echo(&mut config);
+    let config = Arc::new(config);
     let (drain, stop_at, listeners) =
         (config.timeouts.drain, world.stop_at, world.options.listeners);
     let ring = SimRing::new(seed, world.options);
@@ -97,7 +99,7 @@ fn run(seed: u64, tally: &mut Tally) {
         next
     });
 
-    let mut worker = Worker::new(ring, Shared::new(config, Echo), listeners, stop);
+    let mut worker = Worker::new(ring, config, service, listeners, stop);
     let mut done_at = None;
     for turn in 0.. {
         worker.turn().unwrap();

@@ -7,27 +7,47 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::app::echo::Echo;
-use crate::protocol::websocket::handshake::Origins;
+use crate::base::{ConnectionId, Millis};
+use crate::config::Config;
+use crate::protocol::websocket::frame::append_frame;
+use crate::protocol::websocket::handshake::{Agreement, Origins, Request};
+use crate::protocol::websocket::{CloseCode, Opcode, Violation};
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const ID: ConnectionId = ConnectionId { slot: 1, generation: 1 };
 
-/// A connection with everything around it, whose time stands still unless moved.
-struct Bench {
-    connection: Connection,
-    shared: Shared<Echo>,
+/// Sends every message back.
+struct Echo;
+
+impl Inbound for Echo {
+    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+        Verdict::Accept(Accept::default())
+    }
+
+    fn message<'a, const BUILT_IN: bool>(
+        &mut self,
+        _: ConnectionId,
+        message: Message<'a>,
+        replies: &mut Replies<'a>,
+    ) {
+        replies.echo(message);
+    }
+}
+
+/// A session with everything around it, whose time stands still unless moved.
+struct Bench<S = Echo> {
+    session: Session,
+    pools: Pools,
+    service: S,
     now: Millis,
-    congested: bool,
+    backlog: usize,
 }
 
 impl Bench {
     fn new(config: Config) -> Self {
-        let id = ConnectionId { slot: 1, generation: 1 };
-        let connection = Connection::new(id, Millis(0), &config, false);
-        let shared = Shared::new(Arc::new(config), Echo);
-        Self { connection, shared, now: Millis(0), congested: false }
+        Self::of(Echo, config)
     }
 
     fn open() -> Self {
@@ -35,28 +55,57 @@ impl Bench {
     }
 
     fn open_with(config: Config) -> Self {
-        let mut bench = Self::new(config);
-        let answer = bench.receive(REQUEST);
-        assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
-        assert_eq!(bench.connection.phase(), Phase::Open);
-        bench
+        Self::new(config).opened()
+    }
+}
+
+impl<S: Inbound> Bench<S> {
+    fn of(service: S, config: Config) -> Self {
+        let session = Session::new(ID, Millis(0), &config, false);
+        let pools = Pools::new(Arc::new(config));
+        Self { session, pools, service, now: Millis(0), backlog: 0 }
     }
 
-    /// What goes out after `bytes` came in, in one receive.
+    /// With the handshake done.
+    fn opened(mut self) -> Self {
+        let answer = self.receive(REQUEST);
+        assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(self.session.phase(), Phase::Open);
+        self
+    }
+
+    /// What goes out after `bytes` came in, in one receive, all of which is handled.
     fn receive(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let (out, handled) = self.receive_some(bytes);
+        assert_eq!(handled, Handled::All);
+        out
+    }
+
+    /// What goes out after `bytes` came in, in one receive, and how much of them is handled.
+    fn receive_some(&mut self, bytes: &[u8]) -> (Vec<u8>, Handled) {
         let mut buffer = bytes.to_vec();
         let mut out = Output::default();
-        let (shared, congested) = (&mut self.shared, self.congested);
-        self.connection.receive(self.now, &mut buffer, congested, shared, &mut out);
-        taken(&buffer, out)
+        let Self { session, pools, service, .. } = self;
+        let handled =
+            session.receive(self.now, &mut buffer, self.backlog, pools, service, &mut out);
+        (taken(&buffer, out), handled)
+    }
+
+    /// What goes out after a call of `act`.
+    fn act(&mut self, act: impl FnOnce(&mut Session, Millis, &mut Pools, &mut Output)) -> Vec<u8> {
+        let mut out = Output::default();
+        act(&mut self.session, self.now, &mut self.pools, &mut out);
+        taken(&[], out)
     }
 
     fn timeout(&mut self) -> Vec<u8> {
-        self.now = self.connection.deadline();
-        let mut out = Output::default();
-        let (shared, congested) = (&mut self.shared, self.congested);
-        self.connection.handle_timeout(self.now, congested, shared, &mut out);
-        taken(&[], out)
+        self.now = self.session.deadline();
+        let backlog = self.backlog;
+        self.act(|session, now, pools, out| session.handle_timeout(now, backlog, pools, out))
+    }
+
+    fn finish(&mut self) {
+        self.session.finish(&mut self.pools, &mut self.service);
     }
 }
 
@@ -155,8 +204,8 @@ fn echoes_are_the_same_however_the_input_is_cut() {
             rest = left;
         }
         assert!(got == expected, "seed {seed}");
-        assert_eq!(bench.connection.phase(), Phase::Open, "seed {seed}");
-        assert!(bench.connection.partial.is_none() && bench.connection.assembly.is_none());
+        assert_eq!(bench.session.phase(), Phase::Open, "seed {seed}");
+        assert!(bench.session.pending.is_none() && bench.session.assembly.is_none());
     }
 }
 
@@ -166,7 +215,9 @@ fn whole_messages_are_answered_in_place() {
     let mut buffer: Vec<u8> =
         [20, 125, 0, 126, 300].iter().flat_map(|len| frame(0x82, &vec![7; *len], [1; 4])).collect();
     let mut out = Output::default();
-    bench.connection.receive(Millis(0), &mut buffer, false, &mut bench.shared, &mut out);
+    let Bench { session, pools, service, .. } = &mut bench;
+    let handled = session.receive(Millis(0), &mut buffer, 0, pools, service, &mut out);
+    assert_eq!(handled, Handled::All);
     let range = out.in_place().expect("in place");
     let expected: Vec<u8> =
         [20, 125, 0, 126, 300].iter().flat_map(|n| answer(Opcode::Binary, &vec![7; *n])).collect();
@@ -183,13 +234,13 @@ fn a_violation_flushes_what_went_before_and_says_why() {
     let mut expected = answer(Opcode::Binary, b"first");
     expected.extend(close_frame(1002, "reserved opcode"));
     assert_eq!(bench.receive(&input), expected);
-    assert_eq!(bench.connection.phase(), Phase::Lingering);
+    assert_eq!(bench.session.phase(), Phase::Lingering);
     assert_eq!(bench.receive(&frame(0x82, b"nor this", [9; 4])), b"");
     assert_eq!(bench.timeout(), b"");
     assert_eq!(bench.now, Millis(2000), "the linger time");
-    assert_eq!(bench.connection.phase(), Phase::Finished);
+    assert_eq!(bench.session.phase(), Phase::Finished);
     let reason = CloseReason::Violation(Violation::ReservedOpcode);
-    assert_eq!(bench.connection.reason(), Some(reason));
+    assert_eq!(bench.session.reason(), Some(reason));
 }
 
 #[test]
@@ -205,36 +256,33 @@ fn the_close_handshake_from_either_side() {
     let mut bench = Bench::open();
     let payload = [&1001_u16.to_be_bytes(), &b"bye"[..]].concat();
     assert_eq!(bench.receive(&frame(0x88, &payload, [3; 4])), close_frame(1001, "bye"));
-    assert_eq!(bench.connection.phase(), Phase::Finished);
+    assert_eq!(bench.session.phase(), Phase::Finished);
 
     let mut bench = Bench::open();
     bench.receive(&frame(0x01, b"half a message", [3; 4]));
-    let mut out = Output::default();
     let code = CloseCode::GOING_AWAY;
-    bench.connection.close(bench.now, code, "stop", &mut bench.shared, &mut out);
-    assert_eq!(taken(&[], out), close_frame(1001, "stop"));
-    assert_eq!(bench.connection.phase(), Phase::Closing);
+    let out = bench.act(|session, now, pools, out| session.close(now, code, "stop", pools, out));
+    assert_eq!(out, close_frame(1001, "stop"));
+    assert_eq!(bench.session.phase(), Phase::Closing);
     // What the peer had under way is read and not answered.
     assert_eq!(bench.receive(&frame(0x80, b"the rest", [3; 4])), b"");
     assert_eq!(bench.receive(&frame(0x82, b"another", [3; 4])), b"");
     assert_eq!(bench.receive(&frame(0x89, b"ping", [3; 4])), b"");
     assert_eq!(bench.receive(&frame(0x88, &payload, [3; 4])), b"");
-    assert_eq!(bench.connection.phase(), Phase::Finished);
-    assert_eq!(bench.connection.reason(), Some(CloseReason::Local(CloseCode::GOING_AWAY)));
+    assert_eq!(bench.session.phase(), Phase::Finished);
+    assert_eq!(bench.session.reason(), Some(CloseReason::Local(CloseCode::GOING_AWAY)));
 }
 
 #[test]
 fn a_congested_connection_answers_only_the_latest_ping() {
     let mut bench = Bench::open();
-    bench.congested = true;
+    bench.backlog = 1;
     for payload in ["one", "two", "three"] {
         assert_eq!(bench.receive(&frame(0x89, payload.as_bytes(), [5; 4])), b"");
     }
-    let mut out = Output::default();
-    bench.connection.release_pong(&mut bench.shared, &mut out);
-    assert_eq!(taken(&[], out), answer(Opcode::Pong, b"three"));
-    let mut out = Output::default();
-    bench.connection.release_pong(&mut bench.shared, &mut out);
+    let out = bench.act(|session, _, pools, out| session.release_pong(pools, out));
+    assert_eq!(out, answer(Opcode::Pong, b"three"));
+    let out = bench.act(|session, _, pools, out| session.release_pong(pools, out));
     assert!(out.is_empty(), "answered once");
 }
 
@@ -253,7 +301,7 @@ fn silence_brings_a_ping_and_no_pong_the_end() {
     assert_eq!(bench.now, Millis(90_000));
     assert_eq!(bench.timeout(), close_frame(1001, "no pong in time"));
     assert_eq!(bench.now, Millis(105_000));
-    assert_eq!((bench.timeout(), bench.connection.phase()), (Vec::new(), Phase::Finished));
+    assert_eq!((bench.timeout(), bench.session.phase()), (Vec::new(), Phase::Finished));
     assert_eq!(bench.now, Millis(110_000));
 }
 
@@ -265,7 +313,7 @@ fn idleness_is_about_messages_not_pongs() {
     assert_eq!(bench.timeout(), answer(Opcode::Ping, b""));
     bench.receive(&frame(0x8A, b"", [0; 4]));
     let mut said = Vec::new();
-    while bench.connection.phase() == Phase::Open {
+    while bench.session.phase() == Phase::Open {
         said = bench.timeout();
     }
     assert_eq!(said, close_frame(1001, "idle for too long"));
@@ -280,9 +328,9 @@ fn time_in_which_nobody_listens_is_no_idleness() {
     let mut bench = Bench::open_with(config.clone());
     for now in [35_000, 70_000, 105_000] {
         bench.now = Millis(now);
-        bench.connection.excuse(bench.now, &config);
+        bench.session.reset_idle(bench.now, &config);
         bench.timeout();
-        assert_eq!(bench.connection.phase(), Phase::Open, "{now}");
+        assert_eq!(bench.session.phase(), Phase::Open, "{now}");
     }
 }
 
@@ -290,13 +338,13 @@ fn time_in_which_nobody_listens_is_no_idleness() {
 fn a_handshake_that_does_not_come_is_cut() {
     let mut silent = Bench::new(Config::default());
     assert_eq!((silent.timeout(), silent.now), (Vec::new(), Millis(5000)));
-    assert_eq!(silent.connection.phase(), Phase::Finished);
+    assert_eq!(silent.session.phase(), Phase::Finished);
     let mut slow = Bench::new(Config::default());
     assert_eq!(slow.receive(&REQUEST[..40]), b"");
     slow.now = Millis(4900);
     assert_eq!(slow.receive(&REQUEST[40..60]), b"");
     assert!(slow.timeout().starts_with(b"HTTP/1.1 408 "));
-    assert_eq!((slow.now, slow.connection.phase()), (Millis(5000), Phase::Lingering));
+    assert_eq!((slow.now, slow.session.phase()), (Millis(5000), Phase::Lingering));
 }
 
 #[test]
@@ -340,13 +388,12 @@ fn requests_are_answered_by_what_they_ask() {
             assert_eq!(both, whole, "{status} cut at {cut}");
         }
     }
-    let id = ConnectionId { slot: 0, generation: 0 };
     let mut full = Bench::new(config.clone());
-    full.connection = Connection::new(id, Millis(0), &config, true);
+    full.session = Session::new(ID, Millis(0), &config, true);
     assert!(full.receive(REQUEST).starts_with(b"HTTP/1.1 503 "));
 }
 
 #[test]
-fn a_connection_is_small() {
-    assert!(size_of::<Connection>() <= 96, "{}", size_of::<Connection>());
+fn a_session_is_small() {
+    assert!(size_of::<Session>() <= 96, "{}", size_of::<Session>());
 }

@@ -40,9 +40,9 @@ impl Tally {
         self.no_buffers += stats.no_buffers;
         self.short_sends += stats.short_sends;
         self.paused += stats.paused;
-        self.enters += stats.ring.enters;
-        self.overflows += stats.ring.overflows;
-        self.refused += stats.ring.refused;
+        self.enters += stats.driver.enters;
+        self.overflows += stats.driver.overflows;
+        self.refused += stats.driver.refused;
     }
 
     /// Checks that everything there is to see was seen.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use corecast::app::echo::Echo;
 use corecast::base::{ConnectionId, Millis};
 use corecast::config::Config;
-use corecast::session::{Connection, Output, Phase, Shared};
+use corecast::gateway::Gateway;
+use corecast::session::{Handled, Output, Phase, Pools, Session};
 
 use super::case::{Case, MAX_MESSAGE};
 use super::request::RequestCase;
 use crate::support::client::{Head, request};
 use crate::support::deflate;
+use crate::support::echo::echo;
 use crate::support::hex;
 use crate::support::wire::{self, FIN, PING, PONG};
 
@@ -30,33 +32,38 @@ pub(crate) fn config(max_fragments: usize) -> Config {
 }
 
 /// What all connections of one test share, pools of memory included, as on one core.
-pub(crate) struct Core(Shared<Echo>);
+pub(crate) struct Core {
+    pools: Pools,
+    service: Gateway<Echo>,
+}
 
 impl Core {
-    pub(crate) fn new(config: Config) -> Self {
-        Self(Shared::new(Arc::new(config), Echo))
+    pub(crate) fn new(mut config: Config) -> Self {
+        let service = echo(&mut config);
+        Self { pools: Pools::new(Arc::new(config)), service }
     }
 
     /// What a new connection answers to `pieces`, and how far it then is.
     fn run<'p>(&mut self, pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, Phase) {
         let id = ConnectionId { slot: 1, generation: 1 };
-        let config = Arc::clone(&self.0.config);
-        let mut connection = Connection::new(id, Millis(0), &config, false);
+        let Self { pools, service } = self;
+        let mut session = Session::new(id, Millis(0), &pools.config, false);
         let mut sent = Vec::new();
         for piece in pieces {
             let (mut bytes, mut out) = (piece.to_vec(), Output::default());
-            connection.receive(Millis(1), &mut bytes, false, &mut self.0, &mut out);
+            let handled = session.receive(Millis(1), &mut bytes, 0, pools, service, &mut out);
+            assert_eq!(handled, Handled::All, "an echo lets nothing wait");
             match out.in_place() {
                 Some(range) => sent.extend_from_slice(&bytes[range]),
                 None => {
                     let (owned, from) = out.into_owned();
                     sent.extend_from_slice(owned.get(from..).unwrap_or_default());
-                    self.0.buffers.give(owned);
+                    pools.buffers.give(owned);
                 }
             }
         }
-        let phase = connection.phase();
-        connection.finish(&mut self.0);
+        let phase = session.phase();
+        session.finish(pools, service);
         (sent, phase)
     }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod deflate;
+pub(crate) mod echo;
 pub(crate) mod host;
 pub(crate) mod library;
 pub(crate) mod server;

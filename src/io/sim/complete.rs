@@ -9,7 +9,7 @@ use super::operation::Stage;
 use super::pool::Pool;
 use super::submit::{masked, send_fault};
 use crate::base::{Chunk, ConnectionId};
-use crate::io::{Errno, Event, Payload, Received};
+use crate::io::{Errno, Event, Received};
 
 /// How many buffers one receive may fill at a time, as in Linux.
 const RECEIVE_RETRIES: usize = 33;

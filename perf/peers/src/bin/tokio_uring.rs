@@ -8,11 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use corecast::config::Config;
-use corecast::base::{ConnectionId, Millis};
-use corecast::session::{Connection, Output, Phase, Shared};
 use corecast::app::echo::Echo;
+use corecast::base::{ConnectionId, Millis};
+use corecast::config::Config;
+use corecast::gateway::Gateway;
+use corecast::mesh::{Limits, mesh};
 use corecast::protocol::websocket::handshake::Origins;
+use corecast::pubsub::Totals;
+use corecast::session::{Output, Phase, Pools, Session};
 use tokio_uring::buf::{BoundedBuf, IoBuf};
 use tokio_uring::net::{TcpListener, TcpStream};
 
@@ -27,7 +30,8 @@ const BUFFER: usize = 257 * 64;
 
 /// What all connections have in common.
 struct Core {
-    shared: RefCell<Shared<Echo>>,
+    pools: RefCell<Pools>,
+    service: RefCell<Gateway<Echo>>,
     started: Instant,
 }
 
@@ -37,10 +41,11 @@ impl Core {
     }
 
     /// What is to be sent after `bytes` came. What was sent before is with the kernel by then, so
-    /// replies never queue up.
-    fn receive(&self, connection: &mut Connection, bytes: &mut [u8]) -> Output {
+    /// replies never queue up. An echo lets no input wait.
+    fn receive(&self, session: &mut Session, bytes: &mut [u8]) -> Output {
         let mut output = Output::default();
-        connection.receive(self.now(), bytes, false, &mut self.shared.borrow_mut(), &mut output);
+        let (mut pools, mut service) = (self.pools.borrow_mut(), self.service.borrow_mut());
+        let _ = session.receive(self.now(), bytes, 0, &mut pools, &mut *service, &mut output);
         output
     }
 }
@@ -50,8 +55,12 @@ fn main() -> io::Result<()> {
     let mut config = Config::default();
     config.origins = Origins::Any;
     config.deflate.enabled = true;
-    let shared = RefCell::new(Shared::new(Arc::new(config), Echo));
-    let core = Rc::new(Core { shared, started: Instant::now() });
+    config.pubsub.endpoints = false;
+    let (totals, config) = (Totals::new(&config.pubsub), Arc::new(config));
+    let port = mesh(1, Limits::default()).remove(0);
+    let service = Gateway::new(Echo, Arc::clone(&config), port, None, totals);
+    let (pools, service) = (RefCell::new(Pools::new(config)), RefCell::new(service));
+    let core = Rc::new(Core { pools, service, started: Instant::now() });
     let mut ring = tokio_uring::uring_builder();
     ring.setup_cqsize(COMPLETIONS).setup_single_issuer().setup_coop_taskrun();
     tokio_uring::builder().entries(ENTRIES).uring_builder(&ring).start(async move {
@@ -80,25 +89,25 @@ async fn accept(listener: Rc<TcpListener>, core: Rc<Core>) {
 async fn serve(stream: TcpStream, core: Rc<Core>) {
     // Nothing is looked up by it.
     let id = ConnectionId { slot: 0, generation: 0 };
-    let config = Arc::clone(&core.shared.borrow().config);
-    let mut connection = Connection::new(id, core.now(), &config, false);
+    let config = Arc::clone(&core.pools.borrow().config);
+    let mut session = Session::new(id, core.now(), &config, false);
     // Whatever ends a connection, there is nobody to tell.
-    let _ = talk(&stream, &mut connection, &core).await;
-    connection.finish(&mut core.shared.borrow_mut());
+    let _ = talk(&stream, &mut session, &core).await;
+    session.finish(&mut core.pools.borrow_mut(), &mut *core.service.borrow_mut());
 }
 
 /// Until the peer has closed, or there is nothing more to say.
-async fn talk(stream: &TcpStream, connection: &mut Connection, core: &Core) -> io::Result<()> {
+async fn talk(stream: &TcpStream, session: &mut Session, core: &Core) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut half_closed = false;
-    while connection.phase() != Phase::Finished {
+    while session.phase() != Phase::Finished {
         let (read, filled) = stream.read(buffer).await;
         buffer = filled;
         let len = read?;
         if len == 0 {
             return Ok(());
         }
-        let output = core.receive(connection, buffer.get_mut(..len).unwrap_or_default());
+        let output = core.receive(session, buffer.get_mut(..len).unwrap_or_default());
         if let Some(range) = output.in_place() {
             buffer = write(stream, buffer.slice(range)).await?;
         } else {
@@ -106,9 +115,9 @@ async fn talk(stream: &TcpStream, connection: &mut Connection, core: &Core) -> i
             if from < bytes.len() {
                 bytes = write(stream, bytes.slice(from..)).await?;
             }
-            core.shared.borrow_mut().buffers.give(bytes);
+            core.pools.borrow_mut().buffers.give(bytes);
         }
-        if connection.phase() == Phase::Lingering && !half_closed {
+        if session.phase() == Phase::Lingering && !half_closed {
             half_closed = true;
             stream.shutdown(Shutdown::Write)?;
         }

@@ -1,4 +1,4 @@
-//! What waits where only the latest message of each subject does.
+//! The latest message of each subject.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::session::Frames;
+use crate::session::outbound::frames::Frames;
 
-/// The latest message of each subject, and the subjects in the order they came.
+/// The latest message of each subject, in the order in which the subjects came.
 #[derive(Debug, Default)]
-pub(super) struct Latest {
+pub(super) struct Conflated {
     frames: HashMap<Arc<str>, Rc<Frames>>,
     subjects: VecDeque<Arc<str>>,
 }
 
-impl Latest {
+impl Conflated {
+    /// The number of messages, which is the number of subjects.
     pub(super) fn len(&self) -> usize {
         self.subjects.len()
     }
@@ -24,8 +25,8 @@ impl Latest {
         self.subjects.is_empty()
     }
 
-    /// Keeps the last message of `frames` in the place of its subject. Returns that
-    /// message, and what it replaces.
+    /// Keeps the last message of `frames` in the place of its subject. Returns that message, and
+    /// the one that it replaces.
     pub(super) fn keep(&mut self, frames: &Rc<Frames>) -> (Rc<Frames>, Option<Rc<Frames>>) {
         let subject = frames.subject();
         let latest = if frames.messages() == 1 {
@@ -42,13 +43,13 @@ impl Latest {
         (latest, earlier)
     }
 
-    /// Takes the frames of the subject that came first.
+    /// Takes the message of the subject that came first.
     pub(super) fn pop(&mut self) -> Option<Rc<Frames>> {
         self.frames.remove(&self.subjects.pop_front()?)
     }
 
-    /// The same, but those of `kept`; `None` if there is no other.
-    pub(super) fn pop_but(&mut self, kept: &Arc<str>) -> Option<Rc<Frames>> {
+    /// As [`pop`](Self::pop), but never the message of `kept`. `None` if there is no other.
+    pub(super) fn pop_except(&mut self, kept: &Arc<str>) -> Option<Rc<Frames>> {
         if self.len() < 2 {
             return None;
         }
@@ -58,8 +59,62 @@ impl Latest {
         self.pop()
     }
 
-    /// The bytes of what [`pop`](Self::pop) would take.
+    /// The bytes of the message that [`pop`](Self::pop) would take.
     pub(super) fn first_len(&self) -> Option<usize> {
         self.frames.get(self.subjects.front()?).map(|frames| frames.len())
+    }
+
+    /// The bytes of all messages, counted anew.
+    pub(super) fn count_bytes(&self) -> usize {
+        self.frames.values().map(|frames| frames.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::frames;
+    use super::*;
+
+    fn subjects(conflated: &mut Conflated) -> Vec<(String, usize)> {
+        let next = || conflated.pop().map(|it| (it.subject().to_string(), it.len()));
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn each_subject_keeps_its_place_and_its_latest_message() {
+        let mut conflated = Conflated::default();
+        let (first, earlier) = conflated.keep(&frames("a", b'a', 10, 1));
+        assert!(earlier.is_none() && first.len() == 10);
+        assert!(conflated.keep(&frames("b", b'b', 20, 1)).1.is_none());
+        let replaced = conflated.keep(&frames("a", b'c', 30, 1)).1.expect("the first");
+        assert!(Rc::ptr_eq(&first, &replaced));
+        assert_eq!((conflated.len(), conflated.count_bytes()), (2, 50));
+        assert_eq!(conflated.first_len(), Some(30));
+        assert_eq!(subjects(&mut conflated), [("a".to_owned(), 30), ("b".to_owned(), 20)]);
+        assert!(conflated.is_empty() && conflated.first_len().is_none());
+    }
+
+    #[test]
+    fn of_many_messages_the_last_is_kept_without_the_memory_of_the_others() {
+        let mut conflated = Conflated::default();
+        let many = frames("a", b'a', 10, 100);
+        let (latest, _) = conflated.keep(&many);
+        assert_eq!((latest.len(), latest.messages(), Rc::strong_count(&many)), (10, 1, 1));
+        let one = frames("a", b'a', 10, 1);
+        assert!(Rc::ptr_eq(&conflated.keep(&one).0, &one), "not copied");
+    }
+
+    #[test]
+    fn the_kept_subject_is_never_taken() {
+        let mut conflated = Conflated::default();
+        let kept: Arc<str> = "a".into();
+        conflated.keep(&frames("a", b'a', 1, 1));
+        assert!(conflated.pop_except(&kept).is_none(), "there is no other");
+        conflated.keep(&frames("b", b'b', 2, 1));
+        conflated.keep(&frames("c", b'c', 3, 1));
+        assert_eq!(conflated.pop_except(&kept).map(|frames| frames.len()), Some(2));
+        assert_eq!(conflated.pop_except(&kept).map(|frames| frames.len()), Some(3));
+        assert!(conflated.pop_except(&kept).is_none());
+        assert_eq!(conflated.pop().map(|frames| frames.len()), Some(1));
     }
 }

@@ -1,18 +1,19 @@
-//! How many messages were lost, by subject.
+//! How many messages were dropped, by subject.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Subjects of which losses are counted apart; those of all others are told together.
-pub(super) const MOST_SUBJECTS: usize = 1024;
-/// The filter that all of those others match.
+/// The most subjects that are counted separately. The messages of all others are counted together.
+pub(super) const MAX_SUBJECTS: usize = 1024;
+/// The subject under which those are counted: the filter that matches every topic.
 const OTHERS: &str = "#";
 
-/// Messages lost, so many of each subject.
+/// The numbers of dropped messages, by subject.
 #[derive(Debug, Default)]
-pub(super) struct Losses(BTreeMap<Arc<str>, u64>);
+pub(super) struct GapCounts(BTreeMap<Arc<str>, u64>);
 
-impl Losses {
+impl GapCounts {
+    /// The number of subjects.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -21,14 +22,16 @@ impl Losses {
         self.0.is_empty()
     }
 
+    /// Counts `messages` dropped messages about `subject`.
     pub(super) fn add(&mut self, subject: &Arc<str>, messages: u64) {
         if messages > 0 {
-            let is_known = self.0.contains_key(subject) || self.len() < MOST_SUBJECTS;
+            let is_known = self.0.contains_key(subject) || self.len() < MAX_SUBJECTS;
             let subject = if is_known { Arc::clone(subject) } else { OTHERS.into() };
             *self.0.entry(subject).or_default() += messages;
         }
     }
 
+    /// Adds all counts of `others`.
     pub(super) fn merge(&mut self, others: &Self) {
         others.0.iter().for_each(|(subject, messages)| self.add(subject, *messages));
     }
@@ -37,8 +40,53 @@ impl Losses {
         self.0.clear();
     }
 
-    /// Subjects in their order, and how many messages.
+    /// The subjects in their order, each with its number of messages.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(subject, messages)| (&**subject, *messages))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(counts: &GapCounts) -> Vec<(&str, u64)> {
+        counts.iter().collect()
+    }
+
+    #[test]
+    fn messages_are_counted_by_subject() {
+        let mut counts = GapCounts::default();
+        counts.add(&"b".into(), 2);
+        counts.add(&"a".into(), 1);
+        counts.add(&"b".into(), 3);
+        counts.add(&"c".into(), 0);
+        assert_eq!(all(&counts), [("a", 1), ("b", 5)]);
+        let mut others = GapCounts::default();
+        others.add(&"a".into(), 10);
+        others.add(&"d".into(), 4);
+        counts.merge(&others);
+        assert_eq!(all(&counts), [("a", 11), ("b", 5), ("d", 4)]);
+        assert_eq!((counts.len(), counts.is_empty()), (3, false));
+        counts.clear();
+        assert!(counts.is_empty());
+    }
+
+    #[test]
+    fn beyond_the_most_subjects_all_others_are_counted_together() {
+        let mut counts = GapCounts::default();
+        for number in 0..MAX_SUBJECTS + 10 {
+            counts.add(&format!("{number:05}").into(), 2);
+        }
+        assert_eq!(counts.len(), MAX_SUBJECTS + 1);
+        counts.add(&"00000".into(), 1);
+        let all = all(&counts);
+        assert_eq!((all[0], all[1]), (("#", 20), ("00000", 3)));
+        let mut merged = GapCounts::default();
+        merged.add(&"another".into(), 7);
+        merged.merge(&counts);
+        assert_eq!(merged.len(), MAX_SUBJECTS + 1);
+        let total = |counts: &GapCounts| counts.iter().map(|(_, messages)| messages).sum::<u64>();
+        assert_eq!(total(&merged), total(&counts) + 7);
     }
 }

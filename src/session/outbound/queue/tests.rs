@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::SlowConsumer::{Close, Conflate, DropNewest, DropOldest};
 use super::*;
 
 fn owned(bytes: &[u8]) -> Chunk {
@@ -9,7 +10,7 @@ fn owned(bytes: &[u8]) -> Chunk {
 }
 
 /// Frames of `messages` messages of `len` bytes each, all of them the letter `byte`.
-fn frames(subject: &str, byte: u8, len: usize, messages: u32) -> Rc<Frames> {
+pub(super) fn frames(subject: &str, byte: u8, len: usize, messages: u32) -> Rc<Frames> {
     let bytes = Bytes::from(vec![byte; len * messages as usize]);
     let last = len * (messages as usize - 1);
     Rc::new(Frames::new(bytes, Arc::from(subject), messages, last))
@@ -20,253 +21,241 @@ fn gap(subject: &str, lost: u64, out: &mut Vec<u8>) {
 }
 
 /// Sends all that waits, `most` bytes at a time, each byte of a run once: `aab` becomes `ab`.
-fn drain(queue: &mut SendQueue, policy: SlowConsumer, most: usize) -> String {
+fn drain(queue: &mut SendQueue, most: usize) -> String {
     let mut sent = Vec::new();
-    while let Some(piece) = queue.begin(policy, gap, Vec::new) {
-        assert!(queue.begin(policy, gap, Vec::new).is_none(), "one piece at a time");
+    while let Some(piece) = queue.next_chunk(gap, Vec::new) {
+        assert!(queue.next_chunk(gap, Vec::new).is_none(), "one piece at a time");
         assert!(!queue.is_empty());
         let now = piece.rest()[..most.min(piece.rest().len())].to_vec();
-        queue.end(piece, now.len());
+        queue.sent(piece, now.len());
         sent.extend(now);
     }
-    assert!(queue.is_empty() && queue.owed() == 0, "{queue:?}");
+    assert!(queue.is_empty() && queue.committed() == 0, "{queue:?}");
     sent.dedup();
     String::from_utf8(sent).unwrap()
 }
 
 #[test]
 fn bytes_leave_in_order_however_they_are_cut() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Close, 100);
     queue.push(Chunk::Owned { bytes: b"..abc".to_vec(), from: 2 });
     queue.append(b"def");
     queue.push(owned(b""));
     queue.append(b"");
     let shared = Rc::new(Bytes::from_static(b"-ghi"));
     queue.push(Chunk::Shared { bytes: Rc::clone(&shared), from: 1 });
-    assert_eq!(queue.offer(&frames("t", b'j', 5, 1), SlowConsumer::Close, 100), Offer::Queued(0));
-    assert_eq!((queue.len(), queue.owed(), queue.is_sending()), (14, 9, false));
-    assert_eq!(drain(&mut queue, SlowConsumer::Close, 1), "abcdefghij");
+    assert_eq!(queue.push_droppable(&frames("t", b'j', 5, 1)), Offer::Queued(0));
+    assert_eq!((queue.len(), queue.committed(), queue.is_sending()), (14, 9, false));
+    assert_eq!(drain(&mut queue, 1), "abcdefghij");
     assert_eq!(Rc::strong_count(&shared), 1);
 }
 
 #[test]
 fn small_pieces_share_chunks_and_large_ones_do_not_grow_them() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Close, 1 << 20);
     for _ in 0..1000 {
         queue.append(&[7; 100]);
     }
-    assert_eq!(queue.entries.len(), 2);
+    assert_eq!(queue.fifo.len(), 2);
     queue.append(&[7; CHUNK]);
-    assert_eq!((queue.entries.len(), queue.len()), (3, 100_000 + CHUNK));
+    assert_eq!((queue.fifo.len(), queue.len()), (3, 100_000 + CHUNK));
     queue.clear();
     assert!(queue.is_empty());
     for _ in 0..2000 {
-        queue.offer(&frames("t", b'a', 100, 1), SlowConsumer::Close, 1 << 20);
+        queue.push_droppable(&frames("t", b'a', 100, 1));
     }
-    let piece = queue.begin(SlowConsumer::Close, gap, Vec::new).unwrap();
-    assert_eq!((piece.rest().len(), queue.entries.len()), (131_000, 690));
+    let piece = queue.next_chunk(gap, Vec::new).unwrap();
+    assert_eq!((piece.rest().len(), queue.fifo.len()), (131_000, 690));
 }
 
 #[test]
 fn a_large_piece_is_shared_not_copied() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Close, 1 << 20);
     let large = frames("t", b'a', CHUNK, 1);
-    queue.offer(&large, SlowConsumer::Close, 1 << 20);
-    queue.offer(&large, SlowConsumer::Close, 1 << 20);
-    let piece = queue.begin(SlowConsumer::Close, gap, Vec::new).unwrap();
+    queue.push_droppable(&large);
+    queue.push_droppable(&large);
+    let piece = queue.next_chunk(gap, Vec::new).unwrap();
     assert!(matches!(&piece, Chunk::Shared { bytes, .. } if Rc::ptr_eq(bytes, large.bytes())));
-    queue.end(piece, usize::MAX);
+    queue.sent(piece, usize::MAX);
     queue.clear();
     assert_eq!((Rc::strong_count(&large), Rc::strong_count(large.bytes())), (1, 1));
 }
 
 #[test]
 fn close_says_so_at_the_limit_and_not_before() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Close, 100);
     for _ in 0..10 {
-        assert_eq!(
-            queue.offer(&frames("t", b'a', 10, 1), SlowConsumer::Close, 100),
-            Offer::Queued(0)
-        );
+        assert_eq!(queue.push_droppable(&frames("t", b'a', 10, 1)), Offer::Queued(0));
     }
-    assert_eq!(queue.offer(&frames("t", b'a', 1, 1), SlowConsumer::Close, 100), Offer::TooSlow);
+    assert_eq!(queue.push_droppable(&frames("t", b'a', 1, 1)), Offer::TooSlow);
     queue.append(b"mine");
-    queue.clear_frames();
-    assert_eq!((queue.len(), queue.owed()), (4, 4));
+    queue.clear_droppable();
+    assert_eq!((queue.len(), queue.committed()), (4, 4));
 }
 
 #[test]
 fn one_message_above_the_limit_passes_an_empty_queue() {
-    for policy in [SlowConsumer::Close, SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
-        let mut queue = SendQueue::default();
-        assert_eq!(queue.offer(&frames("t", b'a', 500, 1), policy, 100), Offer::Queued(0));
-        assert_eq!(drain(&mut queue, policy, usize::MAX), "a");
+    for policy in [Close, DropNewest, DropOldest] {
+        let mut queue = SendQueue::new(policy, 100);
+        assert_eq!(queue.push_droppable(&frames("t", b'a', 500, 1)), Offer::Queued(0));
+        assert_eq!(drain(&mut queue, usize::MAX), "a");
     }
 }
 
 #[test]
 fn the_newest_is_dropped_and_the_gap_stands_where_it_was() {
-    let policy = SlowConsumer::DropNewest;
-    let mut queue = SendQueue::default();
-    assert_eq!(queue.offer(&frames("t", b'a', 30, 2), policy, 100), Offer::Queued(0));
-    assert_eq!(queue.offer(&frames("t", b'b', 30, 1), policy, 100), Offer::Queued(0));
-    assert_eq!(queue.offer(&frames("t", b'c', 30, 3), policy, 100), Offer::Dropped(3));
-    assert_eq!(queue.offer(&frames("t", b'd', 20, 1), policy, 100), Offer::Dropped(1));
-    let piece = queue.begin(policy, gap, Vec::new).unwrap();
+    let policy = DropNewest;
+    let mut queue = SendQueue::new(policy, 100);
+    assert_eq!(queue.push_droppable(&frames("t", b'a', 30, 2)), Offer::Queued(0));
+    assert_eq!(queue.push_droppable(&frames("t", b'b', 30, 1)), Offer::Queued(0));
+    assert_eq!(queue.push_droppable(&frames("t", b'c', 30, 3)), Offer::Dropped(3));
+    assert_eq!(queue.push_droppable(&frames("t", b'd', 20, 1)), Offer::Dropped(1));
+    let piece = queue.next_chunk(gap, Vec::new).unwrap();
     assert_eq!((piece.rest().len(), queue.len(), queue.droppable()), (90, 90, 0));
-    assert_eq!(queue.offer(&frames("t", b'e', 11, 1), policy, 100), Offer::Queued(0));
-    assert_eq!(queue.offer(&frames("t", b'f', 90, 1), policy, 100), Offer::Dropped(1));
-    assert_eq!(queue.offer(&frames("t", b'g', 10, 1), policy, 100), Offer::Queued(0));
-    queue.end(piece, 60);
-    assert_eq!(drain(&mut queue, policy, 7), "b<t-4>e<t-1>g");
+    assert_eq!(queue.push_droppable(&frames("t", b'e', 11, 1)), Offer::Queued(0));
+    assert_eq!(queue.push_droppable(&frames("t", b'f', 90, 1)), Offer::Dropped(1));
+    assert_eq!(queue.push_droppable(&frames("t", b'g', 10, 1)), Offer::Queued(0));
+    queue.sent(piece, 60);
+    assert_eq!(drain(&mut queue, 7), "b<t-4>e<t-1>g");
 }
 
 #[test]
 fn the_oldest_is_dropped_and_the_gap_comes_before_the_rest() {
-    let policy = SlowConsumer::DropOldest;
-    let mut queue = SendQueue::default();
-    queue.offer(&frames("t", b'a', 40, 1), policy, 100);
-    let out = queue.begin(policy, gap, Vec::new).unwrap();
-    queue.offer(&frames("t", b'b', 20, 2), policy, 60);
-    queue.offer(&frames("u", b'c', 20, 1), policy, 60);
-    assert_eq!(queue.offer(&frames("t", b'd', 20, 1), policy, 60), Offer::Queued(2));
-    assert_eq!(queue.offer(&frames("t", b'e', 20, 1), policy, 60), Offer::Queued(0));
-    assert_eq!(queue.offer(&frames("t", b'f', 20, 1), policy, 60), Offer::Queued(1));
+    let policy = DropOldest;
+    let mut queue = SendQueue::new(policy, 60);
+    queue.push_droppable(&frames("t", b'a', 40, 1));
+    let out = queue.next_chunk(gap, Vec::new).unwrap();
+    queue.push_droppable(&frames("t", b'b', 20, 2));
+    queue.push_droppable(&frames("u", b'c', 20, 1));
+    assert_eq!(queue.push_droppable(&frames("t", b'd', 20, 1)), Offer::Queued(2));
+    assert_eq!(queue.push_droppable(&frames("t", b'e', 20, 1)), Offer::Queued(0));
+    assert_eq!(queue.push_droppable(&frames("t", b'f', 20, 1)), Offer::Queued(1));
     // The newest waits in any case, also where nothing else can.
-    assert_eq!(queue.offer(&frames("t", b'g', 61, 1), policy, 60), Offer::Queued(3));
-    assert_eq!(queue.offer(&frames("t", b'h', 60, 1), policy, 60), Offer::Queued(1));
-    queue.end(out, 10);
-    let sent = drain(&mut queue, policy, 7);
+    assert_eq!(queue.push_droppable(&frames("t", b'g', 61, 1)), Offer::Queued(3));
+    assert_eq!(queue.push_droppable(&frames("t", b'h', 60, 1)), Offer::Queued(1));
+    queue.sent(out, 10);
+    let sent = drain(&mut queue, 7);
     let told = ["a<t-6><u-1>h", "a<u-1><t-6>h"];
     assert!(told.contains(&sent.as_str()), "{sent}");
 }
 
 #[test]
 fn only_the_latest_of_each_subject_waits() {
-    let policy = SlowConsumer::Conflate;
-    let mut queue = SendQueue::default();
+    let policy = Conflate;
+    let mut queue = SendQueue::new(policy, 100);
     queue.append(b"x");
-    assert_eq!(queue.offer(&frames("t", b'a', 10, 3), policy, 100), Offer::Queued(2));
+    assert_eq!(queue.push_droppable(&frames("t", b'a', 10, 3)), Offer::Queued(2));
     assert_eq!(queue.len(), 11);
-    assert_eq!(queue.offer(&frames("u", b'b', 10, 1), policy, 100), Offer::Queued(0));
-    assert_eq!(queue.offer(&frames("t", b'c', 10, 2), policy, 100), Offer::Queued(2));
-    assert_eq!(queue.offer(&frames("t", b'd', 10, 1), policy, 100), Offer::Queued(1));
-    assert_eq!((queue.len(), queue.entries.len(), queue.latest.len()), (21, 1, 2));
+    assert_eq!(queue.push_droppable(&frames("u", b'b', 10, 1)), Offer::Queued(0));
+    assert_eq!(queue.push_droppable(&frames("t", b'c', 10, 2)), Offer::Queued(2));
+    assert_eq!(queue.push_droppable(&frames("t", b'd', 10, 1)), Offer::Queued(1));
+    assert_eq!((queue.len(), queue.fifo.len(), queue.conflated.len()), (21, 1, 2));
     // Beyond the limit the oldest of them goes.
-    assert_eq!(queue.offer(&frames("v", b'e', 90, 1), policy, 100), Offer::Queued(1));
+    assert_eq!(queue.push_droppable(&frames("v", b'e', 90, 1)), Offer::Queued(1));
     assert_eq!(queue.len(), 101);
-    assert_eq!(queue.offer(&frames("v", b'f', 95, 1), policy, 100), Offer::Queued(2));
-    let sent = drain(&mut queue, policy, 5);
+    assert_eq!(queue.push_droppable(&frames("v", b'f', 95, 1)), Offer::Queued(2));
+    let sent = drain(&mut queue, 5);
     assert!(sent.contains("<t-6>") && sent.contains("<v-1>") && sent.contains("<u-1>"), "{sent}");
     assert!(sent.starts_with("x<") && sent.ends_with(">f"), "{sent}");
-    assert!(queue.latest.is_empty());
+    assert!(queue.conflated.is_empty());
 }
 
 #[test]
 fn nothing_stands_between_the_parts_of_a_frame() {
-    let policy = SlowConsumer::DropOldest;
-    let mut queue = SendQueue::default();
+    let policy = DropOldest;
+    let mut queue = SendQueue::new(policy, 60);
     queue.put_back(owned(b"rest"));
-    queue.offer(&frames("t", b'a', 50, 1), policy, 60);
-    queue.offer(&frames("t", b'b', 50, 1), policy, 60);
-    assert_eq!(drain(&mut queue, policy, 3), "rest<t-1>b");
-}
-
-#[test]
-fn what_is_held_waits() {
-    let mut queue = SendQueue::default();
-    queue.hold(true);
-    assert!(!queue.is_empty());
-    queue.append(b"a");
-    assert!(queue.begin(SlowConsumer::Close, gap, Vec::new).is_none());
-    queue.hold(false);
-    assert_eq!(drain(&mut queue, SlowConsumer::Close, 9), "a");
+    queue.push_droppable(&frames("t", b'a', 50, 1));
+    queue.push_droppable(&frames("t", b'b', 50, 1));
+    assert_eq!(drain(&mut queue, 3), "rest<t-1>b");
 }
 
 #[test]
 fn what_one_turn_keeps_is_the_last_message_alone() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Conflate, 100);
     let many = frames("t", b'a', 10, 1000);
     queue.append(b"x");
-    assert_eq!(queue.offer(&many, SlowConsumer::Conflate, 100), Offer::Queued(999));
+    assert_eq!(queue.push_droppable(&many), Offer::Queued(999));
     assert_eq!((Rc::strong_count(&many), queue.len()), (1, 11));
     // The newest is never dropped for being the oldest.
     for round in 1..50 {
         let next = frames("t", b'b', 90, 1);
-        assert_eq!(queue.offer(&next, SlowConsumer::Conflate, 100), Offer::Queued(1), "{round}");
-        assert_eq!((queue.len(), queue.latest.len()), (91, 1));
+        assert_eq!(queue.push_droppable(&next), Offer::Queued(1), "{round}");
+        assert_eq!((queue.len(), queue.conflated.len()), (91, 1));
     }
 }
 
 #[test]
 fn losses_of_more_subjects_than_are_counted_are_told_together() {
-    for policy in [SlowConsumer::DropNewest, SlowConsumer::DropOldest, SlowConsumer::Conflate] {
-        let mut queue = SendQueue::default();
+    for policy in [DropNewest, DropOldest, Conflate] {
+        let mut queue = SendQueue::new(policy, 200);
         queue.append(&[b'x'; 100]);
-        queue.offer(&frames("first", b'a', 100, 1), policy, 200);
-        for number in 0..MOST_SUBJECTS + 99 {
+        queue.push_droppable(&frames("first", b'a', 100, 1));
+        for number in 0..MAX_SUBJECTS + 99 {
             let frames = frames(&format!("{number}"), b'a', 150, 1);
-            let offer = queue.offer(&frames, policy, 200);
+            let offer = queue.push_droppable(&frames);
             assert!(matches!(offer, Offer::Dropped(1) | Offer::Queued(1)), "{offer:?}");
         }
-        let told = drain(&mut queue, policy, usize::MAX);
+        let told = drain(&mut queue, usize::MAX);
         assert!(told.contains("<#-9>"), "{told}");
-        assert_eq!(told.matches('<').count(), MOST_SUBJECTS + 1);
+        assert_eq!(told.matches('<').count(), MAX_SUBJECTS + 1);
     }
 }
 
 #[test]
 fn losses_between_frames_are_bounded() {
-    let policy = SlowConsumer::DropNewest;
-    let mut queue = SendQueue::default();
+    let policy = DropNewest;
+    let mut queue = SendQueue::new(policy, 100);
     queue.append(&[b'x'; 50]);
     for round in 0..20 {
         for number in 0..200 {
-            queue.offer(&frames(&format!("{number}"), b'a', 100, 1), policy, 100);
+            queue.push_droppable(&frames(&format!("{number}"), b'a', 100, 1));
         }
-        queue.offer(&frames("t", b'b', 2, 1), policy, 100);
-        assert!(queue.told <= MOST_SUBJECTS, "{round}");
+        queue.push_droppable(&frames("t", b'b', 2, 1));
+        assert!(queue.fifo.reported() <= MAX_SUBJECTS, "{round}");
     }
-    drain(&mut queue, policy, usize::MAX);
-    assert_eq!(queue.told, 0);
+    drain(&mut queue, usize::MAX);
+    assert_eq!(queue.fifo.reported(), 0);
 }
 
 #[test]
 fn who_is_to_be_closed_takes_no_more() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Close, 100);
     // What is owed does not count, and one message may always wait.
     queue.append(&[b'x'; 100]);
-    assert_eq!(queue.offer(&frames("t", b'a', 300, 1), SlowConsumer::Close, 100), Offer::Queued(0));
-    assert_eq!(queue.offer(&frames("t", b'a', 1, 1), SlowConsumer::Close, 100), Offer::TooSlow);
-    assert_eq!(queue.offer(&frames("t", b'a', 1, 3), SlowConsumer::Close, 100), Offer::Dropped(3));
-    assert_eq!((queue.clear_frames(), queue.len()), (1, 100));
+    assert_eq!(queue.push_droppable(&frames("t", b'a', 300, 1)), Offer::Queued(0));
+    assert_eq!(queue.push_droppable(&frames("t", b'a', 1, 1)), Offer::TooSlow);
+    assert_eq!(queue.push_droppable(&frames("t", b'a', 1, 3)), Offer::Dropped(3));
+    assert_eq!((queue.clear_droppable(), queue.len()), (1, 100));
 }
 
 #[test]
 fn what_is_cleared_is_counted() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Close, 100);
     queue.append(b"x");
-    queue.offer(&frames("t", b'a', 1, 3), SlowConsumer::Close, 100);
-    queue.offer(&frames("t", b'a', 1, 2), SlowConsumer::Close, 100);
-    assert_eq!((queue.clear_frames(), queue.len()), (5, 1));
-    queue.offer(&frames("t", b'a', 1, 2), SlowConsumer::Conflate, 100);
+    queue.push_droppable(&frames("t", b'a', 1, 3));
+    queue.push_droppable(&frames("t", b'a', 1, 2));
+    assert_eq!((queue.clear_droppable(), queue.len()), (5, 1));
+    let mut queue = SendQueue::new(Conflate, 100);
+    queue.append(b"x");
+    queue.push_droppable(&frames("t", b'a', 1, 2));
     assert_eq!(queue.clear(), 1);
     assert!(queue.is_empty());
 }
 
 #[test]
 fn something_goes_with_each_gap() {
-    let policy = SlowConsumer::DropOldest;
-    let mut queue = SendQueue::default();
+    let policy = DropOldest;
+    let mut queue = SendQueue::new(policy, 3 * CHUNK);
     queue.append(b"x");
     for _ in 0..5 {
-        queue.offer(&frames("t", b'a', 2 * CHUNK, 1), policy, 3 * CHUNK);
+        queue.push_droppable(&frames("t", b'a', 2 * CHUNK, 1));
     }
     let mut sent = Vec::new();
-    while let Some(piece) = queue.begin(policy, gap, Vec::new) {
+    while let Some(piece) = queue.next_chunk(gap, Vec::new) {
         assert!(!piece.rest().starts_with(b"<") || piece.rest().len() > CHUNK, "a gap alone");
         sent.extend_from_slice(piece.rest());
-        queue.end(piece, usize::MAX);
+        queue.sent(piece, usize::MAX);
     }
     sent.dedup();
     assert_eq!(String::from_utf8(sent).unwrap(), "x<t-4>a");
@@ -274,58 +263,57 @@ fn something_goes_with_each_gap() {
 
 #[test]
 fn what_is_urged_goes_before_all_that_may_be_dropped() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Close, 100);
     queue.append(b"abc");
-    let piece = queue.begin(SlowConsumer::Close, gap, Vec::new).unwrap();
-    queue.offer(&frames("t", b'e', 10, 1), SlowConsumer::Close, 100);
-    queue.end(piece, 1);
-    queue.urge(b"d");
-    assert_eq!((queue.len(), queue.owed()), (13, 3));
-    assert_eq!(drain(&mut queue, SlowConsumer::Close, 9), "bcde");
+    let piece = queue.next_chunk(gap, Vec::new).unwrap();
+    queue.push_droppable(&frames("t", b'e', 10, 1));
+    queue.sent(piece, 1);
+    queue.push_control(b"d");
+    assert_eq!((queue.len(), queue.committed()), (13, 3));
+    assert_eq!(drain(&mut queue, 9), "bcde");
 }
 
 /// A close frame comes last, whatever the policy has kept back until then.
 #[test]
 fn what_waits_goes_before_what_ends_the_connection() {
-    use SlowConsumer::{Close, Conflate, DropNewest, DropOldest};
     let cases =
         [(Close, "abcX"), (DropNewest, "abc<s-1><t-1>X"), (DropOldest, "<s-1><t-1>cdeX"), {
             (Conflate, "<s-1><t-2>edX")
         }];
     for (policy, expected) in cases {
-        let mut queue = SendQueue::default();
+        let mut queue = SendQueue::new(policy, 30);
         for (subject, byte) in [("s", b'a'), ("t", b'b'), ("t", b'c'), ("t", b'd'), ("s", b'e')] {
             if policy != Close || byte <= b'c' {
-                queue.offer(&frames(subject, byte, 10, 1), policy, 30);
+                queue.push_droppable(&frames(subject, byte, 10, 1));
             }
         }
-        queue.seal(policy);
+        queue.before_close();
         queue.append(b"X");
-        assert_eq!(drain(&mut queue, policy, 7), expected, "{policy:?}");
+        assert_eq!(drain(&mut queue, 7), expected, "{policy:?}");
     }
 }
 
 /// A large message is sent from where it lies, also behind gaps; only small ones are copied.
 #[test]
 fn large_messages_are_not_copied_for_slow_readers() {
-    for policy in [SlowConsumer::DropOldest, SlowConsumer::Conflate] {
-        let mut queue = SendQueue::default();
+    for policy in [DropOldest, Conflate] {
+        let mut queue = SendQueue::new(policy, 9 << 20);
         let large = [1, 2, 3].map(|byte| frames(&format!("t{byte}"), byte, 4 << 20, 1));
         for frames in &large {
-            queue.offer(frames, policy, 9 << 20);
+            queue.push_droppable(frames);
         }
-        let piece = queue.begin(policy, gap, Vec::new).expect("a gap");
+        let piece = queue.next_chunk(gap, Vec::new).expect("a gap");
         assert!(piece.rest().len() < 100 && piece.rest().starts_with(b"<t1"), "{policy:?}");
         // What stands behind the gap is committed: its reader gets more than gaps.
-        assert_eq!(queue.owed(), piece.rest().len() + (4 << 20));
+        assert_eq!(queue.committed(), piece.rest().len() + (4 << 20));
         for frames in &large[1..] {
             let piece = if frames.subject().as_ref() == "t2" {
-                let len = queue.out;
-                queue.end(Chunk::Owned { bytes: vec![0; len], from: 0 }, len);
-                queue.begin(policy, gap, Vec::new)
+                let len = queue.account.in_flight;
+                queue.sent(Chunk::Owned { bytes: vec![0; len], from: 0 }, len);
+                queue.next_chunk(gap, Vec::new)
             } else {
-                queue.end(Chunk::Shared { bytes: Rc::clone(large[1].bytes()), from: 0 }, 4 << 20);
-                queue.begin(policy, gap, Vec::new)
+                queue.sent(Chunk::Shared { bytes: Rc::clone(large[1].bytes()), from: 0 }, 4 << 20);
+                queue.next_chunk(gap, Vec::new)
             };
             let Some(Chunk::Shared { bytes, from: 0 }) = piece else {
                 panic!("a copy: {policy:?}")
@@ -338,50 +326,50 @@ fn large_messages_are_not_copied_for_slow_readers() {
 /// Behind small ones a large message waits on, and may still be dropped.
 #[test]
 fn a_large_message_behind_small_ones_may_still_be_dropped() {
-    let policy = SlowConsumer::DropOldest;
-    let mut queue = SendQueue::default();
+    let policy = DropOldest;
+    let mut queue = SendQueue::new(policy, 2 * CHUNK);
     for (byte, len) in [(b'a', 10), (b'b', 10), (b'c', CHUNK)] {
-        queue.offer(&frames("t", byte, len, 1), policy, 2 * CHUNK);
+        queue.push_droppable(&frames("t", byte, len, 1));
     }
-    let piece = queue.begin(policy, gap, Vec::new).expect("the small ones");
-    assert_eq!((piece.rest().len(), queue.owed(), queue.droppable()), (20, 20, CHUNK));
-    let offer = queue.offer(&frames("t", b'd', 2 * CHUNK, 1), policy, 2 * CHUNK);
+    let piece = queue.next_chunk(gap, Vec::new).expect("the small ones");
+    assert_eq!((piece.rest().len(), queue.committed(), queue.droppable()), (20, 20, CHUNK));
+    let offer = queue.push_droppable(&frames("t", b'd', 2 * CHUNK, 1));
     assert_eq!(offer, Offer::Queued(1), "the large one went");
 }
 
 /// Short messages take more memory than their bytes, so fewer of them may wait.
 #[test]
 fn short_messages_are_limited_by_their_number() {
-    for policy in [SlowConsumer::Close, SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
-        let mut queue = SendQueue::default();
+    for policy in [Close, DropNewest, DropOldest] {
+        let mut queue = SendQueue::new(policy, 256 << 10);
         let offers: Vec<Offer> =
-            (0..5000).map(|_| queue.offer(&frames("t", b'a', 2, 1), policy, 256 << 10)).collect();
+            (0..5000).map(|_| queue.push_droppable(&frames("t", b'a', 2, 1))).collect();
         assert_eq!(queue.droppable(), 2 * 4096, "{policy:?}");
         let lost = offers.iter().filter(|offer| **offer != Offer::Queued(0)).count();
         assert_eq!(lost, 5000 - 4096, "{policy:?}");
     }
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(Conflate, 256 << 10);
     for number in 0..5000 {
-        queue.offer(&frames(&number.to_string(), b'a', 2, 1), SlowConsumer::Conflate, 256 << 10);
+        queue.push_droppable(&frames(&number.to_string(), b'a', 2, 1));
     }
-    assert_eq!((queue.latest.len(), queue.droppable()), (4096, 2 * 4096));
+    assert_eq!((queue.conflated.len(), queue.droppable()), (4096, 2 * 4096));
 }
 
 /// However often losses are put together, not more subjects are told apart than the limit.
 #[test]
 fn losses_of_very_many_subjects_are_told_together() {
-    let mut queue = SendQueue::default();
+    let mut queue = SendQueue::new(DropOldest, 10);
     queue.append(b"owed");
     for round in 0..3 {
         for number in 0..2000 {
             let frames = frames(&format!("{round}/{number}"), b'a', 50, 1);
-            queue.offer(&frames, SlowConsumer::DropOldest, 10);
+            queue.push_droppable(&frames);
         }
-        queue.place_losses(SlowConsumer::DropOldest);
-        assert!(queue.told <= MOST_SUBJECTS + 1, "{}", queue.told);
+        queue.report_gaps();
+        assert!(queue.fifo.reported() <= MAX_SUBJECTS + 1, "{}", queue.fifo.reported());
     }
     let mut told = 0;
     let count = |_: &str, lost: u64, _: &mut Vec<u8>| told += lost;
-    queue.begin(SlowConsumer::DropOldest, count, Vec::new);
+    queue.next_chunk(count, Vec::new);
     assert_eq!(told, 3 * 2000 - 1);
 }

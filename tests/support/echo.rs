@@ -1,0 +1,17 @@
+//! The service of a core that only echoes, for tests that drive a session or a worker themselves.
+
+use std::sync::Arc;
+
+use corecast::app::echo::Echo;
+use corecast::config::Config;
+use corecast::gateway::Gateway;
+use corecast::mesh::{Limits, mesh};
+use corecast::pubsub::Totals;
+
+/// The echo on a single core, without the endpoints of the server. `config` is given its last
+/// change here: every path is the application's.
+pub(crate) fn echo(config: &mut Config) -> Gateway<Echo> {
+    config.pubsub.endpoints = false;
+    let port = mesh(1, Limits::default()).remove(0);
+    Gateway::new(Echo, Arc::new(config.clone()), port, None, Totals::new(&config.pubsub))
+}
