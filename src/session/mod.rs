@@ -18,13 +18,12 @@ pub use outbound::{Errands, Frames, Offer, Output, Post, SendQueue, Sink};
 pub use reason::CloseReason;
 pub use shared::Shared;
 
-use bytes::BufMut;
-
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::protocol::websocket::assembler::Assembler;
 use crate::protocol::websocket::close_code::CloseCode;
-use crate::protocol::websocket::frame::{MAX_CONTROL_PAYLOAD, append_frame};
+use crate::protocol::websocket::close_frame::append_close;
+use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{Opcode, Violation};
 use http::opening::Opening;
 use websocket::compression::{Compression, Encoder};
@@ -267,15 +266,6 @@ impl Connection {
     fn output<'o, H>(&self, shared: &mut Shared<H>, out: &'o mut Output) -> &'o mut Vec<u8> {
         out.appendable(|| shared.buffers.take())
     }
-}
-
-/// Appends a close frame; `reason` is cut to what fits, at a character.
-fn append_close(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
-    let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
-    payload.put_u16(code.value());
-    let most = MAX_CONTROL_PAYLOAD - payload.len();
-    payload.put_slice(&reason.as_bytes()[..reason.floor_char_boundary(most)]);
-    append_frame(out, Opcode::Close, false, &payload);
 }
 
 #[cfg(test)]

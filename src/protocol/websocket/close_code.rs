@@ -1,8 +1,6 @@
-//! Close codes and the payload of close frames (RFC 6455 sections 5.5.1 and 7.4).
+//! Close codes (RFC 6455 section 7.4).
 
 use std::fmt;
-
-use super::violation::Violation;
 
 /// The status code of a close frame. A newtype, so that codes of applications (3000 to 4999)
 /// survive as they came.
@@ -64,24 +62,6 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// The code and reason of a close frame's payload: `NO_STATUS` and `""` for an empty one.
-///
-/// # Errors
-/// A payload of one byte, or a code that may not be sent, breaks RFC 6455 section 7.4; a reason
-/// that is not UTF-8 breaks section 5.5.1.
-pub fn parse_close(payload: &[u8]) -> Result<(CloseCode, &str), Violation> {
-    match payload {
-        [] => Ok((CloseCode::NO_STATUS, "")),
-        [_] => Err(Violation::ClosePayloadOfOneByte),
-        [high, low, reason @ ..] => {
-            let code = CloseCode::from_wire(u16::from_be_bytes([*high, *low]))
-                .ok_or(Violation::CloseCode)?;
-            let reason = std::str::from_utf8(reason).map_err(|_| Violation::CloseReasonUtf8)?;
-            Ok((code, reason))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,17 +72,6 @@ mod tests {
             let registered = value < 1015 && ![1004, 1005, 1006].contains(&value);
             let allowed = value >= 1000 && registered || (3..5).contains(&(value / 1000));
             assert_eq!(CloseCode::from_wire(value).is_some(), allowed, "{value}");
-            let parsed = parse_close(&value.to_be_bytes()).map(|(code, _)| code.value());
-            assert_eq!(parsed, if allowed { Ok(value) } else { Err(Violation::CloseCode) });
         }
-    }
-
-    #[test]
-    fn payload_forms() {
-        assert_eq!(parse_close(b""), Ok((CloseCode::NO_STATUS, "")));
-        assert_eq!(parse_close(b"\x03"), Err(Violation::ClosePayloadOfOneByte));
-        assert_eq!(parse_close(b"\x03\xE8bye"), Ok((CloseCode::NORMAL, "bye")));
-        assert_eq!(parse_close(b"\x03\xE8\xFF"), Err(Violation::CloseReasonUtf8));
-        assert_eq!(parse_close(b"\x03\xE8\xE2\x82"), Err(Violation::CloseReasonUtf8));
     }
 }

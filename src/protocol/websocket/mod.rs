@@ -3,6 +3,7 @@
 
 pub mod assembler;
 pub mod close_code;
+pub mod close_frame;
 pub mod deflate;
 pub mod frame;
 pub mod handshake;
