@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-/// The status code of a close frame. A newtype, so that codes of applications (3000 to 4999)
-/// survive as they came.
+/// The status code of a close frame. It is a newtype, so that the codes of applications (3000 to
+/// 4999) can be represented.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
 impl CloseCode {
-    /// 1000: the purpose of the connection is fulfilled.
+    /// 1000: the connection has served its purpose.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: the server goes down, or the page was left.
+    /// 1001: the server is going down, or the user left the page.
     pub const GOING_AWAY: Self = Self(1001);
-    /// 1002: a rule of the protocol was broken.
+    /// 1002: the peer broke a rule of the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// 1003: a kind of data that this endpoint does not take, such as binary where text is wanted.
+    /// 1003: a type of data that this endpoint does not accept, such as binary instead of text.
     pub const UNSUPPORTED_DATA: Self = Self(1003);
     /// 1005: the close frame had no code. Never on the wire.
     pub const NO_STATUS: Self = Self(1005);
@@ -22,15 +22,16 @@ impl CloseCode {
     pub const ABNORMAL: Self = Self(1006);
     /// 1007: text that is not UTF-8, or compressed data that does not inflate.
     pub const INVALID_PAYLOAD: Self = Self(1007);
-    /// 1008: a rule of this server was broken.
+    /// 1008: the peer broke a rule of this server.
     pub const POLICY_VIOLATION: Self = Self(1008);
     /// 1009: a message larger than the limit.
     pub const MESSAGE_TOO_BIG: Self = Self(1009);
-    /// 1011: the server met a condition it did not expect.
+    /// 1011: an unexpected condition in the server.
     pub const INTERNAL_ERROR: Self = Self(1011);
-    /// 1012: the server restarts; come back.
+    /// 1012: the server restarts; the client may reconnect.
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// 1013: overloaded, or the peer reads too slowly; come back later.
+    /// 1013: the server is overloaded, or the peer reads too slowly; the client may reconnect
+    /// later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
     /// The code `value` if an endpoint may put it on the wire: 1000 to 1003, 1007 to 1014 (the

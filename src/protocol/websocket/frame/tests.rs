@@ -48,7 +48,7 @@ impl Sender {
     }
 }
 
-/// The verdict over `bytes` when they arrive one at a time: the same as when whole.
+/// The result for `bytes`, after checking that it is the same when they arrive one at a time.
 fn parse_at_every_cut(sender: Sender, bytes: &[u8], rsv1_allowed: bool) -> Verdict {
     let whole = sender.parse(bytes, rsv1_allowed);
     for cut in 0..bytes.len() {
