@@ -26,7 +26,7 @@ impl<'a> Acceptance<'a> {
     /// that offer some expect of a server that knows none.
     #[must_use]
     pub fn first_protocol(request: &Request<'a>) -> Self {
-        Self { protocol: request.protocols().next(), tag: 0 }
+        Self { protocol: request.subprotocols().next(), tag: 0 }
     }
 
     /// Accepts with this subprotocol, or none.

@@ -225,12 +225,12 @@ impl<H: Handler> Handler for Hub<H> {
             Route::Raw { topic, role, echo } => {
                 self.opening = Some((id, Kind::Raw { topic, role, echo }));
                 // Whoever speaks that one has the wrong path, and must not be told it is right.
-                let other = request.protocols().find(|name| *name != super::PROTOCOL);
+                let other = request.subprotocols().find(|name| *name != super::PROTOCOL);
                 Ok(Acceptance::with_protocol(other).with_tag(RAW))
             }
             Route::Json => {
                 self.opening = Some((id, Kind::Json));
-                let ours = request.protocols().find(|name| *name == super::PROTOCOL);
+                let ours = request.subprotocols().find(|name| *name == super::PROTOCOL);
                 Ok(Acceptance::with_protocol(ours).with_tag(JSON))
             }
             Route::Other => {

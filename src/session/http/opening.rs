@@ -1,11 +1,15 @@
 //! The opening handshake of a connection (RFC 6455 section 4.2).
 
 use crate::base::Millis;
-use crate::protocol::websocket::handshake::response::{write_accepted, write_page};
+use crate::protocol::http::{HeadScanner, Response, Status};
 use crate::protocol::websocket::handshake::{
-    HeadScanner, Parsed, Refusal, Rejection, Request, negotiate, parse,
+    ExtraHeaders, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse, write_accepted,
 };
 use crate::session::{Aside, CloseReason, Compression, Connection, Handler, Output, Phase, Shared};
+
+/// The body of the response to a plain `GET /`.
+const PAGE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\
+    Connect with a WebSocket client, for example: websocat ws://<this host>:<port>/\n";
 
 /// What has been received of a request head that did not come in one piece.
 #[derive(Debug)]
@@ -73,12 +77,12 @@ impl Connection {
             // come early may be meant for something else than a WebSocket.
             Ok(_) if !early.is_empty() => self.refuse(now, Rejection::EarlyData, shared, out),
             Ok(_) if self.refuse => self.refuse(now, Rejection::Full, shared, out),
-            Ok(Parsed::Plain { path: "/" }) => {
-                write_page(self.output(shared, out));
+            Ok(Parsed::Plain(request)) if request.path == "/" => {
+                Response::text(Status::OK, PAGE).write(self.output(shared, out));
                 self.end(Phase::Lingering, CloseReason::Answered);
                 self.deadline = now.after(shared.config.timeouts.linger);
             }
-            Ok(Parsed::Plain { .. }) => {
+            Ok(Parsed::Plain(_)) => {
                 self.refuse(now, Rejection::UpgradeRequired, shared, out);
             }
             Ok(Parsed::Upgrade(request)) => {
@@ -99,15 +103,16 @@ impl Connection {
         if !shared.config.origins.allows(request.origin, request.host) {
             return Err(Rejection::Origin.into());
         }
-        let agreement = negotiate::deflate(request.extensions(), &shared.config.deflate);
+        let agreement = negotiate_deflate(request.extensions(), &shared.config.deflate);
         let acceptance = shared.handler.open(self.id, request)?;
         // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
-        let protocol = acceptance.protocol.filter(|ours| request.protocols().any(|p| p == *ours));
+        let protocol =
+            acceptance.protocol.filter(|ours| request.subprotocols().any(|p| p == *ours));
         self.accepted = true;
         self.tag = acceptance.tag;
         shared.handler.opened(self.id, agreement.as_ref());
         let out = self.output(shared, out);
-        write_accepted(out, request.key, protocol, agreement.as_ref());
+        write_accepted(out, request.key, protocol, agreement.as_ref(), &ExtraHeaders::new());
         self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
         self.phase = Phase::Open;
         self.start_keepalive(now, shared);

@@ -25,7 +25,7 @@ impl Handler for Script {
     ) -> Result<Acceptance<'a>, Refusal> {
         match request.path {
             "/chat" => Ok(Acceptance::first_protocol(request)),
-            "/second" => Ok(Acceptance::with_protocol(request.protocols().nth(1))),
+            "/second" => Ok(Acceptance::with_protocol(request.subprotocols().nth(1))),
             "/invented" => Ok(Acceptance::with_protocol(Some("invented"))),
             _ => Err(Rejection::NotFound.into()),
         }
