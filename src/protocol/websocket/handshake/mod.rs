@@ -10,10 +10,13 @@
 //! received after the head may therefore mean that a proxy and this server disagree on where the
 //! request ends; the caller refuses them with [`Rejection::EarlyData`].
 //!
+//! The client's side is in [`client`].
+//!
 //! [`http::Request`]: crate::protocol::http::Request
 
 mod accept_key;
 mod agreement;
+pub mod client;
 mod extensions;
 mod extra_headers;
 mod fields;

@@ -1,7 +1,7 @@
 //! A client's offer of `permessage-deflate`, read by the server and written by the client
 //! (RFC 7692 section 7.1).
 
-use super::agreement::{NAME, write_parameters};
+use super::agreement::{Agreement, NAME, write_parameters};
 use super::extensions::{Item, Items, Value};
 use crate::protocol::websocket::deflate::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
@@ -69,6 +69,38 @@ impl DeflateOffer {
             _ => false,
         };
         fresh.then_some(self)
+    }
+
+    /// The parameters in a server's response, or `None` if this offer does not allow them
+    /// (RFC 7692 sections 7.1.1 and 7.1.2). `response` is the value of the response's
+    /// `Sec-WebSocket-Extensions`.
+    ///
+    /// Without being asked, a server may limit its own window and the takeover of both sides. It
+    /// may limit the client's window only if that was offered, and must keep to the offered limits.
+    pub(super) fn agreed(&self, response: &str) -> Option<Agreement> {
+        if Items::count(response) != Some(1) {
+            return None;
+        }
+        let answer = Self::first_in(response)?;
+        let client_limit = answer.client_max_window_bits.map(|bits| bits.ok_or(())).transpose();
+        let client_limit = client_limit.ok()?;
+        let agreement = Agreement {
+            server_no_context_takeover: answer.server_no_context_takeover,
+            client_no_context_takeover: answer.client_no_context_takeover,
+            server_max_window_bits: answer.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS),
+            client_max_window_bits: client_limit.unwrap_or(MAX_WINDOW_BITS),
+            answers_server_bits: answer.server_max_window_bits.is_some(),
+            answers_client_bits: client_limit.is_some(),
+        };
+        let allowed = match (client_limit, self.client_max_window_bits) {
+            (Some(limit), Some(offered)) => limit <= offered.unwrap_or(MAX_WINDOW_BITS),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        let server_limit = self.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS);
+        let granted = agreement.server_max_window_bits <= server_limit
+            && (agreement.server_no_context_takeover || !self.server_no_context_takeover);
+        (allowed && granted).then_some(agreement)
     }
 }
 
