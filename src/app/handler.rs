@@ -17,7 +17,7 @@ impl Accept {
     /// Answers with the first subprotocol that the client offered, if it offered any: what clients
     /// that offer some expect of a server that knows none.
     pub fn first_protocol(&mut self, request: &Request<'_>) {
-        self.protocol = request.protocols().next().map(Into::into);
+        self.protocol = request.subprotocols().next().map(Into::into);
     }
 }
 

@@ -15,7 +15,7 @@ const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
 /// in any subprotocol. That of `/pubsub` is not answered, because its requests are not understood
 /// here.
 pub(super) fn subprotocol(request: &Request<'_>) -> Option<Box<str>> {
-    request.protocols().find(|name| *name != PROTOCOL).map(Into::into)
+    request.subprotocols().find(|name| *name != PROTOCOL).map(Into::into)
 }
 
 /// Subscribes a new connection, if its role demands it. Returns whether its handshake is answered

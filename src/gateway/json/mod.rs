@@ -32,7 +32,7 @@ const NOT_TEXT: &str = "requests are text; this message is binary";
 /// abort the connection without saying why (RFC 6455 section 4.1); answered with one of theirs,
 /// clients would be told that it is spoken here.
 pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Refusal> {
-    let mut offered = request.protocols().peekable();
+    let mut offered = request.subprotocols().peekable();
     if offered.peek().is_none() {
         return Ok(None);
     }

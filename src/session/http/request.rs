@@ -1,9 +1,10 @@
 //! The opening handshake of a connection (RFC 6455 section 4.2).
 
 use crate::base::Millis;
-use crate::protocol::websocket::handshake::response::{write_accepted, write_page};
+use crate::protocol::http::{HeadScanner, Response, Status};
 use crate::protocol::websocket::handshake::{
-    Agreement, HeadScanner, Parsed, Refusal, Rejection, Request, negotiate, parse,
+    Agreement, ExtraHeaders, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse,
+    write_accepted,
 };
 use crate::session::compression::Compression;
 use crate::session::context::{Handled, ReceiveContext};
@@ -13,6 +14,10 @@ use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::service::{Accept, Inbound, Verdict};
 use crate::session::state::{Phase, RareState, Session};
+
+/// The body of the response to a plain `GET /`.
+const PAGE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\
+    Connect with a WebSocket client, for example: websocat ws://<this host>:<port>/\n";
 
 impl Session {
     /// Takes bytes of the request head, or the whole of it.
@@ -78,13 +83,13 @@ impl Session {
             // come early may be meant for something else than a WebSocket.
             Ok(_) if !early.is_empty() => Err(Rejection::EarlyData.into()),
             Ok(_) if self.reject => Err(Rejection::Full.into()),
-            Ok(Parsed::Plain { path: "/" }) => {
-                write_page(cx.appendable());
+            Ok(Parsed::Plain(request)) if request.path == "/" => {
+                Response::text(Status::OK, PAGE).write(cx.appendable());
                 self.end(Phase::Lingering, CloseReason::Answered);
                 self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
                 Ok(())
             }
-            Ok(Parsed::Plain { .. }) => Err(Rejection::UpgradeRequired.into()),
+            Ok(Parsed::Plain(_)) => Err(Rejection::UpgradeRequired.into()),
             Ok(Parsed::Upgrade(request)) => self.upgrade(&request, cx, service),
         };
         if let Err(refusal) = result {
@@ -102,7 +107,7 @@ impl Session {
         if !cx.pools.config.origins.allows(request.origin, request.host) {
             return Err(Rejection::Origin.into());
         }
-        let agreement = negotiate::deflate(request.extensions(), &cx.pools.config.deflate);
+        let agreement = negotiate_deflate(request.extensions(), &cx.pools.config.deflate);
         let (accept, is_deferred) = match service.upgrade(self.id, request, agreement.as_ref()) {
             Verdict::Accept(accept) => (accept, false),
             Verdict::Defer(accept) => (accept, true),
@@ -113,7 +118,7 @@ impl Session {
         // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
         let Accept { protocol, .. } = accept;
         let protocol =
-            protocol.filter(|ours| request.protocols().any(|offered| offered == &**ours));
+            protocol.filter(|ours| request.subprotocols().any(|offered| offered == &**ours));
         if is_deferred {
             let deciding = Deciding { key: request.key.into(), protocol, agreement };
             self.phase = Phase::Deciding;
@@ -157,7 +162,7 @@ impl Session {
         out: &mut Output,
     ) {
         let out = out.appendable(|| pools.buffers.take());
-        write_accepted(out, key, protocol, agreement.as_ref());
+        write_accepted(out, key, protocol, agreement.as_ref(), &ExtraHeaders::new());
         self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
         self.phase = Phase::Open;
         self.start_keepalive(now, &pools.config);

@@ -1,6 +1,6 @@
 //! Control frames: close, ping, pong (RFC 6455 section 5.5).
 
-use crate::protocol::websocket::close_code::parse_close;
+use crate::protocol::websocket::close_frame::parse_close;
 use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{Opcode, Violation};
 use crate::session::context::ReceiveContext;
