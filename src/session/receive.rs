@@ -5,7 +5,7 @@ use super::outbound::Output;
 use super::pools::Pools;
 use super::reason::CloseReason;
 use super::service::Inbound;
-use super::state::{Phase, RareState, Session};
+use super::state::{Marks, Phase, RareState, Session};
 use crate::base::Millis;
 use crate::config::Config;
 use crate::protocol::websocket::CloseCode;
@@ -50,7 +50,7 @@ impl Session {
             Phase::Request => self.receive_head(bytes, cx, service),
             Phase::Deciding => Handled::Until(0),
             _ => {
-                self.sends_after_close = true;
+                self.marks.insert(Marks::SENDS_AFTER_CLOSE);
                 Handled::All
             }
         }
@@ -92,7 +92,7 @@ impl Session {
                 // know that it is closed, and has to learn it soon: by a reset if not by the close
                 // frame.
                 let timeouts = &pools.config.timeouts;
-                self.deadline = match (self.sends_after_close, self.phase) {
+                self.deadline = match (self.marks.contains(Marks::SENDS_AFTER_CLOSE), self.phase) {
                     (false, _) => now.after(timeouts.stall),
                     (true, Phase::Lingering) => now.after(timeouts.close),
                     (true, _) => now,

@@ -13,7 +13,7 @@ use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::service::{Accept, Inbound, Verdict};
-use crate::session::state::{Phase, RareState, Session};
+use crate::session::state::{Marks, Phase, RareState, Session};
 
 /// The body of the response to a plain `GET /`.
 const PAGE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\
@@ -82,7 +82,7 @@ impl Session {
             // A client waits for the answer before it sends more (RFC 6455 section 4.1): bytes that
             // come early may be meant for something else than a WebSocket.
             Ok(_) if !early.is_empty() => Err(Rejection::EarlyData.into()),
-            Ok(_) if self.reject => Err(Rejection::Full.into()),
+            Ok(_) if self.marks.contains(Marks::REJECT) => Err(Rejection::Full.into()),
             Ok(Parsed::Plain(request)) if request.path == "/" => {
                 Response::text(Status::OK, PAGE).write(cx.appendable());
                 self.end(Phase::Lingering, CloseReason::Answered);
@@ -113,7 +113,7 @@ impl Session {
             Verdict::Defer(accept) => (accept, true),
             Verdict::Refuse(refusal) => return Err(refusal),
         };
-        self.accepted = true;
+        self.marks.insert(Marks::ACCEPTED);
         self.endpoint = accept.endpoint;
         // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
         let Accept { protocol, .. } = accept;
