@@ -69,6 +69,12 @@ impl Session {
         self.end(Phase::Finished, reason);
     }
 
+    /// The peer takes what is sent to it, so it will find the close frame by itself, although it
+    /// has sent data after this side had closed.
+    pub fn reads_on(&mut self) {
+        self.marks.remove(Marks::SENDS_AFTER_CLOSE);
+    }
+
     /// [`deadline`](Self::deadline) has come: does what is due and sets the next one. Receiving
     /// does not move the deadline, so it is common that nothing is due yet.
     ///
@@ -88,15 +94,13 @@ impl Session {
             Phase::Deciding => self.refuse(now, Rejection::Undecided, pools, out),
             Phase::Open => self.keep_alive(now, backlog, pools, out),
             Phase::Closing | Phase::Lingering => {
-                // What is still queued may take a while. But a peer that goes on sending does not
-                // know that it is closed, and has to learn it soon: by a reset if not by the close
-                // frame.
-                let timeouts = &pools.config.timeouts;
-                self.deadline = match (self.marks.contains(Marks::SENDS_AFTER_CLOSE), self.phase) {
-                    (false, _) => now.after(timeouts.stall),
-                    (true, Phase::Lingering) => now.after(timeouts.close),
-                    (true, _) => now,
-                };
+                // What is still queued may take a while. But a peer that was closed because it does
+                // not read, and that goes on sending, has to learn it soon: by a reset.
+                let is_unaware = self.marks.contains(Marks::SENDS_AFTER_CLOSE);
+                let timeout = pools.config.timeouts.stall;
+                let is_slow = CloseReason::Local(CloseCode::TRY_AGAIN_LATER);
+                let is_reset = is_unaware && self.reason == Some(is_slow);
+                self.deadline = if is_reset { now } else { now.after(timeout) };
                 self.end(Phase::Finished, CloseReason::Broken);
             }
             Phase::Finished => self.deadline = Millis::NEVER,

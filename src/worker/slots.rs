@@ -159,6 +159,14 @@ impl Slot {
         self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall)
     }
 
+    /// Whether the peer has taken some of what waits for it within the close timeout before `now`.
+    pub(super) fn has_sent_since(&self, now: Millis, config: &Config) -> bool {
+        let Some(queue) = self.queue.as_ref().filter(|queue| queue.stall != Millis::NEVER) else {
+            return false;
+        };
+        queue.stall.0 > now.after(config.timeouts.stall.saturating_sub(config.timeouts.close)).0
+    }
+
     /// Bytes that wait to be sent.
     #[inline]
     pub(super) fn backlog(&self) -> usize {
