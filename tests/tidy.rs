@@ -10,18 +10,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part of the library may import of the others.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("protocol", &[]),
     ("config", &["protocol"]),
     ("session", &["base", "config", "protocol"]),
-    ("app", &["session"]),
+    ("app", &["base", "config", "mesh", "protocol", "pubsub", "session"]),
+    ("gateway", &["app", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("io", &["base", "config"]),
     ("mesh", &[]),
     ("pubsub", &["base", "config", "mesh", "protocol", "session"]),
     ("worker", &["base", "config", "io", "protocol", "session"]),
     ("error", &["io"]),
-    ("server", &["base", "config", "error", "io", "mesh", "pubsub", "session", "worker"]),
+    ("server", &["app", "base", "config", "error", "gateway", "io", "mesh", "pubsub", "worker"]),
 ];
 
 /// The files that may hold `unsafe`: two for SIMD, three that talk to the kernel, and the ring
