@@ -1,4 +1,4 @@
-//! A token at the handshake: `ws://127.0.0.1:9001/?token=ann` knows its user, without one it is 403.
+//! A token at the handshake: `ws://127.0.0.1:9001/?token=ann` is greeted, without one it is 403.
 //! The same token decides who may publish at `/pubsub` and `/topics/...`.
 
 use std::net::SocketAddr;

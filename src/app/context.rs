@@ -20,9 +20,10 @@ const TOO_SLOW: &str = "reads too slowly";
 /// One connection in a callback of the [`Handler`](super::Handler), and the topics of its core.
 ///
 /// What is sent counts against the limit of the peer,
-/// [`PubSub::queue`](crate::config::PubSub::queue): the bytes that the peer has not taken, and those
-/// of this turn. One message may always wait, however large. A message beyond the limit is an error
-/// and dropped; under the policy [`SlowConsumer::Close`] the connection is closed with 1013 as well.
+/// [`PubSub::queue`](crate::config::PubSub::queue): the bytes that the peer has not taken, and
+/// those of this turn. One message may always wait, however large. A message beyond the limit is an
+/// error and dropped; under the policy [`SlowConsumer::Close`] the connection is closed with 1013
+/// as well.
 /// To send more, wait for [`Handler::drain`](super::Handler::drain). A client that pipelines
 /// messages is not closed for that: it is not read from while more than half of the limit waits.
 #[derive(Debug)]
@@ -101,9 +102,9 @@ impl<'c, 'a> Context<'c, 'a> {
 
     /// Subscribes the connection to the topics that `filter` matches: those of `/topics` and
     /// `/pubsub`. Each message is sent to it as it was published, uncompressed. The subscription is
-    /// in force once every core knows of it, which takes about as long as to wake them. For a filter
-    /// without wildcards the retained value comes first; for one with wildcards the retained values
-    /// may come after newer messages.
+    /// in force once every core knows of it, which takes about as long as to wake them. For a
+    /// filter without wildcards the retained value comes first; for one with wildcards the retained
+    /// values may come after newer messages.
     ///
     /// # Errors
     /// If the filter is not valid, or the connection has too many subscriptions.

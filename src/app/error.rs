@@ -8,8 +8,8 @@ use crate::pubsub::NameError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// More waits for the peer than [`PubSub::queue`](crate::config::PubSub::queue) allows, or, from
-    /// another thread, for the core. The message is dropped. In a callback,
+    /// More waits for the peer than [`PubSub::queue`](crate::config::PubSub::queue) allows, or,
+    /// from another thread, for the core. The message is dropped. In a callback,
     /// [`PubSub::slow`](crate::config::PubSub::slow) then decides whether the connection is closed
     /// with 1013.
     Full,

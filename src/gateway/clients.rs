@@ -13,8 +13,8 @@ pub(super) enum Client {
     Json { answer: Option<Vec<u8>> },
 }
 
-/// Clients by slot, each with the user that the application knows it by. Other connections have no entry; slots after that of the last client take no
-/// memory.
+/// Clients by slot, each with the user that the application knows it by. Other connections have no
+/// entry; slots after that of the last client take no memory.
 #[derive(Debug)]
 pub(super) struct Clients<U>(Vec<Option<Box<(ConnectionId, Client, U)>>>);
 
