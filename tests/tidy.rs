@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("io", &["base", "config"]),
     ("session", &["base", "config", "protocol"]),
     ("pubsub", &["base", "config", "mesh", "protocol", "session"]),
-    ("app", &["base", "config", "protocol", "pubsub", "session"]),
+    ("app", &["base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("gateway", &["app", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("worker", &["base", "config", "io", "protocol", "session"]),
     ("error", &["io"]),

@@ -247,6 +247,16 @@ impl Slots {
         slot
     }
 
+    /// The open connections of the application.
+    pub(super) fn open(&self) -> impl Iterator<Item = ConnectionId> {
+        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let used = (0..end).filter_map(|index| self.slots.get(index)?.as_ref());
+        let is_open = |slot: &&Slot| {
+            slot.session.phase() == Phase::Open && !slot.session.endpoint().is_built_in()
+        };
+        used.filter(is_open).map(Slot::id)
+    }
+
     /// The slot numbers in use, from `start` on, at most `max` of them; and where to go on.
     pub(super) fn used_from(&self, start: u32, max: usize) -> (Vec<u32>, Option<u32>) {
         let mut found = Vec::new();

@@ -116,7 +116,7 @@ impl Session {
         self.marks.insert(Marks::ACCEPTED);
         self.endpoint = accept.endpoint;
         // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
-        let Accept { protocol, .. } = accept;
+        let Accept { protocol, headers, .. } = accept;
         let protocol =
             protocol.filter(|ours| request.subprotocols().any(|offered| offered == &**ours));
         if is_deferred {
@@ -125,6 +125,7 @@ impl Session {
             self.rare = Some(Box::new(RareState::Deciding(deciding)));
         } else {
             self.switch(cx.now, request.key, protocol.as_deref(), agreement, cx.pools, cx.out);
+            insert_headers(cx.appendable(), &headers);
             self.call_open(cx, service);
         }
         Ok(())
@@ -181,5 +182,15 @@ impl Session {
         self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
         self.deadline = now.after(pools.config.timeouts.linger);
         self.free(pools);
+    }
+}
+
+/// Inserts header lines before the empty line that ends a response head.
+fn insert_headers(head: &mut Vec<u8>, lines: &str) {
+    const EMPTY_LINE: &[u8] = b"\r\n";
+    if !lines.is_empty() {
+        head.truncate(head.len().saturating_sub(EMPTY_LINE.len()));
+        head.extend_from_slice(lines.as_bytes());
+        head.extend_from_slice(EMPTY_LINE);
     }
 }
