@@ -185,6 +185,8 @@ impl Session {
             body.control.extend_from_slice(fresh);
         } else if let Some(assembly) = &mut self.assembly {
             assembly.push(fresh, body.mask, cx.pools.message_limits())?;
+            // A message under way is no idle time, however long it takes.
+            self.last_message = cx.now;
         }
         body.mask = body.mask.advanced(take);
         body.remaining -= take as u64;
