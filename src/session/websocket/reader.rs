@@ -75,6 +75,7 @@ impl Session {
             let mut start = [0; MAX_CLIENT_HEADER];
             start[..rest.len()].copy_from_slice(rest);
             self.pending = Some(Box::new(PendingFrame::Header { bytes: start, len: rest.len() }));
+            self.last_message = cx.now;
             return Ok(bytes.len());
         };
         self.payload(&header, bytes, at + header.len, cx, service)
@@ -97,6 +98,7 @@ impl Session {
                     None => {
                         let partial = PendingFrame::Header { bytes: start, len };
                         self.pending = Some(Box::new(partial));
+                        self.last_message = cx.now;
                         Ok(bytes.len())
                     }
                 }
