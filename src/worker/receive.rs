@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use super::Worker;
 use super::core::Core;
-use super::slots::{Blocked, Flags, Input, Queue, Receive};
+use super::outbox::Entry;
+use super::slots::{Blocked, Flags, Input, Queue, Receive, Slot};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Driver, Event, Received};
-use crate::session::{CloseReason, Handled, Service};
+use crate::session::{CloseReason, Handled, Pools, Service};
 
 /// Replies of one turn that are sent at once. More is queued.
 const MAX_AT_ONCE: usize = 256 << 10;
@@ -52,18 +53,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
         // The replies to many receives of one turn must not become one vector that grows and grows.
         if entry.output.owned_len() > MAX_AT_ONCE {
-            let chunk = std::mem::take(&mut entry.output).into_chunk();
-            let queue = slot.queue.get_or_insert_with(|| Queue::new(&core.pools.config));
-            if let Some(copied) = queue.queue.push(chunk) {
-                core.pools.buffers.give(copied);
-            }
+            queue_output(entry, slot, &mut core.pools);
         }
         let backlog = slot.backlog();
         // A second receive in one turn: the replies become one run of bytes, for one send.
-        if let Some(earlier) = entry.buffer.take() {
-            let buffers = &mut core.pools.buffers;
-            entry.output.copy_out(core.driver.bytes(&earlier), || buffers.take());
-            core.driver.release(earlier);
+        if entry.buffer.is_some() {
+            copy_output(entry, &mut core.driver, &mut core.pools);
         }
         let bytes = core.driver.bytes(&buffer).get_mut(..len).unwrap_or_default();
         let output = &mut entry.output;
@@ -116,6 +111,25 @@ impl<D: Driver, S: Service> Worker<D, S> {
         } else if let Some(slot) = self.core.slots.get(id) {
             slot.receive = Receive::Idle;
         }
+    }
+}
+
+/// Moves the output of a connection to its queue.
+#[cold]
+fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
+    let chunk = std::mem::take(&mut entry.output).into_chunk();
+    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config));
+    if let Some(copied) = queue.queue.push(chunk) {
+        pools.buffers.give(copied);
+    }
+}
+
+/// Copies output that stands in a receive buffer, and releases the buffer.
+#[cold]
+fn copy_output<D: Driver>(entry: &mut Entry, driver: &mut D, pools: &mut Pools) {
+    if let Some(buffer) = entry.buffer.take() {
+        entry.output.copy_out(driver.bytes(&buffer), || pools.buffers.take());
+        driver.release(buffer);
     }
 }
 
