@@ -1,6 +1,7 @@
 //! Connections without sockets: what comes in is cut everywhere, what goes out is compared with a
 //! model that knows nothing of buffers.
 
+mod held;
 mod replies;
 
 use std::sync::Arc;

@@ -90,7 +90,8 @@ impl Session {
         if let Err(refusal) = result {
             self.refuse(cx.now, refusal, cx.pools, cx.out);
         }
-        if self.phase == Phase::Deciding { Handled::Until(end) } else { Handled::All }
+        let waits = self.phase == Phase::Deciding || cx.held;
+        if waits { Handled::Until(end) } else { Handled::All }
     }
 
     fn upgrade<S: Inbound>(
@@ -107,6 +108,11 @@ impl Session {
             Verdict::Accept(accept) => (accept, false),
             Verdict::Defer(accept) => (accept, true),
             Verdict::Refuse(refusal) => return Err(refusal),
+            Verdict::Stream(endpoint, stream) => {
+                (self.accepted, self.endpoint) = (true, endpoint);
+                self.begin_stream(stream, cx);
+                return Ok(());
+            }
         };
         self.accepted = true;
         self.endpoint = accept.endpoint;

@@ -15,6 +15,7 @@ use crate::session::pools::Pools;
 use crate::session::replies::{Message, Replies};
 use crate::session::service::Inbound;
 use crate::session::state::{Phase, Session};
+use crate::session::stream::StreamEvent;
 
 impl Session {
     /// Takes frames until `bytes` are used up, the connection is no longer open, or the service
@@ -88,6 +89,9 @@ impl Session {
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) -> Result<usize, Violation> {
+        if self.stream_event(StreamEvent::Received(&bytes[at..]), cx) {
+            return Ok(bytes.len());
+        }
         let rsv1_allowed = self.rsv1_allowed();
         match self.pending.take().map(|partial| *partial) {
             Some(PendingFrame::Header { bytes: mut start, mut len }) => {
@@ -102,7 +106,7 @@ impl Session {
                 }
             }
             Some(PendingFrame::Payload(body)) => self.body(body, bytes, at, cx, service),
-            None => Ok(at),
+            Some(PendingFrame::Stream(_)) | None => Ok(at),
         }
     }
 
