@@ -6,23 +6,43 @@ use std::sync::Arc;
 use corecast::app::echo::Echo;
 use corecast::base::{ConnectionId, Millis};
 use corecast::config::Config;
-use corecast::session::{Connection, Output, Shared};
+use corecast::gateway::Gateway;
+use corecast::session::{Handled, Output, Pools, Session};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+#[path = "../tests/support/echo.rs"]
+mod service;
 
 const REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// An open connection with what its core would share.
-fn open() -> (Connection, Shared<Echo>) {
-    let config = Arc::new(Config::default());
-    let id = ConnectionId { slot: 0, generation: 0 };
-    let mut connection = Connection::new(id, Millis(0), &config, false);
-    let mut shared = Shared::new(config, Echo);
-    let mut output = Output::default();
-    connection.receive(Millis(0), &mut REQUEST.to_vec(), false, &mut shared, &mut output);
-    assert!(output.into_owned().0.starts_with(b"HTTP/1.1 101"));
-    (connection, shared)
+/// An open session with what its core would share.
+struct Core {
+    session: Session,
+    pools: Pools,
+    service: Gateway<Echo>,
+}
+
+impl Core {
+    fn open() -> Self {
+        let mut config = Config::default();
+        let service = service::echo(&mut config);
+        let id = ConnectionId { slot: 0, generation: 0 };
+        let session = Session::new(id, Millis(0), &config, false);
+        let mut core = Self { session, pools: Pools::new(Arc::new(config)), service };
+        let output = core.receive(&mut REQUEST.to_vec());
+        assert!(output.into_owned().0.starts_with(b"HTTP/1.1 101"));
+        core
+    }
+
+    fn receive(&mut self, bytes: &mut [u8]) -> Output {
+        let mut output = Output::default();
+        let Self { session, pools, service } = self;
+        let handled = session.receive(Millis(1), bytes, 0, pools, service, &mut output);
+        assert_eq!(handled, Handled::All);
+        output
+    }
 }
 
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -48,21 +68,20 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 fn echo(c: &mut Criterion, name: &str, input: &[u8], messages: u64, piece: usize) {
     let mut group = c.benchmark_group("assemble");
     group.throughput(Throughput::Elements(messages));
-    let (mut connection, mut shared) = open();
+    let mut core = Core::open();
     group.bench_function(BenchmarkId::from_parameter(name), |b| {
         b.iter_batched_ref(
             || input.to_vec(),
             |input| {
                 let mut sent = 0;
                 for bytes in input.chunks_mut(piece) {
-                    let mut output = Output::default();
-                    connection.receive(Millis(1), bytes, false, &mut shared, &mut output);
+                    let output = core.receive(bytes);
                     sent += match output.in_place() {
                         Some(range) => range.len(),
                         None => {
                             let (bytes, from) = output.into_owned();
                             let len = bytes.len() - from;
-                            shared.buffers.give(bytes);
+                            core.pools.buffers.give(bytes);
                             len
                         }
                     };

@@ -2,10 +2,10 @@
 
 use std::hint::black_box;
 
-use corecast::protocol::websocket::handshake::negotiate::{DeflatePolicy, deflate};
-use corecast::protocol::websocket::handshake::response::write_accepted;
+use corecast::protocol::http::{HeadError, HeadLimits, HeadScanner};
 use corecast::protocol::websocket::handshake::{
-    HeadLimits, HeadScanner, Parsed, Rejection, accept_key, parse,
+    DeflatePolicy, ExtraHeaders, Parsed, Rejection, accept_key, negotiate_deflate, parse,
+    write_accepted,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -34,14 +34,14 @@ fn answer(
     policy: &DeflatePolicy,
     out: &mut Vec<u8>,
 ) -> Result<(), Rejection> {
-    let len = HeadScanner::default().scan(head, limits)?.ok_or(Rejection::Incomplete)?;
+    let len = HeadScanner::default().scan(head, limits)?.ok_or(HeadError::Incomplete)?;
     let head = head.get(..len).unwrap_or_default();
     let Parsed::Upgrade(request) = parse(head, limits)? else {
         return Err(Rejection::UpgradeRequired);
     };
-    let agreement = deflate(request.extensions(), policy);
+    let agreement = negotiate_deflate(request.extensions(), policy);
     out.clear();
-    write_accepted(out, request.key, None, agreement.as_ref());
+    write_accepted(out, request.key, None, agreement.as_ref(), &ExtraHeaders::new());
     Ok(())
 }
 

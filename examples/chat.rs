@@ -29,6 +29,7 @@ struct NothingElse;
 
 impl Handler for NothingElse {
     type Connection = ();
+    type User = ();
 
     fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
         let line = "This is a chat; connect to /pubsub.";
@@ -54,7 +55,8 @@ fn rules() -> Config {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let running = Server::new(rules()).listen(address.parse()?).start(|_core| NothingElse)?;
+    let running =
+        Server::new(rules()).listen(address.parse()?).start(|_core, _handle| NothingElse)?;
     for address in running.addresses() {
         println!("chatting on ws://{address}; open examples/chat.html?server=ws://{address}");
     }

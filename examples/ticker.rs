@@ -16,9 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use corecast::app::echo::Echo;
+use corecast::app::{PublishError, Publisher};
 use corecast::config::{Config, SlowConsumer};
 use corecast::protocol::websocket::handshake::Origins;
-use corecast::pubsub::{Payload, PublishError, Publisher};
+use corecast::pubsub::Payload;
 use corecast::server::Server;
 
 const SYMBOLS: [&str; 8] = ["ACME", "BOLT", "CORK", "DUNE", "ECHO", "FLUX", "GROG", "HUSK"];
@@ -61,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.origins = Origins::Any;
     // A slow reader needs the latest price only.
     config.pubsub.slow = SlowConsumer::Conflate;
-    let running = Server::new(config).listen(address.parse()?).start(|_core| Echo)?;
+    let running = Server::new(config).listen(address.parse()?).start(|_core, _handle| Echo)?;
     for address in running.addresses() {
         println!("prices on ws://{address}; open examples/ticker.html?server=ws://{address}");
     }

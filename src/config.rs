@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::protocol::websocket::handshake::{DeflatePolicy, HeadLimits, Origins};
+use crate::protocol::http::HeadLimits;
+use crate::protocol::websocket::handshake::{DeflatePolicy, Origins};
 
 /// What one server accepts and how long it waits.
 #[derive(Clone, Debug, Default)]

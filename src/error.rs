@@ -45,6 +45,9 @@ pub enum Error {
     Waker(Errno),
     /// A worker's ring failed while it ran.
     Worker(Errno),
+    /// The server's own code panicked, or the function that makes the handlers. All of the server
+    /// has stopped.
+    Panic(String),
 }
 
 impl fmt::Display for Error {
@@ -101,6 +104,7 @@ impl fmt::Display for Error {
                  `ulimit -n`, or allow eventfd2 in the seccomp profile of the container"
             ),
             Self::Worker(errno) => write!(f, "a worker's ring failed: {errno}"),
+            Self::Panic(text) => write!(f, "a thread of the server panicked: {text}"),
         }
     }
 }
@@ -111,7 +115,7 @@ impl std::error::Error for Error {
             Self::Ring(error) => Some(error),
             Self::Listen { source, .. } | Self::Thread(source) => Some(source),
             Self::Pin(errno) | Self::Waker(errno) | Self::Worker(errno) => Some(errno),
-            Self::Overlap { .. } | Self::Core { .. } | Self::Nothing(_) => None,
+            Self::Overlap { .. } | Self::Core { .. } | Self::Nothing(_) | Self::Panic(_) => None,
         }
     }
 }

@@ -7,37 +7,43 @@
 //! - [`session`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.
 //! - [`mesh`]: lock-free channels from core to core, and who has to be woken.
 //! - [`pubsub`]: topics shared across cores. Sans-IO.
+//! - [`app`]: what an application implements and is given.
+//! - [`gateway`]: the endpoints of the server, between clients, broker and application.
 //! - [`io`]: what a loop asks of the kernel, as a trait, and io_uring behind it.
-//! - [`worker`]: the loop of one core, generic over driver and handler.
+//! - [`worker`]: the loop of one core, generic over driver and service.
 //! - [`server`]: listeners, pinned threads, starting and stopping.
 //!
-//! To embed a server, implement [`session::Handler`] and start a [`server::Server`]:
+//! To embed a server, implement [`app::Handler`] and start a [`server::Server`]:
 //!
 //! ```no_run
+//! use corecast::app::{Accept, Context, Handler, Upgrade};
 //! use corecast::config::Config;
-//! use corecast::session::{Handler, Message, Replies};
-//! use corecast::protocol::websocket::Opcode;
+//! use corecast::protocol::websocket::handshake::Request;
 //! use corecast::server::Server;
+//! use corecast::session::Message;
 //!
 //! struct Shout;
 //!
 //! impl Handler for Shout {
-//!     fn message<'a>(
-//!         &mut self,
-//!         _: ConnectionId,
-//!         message: Message<'a>,
-//!         replies: &mut Replies<'a>,
-//!     ) {
+//!     type Connection = ();
+//!     type User = ();
+//!
+//!     fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
+//!         Upgrade::Accept(())
+//!     }
+//!
+//!     fn message<'a>(&mut self, (): &mut (), message: Message<'a>, cx: &mut Context<'_, 'a>) {
 //!         match message.text() {
-//!             Some(text) => replies.send(Opcode::Text, text.to_uppercase().as_bytes()),
-//!             None => replies.echo(message),
+//!             // An error says that the peer does not read.
+//!             Some(text) => drop(cx.text(&text.to_uppercase())),
+//!             None => cx.echo(message),
 //!         }
 //!     }
 //! }
 //!
 //! # fn main() -> Result<(), corecast::error::Error> {
 //! let address = "127.0.0.1:9001".parse().unwrap();
-//! Server::new(Config::default()).listen(address).start(|_core| Shout)?.join()?;
+//! Server::new(Config::default()).listen(address).start(|_core, _handle| Shout)?.join()?;
 //! # Ok(())
 //! # }
 //! ```

@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("io", &["base", "config"]),
     ("session", &["base", "config", "protocol"]),
     ("pubsub", &["base", "config", "mesh", "protocol", "session"]),
-    ("app", &["base", "config", "protocol", "pubsub", "session"]),
+    ("app", &["base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("gateway", &["app", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("worker", &["base", "config", "io", "protocol", "session"]),
     ("error", &["io"]),
@@ -44,7 +44,7 @@ const CRATES: [&str; 4] =
     ["src/lib.rs", "src/main.rs", "perf/src/lib.rs", "perf/experiments/main.rs"];
 
 /// Folders that still have such a circle; temporary, none may be added.
-const CIRCLES_TO_REMOVE: [&str; 2] = ["src/protocol/websocket", "src/protocol/websocket/handshake"];
+const CIRCLES_TO_REMOVE: [&str; 0] = [];
 
 const MOST_LINES: usize = 400;
 const MOST_COLUMNS: usize = 100;

@@ -1,17 +1,36 @@
 //! What an application can do in a callback.
 
+use std::time::Duration;
+
+use super::connection::ConnectionHandle;
+use super::core::CoreState;
+use super::error::{PublishError, SendError, SubscribeError};
+use super::panics::Payload as PanicPayload;
+use super::prepared::PreparedMessage;
 use crate::base::ConnectionId;
+use crate::config::SlowConsumer;
+use crate::protocol::websocket::frame::MAX_CONTROL_PAYLOAD;
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::pubsub::Broker;
+use crate::pubsub::Payload;
 use crate::session::{Message, Replies};
 
+/// The reason in the close frame to a peer that reads too slowly.
+const TOO_SLOW: &str = "reads too slowly";
+
 /// One connection in a callback of the [`Handler`](super::Handler), and the topics of its core.
+///
+/// What is sent counts against the limit of the peer,
+/// [`PubSub::queue`](crate::config::PubSub::queue): the bytes that the peer has not taken, and
+/// those of this turn. One message may always wait, however large. A message beyond the limit is an
+/// error and dropped; under the policy [`SlowConsumer::Close`] the connection is closed with 1013
+/// as well.
+/// To send more, wait for [`Handler::drain`](super::Handler::drain). A client that pipelines
+/// messages is not closed for that: it is not read from while more than half of the limit waits.
 #[derive(Debug)]
 pub struct Context<'c, 'a> {
     id: ConnectionId,
     replies: &'c mut Replies<'a>,
-    #[expect(dead_code, reason = "used by the callbacks that publish")]
-    broker: &'c mut Broker,
+    core: &'c mut CoreState,
 }
 
 impl<'c, 'a> Context<'c, 'a> {
@@ -19,9 +38,9 @@ impl<'c, 'a> Context<'c, 'a> {
     pub(crate) const fn new(
         id: ConnectionId,
         replies: &'c mut Replies<'a>,
-        broker: &'c mut Broker,
+        core: &'c mut CoreState,
     ) -> Self {
-        Self { id, replies, broker }
+        Self { id, replies, core }
     }
 
     /// The id of the connection on its core.
@@ -31,35 +50,195 @@ impl<'c, 'a> Context<'c, 'a> {
     }
 
     /// Sends the message back, compressed if it came compressed. Without a copy where nothing else
-    /// has been sent to this connection in the turn.
+    /// has been sent to this connection in the turn. Never refused: a client that does not read its
+    /// echoes is not read from.
     #[inline(always)]
     pub fn echo(&mut self, message: Message<'a>) {
         self.replies.echo(message);
     }
 
     /// Sends a text message; compressed where that was agreed and makes it shorter.
-    pub fn text(&mut self, text: &str) {
-        self.replies.send(Opcode::Text, text.as_bytes());
+    ///
+    /// # Errors
+    /// [`SendError::Full`] or [`SendError::Gone`].
+    pub fn text(&mut self, text: &str) -> Result<(), SendError> {
+        self.send(Opcode::Text, text.as_bytes())
     }
 
     /// Sends a binary message; compressed where that was agreed and makes it shorter.
-    pub fn binary(&mut self, payload: &[u8]) {
-        self.replies.send(Opcode::Binary, payload);
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn binary(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.send(Opcode::Binary, payload)
     }
 
     /// Sends a ping. Its payload is cut to 125 bytes (RFC 6455 section 5.5).
-    pub fn ping(&mut self, payload: &[u8]) {
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.check(payload.len().min(MAX_CONTROL_PAYLOAD))?;
         self.replies.ping(payload);
+        Ok(())
     }
 
-    /// The bytes that wait to be sent to this connection.
+    /// Sends a message that was framed before, uncompressed.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn prepared(&mut self, message: &PreparedMessage) -> Result<(), SendError> {
+        self.check(message.frame().len())?;
+        self.replies.append_frames(message.frame());
+        self.hold_if_much_waits();
+        Ok(())
+    }
+
+    /// The bytes that wait to be sent to this connection, those of this turn included.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.replies.queued()
     }
 
+    /// Subscribes the connection to the topics that `filter` matches: those of `/topics` and
+    /// `/pubsub`. Each message is sent to it as it was published, uncompressed. The subscription is
+    /// in force once every core knows of it, which takes about as long as to wake them. For a
+    /// filter without wildcards the retained value comes first; for one with wildcards the retained
+    /// values may come after newer messages.
+    ///
+    /// # Errors
+    /// If the filter is not valid, or the connection has too many subscriptions.
+    pub fn subscribe(&mut self, filter: &str) -> Result<(), SubscribeError> {
+        self.core.subscribe(self.id, filter)
+    }
+
+    /// Ends a subscription after what was published before in this turn. Returns whether there was
+    /// one.
+    ///
+    /// # Errors
+    /// If the filter is not valid.
+    pub fn unsubscribe(&mut self, filter: &str) -> Result<bool, SubscribeError> {
+        self.core.unsubscribe(self.id, filter)
+    }
+
+    /// Publishes a message to all subscribers of `topic`, this connection included if it is one.
+    ///
+    /// # Errors
+    /// If the message was not published.
+    pub fn publish(&mut self, topic: &str, payload: &Payload) -> Result<(), PublishError> {
+        self.core.publish(topic, payload, false, None)
+    }
+
+    /// The same, but not to this connection.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_to_others(
+        &mut self,
+        topic: &str,
+        payload: &Payload,
+    ) -> Result<(), PublishError> {
+        self.core.publish(topic, payload, false, Some(self.id))
+    }
+
+    /// Publishes a message as [`publish`](Self::publish) does, and retains it for later
+    /// subscribers. An empty payload clears the retained message.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish); and [`PublishError::NotRetained`], where it is published.
+    pub fn retain(&mut self, topic: &str, payload: &Payload) -> Result<(), PublishError> {
+        self.core.publish(topic, payload, true, None)
+    }
+
+    /// Calls [`Handler::timer`](super::Handler::timer) once, after `wait` and about a tenth of a
+    /// second more at most. A connection has one timer: setting it again replaces it.
+    pub fn set_timer(&mut self, wait: Duration) {
+        self.core.set_timer(self.id, wait);
+    }
+
+    /// A handle with which other threads send to this connection.
+    #[must_use]
+    pub fn handle(&self) -> ConnectionHandle {
+        self.core.handle(self.id)
+    }
+
     /// Closes the connection with this code, after what was sent before.
     pub fn close(&mut self, code: CloseCode, reason: &'static str) {
         self.replies.close(code, reason);
+    }
+
+    pub(crate) fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), SendError> {
+        self.check(payload.len())?;
+        self.replies.send(opcode, payload);
+        self.hold_if_much_waits();
+        Ok(())
+    }
+
+    /// Whether `len` bytes may wait as well; if not, the policy is applied.
+    fn check(&mut self, len: usize) -> Result<(), SendError> {
+        if self.replies.is_closing() {
+            return Err(SendError::Gone);
+        }
+        let waiting = self.replies.queued();
+        let config = &self.core.config.pubsub;
+        if waiting == 0 || waiting.saturating_add(len) <= config.queue {
+            return Ok(());
+        }
+        if config.slow == SlowConsumer::Close {
+            self.core.stats.too_slow += 1;
+            self.replies.close(CloseCode::TRY_AGAIN_LATER, TOO_SLOW);
+        }
+        self.core.set_full(self.id);
+        Err(SendError::Full)
+    }
+
+    /// What the client has sent behind this message waits until there is room for the replies.
+    fn hold_if_much_waits(&mut self) {
+        if self.replies.queued() > self.core.config.pubsub.queue / 2 {
+            self.replies.hold();
+            self.core.hold(self.id);
+        }
+    }
+
+    /// The callback has panicked.
+    #[cold]
+    pub(crate) fn panicked(&mut self, callback: &'static str, payload: &PanicPayload) {
+        self.core.panics.record(callback, self.id, payload);
+        self.replies.close(CloseCode::INTERNAL_ERROR, "internal error");
+    }
+}
+
+/// The topics of a core, as [`Handler::close`](super::Handler::close) is given them.
+#[derive(Debug)]
+pub struct CloseContext<'c> {
+    id: ConnectionId,
+    core: &'c mut CoreState,
+}
+
+impl<'c> CloseContext<'c> {
+    pub(crate) const fn new(id: ConnectionId, core: &'c mut CoreState) -> Self {
+        Self { id, core }
+    }
+
+    /// The id that the connection had on its core.
+    #[must_use]
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Publishes a message to all subscribers of `topic`.
+    ///
+    /// # Errors
+    /// As [`Context::publish`].
+    pub fn publish(&mut self, topic: &str, payload: &Payload) -> Result<(), PublishError> {
+        self.core.publish(topic, payload, false, None)
+    }
+
+    /// Publishes a message and retains it.
+    ///
+    /// # Errors
+    /// As [`Context::retain`].
+    pub fn retain(&mut self, topic: &str, payload: &Payload) -> Result<(), PublishError> {
+        self.core.publish(topic, payload, true, None)
     }
 }

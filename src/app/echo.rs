@@ -10,6 +10,7 @@ pub struct Echo;
 
 impl Handler for Echo {
     type Connection = ();
+    type User = ();
 
     fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<()> {
         accept.first_protocol(request);

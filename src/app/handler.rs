@@ -1,51 +1,52 @@
 //! What an application adds: a [`Handler`] for each core.
 
-use super::context::Context;
+use super::accept::{Accept, Upgrade};
+use super::action::{Action, Denied};
+use super::context::{CloseContext, Context};
 use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::session::{CloseReason, Message};
 
-/// How an accepted handshake is answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Accept {
-    /// The subprotocol to answer with. Left out if the client did not offer it (RFC 6455 section
-    /// 4.2.2).
-    pub protocol: Option<Box<str>>,
-}
-
-impl Accept {
-    /// Answers with the first subprotocol that the client offered, if it offered any: what clients
-    /// that offer some expect of a server that knows none.
-    pub fn first_protocol(&mut self, request: &Request<'_>) {
-        self.protocol = request.protocols().next().map(Into::into);
-    }
-}
-
-/// What an application decides about an opening handshake.
-#[derive(Debug)]
-pub enum Upgrade<C> {
-    /// The connection becomes a WebSocket with this state.
-    Accept(C),
-    /// The request is answered with the status of the refusal.
-    Refuse(Refusal),
-}
-
 /// The application on one core: never shared between threads, so it needs no locks.
+///
+/// A callback must not block: no connection of its core is served until it returns. A callback that
+/// panics ends its connection with close code 1011, and the core goes on (not with
+/// `panic = "abort"`, where the process ends).
 pub trait Handler {
     /// The state of one connection. `()` takes no memory.
     type Connection: 'static;
 
+    /// A client of the server's own endpoints, as [`authorise`](Self::authorise) is given it.
+    type User: Default + 'static;
+
     /// A well-formed request to open a WebSocket, on a path that is no endpoint of the server.
+    /// `accept` takes the subprotocol and further headers of the answer.
     fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<Self::Connection>;
 
     /// A request to an endpoint of the server, `/topics/...` or `/pubsub`: whether the client may
-    /// connect there. The default accepts every client.
+    /// connect there, and `user` as the later calls of [`authorise`](Self::authorise) need it. The
+    /// default accepts every client.
     ///
     /// # Errors
     /// A [`Refusal`] is sent to the client as its status, such as
     /// [`Forbidden`](crate::protocol::websocket::handshake::Rejection::Forbidden).
-    fn admit(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
-        let _ = request;
+    fn authorise_connect(
+        &mut self,
+        request: &Request<'_>,
+        user: &mut Self::User,
+    ) -> Result<(), Refusal> {
+        let _ = (request, user);
+        Ok(())
+    }
+
+    /// A client of an endpoint of the server wants to subscribe or publish. The default allows
+    /// everything. Called for each filter of a request.
+    ///
+    /// # Errors
+    /// If it is denied. On `/pubsub` the request is answered with an `error` that says why, nothing
+    /// of it is done, and the connection stays. On `/topics/...` a client that may not subscribe is
+    /// refused with 403, and one that publishes without permission is closed with 1008.
+    fn authorise(&mut self, user: &Self::User, action: Action<'_>) -> Result<(), Denied> {
+        let _ = (user, action);
         Ok(())
     }
 
@@ -62,8 +63,45 @@ pub trait Handler {
         cx: &mut Context<'_, 'a>,
     );
 
-    /// The end of a connection that [`upgrade`](Self::upgrade) had accepted.
-    fn close(&mut self, connection: Self::Connection, reason: CloseReason) {
-        let _ = (connection, reason);
+    /// A ping was received (RFC 6455 section 5.5.2). It has been answered already.
+    fn ping(
+        &mut self,
+        connection: &mut Self::Connection,
+        payload: &[u8],
+        cx: &mut Context<'_, '_>,
+    ) {
+        let _ = (connection, payload, cx);
+    }
+
+    /// A pong was received (RFC 6455 section 5.5.3), also those to the server's own pings, which
+    /// have no payload.
+    fn pong(
+        &mut self,
+        connection: &mut Self::Connection,
+        payload: &[u8],
+        cx: &mut Context<'_, '_>,
+    ) {
+        let _ = (connection, payload, cx);
+    }
+
+    /// Something had to wait until the peer read on, and now nothing waits any more.
+    fn drain(&mut self, connection: &mut Self::Connection, cx: &mut Context<'_, '_>) {
+        let _ = (connection, cx);
+    }
+
+    /// The time given to [`Context::set_timer`] is over.
+    fn timer(&mut self, connection: &mut Self::Connection, cx: &mut Context<'_, '_>) {
+        let _ = (connection, cx);
+    }
+
+    /// The end of a connection that [`upgrade`](Self::upgrade) had accepted. `reason` says which
+    /// side ended it, and with which close code.
+    fn close(
+        &mut self,
+        connection: Self::Connection,
+        reason: CloseReason,
+        cx: &mut CloseContext<'_>,
+    ) {
+        let _ = (connection, reason, cx);
     }
 }

@@ -1,8 +1,34 @@
 //! What an application implements and is given.
+//!
+//! An application implements [`Handler`], of which each core has one. Its callbacks are given the
+//! state of the connection and a [`Context`] to send, publish and subscribe with. Other threads
+//! use a [`ConnectionHandle`] or a [`Publisher`].
 
+mod accept;
+mod action;
+mod connection;
 mod context;
+mod core;
 pub mod echo;
+mod error;
 mod handler;
+mod inbox;
+mod panics;
+mod prepared;
+mod publisher;
+mod timers;
 
-pub use context::Context;
-pub use handler::{Accept, Handler, Upgrade};
+pub use accept::{Accept, InvalidHeader, Upgrade};
+pub use action::{Action, Denied};
+pub use connection::ConnectionHandle;
+pub use context::{CloseContext, Context};
+pub use core::AppStats;
+pub(crate) use core::CoreState;
+pub use error::{PublishError, SendError, SubscribeError};
+pub use handler::Handler;
+pub(crate) use inbox::Command;
+pub use inbox::Inbox;
+pub use panics::{OnPanic, Panic};
+pub(crate) use panics::{catch, panic_text};
+pub use prepared::PreparedMessage;
+pub use publisher::{Publisher, inbox};

@@ -79,8 +79,11 @@ impl Wheel {
     }
 
     /// When the next deadline may be due, in milliseconds; `None` if there is none.
-    pub(crate) fn next_ms(&self) -> Option<u64> {
-        (self.scheduled > 0).then(|| self.earliest.saturating_mul(TICK_MS))
+    pub(crate) const fn next_ms(&self) -> Option<u64> {
+        match self.scheduled {
+            0 => None,
+            _ => Some(self.earliest.saturating_mul(TICK_MS)),
+        }
     }
 
     /// Takes every deadline up to `now_ms` out, and adds its slot to `due`.

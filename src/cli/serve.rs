@@ -7,7 +7,7 @@ use corecast::app::echo::Echo;
 use corecast::config::{Config, SlowConsumer};
 use corecast::error::{CoreList, Error};
 use corecast::protocol::websocket::handshake::Origins;
-use corecast::server::{Running, Server, Stop};
+use corecast::server::{Server, ServerHandle};
 use corecast::worker::Stats;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -25,7 +25,7 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
     };
     match start(flags) {
         Ok(running) => {
-            if let Err(error) = stop_on_signal(signals, running.stopper()) {
+            if let Err(error) = stop_on_signal(signals, running.clone()) {
                 return fail(FAILURE, &Error::Thread(error).to_string());
             }
             announce(flags, &running);
@@ -71,7 +71,7 @@ fn start_log(format: LogFormat) {
     }
 }
 
-fn start(flags: &Serve) -> Result<Running, Error> {
+fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     let mut config = Config::default();
     config.limits.max_message = flags.max_message;
     config.deflate.enabled = !flags.no_deflate;
@@ -93,7 +93,7 @@ fn start(flags: &Serve) -> Result<Running, Error> {
     if let Some(cores) = &flags.cores {
         server = server.cores(cores.0.clone());
     }
-    server.start(|_core| Echo)
+    server.start(|_core, _handle| Echo)
 }
 
 /// What all flags `--allow-origin` together allow.
@@ -109,7 +109,7 @@ fn allowed(flags: &[Origins]) -> Origins {
 }
 
 /// The one line at the start.
-fn announce(flags: &Serve, running: &Running) {
+fn announce(flags: &Serve, running: &ServerHandle) {
     let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
     let features = running.features().map(ToString::to_string).unwrap_or_default();
     tracing::info!(
@@ -127,7 +127,7 @@ fn announce(flags: &Serve, running: &Running) {
 }
 
 /// The first signal begins to drain, the second ends the process at once.
-fn stop_on_signal(mut signals: Signals, stop: Stop) -> std::io::Result<()> {
+fn stop_on_signal(mut signals: Signals, server: ServerHandle) -> std::io::Result<()> {
     std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
@@ -135,7 +135,7 @@ fn stop_on_signal(mut signals: Signals, stop: Stop) -> std::io::Result<()> {
                 std::process::exit(128 + signal);
             }
             tracing::info!(signal, "stopping; once more to stop at once");
-            stop.stop();
+            server.drain();
         }
     })?;
     Ok(())

@@ -1,6 +1,7 @@
 //! The service of a core: client protocols and routes on one side, the broker and the application
 //! on the other. There is one file for each endpoint.
 
+mod app;
 mod clients;
 mod json;
 mod raw;

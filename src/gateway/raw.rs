@@ -3,19 +3,21 @@
 use super::clients::Client;
 use super::json::PROTOCOL;
 use super::route::Role;
+use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Request;
 use crate::pubsub::{Broker, Filter, Form, Options, Publication};
 use crate::session::{Message, Replies};
 
+const NOT_ALLOWED: &str = "not allowed to publish to this topic";
 const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
 
 /// The subprotocol to answer with: the first that the client offers, since payloads are passed on
 /// in any subprotocol. That of `/pubsub` is not answered, because its requests are not understood
 /// here.
 pub(super) fn subprotocol(request: &Request<'_>) -> Option<Box<str>> {
-    request.protocols().find(|name| *name != PROTOCOL).map(Into::into)
+    request.subprotocols().find(|name| *name != PROTOCOL).map(Into::into)
 }
 
 /// Subscribes a new connection, if its role demands it. Returns whether its handshake is answered
@@ -33,17 +35,21 @@ pub(super) fn open(
     broker.subscribe(id, vec![Filter::from(topic)]).is_ok()
 }
 
-/// Publishes a message to the topic of its connection.
+/// Publishes a message to the topic of its connection, if `authorise` allows it.
 pub(super) fn message(
     id: ConnectionId,
     client: &Client,
     message: Message<'_>,
     broker: &mut Broker,
     replies: &mut Replies<'_>,
+    authorise: impl FnOnce(Action<'_>) -> Result<(), Denied>,
 ) {
     let Client::Raw { topic, role, echo } = client else { return };
     if *role == Role::Sub {
         return replies.close(CloseCode::POLICY_VIOLATION, ONLY_SUBSCRIBES);
+    }
+    if authorise(Action::Publish(topic)).is_err() {
+        return replies.close(CloseCode::POLICY_VIOLATION, NOT_ALLOWED);
     }
     // Only retaining can fail.
     let _ = broker.publish(&Publication {

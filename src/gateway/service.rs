@@ -4,17 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clients::{Client, Clients};
-use super::route::{Route, is_endpoint, route};
+use super::route::{Role, Route, is_endpoint, route};
 use super::states::States;
 use super::{json, raw};
-use crate::app::{Accept, Context, Handler, Upgrade};
+use crate::app::{
+    Action, AppStats, Command, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox,
+    OnPanic, catch,
+};
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::mesh::Port;
-use crate::protocol::websocket::handshake::{Agreement, Refusal, Request};
+use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
+use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::{
-    Broker, Established, Event, Form, Inbox, PeerMessage, Publication, RetainLimit, Topic, Totals,
-    encode,
+    Broker, Established, Event, Filter, Form, Payload, PeerMessage, Publication, RetainLimit,
+    Topic, Totals, encode,
 };
 use crate::session::{
     self, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
@@ -24,7 +28,7 @@ use crate::session::{
 const RAW: EndpointId = EndpointId(1);
 /// The endpoint `/pubsub`.
 const JSON: EndpointId = EndpointId(2);
-/// The most publications of programs that are taken in one turn.
+/// The most commands of other threads that are taken in one turn.
 const INBOX_BATCH: usize = 256;
 /// The least time between two warnings that a message of a program is not retained.
 const WARN_EVERY: Duration = Duration::from_secs(1);
@@ -32,17 +36,17 @@ const WARN_EVERY: Duration = Duration::from_secs(1);
 /// The service of one core: the endpoints of the server, and the application `H`.
 #[derive(Debug)]
 pub struct Gateway<H: Handler> {
-    app: H,
-    states: States<H::Connection>,
-    broker: Broker,
-    clients: Clients,
-    config: Arc<Config>,
-    inbox: Option<Inbox>,
-    now: Millis,
+    pub(super) app: H,
+    pub(super) states: States<H::Connection>,
+    /// What the callbacks of the application work with, the broker included.
+    pub(super) core: CoreState,
+    pub(super) clients: Clients<H::User>,
+    pub(super) config: Arc<Config>,
+    pub(super) now: Millis,
     /// No warning before this time.
     warn_again: Millis,
     /// Connections whose queue was emptied since the last turn.
-    drained: Vec<ConnectionId>,
+    pub(super) drained: Vec<ConnectionId>,
 }
 
 impl<H: Handler> Gateway<H> {
@@ -51,20 +55,37 @@ impl<H: Handler> Gateway<H> {
         app: H,
         config: Arc<Config>,
         port: Port<PeerMessage>,
-        inbox: Option<Inbox>,
+        inbox: Inbox,
         totals: Totals,
     ) -> Self {
+        let broker = Broker::new(Arc::clone(&config), port, totals);
         Self {
             app,
             states: States::new(),
-            broker: Broker::new(Arc::clone(&config), port, totals),
+            core: CoreState::new(broker, Arc::clone(&config), inbox),
             clients: Clients::default(),
             config,
-            inbox,
             now: Millis::default(),
             warn_again: Millis::default(),
             drained: Vec::new(),
         }
+    }
+
+    /// Has `hook` called with each panic in a callback.
+    #[must_use]
+    pub fn with_panic_hook(mut self, hook: Option<OnPanic>) -> Self {
+        self.core.panics.hook = hook;
+        self
+    }
+
+    /// What is counted for the connections of the application.
+    pub fn stats(&self) -> AppStats {
+        self.core.stats()
+    }
+
+    /// A handle of an open connection of the application.
+    pub fn handle(&self, id: ConnectionId) -> ConnectionHandle {
+        self.core.handle(id)
     }
 
     /// The application.
@@ -74,7 +95,7 @@ impl<H: Handler> Gateway<H> {
 
     /// The broker of this core.
     pub const fn broker(&self) -> &Broker {
-        &self.broker
+        &self.core.broker
     }
 
     /// A request to an endpoint of the server. The application is asked first whether the client
@@ -85,7 +106,12 @@ impl<H: Handler> Gateway<H> {
         request: &Request<'_>,
         deflate: Option<&Agreement>,
     ) -> Result<Verdict, Refusal> {
-        self.app.admit(request)?;
+        let mut user = H::User::default();
+        let app = &mut self.app;
+        match catch(|| app.authorise_connect(request, &mut user)) {
+            Ok(result) => result?,
+            Err(panic) => return Err(self.refuse_after_panic("authorise_connect", id, &panic)),
+        }
         // Frames that subscribers share refer to nothing before them, which does not work with a
         // compressor that keeps its window.
         let window_bits = deflate
@@ -94,37 +120,27 @@ impl<H: Handler> Gateway<H> {
         let max_topic = self.config.pubsub.max_topic;
         match route(request.path, request.query, max_topic).map_err(Refusal::bad_request)? {
             Route::Raw { topic, role, echo } => {
+                if role != Role::Pub {
+                    let filter = Filter::from(&topic);
+                    self.authorise(id, &user, Action::Subscribe(&filter)).map_err(|denied| {
+                        Refusal::saying(Rejection::Forbidden, denied.to_string())
+                    })?;
+                }
                 let protocol = raw::subprotocol(request);
                 let client = Client::Raw { topic, role, echo };
-                let is_deferred = raw::open(id, &client, window_bits, &mut self.broker);
-                self.clients.insert(id, client);
-                let accept = session::Accept { endpoint: RAW, protocol };
+                let is_deferred = raw::open(id, &client, window_bits, &mut self.core.broker);
+                self.clients.insert(id, client, user);
+                let accept = session::Accept { endpoint: RAW, protocol, ..Default::default() };
                 Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
             }
             Route::Json => {
                 let protocol = json::subprotocol(request)?;
-                json::open(id, window_bits, &mut self.broker);
-                self.clients.insert(id, Client::Json { answer: None });
-                Ok(Verdict::Accept(session::Accept { endpoint: JSON, protocol }))
+                json::open(id, window_bits, &mut self.core.broker);
+                self.clients.insert(id, Client::Json { answer: None }, user);
+                let accept = session::Accept { endpoint: JSON, protocol, ..Default::default() };
+                Ok(Verdict::Accept(accept))
             }
             Route::Application => self.upgrade_app(id, request),
-        }
-    }
-
-    fn upgrade_app(&mut self, id: ConnectionId, request: &Request<'_>) -> Result<Verdict, Refusal> {
-        let mut accept = Accept::default();
-        match self.app.upgrade(request, &mut accept) {
-            Upgrade::Accept(state) => {
-                self.states.insert(id, state);
-                let has_endpoints = self.config.pubsub.endpoints;
-                // That subprotocol belongs to /pubsub. A client that is answered with it here would
-                // not find out that its path is wrong.
-                let protocol =
-                    accept.protocol.filter(|it| !has_endpoints || **it != *json::PROTOCOL);
-                let endpoint = EndpointId::APPLICATION;
-                Ok(Verdict::Accept(session::Accept { endpoint, protocol }))
-            }
-            Upgrade::Refuse(refusal) => Err(refusal),
         }
     }
 
@@ -136,33 +152,77 @@ impl<H: Handler> Gateway<H> {
         replies: &mut Replies<'_>,
     ) {
         let max_topic = self.config.pubsub.max_topic;
-        match self.clients.get(id) {
-            Some(Client::Json { answer }) => {
-                json::message(id, answer, message, max_topic, &mut self.broker, replies);
+        let Some((client, user)) = self.clients.get(id) else { return };
+        let CoreState { broker, panics, .. } = &mut self.core;
+        let (app, mut has_panicked) = (&mut self.app, false);
+        // The one place where the later actions of a client are authorised.
+        let authorise = |action: Action<'_>| {
+            catch(|| app.authorise(user, action)).unwrap_or_else(|panic| {
+                panics.record("authorise", id, &panic);
+                has_panicked = true;
+                Err(Denied::because("internal error"))
+            })
+        };
+        match client {
+            Client::Json { answer } => {
+                json::message(id, answer, message, max_topic, broker, replies, authorise);
             }
-            Some(client) => raw::message(id, client, message, &mut self.broker, replies),
-            None => {}
+            Client::Raw { .. } => raw::message(id, client, message, broker, replies, authorise),
+        }
+        if has_panicked {
+            replies.close(CloseCode::INTERNAL_ERROR, "internal error");
         }
     }
 
-    /// Takes publications of programs, as far as the broker has room.
-    fn take_inbox(&mut self) {
+    /// Whether a client may do this before it is connected.
+    fn authorise(
+        &mut self,
+        id: ConnectionId,
+        user: &H::User,
+        action: Action<'_>,
+    ) -> Result<(), Denied> {
+        let app = &mut self.app;
+        catch(|| app.authorise(user, action)).unwrap_or_else(|panic| {
+            self.core.panics.record("authorise", id, &panic);
+            Err(Denied::because("internal error"))
+        })
+    }
+
+    /// Takes what other threads ask for, as far as the broker has room.
+    fn take_inbox<O: Outbound>(&mut self, out: &mut O) {
         for _ in 0..INBOX_BATCH {
-            if !self.broker.has_room() {
+            if !self.core.broker.has_room() {
                 return;
             }
-            let Some(queued) = self.inbox.as_ref().and_then(Inbox::take) else { return };
-            let result = self.broker.publish(&Publication {
-                topic: &queued.topic,
-                opcode: queued.payload.opcode,
-                payload: &queued.payload.bytes,
-                json: None,
-                retain: queued.retain,
-                origin: None,
-            });
-            if let Err(limit) = result {
-                self.warn_not_retained(&queued.topic, limit);
+            match self.core.inbox.take() {
+                Some(Command::Publish { topic, payload, retain }) => {
+                    self.publish(&topic, &payload, retain);
+                }
+                Some(Command::Send { to, payload }) => {
+                    let core = &mut self.core;
+                    out.with_replies(to, |replies| {
+                        // What is refused is counted, and later sends of handles learn of it.
+                        let mut cx = Context::new(to, replies, core);
+                        let _ = cx.send(payload.opcode, &payload.bytes);
+                    });
+                }
+                Some(Command::Close { to, code, reason }) => out.close(to, code, &reason),
+                None => return,
             }
+        }
+    }
+
+    fn publish(&mut self, topic: &Topic, payload: &Payload, retain: bool) {
+        let result = self.core.broker.publish(&Publication {
+            topic,
+            opcode: payload.opcode,
+            payload: &payload.bytes,
+            json: None,
+            retain,
+            origin: None,
+        });
+        if let Err(limit) = result {
+            self.warn_not_retained(topic, limit);
         }
     }
 
@@ -171,7 +231,7 @@ impl<H: Handler> Gateway<H> {
     fn warn_not_retained(&mut self, topic: &Topic, limit: RetainLimit) {
         if self.now >= self.warn_again {
             self.warn_again = self.now.after(WARN_EVERY);
-            let so_far = self.broker.stats().not_retained;
+            let so_far = self.core.broker.stats().not_retained;
             tracing::warn!(%topic, so_far, "{limit}");
         }
     }
@@ -179,7 +239,7 @@ impl<H: Handler> Gateway<H> {
     /// Answers the clients whose subscriptions every core has acknowledged, and starts their
     /// deliveries.
     fn establish<O: Outbound>(&mut self, out: &mut O) {
-        while let Some(established) = self.broker.take_established() {
+        while let Some(established) = self.core.broker.take_established() {
             established.into_iter().for_each(|one| self.establish_one(one, out));
         }
     }
@@ -187,11 +247,11 @@ impl<H: Handler> Gateway<H> {
     fn establish_one<O: Outbound>(&mut self, established: Established, out: &mut O) {
         let id = established.id;
         match self.clients.get(id) {
-            Some(Client::Json { answer }) => json::answer(id, answer, out),
-            Some(Client::Raw { .. }) => out.respond(id, Ok(())),
+            Some((Client::Json { answer }, _)) => json::answer(id, answer, out),
+            Some((Client::Raw { .. }, _)) => out.respond(id, Ok(())),
             None => {}
         }
-        self.broker.put_in_force(established, out);
+        self.core.broker.put_in_force(established, out);
     }
 }
 
@@ -211,10 +271,8 @@ impl<H: Handler> Inbound for Gateway<H> {
     }
 
     fn open(&mut self, id: ConnectionId, endpoint: EndpointId, replies: &mut Replies<'_>) {
-        if !endpoint.is_built_in()
-            && let Some(state) = self.states.get_mut(id)
-        {
-            self.app.open(state, &mut Context::new(id, replies, &mut self.broker));
+        if !endpoint.is_built_in() {
+            self.call("open", id, replies, |app, state, cx| app.open(state, cx));
         }
     }
 
@@ -228,16 +286,37 @@ impl<H: Handler> Inbound for Gateway<H> {
         if BUILT_IN {
             self.client_message(id, message, replies);
         } else if let Some(state) = self.states.get_mut(id) {
-            self.app.message(state, message, &mut Context::new(id, replies, &mut self.broker));
+            let mut cx = Context::new(id, replies, &mut self.core);
+            let app = &mut self.app;
+            if let Err(panic) = catch(|| app.message(state, message, &mut cx)) {
+                cx.panicked("message", &panic);
+            }
+        }
+    }
+
+    fn control(
+        &mut self,
+        id: ConnectionId,
+        endpoint: EndpointId,
+        opcode: Opcode,
+        payload: &[u8],
+        replies: &mut Replies<'_>,
+    ) {
+        match opcode {
+            _ if endpoint.is_built_in() => {}
+            Opcode::Ping => self.call("ping", id, replies, |app, state, cx| {
+                app.ping(state, payload, cx);
+            }),
+            _ => self.call("pong", id, replies, |app, state, cx| app.pong(state, payload, cx)),
         }
     }
 
     fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
         if endpoint.is_built_in() {
             self.clients.remove(id);
-            self.broker.detach(id);
-        } else if let Some(state) = self.states.remove(id) {
-            self.app.close(state, reason);
+            self.core.broker.detach(id);
+        } else {
+            self.close_app(id, reason);
         }
     }
 
@@ -248,33 +327,39 @@ impl<H: Handler> Inbound for Gateway<H> {
 
 impl<H: Handler> Service for Gateway<H> {
     fn start_turn(&mut self) {
-        self.broker.start_turn();
+        self.core.broker.start_turn();
     }
 
     fn end_turn<O: Outbound>(&mut self, now: Millis, deliveries: usize, out: &mut O) {
         self.now = now;
-        for id in self.drained.drain(..) {
-            self.broker.resume_replay(id);
+        if !self.drained.is_empty() {
+            self.tell_drained(out);
         }
-        self.take_inbox();
-        self.broker.distribute(now);
+        if self.core.has_work {
+            self.do_work(out);
+        }
+        self.take_inbox(out);
+        self.core.broker.distribute(now);
         self.establish(out);
-        self.broker.flush(out);
-        self.broker.deliver(deliveries, out);
-        while let Some(id) = self.broker.take_ended() {
-            if let Some(Client::Json { answer }) = self.clients.get(id) {
+        self.core.broker.flush(out);
+        self.core.broker.deliver(deliveries, out);
+        while let Some(id) = self.core.broker.take_ended() {
+            if let Some((Client::Json { answer }, _)) = self.clients.get(id) {
                 json::answer(id, answer, out);
             }
         }
     }
 
     fn wakeup(&self) -> Wakeup {
-        if self.drained.is_empty() { self.broker.wakeup() } else { Wakeup::Now }
+        if !self.drained.is_empty() {
+            return Wakeup::Now;
+        }
+        if self.core.has_work { self.wakeup_with_work() } else { self.core.broker.wakeup() }
     }
 
     #[inline]
     fn has_room(&self) -> bool {
-        self.broker.has_room()
+        self.core.broker.has_room()
     }
 
     fn drained(&mut self, id: ConnectionId) {
@@ -282,13 +367,12 @@ impl<H: Handler> Service for Gateway<H> {
     }
 
     fn may_sleep(&mut self) -> bool {
-        if !self.broker.try_sleep() {
+        if !self.core.broker.try_sleep() {
             return false;
         }
         // A core without room takes nothing from its inbox, so the inbox must not keep it awake.
-        let has_some = self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty());
-        if has_some && self.broker.has_room() {
-            self.broker.cancel_sleep();
+        if !self.core.inbox.is_empty() && self.core.broker.has_room() {
+            self.core.broker.cancel_sleep();
             return false;
         }
         true

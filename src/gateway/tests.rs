@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Gateway;
 use crate::app::echo::Echo;
 use crate::app::{Accept, Context, Handler, Upgrade};
+use crate::app::{Publisher, inbox};
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::mesh::{Limits, Port, SleepFlag, mesh};
@@ -13,7 +14,7 @@ use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::testing::{Call, Recorder};
-use crate::pubsub::{Payload, PeerMessage, Publisher, Totals, inbox};
+use crate::pubsub::{Payload, PeerMessage, Totals};
 use crate::session::{Handled, Message, Output, Phase, Pools, Service, Session};
 
 const BACKLOG: usize = 5_000;
@@ -36,7 +37,7 @@ fn cores_with<H: Handler>(app: impl Fn() -> H) -> [Core<H>; 2] {
         let flag = port.sleep_flag();
         let (publisher, inbox) = inbox(&config, flag.clone(), Arc::new(|| {}));
         let config = Arc::clone(&config);
-        let gateway = Gateway::new(app(), Arc::clone(&config), port, Some(inbox), totals.clone());
+        let gateway = Gateway::new(app(), Arc::clone(&config), port, inbox, totals.clone());
         Core { gateway, publisher, flag, config }
     };
     let ports = mesh(2, Limits { entries: 1, ..Limits::default() });
@@ -290,12 +291,13 @@ struct Guard {
 
 impl Handler for Guard {
     type Connection = ();
+    type User = ();
 
     fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
         Upgrade::Accept(())
     }
 
-    fn admit(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+    fn authorise_connect(&mut self, request: &Request<'_>, (): &mut ()) -> Result<(), Refusal> {
         self.asked += 1;
         match request.query.is_some_and(|query| query.contains("token=7")) {
             true => Ok(()),

@@ -36,6 +36,12 @@ impl SleepFlag {
         self.take_wake()
     }
 
+    /// Whether the core sleeps, at about this moment.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.flag.is_asleep.load(Ordering::Relaxed)
+    }
+
     /// Whether the caller has to wake the core. [`publish_fence`] has to come first.
     pub(super) fn take_wake(&self) -> bool {
         // The flag carries no data, so the fences give all the order that is needed. The load

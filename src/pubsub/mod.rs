@@ -2,8 +2,7 @@
 //! is sent, framed once.
 //!
 //! [`Broker`] is the part of one core. Like the protocol it is sans-IO: it knows connections by
-//! their ids, other cores as the far ends of a [mesh](crate::mesh), and no socket. A [`Publisher`]
-//! publishes from a program.
+//! their ids, other cores as the far ends of a [mesh](crate::mesh), and no socket.
 
 mod broker;
 mod delivery;
@@ -12,7 +11,6 @@ mod index;
 mod name;
 mod peers;
 mod publication;
-mod publisher;
 mod retained;
 mod subscribers;
 #[cfg(test)]
@@ -25,7 +23,6 @@ pub use name::{Filter, NameError, Topic};
 pub use peers::PeerMessage;
 pub use publication::Payload;
 pub(crate) use publication::Publication;
-pub use publisher::{Inbox, PublishError, Publisher, inbox};
 pub(crate) use retained::RetainLimit;
 pub use retained::Totals;
 pub(crate) use subscribers::{Established, Options};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Refusal;
-use crate::session::{Delivered, Frames, Outbound};
+use crate::session::{Delivered, Frames, Outbound, Replies};
 
 /// A call of an [`Outbound`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,10 @@ impl Outbound for Recorder {
 
     fn answer(&mut self, to: ConnectionId, frames: &[u8]) {
         self.calls.push(Call::Answer(to, frames.to_vec()));
+    }
+
+    fn with_replies(&mut self, _: ConnectionId, _: impl FnOnce(&mut Replies<'_>)) -> bool {
+        false
     }
 
     fn respond(&mut self, to: ConnectionId, decision: Result<(), Refusal>) {

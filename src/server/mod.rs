@@ -1,33 +1,42 @@
 //! A server: listeners, one pinned thread with its worker on each core, starting and stopping.
 
 mod affinity;
+mod control;
+mod handle;
 mod listener;
 mod rlimit;
+mod thread;
+mod watchdog;
 
+use std::fmt;
 use std::iter;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::app::Handler;
+use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
 use crate::config::Config;
 use crate::error::Error;
-use crate::gateway::Gateway;
 use crate::io::Wake;
-use crate::io::uring::{Features, UringRing, UringWaker};
+use crate::io::uring::{Features, UringWaker};
 use crate::mesh::{self, Port};
-use crate::pubsub::{self, Inbox, PeerMessage, Publisher, Totals};
-use crate::worker::{Stats, Worker};
+use crate::pubsub::{PeerMessage, Totals};
 pub use affinity::allowed_cores;
+pub use control::CoreStats;
+use control::{CoreControl, Stop};
+use handle::Parts;
+pub use handle::ServerHandle;
+use thread::CoreThread;
 
 /// Each loop has rings to all others.
 const MOST_LOOPS: usize = 16;
 
 /// Slots of each loop beyond its connections, so that those too many get their 503.
 const SPARE_SLOTS: u32 = 64;
+
+/// How long a loop may take for one turn before there is a warning, unless told otherwise.
+const WATCHDOG: Duration = Duration::from_secs(1);
 
 /// A server to be started.
 ///
@@ -38,25 +47,44 @@ const SPARE_SLOTS: u32 = 64;
 ///
 /// # fn main() -> Result<(), corecast::error::Error> {
 /// let server = Server::new(Config::default()).listen("127.0.0.1:9001".parse().unwrap());
-/// let running = server.start(|_core| Echo)?;
+/// let running = server.start(|_core, _handle| Echo)?;
 /// println!("listening on {:?}", running.addresses());
 /// running.join()?;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Server {
     config: Config,
     listen: Vec<SocketAddr>,
     cores: Option<Vec<usize>>,
     loops_per_core: usize,
+    on_panic: Option<OnPanic>,
+    watchdog: Option<Duration>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, listen, cores, loops_per_core, watchdog, .. } = self;
+        let mut debug = f.debug_struct("Server");
+        debug.field("config", config).field("listen", listen).field("cores", cores);
+        debug.field("loops_per_core", loops_per_core).field("watchdog", watchdog);
+        debug.finish_non_exhaustive()
+    }
 }
 
 impl Server {
     /// A server with this configuration, on every core that the process may use.
     #[must_use]
     pub const fn new(config: Config) -> Self {
-        Self { config, listen: Vec::new(), cores: None, loops_per_core: 1 }
+        Self {
+            config,
+            listen: Vec::new(),
+            cores: None,
+            loops_per_core: 1,
+            on_panic: None,
+            watchdog: Some(WATCHDOG),
+        }
     }
 
     /// Listens on `address` as well. With port 0 the system chooses one. `[::]` takes IPv4 as well,
@@ -83,16 +111,35 @@ impl Server {
         self
     }
 
-    /// Starts the workers, one on each core unless told otherwise, each with the handler that
-    /// `make` makes for the core's number, and returns once all of them serve. Raises the limit of
-    /// open files.
+    /// Has `callback` called with each panic in a callback of the application, on the thread of its
+    /// core. The connection is closed with 1011 and the core goes on. Without effect if panics
+    /// abort the process.
+    #[must_use]
+    pub fn on_panic(mut self, callback: impl Fn(&Panic) + Send + Sync + 'static) -> Self {
+        self.on_panic = Some(Arc::new(callback));
+        self
+    }
+
+    /// Warns in the log when a loop takes longer than `limit` for one turn, because a callback
+    /// blocks or computes: no other connection of the loop is served meanwhile. Default 1 s; `None`
+    /// for no warnings.
+    #[must_use]
+    pub const fn watchdog(mut self, limit: Option<Duration>) -> Self {
+        self.watchdog = limit;
+        self
+    }
+
+    /// Starts the workers, one on each core unless told otherwise, and returns once all of them
+    /// serve. `make` makes the handler of each, on its thread, from the core's number and a handle
+    /// of the server. Raises the limit of open files.
     ///
     /// # Errors
-    /// An address or core that cannot be used, or io_uring refused.
-    pub fn start<H, F>(mut self, make: F) -> Result<Running, Error>
+    /// An address or core that cannot be used, io_uring refused, or a panic of `make`. No thread is
+    /// left behind.
+    pub fn start<H, F>(mut self, make: F) -> Result<ServerHandle, Error>
     where
         H: Handler + 'static,
-        F: Fn(usize) -> H + Send + Sync + 'static,
+        F: Fn(usize, &ServerHandle) -> H + Send + Sync + 'static,
     {
         let affinity::Cores { list: cores, pinned } = affinity::choose(self.cores.as_deref())?;
         if self.listen.is_empty() {
@@ -103,46 +150,54 @@ impl Server {
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
         let (addresses, listeners) = listener::bind(&self.listen, loops.len())?;
         let config = Arc::new(self.config);
-        let make = Arc::new(make);
         let mut wakers = Vec::new();
         for _ in &loops {
             wakers.push(UringWaker::new().map_err(Error::Waker)?);
         }
-        let stop = Stop { flag: Arc::new(AtomicBool::new(false)), wakers };
-        let (ports, publishers, inboxes) = connect(&config, &stop.wakers);
-        let totals = Totals::new(&config.pubsub);
-        let mut running = Running {
+        let (ports, publishers, inboxes) = connect(&config, &wakers);
+        let stop = Arc::new(Stop::default());
+        let control = |((core, waker), port): ((&usize, &UringWaker), &Port<PeerMessage>)| {
+            Arc::new(CoreControl::new(*core, waker.clone(), port.sleep_flag()))
+        };
+        let controls: Vec<_> = loops.iter().zip(&wakers).zip(&ports).map(control).collect();
+        let handle = ServerHandle::new(Parts {
             addresses,
             cores,
             connections: config.limits.max_connections,
-            features: None,
             publishers,
-            next_publisher: AtomicUsize::new(0),
-            stop: stop.clone(),
-            threads: Vec::new(),
-        };
-        let ends = stop.wakers.clone().into_iter().zip(ports).zip(inboxes);
-        let parts = loops.into_iter().zip(listeners).zip(ends);
+            controls: controls.clone(),
+            stop: Arc::clone(&stop),
+        });
+        let totals = Totals::new(&config.pubsub);
+        let make = Arc::new(make);
         let (ready, started) = mpsc::channel();
-        let result = parts.into_iter().try_for_each(|((core, listeners), end)| {
-            let (config, stop) = (Arc::clone(&config), stop.clone());
-            let ((waker, port), inbox) = end;
-            let totals = totals.clone();
-            let pin = pinned.then_some(core);
-            let part =
-                Part { core, pin, slots, listeners, waker, port, inbox, totals, config, stop };
-            let (make, ready) = (Arc::clone(&make), ready.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("corecast-{core}"))
-                .spawn(move || part.run(&*make, ready))
-                .map_err(Error::Thread)?;
-            running.threads.push(thread);
+        let ends = ports.into_iter().zip(inboxes).zip(listeners);
+        let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {
+            let ((port, inbox), listeners) = ends;
+            let thread = CoreThread {
+                pin: pinned.then_some(control.core),
+                slots,
+                listeners,
+                port,
+                inbox,
+                totals: totals.clone(),
+                config: Arc::clone(&config),
+                control: Arc::clone(control),
+                wakers: wakers.clone(),
+                on_panic: self.on_panic.clone(),
+                handle: handle.clone(),
+            };
+            handle.add_thread(thread.spawn(Arc::clone(&make), ready.clone())?);
             Ok(())
         });
         drop(ready);
-        // No worker stays behind of a server that did not start.
-        result.and_then(|()| running.wait_until_ready(&started)).inspect_err(|_| stop.stop())?;
-        Ok(running)
+        let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
+        let features = result.map_err(|error| handle.end_failed_start(error))?;
+        handle.set_features(features);
+        if let Some(limit) = self.watchdog {
+            watchdog::spawn(controls, limit)?;
+        }
+        Ok(handle)
     }
 
     /// Fits the number of connections to the descriptors that a ring may have; returns the slots of
@@ -158,6 +213,21 @@ impl Server {
     }
 }
 
+/// Waits until every worker serves, or one has failed.
+fn wait_until_ready(
+    started: &mpsc::Receiver<Result<Features, Error>>,
+    workers: usize,
+) -> Result<Features, Error> {
+    let mut features = None;
+    for _ in 0..workers {
+        match started.recv() {
+            Ok(result) => features = Some(result?),
+            Err(_) => return Err(Error::Nothing("a worker ended before it began")),
+        }
+    }
+    features.ok_or(Error::Nothing("there is no core to serve on"))
+}
+
 /// The ways from core to core, and for programs to publish: for each core its end.
 fn connect(
     config: &Arc<Config>,
@@ -167,160 +237,8 @@ fn connect(
     let ports = mesh::mesh(wakers.len(), limits);
     let inbox = |(port, waker): (&Port<PeerMessage>, &UringWaker)| {
         let waker = waker.clone();
-        pubsub::inbox(config, port.sleep_flag(), Arc::new(move || waker.wake()))
+        app::inbox(config, port.sleep_flag(), Arc::new(move || waker.wake()))
     };
     let (publishers, inboxes) = ports.iter().zip(wakers).map(inbox).unzip();
     (ports, publishers, inboxes)
-}
-
-/// What one thread needs to become a worker.
-struct Part {
-    core: usize,
-    /// The core that the thread stays on, if any.
-    pin: Option<usize>,
-    slots: u32,
-    listeners: Vec<OwnedFd>,
-    waker: UringWaker,
-    port: Port<PeerMessage>,
-    inbox: Inbox,
-    totals: Totals,
-    config: Arc<Config>,
-    stop: Stop,
-}
-
-impl Part {
-    fn run<H: Handler>(
-        self,
-        make: &(dyn Fn(usize) -> H + Send + Sync),
-        ready: mpsc::Sender<Result<Features, Error>>,
-    ) -> Result<Stats, Error> {
-        let setup = || {
-            self.pin.map_or(Ok(()), affinity::pin)?;
-            let count = self.listeners.len();
-            let buffers = self.config.buffers;
-            let ring = UringRing::new(self.slots, buffers, self.listeners, self.waker)?;
-            Ok((ring, count))
-        };
-        let (ring, listeners) = match setup() {
-            Ok(parts) => parts,
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                return Ok(Stats::default());
-            }
-        };
-        let features = ring.features().clone();
-        let inner = make(self.core);
-        let config = Arc::clone(&self.config);
-        let service = Gateway::new(inner, config, self.port, Some(self.inbox), self.totals);
-        let flag = Arc::clone(&self.stop.flag);
-        let peers = self.stop.wakers.clone();
-        let mut worker = Worker::new(ring, self.config, service, listeners, flag).with_peers(peers);
-        let _ = ready.send(Ok(features));
-        // Whoever waits for the start hears of it also if another worker never gets here.
-        drop(ready);
-        // A server with a core missing would only limp: all of it stops.
-        worker.run().map_err(Error::Worker).inspect_err(|_| self.stop.stop())?;
-        Ok(worker.stats())
-    }
-}
-
-/// A server that runs.
-#[derive(Debug)]
-pub struct Running {
-    addresses: Vec<SocketAddr>,
-    cores: Vec<usize>,
-    connections: u32,
-    features: Option<Features>,
-    publishers: Vec<Publisher>,
-    next_publisher: AtomicUsize,
-    stop: Stop,
-    threads: Vec<JoinHandle<Result<Stats, Error>>>,
-}
-
-impl Running {
-    fn wait_until_ready(
-        &mut self,
-        started: &mpsc::Receiver<Result<Features, Error>>,
-    ) -> Result<(), Error> {
-        for _ in 0..self.threads.len() {
-            match started.recv() {
-                Ok(Ok(features)) => self.features = Some(features),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(Error::Nothing("a worker ended before it began")),
-            }
-        }
-        Ok(())
-    }
-
-    /// The addresses that are listened on, with the ports that the system chose.
-    #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// The cores that serve.
-    #[must_use]
-    pub fn cores(&self) -> &[usize] {
-        &self.cores
-    }
-
-    /// The most connections of each loop, fitted to the descriptors that a ring may have.
-    #[must_use]
-    pub const fn max_connections(&self) -> u32 {
-        self.connections
-    }
-
-    /// What of io_uring is used.
-    #[must_use]
-    pub const fn features(&self) -> Option<&Features> {
-        self.features.as_ref()
-    }
-
-    /// A handle that publishes to topics, from any thread. Each call gives one for another core, so
-    /// that several share the work; what is published by one and its clones keeps its order.
-    ///
-    #[must_use]
-    pub fn publisher(&self) -> Publisher {
-        let next = self.next_publisher.fetch_add(1, Ordering::Relaxed);
-        self.publishers[next % self.publishers.len()].clone()
-    }
-
-    /// A handle that stops the server, from any thread.
-    #[must_use]
-    pub fn stopper(&self) -> Stop {
-        self.stop.clone()
-    }
-
-    /// Waits until every worker has ended, which they do once the server is stopped.
-    ///
-    /// # Errors
-    /// The first failure of a worker.
-    pub fn join(self) -> Result<Vec<Stats>, Error> {
-        let mut stats = Vec::new();
-        for thread in self.threads {
-            match thread.join() {
-                Ok(result) => stats.push(result?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        Ok(stats)
-    }
-}
-
-/// Stops a server.
-#[derive(Clone, Debug)]
-pub struct Stop {
-    flag: Arc<AtomicBool>,
-    wakers: Vec<UringWaker>,
-}
-
-impl Stop {
-    /// Begins to stop: no new connections, close 1001 to all there are, and after the drain
-    /// timeout an end to those that have not left.
-    pub fn stop(&self) {
-        self.flag.store(true, Ordering::Release);
-        for waker in &self.wakers {
-            waker.wake();
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What is kept of a request that is not answered yet.
 
-use crate::protocol::websocket::handshake::{Agreement, HeadScanner};
+use crate::protocol::http::HeadScanner;
+use crate::protocol::websocket::handshake::Agreement;
 
 /// The received part of a request head that did not come in one piece.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::pending::PendingFrame;
 use super::pools::Pools;
 use super::reason::CloseReason;
 use super::service::Inbound;
-use super::state::{Phase, RareState, Session};
+use super::state::{Marks, Phase, RareState, Session};
 use super::stream::{Next, Stream, StreamEvent};
 use crate::base::Millis;
 use crate::config::Config;
@@ -52,7 +52,7 @@ impl Session {
             Phase::Request => self.receive_head(bytes, cx, service),
             Phase::Deciding => Handled::Until(0),
             _ => {
-                self.sends_after_close = true;
+                self.marks.insert(Marks::SENDS_AFTER_CLOSE);
                 Handled::All
             }
         }
@@ -69,6 +69,12 @@ impl Session {
     /// TCP broke, or the peer does not take what is sent: nothing more can be done.
     pub fn abort(&mut self, reason: CloseReason) {
         self.end(Phase::Finished, reason);
+    }
+
+    /// The peer takes what is sent to it, so it will find the close frame by itself, although it
+    /// has sent data after this side had closed.
+    pub fn reads_on(&mut self) {
+        self.marks.remove(Marks::SENDS_AFTER_CLOSE);
     }
 
     /// [`deadline`](Self::deadline) has come: does what is due and sets the next one. Receiving
@@ -95,15 +101,13 @@ impl Session {
                 }
             }
             Phase::Closing | Phase::Lingering => {
-                // What is still queued may take a while. But a peer that goes on sending does not
-                // know that it is closed, and has to learn it soon: by a reset if not by the close
-                // frame.
-                let timeouts = &pools.config.timeouts;
-                self.deadline = match (self.sends_after_close, self.phase) {
-                    (false, _) => now.after(timeouts.stall),
-                    (true, Phase::Lingering) => now.after(timeouts.close),
-                    (true, _) => now,
-                };
+                // What is still queued may take a while. But a peer that was closed because it does
+                // not read, and that goes on sending, has to learn it soon: by a reset.
+                let is_unaware = self.marks.contains(Marks::SENDS_AFTER_CLOSE);
+                let timeout = pools.config.timeouts.stall;
+                let is_slow = CloseReason::Local(CloseCode::TRY_AGAIN_LATER);
+                let is_reset = is_unaware && self.reason == Some(is_slow);
+                self.deadline = if is_reset { now } else { now.after(timeout) };
                 self.end(Phase::Finished, CloseReason::Broken);
             }
             Phase::Finished => self.deadline = Millis::NEVER,

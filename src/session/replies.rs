@@ -153,9 +153,26 @@ impl<'a> Replies<'a> {
         self.backlog + self.out.len() + echo
     }
 
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.close.is_some()
+    }
+
+    /// Appends whole frames as they are.
+    pub fn append_frames(&mut self, frames: &[u8]) {
+        if let Some(earlier) = self.echo.take() {
+            let Message { opcode, payload, compressed, .. } = earlier;
+            self.out.copy_out(self.before, || self.buffers.take());
+            let out = self.out.appendable(Vec::new);
+            self.encoder.reborrow().append(out, opcode, payload, compressed);
+        }
+        self.out.copy_out(self.before, || self.buffers.take());
+        self.out.append(frames, Vec::new);
+    }
+
     /// Lets everything that the client has sent behind this message wait, until
-    /// [`Outbound::set_reading`](crate::session::Outbound::set_reading) is called with `true`. Only
-    /// for endpoints of the server.
+    /// [`Outbound::set_reading`](crate::session::Outbound::set_reading) is called with `true`.
     pub fn hold(&mut self) {
         self.hold = true;
     }

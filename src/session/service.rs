@@ -24,6 +24,9 @@ pub struct Accept {
     /// The subprotocol to answer with. Left out if the client did not offer it (RFC 6455 section
     /// 4.2.2).
     pub protocol: Option<Box<str>>,
+    /// Further header lines of the answer, each `Name: value` and CR LF, already checked. For an
+    /// answer that is not deferred.
+    pub headers: String,
 }
 
 /// What a service decides about an opening handshake.
@@ -165,6 +168,11 @@ pub trait Outbound {
     /// Sends whole frames that must not be dropped, such as answers. What the peer has not taken
     /// counts against its limit for replies, beyond which it is not read from.
     fn answer(&mut self, to: ConnectionId, frames: &[u8]);
+
+    /// Lets `act` send to a connection as in a callback of [`Inbound`], outside of what it
+    /// receives. Returns whether the connection is open; otherwise `act` is not called. Nothing is
+    /// held by [`Replies::hold`] here.
+    fn with_replies(&mut self, to: ConnectionId, act: impl FnOnce(&mut Replies<'_>)) -> bool;
 
     /// Decides about a handshake that was deferred.
     fn respond(&mut self, to: ConnectionId, decision: Result<(), Refusal>);

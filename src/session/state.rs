@@ -1,5 +1,7 @@
 //! The state of one connection.
 
+use bitflags::bitflags;
+
 use super::compression::Compression;
 use super::endpoint::EndpointId;
 use super::head::{Deciding, PartialHead};
@@ -30,18 +32,25 @@ pub enum Phase {
     Finished,
 }
 
+bitflags! {
+    /// Facts about a session, in one byte.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct Marks: u8 {
+        /// The server is full or stopping: the request is answered with 503.
+        const REJECT = 1;
+        /// The service has accepted the connection, so it must be told of its end.
+        const ACCEPTED = 1 << 1;
+        /// The peer has sent data after it could know that the connection is closing.
+        const SENDS_AFTER_CLOSE = 1 << 2;
+    }
+}
+
 /// The state of one connection. An open and idle one owns no memory besides itself.
 #[derive(Debug)]
 pub struct Session {
     pub(super) id: ConnectionId,
     pub(super) phase: Phase,
-    /// The server is full or stopping: the request is answered with 503.
-    pub(super) reject: bool,
-    /// The service has accepted the connection, so it must be told of its end.
-    pub(super) accepted: bool,
-    /// The peer has sent messages after this side had decided to close. They are thrown away, and
-    /// the peer may not know.
-    pub(super) sends_after_close: bool,
+    pub(super) marks: Marks,
     pub(super) endpoint: EndpointId,
     pub(super) reason: Option<CloseReason>,
     pub(super) deadline: Millis,
@@ -75,9 +84,7 @@ impl Session {
         Self {
             id,
             phase: Phase::Request,
-            reject,
-            accepted: false,
-            sends_after_close: false,
+            marks: if reject { Marks::REJECT } else { Marks::empty() },
             endpoint: EndpointId::APPLICATION,
             reason: None,
             deadline: now.after(config.timeouts.handshake),
@@ -131,7 +138,8 @@ impl Session {
         if let Some(compression) = self.compression.take() {
             compression.free(&mut pools.deflate);
         }
-        if std::mem::take(&mut self.accepted) {
+        if self.marks.contains(Marks::ACCEPTED) {
+            self.marks.remove(Marks::ACCEPTED);
             let reason = self.reason.unwrap_or(CloseReason::Broken);
             service.closed(self.id, self.endpoint, reason);
         }

@@ -57,6 +57,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             if slot.deferred.as_ref().is_some_and(|deferred| deferred.is_empty()) {
                 slot.deferred = None;
             }
+            if slot.deferred.is_none() {
+                break;
+            }
             if slot.lacks_room(&self.service) {
                 return self.core.list_for_retry(id);
             }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::base::Millis;
+use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::{Driver, Errno};
 use crate::session::{Service, Wakeup};
@@ -154,6 +154,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
     #[must_use]
     pub const fn connections(&self) -> usize {
         self.core.slots.len()
+    }
+
+    /// The open connections of the application.
+    pub fn open_connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.core.slots.open()
     }
 
     /// The counters of this worker and of its driver.

@@ -8,7 +8,7 @@ use crate::base::ConnectionId;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Refusal;
-use crate::session::{Delivered, Frames, Offer, Outbound, Output, Phase};
+use crate::session::{Delivered, Frames, Offer, Outbound, Output, Phase, Replies};
 
 /// What one connection is given in one turn, unless a single delivery is larger. More follows in
 /// the next turn.
@@ -36,6 +36,19 @@ impl<D: Driver> Outbound for Core<D> {
         {
             entry.output.append(frames, Vec::new);
         }
+    }
+
+    fn with_replies(&mut self, to: ConnectionId, act: impl FnOnce(&mut Replies<'_>)) -> bool {
+        if self.slots.get(to).is_none_or(|slot| slot.session.phase() != Phase::Open) {
+            return false;
+        }
+        self.with_output(to, |slot, now, pools, output| {
+            slot.session.reply(now, slot.backlog(), pools, output, act);
+        });
+        // It may be closing now: then the peer's answer has to be read.
+        self.list_for_retry(to);
+        self.update_receive(to);
+        true
     }
 
     fn respond(&mut self, to: ConnectionId, decision: Result<(), Refusal>) {

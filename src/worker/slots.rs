@@ -159,6 +159,14 @@ impl Slot {
         self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall)
     }
 
+    /// Whether the peer has taken some of what waits for it within the close timeout before `now`.
+    pub(super) fn has_sent_since(&self, now: Millis, config: &Config) -> bool {
+        let Some(queue) = self.queue.as_ref().filter(|queue| queue.stall != Millis::NEVER) else {
+            return false;
+        };
+        queue.stall.0 > now.after(config.timeouts.stall.saturating_sub(config.timeouts.close)).0
+    }
+
     /// Bytes that wait to be sent.
     #[inline]
     pub(super) fn backlog(&self) -> usize {
@@ -237,6 +245,16 @@ impl Slots {
         let slot = self.slots.get_mut(index)?.take();
         self.used -= usize::from(slot.is_some());
         slot
+    }
+
+    /// The open connections of the application.
+    pub(super) fn open(&self) -> impl Iterator<Item = ConnectionId> {
+        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let used = (0..end).filter_map(|index| self.slots.get(index)?.as_ref());
+        let is_open = |slot: &&Slot| {
+            slot.session.phase() == Phase::Open && !slot.session.endpoint().is_built_in()
+        };
+        used.filter(is_open).map(Slot::id)
     }
 
     /// The slot numbers in use, from `start` on, at most `max` of them; and where to go on.

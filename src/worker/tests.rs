@@ -26,7 +26,9 @@ use crate::session::{
 };
 
 /// More than anything here takes.
-const TURNS: usize = 20_000;
+const TURNS: usize = 2_000_000;
+/// The longest sleep of a turn, after which the test looks at its clients.
+const SLEEP: Duration = Duration::from_millis(1);
 /// The endpoint of everything but the echo.
 const BUILT_IN: EndpointId = EndpointId(1);
 
@@ -51,8 +53,6 @@ struct State {
     messages: usize,
     /// How often there was something to wait for.
     waits: usize,
-    /// The core must not sleep.
-    is_awake: bool,
     /// The turns for which there is no room.
     full: u32,
     /// Without it everything waits until it is told to go on, and there is always room.
@@ -145,7 +145,7 @@ impl Service for Rig {
     fn wakeup(&self) -> Wakeup {
         let state = self.0.borrow();
         let goes_on = state.waiting.iter().any(|(_, turns, _)| turns.is_some());
-        let is_busy = goes_on || state.is_awake || state.full > 0 || !state.due.is_empty();
+        let is_busy = goes_on || state.full > 0 || !state.due.is_empty();
         if is_busy { Wakeup::Now } else { Wakeup::At(Millis::NEVER) }
     }
 
@@ -202,17 +202,16 @@ impl Bench {
             if is_done(self) {
                 return;
             }
+            self.network.limit(self.network.now() + SLEEP);
             self.worker.turn().unwrap();
         }
         panic!("no end: {:?}", self.rig.0.borrow());
     }
 
-    /// Turns for some milliseconds without sleep, in which all that is on its way arrives.
+    /// Goes on until all that is on its way has arrived.
     fn settle(&mut self) {
-        self.rig.0.borrow_mut().is_awake = true;
-        let end = self.network.now() + Duration::from_millis(2);
+        let end = self.network.now() + 5 * SLEEP;
         self.turn_until(|bench| bench.network.now() >= end);
-        self.rig.0.borrow_mut().is_awake = false;
     }
 
     /// A client whose request has been received, and its name on the server.

@@ -39,6 +39,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 // There may be unread input.
                 slot.session.reset_idle(now, &pools.config);
             }
+            if slot.has_sent_since(now, &pools.config) {
+                slot.session.reads_on();
+            }
             slot.session.handle_timeout(now, slot.backlog(), pools, output);
         });
         // A connection that was held and is closing now has to be read from.

@@ -239,12 +239,13 @@ struct Guard;
 
 impl Handler for Guard {
     type Connection = ();
+    type User = ();
 
     fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
         Upgrade::Accept(())
     }
 
-    fn admit(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+    fn authorise_connect(&mut self, request: &Request<'_>, (): &mut ()) -> Result<(), Refusal> {
         match (request.header("Cookie"), request.query) {
             (Some(b"pass=7"), _) => Ok(()),
             (_, Some(query)) if query.split('&').any(|it| it == "ticket=7" || it == "token=7") => {
@@ -261,7 +262,7 @@ impl Handler for Guard {
 
 #[test]
 fn an_application_says_who_may_publish_and_subscribe() {
-    let server = Embedded::start_with(Config::default(), |_| Guard);
+    let server = Embedded::start_with(Config::default(), |_, _| Guard);
     for path in ["/pubsub", "/topics/a"] {
         let mut client = Client::connect(server.addr());
         client.send(&request_to(path, "Cookie: pass=8\r\n"));

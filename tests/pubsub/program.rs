@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use corecast::app::echo::Echo;
 use corecast::app::{Accept, Context, Handler, Upgrade};
+use corecast::app::{PublishError, Publisher};
 use corecast::config::Config;
 use corecast::protocol::websocket::handshake::Request;
-use corecast::pubsub::{NameError, Payload, PublishError, Publisher};
+use corecast::pubsub::{NameError, Payload};
 use corecast::server::{Server, allowed_cores};
 use corecast::session::Message;
 
@@ -120,6 +121,7 @@ struct Holding {
 
 impl Handler for Holding {
     type Connection = ();
+    type User = ();
 
     fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<()> {
         Echo.upgrade(request, accept)
@@ -128,7 +130,7 @@ impl Handler for Holding {
     fn message<'a>(&mut self, (): &mut (), _: Message<'a>, cx: &mut Context<'_, 'a>) {
         self.held.send(()).unwrap();
         self.go.recv_timeout(LIMIT).unwrap();
-        cx.text("done");
+        cx.text("done").unwrap();
     }
 }
 
@@ -142,7 +144,7 @@ fn while_held<T>(
     let (held, is_held) = sync_channel(1);
     let (let_go, go) = sync_channel(1);
     let parts = std::sync::Mutex::new(Some((held, go)));
-    let make = move |_| {
+    let make = move |_, _: &_| {
         let (held, go) = parts.lock().unwrap().take().unwrap();
         Holding { held, go }
     };
@@ -162,7 +164,7 @@ fn while_held<T>(
     insist(&publisher, "f", &Payload::text("after"));
     subscriber.expect(&wire::unmasked(FIN | TEXT, b"after"));
     drop((subscriber, holder));
-    running.stopper().stop();
+    running.drain();
     running.join().unwrap();
     assert_eq!(publisher.publish("f", Payload::text("x")), Err(PublishError::Stopped));
 }

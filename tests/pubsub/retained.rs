@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use corecast::app::Publisher;
 use corecast::config::Config;
-use corecast::pubsub::{Payload, Publisher};
+use corecast::pubsub::Payload;
 
 use crate::common::{Cores, Json, QUIET, delivery, raw, text};
 use crate::support::client::Client;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use corecast::app::echo::Echo;
+use corecast::app::{Publisher, inbox};
 use corecast::base::{ConnectionId, Millis};
 use corecast::config::Config;
 use corecast::gateway::Gateway;
@@ -14,7 +15,7 @@ use corecast::io::{Driver, Wake};
 use corecast::mesh::Port;
 use corecast::protocol::websocket::Opcode;
 use corecast::protocol::websocket::handshake::{Agreement, Request};
-use corecast::pubsub::{PeerMessage, Publisher, Totals, inbox};
+use corecast::pubsub::{PeerMessage, Totals};
 use corecast::session::{
     CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
 };
@@ -131,7 +132,7 @@ impl Core {
         network.limit(Duration::ZERO);
         let wake = waker.clone();
         let (publisher, inbox) = inbox(config, port.sleep_flag(), Arc::new(move || wake.wake()));
-        let gateway = Gateway::new(Echo, Arc::clone(config), port, Some(inbox), totals);
+        let gateway = Gateway::new(Echo, Arc::clone(config), port, inbox, totals);
         let service = Sleeping {
             gateway,
             network: network.clone(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use corecast::app::echo::Echo;
+use corecast::app::inbox;
 use corecast::config::Config;
 use corecast::gateway::Gateway;
 use corecast::mesh::{Limits, mesh};
@@ -13,5 +14,6 @@ use corecast::pubsub::Totals;
 pub(crate) fn echo(config: &mut Config) -> Gateway<Echo> {
     config.pubsub.endpoints = false;
     let port = mesh(1, Limits::default()).remove(0);
-    Gateway::new(Echo, Arc::new(config.clone()), port, None, Totals::new(&config.pubsub))
+    let (_, inbox) = inbox(config, port.sleep_flag(), Arc::new(|| {}));
+    Gateway::new(Echo, Arc::new(config.clone()), port, inbox, Totals::new(&config.pubsub))
 }

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use corecast::app::Handler;
+use corecast::app::Publisher;
 use corecast::app::echo::Echo;
 use corecast::config::Config;
-use corecast::pubsub::Publisher;
-use corecast::server::{Running, Server};
+use corecast::server::{Server, ServerHandle};
 use corecast::worker::Stats;
 
 /// A server that echoes and passes on what is published. Stops when dropped.
-pub(crate) struct Embedded(Option<Running>);
+pub(crate) struct Embedded(Option<ServerHandle>);
 
 impl Embedded {
     pub(crate) fn start(config: Config) -> Self {
@@ -23,13 +23,13 @@ impl Embedded {
         let mut allowed = corecast::server::allowed_cores();
         allowed.truncate(cores);
         let server = Server::new(config).listen(address).cores(allowed);
-        Self(Some(server.start(|_| Echo).unwrap()))
+        Self(Some(server.start(|_, _| Echo).unwrap()))
     }
 
     /// With a handler of the test's own.
     pub(crate) fn start_with<H: Handler + 'static>(
         config: Config,
-        make: impl Fn(usize) -> H + Send + Sync + 'static,
+        make: impl Fn(usize, &ServerHandle) -> H + Send + Sync + 'static,
     ) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         Self(Some(Server::new(config).listen(address).start(make).unwrap()))
@@ -41,7 +41,7 @@ impl Embedded {
         let mut allowed = corecast::server::allowed_cores();
         allowed.truncate(1);
         let server = Server::new(config).listen(address).cores(allowed).loops_per_core(loops);
-        Self(Some(server.start(|_| Echo).unwrap()))
+        Self(Some(server.start(|_, _| Echo).unwrap()))
     }
 
     /// A publisher, each call for another loop.
@@ -49,10 +49,15 @@ impl Embedded {
         self.0.as_ref().unwrap().publisher()
     }
 
+    /// The server itself.
+    pub(crate) fn handle(&self) -> &ServerHandle {
+        self.0.as_ref().unwrap()
+    }
+
     /// Stops it; what each core has counted.
     pub(crate) fn stop(mut self) -> Vec<Stats> {
         let running = self.0.take().unwrap();
-        running.stopper().stop();
+        running.drain();
         running.join().unwrap()
     }
 
@@ -64,7 +69,7 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         if let Some(running) = self.0.take() {
-            running.stopper().stop();
+            running.drain();
             // A panic of a worker shows here as well.
             let stopped = running.join();
             assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");

@@ -12,6 +12,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
@@ -32,7 +33,7 @@ const NOT_TEXT: &str = "requests are text; this message is binary";
 /// abort the connection without saying why (RFC 6455 section 4.1); answered with one of theirs,
 /// clients would be told that it is spoken here.
 pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Refusal> {
-    let mut offered = request.protocols().peekable();
+    let mut offered = request.subprotocols().peekable();
     if offered.peek().is_none() {
         return Ok(None);
     }
@@ -50,14 +51,16 @@ pub(super) fn open(id: ConnectionId, window_bits: Option<u8>, broker: &mut Broke
     broker.attach(id, Options { form, echo: true, marks_retained: true });
 }
 
-/// Handles one request. `waiting` takes an answer that has to wait; [`answer`] sends it.
-pub(super) fn message(
+/// Handles one request, as far as `authorise` allows it. `waiting` takes an answer that has to wait;
+/// [`answer`] sends it.
+pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
     id: ConnectionId,
     waiting: &mut Option<Vec<u8>>,
     message: Message<'_>,
     max_topic: usize,
     broker: &mut Broker,
     replies: &mut Replies<'_>,
+    authorise: A,
 ) {
     let text = match message.opcode() {
         Opcode::Text => message.text(),
@@ -67,7 +70,7 @@ pub(super) fn message(
         Some(request) => (request.command, request.id),
         None => (Err(NOT_TEXT.to_owned()), None),
     };
-    let mut client = Requester { id, max_topic, broker };
+    let mut client = Requester { id, max_topic, broker, authorise };
     let result = request.and_then(|command| match command {
         Command::Subscribe(names) => {
             client.subscribe(&names)?;
@@ -119,13 +122,14 @@ pub(super) fn answer<O: Outbound>(id: ConnectionId, waiting: &mut Option<Vec<u8>
 }
 
 /// The client whose request is handled. An error is one line for the client.
-struct Requester<'b> {
+struct Requester<'b, A> {
     id: ConnectionId,
     max_topic: usize,
     broker: &'b mut Broker,
+    authorise: A,
 }
 
-impl Requester<'_> {
+impl<A: FnMut(Action<'_>) -> Result<(), Denied>> Requester<'_, A> {
     /// All of the filters, or with an error none.
     fn filters(&self, names: &[Cow<'_, str>]) -> Result<Vec<Filter>, String> {
         let filter = |name: &Cow<'_, str>| {
@@ -136,6 +140,10 @@ impl Requester<'_> {
 
     fn subscribe(&mut self, names: &[Cow<'_, str>]) -> Result<(), String> {
         let filters = self.filters(names)?;
+        for filter in &filters {
+            (self.authorise)(Action::Subscribe(filter))
+                .map_err(|denied| format!("{}: {denied}", shown(filter.as_str())))?;
+        }
         self.broker.subscribe(self.id, filters).map_err(|error| error.to_string())
     }
 
@@ -146,6 +154,8 @@ impl Requester<'_> {
 
     fn publish(&mut self, name: &str, data: Option<&str>, retain: bool) -> Result<(), String> {
         let topic = &Topic::new(name, self.max_topic).map_err(|error| complaint(name, error))?;
+        (self.authorise)(Action::Publish(topic))
+            .map_err(|denied| format!("{}: {denied}", shown(topic.as_str())))?;
         let (opcode, payload) = (Opcode::Text, data.unwrap_or_default().as_bytes());
         let publication = Publication { topic, opcode, payload, json: data, retain, origin: None };
         self.broker

@@ -1,5 +1,5 @@
-//! Messages that do not arrive in one piece: fragments, frames larger than a receive buffer, and
-//! compressed ones, put together as their bytes arrive (RFC 6455 section 5.4).
+//! Assembles messages that do not arrive in one piece: fragmented ones, frames larger than a
+//! receive buffer, and compressed ones (RFC 6455 section 5.4).
 
 use super::deflate::{InflateError, Inflater};
 use super::frame::{FrameHeader, MAX_SERVER_HEADER};
@@ -8,26 +8,28 @@ use super::opcode::Opcode;
 use super::utf8::{Validator, unmask_text};
 use super::violation::Violation;
 
-/// The bounds of one message.
+/// The limits on one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageLimits {
-    /// Bytes, after decompression.
+    /// The largest number of bytes, after decompression.
     pub bytes: usize,
-    /// Frames.
+    /// The largest number of frames.
     pub fragments: u32,
 }
 
 impl MessageLimits {
-    /// The most compressed bytes that a message within the limit can need: what stored blocks and
-    /// a few flushes add. It ends a stream of empty blocks, which inflates to nothing for ever.
+    /// The largest number of compressed bytes that a message within the limit can need, including
+    /// the overhead of stored blocks and a few flushes. Without it a stream of empty blocks, which
+    /// inflates to nothing, would never reach a limit.
     const fn compressed(self) -> u64 {
         let bytes = self.bytes as u64;
         bytes.saturating_add(bytes / 256).saturating_add(1024)
     }
 }
 
-/// One message under way. The payload grows by bytes received, never by a declared length, behind
-/// [`MAX_SERVER_HEADER`] bytes of room, so that a reply can be sent from the same memory.
+/// One incomplete message. Its payload grows by bytes received, never by a declared length. It is
+/// preceded by [`MAX_SERVER_HEADER`] bytes of room, so that a reply can be sent from the same
+/// memory.
 #[derive(Debug)]
 pub struct Assembler {
     opcode: Opcode,
@@ -35,13 +37,13 @@ pub struct Assembler {
     buffer: Vec<u8>,
     validator: Validator,
     fragments: u32,
-    /// Payload bytes that the frames so far declared.
+    /// The payload bytes that the headers so far declared.
     declared: u64,
 }
 
 impl Assembler {
-    /// Begins a message of `opcode` (text or binary) in `buffer`, whose contents are dropped;
-    /// compressed if there is an `inflater`.
+    /// Begins a message of `opcode` (text or binary) in `buffer`, whose contents are dropped. The
+    /// message is compressed if there is an `inflater`.
     #[must_use]
     pub fn new(opcode: Opcode, mut buffer: Vec<u8>, inflater: Option<Box<Inflater>>) -> Self {
         buffer.clear();
@@ -50,7 +52,7 @@ impl Assembler {
         Self { opcode, inflater, buffer, validator, fragments: 0, declared: 0 }
     }
 
-    /// Counts a frame of the message before its payload arrives.
+    /// Counts a frame of the message, before its payload arrives.
     ///
     /// # Errors
     /// [`Violation::MessageTooBig`] or [`Violation::TooManyFragments`], from the header alone.
@@ -67,11 +69,12 @@ impl Assembler {
         if self.declared > most { Err(Violation::MessageTooBig) } else { Ok(()) }
     }
 
-    /// Adds payload bytes as they came, masked with `mask`. Text is unmasked and validated in one
+    /// Adds payload bytes as received, masked with `mask`. Text is unmasked and validated in one
     /// pass.
     ///
     /// # Errors
-    /// Text that can no longer become UTF-8, data that does not inflate, or too much of it.
+    /// Text that can no longer become UTF-8, data that does not inflate, or a message above the
+    /// limit.
     pub fn push(
         &mut self,
         payload: &mut [u8],
@@ -95,7 +98,8 @@ impl Assembler {
         self.validate_from(before)
     }
 
-    /// Ends the message: what is left in the inflater comes out, text must end with a character.
+    /// Ends the message: the rest of the inflater's output is added, and text must not end inside a
+    /// character.
     ///
     /// # Errors
     /// As [`push`](Self::push).
@@ -117,23 +121,23 @@ impl Assembler {
         if self.opcode != Opcode::Text {
             return Ok(());
         }
-        let fresh = self.buffer.get(before..).unwrap_or_default();
-        self.validator.push(fresh).map_err(|_| Violation::TextUtf8)
+        let added = self.buffer.get(before..).unwrap_or_default();
+        self.validator.push(added).map_err(|_| Violation::TextUtf8)
     }
 
-    /// Text or binary.
+    /// [`Opcode::Text`] or [`Opcode::Binary`].
     #[must_use]
     pub const fn opcode(&self) -> Opcode {
         self.opcode
     }
 
-    /// Whether the message came compressed.
+    /// Whether the message is compressed.
     #[must_use]
     pub const fn is_compressed(&self) -> bool {
         self.inflater.is_some()
     }
 
-    /// The memory, the payload behind [`MAX_SERVER_HEADER`] bytes of room; and the inflater.
+    /// The memory, with the payload after [`MAX_SERVER_HEADER`] bytes of room, and the inflater.
     #[must_use]
     pub fn into_parts(self) -> (Vec<u8>, Option<Box<Inflater>>) {
         (self.buffer, self.inflater)

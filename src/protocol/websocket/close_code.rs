@@ -1,22 +1,20 @@
-//! Close codes and the payload of close frames (RFC 6455 sections 5.5.1 and 7.4).
+//! Close codes (RFC 6455 section 7.4).
 
 use std::fmt;
 
-use super::violation::Violation;
-
-/// The status code of a close frame. A newtype, so that codes of applications (3000 to 4999)
-/// survive as they came.
+/// The status code of a close frame. It is a newtype, so that the codes of applications (3000 to
+/// 4999) can be represented.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
 impl CloseCode {
-    /// 1000: the purpose of the connection is fulfilled.
+    /// 1000: the connection has served its purpose.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: the server goes down, or the page was left.
+    /// 1001: the server is going down, or the user left the page.
     pub const GOING_AWAY: Self = Self(1001);
-    /// 1002: a rule of the protocol was broken.
+    /// 1002: the peer broke a rule of the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// 1003: a kind of data that this endpoint does not take, such as binary where text is wanted.
+    /// 1003: a type of data that this endpoint does not accept, such as binary instead of text.
     pub const UNSUPPORTED_DATA: Self = Self(1003);
     /// 1005: the close frame had no code. Never on the wire.
     pub const NO_STATUS: Self = Self(1005);
@@ -24,15 +22,16 @@ impl CloseCode {
     pub const ABNORMAL: Self = Self(1006);
     /// 1007: text that is not UTF-8, or compressed data that does not inflate.
     pub const INVALID_PAYLOAD: Self = Self(1007);
-    /// 1008: a rule of this server was broken.
+    /// 1008: the peer broke a rule of this server.
     pub const POLICY_VIOLATION: Self = Self(1008);
     /// 1009: a message larger than the limit.
     pub const MESSAGE_TOO_BIG: Self = Self(1009);
-    /// 1011: the server met a condition it did not expect.
+    /// 1011: an unexpected condition in the server.
     pub const INTERNAL_ERROR: Self = Self(1011);
-    /// 1012: the server restarts; come back.
+    /// 1012: the server restarts; the client may reconnect.
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// 1013: overloaded, or the peer reads too slowly; come back later.
+    /// 1013: the server is overloaded, or the peer reads too slowly; the client may reconnect
+    /// later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
     /// The code `value` if an endpoint may put it on the wire: 1000 to 1003, 1007 to 1014 (the
@@ -64,24 +63,6 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// The code and reason of a close frame's payload: `NO_STATUS` and `""` for an empty one.
-///
-/// # Errors
-/// A payload of one byte, or a code that may not be sent, breaks RFC 6455 section 7.4; a reason
-/// that is not UTF-8 breaks section 5.5.1.
-pub fn parse_close(payload: &[u8]) -> Result<(CloseCode, &str), Violation> {
-    match payload {
-        [] => Ok((CloseCode::NO_STATUS, "")),
-        [_] => Err(Violation::ClosePayloadOfOneByte),
-        [high, low, reason @ ..] => {
-            let code = CloseCode::from_wire(u16::from_be_bytes([*high, *low]))
-                .ok_or(Violation::CloseCode)?;
-            let reason = std::str::from_utf8(reason).map_err(|_| Violation::CloseReasonUtf8)?;
-            Ok((code, reason))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,17 +73,6 @@ mod tests {
             let registered = value < 1015 && ![1004, 1005, 1006].contains(&value);
             let allowed = value >= 1000 && registered || (3..5).contains(&(value / 1000));
             assert_eq!(CloseCode::from_wire(value).is_some(), allowed, "{value}");
-            let parsed = parse_close(&value.to_be_bytes()).map(|(code, _)| code.value());
-            assert_eq!(parsed, if allowed { Ok(value) } else { Err(Violation::CloseCode) });
         }
-    }
-
-    #[test]
-    fn payload_forms() {
-        assert_eq!(parse_close(b""), Ok((CloseCode::NO_STATUS, "")));
-        assert_eq!(parse_close(b"\x03"), Err(Violation::ClosePayloadOfOneByte));
-        assert_eq!(parse_close(b"\x03\xE8bye"), Ok((CloseCode::NORMAL, "bye")));
-        assert_eq!(parse_close(b"\x03\xE8\xFF"), Err(Violation::CloseReasonUtf8));
-        assert_eq!(parse_close(b"\x03\xE8\xE2\x82"), Err(Violation::CloseReasonUtf8));
     }
 }

@@ -1,8 +1,9 @@
-//! The protocol, sans-IO: frames, masking, UTF-8, fragments, compression and the opening
-//! handshake of RFC 6455 and RFC 7692. Nothing here knows a socket, a clock or a thread.
+//! WebSocket without I/O: frames, masking, UTF-8, fragments, close codes, compression and the
+//! opening handshake of RFC 6455 and RFC 7692, for the server's role and for the client's.
 
 pub mod assembler;
 pub mod close_code;
+pub mod close_frame;
 pub mod deflate;
 pub mod frame;
 pub mod handshake;

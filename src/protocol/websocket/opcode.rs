@@ -1,13 +1,13 @@
 //! Frame opcodes (RFC 6455 section 5.2).
 
-/// What a frame carries. Only the six opcodes that RFC 6455 defines can be represented; the ten
-/// reserved values are refused while the header is parsed.
+/// The kind of a frame. Only the six opcodes that RFC 6455 defines can be represented; a header
+/// with one of the ten reserved values is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
-    /// A further fragment of the message that a text or binary frame began.
+    /// A further fragment of a message that a text or binary frame began.
     Continuation = 0x0,
-    /// A text message, or its first fragment: UTF-8.
+    /// A text message, or its first fragment. The payload is UTF-8.
     Text = 0x1,
     /// A binary message, or its first fragment.
     Binary = 0x2,
@@ -15,7 +15,7 @@ pub enum Opcode {
     Close = 0x8,
     /// Asks for a pong with the same payload (RFC 6455 section 5.5.2).
     Ping = 0x9,
-    /// Answers a ping, or is sent unasked as a heartbeat (RFC 6455 section 5.5.3).
+    /// Answers a ping, or is sent unsolicited as a heartbeat (RFC 6455 section 5.5.3).
     Pong = 0xA,
 }
 

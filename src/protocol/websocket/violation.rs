@@ -1,16 +1,18 @@
-//! What a peer can do wrong once the handshake is over: one variant for each rule.
+//! The rules that a peer can break after the handshake, one variant for each.
 
 use std::fmt;
 
 use super::close_code::CloseCode;
 
-/// A rule of RFC 6455 or RFC 7692, or a limit of this server, that the peer broke. It ends the
+/// A rule of RFC 6455 or RFC 7692, or a limit of this endpoint, that the peer broke. It ends the
 /// connection: the close frame carries [`code`](Self::code) and [`reason`](Self::reason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Violation {
     /// A client's frame without a mask (RFC 6455 section 5.1).
     Unmasked,
+    /// A server's frame with a mask (RFC 6455 section 5.1).
+    Masked,
     /// RSV2 or RSV3 set, RSV1 set without compression agreed, or RSV1 on a frame that does not
     /// begin a message (RFC 6455 section 5.2, RFC 7692 section 6).
     ReservedBit,
@@ -24,13 +26,13 @@ pub enum Violation {
     ControlTooLong,
     /// A control frame without FIN (RFC 6455 section 5.5).
     ControlFragmented,
-    /// A continuation where no message was begun (RFC 6455 section 5.4).
+    /// A continuation frame outside of a fragmented message (RFC 6455 section 5.4).
     ContinuationWithoutStart,
-    /// A new message before the last one was finished (RFC 6455 section 5.4).
+    /// A new message before the end of a fragmented one (RFC 6455 section 5.4).
     MessageInterrupted,
     /// A close frame whose payload is a single byte (RFC 6455 section 5.5.1).
     ClosePayloadOfOneByte,
-    /// A close code that may not be sent (RFC 6455 section 7.4).
+    /// A close code that no endpoint may send (RFC 6455 section 7.4).
     CloseCode,
     /// A close reason that is not UTF-8 (RFC 6455 section 5.5.1).
     CloseReasonUtf8,
@@ -38,14 +40,14 @@ pub enum Violation {
     TextUtf8,
     /// Compressed data that does not inflate (RFC 7692 section 7.2.2).
     Deflate,
-    /// A message above the limit of bytes (RFC 6455 section 10.4).
+    /// A message longer than the limit (RFC 6455 section 10.4).
     MessageTooBig,
     /// A message in more fragments than the limit (RFC 6455 section 10.4).
     TooManyFragments,
 }
 
 impl Violation {
-    /// The close code that tells the peer (RFC 6455 section 7.4.1).
+    /// The close code to send (RFC 6455 section 7.4.1).
     #[must_use]
     pub const fn code(self) -> CloseCode {
         match self {
@@ -56,11 +58,13 @@ impl Violation {
         }
     }
 
-    /// One line for the close frame and the log; shorter than the 123 bytes a close frame allows.
+    /// One line for the close frame and the log, shorter than the 123 bytes that a close frame can
+    /// hold.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Unmasked => "client frame without a mask",
+            Self::Masked => "server frame with a mask",
             Self::ReservedBit => "reserved bit set",
             Self::ReservedOpcode => "reserved opcode",
             Self::LengthNotMinimal => "length not in its shortest form",

@@ -144,7 +144,7 @@ impl Broker {
             if !self.index.subscribe(&filter, Subscriber { id, form, echo }) {
                 continue;
             }
-            if marks_retained {
+            if marks_retained || filter.has_wildcard() {
                 self.replay_later(id, filter);
             } else if let Some(frame) = self.retained_frame(form, &filter) {
                 // It is not marked as retained, so it has to precede every newer message.

@@ -1,9 +1,10 @@
 //! The opening handshake of a connection (RFC 6455 section 4.2).
 
 use crate::base::Millis;
-use crate::protocol::websocket::handshake::response::{write_accepted, write_page};
+use crate::protocol::http::{HeadScanner, Response, Status};
 use crate::protocol::websocket::handshake::{
-    Agreement, HeadScanner, Parsed, Refusal, Rejection, Request, negotiate, parse,
+    Agreement, ExtraHeaders, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse,
+    write_accepted,
 };
 use crate::session::compression::Compression;
 use crate::session::context::{Handled, ReceiveContext};
@@ -12,7 +13,11 @@ use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::service::{Accept, Inbound, Verdict};
-use crate::session::state::{Phase, RareState, Session};
+use crate::session::state::{Marks, Phase, RareState, Session};
+
+/// The body of the response to a plain `GET /`.
+const PAGE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\
+    Connect with a WebSocket client, for example: websocat ws://<this host>:<port>/\n";
 
 impl Session {
     /// Takes bytes of the request head, or the whole of it.
@@ -77,14 +82,14 @@ impl Session {
             // A client waits for the answer before it sends more (RFC 6455 section 4.1): bytes that
             // come early may be meant for something else than a WebSocket.
             Ok(_) if !early.is_empty() => Err(Rejection::EarlyData.into()),
-            Ok(_) if self.reject => Err(Rejection::Full.into()),
-            Ok(Parsed::Plain { path: "/" }) => {
-                write_page(cx.appendable());
+            Ok(_) if self.marks.contains(Marks::REJECT) => Err(Rejection::Full.into()),
+            Ok(Parsed::Plain(request)) if request.path == "/" => {
+                Response::text(Status::OK, PAGE).write(cx.appendable());
                 self.end(Phase::Lingering, CloseReason::Answered);
                 self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
                 Ok(())
             }
-            Ok(Parsed::Plain { .. }) => Err(Rejection::UpgradeRequired.into()),
+            Ok(Parsed::Plain(_)) => Err(Rejection::UpgradeRequired.into()),
             Ok(Parsed::Upgrade(request)) => self.upgrade(&request, cx, service),
         };
         if let Err(refusal) = result {
@@ -103,29 +108,31 @@ impl Session {
         if !cx.pools.config.origins.allows(request.origin, request.host) {
             return Err(Rejection::Origin.into());
         }
-        let agreement = negotiate::deflate(request.extensions(), &cx.pools.config.deflate);
+        let agreement = negotiate_deflate(request.extensions(), &cx.pools.config.deflate);
         let (accept, is_deferred) = match service.upgrade(self.id, request, agreement.as_ref()) {
             Verdict::Accept(accept) => (accept, false),
             Verdict::Defer(accept) => (accept, true),
             Verdict::Refuse(refusal) => return Err(refusal),
             Verdict::Stream(endpoint, stream) => {
-                (self.accepted, self.endpoint) = (true, endpoint);
+                self.marks.insert(Marks::ACCEPTED);
+                self.endpoint = endpoint;
                 self.begin_stream(stream, cx);
                 return Ok(());
             }
         };
-        self.accepted = true;
+        self.marks.insert(Marks::ACCEPTED);
         self.endpoint = accept.endpoint;
         // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
-        let Accept { protocol, .. } = accept;
+        let Accept { protocol, headers, .. } = accept;
         let protocol =
-            protocol.filter(|ours| request.protocols().any(|offered| offered == &**ours));
+            protocol.filter(|ours| request.subprotocols().any(|offered| offered == &**ours));
         if is_deferred {
             let deciding = Deciding { key: request.key.into(), protocol, agreement };
             self.phase = Phase::Deciding;
             self.rare = Some(Box::new(RareState::Deciding(deciding)));
         } else {
             self.switch(cx.now, request.key, protocol.as_deref(), agreement, cx.pools, cx.out);
+            insert_headers(cx.appendable(), &headers);
             self.call_open(cx, service);
         }
         Ok(())
@@ -163,7 +170,7 @@ impl Session {
         out: &mut Output,
     ) {
         let out = out.appendable(|| pools.buffers.take());
-        write_accepted(out, key, protocol, agreement.as_ref());
+        write_accepted(out, key, protocol, agreement.as_ref(), &ExtraHeaders::new());
         self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
         self.phase = Phase::Open;
         self.start_keepalive(now, &pools.config);
@@ -182,5 +189,15 @@ impl Session {
         self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
         self.deadline = now.after(pools.config.timeouts.linger);
         self.free(pools);
+    }
+}
+
+/// Inserts header lines before the empty line that ends a response head.
+fn insert_headers(head: &mut Vec<u8>, lines: &str) {
+    const EMPTY_LINE: &[u8] = b"\r\n";
+    if !lines.is_empty() {
+        head.truncate(head.len().saturating_sub(EMPTY_LINE.len()));
+        head.extend_from_slice(lines.as_bytes());
+        head.extend_from_slice(EMPTY_LINE);
     }
 }

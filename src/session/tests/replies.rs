@@ -21,8 +21,8 @@ impl Inbound for Script {
         _: Option<&Agreement>,
     ) -> Verdict {
         let protocol = match request.path {
-            "/chat" => request.protocols().next(),
-            "/second" => request.protocols().nth(1),
+            "/chat" => request.subprotocols().next(),
+            "/second" => request.subprotocols().nth(1),
             "/invented" => Some("invented"),
             _ => return Verdict::Refuse(Rejection::NotFound.into()),
         };

@@ -1,10 +1,8 @@
 //! Close frames that this side sends first.
 
-use bytes::BufMut;
-
 use crate::base::Millis;
-use crate::protocol::websocket::frame::{MAX_CONTROL_PAYLOAD, append_frame};
-use crate::protocol::websocket::{CloseCode, Opcode, Violation};
+use crate::protocol::websocket::close_frame::append_close;
+use crate::protocol::websocket::{CloseCode, Violation};
 use crate::session::context::ReceiveContext;
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
@@ -37,13 +35,4 @@ impl Session {
         self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         self.free(cx.pools);
     }
-}
-
-/// Appends a close frame; `reason` is cut to what fits, at a character.
-fn append_close(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
-    let mut payload = Vec::with_capacity(MAX_CONTROL_PAYLOAD);
-    payload.put_u16(code.value());
-    let max = MAX_CONTROL_PAYLOAD - payload.len();
-    payload.put_slice(&reason.as_bytes()[..reason.floor_char_boundary(max)]);
-    append_frame(out, Opcode::Close, false, &payload);
 }

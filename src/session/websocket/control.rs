@@ -1,6 +1,7 @@
 //! Control frames: close, ping, pong (RFC 6455 section 5.5).
 
-use crate::protocol::websocket::close_code::parse_close;
+use crate::base::Millis;
+use crate::protocol::websocket::close_frame::parse_close;
 use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{Opcode, Violation};
 use crate::session::context::ReceiveContext;
@@ -88,6 +89,27 @@ impl Session {
         service.open(self.id, self.endpoint, &mut replies);
         let end = replies.end();
         self.apply(end, &[], cx);
+    }
+
+    /// Lets `act` send to an open connection outside of what it receives. No reply may stand in
+    /// place. Returns whether the connection is open; otherwise `act` is not called.
+    pub fn reply(
+        &mut self,
+        now: Millis,
+        backlog: usize,
+        pools: &mut Pools,
+        out: &mut Output,
+        act: impl FnOnce(&mut Replies<'_>),
+    ) -> bool {
+        if self.phase != Phase::Open {
+            return false;
+        }
+        let mut cx = ReceiveContext { now, backlog, pools, out, held: false };
+        let mut replies = Replies::new(&[], &mut cx, self.compression.as_deref_mut());
+        act(&mut replies);
+        let end = replies.end();
+        self.apply(end, &[], &mut cx);
+        true
     }
 
     /// Does what the service asked for besides its replies. `buffer` is what is being received, up

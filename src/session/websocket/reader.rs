@@ -14,7 +14,7 @@ use crate::session::pending::{PendingFrame, PendingPayload, continue_header};
 use crate::session::pools::Pools;
 use crate::session::replies::{Message, Replies};
 use crate::session::service::Inbound;
-use crate::session::state::{Phase, Session};
+use crate::session::state::{Marks, Phase, Session};
 use crate::session::stream::StreamEvent;
 
 impl Session {
@@ -149,7 +149,7 @@ impl Session {
         pools: &mut Pools,
     ) -> Result<(), Violation> {
         if self.phase != Phase::Open {
-            self.sends_after_close = true;
+            self.marks.insert(Marks::SENDS_AFTER_CLOSE);
             return Ok(());
         }
         match (&self.assembly, header.opcode) {

@@ -1,6 +1,8 @@
 //! Input that waits, and handshakes that are decided late.
 
-use super::{Bench, TURNS, frame, masked};
+use std::time::Duration;
+
+use super::{Bench, frame, masked};
 use crate::io::sim::ServerEnd;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Rejection;
@@ -211,12 +213,8 @@ fn a_client_whose_input_waits_is_not_idle() {
     let (client, _) = bench.request("/hold");
     bench.read_head(client);
     bench.network.write(client, &[masked(TEXT, b"h"), masked(TEXT, b"behind")].concat());
-    for _ in 0..TURNS {
-        bench.worker.turn().unwrap();
-        if bench.network.now().as_secs() > 300 {
-            break;
-        }
-    }
+    let end = bench.network.now() + Duration::from_secs(300);
+    bench.turn_until(|bench| bench.network.now() >= end);
     bench.go_on();
     bench.network.half_close(client);
     let got = bench.read_to_end(client);

@@ -151,7 +151,8 @@ impl Client {
         let id = self.id.expect("connected");
         self.got.extend(network.read(id));
         let body = head_len(&self.got).map_or(&[][..], |at| &self.got[at..]);
-        assert!(self.expected.starts_with(body), "{}: other bytes", self.path);
+        let show = || String::from_utf8_lossy(&self.got).into_owned();
+        assert!(self.expected.starts_with(body), "{}: other bytes in {}", self.path, show());
         match self.ending {
             _ if network.is_faulted(id) => tally.faulted += 1,
             Ending::Reset(_) => tally.reset += 1,
@@ -194,7 +195,7 @@ fn run(seed: u64, tally: &mut Tally) {
             break;
         }
         let state = rig.0.borrow();
-        assert!(turn < 100 * TURNS, "no end at {:?}: {state:?}", network.now());
+        assert!(turn < TURNS, "no end at {:?}: {state:?}", network.now());
     }
     network.set_faults(Faults::default());
     worker.turn().unwrap();

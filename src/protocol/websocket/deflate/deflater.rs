@@ -1,22 +1,22 @@
-//! The compressor: a message in, the payload of RFC 7692 section 7.2.1 out.
+//! The compressor: from a message to the payload of RFC 7692 section 7.2.1.
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-use super::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+use super::window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
-/// The end of every flushed message, which is not sent.
+/// The last bytes of every flushed message, which are not sent.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// One direction's compressor.
 ///
-/// With context takeover give it every message of a connection in order, each of which must then
-/// be sent as compressed, since the peer's window has to follow. Without, call
-/// [`reset`](Self::reset) in between. Takes between 250 and 400 KiB whatever it compresses.
+/// With context takeover, pass it every message of a connection in order, and send each one as
+/// compressed, because the peer's window must stay in step. Without context takeover, call
+/// [`reset`](Self::reset) after each message. It occupies between 250 and 400 KiB.
 #[derive(Debug)]
 pub struct Deflater {
     inner: Compress,
     bits: u8,
-    /// Whether there is something to forget.
+    /// Whether the window is not empty.
     used: bool,
 }
 
@@ -25,8 +25,8 @@ impl Deflater {
     /// from 1, the fastest, to 9, the smallest. Both are clamped.
     #[must_use]
     pub fn new(window_bits: u8, level: u32) -> Self {
-        // For 8 bits the compressor of 9 serves: it never refers further back than its window
-        // less 262 bytes, which is 250. Tests prove it of every level.
+        // For 8 bits a compressor of 9 is used: it never refers further back than its window less
+        // 262 bytes, which is 250. Tests check this for every level.
         let bits = window_bits.clamp(MIN_WINDOW_BITS + 1, MAX_WINDOW_BITS);
         let level = Compression::new(level.clamp(1, 9));
         Self { inner: Compress::new_with_window_bits(level, false, bits), bits, used: false }
@@ -37,10 +37,10 @@ impl Deflater {
         self.bits
     }
 
-    /// Compresses one whole message, appending the payload to `out`: the blocks up to an empty
-    /// stored one, without its last four bytes. An empty message is the single byte 00 (section
-    /// 7.2.3.6). The payload may be longer than the message, by a few bytes if that is short and
-    /// by about an eighth at level 1.
+    /// Compresses one whole message and appends the payload to `out`: all blocks including an empty
+    /// stored one at the end, without its last four bytes. The payload of an empty message is the
+    /// byte 00 (section 7.2.3.6). The payload can be longer than the message: by a few bytes if the
+    /// message is short, by about an eighth at level 1.
     pub fn message(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         if payload.is_empty() {
             out.push(0);
@@ -49,10 +49,10 @@ impl Deflater {
         self.used = true;
         let start = out.len();
         let mut rest = payload;
-        // Each turn consumes input or fills what is reserved, or is the last.
+        // Each iteration consumes input or fills the space reserved for it, or is the last.
         loop {
-            // More than a block of fixed codes takes, so that one turn does for most messages.
-            // Only so much is zeroed, not all that `out` may have room for.
+            // More than a block of fixed codes needs, so that one iteration is enough for most
+            // messages. Only this much is zeroed, not the whole capacity of `out`.
             let filled = out.len();
             let room = rest.len().min(1 << 16) / 8 * 9 + 64;
             out.resize(filled + room, 0);
@@ -64,7 +64,7 @@ impl Deflater {
             out.truncate(filled + written);
             rest = rest.get(read..).unwrap_or_default();
             let stuck = read == 0 && written == 0;
-            // Room left over means that nothing is waiting to be written.
+            // With room left over, the compressor has no output left.
             let done = rest.is_empty() && written < room;
             if done || stuck || !matches!(status, Ok(Status::Ok | Status::BufError)) {
                 break;
@@ -78,8 +78,8 @@ impl Deflater {
         }
     }
 
-    /// Forgets the window: the next message stands alone. Costs a fill of 128 KiB, unless there
-    /// is nothing to forget.
+    /// Clears the window, so that the next message does not refer to earlier ones. This fills
+    /// 128 KiB, unless the window is empty.
     pub fn reset(&mut self) {
         if self.used {
             self.inner.reset();
@@ -87,8 +87,8 @@ impl Deflater {
         }
     }
 
-    /// The message in stored blocks, if the compressor failed, which then starts afresh: what it
-    /// refers to from here on is of later messages, and so in the peer's window too.
+    /// Writes the message in stored blocks, if the compressor failed, and resets the compressor:
+    /// from then on it refers to later messages only, which are in the peer's window too.
     #[cold]
     fn store(&mut self, payload: &[u8], start: usize, out: &mut Vec<u8>) {
         self.inner.reset();

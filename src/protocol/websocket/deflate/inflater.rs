@@ -1,43 +1,44 @@
-//! The decompressor: the payload of RFC 7692 section 7.2.2 in, a message out.
+//! The decompressor: from the payload of RFC 7692 section 7.2.2 to a message.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{InflateError, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+use super::error::InflateError;
+use super::window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
-/// What every sender leaves away at the end of a message (section 7.2.2), and behind it an empty
-/// final block: only where the message ended between two blocks does the stream end with it, and
-/// nothing comes out, so this tells a cut message from a whole one.
+/// The bytes that every sender removes from the end of a message (section 7.2.2), then an empty
+/// final block. The stream ends with them, without output, only if the message ended between two
+/// blocks. This distinguishes a truncated message from a whole one.
 const TAIL_AND_END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
-/// The least and the most that the output grows by at a time.
+/// The smallest and the largest step by which the output grows.
 const STEPS: std::ops::RangeInclusive<usize> = 1 << 10..=64 << 10;
-/// A final block costs a new stream with a copy of the window. A message may have so many of them
-/// in any case, and one more for each `FINAL_EVERY` bytes.
+/// A final block requires a new stream with a copy of the window. A message may contain this many,
+/// and one more for each `FINAL_EVERY` bytes.
 const FINALS: usize = 8;
 const FINAL_EVERY: usize = 4 << 10;
 
-/// One direction's decompressor: the compressed payloads of a connection's messages in, the
-/// messages out.
+/// One direction's decompressor.
 ///
-/// Give a message's payload to [`push`](Self::push), in pieces cut anywhere, and call
-/// [`finish`](Self::finish) at its end. After an error only [`reset`](Self::reset) helps.
+/// Pass the payload of a message to [`push`](Self::push), in pieces split anywhere, and call
+/// [`finish`](Self::finish) at its end. After an error, everything fails until
+/// [`reset`](Self::reset).
 #[derive(Debug)]
 pub struct Inflater {
-    /// Always of the largest window, which reads streams of any.
+    /// Always with the largest window, which can read streams of every window size.
     stream: Decompress,
-    /// Whether messages are remembered for those after them.
+    /// Whether messages may refer to earlier ones.
     takeover: bool,
     window: usize,
     /// The last `window` bytes of the messages before this one.
     history: Vec<u8>,
-    /// Final blocks of this message so far.
+    /// The number of final blocks in this message so far.
     finals: usize,
     used: bool,
     failed: bool,
 }
 
 impl Inflater {
-    /// A decompressor for a peer that may refer `1 << window_bits` bytes back (8 to 15, clamped),
-    /// also into earlier messages.
+    /// A decompressor for a peer that may refer up to `1 << window_bits` bytes back (8 to 15,
+    /// clamped), into earlier messages too.
     #[must_use]
     pub fn new(window_bits: u8) -> Self {
         let window = 1 << window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS);
@@ -46,7 +47,7 @@ impl Inflater {
         Self { stream, takeover: true, window, history, finals: 0, used: false, failed: false }
     }
 
-    /// As [`new`](Self::new), but each message stands alone: none is remembered for the next.
+    /// As [`new`](Self::new), but no message may refer to earlier ones.
     #[must_use]
     pub fn without_takeover() -> Self {
         Self { takeover: false, ..Self::new(MAX_WINDOW_BITS) }
@@ -56,11 +57,12 @@ impl Inflater {
         self.takeover
     }
 
-    /// Inflates a piece of a message, adding to `out`, in which the message begins at `start`.
-    /// `out` grows by what comes out, never by what the peer declares.
+    /// Decompresses a piece of a message and appends the result to `out`, in which the message
+    /// begins at `start`. `out` grows by the bytes produced, never by a length that the peer
+    /// declares.
     ///
     /// # Errors
-    /// [`InflateError::TooLarge`] as soon as the message is above `limit` bytes;
+    /// [`InflateError::TooLarge`] as soon as the message exceeds `limit` bytes;
     /// [`InflateError::Corrupt`] if the bytes are not DEFLATE.
     pub fn push(
         &mut self,
@@ -73,7 +75,7 @@ impl Inflater {
         if ended { self.final_block(&out[start..]) } else { Ok(()) }
     }
 
-    /// Ends the message, all of which has come out already; the next one may follow.
+    /// Ends the message, whose bytes are all in `out` already. The next one may follow.
     ///
     /// # Errors
     /// As [`push`](Self::push); also if the message ends inside a block.
@@ -100,7 +102,7 @@ impl Inflater {
         Ok(())
     }
 
-    /// Forgets everything: the next message stands alone.
+    /// Clears the window and the error, so that the next message refers to no earlier one.
     pub fn reset(&mut self) {
         self.history.clear();
         self.finals = 0;
@@ -110,8 +112,9 @@ impl Inflater {
         }
     }
 
-    /// Feeds `input`; returns whether the stream ended with its last byte. A final block inside a
-    /// message ends nothing (section 7.2.3.4): what follows goes on with the same window.
+    /// Decompresses `input`; returns whether the stream ended with its last byte. A final block
+    /// inside a message does not end it (section 7.2.3.4): the following blocks use the same
+    /// window.
     fn run(
         &mut self,
         mut input: &[u8],
@@ -125,7 +128,7 @@ impl Inflater {
         self.used = true;
         loop {
             let filled = out.len();
-            // One byte beyond the limit shows that the message is beyond it.
+            // One byte above the limit is enough to detect that it is exceeded.
             let left = limit.saturating_add(1).saturating_sub(filled - start);
             let room = (2 * input.len()).clamp(*STEPS.start(), *STEPS.end()).min(left);
             out.resize(filled + room, 0);
@@ -142,7 +145,7 @@ impl Inflater {
             match status {
                 Ok(Status::StreamEnd) if input.is_empty() => return Ok(true),
                 Ok(Status::StreamEnd) => self.final_block(&out[start..])?,
-                // With room left over, all input was read and nothing waits to come out.
+                // With room left over, all input was read and there is no more output.
                 Ok(_) if input.is_empty() && written < room => return Ok(false),
                 Ok(_) if read > 0 || written > 0 => {}
                 _ => return self.fail(InflateError::Corrupt),
@@ -150,7 +153,7 @@ impl Inflater {
         }
     }
 
-    /// The stream has ended inside a message: goes on with a new one.
+    /// Continues with a new stream after one ended inside a message.
     fn final_block(&mut self, message: &[u8]) -> Result<(), InflateError> {
         self.finals += 1;
         if self.finals > FINALS + message.len() / FINAL_EVERY {
@@ -164,7 +167,8 @@ impl Inflater {
         Err(error)
     }
 
-    /// A new stream that remembers the history and `message`, the part of the message so far.
+    /// Starts a new stream whose window holds the history and `message`, the part of the message so
+    /// far.
     fn restart(&mut self, message: &[u8]) -> Result<(), InflateError> {
         self.stream.reset(false);
         let fresh = &message[message.len().saturating_sub(self.window)..];

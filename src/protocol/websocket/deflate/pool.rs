@@ -1,22 +1,25 @@
 //! Compressors and decompressors lent to connections without context takeover.
 
-use super::{Deflater, Inflater, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+use super::deflater::Deflater;
+use super::inflater::Inflater;
+use super::window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
-/// How many of a kind are kept: one is in use at a time unless messages are received in pieces.
-const KEPT: usize = 16;
+/// The most idle ones of a kind that are kept. Only messages received in pieces need more than one
+/// at a time.
+const MAX_IDLE: usize = 16;
 
-/// What one core lends its connections for the time of a message, so that those that agreed on
-/// no context takeover (RFC 7692 section 7.1.1) hold nothing of their own in between.
+/// The compressors and decompressors that one core lends to connections for one message at a time.
+/// A connection without context takeover (RFC 7692 section 7.1.1) owns none between messages.
 ///
-/// A decompressor serves any window and they are of one kind; a compressor is made for one, and
-/// serves that only. Up to 16 of a kind are kept.
+/// A decompressor serves every window size, a compressor only its own. Up to 16 of each kind are
+/// kept.
 #[derive(Debug)]
 pub struct Pool {
     level: u32,
-    // The boxes move in and out as they are: what is lent is one word.
-    #[expect(clippy::vec_box, reason = "lending moves the box, not what is in it")]
+    // Lending moves one pointer.
+    #[expect(clippy::vec_box, reason = "lending moves the box, not its contents")]
     inflaters: Vec<Box<Inflater>>,
-    #[expect(clippy::vec_box, reason = "lending moves the box, not what is in it")]
+    #[expect(clippy::vec_box, reason = "lending moves the box, not its contents")]
     deflaters: [Vec<Box<Deflater>>; Self::KINDS],
 }
 
@@ -24,21 +27,20 @@ impl Pool {
     /// Window bits from 9 to 15; 8 and 9 share a compressor.
     const KINDS: usize = (MAX_WINDOW_BITS - MIN_WINDOW_BITS) as usize;
 
-    /// An empty pool, whose compressors will be of this level (see [`Deflater::new`]).
+    /// An empty pool. Its compressors will have this level (see [`Deflater::new`]).
     #[must_use]
     pub const fn new(level: u32) -> Self {
         Self { level, inflaters: Vec::new(), deflaters: [const { Vec::new() }; Self::KINDS] }
     }
 
-    /// A decompressor for one message, whatever the sender's window. It remembers no message for
-    /// the next.
+    /// A decompressor for one message, for any window size. It keeps no window between messages.
     pub fn inflater(&mut self) -> Box<Inflater> {
         self.inflaters.pop().unwrap_or_else(|| Box::new(Inflater::without_takeover()))
     }
 
-    /// Takes a decompressor back, whatever state it is in.
+    /// Takes a decompressor back, in any state.
     pub fn give_inflater(&mut self, mut inflater: Box<Inflater>) {
-        if self.inflaters.len() < KEPT && !inflater.has_takeover() {
+        if self.inflaters.len() < MAX_IDLE && !inflater.has_takeover() {
             inflater.reset();
             self.inflaters.push(inflater);
         }
@@ -50,10 +52,10 @@ impl Pool {
         kept.unwrap_or_else(|| Box::new(Deflater::new(window_bits, self.level)))
     }
 
-    /// Takes a compressor back that [`deflater`](Self::deflater) lent.
+    /// Takes back a compressor of [`deflater`](Self::deflater).
     pub fn give_deflater(&mut self, mut deflater: Box<Deflater>) {
         let kept = &mut self.deflaters[Self::kind(deflater.bits())];
-        if kept.len() < KEPT {
+        if kept.len() < MAX_IDLE {
             deflater.reset();
             kept.push(deflater);
         }

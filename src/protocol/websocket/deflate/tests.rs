@@ -9,7 +9,8 @@ mod samples;
 
 use super::{InflateError, Inflater};
 
-/// Inflates a message in pieces of the given longest size (0: at once), as a connection would.
+/// Decompresses a message in random pieces of at most `longest` bytes (0: in one piece), as a
+/// connection does.
 fn inflate(
     inflater: &mut Inflater,
     payload: &[u8],
@@ -30,7 +31,7 @@ fn inflate(
     Ok(out.split_off(start))
 }
 
-/// Text of a few words, repeating as messages do.
+/// Text of a few words that repeat, as in typical messages.
 fn text(rng: &mut fastrand::Rng, len: usize) -> Vec<u8> {
     const WORDS: [&str; 12] = [
         "{\"id\":",

@@ -1,30 +1,58 @@
-//! Headers against an encoder of the tests' own, and every rule at every cut.
+//! Goal: headers of both roles, parsed and written, follow RFC 6455 section 5.2.
+//! Method: an independent encoder, every first byte with every boundary length, every rule with
+//! the bytes cut at every place, and round trips between the roles.
 
 use super::*;
 
-/// A client's header, written out naively.
-fn client_header(first: u8, len: u64, form: u8, key: [u8; 4]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match form {
-        7 => bytes.push(0x80 | u8::try_from(len).unwrap()),
-        16 => {
-            bytes.push(0x80 | 126);
-            bytes.extend(u16::try_from(len).unwrap().to_be_bytes());
-        }
-        _ => {
-            bytes.push(0x80 | 127);
-            bytes.extend(len.to_be_bytes());
-        }
-    }
-    bytes.extend(key);
-    bytes
+const KEY: [u8; 4] = [1, 2, 3, 4];
+
+type Verdict = Result<Option<FrameHeader>, Violation>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    Client,
+    Server,
 }
 
-/// The verdict over `bytes` when they arrive one at a time: the same as when whole.
-fn parse_at_every_cut(bytes: &[u8], rsv1_allowed: bool) -> Result<Option<FrameHeader>, Violation> {
-    let whole = FrameHeader::parse(bytes, rsv1_allowed);
+impl Sender {
+    fn parse(self, bytes: &[u8], rsv1_allowed: bool) -> Verdict {
+        match self {
+            Self::Client => FrameHeader::parse(bytes, rsv1_allowed),
+            Self::Server => FrameHeader::parse_from_server(bytes, rsv1_allowed),
+        }
+    }
+
+    /// A header written out naively, `len` in a field of `form` bits.
+    fn header(self, first: u8, len: u64, form: u8) -> Vec<u8> {
+        let mask = if self == Self::Client { 0x80 } else { 0 };
+        let mut bytes = vec![first];
+        match form {
+            7 => bytes.push(mask | u8::try_from(len).unwrap()),
+            16 => {
+                bytes.push(mask | 126);
+                bytes.extend(u16::try_from(len).unwrap().to_be_bytes());
+            }
+            _ => {
+                bytes.push(mask | 127);
+                bytes.extend(len.to_be_bytes());
+            }
+        }
+        if self == Self::Client {
+            bytes.extend(KEY);
+        }
+        bytes
+    }
+
+    fn key(self) -> MaskKey {
+        if self == Self::Client { MaskKey::new(KEY) } else { MaskKey::new([0; 4]) }
+    }
+}
+
+/// The result for `bytes`, after checking that it is the same when they arrive one at a time.
+fn parse_at_every_cut(sender: Sender, bytes: &[u8], rsv1_allowed: bool) -> Verdict {
+    let whole = sender.parse(bytes, rsv1_allowed);
     for cut in 0..bytes.len() {
-        match FrameHeader::parse(&bytes[..cut], rsv1_allowed) {
+        match sender.parse(&bytes[..cut], rsv1_allowed) {
             Ok(None) => {}
             early => {
                 assert_eq!(early, whole, "cut {cut} of {bytes:02x?}");
@@ -54,11 +82,12 @@ fn every_first_byte_with_every_boundary_length() {
         (1 << 63, 64),
         (u64::MAX, 64),
     ];
+    let senders = [Sender::Client, Sender::Server];
     for first in 0..=u8::MAX {
         for (len, form) in lengths {
-            for allowed in [false, true] {
-                let bytes = client_header(first, len, form, [1, 2, 3, 4]);
-                let got = parse_at_every_cut(&bytes, allowed);
+            for (sender, allowed) in senders.into_iter().flat_map(|s| [(s, false), (s, true)]) {
+                let bytes = sender.header(first, len, form);
+                let got = parse_at_every_cut(sender, &bytes, allowed);
                 let nibble = first & 0x0F;
                 let control = nibble >= 8;
                 let begins = nibble == 1 || nibble == 2;
@@ -87,9 +116,9 @@ fn every_first_byte_with_every_boundary_length() {
                         && header.opcode as u8 == nibble
                         && header.payload_len == len
                         && header.len == bytes.len()
-                        && header.mask == MaskKey::new([1, 2, 3, 4])
+                        && header.mask == sender.key()
                 };
-                assert!(expected, "{first:02x} {len} {form} {allowed}: {got:?}");
+                assert!(expected, "{sender:?} {first:02x} {len} {form} {allowed}: {got:?}");
             }
         }
     }
@@ -101,6 +130,59 @@ fn a_frame_without_a_mask_is_refused_at_its_second_byte() {
         assert_eq!(FrameHeader::parse(&[0x82, second], false), Err(Violation::Unmasked));
         let long = [0x81, second, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(FrameHeader::parse(&long, false), Err(Violation::Unmasked));
+    }
+}
+
+#[test]
+fn a_masked_frame_of_a_server_is_refused_at_its_second_byte() {
+    for second in 0x80..=0xFF {
+        let short = FrameHeader::parse_from_server(&[0x82, second], false);
+        assert_eq!(short, Err(Violation::Masked));
+        let long = [0x81, second, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(FrameHeader::parse_from_server(&long, false), Err(Violation::Masked));
+    }
+}
+
+#[test]
+fn frames_of_each_role_are_read_by_the_other() {
+    let mut rng = fastrand::Rng::with_seed(5);
+    for len in [0, 1, 124, 125, 126, 127, 1000, 65_535, 65_536, 70_000] {
+        let payload: Vec<u8> = (0..len).map(|_| rng.u8(..)).collect();
+        for (opcode, rsv1) in [(Opcode::Text, true), (Opcode::Binary, false)] {
+            let key = MaskKey::new(rng.u32(..).to_le_bytes());
+            let mut frame = b"before".to_vec();
+            append_client_frame(&mut frame, opcode, rsv1, &payload, key);
+            let header = FrameHeader::parse(&frame[6..], true).unwrap().unwrap();
+            assert_eq!((header.fin, header.rsv1, header.opcode), (true, rsv1, opcode));
+            assert_eq!((header.payload_len, header.mask), (len as u64, key));
+            let body = &mut frame[6 + header.len..];
+            unmask(body, header.mask);
+            assert_eq!(body, payload);
+
+            let mut frame = Vec::new();
+            append_frame(&mut frame, opcode, rsv1, &payload);
+            let header = FrameHeader::parse_from_server(&frame, true).unwrap().unwrap();
+            assert_eq!((header.fin, header.rsv1, header.opcode), (true, rsv1, opcode));
+            assert_eq!((header.payload_len, header.len), (len as u64, server_header_len(len)));
+            assert_eq!(frame[header.len..], payload);
+        }
+    }
+}
+
+#[test]
+fn a_client_writes_fragments_and_stays_in_its_place() {
+    let key = MaskKey::new(KEY);
+    let lens = [(0, 6), (125, 6), (126, 8), (65_535, 8), (65_536, 14), (1 << 40, 14)];
+    for (payload_len, expected) in lens {
+        for (opcode, fin) in [(Opcode::Text, false), (Opcode::Continuation, true)] {
+            let mut room = [0xEE; 16];
+            let len = write_client_header(&mut room, opcode, fin, false, payload_len, key);
+            assert_eq!(len, expected);
+            assert!(room[..16 - len].iter().all(|byte| *byte == 0xEE));
+            let header = FrameHeader::parse(&room[16 - len..], false).unwrap().unwrap();
+            assert_eq!((header.fin, header.opcode, header.len), (fin, opcode, len));
+            assert_eq!((header.payload_len, header.mask), (payload_len as u64, key));
+        }
     }
 }
 

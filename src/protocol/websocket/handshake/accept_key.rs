@@ -1,17 +1,17 @@
-//! The proof that the server has read the client's key (RFC 6455 section 4.2.2, item 5.4).
+//! The proof that a server has read the client's key (RFC 6455 section 4.2.2, item 5.4).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha1::{Digest, Sha1};
 
-/// What RFC 6455 section 1.3 has every server append to the key.
+/// The text that RFC 6455 section 1.3 has every server append to the key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Bytes of a `Sec-WebSocket-Accept` value: base64 of the 20 bytes of a SHA-1 digest.
+/// The length of a `Sec-WebSocket-Accept` value: base64 of the 20 bytes of a SHA-1 digest.
 pub const ACCEPT_LEN: usize = 28;
 
-/// The `Sec-WebSocket-Accept` value that answers `key`, as ASCII.
+/// The `Sec-WebSocket-Accept` value that answers `key`, in ASCII.
 ///
-/// The key enters as it was sent, not decoded (RFC 6455 section 1.3).
+/// The key is used as sent, not decoded (RFC 6455 section 1.3).
 #[must_use]
 pub fn accept_key(key: &str) -> [u8; ACCEPT_LEN] {
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();

@@ -1,14 +1,13 @@
 //! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1).
 
-use super::Rejection;
-use super::syntax::is_token_byte;
+use crate::protocol::http::syntax::is_token_byte;
 
-/// One piece of an extension list, in the order of the text.
+/// One item of an extension list, in the order of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Item<'a> {
-    /// A new extension begins.
+    /// The name of an extension.
     Extension(&'a str),
-    /// A parameter of the extension before it, with its value if there is one.
+    /// A parameter of the last extension, with its value if there is one.
     Param(&'a str, Option<Value<'a>>),
 }
 
@@ -17,18 +16,22 @@ pub(crate) enum Item<'a> {
 pub(crate) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
-    /// The bytes of the token, with the quoting taken away.
+    /// The bytes of the token without its quoting.
     ///
-    /// A token has no backslash, so each one in the text is the mark of a quoted pair.
+    /// A token contains no backslash, so each one in the text begins a quoted pair.
     pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + 'a {
         self.0.bytes().filter(|&byte| byte != b'\\')
     }
 }
 
-/// Walks one header value; ends after the first error.
+/// A value is off the grammar at this point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// The items of one header value; ends after the first error.
 ///
-/// Spaces and tabs may stand around every separator, `=` included (the implied white space of
-/// RFC 2616 section 2.1, in whose notation the rule is written), and list elements may be empty.
+/// Spaces and tabs are allowed around every separator, including `=`: the grammar is written in the
+/// notation of RFC 2616 section 2.1, which implies them. List elements may be empty.
 #[derive(Debug, Clone)]
 pub(crate) struct Items<'a> {
     rest: &'a str,
@@ -39,10 +42,10 @@ pub(crate) struct Items<'a> {
 enum State {
     /// An extension may begin.
     Element,
-    /// An extension or a parameter has just ended.
-    Behind,
-    /// Nothing more comes.
-    Over,
+    /// After an extension or a parameter.
+    AfterItem,
+    /// After the last item or an error.
+    Done,
 }
 
 impl<'a> Items<'a> {
@@ -50,13 +53,13 @@ impl<'a> Items<'a> {
         Self { rest: value, state: State::Element }
     }
 
-    /// Whether the value follows the grammar, and how many extensions it lists.
-    pub(crate) fn count(value: &'a str) -> Result<usize, Rejection> {
+    /// The number of extensions in a value, or `None` if it is off the grammar.
+    pub(crate) fn count(value: &'a str) -> Option<usize> {
         let mut extensions = 0;
         for item in Self::new(value) {
-            extensions += usize::from(matches!(item?, Item::Extension(_)));
+            extensions += usize::from(matches!(item.ok()?, Item::Extension(_)));
         }
-        Ok(extensions)
+        Some(extensions)
     }
 
     /// Takes the first `len` bytes off the rest.
@@ -83,7 +86,7 @@ impl<'a> Items<'a> {
         if len == 0 { None } else { self.take(len) }
     }
 
-    /// Takes the value behind `=`.
+    /// Takes the value after `=`.
     fn value(&mut self) -> Option<Value<'a>> {
         if !self.eat(b'"') {
             return self.token().map(Value);
@@ -103,7 +106,7 @@ impl<'a> Items<'a> {
         if text.is_empty() { None } else { Some(Value(text)) }
     }
 
-    /// Takes a parameter behind its semicolon.
+    /// Takes a parameter after its semicolon.
     fn param(&mut self) -> Option<Item<'a>> {
         let name = self.token()?;
         if !self.eat(b'=') {
@@ -114,13 +117,13 @@ impl<'a> Items<'a> {
 }
 
 impl<'a> Iterator for Items<'a> {
-    type Item = Result<Item<'a>, Rejection>;
+    type Item = Result<Item<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Over {
+        if self.state == State::Done {
             return None;
         }
-        let item = if self.state == State::Behind && self.eat(b';') {
+        let item = if self.state == State::AfterItem && self.eat(b';') {
             self.param()
         } else {
             let mut fresh = self.state == State::Element;
@@ -128,12 +131,12 @@ impl<'a> Iterator for Items<'a> {
                 fresh = true;
             }
             if self.rest.is_empty() {
-                self.state = State::Over;
+                self.state = State::Done;
                 return None;
             }
             if fresh { self.token().map(Item::Extension) } else { None }
         };
-        self.state = if item.is_some() { State::Behind } else { State::Over };
-        Some(item.ok_or(Rejection::BadExtensions))
+        self.state = if item.is_some() { State::AfterItem } else { State::Done };
+        Some(item.ok_or(Malformed))
     }
 }

@@ -1,21 +1,21 @@
-//! Which web pages may connect (RFC 6455 section 10.2).
+//! The origins that may connect (RFC 6455 section 10.2).
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::target::Authority;
+use crate::protocol::http::Authority;
 
 /// The rule for the Origin header.
 ///
-/// Browsers name the page that opens a WebSocket and let nobody forge it, so this is what keeps
-/// other sites' pages from using a visitor's cookies here. Clients that are no browsers send
-/// none or whatever they like: it is no authentication.
+/// A browser sends the origin of the page that opens a WebSocket, and no script can change it. This
+/// rule therefore keeps pages of other sites from connecting with a visitor's cookies. It is no
+/// authentication: clients other than browsers can send any origin or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Origins {
-    /// Every page.
+    /// Every origin is allowed.
     Any,
-    /// Pages from the host and port that the request itself is for. The default.
+    /// The origin must have the host and port of the request's Host header. The default.
     #[default]
     SameHost,
     /// Pages of exactly these origins. See [`Origins::list`].
@@ -64,8 +64,8 @@ impl Origins {
 
 /// Whether an http or https origin has the host and port of `host`; `None` if one is malformed.
 ///
-/// A missing port is the default one of the origin's scheme, on both sides: behind a proxy that
-/// ends TLS, the scheme is known from the origin alone.
+/// A missing port means the default port of the origin's scheme, on both sides: behind a proxy that
+/// terminates TLS, only the origin tells the scheme.
 fn same_host(origin: &str, host: &str) -> Option<bool> {
     let (scheme, rest) = origin.split_once("://")?;
     let default = default_port(scheme)?;

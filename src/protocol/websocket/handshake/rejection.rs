@@ -1,73 +1,37 @@
-//! Every reason to refuse an opening handshake, and the HTTP answer to each.
+//! The reasons to refuse an opening handshake, and the HTTP response to each.
 
 use std::fmt;
 
+use crate::protocol::http::{Content, HeadError, Status, write_response};
+
 /// Why a request is refused.
 ///
-/// The answer always ends the connection: after a request that was not understood, nobody can
-/// tell where the next one begins.
+/// The connection is always closed after the response: a request that was not understood leaves
+/// the position of the next one unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// The first byte begins no HTTP method, as with TLS (RFC 9112 section 3).
-    NotHttp,
-    /// An empty line came before the request line (RFC 9112 section 2.2).
-    LeadingEmptyLine,
-    /// A line ended with LF alone (RFC 9112 section 2.2).
-    BareLf,
-    /// A CR was not followed by LF (RFC 9112 section 2.2).
-    BareCr,
-    /// A NUL or another control byte stood in the head (RFC 9110 section 5.5).
-    ControlByte,
-    /// A header line was continued on the next line (RFC 9112 section 5.2).
-    FoldedLine,
-    /// The head is longer than allowed (RFC 6585 section 5).
-    HeadTooLarge,
-    /// There are more header lines than allowed (RFC 6585 section 5).
-    TooManyHeaders,
-    /// The head ended too early (RFC 9112 section 8).
-    Incomplete,
-    /// Bytes came behind the head before the handshake was done (RFC 6455 section 4.1).
+    /// The head is not acceptable as HTTP/1.1 without a body (RFC 6455 section 4.2.1, item 1).
+    Http(HeadError),
+    /// Bytes follow the head before the handshake is complete (RFC 6455 section 4.1).
     EarlyData,
-    /// The request line is not `method SP target SP version` (RFC 9112 section 3).
-    RequestLine,
-    /// What follows the target is not `HTTP/1.1` (RFC 6455 section 4.2.1, item 1).
-    HttpVersion,
     /// The method is not GET (RFC 6455 section 4.2.1, item 1).
     Method,
-    /// The target is no plain path and no http or ws URI (RFC 9112 section 3.2).
-    Target,
-    /// The authority of the target is not the one of Host (RFC 9112 section 3.2.2).
-    TargetHost,
-    /// A header line has no colon, no name, or a space in its name (RFC 9112 section 5.1).
-    HeaderName,
-    /// A header value has a forbidden byte (RFC 9110 section 5.5).
-    HeaderValue,
-    /// There is no Host (RFC 6455 section 4.2.1, item 2).
-    MissingHost,
-    /// There is more than one Host (RFC 9112 section 3.2).
-    DuplicateHost,
-    /// Host is not `name`, `name:port` or `[IPv6]:port` (RFC 9110 section 7.2).
-    BadHost,
-    /// There is a Transfer-Encoding: a handshake has no body (RFC 9112 section 6.1).
-    TransferEncoding,
-    /// There is a Content-Length other than a single 0 (RFC 9112 section 6.3).
-    ContentLength,
     /// Upgrade does not offer `websocket` (RFC 6455 section 4.2.1, item 3).
     NotWebSocket,
-    /// Upgrade is no list of protocols (RFC 9110 section 7.8).
+    /// Upgrade is not a list of protocols (RFC 9110 section 7.8).
     BadUpgrade,
     /// Connection does not name `upgrade` (RFC 6455 section 4.2.1, item 4).
     NoConnectionUpgrade,
-    /// Connection is no list of tokens (RFC 9110 section 7.6.1).
+    /// Connection is not a list of tokens (RFC 9110 section 7.6.1).
     BadConnection,
     /// There is no Sec-WebSocket-Version (RFC 6455 section 4.2.1, item 6).
     MissingVersion,
     /// There is more than one Sec-WebSocket-Version (RFC 6455 section 11.3.5).
     DuplicateVersion,
-    /// Sec-WebSocket-Version is no number from 0 to 255 (RFC 6455 section 4.3).
+    /// Sec-WebSocket-Version is not a number from 0 to 255 (RFC 6455 section 4.3).
     BadVersion,
-    /// The version of the protocol is not 13 (RFC 6455 section 4.4).
+    /// The protocol version is not 13 (RFC 6455 section 4.4).
     UnsupportedVersion,
     /// There is no Sec-WebSocket-Key (RFC 6455 section 4.2.1, item 5).
     MissingKey,
@@ -77,80 +41,64 @@ pub enum Rejection {
     BadKey,
     /// There is more than one Origin (RFC 6454 section 7.3).
     DuplicateOrigin,
-    /// Origin is empty or has a space or a byte that is not ASCII (RFC 6454 section 7.1).
+    /// Origin is empty or contains a space or a byte that is not ASCII (RFC 6454 section 7.1).
     BadOrigin,
-    /// Sec-WebSocket-Protocol is no list of tokens (RFC 6455 section 4.3).
+    /// Sec-WebSocket-Protocol is not a list of tokens (RFC 6455 section 4.3).
     BadProtocol,
-    /// A subprotocol was offered twice (RFC 6455 section 4.1, item 10).
+    /// A subprotocol is offered twice (RFC 6455 section 4.1, item 10).
     DuplicateProtocol,
-    /// More subprotocols were offered than any client needs (RFC 6585 section 5).
+    /// More than 64 subprotocols are offered (RFC 6585 section 5).
     TooManyProtocols,
     /// Sec-WebSocket-Extensions does not follow its grammar (RFC 6455 section 9.1).
     BadExtensions,
-    /// This Origin may not connect (RFC 6455 section 4.2.2, item 4).
+    /// The server's configuration does not allow this Origin (RFC 6455 section 4.2.2, item 4).
     Origin,
     /// The application does not let this client connect (RFC 9110 section 15.5.4).
     Forbidden,
-    /// Nothing is served under this path (RFC 6455 section 4.2.2, item 4).
+    /// Nothing is served at this path (RFC 6455 section 4.2.2, item 4).
     NotFound,
-    /// The application cannot make sense of the path or its query (RFC 9110 section 15.5.1).
+    /// The application does not understand the path or its query (RFC 9110 section 15.5.1).
     BadRequest,
-    /// The request took too long to arrive (RFC 9110 section 15.5.9).
+    /// The request did not arrive in time (RFC 9110 section 15.5.9).
     Timeout,
-    /// A plain GET for a path that only speaks WebSocket (RFC 9110 section 15.5.22).
+    /// A request without Upgrade for a path that only serves WebSocket (RFC 9110 section 15.5.22).
     UpgradeRequired,
     /// The server has no room for another connection (RFC 9110 section 15.6.4).
     Full,
     /// The server did not decide about the handshake in time (RFC 9110 section 15.6.4).
     Undecided,
+    /// The application answered with a response of its own, of this status.
+    Application(Status),
 }
 
 impl Rejection {
-    /// The HTTP status: 400, 403, 404, 405, 408, 426, 431 or 503.
+    /// The HTTP status: that of [`Application`](Self::Application), else 400, 403, 404, 405, 408,
+    /// 426, 431 or 503.
     #[must_use]
-    pub const fn status(self) -> u16 {
+    pub const fn status(self) -> Status {
         match self {
-            Self::Origin | Self::Forbidden => 403,
-            Self::NotFound => 404,
-            Self::Method => 405,
-            Self::Timeout => 408,
-            Self::NotWebSocket | Self::UnsupportedVersion | Self::UpgradeRequired => 426,
-            Self::HeadTooLarge | Self::TooManyHeaders | Self::TooManyProtocols => 431,
-            Self::Full | Self::Undecided => 503,
-            _ => 400,
+            Self::Application(status) => status,
+            Self::Http(error) => error.status(),
+            Self::Origin | Self::Forbidden => Status::FORBIDDEN,
+            Self::NotFound => Status::NOT_FOUND,
+            Self::Method => Status::METHOD_NOT_ALLOWED,
+            Self::Timeout => Status::REQUEST_TIMEOUT,
+            Self::NotWebSocket | Self::UnsupportedVersion | Self::UpgradeRequired => {
+                Status::UPGRADE_REQUIRED
+            }
+            Self::TooManyProtocols => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Full | Self::Undecided => Status::SERVICE_UNAVAILABLE,
+            _ => Status::BAD_REQUEST,
         }
     }
 
-    /// One line for a human: what was wrong and, where it helps, what to send instead.
+    /// One line for a person: the fault and, where it helps, the remedy.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::NotHttp => "This is not HTTP; connect with ws:// (no TLS on this port).",
-            Self::LeadingEmptyLine => "An empty line comes before the request line.",
-            Self::BareLf => "A line ends with LF alone; end each line with CR LF.",
-            Self::BareCr => "A CR is not followed by LF; end each line with CR LF.",
-            Self::ControlByte => "The request head holds a control byte.",
-            Self::FoldedLine => "A header is folded over two lines; send it on one.",
-            Self::HeadTooLarge => "The request head is too long; send fewer or shorter headers.",
-            Self::TooManyHeaders => "The request has too many headers; send fewer.",
-            Self::Incomplete => "The request head is incomplete; end it with an empty line.",
+            Self::Http(error) => error.reason(),
             Self::EarlyData => "Bytes follow the request; wait for the 101 answer first.",
-            Self::RequestLine => "The request line is malformed; send GET <path> HTTP/1.1.",
-            Self::HttpVersion => {
-                "The request line does not end in a supported version; use HTTP/1.1."
-            }
             Self::Method => "The method is not supported; use GET.",
-            Self::Target => {
-                "The request target is malformed; send a percent-encoded path from / on."
-            }
-            Self::TargetHost => "The host in the request target is not the one in Host.",
-            Self::HeaderName => "A header line has no colon or a malformed name.",
-            Self::HeaderValue => "A header value holds a forbidden byte.",
-            Self::MissingHost => "The Host header is missing.",
-            Self::DuplicateHost => "There is more than one Host header; send one.",
-            Self::BadHost => "The Host header is malformed; send a name and maybe a port.",
-            Self::TransferEncoding => "Transfer-Encoding is not allowed; send no body.",
-            Self::ContentLength => "Content-Length is not allowed; send no body.",
             Self::NotWebSocket => "The Upgrade header does not offer websocket.",
             Self::BadUpgrade => "The Upgrade header is malformed; send websocket.",
             Self::NoConnectionUpgrade => "The Connection header does not name Upgrade.",
@@ -176,71 +124,47 @@ impl Rejection {
             Self::UpgradeRequired => "This path speaks WebSocket only; send an upgrade request.",
             Self::Full => "The server is full; try again later.",
             Self::Undecided => "The server did not decide in time; try again later.",
+            Self::Application(_) => "The application refused the request.",
         }
     }
 
-    /// The status with its phrase and the header lines that this status demands.
-    const fn opening(self) -> &'static str {
-        match self.status() {
-            403 => "403 Forbidden\r\n",
-            404 => "404 Not Found\r\n",
-            405 => "405 Method Not Allowed\r\nAllow: GET\r\n",
-            408 => "408 Request Timeout\r\n",
-            // RFC 9110 section 7.8: who sends Upgrade names it in Connection too.
-            426 => "426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-            431 => "431 Request Header Fields Too Large\r\n",
-            503 => "503 Service Unavailable\r\nRetry-After: 1\r\n",
-            _ => "400 Bad Request\r\n",
+    /// The header lines that the status requires.
+    const fn headers(self) -> &'static [u8] {
+        match self {
+            Self::Application(_) => b"",
+            _ => match self.status().code() {
+                405 => b"Allow: GET\r\n",
+                426 => b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+                503 => b"Retry-After: 1\r\n",
+                _ => b"",
+            },
         }
     }
 
-    /// Appends the complete HTTP/1.1 answer to `out`. The connection is to be closed after it.
+    /// Appends the complete HTTP/1.1 response to `out`. The connection must be closed after it.
     ///
-    /// The body is [`reason`](Self::reason) and a line feed, also for a HEAD request: the close
-    /// that follows keeps those bytes from being read as another answer.
+    /// The body is [`reason`](Self::reason) and a line feed, also for a HEAD request: closing the
+    /// connection keeps those bytes from being read as another response.
     pub fn write_response(&self, out: &mut Vec<u8>) {
-        self.write_response_saying(self.reason(), out);
+        self.write_response_with(self.reason(), out);
     }
 
-    fn write_response_saying(self, line: &str, out: &mut Vec<u8>) {
-        let options = if self.status() == 426 { "Upgrade, close" } else { "close" };
-        super::response::write(out, self.opening(), options, &[line, "\n"]);
-    }
-}
-
-/// A [`Rejection`] with a line of the application's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Refusal {
-    /// What kind it is, which decides the status.
-    pub rejection: Rejection,
-    /// What to say instead of [`Rejection::reason`]. Must hold no secret: the client reads it.
-    pub line: Option<String>,
-}
-
-impl Refusal {
-    /// A rejection that says this line instead of its own.
-    #[must_use]
-    pub fn saying(rejection: Rejection, line: impl Into<String>) -> Self {
-        Self { rejection, line: Some(line.into()) }
-    }
-
-    /// 400, and a line that says what was wrong and what to send instead.
-    #[must_use]
-    pub fn bad_request(line: impl Into<String>) -> Self {
-        Self::saying(Rejection::BadRequest, line)
-    }
-
-    /// Appends the complete HTTP/1.1 answer to `out`, as [`Rejection::write_response`] does.
-    pub fn write_response(&self, out: &mut Vec<u8>) {
-        let line = self.line.as_deref().unwrap_or_else(|| self.rejection.reason());
-        self.rejection.write_response_saying(line, out);
+    /// As [`write_response`](Self::write_response), with `line` as the body.
+    pub(super) fn write_response_with(self, line: &str, out: &mut Vec<u8>) {
+        let headers = self.headers();
+        // A sender of Upgrade must name it in Connection too (RFC 9110 section 7.8).
+        let upgrade = headers.starts_with(b"Upgrade:");
+        let body: &[&[u8]] = &[line.as_bytes(), b"\n"];
+        write_response(out, self.status(), headers, upgrade, &Content::text(body));
     }
 }
 
-impl From<Rejection> for Refusal {
-    fn from(rejection: Rejection) -> Self {
-        Self { rejection, line: None }
+impl From<HeadError> for Rejection {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::TrailingBytes => Self::EarlyData,
+            other => Self::Http(other),
+        }
     }
 }
 

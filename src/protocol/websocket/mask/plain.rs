@@ -1,11 +1,12 @@
-//! Masking with 64-bit words: the fallback for every processor without a kernel of its own.
+//! Masking with 64-bit words, for processors without a vector implementation.
 
-use super::{HIGH_BITS, MaskKey};
+use super::key::{HIGH_BITS, MaskKey};
 
 /// Bytes in a word.
 const WORD: usize = size_of::<u64>();
 
-/// As [`super::unmask`]. The loop has no carried dependency but the OR, so compilers widen it.
+/// As [`super::unmask`]. Only the OR carries from one iteration to the next, so that compilers
+/// vectorise the loop.
 pub(super) fn unmask(bytes: &mut [u8], key: MaskKey) -> bool {
     let word = key.doubled();
     let mut seen = 0;
@@ -22,8 +23,8 @@ pub(super) fn unmask(bytes: &mut [u8], key: MaskKey) -> bool {
     seen & HIGH_BITS == 0
 }
 
-/// As [`super::unmask_shift`]. Ascending order makes every load come before the store that
-/// overwrites it.
+/// As [`super::unmask_shift`]. In ascending order every load comes before the store that
+/// overwrites its bytes.
 pub(super) fn unmask_shift(
     buf: &mut [u8],
     from: usize,

@@ -1,4 +1,4 @@
-//! Goal: every kernel, and the choice between them, agrees with a loop over bytes.
+//! Goal: every kernel, and the selection between them, agrees with a loop over bytes.
 //! Method: all small lengths, phases, alignments and shifts, then random large ones; the whole
 //! buffer is compared, so that a stray write is seen.
 
@@ -6,7 +6,7 @@ use super::{Kernel, MaskKey, unmask, unmask_shift};
 
 const KEY: [u8; 4] = [0x9d, 0x1f, 0x72, 0xe4];
 
-/// What RFC 6455 section 5.3 says, one byte at a time.
+/// The rule of RFC 6455 section 5.3, one byte at a time.
 fn naive(source: &[u8], key: [u8; 4], phase: usize) -> (Vec<u8>, bool) {
     let plain: Vec<u8> =
         source.iter().enumerate().map(|(i, byte)| byte ^ key[(i + phase) % 4]).collect();
@@ -14,7 +14,7 @@ fn naive(source: &[u8], key: [u8; 4], phase: usize) -> (Vec<u8>, bool) {
     (plain, ascii)
 }
 
-/// A masked payload whose plain form is ASCII but for the byte at `high`, if that is inside.
+/// A masked payload whose plain form is ASCII except for the byte at `high`, if that is inside.
 fn payload(len: usize, phase: usize, high: usize) -> Vec<u8> {
     let mut plain: Vec<u8> = (0..128).cycle().step_by(7).take(len).collect();
     if let Some(byte) = plain.get_mut(high) {
@@ -25,7 +25,7 @@ fn payload(len: usize, phase: usize, high: usize) -> Vec<u8> {
 
 type Unmask<'a> = &'a dyn Fn(&mut [u8], usize, usize, usize, MaskKey) -> bool;
 
-/// Runs `run` for each way of doing it on this machine.
+/// Calls `run` with each implementation that this machine can run.
 fn each_kernel(mut run: impl FnMut(&str, Unmask<'_>)) {
     run("chosen", &unmask_shift);
     run("chosen, in place or shifted", &|buf, from, to, len, key| {
@@ -46,7 +46,7 @@ fn each_kernel(mut run: impl FnMut(&str, Unmask<'_>)) {
     }
 }
 
-/// Fails unless `unmask` turns `buf` into what the naive loop makes of it.
+/// Fails unless `unmask` changes `buf` exactly as the naive loop does.
 fn check(
     name: &str,
     unmask: Unmask<'_>,

@@ -1,17 +1,18 @@
 //! Masking with SSE2, AVX2 and AVX-512 vectors, the latter two chosen at run time.
 //!
-//! Every path loads a byte before anything may overwrite it, so one routine serves both the
-//! in-place and the shifting form. Lengths that are no multiple of the vector end in a vector that
-//! overlaps the one before; it is loaded first and stored last, or it would be unmasked twice.
+//! Every path loads a byte before anything can overwrite it, so the same routines serve the
+//! in-place and the shifting form. A length that is not a multiple of the vector ends with a vector
+//! that overlaps the one before it: it is loaded first and stored last, so that no byte is unmasked
+//! twice.
 #![allow(unsafe_code)] // Vector loads and stores go through pointers; run-time dispatch is a call
 // that the compiler cannot check.
 
 use core::arch::x86_64::*;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use super::{HIGH_BITS, MaskKey};
+use super::key::{HIGH_BITS, MaskKey, check_ranges};
 
-/// From this length on, stores are aligned: a vector across two cache lines costs two accesses.
+/// From this length on, stores are aligned: a vector across two cache lines needs two accesses.
 const ALIGN_FROM: usize = 1024;
 
 /// As [`super::unmask`].
@@ -44,7 +45,7 @@ pub(super) fn unmask_shift(
     }
 }
 
-/// Up to 64 bytes. Takes a [`Span`] in parts, hence in registers.
+/// Up to 64 bytes. The parts of a [`Span`] are separate arguments, so that they stay in registers.
 ///
 /// # Safety
 ///
@@ -65,7 +66,7 @@ unsafe fn unmask_short(source: *const u8, target: *mut u8, len: usize, key: Mask
 }
 
 impl MaskKey {
-    /// The type that the intrinsics want.
+    /// The key as an argument of the intrinsics.
     #[inline(always)]
     const fn word(self) -> i32 {
         self.0.cast_signed()
@@ -82,10 +83,10 @@ struct Span {
 }
 
 impl Span {
-    /// Panics if the ranges are not what the type promises.
+    /// Panics if the ranges are not as the type requires.
     #[inline(always)]
     fn new(buf: &mut [u8], from: usize, to: usize, len: usize) -> Self {
-        super::check_ranges(buf, from, to, len);
+        check_ranges(buf, from, to, len);
         let target = buf.as_mut_ptr();
         Self { source: target.wrapping_add(from), target: target.wrapping_add(to), len }
     }
@@ -295,7 +296,8 @@ long_kernel!(
     _mm512_set1_epi32, _mm512_xor_si512, _mm512_or_si512, _mm512_movepi8_mask
 );
 
-/// The widest level that this machine has; threads that race to detect it store the same value.
+/// The widest level of this machine, once detected. Threads that detect it at the same time store
+/// the same value.
 static BEST: AtomicU8 = AtomicU8::new(Level::UNKNOWN.0);
 
 /// A detected width of vectors for long payloads.
@@ -308,8 +310,8 @@ impl Level {
     const AVX2: Self = Self(2);
     const AVX512: Self = Self(3);
 
-    /// VBMI stands for the generation (Ice Lake, Zen 4) from which on 512-bit vectors do not lower
-    /// the clock noticeably.
+    /// VBMI is required because the processors that have it (from Ice Lake and Zen 4 on) do not
+    /// noticeably lower their clock for 512-bit vectors.
     fn detect() -> Self {
         if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vbmi") {
             Self::AVX512
@@ -320,7 +322,7 @@ impl Level {
         }
     }
 
-    /// Every level that this machine has.
+    /// Every level of this machine, the narrowest first.
     pub(super) fn available() -> impl Iterator<Item = Self> {
         [Self::SSE2, Self::AVX2, Self::AVX512]
             .into_iter()
@@ -381,7 +383,7 @@ unsafe fn unmask_long(
     }
 }
 
-/// The first long payload, which finds out the level for those to come.
+/// The first long payload: detects the level and stores it for later ones.
 ///
 /// # Safety
 ///

@@ -1,28 +1,29 @@
 //! UTF-8 validation, alone or together with unmasking, in blocks of 64 bytes with AVX-512.
 //!
 //! The method is the lookup of Keiser and Lemire ("Validating UTF-8 in less than one instruction
-//! per byte"): every error shows in two neighbouring bytes, except for a missing or surplus third
-//! or fourth byte of a character. Three tables say which errors the first byte may be part of, by
-//! its upper and by its lower bits, and which the second by its upper bits; what all three agree on
-//! is an error. With VBMI the tables have 64 entries and the index needs no masking.
+//! per byte"): every error is visible in two adjacent bytes, except for a missing or surplus third
+//! or fourth byte of a character. Three tables give the errors that a pair of bytes may be part of:
+//! by the upper bits of the first byte, by its lower bits, and by the upper bits of the second. A
+//! bit that is set in all three is an error. With VBMI the tables have 64 entries and the index
+//! needs no masking.
 #![allow(unsafe_code)] // Vector loads and stores go through pointers; run-time dispatch is a call
 // that the compiler cannot check.
 
 use core::arch::x86_64::*;
 
-use super::MaskKey;
+use crate::protocol::websocket::mask::MaskKey;
 
 /// Bytes in a vector.
 const WIDTH: usize = size_of::<__m512i>();
 
-/// From this length on, loads are aligned: a vector across two cache lines costs two accesses.
+/// From this length on, loads are aligned: a vector across two cache lines needs two accesses.
 const ALIGN_FROM: usize = 512;
 
-/// The bit of the errors that are decided by what stands two and three bytes before.
+/// The bit of the errors that depend on the bytes two and three positions before.
 const TWO_CONTINUATIONS: u8 = 0x80;
 
-/// Pairs of neighbouring bytes that are an error: a bit, the first and last value of the one byte,
-/// and of the other. Pairs may share a bit if no combination of their sets is valid.
+/// Pairs of adjacent bytes that are an error: a bit, the first and last value of the first byte,
+/// and those of the second. Pairs may share a bit if no combination of their ranges is valid.
 const BAD_PAIRS: [(u8, [u8; 2], [u8; 2]); 10] = [
     // A lead byte without a continuation.
     (0x01, [0xc0, 0xff], [0x00, 0x7f]),
@@ -89,9 +90,9 @@ impl Present {
         present.then_some(Self(()))
     }
 
-    /// Whether `bytes` may follow an unfinished character that began as with the lead byte
-    /// `pending` (0: none). An unfinished character at the end, even an impossible one of which
-    /// only the lead byte is there, is not an error.
+    /// Whether `bytes` may follow an unfinished character whose lead byte is `pending` (0: none).
+    /// An unfinished character at the end is not an error, even if only its lead byte is there and
+    /// no byte could follow it.
     pub(super) fn validate(self, bytes: &[u8], pending: u8) -> bool {
         let start = bytes.as_ptr().cast_mut();
         // SAFETY: `self` is proof of the features; the bytes are borrowed, and not written as
@@ -163,7 +164,7 @@ unsafe fn run<const UNMASK: bool>(start: *mut u8, len: usize, key: MaskKey, pend
         let found = if _mm512_movepi8_mask(block) == 0 {
             lookup.unfinished(before)
         } else {
-            // Behind the end, zeros that are not text follow the last character.
+            // The lanes after the end are zeros and not text.
             _mm512_maskz_mov_epi8(lanes, lookup.errors(before, block))
         };
         errors = _mm512_or_si512(errors, found);
@@ -173,7 +174,7 @@ unsafe fn run<const UNMASK: bool>(start: *mut u8, len: usize, key: MaskKey, pend
     _mm512_test_epi8_mask(errors, errors) == 0
 }
 
-/// The bytes to validate, unmasked on the way if `UNMASK`.
+/// The bytes to validate, unmasked when loaded if `UNMASK`.
 #[derive(Clone, Copy)]
 struct Memory<const UNMASK: bool> {
     base: *mut u8,
@@ -264,7 +265,7 @@ impl Lookup {
         }
     }
 
-    /// Nonzero bytes where a byte of `block`, which follows `before`, cannot stand.
+    /// Nonzero bytes where a byte of `block`, which follows `before`, is an error.
     #[target_feature(enable = "avx512bw,avx512vbmi")]
     #[inline]
     fn errors(&self, before: __m512i, block: __m512i) -> __m512i {
@@ -280,8 +281,9 @@ impl Lookup {
             ),
             upper(block, self.second_upper),
         );
-        // The high bit says that a third or fourth byte must stand here: E0 and above two before,
-        // F0 and above three before. It must be where two continuations are, and only there.
+        // The high bit marks where a third or fourth byte must be: after E0 and above at two
+        // before, after F0 and above at three before. It must be set exactly where a continuation
+        // follows another.
         let third = _mm512_subs_epu8(two_before, _mm512_set1_epi8(0x60));
         let fourth = _mm512_subs_epu8(three_before, _mm512_set1_epi8(0x70));
         let must = _mm512_and_si512(
@@ -305,8 +307,8 @@ fn is_ascii([a, b, c, d]: [__m512i; 4]) -> bool {
     _mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d))) == 0
 }
 
-/// Looks every byte up by its upper six bits. The two bits that the shift brings in from the
-/// neighbour are not part of an index of six bits.
+/// Looks every byte up by its upper six bits. The shift brings in two bits of the next byte, which
+/// the index of six bits ignores.
 #[target_feature(enable = "avx512bw,avx512vbmi")]
 #[inline]
 fn upper(bytes: __m512i, table: __m512i) -> __m512i {

@@ -1,11 +1,11 @@
 //! Streaming UTF-8 validation for text messages (RFC 6455 section 8.1, RFC 3629).
 //!
-//! A text may come in any number of chunks, cut anywhere. The error is reported in the very chunk
-//! that holds the first byte which no valid text could have there, so that the connection fails
-//! fast. What is kept between chunks is one byte.
+//! A text may arrive in any number of chunks, split anywhere. An error is reported with the chunk
+//! that contains the first byte at which no valid text can continue, so that the connection fails
+//! early. The state between chunks is one byte.
 //!
-//! [`unmask_text`] unmasks and validates while the bytes are in registers (AVX-512) or in the
-//! first-level cache (everywhere else, on top of `simdutf8`).
+//! [`unmask_text`] validates while the unmasked bytes are in registers (AVX-512) or in the
+//! first-level cache (other processors, with `simdutf8`).
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -16,13 +16,14 @@ use core::fmt;
 
 use super::mask::{MaskKey, unmask};
 
-/// Bytes that [`unmask_text`] unmasks before it validates them: half of a small L1 data cache.
+/// The bytes that [`unmask_text`] unmasks before it validates them: half of a small L1 data cache.
 const BLOCK: usize = 16 * 1024;
 
-/// Up to this length the ASCII verdict of plain unmasking is cheaper than the start of a kernel.
+/// Up to this length, unmasking that detects ASCII is cheaper than starting a kernel.
 const SHORT: usize = 128;
 
-/// The text is not UTF-8: fail the connection with close code 1007 (RFC 6455 section 8.1).
+/// The text is not UTF-8. The connection must be failed with close code 1007 (RFC 6455
+/// section 8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidUtf8;
 
@@ -34,13 +35,13 @@ impl fmt::Display for InvalidUtf8 {
 
 impl std::error::Error for InvalidUtf8 {}
 
-/// Validates one text that comes in chunks.
+/// Validates one text that arrives in chunks.
 ///
 /// After an error the state has no meaning: the text is invalid whatever follows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validator {
-    /// Zero between characters; otherwise a lead byte after which the same bytes may follow as
-    /// after the unfinished character. After `E1 80`, for example, that is `C2`.
+    /// Zero between characters; inside of one, a lead byte that allows the same continuation as the
+    /// bytes so far. After `E1 80`, for example, it is `C2`.
     pending: u8,
 }
 
@@ -51,7 +52,7 @@ impl Validator {
         Self { pending: 0 }
     }
 
-    /// Validates the next chunk, which may start and end inside of a character.
+    /// Validates the next chunk, which may begin and end inside of a character.
     ///
     /// # Errors
     ///
@@ -96,21 +97,22 @@ impl Validator {
         bytes.iter().try_for_each(|byte| self.step(*byte))
     }
 
-    /// As [`push`](Self::push) with `simdutf8`, which wants whole characters: the rest of a pending
-    /// one and the beginning of the last one go by the byte.
+    /// As [`push`](Self::push) with `simdutf8`, which needs whole characters: the rest of a pending
+    /// one and the beginning of the last one are validated byte by byte.
     fn push_simdutf8(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         let mut rest = bytes;
         while !self.is_complete() {
-            let Some((byte, behind)) = rest.split_first() else { return Ok(()) };
+            let Some((byte, after)) = rest.split_first() else { return Ok(()) };
             self.step(*byte)?;
-            rest = behind;
+            rest = after;
         }
         let (whole, unfinished) = rest.split_at(rest.len() - unfinished_len(rest));
         simdutf8::basic::from_utf8(whole).map_err(|_| InvalidUtf8)?;
         self.step_all(unfinished)
     }
 
-    /// Takes the verdict of a kernel that has looked at `bytes`, but not at how they end.
+    /// Completes the result of a kernel, which does not check whether the last character of `bytes`
+    /// is complete.
     #[cfg(target_arch = "x86_64")]
     fn finish(&mut self, valid: bool, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         if !valid {
@@ -121,9 +123,9 @@ impl Validator {
     }
 }
 
-/// How many bytes at the end of `bytes` begin a character without finishing it: 0 to 3.
+/// The number of bytes at the end of `bytes` that begin a character without completing it: 0 to 3.
 fn unfinished_len(bytes: &[u8]) -> usize {
-    for (behind, byte) in bytes.iter().rev().take(3).enumerate() {
+    for (following, byte) in bytes.iter().rev().take(3).enumerate() {
         let len = match byte {
             0x00..=0x7f => 1,
             0x80..=0xbf => continue,
@@ -131,12 +133,12 @@ fn unfinished_len(bytes: &[u8]) -> usize {
             0xe0..=0xef => 3,
             0xf0.. => 4,
         };
-        return if behind + 1 < len { behind + 1 } else { 0 };
+        return if following + 1 < len { following + 1 } else { 0 };
     }
     0
 }
 
-/// Whether `bytes` are one whole valid text.
+/// Whether `bytes` are a complete valid text.
 #[must_use]
 #[inline]
 pub fn is_valid(bytes: &[u8]) -> bool {
@@ -162,13 +164,13 @@ pub fn unmask_text(
     if unmask(bytes, key) { validator.push_ascii(bytes.len()) } else { validator.push(bytes) }
 }
 
-/// One implementation of validation that this machine can run, for tests and benchmarks: the
-/// functions of this module choose by themselves.
+/// One implementation of validation that this machine can run, for tests and benchmarks. The
+/// functions of this module select one themselves.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel(Choice);
 
-/// Private, so that each kernel that has a [`Kernel`] has been detected.
+/// Private, so that a [`Kernel`] exists only after its features were detected.
 #[derive(Clone, Copy, Debug)]
 enum Choice {
     Simdutf8,
@@ -177,7 +179,7 @@ enum Choice {
 }
 
 impl Kernel {
-    /// The fastest. The detection is cached by the standard library.
+    /// The fastest kernel. The standard library caches the detection.
     #[inline]
     fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -215,7 +217,7 @@ impl Kernel {
     pub fn push(self, validator: &mut Validator, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         match self.0 {
             Choice::Simdutf8 => validator.push_simdutf8(bytes),
-            // The kernel's verdict plus the last three bytes say all only if there are three.
+            // The kernel leaves up to three bytes at the end unchecked, so there must be more.
             #[cfg(target_arch = "x86_64")]
             Choice::Avx512(_) if bytes.len() <= 3 => validator.step_all(bytes),
             #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,7 @@ use super::{InvalidUtf8, Kernel, MaskKey, Validator, is_valid, unmask_text};
 
 const KEY: MaskKey = MaskKey::new([0x9d, 0x1f, 0x72, 0xe4]);
 
-/// Bytes at both sides of every limit in the table of RFC 3629 section 4.
+/// The bytes on both sides of every limit in the table of RFC 3629 section 4.
 const LIMITS: [u8; 27] = [
     0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
     0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xf7, 0xf8, 0xfe, 0xff,
@@ -24,8 +24,8 @@ const TEXTS: [&[u8]; 9] = [
     b"cut \xf0\x9f\x98",
 ];
 
-/// The first byte that no valid text can have there, by the standard library: the end of the
-/// shortest prefix whose error is not a mere lack of bytes.
+/// The position of the first byte at which no valid text can continue, by the standard library: the
+/// end of the shortest prefix with an error other than a lack of bytes.
 fn first_bad(bytes: &[u8]) -> Option<usize> {
     let from = std::str::from_utf8(bytes).err()?.valid_up_to();
     (from..bytes.len()).find(|at| {
@@ -35,7 +35,7 @@ fn first_bad(bytes: &[u8]) -> Option<usize> {
 
 type Push<'a> = &'a dyn Fn(&mut Validator, &[u8]) -> Result<(), InvalidUtf8>;
 
-/// Unmasks a masked copy at the given misalignment, and checks the plain bytes if they are valid.
+/// Unmasks a masked copy with the given misalignment, and checks the plain bytes if they are valid.
 fn through_mask(
     bytes: &[u8],
     misalignment: usize,
@@ -56,7 +56,7 @@ fn through_mask(
     verdict
 }
 
-/// Runs `check` with each way to push a chunk.
+/// Calls `check` with each way to push a chunk.
 fn each_push(mut check: impl FnMut(&str, Push<'_>)) {
     check("push", &|validator, bytes| validator.push(bytes));
     check("unmask_text", &|validator, bytes| {
@@ -71,7 +71,8 @@ fn each_push(mut check: impl FnMut(&str, Push<'_>)) {
     }
 }
 
-/// Fails unless pushing `bytes`, cut at the sorted `cuts`, ends as it must.
+/// Fails unless pushing `bytes`, split at the sorted `cuts`, reports an error exactly with the
+/// chunk that contains the byte at `bad`.
 fn check_chunks(name: &str, push: Push<'_>, bytes: &[u8], bad: Option<usize>, cuts: &[usize]) {
     let mut validator = Validator::new();
     let mut start = 0;
@@ -122,7 +123,7 @@ fn all_sequences_of_three_limits() {
 }
 
 #[test]
-fn all_sequences_of_four_limits_behind_a_long_lead_byte() {
+fn all_sequences_of_four_limits_after_a_long_lead_byte() {
     for first in LIMITS.into_iter().filter(|first| *first >= 0xe0) {
         for second in LIMITS {
             for third in LIMITS {
@@ -250,7 +251,7 @@ fn empty_chunks_change_nothing() {
     });
 }
 
-/// Long runs of ASCII are skipped: what stands before them must not be forgotten.
+/// Long runs of ASCII are skipped; an unfinished character before them is still an error.
 #[test]
 fn unfinished_characters_before_long_ascii() {
     let unfinished: [&[u8]; 6] =

@@ -85,7 +85,7 @@ mod tests {
         let mut merged = GapCounts::default();
         merged.add(&"another".into(), 7);
         merged.merge(&counts);
-        assert_eq!(merged.len(), MAX_SUBJECTS + 1);
+        assert_eq!(merged.len(), MAX_SUBJECTS, "the rest of what is merged is counted together");
         let total = |counts: &GapCounts| counts.iter().map(|(_, messages)| messages).sum::<u64>();
         assert_eq!(total(&merged), total(&counts) + 7);
     }

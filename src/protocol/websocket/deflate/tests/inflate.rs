@@ -1,4 +1,4 @@
-//! The decompressor on bad, cut and oversized input.
+//! Goal: the decompressor refuses corrupt, truncated and oversized input, and stays bounded.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -40,7 +40,7 @@ fn payloads(rng: &mut fastrand::Rng) -> Vec<Vec<u8>> {
     all
 }
 
-/// What a zlib makes of it, if it takes the whole for one stream without a final block.
+/// The output of zlib for the payload, if zlib accepts it as one stream without a final block.
 fn zlib(payload: &[u8]) -> Option<Vec<u8>> {
     let (mut inner, mut out) = (Decompress::new(false), Vec::with_capacity(1 << 17));
     let bytes = [payload, &[0, 0, 0xff, 0xff]].concat();
@@ -63,7 +63,7 @@ fn mutate(rng: &mut fastrand::Rng, payload: &mut Vec<u8>) {
     }
 }
 
-/// The same verdict from one piece, from many and from the oracle.
+/// Checks that the result is the same in one piece, in many pieces and from the oracle.
 fn agree(payload: &[u8], past: &[u8], bits: u8, rng: &mut fastrand::Rng) -> bool {
     let results = [0, 1, 40].map(|longest| {
         let mut inflater = Inflater::new(bits);
@@ -87,7 +87,7 @@ fn agree(payload: &[u8], past: &[u8], bits: u8, rng: &mut fastrand::Rng) -> bool
 }
 
 #[test]
-fn mutated_payloads_are_judged_alike() {
+fn mutated_payloads_have_the_same_result_as_in_the_oracle() {
     let mut rng = fastrand::Rng::with_seed(4);
     let payloads = payloads(&mut rng);
     let past = text(&mut rng, 400);
@@ -105,7 +105,7 @@ fn mutated_payloads_are_judged_alike() {
 }
 
 #[test]
-fn random_bytes_are_judged_alike() {
+fn random_bytes_have_the_same_result_as_in_the_oracle() {
     let mut rng = fastrand::Rng::with_seed(5);
     let (mut good, past) = (0, text(&mut rng, 300));
     for i in 0..10_000u32 {
@@ -120,7 +120,7 @@ fn random_bytes_are_judged_alike() {
 }
 
 #[test]
-fn a_hundred_thousand_mutations_neither_panic_nor_run_on() {
+fn a_hundred_thousand_mutations_neither_panic_nor_exceed_the_limit() {
     let mut rng = fastrand::Rng::with_seed(6);
     let payloads = payloads(&mut rng);
     let mut inflater = Inflater::new(11);
@@ -183,8 +183,9 @@ fn a_bomb_stops_at_the_limit() {
 }
 
 #[test]
-fn final_blocks_are_bounded_by_what_they_bring() {
-    // After a full window, empty final blocks of two bytes each: as many as may be, and one more.
+fn final_blocks_are_bounded_by_the_bytes_they_produce() {
+    // After a full window, empty final blocks of two bytes each: the largest number allowed, and
+    // one more.
     let mut rng = fastrand::Rng::with_seed(9);
     let message = text(&mut rng, 40_000);
     for (count, fine) in [(8, true), (9, false), (1 << 19, false)] {
@@ -196,7 +197,7 @@ fn final_blocks_are_bounded_by_what_they_bring() {
         let result = inflate(&mut inflater, &finals, 0, 0, &mut rng);
         assert_eq!(result.is_ok(), fine, "{count}");
     }
-    // A message of many final blocks that carry something may have more.
+    // A message may have more final blocks if they produce bytes.
     let mut long = Vec::new();
     for _ in 0..500 {
         long.extend(with_final(&message, 1));
@@ -220,13 +221,13 @@ fn the_window_outlives_final_blocks() {
     let far = bits(&[(2, 3), (0b100_0000, 7), (0b10111, 5), (8191, 13), (0, 7), (0, 3)]);
     let ours = inflate(&mut inflater, &far, 0, 3, &mut rng).unwrap();
     assert_eq!(ours, message[40_000 - 32_768..][..3]);
-    // Not of a message that nobody remembered.
+    // Without context takeover the same match is corrupt.
     let mut other = Inflater::without_takeover();
     assert!(inflate(&mut other, &payload, 0, 40_000, &mut rng).as_ref() == Ok(&message));
     assert_eq!(inflate(&mut other, &far, 0, 3, &mut rng), Err(InflateError::Corrupt));
 }
 
-/// Bytes of these numbers of so many bits each, lowest bit first.
+/// The bytes of a bit stream: each number with its width in bits, lowest bit first.
 fn bits(parts: &[(u64, u32)]) -> Vec<u8> {
     let (mut all, mut count) = (0u128, 0);
     for &(value, len) in parts {

@@ -1,17 +1,17 @@
-//! A decompressor as plain as RFC 1951 is written: bit by bit, no tables, everything in memory.
+//! A naive decompressor that follows the text of RFC 1951: bit by bit, no tables, all in memory.
 
-/// A canonical code: how many words of each length, and the symbols in order of their words.
+/// A canonical code: the number of code words of each length, and the symbols in code word order.
 struct Code {
     count: [u32; 16],
     symbols: Vec<usize>,
 }
 
-/// What the oracle made of a message.
+/// A decoded message.
 pub(super) struct Decoded {
     pub(super) message: Vec<u8>,
     /// The longest distance referred to.
     pub(super) reach: usize,
-    /// How many blocks had BFINAL set.
+    /// The number of blocks with BFINAL set.
     pub(super) finals: usize,
 }
 
@@ -50,8 +50,8 @@ impl Reader<'_> {
     }
 }
 
-/// The code of these lengths by (length, word), or none if it is no prefix code; an incomplete
-/// one must be a single code of one bit, or none at all.
+/// The code with these lengths, or `None` if it is not a prefix code. An incomplete code must
+/// consist of a single word of one bit, or of none.
 fn code(lens: &[u8], sparse: bool) -> Option<Code> {
     let used: f64 = lens.iter().filter(|&&l| l > 0).map(|&l| 0.5f64.powi(i32::from(l))).sum();
     let longest = lens.iter().copied().max().unwrap_or(0);
@@ -107,8 +107,8 @@ fn number(reader: &mut Reader<'_>, symbol: usize, per: usize, first: usize) -> O
     Some(base + reader.bits((symbol / per).saturating_sub(1) as u32)?)
 }
 
-/// Decodes one message after `history` (all earlier messages), which it is appended to. None if
-/// it is not a message: the 00 00 FF FF put behind it must be the end of an empty stored block.
+/// Decodes one message and appends it to `history`, which holds all earlier messages. `None` if it
+/// is not a message: the appended 00 00 FF FF must be the end of an empty stored block.
 pub(super) fn decode(payload: &[u8], window: usize, history: &mut Vec<u8>) -> Option<Decoded> {
     let bytes = [payload, &[0, 0, 0xff, 0xff]].concat();
     let mut reader = Reader { bytes: &bytes, at: 0 };

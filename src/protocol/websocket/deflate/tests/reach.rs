@@ -1,11 +1,12 @@
-//! How far back the compressor refers, at every level and window, by the oracle.
+//! Goal: at every level and window size, the compressor stays within the window. The oracle
+//! measures the distances.
 
 use super::oracle::decode;
 use super::{inflate, text};
 use crate::protocol::websocket::deflate::{Deflater, Inflater};
 
-/// Bytes that tempt a compressor with matches at `distance` and a little around it: a piece, then
-/// noise up to the distance, then the piece again.
+/// Bytes with possible matches at `distance` and close to it: a piece, then noise up to the
+/// distance, then the piece again.
 fn repeats(rng: &mut fastrand::Rng, distance: usize, total: usize) -> Vec<u8> {
     let mut out: Vec<u8> = (0..distance).map(|_| rng.u8(..)).collect();
     while out.len() < total {
@@ -19,7 +20,7 @@ fn repeats(rng: &mut fastrand::Rng, distance: usize, total: usize) -> Vec<u8> {
     out
 }
 
-/// Sends messages through both directions with context takeover; the longest distance used.
+/// Compresses and decompresses messages with context takeover; returns the longest distance used.
 fn converse(bits: u8, level: u32, messages: &[Vec<u8>], rng: &mut fastrand::Rng) -> usize {
     let mut deflater = Deflater::new(bits, level);
     let (mut inflater, mut history, mut reach) = (Inflater::new(bits), Vec::new(), 0);
@@ -43,7 +44,7 @@ fn eight_bits_hold_at_every_level() {
     let mut messages = Vec::new();
     for distance in [200, 240, 248, 249, 250, 251, 255, 256, 257, 300, 400, 511, 512, 513, 700] {
         messages.push(repeats(&mut rng, distance, 1200));
-        // And short messages, whose matches are in the messages before.
+        // Short messages, whose matches are in earlier messages.
         for piece in repeats(&mut rng, distance, 1200).chunks(distance / 3) {
             messages.push(piece.to_vec());
         }
@@ -67,7 +68,8 @@ fn every_window_holds_across_messages() {
             let long = repeats(&mut rng, distance, total);
             messages.extend(long.chunks(window / 3).map(<[u8]>::to_vec));
         }
-        // The oracle is slow, and a wide window takes long messages: a level of each algorithm.
+        // The oracle is slow and a large window needs long messages, so one level for each
+        // algorithm.
         let levels: &[u32] = if bits <= 11 { &[1, 2, 3, 5, 7, 9] } else { &[1, 6, 9] };
         for &level in levels {
             let reach = converse(bits, level, &messages, &mut rng);

@@ -77,7 +77,7 @@ fn sample_empty_message() {
 }
 
 #[test]
-fn samples_as_they_are_made() {
+fn the_compressor_makes_the_samples() {
     let (mut deflater, mut out) = (Deflater::new(15, 6), b"frame".to_vec());
     deflater.message(b"Hello", &mut out);
     assert_eq!(out[5..], HELLO);
@@ -99,10 +99,10 @@ fn messages_end_before_the_removed_bytes_and_nowhere_else() {
         &HELLO[..5],
         // A final block with no empty block after it.
         &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
-        // The removed bytes sent all the same, in full and in part.
+        // The bytes that a sender must remove, in full and in part.
         &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00, 0x00, 0xff, 0xff],
         &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00, 0x00],
-        // A stored block that would swallow them as its last bytes.
+        // A stored block whose last bytes they would become.
         &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48],
         // The reserved block type; a wrong NLEN.
         &[0x06],
@@ -118,7 +118,7 @@ fn messages_end_before_the_removed_bytes_and_nowhere_else() {
 }
 
 #[test]
-fn pool_lends_what_it_was_given_back() {
+fn the_pool_lends_what_it_took_back() {
     let mut pool = Pool::new(3);
     for bits in 8..=15 {
         let (mut deflater, mut inflater) = (pool.deflater(bits), pool.inflater());
@@ -138,7 +138,7 @@ fn pool_lends_what_it_was_given_back() {
         pool.give_inflater(inflater);
         pool.give_deflater(deflater);
     }
-    // One that remembers messages is not for the next connection.
+    // A decompressor with context takeover must not be lent to another connection.
     let own = Box::new(Inflater::new(15));
     pool.give_inflater(own);
     let mut lent = pool.inflater();

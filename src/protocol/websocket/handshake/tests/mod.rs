@@ -1,4 +1,4 @@
-//! Tests of the opening handshake, and what they share.
+//! Tests of the server's handshake, and the helpers that they share.
 
 mod negotiation;
 mod origins;
@@ -6,39 +6,15 @@ mod rejections;
 mod requests;
 mod responses;
 mod robustness;
-mod scanning;
-mod targets;
 
-use super::negotiate::{DeflatePolicy, deflate};
-use super::{HeadLimits, HeadScanner, Parsed, Rejection, parse, response};
+use super::{
+    DeflatePolicy, ExtraHeaders, Parsed, Rejection, negotiate_deflate, parse, write_accepted,
+};
+pub(super) use crate::protocol::http::tests::{LINES, head, with};
+use crate::protocol::http::{HeadLimits, HeadScanner, Response, Status};
 
 /// The key of the example in RFC 6455 section 1.2.
 pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-
-/// The header lines of a request that nothing is wrong with.
-pub(super) const LINES: [&str; 5] = [
-    "Host: server.example.com",
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Version: 13",
-];
-
-/// A head of these lines, with the ends of line and the empty line added.
-pub(super) fn head(first: &str, lines: &[&str]) -> Vec<u8> {
-    let mut text = format!("{first}\r\n");
-    for line in lines {
-        text.push_str(line);
-        text.push_str("\r\n");
-    }
-    text.push_str("\r\n");
-    text.into_bytes()
-}
-
-/// The valid request for `/`, with more lines behind it.
-pub(super) fn with(lines: &[&str]) -> Vec<u8> {
-    head("GET / HTTP/1.1", &[&LINES[..], lines].concat())
-}
 
 /// The valid request with the line of one header replaced by others.
 pub(super) fn instead(name: &str, lines: &[&str]) -> Vec<u8> {
@@ -48,8 +24,7 @@ pub(super) fn instead(name: &str, lines: &[&str]) -> Vec<u8> {
     head("GET / HTTP/1.1", &all)
 }
 
-/// What a server does with bytes that arrive in these pieces: the bytes it answers, or `None`
-/// if it waits for more.
+/// The response of a server to bytes that arrive in these pieces, or `None` if it waits for more.
 pub(super) fn serve<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
     let (limits, mut scanner) = (HeadLimits::default(), HeadScanner::default());
     let (mut received, mut out) = (Vec::new(), Vec::new());
@@ -62,7 +37,7 @@ pub(super) fn serve<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8
                     rejection.write_response(&mut out);
                 }
             }
-            Err(rejection) => rejection.write_response(&mut out),
+            Err(error) => Rejection::from(error).write_response(&mut out),
         }
         return Some(out);
     }
@@ -71,27 +46,28 @@ pub(super) fn serve<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8
 
 fn finish(head: &[u8], limits: &HeadLimits, out: &mut Vec<u8>) -> Result<(), Rejection> {
     let request = match parse(head, limits)? {
-        Parsed::Plain { path: "/" } => {
-            response::write_page(out);
+        Parsed::Plain(request) if request.path == "/" => {
+            Response::text(Status::OK, "a page").write(out);
             return Ok(());
         }
-        Parsed::Plain { .. } => return Err(Rejection::UpgradeRequired),
+        Parsed::Plain(_) => return Err(Rejection::UpgradeRequired),
         Parsed::Upgrade(request) => request,
     };
     let policy = DeflatePolicy { enabled: true, ..DeflatePolicy::default() };
-    let agreement = deflate(request.extensions(), &policy);
-    response::write_accepted(out, request.key, request.protocols().next(), agreement.as_ref());
+    let agreement = negotiate_deflate(request.extensions(), &policy);
+    let subprotocol = request.subprotocols().next();
+    write_accepted(out, request.key, subprotocol, agreement.as_ref(), &ExtraHeaders::new());
     Ok(())
 }
 
-/// The status of the answer to a whole head, 0 if more is awaited.
+/// The status of the response to a whole head, 0 if the server waits for more.
 pub(super) fn status(head: &[u8]) -> u16 {
     let answer = serve(std::iter::once(head)).unwrap_or_default();
     let text = String::from_utf8_lossy(&answer);
     text.strip_prefix("HTTP/1.1 ").map_or(0, |rest| rest[..3].parse().expect("a status"))
 }
 
-/// The verdict of [`parse`] alone, without the scanner.
+/// The result of [`parse`] alone, without the scanner.
 pub(super) fn fault(head: &[u8]) -> Option<Rejection> {
     parse(head, &HeadLimits::default()).err()
 }

@@ -1,9 +1,9 @@
-//! The grammar of extensions and the negotiation of permessage-deflate.
+//! Goal: the grammar of extensions is followed, and permessage-deflate negotiated as RFC 7692 says.
 
 use crate::protocol::websocket::handshake::extensions::{Item, Items};
-use crate::protocol::websocket::handshake::negotiate::{Agreement, DeflatePolicy, deflate};
+use crate::protocol::websocket::handshake::{Agreement, DeflatePolicy, negotiate_deflate};
 
-/// Extensions with their parameters, values without their quotes; `None` off the grammar.
+/// The extensions with their parameters, values without quotes; `None` if off the grammar.
 fn listed(value: &str) -> Option<String> {
     let mut out = String::new();
     for item in Items::new(value) {
@@ -20,7 +20,7 @@ fn listed(value: &str) -> Option<String> {
 }
 
 #[test]
-fn the_grammar_takes_what_it_should() {
+fn the_grammar_accepts_valid_values() {
     let cases = [
         ("", ""),
         (" , ,\t", ""),
@@ -37,7 +37,7 @@ fn the_grammar_takes_what_it_should() {
 }
 
 #[test]
-fn the_grammar_refuses_what_it_should() {
+fn the_grammar_refuses_invalid_values() {
     let cases = [
         ";",
         "a;",
@@ -74,11 +74,11 @@ fn the_grammar_refuses_what_it_should() {
     ];
     for value in cases {
         assert_eq!(listed(value), None, "{value}");
-        assert!(Items::count(value).is_err(), "{value}");
+        assert!(Items::count(value).is_none(), "{value}");
         let after_the_end = Items::new(value).skip_while(Result::is_ok).count();
         assert_eq!(after_the_end, 1, "{value}: the error comes once and is the last");
     }
-    assert_eq!(Items::count("a;x, b;y=\"z\" , c"), Ok(3));
+    assert_eq!(Items::count("a;x, b;y=\"z\" , c"), Some(3));
 }
 
 const ON: DeflatePolicy = DeflatePolicy {
@@ -88,14 +88,14 @@ const ON: DeflatePolicy = DeflatePolicy {
     server_context_takeover: true,
     client_context_takeover: true,
 };
-/// No takeover, the default of a policy that is on.
+/// Without context takeover: the default of a policy that is enabled.
 const STATELESS: DeflatePolicy =
     DeflatePolicy { server_context_takeover: false, client_context_takeover: false, ..ON };
 const SMALL: DeflatePolicy =
     DeflatePolicy { server_max_window_bits: 10, client_max_window_bits: 11, ..ON };
 
 fn answer(values: &[&str], policy: &DeflatePolicy) -> Option<String> {
-    let agreement = deflate(values.iter().copied(), policy)?;
+    let agreement = negotiate_deflate(values.iter().copied(), policy)?;
     consistent(&agreement);
     let mut out = Vec::new();
     agreement.write(&mut out);
@@ -103,7 +103,7 @@ fn answer(values: &[&str], policy: &DeflatePolicy) -> Option<String> {
     Some(text.strip_prefix("permessage-deflate").expect("the name").replace("; ", "+"))
 }
 
-/// What is not said in the answer is at its default (RFC 7692 section 7.1.2).
+/// Parameters that are not in the response have their default (RFC 7692 section 7.1.2).
 fn consistent(agreement: &Agreement) {
     for (bits, said) in [
         (agreement.server_max_window_bits, agreement.answers_server_bits),
@@ -113,7 +113,7 @@ fn consistent(agreement: &Agreement) {
     }
 }
 
-/// Offers behind `permessage-deflate`, `+` for `; `, with the answer in the same form.
+/// The parameters of offers, `+` for `; `, each with those of the response in the same form.
 fn check(policy: &DeflatePolicy, cases: &[(&str, &str)]) {
     for (offer, expected) in cases {
         let offer = format!("permessage-deflate{}", offer.replace('+', "; "));
@@ -122,12 +122,12 @@ fn check(policy: &DeflatePolicy, cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_willing_policy_answers_what_is_asked() {
+fn a_permissive_policy_grants_the_offer() {
     check(
         &ON,
         &[
             ("", ""),
-            // What browsers send.
+            // The offer of browsers.
             ("+client_max_window_bits", ""),
             ("+server_no_context_takeover", "+server_no_context_takeover"),
             ("+client_no_context_takeover", "+client_no_context_takeover"),
@@ -156,7 +156,7 @@ fn a_stateless_policy_forbids_takeover_unasked() {
 }
 
 #[test]
-fn a_small_policy_lowers_windows_where_it_may() {
+fn a_policy_lowers_windows_where_the_offer_allows_it() {
     check(
         &SMALL,
         &[
@@ -168,13 +168,13 @@ fn a_small_policy_lowers_windows_where_it_may() {
             ("+server_max_window_bits=9", "+server_max_window_bits=9"),
         ],
     );
-    let agreement = deflate(["permessage-deflate"].into_iter(), &SMALL).expect("agreed");
+    let agreement = negotiate_deflate(["permessage-deflate"].into_iter(), &SMALL).expect("agreed");
     assert_eq!(agreement.client_max_window_bits, 15, "the client was not asked to do less");
     for bits in [0, 7, 16, 255] {
         let odd =
             DeflatePolicy { server_max_window_bits: bits, client_max_window_bits: bits, ..ON };
         let offers = ["permessage-deflate; client_max_window_bits"];
-        let agreement = deflate(offers.into_iter(), &odd).expect("agreed");
+        let agreement = negotiate_deflate(offers.into_iter(), &odd).expect("agreed");
         let expected = bits.clamp(8, 15);
         assert_eq!(agreement.server_max_window_bits, expected);
         assert_eq!(agreement.client_max_window_bits, expected);
@@ -220,7 +220,7 @@ fn offers_that_cannot_be_honoured_are_declined() {
         assert_eq!(answer(&[&offer], &ON), None, "{offer}");
         let later = format!("permessage-deflate; client_max_window_bits; {param}; x");
         assert_eq!(answer(&[&later], &ON), None, "{later}");
-        // Only the offer is declined: the next one still counts, in this line or another.
+        // Only this offer is declined. The next one counts, in the same line or in another.
         let next = "permessage-deflate; server_no_context_takeover";
         let taken = Some("+server_no_context_takeover".to_owned());
         assert_eq!(answer(&[&format!("{offer}, {next}")], &ON), taken, "{offer}");

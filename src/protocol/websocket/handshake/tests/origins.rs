@@ -1,4 +1,4 @@
-//! Which origins may connect.
+//! Goal: each rule allows exactly the origins that it documents.
 
 use crate::protocol::websocket::handshake::{Origin, Origins};
 

@@ -1,17 +1,19 @@
-//! Which rejection each fault gets, which of two faults wins, and how answers look.
+//! Goal: each fault has its own rejection, the earlier of two faults is reported, and responses are
+//! complete.
 
 use super::{LINES, fault, head, instead, with};
-use crate::protocol::websocket::handshake::{HARD_MAX_HEADERS, HeadLimits, Rejection, parse};
+use crate::protocol::http::{HARD_MAX_HEADERS, HeadError, HeadLimits};
+use crate::protocol::websocket::handshake::{Rejection, parse};
 
-/// Faults in the order they are documented to be judged, each as the change it makes.
+/// The faults in their documented order, each as a change to the valid request.
 const FAULTS: [(Rejection, Change); 14] = [
-    (Rejection::HeaderName, Change::Add("Bad Name: x")),
-    (Rejection::HttpVersion, Change::Version("HTTP/1.0")),
+    (Rejection::Http(HeadError::HeaderName), Change::Add("Bad Name: x")),
+    (Rejection::Http(HeadError::Version), Change::Version("HTTP/1.0")),
     (Rejection::Method, Change::Method("POST")),
-    (Rejection::Target, Change::Target("*")),
-    (Rejection::BadHost, Change::Swap("Host", "Host: a/b")),
-    (Rejection::TransferEncoding, Change::Add("Transfer-Encoding: chunked")),
-    (Rejection::ContentLength, Change::Add("Content-Length: 5")),
+    (Rejection::Http(HeadError::Target), Change::Target("*")),
+    (Rejection::Http(HeadError::BadHost), Change::Swap("Host", "Host: a/b")),
+    (Rejection::Http(HeadError::TransferEncoding), Change::Add("Transfer-Encoding: chunked")),
+    (Rejection::Http(HeadError::ContentLength), Change::Add("Content-Length: 5")),
     (Rejection::NotWebSocket, Change::Swap("Upgrade", "Upgrade: h2c")),
     (Rejection::NoConnectionUpgrade, Change::Swap("Connection", "Connection: close")),
     (Rejection::UnsupportedVersion, Change::Swap(VERSION, "Sec-WebSocket-Version: 8")),
@@ -72,18 +74,18 @@ fn of_two_faults_the_earlier_in_the_order_is_reported() {
 #[test]
 fn the_remaining_faults_are_told_apart() {
     let cases: [(Rejection, Vec<u8>); 22] = [
-        (Rejection::Incomplete, b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec()),
+        (Rejection::Http(HeadError::Incomplete), b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec()),
         (Rejection::EarlyData, [with(&[]), b"x".to_vec()].concat()),
-        (Rejection::LeadingEmptyLine, [b"\r\n".to_vec(), with(&[])].concat()),
-        (Rejection::NotHttp, b"\x16\x03\x01".to_vec()),
-        (Rejection::BareLf, with(&["X: a\nY: b"])),
-        (Rejection::HeaderValue, with(&["X: a\rb"])),
-        (Rejection::HeaderValue, with(&["X: a\0"])),
-        (Rejection::HeaderName, with(&["X: a", " b"])),
-        (Rejection::RequestLine, head("G@T / HTTP/1.1", &LINES)),
-        (Rejection::TargetHost, head("GET http://other/ HTTP/1.1", &LINES)),
-        (Rejection::MissingHost, instead("Host", &[])),
-        (Rejection::DuplicateHost, with(&["Host: b"])),
+        (Rejection::Http(HeadError::LeadingEmptyLine), [b"\r\n".to_vec(), with(&[])].concat()),
+        (Rejection::Http(HeadError::NotHttp), b"\x16\x03\x01".to_vec()),
+        (Rejection::Http(HeadError::BareLf), with(&["X: a\nY: b"])),
+        (Rejection::Http(HeadError::HeaderValue), with(&["X: a\rb"])),
+        (Rejection::Http(HeadError::HeaderValue), with(&["X: a\0"])),
+        (Rejection::Http(HeadError::HeaderName), with(&["X: a", " b"])),
+        (Rejection::Http(HeadError::RequestLine), head("G@T / HTTP/1.1", &LINES)),
+        (Rejection::Http(HeadError::TargetHost), head("GET http://other/ HTTP/1.1", &LINES)),
+        (Rejection::Http(HeadError::MissingHost), instead("Host", &[])),
+        (Rejection::Http(HeadError::DuplicateHost), with(&["Host: b"])),
         (Rejection::BadUpgrade, with(&["Upgrade: @"])),
         (Rejection::BadConnection, with(&["Connection: @"])),
         (Rejection::MissingVersion, instead(VERSION, &[])),
@@ -106,14 +108,20 @@ fn limits_hold_to_the_last_unit() {
     let limits = |max_bytes, max_headers| HeadLimits { max_bytes, max_headers };
     let verdict = |limits| parse(&bytes, &limits).err();
     assert_eq!(verdict(limits(bytes.len(), LINES.len() + 1)), None);
-    assert_eq!(verdict(limits(bytes.len() - 1, 64)), Some(Rejection::HeadTooLarge));
-    assert_eq!(verdict(limits(8192, LINES.len())), Some(Rejection::TooManyHeaders));
-    assert_eq!(verdict(limits(8192, 0)), Some(Rejection::TooManyHeaders));
+    assert_eq!(verdict(limits(bytes.len() - 1, 64)), Some(Rejection::Http(HeadError::TooLarge)));
+    assert_eq!(
+        verdict(limits(8192, LINES.len())),
+        Some(Rejection::Http(HeadError::TooManyHeaders))
+    );
+    assert_eq!(verdict(limits(8192, 0)), Some(Rejection::Http(HeadError::TooManyHeaders)));
 
     let fill = |lines| with(&vec!["X: a"; lines - LINES.len()]);
     let loose = limits(1 << 20, usize::MAX);
     assert_eq!(parse(&fill(HARD_MAX_HEADERS), &loose).err(), None);
-    assert_eq!(parse(&fill(HARD_MAX_HEADERS + 1), &loose).err(), Some(Rejection::TooManyHeaders));
+    assert_eq!(
+        parse(&fill(HARD_MAX_HEADERS + 1), &loose).err(),
+        Some(Rejection::Http(HeadError::TooManyHeaders))
+    );
 }
 
 #[test]
@@ -126,30 +134,30 @@ fn the_number_of_subprotocols_is_bounded() {
     assert_eq!(fault(&offer(65)), Some(Rejection::TooManyProtocols));
 }
 
-/// Every variant once: the statuses and the answers of all of them are tested below.
+/// Every variant once, with its status.
 const ALL: [(Rejection, u16); 44] = [
-    (Rejection::NotHttp, 400),
-    (Rejection::LeadingEmptyLine, 400),
-    (Rejection::BareLf, 400),
-    (Rejection::BareCr, 400),
-    (Rejection::ControlByte, 400),
-    (Rejection::FoldedLine, 400),
-    (Rejection::HeadTooLarge, 431),
-    (Rejection::TooManyHeaders, 431),
-    (Rejection::Incomplete, 400),
+    (Rejection::Http(HeadError::NotHttp), 400),
+    (Rejection::Http(HeadError::LeadingEmptyLine), 400),
+    (Rejection::Http(HeadError::BareLf), 400),
+    (Rejection::Http(HeadError::BareCr), 400),
+    (Rejection::Http(HeadError::ControlByte), 400),
+    (Rejection::Http(HeadError::FoldedLine), 400),
+    (Rejection::Http(HeadError::TooLarge), 431),
+    (Rejection::Http(HeadError::TooManyHeaders), 431),
+    (Rejection::Http(HeadError::Incomplete), 400),
     (Rejection::EarlyData, 400),
-    (Rejection::RequestLine, 400),
-    (Rejection::HttpVersion, 400),
+    (Rejection::Http(HeadError::RequestLine), 400),
+    (Rejection::Http(HeadError::Version), 400),
     (Rejection::Method, 405),
-    (Rejection::Target, 400),
-    (Rejection::TargetHost, 400),
-    (Rejection::HeaderName, 400),
-    (Rejection::HeaderValue, 400),
-    (Rejection::MissingHost, 400),
-    (Rejection::DuplicateHost, 400),
-    (Rejection::BadHost, 400),
-    (Rejection::TransferEncoding, 400),
-    (Rejection::ContentLength, 400),
+    (Rejection::Http(HeadError::Target), 400),
+    (Rejection::Http(HeadError::TargetHost), 400),
+    (Rejection::Http(HeadError::HeaderName), 400),
+    (Rejection::Http(HeadError::HeaderValue), 400),
+    (Rejection::Http(HeadError::MissingHost), 400),
+    (Rejection::Http(HeadError::DuplicateHost), 400),
+    (Rejection::Http(HeadError::BadHost), 400),
+    (Rejection::Http(HeadError::TransferEncoding), 400),
+    (Rejection::Http(HeadError::ContentLength), 400),
     (Rejection::NotWebSocket, 426),
     (Rejection::BadUpgrade, 400),
     (Rejection::NoConnectionUpgrade, 400),
@@ -175,9 +183,9 @@ const ALL: [(Rejection, u16); 44] = [
 ];
 
 #[test]
-fn answers_are_whole_and_carry_what_their_status_demands() {
+fn responses_are_complete_and_have_the_headers_of_their_status() {
     for (rejection, status) in ALL {
-        assert_eq!(rejection.status(), status, "{rejection:?}");
+        assert_eq!(rejection.status().code(), status, "{rejection:?}");
         let mut out = b"before".to_vec();
         rejection.write_response(&mut out);
         let mut slots = [httparse::EMPTY_HEADER; 8];

@@ -1,7 +1,8 @@
-//! Requests one fault away from a valid one, with the status each of them has to get.
+//! Goal: requests that differ from a valid one in one respect get the status that they must.
 
 use super::{LINES, fault, head, instead, serve, status, with};
-use crate::protocol::websocket::handshake::{HeadLimits, Parsed, Rejection, parse};
+use crate::protocol::http::{self, HeadError, HeadLimits};
+use crate::protocol::websocket::handshake::{Parsed, Rejection, Request, parse};
 
 type Case = (u16, Vec<u8>);
 
@@ -135,7 +136,7 @@ fn replaced() -> Vec<Case> {
         (400, "Sec-WebSocket-Key", &["Sec-WebSocket-Key:"]),
         (101, "Sec-WebSocket-Key", &["sec-websocket-key:AAAAAAAAAAAAAAAAAAAAAA=="]),
         (101, "Sec-WebSocket-Key", &["Sec-WebSocket-Key: ////++++++++++++++////=="]),
-        // The unused bits of the last character are set: accepted, see the documentation.
+        // The unused bits of the last character are set, which `parse` documents as allowed.
         (101, "Sec-WebSocket-Key", &["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAB=="]),
         (400, "Sec-WebSocket-Key", &["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA"]),
         (400, "Sec-WebSocket-Key", &["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA="]),
@@ -254,9 +255,9 @@ fn every_case_gets_its_status() {
 #[test]
 fn the_parser_alone_is_as_strict() {
     for (expected, bytes) in cases() {
-        let alone = fault(&bytes).map(Rejection::status);
+        let alone = fault(&bytes).map(|rejection| rejection.status().code());
         match expected {
-            0 => assert_eq!(fault(&bytes), Some(Rejection::Incomplete)),
+            0 => assert_eq!(fault(&bytes), Some(Rejection::Http(HeadError::Incomplete))),
             101 | 200 | 426 if alone.is_none() => {}
             _ => assert_eq!(alone, Some(expected), "{}", String::from_utf8_lossy(&bytes)),
         }
@@ -264,7 +265,7 @@ fn the_parser_alone_is_as_strict() {
 }
 
 #[test]
-fn the_answer_does_not_depend_on_the_cuts() {
+fn the_response_does_not_depend_on_how_the_bytes_are_split() {
     for (_, bytes) in cases() {
         let whole = serve(std::iter::once(&bytes[..]));
         assert_eq!(serve(bytes.chunks(1)), whole, "{}", String::from_utf8_lossy(&bytes));
@@ -291,7 +292,7 @@ fn a_request_gives_access_to_what_it_holds() {
     assert_eq!((request.path, request.query), ("/chat", Some("x=1?y")));
     assert_eq!((request.host, request.origin), ("A.example:81", Some("https://b.example")));
     assert_eq!(request.key, super::KEY);
-    assert_eq!(request.protocols().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(request.subprotocols().collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(request.extensions().collect::<Vec<_>>(), ["d; e=\"f\"", "g"]);
     assert_eq!(request.header("X-TWO"), Some(&b"1"[..]));
     assert_eq!(request.header("X-Three"), None);
@@ -306,6 +307,49 @@ fn a_request_without_lists_has_none() {
         panic!("the request is valid");
     };
     assert_eq!((request.path, request.query, request.origin), ("/", None, None));
-    assert_eq!(request.protocols().next(), None);
+    assert_eq!(request.subprotocols().next(), None);
     assert_eq!(request.extensions().next(), None);
+}
+
+#[test]
+fn an_application_reads_query_cookies_and_headers() {
+    let first = "GET /room/%61?token=a%2Bb&tag=x+y&tag=z&empty HTTP/1.1";
+    let mut lines = LINES.to_vec();
+    lines.extend(["Cookie: session=s1; theme=\"dark\"", "X-Real-IP: 10.0.0.1"]);
+    lines.extend(["Cookie: session=s2; broken"]);
+    let bytes = head(first, &lines);
+    let Ok(Parsed::Upgrade(request)) = parse(&bytes, &HeadLimits::default()) else {
+        panic!("the request is valid");
+    };
+    assert_eq!(request.path, "/room/%61", "the path is not decoded");
+    let pairs: Vec<_> = request.query_pairs().collect();
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(pairs, [("token", "a+b"), ("tag", "x y"), ("tag", "z"), ("empty", "")]);
+    let cookies: Vec<_> = request.cookies().collect();
+    assert_eq!(cookies, [("session", "s1"), ("theme", "\"dark\""), ("session", "s2")]);
+    assert_eq!(request.cookie("session"), Some("s1"));
+    assert_eq!(request.cookie("Session"), None);
+    assert_eq!(request.header("x-real-ip"), Some(&b"10.0.0.1"[..]));
+
+    let bytes = with(&[]);
+    let Ok(Parsed::Upgrade(request)) = parse(&bytes, &HeadLimits::default()) else {
+        panic!("the request is valid");
+    };
+    assert_eq!((request.query_pairs().count(), request.cookies().count()), (0, 0));
+}
+
+#[test]
+fn a_request_that_http_parsed_is_judged_the_same_way() {
+    for (_, bytes) in cases() {
+        let Ok(request) = http::Request::parse(&bytes, &HeadLimits::default()) else { continue };
+        let judged = Request::from_http(&request);
+        match parse(&bytes, &HeadLimits::default()) {
+            Ok(Parsed::Upgrade(parsed)) => {
+                let judged = judged.expect("the same verdict");
+                assert_eq!((judged.key, judged.path), (parsed.key, parsed.path));
+            }
+            Ok(Parsed::Plain(_)) => assert_eq!(judged.err(), Some(Rejection::NotWebSocket)),
+            Err(rejection) => assert_eq!(judged.err(), Some(rejection)),
+        }
+    }
 }

@@ -1,9 +1,12 @@
-//! The accept value, the 101 and the page.
+//! Goal: the 101 and the refusals of an application are exactly what they should be.
 
 use super::{KEY, serve, with};
-use crate::protocol::websocket::handshake::accept_key;
-use crate::protocol::websocket::handshake::negotiate::{DeflatePolicy, deflate};
-use crate::protocol::websocket::handshake::response::{write_accepted, write_page};
+use crate::protocol::http::{HeaderError, Response, Status};
+use crate::protocol::websocket::handshake::{
+    DeflatePolicy, ExtraHeaders, Refusal, Rejection, accept_key, negotiate_deflate, write_accepted,
+};
+
+const NONE: &ExtraHeaders = &ExtraHeaders::new();
 
 #[test]
 fn accept_values_are_those_of_the_rfc_and_of_others() {
@@ -21,7 +24,7 @@ fn accept_values_are_those_of_the_rfc_and_of_others() {
 #[test]
 fn the_plain_101_is_exactly_this() {
     let mut out = b"before".to_vec();
-    write_accepted(&mut out, KEY, None, None);
+    write_accepted(&mut out, KEY, None, None, NONE);
     let expected = "beforeHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     assert_eq!(String::from_utf8_lossy(&out), expected);
@@ -30,9 +33,9 @@ fn the_plain_101_is_exactly_this() {
 #[test]
 fn the_full_101_is_exactly_this() {
     let policy = DeflatePolicy { enabled: true, ..DeflatePolicy::default() };
-    let agreement = deflate(["permessage-deflate"].into_iter(), &policy);
+    let agreement = negotiate_deflate(["permessage-deflate"].into_iter(), &policy);
     let mut out = Vec::new();
-    write_accepted(&mut out, KEY, Some("chat"), agreement.as_ref());
+    write_accepted(&mut out, KEY, Some("chat"), agreement.as_ref(), NONE);
     let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
         Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: permessage-deflate; \
@@ -48,23 +51,83 @@ fn the_full_101_is_exactly_this() {
 #[test]
 fn a_protocol_cannot_add_lines() {
     let (mut plain, mut tried) = (Vec::new(), Vec::new());
-    write_accepted(&mut plain, KEY, None, None);
+    write_accepted(&mut plain, KEY, None, None, NONE);
     for name in ["", "a b", "a\r\nX: y", "caf\u{e9}", "a,b"] {
         tried.clear();
-        write_accepted(&mut tried, KEY, Some(name), None);
+        write_accepted(&mut tried, KEY, Some(name), None, NONE);
         assert_eq!(tried, plain, "{name:?}");
     }
 }
 
 #[test]
-fn the_page_is_a_whole_answer() {
+fn an_application_adds_headers_to_the_101() {
+    let mut headers = ExtraHeaders::new();
+    headers.push("Set-Cookie", "session=1; HttpOnly").expect("a valid header");
+    headers.push("Set-Cookie", " a=b ").expect("a valid header");
+    headers.push("X-Trace", "caf\u{e9}").expect("a valid header");
     let mut out = Vec::new();
-    write_page(&mut out);
-    let text = String::from_utf8(out).expect("ASCII");
-    let (head, body) = text.split_once("\r\n\r\n").expect("an empty line");
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert!(head.contains("\r\nConnection: close\r\n"));
-    assert!(head.ends_with(&format!("\r\nContent-Length: {}", body.len())));
-    assert!(body.starts_with("corecast") && body.contains("ws://"));
-    assert_eq!(body.lines().count(), 2);
+    write_accepted(&mut out, KEY, Some("chat"), None, &headers);
+    let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+        Sec-WebSocket-Protocol: chat\r\nSet-Cookie: session=1; HttpOnly\r\nSet-Cookie: a=b\r\n\
+        X-Trace: caf\u{e9}\r\n\r\n";
+    assert_eq!(String::from_utf8_lossy(&out), expected);
+}
+
+#[test]
+fn headers_of_the_handshake_are_reserved_and_others_checked() {
+    let mut headers = ExtraHeaders::new();
+    let reserved = [
+        "Connection",
+        "upgrade",
+        "CONTENT-LENGTH",
+        "Transfer-Encoding",
+        "Host",
+        "Origin",
+        "Sec-WebSocket-Accept",
+        "sec-websocket-protocol",
+        "SEC-WEBSOCKET-EXTENSIONS",
+        "Sec-WebSocket-Anything",
+        "Sec-WebSocket-",
+    ];
+    for name in reserved {
+        assert_eq!(headers.push(name, "x"), Err(HeaderError::Reserved), "{name}");
+    }
+    for name in ["", "a b", "a\r\nb", "\u{20ac}\u{20ac}\u{20ac}\u{20ac}\u{20ac}"] {
+        assert_eq!(headers.push(name, "x"), Err(HeaderError::Name), "{name:?}");
+    }
+    for value in ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "\0", "\u{7f}"] {
+        assert_eq!(headers.push("X", value), Err(HeaderError::Value), "{value:?}");
+    }
+    assert!(headers.list().is_empty());
+    assert_eq!(headers.push("Sec-WebSocke", "x"), Ok(()));
+}
+
+#[test]
+fn an_application_refuses_with_a_line_or_with_any_response() {
+    let written = |refusal: &Refusal| {
+        let mut out = Vec::new();
+        refusal.write_response(&mut out);
+        String::from_utf8(out).expect("ASCII")
+    };
+    let line = Refusal::saying(Rejection::Forbidden, "Log in first.");
+    let expected = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\
+        Content-Type: text/plain; charset=utf-8\r\nContent-Length: 14\r\n\r\nLog in first.\n";
+    assert_eq!(written(&line), expected);
+    assert_eq!(Refusal::bad_request("x").rejection, Rejection::BadRequest);
+
+    let response = Response::text(Status::UNAUTHORIZED, "Who are you?")
+        .with_header("WWW-Authenticate", "Bearer realm=\"chat\"")
+        .expect("a valid header");
+    let mut expected = Vec::new();
+    response.write(&mut expected);
+    let refusal = Refusal::from(response);
+    assert_eq!(written(&refusal).into_bytes(), expected);
+    assert_eq!(refusal.rejection, Rejection::Application(Status::UNAUTHORIZED));
+    assert_eq!(refusal.rejection.status(), Status::UNAUTHORIZED);
+    assert_eq!(written(&Rejection::Full.into()), {
+        let mut out = Vec::new();
+        Rejection::Full.write_response(&mut out);
+        String::from_utf8(out).expect("ASCII")
+    });
 }

@@ -1,7 +1,9 @@
-//! Damaged and random heads: no panic, the same answer however they are cut, one reading.
+//! Goal: damaged and random heads cause no panic, and get the same response however the bytes are
+//! split.
 
 use super::{LINES, fault, head, serve, with};
-use crate::protocol::websocket::handshake::{HeadLimits, Parsed, parse};
+use crate::protocol::http::HeadLimits;
+use crate::protocol::websocket::handshake::{Parsed, parse};
 
 const BROWSER: [&str; 5] = [
     "Origin: https://server.example.com",
@@ -11,8 +13,8 @@ const BROWSER: [&str; 5] = [
     "Sec-WebSocket-Extensions: foo; x=\"y\", permessage-deflate; client_max_window_bits",
 ];
 
-/// A fragment that means something to one of the parsers.
-const SPICE: [&[u8]; 16] = [
+/// Fragments with a meaning in one of the parsers.
+const FRAGMENTS: [&[u8]; 16] = [
     b"\r\n",
     b"\n",
     b"\r",
@@ -35,14 +37,14 @@ fn damaged(rng: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = with(&BROWSER);
     for _ in 0..rng.usize(1..4) {
         let at = rng.usize(..bytes.len());
-        let spice = SPICE[rng.usize(..SPICE.len())].iter().copied();
+        let fragment = FRAGMENTS[rng.usize(..FRAGMENTS.len())].iter().copied();
         match rng.u8(..4) {
             0 => bytes[at] = rng.u8(..),
             1 => drop(bytes.remove(at)),
-            2 => drop(bytes.splice(at..at, spice)),
+            2 => drop(bytes.splice(at..at, fragment)),
             _ => {
                 let end = (at + rng.usize(..12)).min(bytes.len());
-                drop(bytes.splice(at..end, spice));
+                drop(bytes.splice(at..end, fragment));
             }
         }
     }
@@ -50,7 +52,7 @@ fn damaged(rng: &mut fastrand::Rng) -> Vec<u8> {
 }
 
 #[test]
-fn damaged_heads_get_one_answer_however_they_are_cut() {
+fn damaged_heads_get_one_response_however_they_are_split() {
     let mut rng = fastrand::Rng::with_seed(7692);
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..5_000 {
@@ -126,7 +128,7 @@ fn every_byte_in_a_value_is_judged_by_its_header() {
         let text = byte == b'\t' || byte >= 0x80 || (0x20..0x7f).contains(&byte);
         assert_eq!(fault(&free).is_none(), text, "{byte} in free text");
         let host = fault(&place(b"Host: ab?\r\n")).is_none();
-        // White space at the end is none of the value; a colon there leaves the port empty.
+        // White space at the end is not part of the value; a colon there leaves the port empty.
         let allowed = byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=: \t".contains(&byte);
         assert_eq!(host, allowed, "{byte} in Host");
     }

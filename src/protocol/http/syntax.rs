@@ -1,6 +1,6 @@
-//! The lexical rules of HTTP fields that the handshake needs (RFC 9110 section 5.6).
+//! Lexical rules of HTTP fields (RFC 9110 section 5.6).
 
-/// Which bytes are `tchar` (RFC 9110 section 5.6.2).
+/// The bytes that are `tchar` (RFC 9110 section 5.6.2).
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let marks = b"!#$%&'*+-.^_`|~";
@@ -29,7 +29,7 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
 }
 
-/// `text` without the spaces and tabs at both ends (`OWS`, RFC 9110 section 5.6.3).
+/// `text` without spaces and tabs at both ends (`OWS`, RFC 9110 section 5.6.3).
 pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {
         text = rest;
@@ -38,13 +38,6 @@ pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
         text = rest;
     }
     text
-}
-
-/// The elements of a comma-separated list without quoted strings.
-///
-/// Empty elements are skipped, as RFC 9110 section 5.6.1.2 asks of a recipient.
-pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 
 /// `text` as a string if it is printable ASCII without spaces, and not empty.

@@ -2,23 +2,31 @@
 
 use std::net::Ipv6Addr;
 
-/// A request target, taken apart.
+/// The parts of a request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Target<'a> {
-    /// Begins with `/`.
-    pub(crate) path: &'a str,
-    /// What stands behind the first `?`.
-    pub(crate) query: Option<&'a str>,
-    /// The authority of a target in absolute form.
-    pub(crate) authority: Option<&'a str>,
+pub(super) struct Target<'a> {
+    /// Begins with `/`, but for the asterisk form (`*`) and the authority form (empty).
+    pub(super) path: &'a str,
+    /// The part after the first `?`.
+    pub(super) query: Option<&'a str>,
+    /// The authority of a target in absolute form or authority form.
+    pub(super) authority: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
     /// Splits a target in origin form (`/path?query`) or in absolute form with the scheme http,
-    /// https, ws or wss. `None` for other forms, fragments and anything but visible ASCII.
-    pub(crate) fn split(text: &'a str) -> Option<Self> {
+    /// https, ws or wss; `*` is allowed for OPTIONS alone, `host:port` is required for CONNECT.
+    /// `None` for anything else, for fragments and for anything but visible ASCII.
+    pub(super) fn split(method: &str, text: &'a str) -> Option<Self> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             return None;
+        }
+        if method == "CONNECT" {
+            Authority::split(text)?.port?;
+            return Some(Self { path: "", query: None, authority: Some(text) });
+        }
+        if text == "*" && method == "OPTIONS" {
+            return Some(Self { path: text, query: None, authority: None });
         }
         if text.starts_with('/') {
             return Some(Self::local(text, None));
@@ -42,18 +50,19 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A host and perhaps a port, as in Host (RFC 9110 section 7.2).
+/// A host with an optional port, as in Host (RFC 9110 section 7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Authority<'a> {
+pub struct Authority<'a> {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
-    pub(crate) host: &'a str,
-    /// `None` if it is absent or empty.
-    pub(crate) port: Option<u16>,
+    pub host: &'a str,
+    /// The port; `None` if it is absent or empty.
+    pub port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
-    /// Splits `host` or `host:port`; `None` if `text` is neither, user information included.
-    pub(crate) fn split(text: &'a str) -> Option<Self> {
+    /// Splits `host` or `host:port`. `None` if `text` is neither or contains user information.
+    #[must_use]
+    pub fn split(text: &'a str) -> Option<Self> {
         let host_len = if text.starts_with('[') {
             text.find(']')? + 1
         } else {
@@ -76,8 +85,8 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// The bytes of `reg-name`, `%` included (RFC 3986 section 3.2.2), without the comma: a list of
-/// hosts is what two Host lines look like once joined.
+/// The bytes of `reg-name`, including `%` (RFC 3986 section 3.2.2), except for the comma: two Host
+/// lines that a proxy joined would look like one host with a comma.
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
 }

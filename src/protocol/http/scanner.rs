@@ -1,23 +1,24 @@
-//! Finds the end of a request's head in a growing buffer and refuses what can never become one.
+//! Finds the end of a message head in a growing buffer.
 
-use super::{HeadLimits, Rejection};
+use super::error::HeadError;
+use super::limits::HeadLimits;
 
-/// Finds the end of a request head, call after call, without going back over old bytes.
+/// Finds the end of a message head over several calls, looking at each byte once.
 ///
-/// HTTP recipients may take a bare LF for a line end (RFC 9112 section 2.2). Two parties that
-/// differ on that point also differ on where a request ends, so only CRLF is accepted here.
+/// HTTP recipients may accept a bare LF as a line end (RFC 9112 section 2.2). Two parties that
+/// differ on that point also differ on where a message ends, so only CRLF is accepted here.
 #[derive(Debug, Default, Clone)]
 pub struct HeadScanner {
-    /// Bytes already judged; the next call starts here.
+    /// Bytes already checked; the next call starts here.
     pos: usize,
-    /// Lines ended so far, the request line included.
+    /// Lines ended so far, the first line included.
     lines: usize,
     state: State,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing seen yet.
+    /// Before the first byte.
     #[default]
     Start,
     /// Inside a line that has at least one byte.
@@ -33,19 +34,19 @@ enum State {
 }
 
 impl HeadScanner {
-    /// Looks at the bytes that arrived since the last call.
+    /// Checks the bytes that arrived since the last call.
     ///
-    /// `head` is everything received so far, from the first byte of the connection; it only
+    /// `head` is all that was received so far, from the first byte of the message on; it only
     /// grows between calls. `Ok(Some(len))` says that the head is `head[..len]`, `Ok(None)` that
-    /// more bytes are needed. Once complete, later calls repeat the answer.
+    /// more bytes are needed. Once the head is complete, later calls return the same.
     ///
     /// # Errors
     ///
-    /// The first fault, as soon as its byte has arrived: a first byte that begins no HTTP
-    /// method, an empty line before the request, a line end other than CRLF, a control byte
-    /// (HTAB is allowed inside a header line), a folded line (RFC 9112 section 5.2), more lines
-    /// or bytes than `limits` allow. The verdict does not depend on how the bytes were split.
-    pub fn scan(&mut self, head: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Rejection> {
+    /// The first fault, as soon as its byte has arrived: a first byte that is no upper-case letter,
+    /// an empty line before the first line, a line end other than CRLF, a control byte (HTAB is
+    /// allowed inside a header line), a folded line (RFC 9112 section 5.2), more lines or bytes
+    /// than `limits` allow. The result does not depend on how the bytes were split.
+    pub fn scan(&mut self, head: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HeadError> {
         if self.state == State::Done {
             return Ok(Some(self.pos));
         }
@@ -61,31 +62,32 @@ impl HeadScanner {
                 return Ok(Some(self.pos));
             }
         }
-        if head.len() >= limits.max_bytes { Err(Rejection::HeadTooLarge) } else { Ok(None) }
+        if head.len() >= limits.max_bytes { Err(HeadError::TooLarge) } else { Ok(None) }
     }
 
-    /// Number of bytes judged so far: never less than at an earlier call.
+    /// The number of bytes checked so far; it never decreases.
     #[must_use]
     pub fn scanned(&self) -> usize {
         self.pos
     }
 
-    /// The state after `byte`. On an error nothing has changed, so a further call repeats it.
-    fn step(&mut self, byte: u8, limits: &HeadLimits) -> Result<State, Rejection> {
+    /// The state after `byte`. An error changes nothing, so a further call returns it again.
+    fn step(&mut self, byte: u8, limits: &HeadLimits) -> Result<State, HeadError> {
         match (self.state, byte) {
             (State::Start, b'A'..=b'Z') => Ok(State::Line),
-            (State::Start, b'\r' | b'\n') => Err(Rejection::LeadingEmptyLine),
-            (State::Start, _) => Err(Rejection::NotHttp),
+            (State::Start, b'\r' | b'\n') => Err(HeadError::LeadingEmptyLine),
+            (State::Start, _) => Err(HeadError::NotHttp),
             (State::Line, b'\r') => Ok(State::Cr),
             (State::LineStart, b'\r') => Ok(State::LastCr),
-            (State::Line | State::LineStart, b'\n') => Err(Rejection::BareLf),
+            (State::Line | State::LineStart, b'\n') => Err(HeadError::BareLf),
             (State::Line, b'\t') if self.lines > 0 => Ok(State::Line),
-            (State::LineStart, b' ' | b'\t') => Err(Rejection::FoldedLine),
-            (State::Line | State::LineStart, 0..=0x1f | 0x7f) => Err(Rejection::ControlByte),
+            (State::LineStart, b' ' | b'\t') => Err(HeadError::FoldedLine),
+            (State::Line | State::LineStart, 0..=0x1f | 0x7f) => Err(HeadError::ControlByte),
             (State::Line, _) => Ok(State::Line),
-            // As many lines have ended as the number of the header line that begins here.
+            // `lines` counts the first line too, so it is the number of the header line that
+            // begins here.
             (State::LineStart, _) if self.lines > limits.header_lines() => {
-                Err(Rejection::TooManyHeaders)
+                Err(HeadError::TooManyHeaders)
             }
             (State::LineStart, _) => Ok(State::Line),
             (State::Cr, b'\n') => {
@@ -93,12 +95,12 @@ impl HeadScanner {
                 Ok(State::LineStart)
             }
             (State::LastCr, b'\n') | (State::Done, _) => Ok(State::Done),
-            (State::Cr | State::LastCr, _) => Err(Rejection::BareCr),
+            (State::Cr | State::LastCr, _) => Err(HeadError::BareCr),
         }
     }
 }
 
-/// How many bytes at the front are neither control bytes nor DEL, eight at a time.
+/// The number of leading bytes that are neither control bytes nor DEL, tested eight at a time.
 fn plain_run(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     let mut run = 0;
@@ -114,7 +116,7 @@ fn plain_run(bytes: &[u8]) -> usize {
 
 /// The top bit of each byte below 0x20 or equal to 0x7f.
 ///
-/// A borrow can only set further marks above a true one, so the lowest mark is always right.
+/// A borrow can set wrong marks only above a right one, so the lowest mark is always right.
 fn control_marks(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
     const TOPS: u64 = u64::from_le_bytes([0x80; 8]);

@@ -1,39 +1,40 @@
-//! The scanner alone: where heads end, how early faults show, and what it costs.
+//! Goal: the scanner finds the end of a head, reports each fault with its own byte, and looks at
+//! each byte once.
 
 use super::{LINES, with};
-use crate::protocol::websocket::handshake::{HARD_MAX_HEADERS, HeadLimits, HeadScanner, Rejection};
+use crate::protocol::http::{HARD_MAX_HEADERS, HeadError, HeadLimits, HeadScanner};
 
-type Verdict = Result<Option<usize>, Rejection>;
+type Verdict = Result<Option<usize>, HeadError>;
 
 fn scan(bytes: &[u8], limits: &HeadLimits) -> Verdict {
     HeadScanner::default().scan(bytes, limits)
 }
 
-/// The verdict after each byte, fed one by one.
+/// The result after each byte, passed one by one.
 fn bytewise(bytes: &[u8], limits: &HeadLimits) -> Vec<Verdict> {
     let mut scanner = HeadScanner::default();
     (1..=bytes.len()).map(|len| scanner.scan(&bytes[..len], limits)).collect()
 }
 
-/// The rules again, byte after byte over the whole input, as plainly as they can be put.
+/// The same rules, applied byte by byte over the whole input.
 fn oracle(bytes: &[u8], limits: &HeadLimits) -> Verdict {
     let mut lines = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         if at == limits.max_bytes {
-            return Err(Rejection::HeadTooLarge);
+            return Err(HeadError::TooLarge);
         }
         let before = &bytes[..at];
         let after_cr = before.ends_with(b"\r");
         if at == 0 && !byte.is_ascii_uppercase() {
             let empty = byte == b'\r' || byte == b'\n';
-            return Err(if empty { Rejection::LeadingEmptyLine } else { Rejection::NotHttp });
+            return Err(if empty { HeadError::LeadingEmptyLine } else { HeadError::NotHttp });
         }
         if after_cr && byte != b'\n' {
-            return Err(Rejection::BareCr);
+            return Err(HeadError::BareCr);
         }
         if byte == b'\n' {
             if !after_cr {
-                return Err(Rejection::BareLf);
+                return Err(HeadError::BareLf);
             }
             if before.ends_with(b"\r\n\r") {
                 return Ok(Some(at + 1));
@@ -43,17 +44,17 @@ fn oracle(bytes: &[u8], limits: &HeadLimits) -> Verdict {
         }
         let fresh = before.ends_with(b"\n");
         if fresh && (byte == b' ' || byte == b'\t') {
-            return Err(Rejection::FoldedLine);
+            return Err(HeadError::FoldedLine);
         }
         let tab = byte == b'\t' && lines > 0;
         if byte.is_ascii_control() && byte != b'\r' && !tab {
-            return Err(Rejection::ControlByte);
+            return Err(HeadError::ControlByte);
         }
         if fresh && byte != b'\r' && lines > limits.max_headers {
-            return Err(Rejection::TooManyHeaders);
+            return Err(HeadError::TooManyHeaders);
         }
     }
-    if bytes.len() >= limits.max_bytes { Err(Rejection::HeadTooLarge) } else { Ok(None) }
+    if bytes.len() >= limits.max_bytes { Err(HeadError::TooLarge) } else { Ok(None) }
 }
 
 #[test]
@@ -77,26 +78,26 @@ fn no_byte_is_looked_at_twice() {
     let mut scanner = HeadScanner::default();
     for len in 0..=head.len() {
         assert!(scanner.scan(&head[..len], &limits).is_ok());
-        assert_eq!(scanner.scanned(), len, "all that is there is done, so nothing is left over");
+        assert_eq!(scanner.scanned(), len, "every byte has been checked");
     }
 }
 
 #[test]
-fn a_fault_shows_with_its_own_byte() {
+fn a_fault_is_reported_with_its_own_byte() {
     let limits = HeadLimits::default();
-    let cases: [(Rejection, &[u8]); 12] = [
-        (Rejection::NotHttp, b"\x16"),
-        (Rejection::NotHttp, b"g"),
-        (Rejection::NotHttp, b"\x80"),
-        (Rejection::LeadingEmptyLine, b"\r"),
-        (Rejection::LeadingEmptyLine, b"\n"),
-        (Rejection::BareLf, b"GET / HTTP/1.1\n"),
-        (Rejection::BareLf, b"GET / HTTP/1.1\r\n\n"),
-        (Rejection::BareCr, b"GET / HTTP/1.1\rX"),
-        (Rejection::BareCr, b"GET / HTTP/1.1\r\n\rX"),
-        (Rejection::ControlByte, b"GET\t"),
-        (Rejection::ControlByte, b"GET / HTTP/1.1\r\nX: \0"),
-        (Rejection::FoldedLine, b"GET / HTTP/1.1\r\n "),
+    let cases: [(HeadError, &[u8]); 12] = [
+        (HeadError::NotHttp, b"\x16"),
+        (HeadError::NotHttp, b"g"),
+        (HeadError::NotHttp, b"\x80"),
+        (HeadError::LeadingEmptyLine, b"\r"),
+        (HeadError::LeadingEmptyLine, b"\n"),
+        (HeadError::BareLf, b"GET / HTTP/1.1\n"),
+        (HeadError::BareLf, b"GET / HTTP/1.1\r\n\n"),
+        (HeadError::BareCr, b"GET / HTTP/1.1\rX"),
+        (HeadError::BareCr, b"GET / HTTP/1.1\r\n\rX"),
+        (HeadError::ControlByte, b"GET\t"),
+        (HeadError::ControlByte, b"GET / HTTP/1.1\r\nX: \0"),
+        (HeadError::FoldedLine, b"GET / HTTP/1.1\r\n "),
     ];
     for (expected, bytes) in cases {
         let verdicts = bytewise(bytes, &limits);
@@ -112,7 +113,7 @@ fn an_error_is_repeated() {
     let limits = HeadLimits::default();
     let mut scanner = HeadScanner::default();
     for bytes in [&b"GET\0"[..], b"GET\0 / HTTP/1.1\r\n\r\n"] {
-        assert_eq!(scanner.scan(bytes, &limits), Err(Rejection::ControlByte));
+        assert_eq!(scanner.scan(bytes, &limits), Err(HeadError::ControlByte));
     }
 }
 
@@ -122,11 +123,11 @@ fn the_byte_limit_is_exact() {
     let limits = HeadLimits::default();
     assert_eq!(limits.max_bytes, 8192);
     assert_eq!(scan(&exact(8192), &limits), Ok(Some(8192)));
-    assert_eq!(scan(&exact(8193), &limits), Err(Rejection::HeadTooLarge));
-    // 8192 bytes without an end: no byte to come can make it a head that fits.
+    assert_eq!(scan(&exact(8193), &limits), Err(HeadError::TooLarge));
+    // 8192 bytes without an end are refused at once: no further byte can complete a head that fits.
     assert_eq!(scan(&exact(8193)[..8191], &limits), Ok(None));
-    assert_eq!(scan(&exact(8193)[..8192], &limits), Err(Rejection::HeadTooLarge));
-    assert_eq!(scan(b"G", &HeadLimits { max_bytes: 0, ..limits }), Err(Rejection::HeadTooLarge));
+    assert_eq!(scan(&exact(8193)[..8192], &limits), Err(HeadError::TooLarge));
+    assert_eq!(scan(b"G", &HeadLimits { max_bytes: 0, ..limits }), Err(HeadError::TooLarge));
 }
 
 #[test]
@@ -135,17 +136,17 @@ fn the_line_limit_is_exact_and_early() {
     let fill = |lines: usize| with(&vec!["X: a"; lines - LINES.len()]);
     assert_eq!(limits.max_headers, 64);
     assert!(matches!(scan(&fill(64), &limits), Ok(Some(_))));
-    assert_eq!(scan(&fill(65), &limits), Err(Rejection::TooManyHeaders));
+    assert_eq!(scan(&fill(65), &limits), Err(HeadError::TooManyHeaders));
     let begun = fill(65).len() - "X: a\r\n\r\n".len();
     assert_eq!(scan(&fill(65)[..begun], &limits), Ok(None));
-    assert_eq!(scan(&fill(65)[..=begun], &limits), Err(Rejection::TooManyHeaders));
+    assert_eq!(scan(&fill(65)[..=begun], &limits), Err(HeadError::TooManyHeaders));
     let loose = HeadLimits { max_bytes: 1 << 20, max_headers: usize::MAX };
     assert!(matches!(scan(&fill(HARD_MAX_HEADERS), &loose), Ok(Some(_))));
-    assert_eq!(scan(&fill(HARD_MAX_HEADERS + 1), &loose), Err(Rejection::TooManyHeaders));
+    assert_eq!(scan(&fill(HARD_MAX_HEADERS + 1), &loose), Err(HeadError::TooManyHeaders));
 }
 
 #[test]
-fn every_byte_at_every_place_is_judged_as_the_oracle_does() {
+fn every_byte_at_every_place_has_the_result_of_the_oracle() {
     let limits = HeadLimits::default();
     let head = with(&["X-Pad: abcdefgh"]);
     for at in 0..head.len() {
@@ -158,7 +159,7 @@ fn every_byte_at_every_place_is_judged_as_the_oracle_does() {
 }
 
 #[test]
-fn random_lines_are_judged_as_the_oracle_does() {
+fn random_lines_have_the_result_of_the_oracle() {
     let limits = HeadLimits { max_bytes: 60, max_headers: 4 };
     let parts: [&[u8]; 9] =
         [b"GET / HTTP/1.1", b"\r\n", b"\r\n\r\n", b"A: b", b"\n", b"\r", b"\t", b" ", b"\x7f"];

@@ -1,0 +1,126 @@
+//! The callbacks of the application, beside that of messages.
+
+use std::any::Any;
+
+use super::json;
+use super::service::Gateway;
+use crate::app::{Accept, CloseContext, Context, Handler, Upgrade, catch};
+use crate::base::ConnectionId;
+use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use crate::session::{self, CloseReason, EndpointId, Outbound, Replies, Verdict, Wakeup};
+
+const PANICKED: &str = "The server failed to decide; try again later.";
+
+impl<H: Handler> Gateway<H> {
+    pub(super) fn upgrade_app(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+    ) -> Result<Verdict, Refusal> {
+        let mut accept = Accept::default();
+        let app = &mut self.app;
+        match catch(|| app.upgrade(request, &mut accept)) {
+            Ok(Upgrade::Accept(state)) => {
+                self.states.insert(id, state);
+                let has_endpoints = self.config.pubsub.endpoints;
+                let (protocol, headers) = accept.into_parts();
+                // That subprotocol belongs to /pubsub. A client that is answered with it here would
+                // not find out that its path is wrong.
+                let protocol = protocol.filter(|it| !has_endpoints || **it != *json::PROTOCOL);
+                let endpoint = EndpointId::APPLICATION;
+                Ok(Verdict::Accept(session::Accept { endpoint, protocol, headers }))
+            }
+            Ok(Upgrade::Refuse(refusal)) => Err(refusal),
+            Err(panic) => Err(self.refuse_after_panic("upgrade", id, &panic)),
+        }
+    }
+
+    /// A callback that decides about a handshake has panicked: the answer is 503.
+    #[cold]
+    pub(super) fn refuse_after_panic(
+        &mut self,
+        callback: &'static str,
+        id: ConnectionId,
+        panic: &Box<dyn Any + Send>,
+    ) -> Refusal {
+        self.core.panics.record(callback, id, panic);
+        Refusal::saying(Rejection::Undecided, PANICKED)
+    }
+
+    /// Calls back into the application for one connection.
+    pub(super) fn call<'a>(
+        &mut self,
+        name: &'static str,
+        id: ConnectionId,
+        replies: &mut Replies<'a>,
+        callback: impl FnOnce(&mut H, &mut H::Connection, &mut Context<'_, 'a>),
+    ) {
+        let Some(state) = self.states.get_mut(id) else { return };
+        let mut cx = Context::new(id, replies, &mut self.core);
+        let app = &mut self.app;
+        if let Err(panic) = catch(|| callback(app, state, &mut cx)) {
+            cx.panicked(name, &panic);
+        }
+    }
+
+    /// A connection of the application has ended.
+    pub(super) fn close_app(&mut self, id: ConnectionId, reason: CloseReason) {
+        self.core.closed(id);
+        let Some(state) = self.states.remove(id) else { return };
+        let (app, core) = (&mut self.app, &mut self.core);
+        if let Err(panic) = catch(|| app.close(state, reason, &mut CloseContext::new(id, core))) {
+            self.core.panics.record("close", id, &panic);
+        }
+    }
+
+    /// Goes on with the connections for which nothing waits any more.
+    #[cold]
+    pub(super) fn tell_drained<O: Outbound>(&mut self, out: &mut O) {
+        for id in std::mem::take(&mut self.drained) {
+            self.core.broker.resume_replay(id);
+            if self.clients.get(id).is_some() {
+                continue;
+            }
+            if self.core.drained(id) {
+                out.set_reading(id, true);
+            }
+            out.with_replies(id, |replies| {
+                self.call("drain", id, replies, |app, state, cx| app.drain(state, cx));
+            });
+        }
+    }
+
+    /// Calls the timers that are due, and lets connections go on whose input has waited.
+    #[cold]
+    pub(super) fn do_work<O: Outbound>(&mut self, out: &mut O) {
+        // What was sent in the turn before is with the kernel now, or in the queue.
+        for id in std::mem::take(&mut self.core.resuming) {
+            if out.has_backlog(id) {
+                self.core.paused.insert(id);
+            } else {
+                out.set_reading(id, true);
+            }
+        }
+        self.core.resuming = std::mem::take(&mut self.core.held);
+        for id in self.core.timers.expire(self.now) {
+            out.with_replies(id, |replies| {
+                self.call("timer", id, replies, |app, state, cx| app.timer(state, cx));
+            });
+        }
+        // Callbacks of this turn may have set timers again.
+        let core = &mut self.core;
+        core.has_work =
+            !core.timers.is_empty() || !core.resuming.is_empty() || !core.held.is_empty();
+    }
+
+    #[cold]
+    pub(super) fn wakeup_with_work(&self) -> Wakeup {
+        if !self.core.resuming.is_empty() || !self.core.held.is_empty() {
+            return Wakeup::Now;
+        }
+        match self.core.broker.wakeup() {
+            Wakeup::Now => Wakeup::Now,
+            Wakeup::At(time) => Wakeup::At(time.min(self.core.timers.next())),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The faults of a message head.
+
+use std::fmt;
+
+use super::status::Status;
+
+/// Why a message head is not accepted. The connection must be closed after it: the position of the
+/// next message is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeadError {
+    /// The first byte begins no HTTP method, as with TLS (RFC 9112 section 3).
+    NotHttp,
+    /// An empty line precedes the request line (RFC 9112 section 2.2).
+    LeadingEmptyLine,
+    /// A line ends with LF alone (RFC 9112 section 2.2).
+    BareLf,
+    /// A CR is not followed by LF (RFC 9112 section 2.2).
+    BareCr,
+    /// The head contains NUL or another control byte (RFC 9110 section 5.5).
+    ControlByte,
+    /// A header line is continued on the next line (RFC 9112 section 5.2).
+    FoldedLine,
+    /// The head is longer than [`HeadLimits::max_bytes`](super::HeadLimits) (RFC 6585 section 5).
+    TooLarge,
+    /// There are more header lines than [`HeadLimits::max_headers`](super::HeadLimits)
+    /// (RFC 6585 section 5).
+    TooManyHeaders,
+    /// The bytes end before the head does (RFC 9112 section 8).
+    Incomplete,
+    /// Bytes follow the end of the head.
+    TrailingBytes,
+    /// The request line is not `method SP target SP version` (RFC 9112 section 3).
+    RequestLine,
+    /// The status line is not `version SP status SP [phrase]` (RFC 9112 section 4).
+    StatusLine,
+    /// The version is not one that is supported (RFC 9110 section 2.5).
+    Version,
+    /// The target has none of the forms that its method allows (RFC 9112 section 3.2).
+    Target,
+    /// The authority of the target differs from Host (RFC 9112 section 3.2.2).
+    TargetHost,
+    /// A header line has no colon, no name, or a space in its name (RFC 9112 section 5.1).
+    HeaderName,
+    /// A header value contains a forbidden byte (RFC 9110 section 5.5).
+    HeaderValue,
+    /// There is no Host (RFC 9112 section 3.2).
+    MissingHost,
+    /// There is more than one Host (RFC 9112 section 3.2).
+    DuplicateHost,
+    /// Host is not `name`, `name:port` or `[IPv6]:port` (RFC 9110 section 7.2).
+    BadHost,
+    /// There is a Transfer-Encoding on a request that must have no body (RFC 9112 section 6.1).
+    TransferEncoding,
+    /// There is a Content-Length other than a single 0 on a request that must have no body
+    /// (RFC 9112 section 6.3).
+    ContentLength,
+}
+
+impl HeadError {
+    /// The status of the response to such a request: 400, or 431 for a head above a limit.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::TooLarge | Self::TooManyHeaders => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            _ => Status::BAD_REQUEST,
+        }
+    }
+
+    /// One line for a person: the fault and, where it helps, the remedy.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NotHttp => "This is not HTTP; connect with ws:// (no TLS on this port).",
+            Self::LeadingEmptyLine => "An empty line comes before the request line.",
+            Self::BareLf => "A line ends with LF alone; end each line with CR LF.",
+            Self::BareCr => "A CR is not followed by LF; end each line with CR LF.",
+            Self::ControlByte => "The request head holds a control byte.",
+            Self::FoldedLine => "A header is folded over two lines; send it on one.",
+            Self::TooLarge => "The request head is too long; send fewer or shorter headers.",
+            Self::TooManyHeaders => "The request has too many headers; send fewer.",
+            Self::Incomplete => "The request head is incomplete; end it with an empty line.",
+            Self::TrailingBytes => "Bytes follow the request head.",
+            Self::RequestLine => "The request line is malformed; send GET <path> HTTP/1.1.",
+            Self::StatusLine => "The status line is malformed.",
+            Self::Version => "The request line does not end in a supported version; use HTTP/1.1.",
+            Self::Target => {
+                "The request target is malformed; send a percent-encoded path from / on."
+            }
+            Self::TargetHost => "The host in the request target is not the one in Host.",
+            Self::HeaderName => "A header line has no colon or a malformed name.",
+            Self::HeaderValue => "A header value holds a forbidden byte.",
+            Self::MissingHost => "The Host header is missing.",
+            Self::DuplicateHost => "There is more than one Host header; send one.",
+            Self::BadHost => "The Host header is malformed; send a name and maybe a port.",
+            Self::TransferEncoding => "Transfer-Encoding is not allowed; send no body.",
+            Self::ContentLength => "Content-Length is not allowed; send no body.",
+        }
+    }
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for HeadError {}

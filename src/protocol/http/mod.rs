@@ -1,0 +1,39 @@
+//! HTTP/1.1 without I/O (RFC 9110, RFC 9112): heads in, responses out.
+//!
+//! The caller appends received bytes to a buffer and passes the whole of it to a [`HeadScanner`]
+//! after each read. Once the scanner reports the length of the head, [`Request::parse`] turns those
+//! bytes into a [`Request`] that borrows from them. A [`Response`] is built, with every header
+//! checked, and written in one piece. Message bodies of requests are not read.
+
+mod cookies;
+mod error;
+mod fields;
+mod head;
+mod header_list;
+mod headers;
+mod limits;
+mod query;
+mod request;
+mod response;
+mod response_head;
+mod scanner;
+mod status;
+pub(crate) mod syntax;
+mod target;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use cookies::Cookies;
+pub use error::HeadError;
+pub(crate) use fields::FieldLines;
+pub use header_list::{HeaderError, HeaderList};
+pub use headers::{Elements, Headers, Values};
+pub use limits::{HARD_MAX_HEADERS, HeadLimits};
+pub use query::{QueryPairs, query_pairs};
+pub use request::{Request, RequestHead, Version};
+pub use response::Response;
+pub(crate) use response::{Content, write_response};
+pub use response_head::ResponseHead;
+pub use scanner::HeadScanner;
+pub use status::Status;
+pub use target::Authority;

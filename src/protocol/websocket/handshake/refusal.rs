@@ -1,0 +1,67 @@
+//! An application's refusal of a handshake.
+
+use super::rejection::Rejection;
+use crate::protocol::http::{HeadError, Response};
+
+/// Why a handshake is refused, and the response to send: that of a [`Rejection`], the same with a
+/// line of the application's own, or any [`Response`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The reason, for the log and for statistics.
+    pub rejection: Rejection,
+    answer: Answer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Answer {
+    /// That of the rejection.
+    Default,
+    /// That of the rejection, with this line as the body.
+    Line(String),
+    Response(Box<Response>),
+}
+
+impl Refusal {
+    /// The response of `rejection`, with `line` as its body instead of
+    /// [`Rejection::reason`]. The client reads the line, so it must not contain a secret.
+    #[must_use]
+    pub fn saying(rejection: Rejection, line: impl Into<String>) -> Self {
+        Self { rejection, answer: Answer::Line(line.into()) }
+    }
+
+    /// 400, with a line that says what was wrong and what to send instead.
+    #[must_use]
+    pub fn bad_request(line: impl Into<String>) -> Self {
+        Self::saying(Rejection::BadRequest, line)
+    }
+
+    /// Appends the complete HTTP/1.1 response to `out`. The connection must be closed after it.
+    pub fn write_response(&self, out: &mut Vec<u8>) {
+        match &self.answer {
+            Answer::Default => self.rejection.write_response(out),
+            Answer::Line(line) => self.rejection.write_response_with(line, out),
+            Answer::Response(response) => response.write(out),
+        }
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, answer: Answer::Default }
+    }
+}
+
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Self {
+        Rejection::from(error).into()
+    }
+}
+
+/// Refuses with this response; the reason is [`Rejection::Application`].
+impl From<Response> for Refusal {
+    fn from(response: Response) -> Self {
+        let rejection = Rejection::Application(response.status());
+        Self { rejection, answer: Answer::Response(Box::new(response)) }
+    }
+}

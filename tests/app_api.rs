@@ -1,0 +1,131 @@
+//! Goal: an embedder's program can do what the public API promises, over real sockets.
+//! Method: servers with handlers of the test, and clients that send and read bytes.
+
+mod support;
+
+#[path = "app_api/callbacks.rs"]
+mod callbacks;
+#[path = "app_api/endpoints.rs"]
+mod endpoints;
+#[path = "app_api/handles.rs"]
+mod handles;
+#[path = "app_api/limits.rs"]
+mod limits;
+#[path = "app_api/panics.rs"]
+mod panics;
+#[path = "app_api/programs.rs"]
+mod programs;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use corecast::app::{Accept, CloseContext, Context, Handler, Upgrade};
+use corecast::config::Config;
+use corecast::protocol::websocket::CloseCode;
+use corecast::protocol::websocket::handshake::Request;
+use corecast::pubsub::Payload;
+use corecast::session::{CloseReason, Message};
+use support::client::Client;
+use support::library::Embedded;
+use support::wire::{FIN, TEXT, frame, unmasked};
+
+/// What callbacks have noted.
+type Log = Arc<Mutex<Vec<String>>>;
+
+/// Does what its messages say, and notes its callbacks.
+struct Script(Log);
+
+impl Script {
+    fn note(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+}
+
+impl Handler for Script {
+    type Connection = String;
+    type User = ();
+
+    fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<String> {
+        accept.header("Set-Cookie", "seen=1").unwrap();
+        accept.header("X-Path", request.path).unwrap();
+        assert!(request.path != "/panic", "in upgrade");
+        Upgrade::Accept(request.path.to_owned())
+    }
+
+    fn open(&mut self, path: &mut String, cx: &mut Context<'_, '_>) {
+        if path == "/greet" {
+            cx.text("hello").unwrap();
+        }
+    }
+
+    fn message<'a>(&mut self, _: &mut String, message: Message<'a>, cx: &mut Context<'_, 'a>) {
+        let text = message.text().unwrap_or_default();
+        let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match verb {
+            "subscribe" => {
+                cx.subscribe(rest).unwrap();
+                cx.text("ok").unwrap();
+            }
+            "unsubscribe" => {
+                let had = cx.unsubscribe(rest).unwrap();
+                cx.text(&had.to_string()).unwrap();
+            }
+            "publish" => cx.publish(rest, &Payload::text("all")).unwrap(),
+            "others" => cx.publish_to_others(rest, &Payload::text("others")).unwrap(),
+            "retain" => cx.retain(rest, &Payload::text("kept")).unwrap(),
+            "timer" => cx.set_timer(Duration::from_millis(rest.parse().unwrap())),
+            "close" => cx.close(CloseCode::NORMAL, "asked"),
+            "ping" => cx.ping(rest.as_bytes()).unwrap(),
+            "panic" => panic!("asked to"),
+            "large" => {
+                let megabyte = vec![b'x'; 1 << 20];
+                let count = rest.parse().unwrap();
+                let sent = (0..count).take_while(|_| cx.binary(&megabyte).is_ok()).count();
+                self.note(format!("sent {sent}"));
+            }
+            _ => cx.text(text).unwrap(),
+        }
+    }
+
+    fn ping(&mut self, _: &mut String, payload: &[u8], _: &mut Context<'_, '_>) {
+        self.note(format!("ping {}", String::from_utf8_lossy(payload)));
+    }
+
+    fn pong(&mut self, _: &mut String, payload: &[u8], _: &mut Context<'_, '_>) {
+        self.note(format!("pong {}", String::from_utf8_lossy(payload)));
+    }
+
+    fn drain(&mut self, _: &mut String, _: &mut Context<'_, '_>) {
+        self.note("drain");
+    }
+
+    fn timer(&mut self, _: &mut String, cx: &mut Context<'_, '_>) {
+        cx.text("time").unwrap();
+    }
+
+    fn close(&mut self, path: String, reason: CloseReason, cx: &mut CloseContext<'_>) {
+        self.note(format!("closed {path}: {reason}"));
+        cx.publish("left", &Payload::text(path)).unwrap();
+    }
+}
+
+fn script(config: Config) -> (Embedded, Log) {
+    let log = Log::default();
+    let notes = Arc::clone(&log);
+    (Embedded::start_with(config, move |_, _| Script(Arc::clone(&notes))), log)
+}
+
+/// Waits until the log holds `line`.
+fn wait_for(log: &Log, line: &str) {
+    let is_there = || log.lock().unwrap().iter().any(|noted| noted.starts_with(line));
+    support::host::wait_until(Duration::from_secs(20), is_there);
+    assert!(is_there(), "{line} is not in {:?}", log.lock().unwrap());
+}
+
+fn say(client: &mut Client, text: &str) {
+    client.send(&frame(FIN | TEXT, text.as_bytes()));
+}
+
+fn expect(client: &mut Client, text: &str) {
+    client.expect(&unmasked(FIN | TEXT, text.as_bytes()));
+}

@@ -1,0 +1,85 @@
+//! Clients of the server's own endpoints, as the application authorises them.
+
+use corecast::app::{Accept, Action, Context, Denied, Handler, Upgrade};
+use corecast::config::Config;
+use corecast::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use corecast::session::Message;
+
+use super::support::client::{Client, request_to};
+use super::support::library::Embedded;
+use super::support::wire;
+use super::{expect, say};
+
+/// Each user has topics of their own, and reads those and `public`.
+struct Owners;
+
+impl Handler for Owners {
+    type Connection = ();
+    type User = String;
+
+    fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
+        Upgrade::Refuse(Rejection::NotFound.into())
+    }
+
+    fn message<'a>(&mut self, (): &mut (), _: Message<'a>, _: &mut Context<'_, 'a>) {}
+
+    fn authorise_connect(
+        &mut self,
+        request: &Request<'_>,
+        user: &mut String,
+    ) -> Result<(), Refusal> {
+        let name = request.query.and_then(|query| query.split_once("token="));
+        let (_, name) = name.ok_or(Rejection::Forbidden)?;
+        name.clone_into(user);
+        Ok(())
+    }
+
+    fn authorise(&mut self, user: &String, action: Action<'_>) -> Result<(), Denied> {
+        let is_own = match action {
+            Action::Subscribe(filter) => {
+                filter.as_str() == "public" || filter.as_str().starts_with(&**user)
+            }
+            Action::Publish(topic) => topic.as_str().starts_with(&**user),
+            _ => false,
+        };
+        if is_own { Ok(()) } else { Err(Denied::because(format!("{user} may not"))) }
+    }
+}
+
+#[test]
+fn each_action_is_authorised() {
+    let server = Embedded::start_with(Config::default(), |_, _| Owners);
+    let mut client = Client::connect(server.addr());
+    client.open_at("/pubsub?token=ann", "");
+    for (request, answer) in [
+        (r#"{"subscribe":"ann/#","id":1}"#, r#"{"subscribed":["ann/#"],"id":1}"#),
+        (
+            r#"{"subscribe":["public","bob/#"],"id":2}"#,
+            r#"{"error":"\"bob/#\": ann may not","id":2}"#,
+        ),
+        (r#"{"publish":"bob/x","data":1,"id":3}"#, r#"{"error":"\"bob/x\": ann may not","id":3}"#),
+        (r#"{"publish":"public","data":1}"#, r#"{"error":"\"public\": ann may not"}"#),
+        (r#"{"subscribe":"public","id":4}"#, r#"{"subscribed":["public"],"id":4}"#),
+        (r#"{"publish":"ann/x","data":1}"#, r#"{"topic":"ann/x","data":1}"#),
+    ] {
+        say(&mut client, request);
+        expect(&mut client, answer);
+    }
+    client.close();
+}
+
+#[test]
+fn a_raw_client_is_refused_or_closed() {
+    let server = Embedded::start_with(Config::default(), |_, _| Owners);
+    let mut refused = Client::connect(server.addr());
+    refused.send(&request_to("/topics/bob/x?token=ann", ""));
+    assert!(refused.read_head().status.contains(" 403 "));
+    let mut closed = Client::connect(server.addr());
+    closed.open_at("/topics/public?token=ann", "");
+    say(&mut closed, "mine");
+    closed.expect(&wire::server_close(1008, "not allowed to publish to this topic"));
+    let mut own = Client::connect(server.addr());
+    own.open_at("/topics/ann/x?token=ann", "");
+    say(&mut own, "mine");
+    own.expect_alive();
+}
