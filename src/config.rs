@@ -71,8 +71,8 @@ pub struct Timeouts {
     pub ping_after: Duration,
     /// From the ping to any sign of life; then close 1001. Default 15 s.
     pub pong: Duration,
-    /// Without a whole message, whatever the reason, before close 1001, if given. Not given by
-    /// default.
+    /// From the last byte of a message to close 1001, if given. Bytes of a message under way count;
+    /// pings and pongs do not. Not given by default.
     pub idle: Option<Duration>,
     /// From our close frame to the peer's. Default 5 s. A peer that goes on sending messages and
     /// has not read all that was sent to it is reset then.

@@ -19,7 +19,7 @@ use sleep::SleepFlag;
 #[allow(dead_code, unreachable_pub, reason = "a part of the library")]
 mod port;
 #[path = "../src/mesh/sleep.rs"]
-#[allow(unreachable_pub, reason = "a part of the library")]
+#[allow(dead_code, unreachable_pub, reason = "a part of the library")]
 mod sleep;
 #[path = "../src/mesh/spsc.rs"]
 mod spsc;

@@ -141,13 +141,21 @@ impl CoreState {
         if let Some(reach) = self.handles.get_mut().get(&id) {
             reach.set_full();
         }
+        // If the socket takes everything, no queue is drained later: look at it in the next turn.
+        self.held.push(id);
+        self.has_work = true;
+    }
+
+    /// Handles may send to a connection again.
+    pub(crate) fn set_open(&mut self, id: ConnectionId) {
+        if let Some(reach) = self.handles.get_mut().get(&id) {
+            reach.set_open();
+        }
     }
 
     /// Nothing waits for a connection any more. Returns whether its input has waited for that.
     pub(crate) fn drained(&mut self, id: ConnectionId) -> bool {
-        if let Some(reach) = self.handles.get_mut().get(&id) {
-            reach.set_open();
-        }
+        self.set_open(id);
         self.paused.remove(&id)
     }
 

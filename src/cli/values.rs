@@ -153,7 +153,7 @@ mod tests {
             ("localhost:80", "names are not looked up; write an address, such as `127.0.0.1:80`"),
             ("localhost", "names are not looked up"),
             ("host.example", "names are not looked up"),
-            ("", "not an address and a port, such as `127.0.0.1:9001`"),
+            ("", "names no address; write `127.0.0.1:9001`"),
             ("127.0.0.1:65536", "ports end at 65535"),
             ("65536", "ports end at 65535"),
             ("localhost:http", "not an address and a port"),

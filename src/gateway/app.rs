@@ -98,6 +98,7 @@ impl<H: Handler> Gateway<H> {
             if out.has_backlog(id) {
                 self.core.paused.insert(id);
             } else {
+                self.core.set_open(id);
                 out.set_reading(id, true);
             }
         }

@@ -1,5 +1,5 @@
 //! What a loop asks of the kernel: the trait [`Driver`], io_uring behind it ([`uring`]) and a
-//! seeded simulation ([`sim`], feature `sim`).
+//! seeded simulation (`sim`, with the feature of that name).
 
 mod driver;
 #[cfg(feature = "sim")]

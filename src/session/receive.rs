@@ -145,6 +145,11 @@ impl Session {
         self.stream_event(StreamEvent::Begin, cx);
     }
 
+    /// Whether the connection has become a stream, to which no frames are written.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.pending.as_deref(), Some(PendingFrame::Stream(_)))
+    }
+
     /// Passes an event to the stream that the connection has become. `false` if it is a WebSocket,
     /// for which there are other ways.
     pub(super) fn stream_event(

@@ -2,6 +2,7 @@
 //! model that knows nothing of buffers.
 
 mod held;
+mod idle;
 mod replies;
 
 use std::sync::Arc;

@@ -116,6 +116,7 @@ pub(super) struct Slot {
     /// What waits to be sent.
     pub(super) queue: Option<Box<Queue>>,
     /// What was received and waits to be handled, in order.
+    #[allow(clippy::box_collection, reason = "one word for the many connections without any")]
     pub(super) deferred: Option<Box<VecDeque<Input>>>,
     pub(super) session: Session,
 }

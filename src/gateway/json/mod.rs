@@ -51,8 +51,8 @@ pub(super) fn open(id: ConnectionId, window_bits: Option<u8>, broker: &mut Broke
     broker.attach(id, Options { form, echo: true, marks_retained: true });
 }
 
-/// Handles one request, as far as `authorise` allows it. `waiting` takes an answer that has to wait;
-/// [`answer`] sends it.
+/// Handles one request, as far as `authorise` allows it. `waiting` takes an answer that has to
+/// wait; [`answer`] sends it.
 pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
     id: ConnectionId,
     waiting: &mut Option<Vec<u8>>,

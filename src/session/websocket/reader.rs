@@ -76,6 +76,7 @@ impl Session {
             let mut start = [0; MAX_CLIENT_HEADER];
             start[..rest.len()].copy_from_slice(rest);
             self.pending = Some(Box::new(PendingFrame::Header { bytes: start, len: rest.len() }));
+            self.last_message = cx.now;
             return Ok(bytes.len());
         };
         self.payload(&header, bytes, at + header.len, cx, service)
@@ -101,6 +102,7 @@ impl Session {
                     None => {
                         let partial = PendingFrame::Header { bytes: start, len };
                         self.pending = Some(Box::new(partial));
+                        self.last_message = cx.now;
                         Ok(bytes.len())
                     }
                 }
@@ -189,6 +191,8 @@ impl Session {
             body.control.extend_from_slice(fresh);
         } else if let Some(assembly) = &mut self.assembly {
             assembly.push(fresh, body.mask, cx.pools.message_limits())?;
+            // A message under way is no idle time, however long it takes.
+            self.last_message = cx.now;
         }
         body.mask = body.mask.advanced(take);
         body.remaining -= take as u64;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use corecast::app::echo::Echo;
+use corecast::app::inbox;
 use corecast::base::{ConnectionId, Millis};
 use corecast::config::Config;
 use corecast::gateway::Gateway;
@@ -58,7 +59,8 @@ fn main() -> io::Result<()> {
     config.pubsub.endpoints = false;
     let (totals, config) = (Totals::new(&config.pubsub), Arc::new(config));
     let port = mesh(1, Limits::default()).remove(0);
-    let service = Gateway::new(Echo, Arc::clone(&config), port, None, totals);
+    let (_, inbox) = inbox(&config, port.sleep_flag(), Arc::new(|| {}));
+    let service = Gateway::new(Echo, Arc::clone(&config), port, inbox, totals);
     let (pools, service) = (RefCell::new(Pools::new(config)), RefCell::new(service));
     let core = Rc::new(Core { pools, service, started: Instant::now() });
     let mut ring = tokio_uring::uring_builder();

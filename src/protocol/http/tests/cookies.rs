@@ -11,6 +11,7 @@ fn cookies(lines: &[&str]) -> Vec<(String, String)> {
 
 #[test]
 fn pairs_are_split_and_odd_ones_skipped() {
+    #[allow(clippy::type_complexity, reason = "a table")]
     let cases: [(&[&str], &[(&str, &str)]); 16] = [
         (&[], &[]),
         (&["Cookie:"], &[]),
