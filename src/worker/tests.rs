@@ -69,10 +69,10 @@ impl State {
 
 /// The service. All clones are the same.
 ///
-/// By path: `/echo` sends messages back. `/hold` does so too and has all wait that follows a message
-/// which begins with `h`; going on, it answers with the message and an exclamation mark. `/defer`
-/// decides late and then is `/hold`, `/deny` decides late as well, `/never` does not. `/lines` is
-/// a stream.
+/// By path: `/echo` sends messages back. `/hold` does so too and has all wait that follows a
+/// message which begins with `h`; going on, it answers with the message and an exclamation mark.
+/// `/defer` decides late and then is `/hold`, `/deny` decides late as well, `/never` does not.
+/// `/lines` is a stream.
 #[derive(Clone, Debug, Default)]
 struct Rig(Rc<RefCell<State>>);
 
