@@ -2,6 +2,7 @@
 
 use super::control::Control;
 use super::fast_path::FrameSpan;
+use crate::base::Millis;
 use crate::protocol::websocket::assembler::Assembler;
 use crate::protocol::websocket::frame::{
     FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, write_server_header,
@@ -76,10 +77,19 @@ impl Session {
             let mut start = [0; MAX_CLIENT_HEADER];
             start[..rest.len()].copy_from_slice(rest);
             self.pending = Some(Box::new(PendingFrame::Header { bytes: start, len: rest.len() }));
-            self.last_message = cx.now;
+            self.receive_partial_header(start[0], cx.now);
             return Ok(bytes.len());
         };
         self.payload(&header, bytes, at + header.len, cx, service)
+    }
+
+    /// A header has come in part. If it is that of a data frame, a message is under way, which is
+    /// no idle time.
+    fn receive_partial_header(&mut self, first: u8, now: Millis) {
+        const CONTROL: u8 = 0x08;
+        if first & CONTROL == 0 {
+            self.last_message = now;
+        }
     }
 
     /// Goes on with the frame that the last receive has cut.
@@ -102,7 +112,7 @@ impl Session {
                     None => {
                         let partial = PendingFrame::Header { bytes: start, len };
                         self.pending = Some(Box::new(partial));
-                        self.last_message = cx.now;
+                        self.receive_partial_header(start[0], cx.now);
                         Ok(bytes.len())
                     }
                 }
