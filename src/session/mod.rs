@@ -5,8 +5,8 @@
 //! [`Session::deadline`] has come), sends the [`Output`], and looks at the [`Phase`] after that:
 //! the phase says whether to read on, to half-close, or to close.
 //!
-//! A session begins with an HTTP request (`http`) and becomes a WebSocket (`websocket`). What
-//! it wants to know of the server it asks a [`Service`].
+//! A session begins with an HTTP request (`http`) and becomes a WebSocket (`websocket`) or a
+//! [`Stream`] of another kind. What it wants to know of the server it asks a [`Service`].
 
 mod compression;
 mod context;
@@ -21,6 +21,7 @@ mod receive;
 mod replies;
 mod service;
 mod state;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod websocket;
@@ -33,3 +34,4 @@ pub use reason::CloseReason;
 pub use replies::{Message, Replies};
 pub use service::{Accept, Delivered, Inbound, Outbound, SendFailure, Service, Verdict, Wakeup};
 pub use state::{Phase, Session};
+pub use stream::Stream;

@@ -1,16 +1,19 @@
-//! A frame of which only a part has been received.
+//! A frame of which only a part has been received, or another kind of session.
 
+use super::stream::Stream;
 use crate::protocol::websocket::frame::{FrameHeader, MAX_CLIENT_HEADER};
 use crate::protocol::websocket::mask::MaskKey;
 use crate::protocol::websocket::{Opcode, Violation};
 
-/// What has been received of a frame that is cut by the end of a receive.
+/// What the bytes that are received next belong to, if not to a new frame.
 #[derive(Debug)]
 pub(super) enum PendingFrame {
-    /// The start of its header.
+    /// A frame. This is the start of its header.
     Header { bytes: [u8; MAX_CLIENT_HEADER], len: usize },
-    /// Its header, and some of its payload.
+    /// A frame. Its header is known, and some of its payload may be.
     Payload(PendingPayload),
+    /// They are not frames. The connection is no WebSocket.
+    Stream(Stream),
 }
 
 /// A frame whose payload is still arriving.

@@ -2,10 +2,12 @@
 
 use super::context::{Handled, ReceiveContext};
 use super::outbound::Output;
+use super::pending::PendingFrame;
 use super::pools::Pools;
 use super::reason::CloseReason;
 use super::service::Inbound;
 use super::state::{Marks, Phase, RareState, Session};
+use super::stream::{Next, Stream, StreamEvent};
 use crate::base::Millis;
 use crate::config::Config;
 use crate::protocol::websocket::CloseCode;
@@ -92,7 +94,12 @@ impl Session {
             }
             Phase::Request => self.end(Phase::Finished, CloseReason::NoRequest),
             Phase::Deciding => self.refuse(now, Rejection::Undecided, pools, out),
-            Phase::Open => self.keep_alive(now, backlog, pools, out),
+            Phase::Open => {
+                let mut cx = ReceiveContext { now, backlog, pools, out, held: false };
+                if !self.stream_event(StreamEvent::Timeout, &mut cx) {
+                    self.keep_alive(now, backlog, pools, out);
+                }
+            }
             Phase::Closing | Phase::Lingering => {
                 // What is still queued may take a while. But a peer that was closed because it does
                 // not read, and that goes on sending, has to learn it soon: by a reset.
@@ -119,10 +126,46 @@ impl Session {
         out: &mut Output,
     ) {
         match self.phase {
-            Phase::Open => self.begin_close(now, code, reason, pools, out),
+            Phase::Open => {
+                let mut cx = ReceiveContext { now, backlog: 0, pools, out, held: false };
+                if !self.stream_event(StreamEvent::Close(code), &mut cx) {
+                    self.begin_close(now, code, reason, pools, out);
+                }
+            }
             Phase::Deciding => self.refuse(now, Rejection::Full, pools, out),
             Phase::Request => self.end(Phase::Finished, CloseReason::Local(code)),
             Phase::Closing | Phase::Lingering | Phase::Finished => {}
         }
+    }
+
+    /// The connection becomes `stream`, which answers the request.
+    pub(super) fn begin_stream(&mut self, stream: Stream, cx: &mut ReceiveContext<'_>) {
+        self.phase = Phase::Open;
+        self.pending = Some(Box::new(PendingFrame::Stream(stream)));
+        self.stream_event(StreamEvent::Begin, cx);
+    }
+
+    /// Whether the connection has become a stream, to which no frames are written.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.pending.as_deref(), Some(PendingFrame::Stream(_)))
+    }
+
+    /// Passes an event to the stream that the connection has become. `false` if it is a WebSocket,
+    /// for which there are other ways.
+    pub(super) fn stream_event(
+        &mut self,
+        event: StreamEvent<'_>,
+        cx: &mut ReceiveContext<'_>,
+    ) -> bool {
+        let Some(PendingFrame::Stream(stream)) = self.pending.as_deref_mut() else { return false };
+        match stream.handle(event, cx) {
+            Next::Until(time) => self.deadline = time,
+            Next::End(reason) => {
+                self.end(Phase::Lingering, reason);
+                self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
+                self.free(cx.pools);
+            }
+        }
+        true
     }
 }

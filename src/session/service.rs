@@ -11,6 +11,7 @@ use super::endpoint::EndpointId;
 use super::outbound::Frames;
 use super::reason::CloseReason;
 use super::replies::{Message, Replies};
+use super::stream::Stream;
 use crate::base::{ConnectionId, Millis};
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
@@ -38,6 +39,8 @@ pub enum Verdict {
     /// The decision follows: [`Outbound::respond`] gives it. Nothing is read from the connection
     /// until then. The handshake timeout goes on.
     Defer(Accept),
+    /// The connection becomes a session of another kind, with this endpoint.
+    Stream(EndpointId, Stream),
 }
 
 /// What a session asks of the service while it handles bytes of one connection.
@@ -45,7 +48,7 @@ pub trait Inbound {
     /// A well-formed opening handshake whose origin may connect. `deflate` says whether and how
     /// messages to the connection may be compressed (RFC 7692).
     ///
-    /// After `Accept` or `Defer`, [`closed`](Self::closed) follows in any case.
+    /// After any verdict but `Refuse`, [`closed`](Self::closed) follows in any case.
     fn upgrade(
         &mut self,
         id: ConnectionId,

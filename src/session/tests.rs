@@ -1,11 +1,11 @@
 //! Connections without sockets: what comes in is cut everywhere, what goes out is compared with a
 //! model that knows nothing of buffers.
 
+mod held;
 mod idle;
 mod replies;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::*;
 use crate::base::{ConnectionId, Millis};
@@ -304,35 +304,6 @@ fn silence_brings_a_ping_and_no_pong_the_end() {
     assert_eq!(bench.now, Millis(105_000));
     assert_eq!((bench.timeout(), bench.session.phase()), (Vec::new(), Phase::Finished));
     assert_eq!(bench.now, Millis(110_000));
-}
-
-#[test]
-fn idleness_is_about_messages_not_pongs() {
-    let mut config = Config::default();
-    config.timeouts.idle = Some(Duration::from_secs(40));
-    let mut bench = Bench::open_with(config);
-    assert_eq!(bench.timeout(), answer(Opcode::Ping, b""));
-    bench.receive(&frame(0x8A, b"", [0; 4]));
-    let mut said = Vec::new();
-    while bench.session.phase() == Phase::Open {
-        said = bench.timeout();
-    }
-    assert_eq!(said, close_frame(1001, "idle for too long"));
-    assert!((40_000..=45_000).contains(&bench.now.0), "{:?}", bench.now);
-}
-
-/// Who is not read from may have said any number of things.
-#[test]
-fn time_in_which_nobody_listens_is_no_idleness() {
-    let mut config = Config::default();
-    config.timeouts.idle = Some(Duration::from_secs(40));
-    let mut bench = Bench::open_with(config.clone());
-    for now in [35_000, 70_000, 105_000] {
-        bench.now = Millis(now);
-        bench.session.reset_idle(bench.now, &config);
-        bench.timeout();
-        assert_eq!(bench.session.phase(), Phase::Open, "{now}");
-    }
 }
 
 #[test]

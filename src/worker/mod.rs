@@ -17,6 +17,8 @@ mod receive;
 mod send;
 mod slots;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::sync::Arc;

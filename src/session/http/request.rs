@@ -95,7 +95,8 @@ impl Session {
         if let Err(refusal) = result {
             self.refuse(cx.now, refusal, cx.pools, cx.out);
         }
-        if self.phase == Phase::Deciding { Handled::Until(end) } else { Handled::All }
+        let waits = self.phase == Phase::Deciding || cx.held;
+        if waits { Handled::Until(end) } else { Handled::All }
     }
 
     fn upgrade<S: Inbound>(
@@ -112,6 +113,12 @@ impl Session {
             Verdict::Accept(accept) => (accept, false),
             Verdict::Defer(accept) => (accept, true),
             Verdict::Refuse(refusal) => return Err(refusal),
+            Verdict::Stream(endpoint, stream) => {
+                self.marks.insert(Marks::ACCEPTED);
+                self.endpoint = endpoint;
+                self.begin_stream(stream, cx);
+                return Ok(());
+            }
         };
         self.marks.insert(Marks::ACCEPTED);
         self.endpoint = accept.endpoint;

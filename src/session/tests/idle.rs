@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Bench, close_frame, frame};
+use super::{Bench, answer, close_frame, frame};
 use crate::base::Millis;
 use crate::config::Config;
+use crate::protocol::websocket::Opcode;
 use crate::session::{Output, Phase};
 
 /// A message that arrives slowly is no idle time, in one frame or in fragments; once it stops, it
@@ -32,5 +33,56 @@ fn a_message_under_way_is_not_idle() {
             }
             assert_eq!(said, close_frame(1001, "idle for too long"));
         }
+    }
+}
+
+#[test]
+fn idleness_is_about_messages_not_pongs() {
+    let mut config = Config::default();
+    config.timeouts.idle = Some(Duration::from_secs(40));
+    let mut bench = Bench::open_with(config);
+    assert_eq!(bench.timeout(), answer(Opcode::Ping, b""));
+    bench.receive(&frame(0x8A, b"", [0; 4]));
+    let mut said = Vec::new();
+    while bench.session.phase() == Phase::Open {
+        said = bench.timeout();
+    }
+    assert_eq!(said, close_frame(1001, "idle for too long"));
+    assert!((40_000..=45_000).contains(&bench.now.0), "{:?}", bench.now);
+}
+
+/// Who is not read from may have said any number of things.
+#[test]
+fn time_in_which_nobody_listens_is_no_idleness() {
+    let mut config = Config::default();
+    config.timeouts.idle = Some(Duration::from_secs(40));
+    let mut bench = Bench::open_with(config.clone());
+    for now in [35_000, 70_000, 105_000] {
+        bench.now = Millis(now);
+        bench.session.reset_idle(bench.now, &config);
+        bench.timeout();
+        assert_eq!(bench.session.phase(), Phase::Open, "{now}");
+    }
+}
+
+/// Neither are pongs messages that come in pieces.
+#[test]
+fn a_pong_in_pieces_is_no_message() {
+    let pong = frame(0x8A, b"", [9; 4]);
+    for cut in 1..pong.len() {
+        let mut config = Config::default();
+        config.timeouts.idle = Some(Duration::from_secs(40));
+        let mut bench = Bench::open_with(config);
+        for seconds in [10, 20, 30, 39] {
+            bench.now = Millis(seconds * 1000);
+            assert!(bench.receive(&pong[..cut]).is_empty());
+            assert!(bench.receive(&pong[cut..]).is_empty());
+        }
+        let mut said = Vec::new();
+        while bench.session.phase() == Phase::Open {
+            said = bench.timeout();
+        }
+        assert_eq!(said, close_frame(1001, "idle for too long"), "cut at {cut}");
+        assert!((40_000..=45_000).contains(&bench.now.0), "cut at {cut}: {:?}", bench.now);
     }
 }

@@ -92,7 +92,7 @@ impl Session {
     }
 
     /// Lets `act` send to an open connection outside of what it receives. No reply may stand in
-    /// place. Returns whether the connection is open; otherwise `act` is not called.
+    /// place. Returns whether the connection is an open WebSocket; otherwise `act` is not called.
     pub fn reply(
         &mut self,
         now: Millis,
@@ -101,7 +101,7 @@ impl Session {
         out: &mut Output,
         act: impl FnOnce(&mut Replies<'_>),
     ) -> bool {
-        if self.phase != Phase::Open {
+        if self.phase != Phase::Open || self.is_stream() {
             return false;
         }
         let mut cx = ReceiveContext { now, backlog, pools, out, held: false };

@@ -2,6 +2,7 @@
 
 use super::control::Control;
 use super::fast_path::FrameSpan;
+use crate::base::Millis;
 use crate::protocol::websocket::assembler::Assembler;
 use crate::protocol::websocket::frame::{
     FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, write_server_header,
@@ -15,6 +16,7 @@ use crate::session::pools::Pools;
 use crate::session::replies::{Message, Replies};
 use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, Session};
+use crate::session::stream::StreamEvent;
 
 impl Session {
     /// Takes frames until `bytes` are used up, the connection is no longer open, or the service
@@ -75,10 +77,19 @@ impl Session {
             let mut start = [0; MAX_CLIENT_HEADER];
             start[..rest.len()].copy_from_slice(rest);
             self.pending = Some(Box::new(PendingFrame::Header { bytes: start, len: rest.len() }));
-            self.last_message = cx.now;
+            self.receive_partial_header(start[0], cx.now);
             return Ok(bytes.len());
         };
         self.payload(&header, bytes, at + header.len, cx, service)
+    }
+
+    /// A header has come in part. If it is that of a data frame, a message is under way, which is
+    /// no idle time.
+    fn receive_partial_header(&mut self, first: u8, now: Millis) {
+        const CONTROL: u8 = 0x08;
+        if first & CONTROL == 0 {
+            self.last_message = now;
+        }
     }
 
     /// Goes on with the frame that the last receive has cut.
@@ -89,6 +100,9 @@ impl Session {
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) -> Result<usize, Violation> {
+        if self.stream_event(StreamEvent::Received(&bytes[at..]), cx) {
+            return Ok(bytes.len());
+        }
         let rsv1_allowed = self.rsv1_allowed();
         match self.pending.take().map(|partial| *partial) {
             Some(PendingFrame::Header { bytes: mut start, mut len }) => {
@@ -98,13 +112,13 @@ impl Session {
                     None => {
                         let partial = PendingFrame::Header { bytes: start, len };
                         self.pending = Some(Box::new(partial));
-                        self.last_message = cx.now;
+                        self.receive_partial_header(start[0], cx.now);
                         Ok(bytes.len())
                     }
                 }
             }
             Some(PendingFrame::Payload(body)) => self.body(body, bytes, at, cx, service),
-            None => Ok(at),
+            Some(PendingFrame::Stream(_)) | None => Ok(at),
         }
     }
 
