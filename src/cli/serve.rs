@@ -50,6 +50,8 @@ fn farewell(stats: &[Stats]) {
     tracing::info!(
         accepted = sum(|loops| loops.accepted),
         accept_errors = sum(|loops| loops.accept_errors),
+        refused = sum(|loops| loops.refused),
+        violations = sum(|loops| loops.violations),
         paused = sum(|loops| loops.paused),
         dropped = sum(|loops| loops.dropped),
         too_slow = sum(|loops| loops.too_slow),

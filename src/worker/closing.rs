@@ -49,6 +49,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         core.wheel.clear(id.slot);
         if let Some(mut slot) = core.slots.remove(id.slot) {
             tracing::trace!(slot = id.slot, reason = ?slot.session.reason(), "closed");
+            if let Some(reason) = slot.session.reason() {
+                core.refusals.ended(reason, core.now, &mut core.stats);
+            }
             slot.session.finish(&mut core.pools, &mut self.service);
         }
         core.stats.closed += 1;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::listeners::Accepting;
 use super::outbox::{Entry, Outbox};
+use super::refusals::Refusals;
 use super::slots::{Flags, Queue, Receive, Slots};
 use super::stats::Stats;
 use crate::base::wheel::Wheel;
@@ -46,6 +47,7 @@ pub(super) struct Core<D: Driver> {
     pub(super) too_slow: Vec<ConnectionId>,
     pub(super) accepting: Accepting,
     pub(super) drain: Option<Drain>,
+    pub(super) refusals: Refusals,
     pub(super) stats: Stats,
 }
 
@@ -66,6 +68,7 @@ impl<D: Driver> Core<D> {
             too_slow: Vec::new(),
             accepting: Accepting::new(listeners),
             drain: None,
+            refusals: Refusals::default(),
             stats: Stats::default(),
         }
     }

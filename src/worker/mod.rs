@@ -14,6 +14,7 @@ mod listeners;
 mod outbound;
 mod outbox;
 mod receive;
+mod refusals;
 mod send;
 mod slots;
 mod stats;

@@ -10,6 +10,10 @@ pub struct Stats {
     pub accepted: u64,
     /// Accepts that failed, for want of descriptors or memory or because the peer was gone.
     pub accept_errors: u64,
+    /// Requests that were answered with an error status, such as 403 or 503.
+    pub refused: u64,
+    /// Connections that were closed because the peer broke a rule, such as with 1002 or 1009.
+    pub violations: u64,
     /// Connections ended.
     pub closed: u64,
     /// Receives that found no buffer free.

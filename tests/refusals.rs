@@ -1,0 +1,52 @@
+//! Goal: a server that refuses peers says so. Requests answered with an error status and peers that
+//! break a rule are counted, and logged with one line in a second, however many there are.
+//! Method: the command, refusals of several kinds, its log lines and the sums in its last one.
+
+mod support;
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use support::client::Client;
+use support::server::Server;
+use support::wire;
+
+const FOREIGN_ORIGIN: &str = "GET / HTTP/1.1\r\nHost: h\r\nOrigin: https://evil.example\r\n\
+    Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
+fn refusals_and_broken_rules_are_counted_and_logged() {
+    let mut server = Server::start(&["--allow-origin", "https://good.example"]);
+    let requests =
+        ["GET /elsewhere HTTP/1.1\r\nHost: h\r\n\r\n", "nonsense\r\n\r\n", FOREIGN_ORIGIN];
+    for request in requests.iter().cycle().take(24) {
+        let mut client = Client::connect(server.addr());
+        client.send(request.as_bytes());
+        let head = client.read_head();
+        assert!(
+            ["403", "426", "400"].iter().any(|status| head.status.contains(status)),
+            "{head:?}"
+        );
+    }
+    // An unmasked frame, text that is not UTF-8, and a reserved opcode.
+    let faults = [
+        vec![0x81, 0x01, b'a'],
+        wire::frame(wire::FIN | wire::TEXT, &[0xFF]),
+        wire::frame(0x83, b""),
+    ];
+    for fault in &faults {
+        let mut client = Client::open(server.addr());
+        client.send(fault);
+        client.read_frame();
+    }
+    server.await_no_connections(Duration::from_secs(20));
+    let log = server.log();
+    let lines = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    assert!((1..=24).contains(&lines(" refused ")), "{log:?}");
+    assert!((1..=3).contains(&lines(" broke a rule ")), "{log:?}");
+    server.signal(Signal::TERM);
+    server.wait(Duration::from_secs(20)).expect("it stops");
+    let last = server.log().pop().expect("a last line");
+    assert!(last.contains("refused=24 violations=3"), "{last}");
+}
