@@ -9,6 +9,9 @@ use crate::base::Chunk;
 
 /// What one connection is sent in one turn, as one run of bytes: in place in the receive buffer
 /// that brought the requests, or shared with other connections, or in memory of its own.
+///
+/// One of the three at a time. It is no `enum`, because that costs 7 % more instructions for an
+/// echo: the tag would be looked at besides the range.
 #[derive(Debug, Default)]
 pub struct Output {
     in_place: Range<usize>,
@@ -39,7 +42,10 @@ impl Output {
         self.in_place.len() + shared + self.owned_len()
     }
 
-    /// Adds a copy of `bytes` behind what is there. Only while nothing stands in place.
+    /// Adds a copy of `bytes` after what is there.
+    ///
+    /// # Panics
+    /// If replies are in place: [`copy_out`](Self::copy_out) comes first.
     pub fn append(&mut self, bytes: &[u8], spare: impl FnOnce() -> Vec<u8>) {
         self.appendable(spare).extend_from_slice(bytes);
     }
@@ -92,9 +98,12 @@ impl Output {
         self.appendable(spare).extend_from_slice(bytes);
     }
 
-    /// The memory of its own, to append to. Only while nothing stands in place.
+    /// The memory of its own, to append to.
+    ///
+    /// # Panics
+    /// If replies are in place: they would be lost. [`copy_out`](Self::copy_out) comes first.
     pub(crate) fn appendable(&mut self, spare: impl FnOnce() -> Vec<u8>) -> &mut Vec<u8> {
-        debug_assert!(self.in_place.is_empty(), "replies in place must be copied out first");
+        assert!(self.in_place.is_empty(), "replies in place must be copied out first");
         if self.owned.capacity() == 0 {
             self.owned = spare();
         }
@@ -141,5 +150,48 @@ impl Output {
             debug_assert_eq!(self.in_place.end, range.start);
             self.in_place.end = range.end;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_small() {
+        assert!(size_of::<Output>() <= 56, "{}", size_of::<Output>());
+    }
+
+    /// Also in a release build: bytes that would be lost end the program instead.
+    #[test]
+    #[should_panic(expected = "must be copied out")]
+    fn nothing_is_appended_to_replies_in_place() {
+        let mut output = Output::default();
+        output.extend_in_place(2..5);
+        output.append(b"more", Vec::new);
+    }
+
+    #[test]
+    fn replies_stay_in_order_in_whatever_memory() {
+        let buffer = b"..abc";
+        let mut output = Output::default();
+        assert_eq!(output.in_place_offset(4, 2), Some(4));
+        output.extend_in_place(2..4);
+        assert_eq!((output.in_place_offset(9, 3), output.in_place_offset(6, 3)), (Some(7), None));
+        output.extend_in_place(4..5);
+        assert_eq!((output.in_place(), output.len(), output.owned_len()), (Some(2..5), 3, 0));
+        output.copy_out(buffer, || Vec::with_capacity(100));
+        output.copy_out(buffer, Vec::new);
+        output.append(b"d", || unreachable!("there is memory"));
+        assert!(output.is_owned() && output.in_place_offset(4, 2).is_none());
+        assert_eq!(output.take_chunk().rest(), b"abcd");
+        assert!(output.is_empty());
+        output = Output::of_shared(&Rc::new(Bytes::from("shared")));
+        output.append(b"+", Vec::new);
+        assert_eq!((output.len(), output.into_chunk().rest()), (7, &b"shared+"[..]));
+        let mut output = Output::default();
+        assert_eq!(output.adopt(b"__adopted".to_vec(), 2).capacity(), 0);
+        output.append(b"!", Vec::new);
+        assert_eq!((output.owned_len(), output.into_chunk().rest()), (8, &b"adopted!"[..]));
     }
 }
