@@ -154,7 +154,7 @@ impl Core {
 
     /// When it goes on; `None` if it runs, or was woken.
     pub(crate) fn asleep_until(&self) -> Option<Duration> {
-        self.network.asleep_until().filter(|_| !self.waker.is_rung())
+        self.network.asleep_until().filter(|_| !self.waker.is_pending())
     }
 
     pub(crate) fn stats(&self) -> corecast::pubsub::Stats {

@@ -154,9 +154,9 @@ impl SimRing {
 pub struct SimWaker(Arc<AtomicBool>);
 
 impl SimWaker {
-    /// Whether it was called and the ring has not noticed yet.
+    /// Whether it was called since the ring last handled a wake.
     #[must_use]
-    pub fn is_rung(&self) -> bool {
+    pub fn is_pending(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -280,7 +280,7 @@ impl Driver for SimRing {
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {
-        self.world.borrow_mut().kernel.spent.pop()
+        self.world.borrow_mut().kernel.recycled.pop()
     }
 
     fn stats(&self) -> DriverStats {

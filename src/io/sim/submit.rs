@@ -154,7 +154,7 @@ impl Kernel {
     fn finish_payload(&mut self, pool: &mut Pool, payload: Payload) {
         match payload {
             Payload::Received { buffer, .. } => pool.release(buffer),
-            Payload::Chunk(Chunk::Owned { bytes, .. }) => self.spent.push(bytes),
+            Payload::Chunk(Chunk::Owned { bytes, .. }) => self.recycled.push(bytes),
             Payload::Chunk(Chunk::Shared { .. }) => {}
         }
     }

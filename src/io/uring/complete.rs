@@ -118,10 +118,10 @@ impl UringRing {
                 }
                 Some(Event::Woken)
             }
-            Kind::Bell => Some(Event::Woken),
-            Kind::Ring => {
-                // It must not sleep on.
-                self.rung.get(usize::from(tag.index()))?.wake();
+            Kind::PeerWake => Some(Event::Woken),
+            Kind::WakePeer => {
+                // The message failed: wake that ring through its eventfd.
+                self.known_peers.get(usize::from(tag.index()))?.wake();
                 None
             }
             Kind::Ignore => None,
@@ -166,7 +166,7 @@ impl UringRing {
             while let Some(pinned) = self.pinned.pop() {
                 match pinned {
                     Some(Payload::Received { buffer, .. }) => self.buffers.release(buffer),
-                    Some(Payload::Chunk(Chunk::Owned { bytes, .. })) => self.spent.push(bytes),
+                    Some(Payload::Chunk(Chunk::Owned { bytes, .. })) => self.recycled.push(bytes),
                     Some(Payload::Chunk(Chunk::Shared { .. })) | None => {}
                 }
             }

@@ -56,8 +56,8 @@ pub struct UringRing {
     accepts: u16,
     slots: u32,
     wake: UringWaker,
-    /// The wakers of other rings that this one has rung.
-    rung: Vec<UringWaker>,
+    /// The wakers of the rings that this one has woken so far; a tag refers to one by its index.
+    known_peers: Vec<UringWaker>,
     features: Features,
     start: Instant,
     /// The payloads of `send_now` since the last time the completion queue was empty. The kernel
@@ -67,8 +67,8 @@ pub struct UringRing {
     shared: Vec<Rc<Bytes>>,
     /// The payloads of queued sends: the kernel reads them until their completion.
     queued: HashMap<ConnectionId, Chunk>,
-    /// Vectors of sends that are complete.
-    spent: Vec<Vec<u8>>,
+    /// Vectors of sends that are complete, for reuse.
+    recycled: Vec<Vec<u8>>,
     /// Submissions for which the queue had no room.
     backlog: VecDeque<Entry>,
     /// Events that the kernel has no part in.
@@ -101,7 +101,7 @@ impl UringRing {
         listeners: Vec<OwnedFd>,
         wake: UringWaker,
     ) -> Result<Self, SetupError> {
-        let (ring, mut features) = setup::patiently(setup::build)?;
+        let (ring, mut features) = setup::retry_memory(setup::build)?;
         let most = buffers.most;
         let buffers = Buffers::new(buffers.count, buffers.size).growing_to(most);
         let mut buffers = BufRing::new(buffers);
@@ -121,13 +121,13 @@ impl UringRing {
             accepts: 0,
             slots: slots.min(ConnectionId::MAX_SLOTS),
             wake,
-            rung: Vec::new(),
+            known_peers: Vec::new(),
             features,
             start: Instant::now(),
             pinned: Vec::new(),
             shared: Vec::new(),
             queued: HashMap::new(),
-            spent: Vec::new(),
+            recycled: Vec::new(),
             backlog: VecDeque::new(),
             own_events: VecDeque::new(),
             receives: 0,
@@ -150,7 +150,7 @@ impl UringRing {
         submitter.register_files_sparse(slots).map_err(|error| setup::refused_register(&error))?;
         // Half-closing is the only operation that needs a kernel thread; one is enough.
         let _ = submitter.register_iowq_max_workers(&mut [1, 1]);
-        setup::patiently(|| {
+        setup::retry_memory(|| {
             let (address, len) = (buffers.address(), buffers.len());
             // SAFETY: the ring of buffers has as many entries as said, page-aligned, and lives
             // until after the io_uring is closed: `drop` sees to the order.
@@ -290,7 +290,7 @@ impl Driver for UringRing {
     }
 
     fn wake_peer(&mut self, peer: &UringWaker) {
-        self.ring_peer(peer);
+        self.wake_ring(peer);
     }
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
@@ -348,7 +348,7 @@ impl Driver for UringRing {
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {
-        self.spent.pop()
+        self.recycled.pop()
     }
 
     fn stats(&self) -> DriverStats {
