@@ -102,8 +102,8 @@ impl UringRing {
         wake: UringWaker,
     ) -> Result<Self, SetupError> {
         let (ring, mut features) = setup::retry_memory(setup::build)?;
-        let most = buffers.most;
-        let buffers = Buffers::new(buffers.count, buffers.size).growing_to(most);
+        let max = buffers.max;
+        let buffers = Buffers::new(buffers.count, buffers.size).growing_to(max);
         let mut buffers = BufRing::new(buffers);
         buffers.commit();
         let fd = ring.as_raw_fd();

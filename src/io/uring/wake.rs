@@ -82,8 +82,8 @@ impl UringRing {
         self.push(entry);
     }
 
-    /// Wakes another ring: by a message (`MSG_RING`) with the next call into the kernel if that ring
-    /// exists, through its eventfd otherwise.
+    /// Wakes another ring. If that ring exists, by a message (`MSG_RING`) with the next call into
+    /// the kernel; otherwise through its eventfd.
     pub(super) fn wake_ring(&mut self, peer: &UringWaker) {
         let known = self.known_peers.iter().position(|known| known.is_same(peer));
         let index = known.unwrap_or(self.known_peers.len());
