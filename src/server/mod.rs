@@ -204,7 +204,7 @@ impl Server {
         Ok(handle)
     }
 
-    /// Lowers `max_connections` to the number of descriptors that a ring may have; returns the slots
+    /// Lowers `max_connections` to the descriptors that a ring may have; returns the slots
     /// of each loop.
     fn fit_connections(&mut self) -> u32 {
         let limit = &mut self.config.limits.max_connections;
