@@ -1,7 +1,7 @@
-//! Goal: what a handler delivers goes to the connection that it names and to no other, in the
-//! portions of a turn, behind what that connection was answered, and not behind its end.
-//! Method: the worker on a simulated ring on which nothing goes wrong, with a service that delivers
-//! what the test has noted; each turn is looked at by itself.
+//! Goal: deliveries of a service reach only the connection that they are for, in the portions of a
+//! turn, after the answers of that turn and not after the end of the connection. Method: the worker
+//! on a simulated driver without faults, with a service that delivers what the test has queued;
+//! each turn is checked separately.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,16 +27,16 @@ mod frames;
 
 use frames::{BINARY, CLOSE, FIN, Frame, TEXT, append};
 
-/// More than anything here takes.
+/// More turns than any test here needs.
 const TURNS: usize = 1_000;
 
-/// What the service has seen, and what it is to do when a message has come.
+/// The events that the service has seen, and the deliveries that it makes after the next message.
 #[derive(Debug, Default)]
 struct Notes {
     opened: Vec<ConnectionId>,
     answers: Vec<(ConnectionId, Vec<u8>)>,
     due: VecDeque<(ConnectionId, Rc<Frames>)>,
-    /// What each turn that delivered was allowed, and what it did deliver.
+    /// For each turn that delivered, the allowed number and the actual number of deliveries.
     turns: Vec<(usize, usize)>,
     is_told: bool,
 }
@@ -93,7 +93,7 @@ impl Service for Noted {
     }
 }
 
-/// A core, and the clients that it serves.
+/// A core and its clients.
 struct Core {
     worker: Worker<SimRing, Noted>,
     network: SimNetwork,
@@ -123,7 +123,7 @@ impl Core {
         panic!("no end: {:?}", self.notes.0.borrow());
     }
 
-    /// A client whose handshake is done, and its name on the server.
+    /// A client after its handshake, and its id on the server.
     fn open(&mut self) -> (ClientId, ConnectionId) {
         let client = self.network.connect(0);
         self.network.write(
@@ -147,7 +147,7 @@ impl Core {
         self.network.write(client, &bytes);
     }
 
-    /// Notes a message of so many bytes, all of them `letter`.
+    /// Queues a message of `len` bytes, all of them `letter`.
     fn note(&self, id: ConnectionId, letter: u8, len: usize) {
         let mut bytes = vec![FIN | BINARY];
         match u8::try_from(len) {
@@ -160,7 +160,7 @@ impl Core {
         self.notes.0.borrow_mut().due.push_back((id, Rc::new(frames)));
     }
 
-    /// Lets the service go, and goes on until `client` has got so many frames.
+    /// Starts the deliveries, and runs until `client` has received this number of frames.
     fn read(&mut self, client: ClientId, count: usize) -> Vec<Frame> {
         let (mut bytes, mut got, network) = (Vec::new(), Vec::new(), self.network.clone());
         self.turn_until(|_| {
@@ -178,7 +178,7 @@ fn letters(frames: &[Frame]) -> String {
 }
 
 #[test]
-fn who_has_the_slot_of_one_that_left_gets_nothing_for_it() {
+fn the_next_user_of_a_slot_gets_no_deliveries_of_the_earlier_one() {
     let mut core = Core::new();
     let (left, its_id) = core.open();
     core.network.reset(left);
@@ -220,19 +220,19 @@ fn one_connection_is_given_64_kib_in_a_turn_or_one_delivery() {
 }
 
 #[test]
-fn an_answer_comes_before_what_is_delivered_in_its_turn() {
+fn an_answer_comes_before_the_deliveries_of_its_turn() {
     let mut core = Core::new();
     let (client, id) = core.open();
     core.send(client, FIN | TEXT, b"go");
     core.read(client, 1);
-    // Something waits, so that all else goes to the queue.
+    // A queued message makes all further output go to the queue.
     core.network.set_receive_window(client, 0);
     (0..4).for_each(|_| core.note(id, b'w', 60_000));
     core.turn_until(|core| core.notes.0.borrow().due.is_empty());
     let posted = [FIN | BINARY, 1, b'p'].to_vec();
     core.notes.0.borrow_mut().is_told = false;
     core.notes.0.borrow_mut().answers.push((id, posted));
-    // More than goes into one turn, but alone.
+    // More bytes than a turn delivers, but in a single message.
     core.note(id, b'd', 70_000);
     core.send(client, FIN | TEXT, b"again");
     core.turn_until(|core| core.notes.0.borrow().due.is_empty());
@@ -251,7 +251,7 @@ fn nothing_follows_the_close_frame() {
     core.send(client, FIN | CLOSE, &1000_u16.to_be_bytes());
     let network = core.network.clone();
     let mut got = Vec::new();
-    // Delivered and posted in every turn until it has gone.
+    // Delivered and answered in every turn until it has ended.
     core.turn_until(|core| {
         core.note(id, b'd', 10);
         core.notes.0.borrow_mut().answers.push((id, [FIN | BINARY, 1, b'p'].to_vec()));
@@ -269,7 +269,7 @@ fn nothing_follows_the_close_frame() {
 }
 
 #[test]
-fn nothing_follows_the_close_frame_of_who_reads_slowly() {
+fn nothing_follows_the_close_frame_to_a_slow_reader() {
     for slow in [SlowConsumer::DropOldest, SlowConsumer::DropNewest, SlowConsumer::Conflate] {
         let mut config = Config::default();
         (config.pubsub.slow, config.pubsub.queue) = (slow, 100_000);
