@@ -1,6 +1,7 @@
 //! Publish and subscribe against a naive model: one to three cores, each on a simulated driver,
 //! connected by the mesh as in the server; clients and programs that act at random. Every frame is
-//! checked as it arrives; whenever the system is idle, every message that had to arrive must have
+//! checked as it arrives. Whenever the system is quiescent (all cores sleep and no bytes are in
+//! flight), every message that had to arrive must have arrived.
 //! arrived.
 //!
 //! A sleeping core has no turn until it is woken or something happens on its network. So a lost

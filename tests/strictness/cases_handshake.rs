@@ -1,5 +1,5 @@
-//! Opening handshakes: what is accepted, and what the WebSocket headers may say
-//! (RFC 6455 sections 4.1 and 4.2).
+//! Opening handshakes: valid ones, and the values of the WebSocket headers (RFC 6455 sections 4.1
+//! and 4.2).
 
 use super::request::*;
 use crate::support::client::ACCEPT;

@@ -1,5 +1,5 @@
-//! What HTTP forbids before any WebSocket is spoken: malformed heads, bodies, and everything two
-//! parties could take for the end of a request at different places (RFC 9110, RFC 9112).
+//! HTTP errors in the opening handshake: malformed heads, bodies, and input in which two parties
+//! could find different ends of the request (RFC 9110, RFC 9112).
 
 use super::request::*;
 use crate::support::client::ACCEPT;
@@ -133,7 +133,7 @@ fn hosts(t: &mut RequestTable) {
     }
 }
 
-/// `from` replaced by `to`, once, in the bytes of a valid handshake.
+/// The bytes of a valid handshake with `from` replaced by `to`, once.
 fn altered(from: &str, to: &str) -> Vec<u8> {
     let text = String::from_utf8(Draft::new().bytes()).unwrap();
     assert!(text.contains(from));
