@@ -1,9 +1,9 @@
-//! Handshakes: connect, upgrade, close, over and over, so many at a time.
+//! Handshakes: connect, upgrade, close, repeatedly, with a number of them in flight.
 //!
-//! Each connection goes through the full closing handshake: our close frame, the server's, then the
-//! end of the stream, which is the server's to send first (RFC 6455 section 7.1.1). Servers that
-//! wait for ours instead are found out at the start, and get it as soon as their close frame is
-//! there. Connections come from thousands of addresses in turn, so ports never run out.
+//! Each connection does the full closing handshake: the client's close frame, the server's, then
+//! the end of the stream, which the server must send first (RFC 6455 section 7.1.1). A server that
+//! waits for the client's end instead is detected at the start, and gets it after its close frame.
+//! Connections come from thousands of addresses in turn, so that ports do not run out.
 
 mod cycle;
 
@@ -16,46 +16,46 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event};
 
 use self::cycle::{Cycle, Shared, Step};
-use super::connect::{self, PATIENCE};
+use super::connect::{self, TIMEOUT};
 use super::{Handshakes, Length, Moment, Outcome, Plan};
 
 /// Source addresses that are used in turn.
 const SOURCES: usize = 4096;
 
-/// Answers that are checked in any case, and not only for their status and their end.
+/// Responses that are always checked completely, not only for their status and end.
 const CHECKED: usize = 100;
 
-/// After so many errors a run is given up.
+/// The number of errors after which a run fails.
 const ENOUGH: u64 = 100;
 
-/// A server that does not end the stream so soon after its close frame waits for us to do it.
+/// If a server does not end the stream within this time after its close frame, the client does.
 const ENDS_WITHIN: Duration = Duration::from_millis(250);
 
-/// The longest sleep, so that the end of a run is not missed.
+/// The longest sleep, so that the end of a run is noticed.
 const NAP: Duration = Duration::from_millis(20);
 
-/// Runs the load; `probe` is told of each moment.
+/// Runs the load; `probe` is called at each event of the run.
 pub fn run(
     plan: &Plan,
     work: &Handshakes,
     probe: &mut dyn FnMut(Moment) -> io::Result<()>,
 ) -> io::Result<Outcome> {
-    Load::open(plan, work, PATIENCE)?.run(plan, probe)
+    Load::open(plan, work, TIMEOUT)?.run(plan, probe)
 }
 
 struct Load {
     shared: Shared,
     places: Vec<Cycle>,
-    /// Whether every answer is checked.
+    /// Whether every response is checked completely.
     verify: bool,
     /// Zero if the load never sleeps.
     nap: Timespec,
     patience: Duration,
-    /// When something came last.
+    /// The time of the last input.
     moved: Instant,
     /// Connections begun so far.
     begun: usize,
-    /// Whether ended connections are followed by others.
+    /// Whether new connections are started when others end.
     more: bool,
     under_way: usize,
     ended: u64,
@@ -101,7 +101,7 @@ impl Load {
         Ok(load)
     }
 
-    /// Does one handshake to see who ends the stream.
+    /// Does one handshake to find out which side ends the stream.
     fn learn(&mut self) -> io::Result<()> {
         let mut ending = None;
         self.begin(0);
@@ -155,7 +155,7 @@ impl Load {
         probe(Moment::End)?;
         let (messages, bytes) = (self.ended - ended, self.shared.bytes - bytes);
         let latency = self.latency.clone();
-        // Those under way still have to end well.
+        // Handshakes in flight must still end correctly.
         self.more = false;
         while self.under_way > 0 {
             self.turn()?;
@@ -166,7 +166,7 @@ impl Load {
         }
     }
 
-    /// Waits for events and deals with them.
+    /// Waits for events and handles them.
     fn turn(&mut self) -> io::Result<()> {
         let mut events = std::mem::take(&mut self.events);
         events.clear();
@@ -194,7 +194,7 @@ impl Load {
         }
     }
 
-    /// Starts the next connection in a place that is free; after too many errors none.
+    /// Starts the next connection in a free place; after too many errors none.
     fn begin(&mut self, place: usize) {
         while self.errors < ENOUGH {
             let source = connect::spread(self.shared.address, self.begun % SOURCES);
@@ -210,7 +210,7 @@ impl Load {
         }
     }
 
-    /// Goes on as an event tells.
+    /// Handles an event.
     fn stepped(&mut self, place: usize, step: io::Result<Step>) {
         match step {
             Ok(Step::Waits) => return,

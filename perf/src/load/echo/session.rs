@@ -18,7 +18,7 @@ const MOST: u64 = 65_536;
 const AT_ONCE: u64 = 4096;
 
 /// How long nothing may come back.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest latency that is told from longer ones: a minute.
 const LONGEST: u64 = 60_000_000_000;
@@ -249,14 +249,14 @@ impl<'a> Session<'a> {
 
     /// An error if nothing has come back for long.
     pub(super) fn check_patience(&self) -> io::Result<()> {
-        if self.under_way == 0 || self.now - self.moved < PATIENCE.as_nanos() as u64 {
+        if self.under_way == 0 || self.now - self.moved < TIMEOUT.as_nanos() as u64 {
             return Ok(());
         }
         let waiting = self.clients.iter().filter(|c| c.under_way() > 0).count();
         Err(io::Error::other(format!(
             "nothing came back for {} s: {waiting} of {} connections wait for {} replies; look at \
              the server's log, and whether it echoes at this path",
-            PATIENCE.as_secs(),
+            TIMEOUT.as_secs(),
             self.clients.len(),
             self.under_way,
         )))

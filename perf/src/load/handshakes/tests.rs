@@ -6,7 +6,7 @@ use super::*;
 use crate::load::Work;
 use crate::load::fake::{Client, listen};
 
-/// Serves so many connections one by one: `handle` gets each after its upgrade.
+/// Serves a number of connections one by one: `handle` gets each after its upgrade.
 fn serve(listener: TcpListener, count: usize, handle: fn(usize, Client)) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         for n in 0..count {
@@ -16,7 +16,7 @@ fn serve(listener: TcpListener, count: usize, handle: fn(usize, Client)) -> thre
 }
 
 /// Eight counted connections, one at the start and one that begins when the eighth has ended; and
-/// so many that fail.
+/// the number of failures.
 fn load(
     handle: fn(usize, Client),
     busy: bool,
@@ -47,11 +47,11 @@ fn load(
     Ok((outcome?, moments))
 }
 
-/// Takes our close frame, answers with its own, and ends the stream.
+/// Reads the client's close frame, answers it, and ends the stream.
 fn close(_: usize, mut client: Client) {
     let frame = client.frame().unwrap();
     assert_eq!(frame, [0x88, 2, 0x03, 0xe8]);
-    // A message that was under way comes before it.
+    // A message in flight comes before it.
     client.stream.write_all(&[0x81, 1, b'x']).unwrap();
     client.stream.write_all(&frame).unwrap();
     client.stream.shutdown(Shutdown::Write).unwrap();
