@@ -5,7 +5,7 @@
 
 use crate::wire::put_header;
 
-/// What one chunk of received bytes turned into.
+/// The result of one chunk of received bytes.
 #[derive(Default)]
 pub(crate) struct Step {
     /// A reply header that found no room in the chunk (its request header was split): send first.

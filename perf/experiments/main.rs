@@ -147,7 +147,8 @@ fn compare(
     Ok(())
 }
 
-/// Names the variant and what either side has to say; one side's failure also breaks the other.
+/// An error that names the variant and the failures of both sides, because a failure of one side
+/// also breaks the other.
 fn explain(variant: &Variant, server: Option<io::Error>, load: Option<io::Error>) -> io::Error {
     let reasons: Vec<String> = server.into_iter().chain(load).map(|e| e.to_string()).collect();
     io::Error::other(format!("{}: {}", variant.name, reasons.join("; ")))

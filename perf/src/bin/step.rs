@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 use corecast_perf::step::{Profile, Stepper};
 
-/// Step a process for some seconds, which slows it down by a factor of a thousand, and print the
+/// Step a process for some seconds, which takes some 20 us for each instruction, and print the
 /// instructions that it executed.
 #[derive(Parser)]
 struct Options {

@@ -1,4 +1,4 @@
-//! The figures as Markdown.
+//! The figures as Markdown tables.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::stats::{Cost, Spread, count_of, measured};
 use super::text::{grouped, markdown, short};
 use crate::results::{Latency, Memory, Results, Round, Row, Workload};
 
-/// A column of a table: its heading, and its cell for a row and the row it is compared with.
+/// A column of a table: its heading, and its cell for a row and the reference row.
 type Column = (&'static str, fn(&Row, Option<&Row>) -> Option<String>);
 
 const COLUMNS: [Column; 14] = [
@@ -77,7 +77,7 @@ fn ranged(spread: Spread, text: impl Fn(f64) -> String) -> String {
     if low == high { middle } else { format!("{middle} ({low}..{high})") }
 }
 
-/// All tables with all that must stand beside them.
+/// All tables, with the required remarks.
 pub(super) fn readme(results: &Results, charts: &[&str]) -> String {
     let servers = Servers::of(results);
     let mut out = String::from("# Results\n\n");
@@ -175,7 +175,7 @@ fn tables(out: &mut String, servers: &Servers, workload: &Workload) {
         let _ = writeln!(out, "All rows are {name}; they are compared with the first.\n");
     }
     let base = measured(workload, servers.base()).or(counts.filter(|row| row.failed.is_none()));
-    // Connections that say nothing have no cost for a message.
+    // Connections without messages have no cost for a message.
     let tables: &[&[Column]] = if idle { &[&MEMORY] } else { &[&COLUMNS, &LATENCY] };
     for columns in tables {
         table(out, columns, &rows, base);
@@ -202,7 +202,7 @@ fn table(out: &mut String, columns: &[Column], rows: &[&Row], base: Option<&Row>
     out.push('\n');
 }
 
-/// Everything that has no figures, with the reason.
+/// Everything without figures, with the reason.
 fn failures(out: &mut String, results: &Results) {
     let mut lines = String::new();
     for workload in &results.workloads {
