@@ -84,7 +84,7 @@ impl End for Port<Item> {
         for number in 0..batch {
             assert!(self.push(to, 100, black_box(item(number))).is_ok());
         }
-        self.publish(|_| unreachable!("nobody sleeps"));
+        self.publish(|_| unreachable!("no core sleeps"));
     }
 
     fn take(&mut self) -> u64 {

@@ -160,7 +160,7 @@ fn messages_arrive_once_and_in_order_with_a_full_queue() {
                     Err(back) => assert_eq!(back, item),
                 }
                 if item != 0 {
-                    sender.publish(|_| panic!("nobody sleeps"));
+                    sender.publish(|_| panic!("no core sleeps"));
                 }
             }
             accepted
@@ -199,7 +199,7 @@ fn bytes_are_given_back_with_the_batch() {
                 if sender.push(1, bytes, bytes).is_ok() {
                     accepted.push(bytes);
                 }
-                sender.publish(|_| panic!("nobody sleeps"));
+                sender.publish(|_| panic!("no core sleeps"));
             }
             accepted
         });
@@ -305,7 +305,7 @@ fn every_item_is_freed_once_whichever_end_is_dropped_first() {
                 // An item that finds no room is returned and dropped here.
                 drop(sender.push(1, 0, item));
                 if number != 3 {
-                    sender.publish(|_| panic!("nobody sleeps"));
+                    sender.publish(|_| panic!("no core sleeps"));
                 }
             }
         });

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_masked_is_relayed_plain() {
+    fn masked_frames_are_relayed_unmasked() {
         for len in [0, 5, 125, 126, 65_535, 65_536] {
             let payload = vec![7; len];
             let frame = masked(BINARY, &payload);

@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_read_behind_any_name() {
+    fn ticks_are_read_after_any_name() {
         let line = "12 (a b) c) S 1 2 3 4 5 6 7 8 9 10 77 88 0 0 20";
         assert_eq!(ticks(line), Some((77, 88)));
         assert_eq!(ticks("12 (a"), None);

@@ -82,7 +82,7 @@ pub(crate) fn is_printed<T: Default>(run: fn(u64, &mut T), trace: fn(&T) -> &Tra
 }
 
 #[test]
-fn a_trace_tells_bytes_moments_and_ends_apart() {
+fn a_trace_depends_on_bytes_times_and_ends() {
     let trace = |parts: &[(u64, &[u8], Option<ServerEnd>)]| {
         let mut trace = Trace::default();
         let millis = Duration::from_millis;

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_says_what_a_connection_is_for() {
+    fn a_target_gives_the_purpose_of_a_connection() {
         assert_eq!(Place::of("/"), Place::Echo);
         assert_eq!(Place::of("/topics"), Place::Echo);
         let news = |subscribes| Place::Topic { name: "news", subscribes };

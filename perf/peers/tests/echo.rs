@@ -119,7 +119,7 @@ fn a_close_frame_is_answered_and_the_connection_ends() {
 }
 
 #[test]
-fn what_is_published_reaches_the_others_who_subscribe() {
+fn a_published_message_reaches_the_other_subscribers() {
     for peer in all().into_iter().filter(with_topics) {
         let server = Server::start(&peer);
         let open = |target: &str| Client::open(server.address(), target);

@@ -217,7 +217,7 @@ int main(int argc, char **argv)
     }
     uws_app_t *app = uws_create_app(0, (struct us_socket_context_options_t){0});
     if (!app || uws_constructor_failed(0, app)) {
-        fprintf(stderr, "the library made no server; build it anew with uws/build.sh\n");
+        fprintf(stderr, "the library made no server; build it again with uws/build.sh\n");
         return 1;
     }
     socket_behavior behavior = {

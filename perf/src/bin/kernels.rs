@@ -129,7 +129,7 @@ impl Worker {
         if line.trim() == wanted {
             return Ok(());
         }
-        Err(io::Error::other(format!("the worker said `{}`, not `{wanted}`", line.trim())))
+        Err(io::Error::other(format!("the worker printed `{}`, not `{wanted}`", line.trim())))
     }
 
     /// Instructions of one order.

@@ -114,7 +114,7 @@ fn measure(running: &Running, entry: &Entry<'_>, how: &How<'_>) -> io::Result<Fo
         Ok(())
     })?;
     let [first, last] = &states[..] else {
-        return Err(io::Error::other("the load did not tell of its begin and end"));
+        return Err(io::Error::other("the load did not report its begin and end"));
     };
     if outcome.messages == 0 {
         return Err(io::Error::other("no message came back in time"));

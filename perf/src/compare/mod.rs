@@ -55,7 +55,7 @@ fn compare(options: &Options) -> io::Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit })?;
     let (servers, mut notes) = servers::servers(options)?;
     if options.cores.contains(&LOAD_CORE) {
-        let text = "corecast shares a core with the load; its rates say little, CPU time counts";
+        let text = "corecast shares a core with the load; compare its CPU time, not its rates";
         notes.push(text.to_owned());
     }
     let named =
@@ -97,7 +97,7 @@ fn jobs(options: &Options) -> io::Result<Vec<Job>> {
         options.without.iter().find(|name| !known(name) && !servers::known(name, options))
     });
     if let Some(name) = wrong {
-        return Err(io::Error::other(format!("there is no {name}; --list names the workloads")));
+        return Err(io::Error::other(format!("there is no {name}; --list prints the workloads")));
     }
     let wanted = |job: &&Job| match &options.only[..] {
         [] => job.set <= options.set(),
@@ -220,7 +220,7 @@ impl Comparison<'_> {
         let mut learnt = self.learnt();
         let mut lowest = f64::INFINITY;
         for entry in job.questions(self.servers) {
-            self.progress.say(&format!("{}: what {} can do", job.name, entry.name));
+            self.progress.say(&format!("{}: maximum rate of {}", job.name, entry.name));
             // A server that fails here fails in its rounds as well, and is reported there.
             if let Ok(found) = measure::probe(&entry, &self.options.cores) {
                 lowest = lowest.min(found.round.per_second);
@@ -263,7 +263,10 @@ impl Comparison<'_> {
                     if found.behind > 0.01 {
                         let share = 100.0 * found.behind;
                         let text = "of its messages could not be sent in time in one round";
-                        self.note(format!("{name}: {} is behind; {share:.0} % {text}", entry.name));
+                        self.note(format!(
+                            "{name}: {} is too slow; {share:.0} % {text}",
+                            entry.name
+                        ));
                     }
                     row.rounds.push(found.round);
                 }

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_options_are_refused() {
         for bad in [
             &["--rounds", "0"][..],
             &["--seconds", "60"],

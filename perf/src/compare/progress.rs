@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_follows_what_was_seen() {
+    fn the_remaining_time_follows_the_speed_so_far() {
         assert_eq!(left(0.0, 0.0, 60.0), "60 s");
         assert_eq!(left(0.0, 0.0, 600.0), "10 min");
         // Twice as slow as estimated.

@@ -267,7 +267,7 @@ impl Running {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let line = lines.recv_timeout(left).map_err(|_| {
-                self.explain(&io::Error::other("the server did not say where it listens"))
+                self.explain(&io::Error::other("the server did not print its address"))
             })?;
             if let Some(address) = listening_address(&line) {
                 // An error after this point names its cause.

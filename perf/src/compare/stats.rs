@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_in_a_round_is_left_out() {
+    fn values_missing_in_a_round_are_left_out() {
         let mut rounds = vec![round(1.0), round(2.0), round(3.0)];
         rounds[0].syscalls = Some(0.5);
         let spread = Spread::over(&rounds, |r| r.syscalls).unwrap();

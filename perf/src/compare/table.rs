@@ -277,7 +277,7 @@ other failed: no topics
     }
 
     #[test]
-    fn the_head_tells_what_is_missing() {
+    fn the_head_lists_missing_servers() {
         let machine = Machine {
             kernel: "6.1".to_owned(),
             cpu: "A CPU".to_owned(),

@@ -125,14 +125,14 @@ pub(crate) const JOBS: &[Job] = jobs! {
         "1 KiB to 1,000 subscribers, bursts of 8, compressed once; and as many plain bytes"
         Kind::Deflated(Burst { subscribers: 1000, size: 1024, frames: 8 });
     Default "connection" "handshakes" "connect, upgrade, close; 16 at a time" Kind::Handshakes(16);
-    Default "connection" "idle" "9,000 connections that say nothing for 2 s" Kind::Idle(9000);
+    Default "connection" "idle" "9,000 connections without messages for 2 s" Kind::Idle(9000);
     All "connection" "idle-crowd" "subscribers, up to 100,000, and one message to all of them"
         Kind::Crowd(100_000);
     Default "echo" "latency-125" "125 B binary, 100 connections, open loop at half of what the \
-        slowest server can do" Kind::Latency(echo(100, 125, Content::Binary, 1));
-    All "echo" "growth-echo" "125 B binary, 1 in flight, more and more connections"
+        slowest server's maximum" Kind::Latency(echo(100, 125, Content::Binary, 1));
+    All "echo" "growth-echo" "125 B binary, 1 in flight, growing number of connections"
         Kind::EchoGrowth(&[10, 100, 1000, 10_000]);
-    All "delivery" "growth-fanout" "64 B, bursts of 1, more and more subscribers"
+    All "delivery" "growth-fanout" "64 B, bursts of 1, growing number of subscribers"
         Kind::FanoutGrowth(&[100, 1000, 10_000]);
 };
 

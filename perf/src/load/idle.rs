@@ -185,7 +185,7 @@ impl Holder {
         let what = match line.strip_prefix("failed ") {
             Some(why) => why.to_owned(),
             None if line.is_empty() => "it ended".to_owned(),
-            None => format!("it said `{line}` instead of `{begin}`"),
+            None => format!("it printed `{line}` instead of `{begin}`"),
         };
         Err(io::Error::other(format!("a process that holds connections: {what}")))
     }

@@ -149,7 +149,7 @@ pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
         );
     }
     if matches!(&plan.work, Work::Echo(echo) if matches!(echo.pace, Pace::Rate(_))) {
-        let _ = writeln!(text, "{} messages behind at the end", outcome.behind);
+        let _ = writeln!(text, "{} messages due and not sent at the end", outcome.behind);
     }
     if let Some(broadcast) = outcome.broadcast {
         let _ =
@@ -227,6 +227,6 @@ mod tests {
         let text = text(&plan, &outcome);
         assert!(text.starts_with("10 messages in 2.000 s\n5 messages/s, 1.0 MiB/s received\n"));
         assert!(text.contains("p50 1.0, p90 1.0, p99 50.0"), "{text}");
-        assert!(text.ends_with("6 messages behind at the end\n"));
+        assert!(text.ends_with("6 messages due and not sent at the end\n"));
     }
 }

@@ -101,7 +101,7 @@ fn charts_are_well_formed_and_inside_their_frame() {
 }
 
 #[test]
-fn what_there_is_to_draw_is_drawn() {
+fn all_available_data_is_drawn() {
     let drawn = |results: Results| -> Vec<&str> {
         let charts = charts::all(&results).into_iter();
         charts.filter(|(_, svg)| svg.is_some()).map(|(name, _)| name).collect()

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_comes_back() {
+    fn a_tag_unpacks_to_its_parts() {
         let kinds = [
             Kind::Receive,
             Kind::SendNow,

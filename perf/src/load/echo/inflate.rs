@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_refers_to_messages_before_is_refused_if_it_must_not() {
+    fn references_to_earlier_messages_are_refused_if_not_allowed() {
         let payload = Content::Ascii.payload(1000, 2);
         let mut compress = Compress::new(Compression::new(6), false);
         let mut inflater = Inflater::new(true);

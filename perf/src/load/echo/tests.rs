@@ -156,7 +156,7 @@ fn one_wrong_byte_is_found() {
 }
 
 #[test]
-fn the_end_of_a_stream_is_an_error_that_says_why() {
+fn the_end_of_a_stream_is_an_error_with_the_cause() {
     for way in WAYS {
         let address = serve(|stream| {
             echo(stream, |number, reply| {
@@ -190,8 +190,8 @@ fn an_open_loop_keeps_its_rate() {
             // The hundredth message is not due before; a busy machine can only make it later.
             assert!(outcome.elapsed > Duration::from_millis(190), "{:?}", outcome.elapsed);
             // Messages that were due before the counting began have no latency.
-            let told = outcome.latency.len();
-            assert!((outcome.messages / 2..=outcome.messages).contains(&told), "{told}");
+            let latencies = outcome.latency.len();
+            assert!((outcome.messages / 2..=outcome.messages).contains(&latencies), "{latencies}");
         }
     }
 }
@@ -206,7 +206,7 @@ fn a_probe_that_fails_ends_the_run() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_plans_are_refused() {
     let address = "127.0.0.1:1".parse().unwrap();
     for echo in [
         work(None, 0, 20, Pace::Depth(1)),

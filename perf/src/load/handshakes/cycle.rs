@@ -138,7 +138,7 @@ impl Cycle {
             }
             if self.state == State::Ending {
                 if !self.came.is_empty() {
-                    return Err(self.broke("something came behind the close frame"));
+                    return Err(self.broke("something came after the close frame"));
                 }
                 if shared.we_end {
                     return Ok(Step::Ended);
@@ -206,7 +206,7 @@ impl Cycle {
             self.came.drain(..head.payload.end);
             if head.opcode() == CLOSE {
                 if !payload.is_empty() && !payload.starts_with(&NORMAL) {
-                    return Err(self.broke(&format!("its close frame says {payload:02x?}")));
+                    return Err(self.broke(&format!("its close frame is {payload:02x?}")));
                 }
                 self.state = State::Ending;
                 break;

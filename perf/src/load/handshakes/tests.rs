@@ -85,7 +85,7 @@ fn a_server_that_waits_for_us_gets_the_end_of_the_stream() {
 }
 
 #[test]
-fn what_goes_wrong_is_named() {
+fn errors_are_named() {
     fails(|_, client| drop(client), "a connection failed, waiting for the close frame");
     let early: fn(usize, Client) = |n, mut client| {
         if n == 4 {
@@ -99,7 +99,7 @@ fn what_goes_wrong_is_named() {
         client.frame().unwrap();
         client.stream.write_all(&[0x88, 2, 0x03, 0xea]).unwrap();
     };
-    fails(code, "its close frame says [03, ea]");
+    fails(code, "its close frame is [03, ea]");
     let late: fn(usize, Client) = |_, mut client| {
         client.frame().unwrap();
         assert!(client.frame().is_none());
