@@ -1,4 +1,4 @@
-"""What the guest's counters say.
+"""Evaluates the counters of the guest.
 
 figures.py one FOLDER CPUS           a run's figures as one line of JSON; CPUS: how many are the
                                      server's
