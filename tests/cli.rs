@@ -206,7 +206,7 @@ fn stops_gently(signal: Signal) {
     for client in &mut clients {
         client.expect(&wire::server_close(GOING_AWAY.0, GOING_AWAY.1));
     }
-    assert!(start.elapsed() < AT_ONCE, "told everyone only after {:?}", start.elapsed());
+    assert!(start.elapsed() < AT_ONCE, "all were closed only after {:?}", start.elapsed());
     // New connections are not accepted any more.
     if let Ok(stream) = TcpStream::connect(server.addr()) {
         let mut late = Client::from_stream(stream);

@@ -292,7 +292,7 @@ fn nothing_follows_the_close_frame_to_a_slow_reader() {
             got.push(frame);
         }
         let last = got.pop().map(|frame| frame.opcode);
-        assert_eq!(last, Some(CLOSE), "{slow:?}: behind {:?}", letters(&got));
+        assert_eq!(last, Some(CLOSE), "{slow:?}: after {:?}", letters(&got));
         assert!(letters(&got).contains('g'), "{slow:?}: {}", letters(&got));
     }
 }

@@ -134,7 +134,7 @@ fn server_takes_new_ones(server: &Server, mut served: Vec<Client>) {
     let late = [late];
     assert!(
         wait_until(Duration::from_secs(5), || answered(&late) == 1),
-        "nobody is accepted any more"
+        "no connection is accepted any more"
     );
     assert!(start.elapsed() < Duration::from_millis(300), "after {:?}", start.elapsed());
     // Clients that disconnected in the accept queue count as connections until the server notices.

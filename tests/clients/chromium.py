@@ -53,7 +53,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 def free_port():
-    """A TCP port of 127.0.0.1 nobody listens on at this moment."""
+    """A TCP port of 127.0.0.1 that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

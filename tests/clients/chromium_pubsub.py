@@ -158,7 +158,7 @@ def check_chat(browser):
     browser.wait_for(two, subject_is_there)
     late = browser.chat(room, "Late")
     browser.wait_for(late, subject_is_there)
-    demand(browser.lines(late) == [], "who came late sees what was said before")
+    demand(browser.lines(late) == [], "a late page shows earlier messages")
     return "from HTTP and from disk, markup stays text, the subject for a late comer"
 
 

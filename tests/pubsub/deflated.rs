@@ -93,7 +93,7 @@ fn every_subscriber_can_inflate_with_its_window() {
             };
             assert!(got == message.as_bytes(), "{bits} bits, message {number}");
         }
-        assert!(shorter > 0, "nobody could refer back {distance} bytes");
+        assert!(shorter > 0, "no reference goes back {distance} bytes");
     }
     for message in ["", "short"] {
         publishers[0].send(&text(message));

@@ -156,7 +156,7 @@ fn a_subscriber_only_must_not_publish() {
     let server = Server::start(&[]);
     let mut witness = raw(server.addr(), "t");
     let mut client = raw(server.addr(), "t?role=sub");
-    client.send(&text("not mine to say"));
+    client.send(&text("not allowed"));
     client.expect(&wire::server_close(1008, "this connection only subscribes (role=sub)"));
     client.send(&wire::close(1008, ""));
     client.expect_end(b"");

@@ -109,7 +109,7 @@ fn threads_publish_in_order() {
     println!("{refused} times full");
     clients.iter_mut().for_each(Client::expect_alive);
     drop(clients);
-    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served nobody");
+    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served no connection");
 }
 
 /// A handler that blocks its core from a message on until the test releases it.

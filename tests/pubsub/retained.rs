@@ -189,7 +189,7 @@ fn a_program_sets_and_clears_values() {
         }
     }
     drop(watchers);
-    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served nobody");
+    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served no connection");
 }
 
 #[test]

@@ -103,7 +103,9 @@ impl Log {
 
     pub(crate) fn find(&self, payload: &[u8]) -> Result<usize, String> {
         let found = self.by_payload.get(payload).copied();
-        found.ok_or_else(|| format!("nobody published {:?}", String::from_utf8_lossy(payload)))
+        found.ok_or_else(|| {
+            format!("no message {:?} was published", String::from_utf8_lossy(payload))
+        })
     }
 
     /// Whether the second message was published after the first on every core.

@@ -165,7 +165,7 @@ fn corrupt(t: &mut Table) {
         ("a stored length cut short", b"\x00\x05\x00\xfa".to_vec()),
         ("fixed codes cut short", b"\xf2\x48\xcd".to_vec()),
         ("fixed codes without the flush", b"\xf2\x48\xcd\xc9\xc9\x07".to_vec()),
-        ("BFINAL without a block behind it", b"\xf3\x48\xcd\xc9\xc9\x07\x00".to_vec()),
+        ("BFINAL without a block after it", b"\xf3\x48\xcd\xc9\xc9\x07\x00".to_vec()),
         ("the flush not cut off", b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff".to_vec()),
         ("half of the flush left", b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00".to_vec()),
         ("a distance before the message", block(&[three, (0, 5)])),

@@ -211,7 +211,7 @@ fn limit_of_fragments(t: &mut Table, max: usize) {
     let fits = fragments(TEXT, &pieces);
     let echo = unmasked(0x81, b"many");
     t.stays("as many fragments as allowed", &[&fits], &[&echo]);
-    t.stays("the count begins anew with each message", &[&fits, &fits], &[&echo, &echo]);
+    t.stays("each message has its own count", &[&fits, &fits], &[&echo, &echo]);
     pieces.push(b"");
     t.fails("one fragment too many", &[&fragments(TEXT, &pieces)], &[], TOO_MANY_FRAGMENTS);
     let endless = frame(0x00, b"").repeat(max);
@@ -222,7 +222,7 @@ fn limit_of_fragments(t: &mut Table, max: usize) {
         TOO_MANY_FRAGMENTS,
     );
     t.fails(
-        "one fragment too many, behind a message that fits",
+        "one fragment too many, after a message that fits",
         &[&fits, &fragments(BINARY, &pieces)],
         &[&echo],
         TOO_MANY_FRAGMENTS,

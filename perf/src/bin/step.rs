@@ -143,9 +143,9 @@ fn names(file: &str, offsets: &[u64]) -> Vec<Vec<String>> {
     options.push("-e".to_owned());
     // For each address a line with the address, then for each function a line with its name and one
     // with its source position.
-    let told = output("addr2line", &options);
+    let text = output("addr2line", &options);
     let mut chains: Vec<Vec<String>> = Vec::new();
-    let mut lines = told.lines();
+    let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if line.starts_with("0x") {
             chains.push(Vec::new());

@@ -145,7 +145,7 @@ impl Load {
         let mut bursts = 0;
         probe(Moment::Begin)?;
         let begin = Instant::now();
-        let (mut last, mut told) = (begin, begin);
+        let (mut last, mut reported) = (begin, begin);
         loop {
             self.exchange(plan.verify)?;
             bursts += 1;
@@ -160,8 +160,8 @@ impl Load {
             if ended {
                 break;
             }
-            if now - told >= Duration::from_secs(1) {
-                told = now;
+            if now - reported >= Duration::from_secs(1) {
+                reported = now;
                 probe(Moment::Progress(bursts * deliveries))?;
                 // The time for reading meters is not part of the next burst.
                 last = Instant::now();

@@ -57,7 +57,7 @@ struct Load {
     begun: usize,
     /// Whether new connections are started when others end.
     more: bool,
-    under_way: usize,
+    in_flight: usize,
     ended: u64,
     errors: u64,
     first_error: Option<io::Error>,
@@ -90,7 +90,7 @@ impl Load {
             moved: Instant::now(),
             begun: 0,
             more: false,
-            under_way: 0,
+            in_flight: 0,
             ended: 0,
             errors: 0,
             first_error: None,
@@ -105,14 +105,14 @@ impl Load {
     fn learn(&mut self) -> io::Result<()> {
         let mut ending = None;
         self.begin(0);
-        while self.under_way > 0 {
+        while self.in_flight > 0 {
             self.turn()?;
             if self.places[0].is_ending() {
                 let since: &mut Instant = ending.get_or_insert_with(Instant::now);
                 if since.elapsed() > ENDS_WITHIN {
                     self.shared.we_end = true;
                     self.places[0].end();
-                    self.under_way = 0;
+                    self.in_flight = 0;
                 }
             }
         }
@@ -136,7 +136,7 @@ impl Load {
         let (ended, bytes) = (self.ended, self.shared.bytes);
         probe(Moment::Begin)?;
         let begin = Instant::now();
-        let mut told = begin;
+        let mut reported = begin;
         let elapsed = loop {
             self.turn()?;
             let now = Instant::now();
@@ -147,8 +147,8 @@ impl Load {
             if over {
                 break now - begin;
             }
-            if now - told >= Duration::from_secs(1) {
-                told = now;
+            if now - reported >= Duration::from_secs(1) {
+                reported = now;
                 probe(Moment::Progress(self.ended - ended))?;
             }
         };
@@ -157,7 +157,7 @@ impl Load {
         let latency = self.latency.clone();
         // Handshakes in flight must still end correctly.
         self.more = false;
-        while self.under_way > 0 {
+        while self.in_flight > 0 {
             self.turn()?;
         }
         match self.first_error {
@@ -184,7 +184,7 @@ impl Load {
         if any {
             self.moved = now;
         } else if now - self.moved > self.patience {
-            let (n, secs) = (self.under_way, self.patience.as_secs_f32());
+            let (n, secs) = (self.in_flight, self.patience.as_secs_f32());
             let text = format!("{n} handshakes are under way, and nothing came for {secs} s");
             return Err(io::Error::other(text));
         }
@@ -202,7 +202,7 @@ impl Load {
             self.begun += 1;
             match self.places[place].begin(&self.shared, source, check, place) {
                 Ok(()) => {
-                    self.under_way += 1;
+                    self.in_flight += 1;
                     return;
                 }
                 Err(e) => self.note(e),
@@ -225,7 +225,7 @@ impl Load {
             Err(e) => self.note(e),
         }
         self.places[place].end();
-        self.under_way -= 1;
+        self.in_flight -= 1;
         if self.more {
             self.begin(place);
         }

@@ -43,7 +43,7 @@ struct Client {
 }
 
 impl Client {
-    fn under_way(&self) -> u64 {
+    fn in_flight(&self) -> u64 {
         self.issued - self.replies.done
     }
 }
@@ -58,7 +58,7 @@ pub(in crate::load) struct Session<'a> {
     now: u64,
     /// The time of the last reply, or of the first send after a pause.
     moved: u64,
-    under_way: u64,
+    in_flight: u64,
     /// Open loop: the start time, and the number of messages that were due since.
     begun: u64,
     due: u64,
@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
             base: Instant::now(),
             now: 0,
             moved: 0,
-            under_way: 0,
+            in_flight: 0,
             begun: 0,
             due: 0,
             late: false,
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
             self.due += 1;
             let client = &mut self.clients[slot];
             client.due += 1;
-            if client.under_way() < MOST {
+            if client.in_flight() < MOST {
                 self.issue(slot, 1);
             }
         }
@@ -154,10 +154,10 @@ impl<'a> Session<'a> {
         if count == 0 {
             return;
         }
-        if self.under_way == 0 {
+        if self.in_flight == 0 {
             self.moved = self.now;
         }
-        self.under_way += count as u64;
+        self.in_flight += count as u64;
         let client = &mut self.clients[slot];
         client.issued += count as u64;
         client.output.request(&self.common.requests, count);
@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
             return Err(self.wrong(slot, &format!("is one of {surplus} that answer nothing")));
         }
         self.moved = self.now;
-        self.under_way -= count as u64;
+        self.in_flight -= count as u64;
         if self.recording {
             self.messages += count as u64;
         }
@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
             Pace::Rate(rate) => {
                 self.record_due(slot, count, rate);
                 let client = &self.clients[slot];
-                let room = (MOST - client.under_way()).min(client.due - client.issued);
+                let room = (MOST - client.in_flight()).min(client.due - client.issued);
                 self.issue(slot, usize::try_from(room).unwrap_or(usize::MAX));
             }
         }
@@ -249,16 +249,16 @@ impl<'a> Session<'a> {
 
     /// An error if no reply has come for too long.
     pub(super) fn check_patience(&self) -> io::Result<()> {
-        if self.under_way == 0 || self.now - self.moved < TIMEOUT.as_nanos() as u64 {
+        if self.in_flight == 0 || self.now - self.moved < TIMEOUT.as_nanos() as u64 {
             return Ok(());
         }
-        let waiting = self.clients.iter().filter(|c| c.under_way() > 0).count();
+        let waiting = self.clients.iter().filter(|c| c.in_flight() > 0).count();
         Err(io::Error::other(format!(
             "nothing came back for {} s: {waiting} of {} connections wait for {} replies; look at \
              the server's log, and whether it echoes at this path",
             TIMEOUT.as_secs(),
             self.clients.len(),
-            self.under_way,
+            self.in_flight,
         )))
     }
 
