@@ -7,7 +7,7 @@
 //! - [`session`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.
 //! - [`mesh`]: lock-free queues between cores, and the flags that say which core to wake.
 //! - [`pubsub`]: topics shared across cores. Sans-IO.
-//! - [`app`]: what an application implements and is given.
+//! - [`app`]: the API for applications: handlers, contexts and handles.
 //! - [`gateway`]: the endpoints of the server, between clients, broker and application.
 //! - [`io`]: the trait through which a loop uses the kernel, and its io_uring implementation.
 //! - [`worker`]: the loop of one core, generic over driver and service.

@@ -98,7 +98,7 @@ impl Arena {
         Ok(Self { memory: Region::new(size)?, size, used: 0 })
     }
 
-    /// Copies the pieces one behind the other; `None` when the arena is full.
+    /// Copies the pieces one after the other; `None` when the arena is full.
     pub(crate) fn join(&mut self, pieces: &[Chunk]) -> Option<*const u8> {
         let len = total(pieces);
         if self.used + len > self.size {

@@ -1,7 +1,7 @@
 //! Shared parts of the black-box tests: the server as a child process, and a separate WebSocket
 //! client, which can send any bytes.
 
-#![allow(dead_code, reason = "each test binary takes what it needs of this module")]
+#![allow(dead_code, reason = "each test binary uses only a part of this module")]
 
 pub(crate) mod client;
 pub(crate) mod deflate;

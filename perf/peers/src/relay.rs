@@ -167,7 +167,7 @@ impl Relay<'_> {
     fn enter(&mut self, want: u32) -> io::Result<()> {
         self.sq.sync();
         let (queued, flags) = (len32(self.sq.len()), EnterFlags::NO_IOWAIT | EnterFlags::GETEVENTS);
-        // SAFETY: no argument is passed; the memory behind all queued entries (the pool and what
+        // SAFETY: no argument is passed; the memory of all queued entries (the pool and what
         // the connections send) is owned by `run`, declared before the ring, and outlives it.
         match unsafe { self.submitter.enter::<()>(queued, want, flags.bits(), None) } {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),

@@ -180,7 +180,7 @@ impl Floor<'_> {
         if want > 0 {
             flags |= EnterFlags::GETEVENTS;
         }
-        // SAFETY: no argument is passed; the memory behind all queued entries (the pool, `shared`,
+        // SAFETY: no argument is passed; the memory of all queued entries (the pool, `shared`,
         // `answers`) is owned by `main` outside of this loop and outlives the ring.
         match unsafe { self.submitter.enter::<()>(queued, want, flags.bits(), None) } {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
@@ -254,7 +254,7 @@ impl Floor<'_> {
     fn received(&mut self, slot: u32, bid: u16, len: usize) -> io::Result<()> {
         let at = self.pool.take(bid, len, false);
         // SAFETY: the kernel wrote `len` bytes at `at` and hands them over with this completion;
-        // the buffer is released behind the last use of the slice.
+        // the buffer is released after the last use of the slice.
         let bytes = unsafe { std::slice::from_raw_parts(at, len) };
         let conn = &mut self.conns[slot as usize];
         conn.carry.extend_from_slice(bytes);

@@ -168,10 +168,10 @@ impl<'a> Ring<'a> {
                 let flags = (flags | EnterFlags::EXT_ARG).bits();
                 let args = types::SubmitArgs::new().timespec(&limit);
                 // SAFETY: `args` is what EXT_ARG announces and lives through the call; the memory
-                // behind all entries is as `push` says.
+                // of all entries is as `push` says.
                 unsafe { self.submitter.enter(queued, want, flags, Some(&args)) }
             }
-            // SAFETY: no argument is passed; the memory behind all entries is as `push` says.
+            // SAFETY: no argument is passed; the memory of all entries is as `push` says.
             None => unsafe { self.submitter.enter::<()>(queued, want, flags.bits(), None) },
         };
         match done {
@@ -217,7 +217,7 @@ impl<'a> Ring<'a> {
             (Ok(len), Some(bid)) if len > 0 => {
                 let at = self.pool.take(bid, len, false);
                 // SAFETY: the kernel wrote `len` bytes at `at` and hands them over with this
-                // completion; the buffer goes back behind the last use of the slice.
+                // completion; the buffer is released after the last use of the slice.
                 let bytes = unsafe { std::slice::from_raw_parts(at, len) };
                 traffic.received(slot, bytes)?;
                 self.pool.release(bid);
