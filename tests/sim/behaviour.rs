@@ -57,9 +57,9 @@ impl Client {
             if matches!(self.stage, Stage::Gone | Stage::Hung) {
                 return;
             }
-            let dribble = self.writes_slices && !self.outbox.is_empty();
+            let in_slices = self.writes_slices && !self.outbox.is_empty();
             let count =
-                if dribble { self.rng.usize(1..=self.outbox.len()) } else { self.outbox.len() };
+                if in_slices { self.rng.usize(1..=self.outbox.len()) } else { self.outbox.len() };
             let rest = self.outbox.split_off(count);
             let slice = std::mem::replace(&mut self.outbox, rest);
             if !slice.is_empty() {
