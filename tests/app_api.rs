@@ -9,6 +9,8 @@ mod callbacks;
 mod endpoints;
 #[path = "app_api/handles.rs"]
 mod handles;
+#[path = "app_api/later.rs"]
+mod later;
 #[path = "app_api/limits.rs"]
 mod limits;
 #[path = "app_api/panics.rs"]

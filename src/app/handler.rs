@@ -1,8 +1,9 @@
 //! What an application adds: a [`Handler`] for each core.
 
-use super::accept::{Accept, Upgrade};
+use super::accept::Accept;
 use super::action::{Action, Denied};
 use super::context::{CloseContext, Context};
+use super::upgrade::Upgrade;
 use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::session::{CloseReason, Message};
 
@@ -19,7 +20,8 @@ pub trait Handler {
     type User: Default + 'static;
 
     /// A well-formed request to open a WebSocket, on a path that is no endpoint of the server.
-    /// `accept` takes the subprotocol and further headers of the answer.
+    /// `accept` takes the subprotocol and further headers of the answer. To decide later, such as
+    /// after a look into a database, return what [`Accept::decide_later`] makes.
     fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<Self::Connection>;
 
     /// A request to an endpoint of the server, `/topics/...` or `/pubsub`: whether the client may

@@ -1,5 +1,6 @@
 //! The service that a worker drives: it routes requests and messages to endpoints and application.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::states::States;
 use super::{json, raw};
 use crate::app::{
     Action, AppStats, Command, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox,
-    OnPanic, catch,
+    OnPanic, Undecided, catch,
 };
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
@@ -45,6 +46,9 @@ pub struct Gateway<H: Handler> {
     pub(super) now: Millis,
     /// No warning before this time.
     warn_again: Millis,
+    /// Handshakes that the application decides about later, until they are accepted or their
+    /// connections have ended.
+    pub(super) undecided: HashMap<ConnectionId, Undecided<H::Connection>>,
     /// Connections whose queue was emptied since the last turn.
     pub(super) drained: Vec<ConnectionId>,
 }
@@ -67,6 +71,7 @@ impl<H: Handler> Gateway<H> {
             config,
             now: Millis::default(),
             warn_again: Millis::default(),
+            undecided: HashMap::new(),
             drained: Vec::new(),
         }
     }
@@ -248,7 +253,9 @@ impl<H: Handler> Gateway<H> {
         let id = established.id;
         match self.clients.get(id) {
             Some((Client::Json { answer }, _)) => json::answer(id, answer, out),
-            Some((Client::Raw { .. }, _)) => out.respond(id, Ok(())),
+            Some((Client::Raw { .. }, _)) => {
+                out.respond(id, Ok(None), |_| {});
+            }
             None => {}
         }
         self.core.broker.put_in_force(established, out);
@@ -362,6 +369,12 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.broker.has_room()
     }
 
+    fn undecided(&mut self, id: ConnectionId) {
+        if let Some(undecided) = self.undecided.get(&id) {
+            undecided.withdraw();
+        }
+    }
+
     fn drained(&mut self, id: ConnectionId) {
         self.drained.push(id);
     }
@@ -371,7 +384,9 @@ impl<H: Handler> Service for Gateway<H> {
             return false;
         }
         // A core without room takes nothing from its inbox, so the inbox must not keep it awake.
-        if !self.core.inbox.is_empty() && self.core.broker.has_room() {
+        let inbox = &self.core.inbox;
+        let is_asked = !inbox.is_empty() && self.core.broker.has_room();
+        if is_asked || self.core.has_work && !inbox.decided().is_empty() {
             self.core.broker.cancel_sleep();
             return false;
         }

@@ -354,7 +354,7 @@ fn a_client_that_only_subscribes_is_closed_when_it_sends() {
     let (mut client, _) = Client::connect(&mut core, id(7), "/topics/t?role=sub", "");
     core.settle(&mut other);
     let mut out = Output::default();
-    client.session.respond(Millis::default(), Ok(()), &mut client.pools, &mut out);
+    client.session.respond(Millis::default(), Ok(None), &mut client.pools, &mut out, |_| {});
     let mut bytes = Vec::new();
     masked(&mut bytes, "x");
     let (_, reply) = client.receive(&mut core, &mut bytes);

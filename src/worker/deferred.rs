@@ -109,6 +109,15 @@ impl Slot {
         self.deferred.is_some() || self.is_held() || self.lacks_room(service)
     }
 
+    /// Whether the end of a connection ends the wait for a decision about its handshake: the
+    /// application waits for something else, perhaps for long, and no client is there for its
+    /// answer. What the client has sent behind its request keeps its place before a FIN.
+    pub(super) fn leaves_undecided(&self, end: &Received) -> bool {
+        self.session.phase() == Phase::Deciding
+            && !self.session.endpoint().is_built_in()
+            && (self.deferred.is_none() || matches!(end, Received::Failed(_)))
+    }
+
     /// Whether there is no room for what the connection may publish. That is of no concern once it
     /// is closing, since what it sends then has no meaning any more.
     fn lacks_room<S: Service>(&self, service: &S) -> bool {

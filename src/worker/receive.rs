@@ -100,7 +100,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return;
         };
         let is_waiting = slot.deferred.is_some() || slot.is_held();
-        if is_waiting && matches!(outcome, Received::Eof | Received::Failed(_)) {
+        let is_end = matches!(outcome, Received::Eof | Received::Failed(_));
+        if is_waiting && is_end && !slot.leaves_undecided(&outcome) {
             return self.defer(id, outcome, armed);
         }
         self.core.receive_ended(id, &outcome);

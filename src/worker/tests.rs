@@ -133,7 +133,9 @@ impl Service for Rig {
                     out.answer(id, &frame(&[&message[..], b"!"].concat()));
                     out.set_reading(id, true);
                 }
-                Waiting::Handshake(decision) => out.respond(id, decision),
+                Waiting::Handshake(decision) => {
+                    out.respond(id, decision.map(|()| None), |_| {});
+                }
             }
         }
         for (id, bytes) in state.due.drain(..) {
