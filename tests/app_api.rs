@@ -15,6 +15,8 @@ mod later;
 mod limits;
 #[path = "app_api/panics.rs"]
 mod panics;
+#[path = "app_api/peers.rs"]
+mod peers;
 #[path = "app_api/programs.rs"]
 mod programs;
 

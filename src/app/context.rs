@@ -1,5 +1,6 @@
 //! What an application can do in a callback.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::connection::ConnectionHandle;
@@ -47,6 +48,14 @@ impl<'c, 'a> Context<'c, 'a> {
     #[must_use]
     pub const fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// The address of the peer, if [`Handler::PEER_ADDRESSES`](super::Handler::PEER_ADDRESSES) says
+    /// that it is wanted and the system tells it. Of a client behind a proxy it is that of the
+    /// proxy. An IPv4 address is never in IPv6 form.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.core.peer_addr(self.id)
     }
 
     /// Sends the message back, compressed if it came compressed. Without a copy where nothing else
@@ -224,6 +233,12 @@ impl<'c> CloseContext<'c> {
     #[must_use]
     pub const fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// The address that the peer had, as [`Context::peer_addr`] tells it.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.core.peer_addr(self.id)
     }
 
     /// Publishes a message to all subscribers of `topic`.

@@ -19,6 +19,12 @@ pub trait Handler {
     /// A client of the server's own endpoints, as [`authorise`](Self::authorise) is given it.
     type User: Default + 'static;
 
+    /// Whether the addresses of peers are wanted: [`Context::peer_addr`], and
+    /// [`Request::peer_addr`] in [`upgrade`](Self::upgrade) and
+    /// [`authorise_connect`](Self::authorise_connect). They are `None` otherwise, which is the
+    /// default, because they take 32 bytes for each connection and an accept of its own for each.
+    const PEER_ADDRESSES: bool = false;
+
     /// A well-formed request to open a WebSocket, on a path that is no endpoint of the server.
     /// `accept` takes the subprotocol and further headers of the answer. To decide later, such as
     /// after a look into a database, return what [`Accept::decide_later`] makes.

@@ -1,26 +1,23 @@
 //! The service that a worker drives: it routes requests and messages to endpoints and application.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::clients::{Client, Clients};
 use super::route::{Role, Route, is_endpoint, route};
 use super::states::States;
 use super::{json, raw};
 use crate::app::{
-    Action, AppStats, Command, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox,
-    OnPanic, Undecided, catch,
+    Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
+    Undecided, catch,
 };
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::mesh::Port;
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::pubsub::{
-    Broker, Established, Event, Filter, Form, Payload, PeerMessage, Publication, RetainLimit,
-    Topic, Totals, encode,
-};
+use crate::pubsub::{Broker, Established, Event, Filter, Form, PeerMessage, Totals, encode};
 use crate::session::{
     self, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
 };
@@ -29,11 +26,6 @@ use crate::session::{
 const RAW: EndpointId = EndpointId(1);
 /// The endpoint `/pubsub`.
 const JSON: EndpointId = EndpointId(2);
-/// The most commands of other threads that are taken in one turn.
-const INBOX_BATCH: usize = 256;
-/// The least time between two warnings that a message of a program is not retained.
-const WARN_EVERY: Duration = Duration::from_secs(1);
-
 /// The service of one core: the endpoints of the server, and the application `H`.
 #[derive(Debug)]
 pub struct Gateway<H: Handler> {
@@ -45,7 +37,7 @@ pub struct Gateway<H: Handler> {
     pub(super) config: Arc<Config>,
     pub(super) now: Millis,
     /// No warning before this time.
-    warn_again: Millis,
+    pub(super) warn_again: Millis,
     /// Handshakes that the application decides about later, until they are accepted or their
     /// connections have ended.
     pub(super) undecided: HashMap<ConnectionId, Undecided<H::Connection>>,
@@ -193,54 +185,6 @@ impl<H: Handler> Gateway<H> {
         })
     }
 
-    /// Takes what other threads ask for, as far as the broker has room.
-    fn take_inbox<O: Outbound>(&mut self, out: &mut O) {
-        for _ in 0..INBOX_BATCH {
-            if !self.core.broker.has_room() {
-                return;
-            }
-            match self.core.inbox.take() {
-                Some(Command::Publish { topic, payload, retain }) => {
-                    self.publish(&topic, &payload, retain);
-                }
-                Some(Command::Send { to, payload }) => {
-                    let core = &mut self.core;
-                    out.with_replies(to, |replies| {
-                        // What is refused is counted, and later sends of handles learn of it.
-                        let mut cx = Context::new(to, replies, core);
-                        let _ = cx.send(payload.opcode, &payload.bytes);
-                    });
-                }
-                Some(Command::Close { to, code, reason }) => out.close(to, code, &reason),
-                None => return,
-            }
-        }
-    }
-
-    fn publish(&mut self, topic: &Topic, payload: &Payload, retain: bool) {
-        let result = self.core.broker.publish(&Publication {
-            topic,
-            opcode: payload.opcode,
-            payload: &payload.bytes,
-            json: None,
-            retain,
-            origin: None,
-        });
-        if let Err(limit) = result {
-            self.warn_not_retained(topic, limit);
-        }
-    }
-
-    /// Logs that a message is not retained, since the program that published it does not learn of
-    /// it. The log is limited to one line in [`WARN_EVERY`].
-    fn warn_not_retained(&mut self, topic: &Topic, limit: RetainLimit) {
-        if self.now >= self.warn_again {
-            self.warn_again = self.now.after(WARN_EVERY);
-            let so_far = self.core.broker.stats().not_retained;
-            tracing::warn!(%topic, so_far, "{limit}");
-        }
-    }
-
     /// Answers the clients whose subscriptions every core has acknowledged, and starts their
     /// deliveries.
     fn establish<O: Outbound>(&mut self, out: &mut O) {
@@ -269,6 +213,14 @@ impl<H: Handler> Inbound for Gateway<H> {
         request: &Request<'_>,
         deflate: Option<&Agreement>,
     ) -> Verdict {
+        let mut with_peer = None;
+        let request = if H::PEER_ADDRESSES {
+            let request = with_peer.insert(request.clone());
+            request.peer_addr = self.core.peer_addr(id);
+            request
+        } else {
+            request
+        };
         let verdict = if self.config.pubsub.endpoints && is_endpoint(request.path) {
             self.upgrade_client(id, request, deflate)
         } else {
@@ -333,6 +285,12 @@ impl<H: Handler> Inbound for Gateway<H> {
 }
 
 impl<H: Handler> Service for Gateway<H> {
+    const PEER_ADDRESSES: bool = H::PEER_ADDRESSES;
+
+    fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
+        *self.core.peers.reach(id.slot, || None) = peer;
+    }
+
     fn start_turn(&mut self) {
         self.core.broker.start_turn();
     }

@@ -5,6 +5,7 @@
 //! [`Inbound`] may touch that session only, through the [`Replies`] it is given. At the end of a
 //! turn [`Service::end_turn`] is given all connections of the core as an [`Outbound`].
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::endpoint::EndpointId;
@@ -106,6 +107,16 @@ pub enum Wakeup {
 
 /// What a loop drives: one value on each core, never shared between threads.
 pub trait Service: Inbound {
+    /// Whether [`connected`](Self::connected) tells the addresses of peers. It costs an accept of
+    /// its own for each connection, one for each listener and turn.
+    const PEER_ADDRESSES: bool = false;
+
+    /// A connection was accepted, if [`PEER_ADDRESSES`](Self::PEER_ADDRESSES) says that its address
+    /// is wanted. `None` if the system did not tell it. An IPv4 address is never in IPv6 form.
+    fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
+        let _ = (id, peer);
+    }
+
     /// A turn begins, before any event of it is handled. If the core has slept, it is awake again.
     fn start_turn(&mut self) {}
 

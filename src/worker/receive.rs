@@ -21,8 +21,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 self.on_data::<true>(id, buffer, len, armed);
             }
             Event::Received { id, outcome, armed } => self.on_receive_end(id, outcome, armed),
-            Event::Accepted { listener, result, armed } => {
-                self.core.on_accept(listener, result, armed);
+            Event::Accepted { listener, result, armed, peer } => {
+                if let Some(id) = self.core.on_accept(listener, result, armed)
+                    && S::PEER_ADDRESSES
+                {
+                    self.service.connected(id, peer);
+                }
             }
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),

@@ -2,6 +2,7 @@
 //! opens sessions that are no WebSocket.
 
 mod deferred;
+mod peers;
 mod streams;
 mod swarm;
 
