@@ -114,7 +114,7 @@ impl Client {
         let (pools, gateway) = (&mut self.pools, &mut core.gateway);
         let handled = self.session.receive(now, bytes, 0, pools, gateway, &mut out);
         out.copy_out(bytes, Vec::new);
-        (handled, out.into_chunk().rest().to_vec())
+        (handled, out.take_chunk().rest().to_vec())
     }
 
     /// Sends each text in a frame of its own, all of them in one piece. Returns how many of the

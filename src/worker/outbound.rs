@@ -119,11 +119,7 @@ impl<D: Driver> Core<D> {
             return Delivered::Taken;
         };
         // The answers of this turn come first.
-        if !entry.output.is_empty()
-            && let Some(copied) = queue.queue.push(std::mem::take(&mut entry.output).into_chunk())
-        {
-            buffers.give(copied);
-        }
+        queue.queue.push_output(&mut entry.output, |copied| buffers.give(copied));
         match queue.queue.push_droppable(frames) {
             Offer::Queued(lost) | Offer::Dropped(lost) => self.stats.dropped += lost,
             Offer::TooSlow => {

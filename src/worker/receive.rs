@@ -121,12 +121,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
 
 /// Moves the output of a connection to its queue.
 #[cold]
-fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
-    let chunk = std::mem::take(&mut entry.output).into_chunk();
+pub(super) fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
     let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config));
-    if let Some(copied) = queue.queue.push(chunk) {
-        pools.buffers.give(copied);
-    }
+    queue.queue.push_output(&mut entry.output, |copied| pools.buffers.give(copied));
 }
 
 /// Copies output that stands in a receive buffer, and releases the buffer.
