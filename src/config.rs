@@ -64,8 +64,9 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// From accept to the end of the request head, however steadily it trickles in; then 408.
-    /// Default 5 s.
+    /// From accept to the end of the request head, however steadily it trickles in; then 408. And
+    /// from accept to the decision about the handshake, if that is made later; then 503. Default 5
+    /// s.
     pub handshake: Duration,
     /// Silence of the peer before it is sent a ping. Default 30 s.
     pub ping_after: Duration,
@@ -147,6 +148,10 @@ impl Default for PubSub {
 
 /// What happens to a subscriber that reads more slowly than messages come, once as much waits for
 /// it as [`PubSub::queue`] allows. Messages are dropped whole, and each drop is counted.
+///
+/// This is about the messages of topics. What an application sends to a connection itself counts
+/// against the same limit; what does not fit is not sent, under every policy, and the application
+/// is told so: see `Context`, in `app`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SlowConsumer {
     /// It is closed with 1013, and connects anew when it can.

@@ -175,3 +175,80 @@ impl<C> fmt::Debug for Undecided<C> {
         f.debug_struct("Undecided").field("id", &self.id).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::mesh::{Limits, mesh};
+
+    const ID: ConnectionId = ConnectionId { slot: 3, generation: 5 };
+
+    /// The answer to a handshake of a core that sleeps, its list, and how often it was woken.
+    fn handshake() -> (Accept, Arc<Decided>, Arc<AtomicUsize>) {
+        let mut port = mesh::<()>(1, Limits::default()).remove(0);
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&woken);
+        let wake = Arc::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let decided = Arc::new(Decided::new(port.sleep_flag(), wake));
+        assert!(port.try_sleep());
+        (Accept::of(ID, &decided), decided, woken)
+    }
+
+    #[test]
+    fn any_thread_decides_about_a_state_that_stays_on_its_core() {
+        const fn is_send<T: Send + Sync>(_: &T) {}
+        let (accept, decided, woken) = handshake();
+        let (undecided, decision) = pair::<Rc<u8>>(&accept);
+        is_send(&decision);
+        assert!(undecided.take().is_none() && decision.is_open() && decided.is_empty());
+        std::thread::spawn(|| decision.accept(|| Rc::new(7)).unwrap()).join().unwrap();
+        assert_eq!((woken.load(Ordering::Relaxed), decided.take()), (1, vec![ID]));
+        assert!(decided.is_empty() && decided.take().is_empty());
+        let Some(Outcome::Accept(_, state)) = undecided.take() else { panic!("not accepted") };
+        assert_eq!(*state(), 7);
+        assert!(undecided.take().is_none(), "once");
+    }
+
+    #[test]
+    fn a_decision_that_is_dropped_refuses() {
+        let (accept, decided, woken) = handshake();
+        let (undecided, decision) = pair::<()>(&accept);
+        drop(decision);
+        assert_eq!((woken.load(Ordering::Relaxed), decided.take()), (1, vec![ID]));
+        let Some(Outcome::Refuse(refusal)) = undecided.take() else { panic!("not refused") };
+        assert_eq!(refusal.rejection, Rejection::Undecided);
+    }
+
+    #[test]
+    fn a_decision_that_nobody_waits_for_leaves_nothing_behind() {
+        let (accept, decided, woken) = handshake();
+        let state = Arc::new(());
+        for is_dropped in [false, true] {
+            let (undecided, decision) = pair::<Arc<()>>(&accept);
+            if is_dropped {
+                drop(undecided);
+            } else {
+                undecided.withdraw();
+            }
+            assert!(!decision.is_open());
+            let mine = Arc::clone(&state);
+            assert_eq!(decision.accept(|| mine), Err(SendError::Gone));
+        }
+        // A decision that comes too early for the core to take it.
+        let (undecided, decision) = pair::<Arc<()>>(&accept);
+        let mine = Arc::clone(&state);
+        decision.accept(|| mine).unwrap();
+        undecided.withdraw();
+        assert!(undecided.take().is_none());
+        assert_eq!(Arc::strong_count(&state), 1);
+        assert_eq!((woken.load(Ordering::Relaxed), decided.take().len()), (1, 1));
+        // An answer that the application has made itself is to no handshake.
+        let (undecided, decision) = pair::<()>(&Accept::default());
+        assert_eq!((undecided.id(), decision.accept(|| ())), (None, Err(SendError::Gone)));
+    }
+}

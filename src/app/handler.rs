@@ -10,8 +10,9 @@ use crate::session::{CloseReason, Message};
 /// The application on one core: never shared between threads, so it needs no locks.
 ///
 /// A callback must not block: no connection of its core is served until it returns. A callback that
-/// panics ends its connection with close code 1011, and the core goes on (not with
-/// `panic = "abort"`, where the process ends).
+/// panics ends its connection with close code 1011, or with 503 before it is open, and the core
+/// goes on (not with `panic = "abort"`, where the process ends). A panic elsewhere, such as in the
+/// `Drop` of a [`User`](Self::User), stops the server.
 pub trait Handler {
     /// The state of one connection. `()` takes no memory.
     type Connection: 'static;
@@ -102,8 +103,8 @@ pub trait Handler {
         let _ = (connection, cx);
     }
 
-    /// The end of a connection that [`upgrade`](Self::upgrade) had accepted. `reason` says which
-    /// side ended it, and with which close code.
+    /// The end of a connection that was accepted. `reason` says which side ended it, and with which
+    /// close code; [`CloseContext::text`] is the text of the close frame.
     fn close(
         &mut self,
         connection: Self::Connection,

@@ -30,6 +30,27 @@ impl Accept {
     /// Puts off the decision about this handshake: the first value is for
     /// [`Handler::upgrade`](super::Handler::upgrade) to return, the second decides, from any
     /// thread. Each call makes a new pair; all but the one that is returned find their client gone.
+    ///
+    /// ```
+    /// use corecast::app::{Accept, Upgrade};
+    /// use corecast::protocol::websocket::handshake::{Rejection, Request};
+    ///
+    /// /// The body of `Handler::upgrade`, where the state of a connection is a name.
+    /// fn upgrade(request: &Request<'_>, accept: &mut Accept) -> Upgrade<String> {
+    ///     let token = request.cookie("token").unwrap_or_default().to_owned();
+    ///     let (later, decision) = accept.decide_later();
+    ///     std::thread::spawn(move || {
+    ///         // An error says that the client has left.
+    ///         let _ = match look_up(&token) {
+    ///             Some(name) => decision.accept(|| name),
+    ///             None => decision.refuse(Rejection::Forbidden),
+    ///         };
+    ///     });
+    ///     later
+    /// }
+    /// # fn look_up(_: &str) -> Option<String> { None }
+    /// ```
+    #[must_use = "dropped, the handshake is refused"]
     pub fn decide_later<C>(&self) -> (Upgrade<C>, Decision<C>) {
         let (undecided, decision) = decision::pair(self);
         (Upgrade::Later(undecided), decision)

@@ -97,7 +97,7 @@ impl<H: Handler> Gateway<H> {
     }
 
     /// A connection of the application has ended.
-    pub(super) fn close_app(&mut self, id: ConnectionId, reason: CloseReason) {
+    pub(super) fn close_app(&mut self, id: ConnectionId, reason: CloseReason, text: &str) {
         // Then it was never opened.
         if !self.undecided.is_empty() && self.undecided.remove(&id).is_some() {
             return;
@@ -105,7 +105,9 @@ impl<H: Handler> Gateway<H> {
         self.core.closed(id);
         let Some(state) = self.states.remove(id) else { return };
         let (app, core) = (&mut self.app, &mut self.core);
-        if let Err(panic) = catch(|| app.close(state, reason, &mut CloseContext::new(id, core))) {
+        if let Err(panic) =
+            catch(|| app.close(state, reason, &mut CloseContext::new(id, text, core)))
+        {
             self.core.panics.record("close", id, &panic);
         }
     }

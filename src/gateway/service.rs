@@ -119,9 +119,7 @@ impl<H: Handler> Gateway<H> {
             Route::Raw { topic, role, echo } => {
                 if role != Role::Pub {
                     let filter = Filter::from(&topic);
-                    self.authorise(id, &user, Action::Subscribe(&filter)).map_err(|denied| {
-                        Refusal::saying(Rejection::Forbidden, denied.to_string())
-                    })?;
+                    self.authorise(id, &user, Action::Subscribe(&filter))?;
                 }
                 let protocol = raw::subprotocol(request);
                 let client = Client::Raw { topic, role, echo };
@@ -177,12 +175,13 @@ impl<H: Handler> Gateway<H> {
         id: ConnectionId,
         user: &H::User,
         action: Action<'_>,
-    ) -> Result<(), Denied> {
+    ) -> Result<(), Refusal> {
         let app = &mut self.app;
-        catch(|| app.authorise(user, action)).unwrap_or_else(|panic| {
-            self.core.panics.record("authorise", id, &panic);
-            Err(Denied::because("internal error"))
-        })
+        match catch(|| app.authorise(user, action)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(denied)) => Err(Refusal::saying(Rejection::Forbidden, denied.to_string())),
+            Err(panic) => Err(self.refuse_after_panic("authorise", id, &panic)),
+        }
     }
 
     /// Answers the clients whose subscriptions every core has acknowledged, and starts their
@@ -270,12 +269,12 @@ impl<H: Handler> Inbound for Gateway<H> {
         }
     }
 
-    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
+    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {
         if endpoint.is_built_in() {
             self.clients.remove(id);
             self.core.broker.detach(id);
         } else {
-            self.close_app(id, reason);
+            self.close_app(id, reason, text);
         }
     }
 

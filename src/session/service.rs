@@ -84,9 +84,11 @@ pub trait Inbound {
         let _ = (id, endpoint, opcode, payload, replies);
     }
 
-    /// A connection that [`upgrade`](Self::upgrade) had accepted has ended.
-    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
-        let _ = (id, endpoint, reason);
+    /// A connection that [`upgrade`](Self::upgrade) had accepted has ended. `text` is the reason in
+    /// the close frame of the side that closed first (RFC 6455 section 7.1.6); only of connections
+    /// of the application.
+    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {
+        let _ = (id, endpoint, reason, text);
     }
 
     /// `lost` messages about `subject` were dropped because a client of `endpoint` reads too

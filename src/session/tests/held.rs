@@ -50,7 +50,7 @@ impl Inbound for Holding {
         }
     }
 
-    fn closed(&mut self, _: ConnectionId, _: EndpointId, reason: CloseReason) {
+    fn closed(&mut self, _: ConnectionId, _: EndpointId, reason: CloseReason, _: &str) {
         self.ended.push(reason);
     }
 }

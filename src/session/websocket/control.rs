@@ -48,7 +48,8 @@ impl Session {
         payload: &[u8],
         cx: &mut ReceiveContext<'_>,
     ) -> Result<(), Violation> {
-        let (code, _) = parse_close(payload)?;
+        let (code, text) = parse_close(payload)?;
+        self.note_close(text);
         if self.phase == Phase::Open {
             // The peer's own payload is the answer (RFC 6455 section 5.5.1).
             append_frame(cx.appendable(), Opcode::Close, false, payload);
