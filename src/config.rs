@@ -65,7 +65,8 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// From accept to the end of the request head, at any rate of arrival; status 408. Default 5 s.
+    /// From accept to the end of the request head, at any rate of arrival; status 408. Also from
+    /// accept to a decision about the handshake that is made later; status 503. Default 5 s.
     pub handshake: Duration,
     /// Time without input from the peer before it is sent a ping. Default 30 s.
     pub ping_after: Duration,

@@ -39,6 +39,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) awaiting_buffer: VecDeque<ConnectionId>,
     /// Connections whose deferred input is tried again once the service has room.
     pub(super) retrying: VecDeque<ConnectionId>,
+    /// Connections whose deferred input waits for nothing any more.
+    pub(super) resuming: VecDeque<ConnectionId>,
     /// Slots whose timer is due; kept for its memory.
     pub(super) due: Vec<u32>,
     /// The wakers of the other cores, by their numbers.
@@ -63,6 +65,7 @@ impl<D: Driver> Core<D> {
             closing: Vec::new(),
             awaiting_buffer: VecDeque::new(),
             retrying: VecDeque::new(),
+            resuming: VecDeque::new(),
             due: Vec::new(),
             peers: Vec::new(),
             too_slow: Vec::new(),

@@ -33,15 +33,27 @@ impl<D: Driver, S: Service> Worker<D, S> {
         // The receive goes on. Most waits are short, and if more arrives, `defer` cancels it.
     }
 
-    /// Handles deferred input for which there is room now.
+    /// Handles the deferred input that needs no room, and that for which there is room now.
     pub(super) fn retry_deferred(&mut self) {
+        for _ in 0..self.core.resuming.len() {
+            let Some(id) = self.core.resuming.pop_front() else { break };
+            self.retry(id, Flags::RESUMING);
+        }
         for _ in 0..self.core.retrying.len() {
-            if !self.service.has_room() && !self.core.has_closing_retry() {
+            if !self.service.has_room() {
                 return;
             }
             let Some(id) = self.core.retrying.pop_front() else { return };
-            if let Some(slot) = self.core.slots.get(id) {
-                slot.flags.remove(Flags::RETRYING);
+            self.retry(id, Flags::RETRYING);
+        }
+    }
+
+    /// A connection was taken from the list that `flag` stands for.
+    fn retry(&mut self, id: ConnectionId, flag: Flags) {
+        if let Some(slot) = self.core.slots.get(id) {
+            slot.flags.remove(flag);
+            // It may have been in both lists.
+            if slot.deferred.is_some() {
                 self.take_deferred(id);
             }
         }
@@ -109,31 +121,42 @@ impl Slot {
         self.deferred.is_some() || self.is_held() || self.lacks_room(service)
     }
 
+    /// Whether the end of a connection ends the wait for a decision about its handshake: the
+    /// application waits for something else, perhaps for long, and no client is there for its
+    /// answer. What the client has sent behind its request keeps its place before a FIN.
+    pub(super) fn leaves_undecided(&self, end: &Received) -> bool {
+        self.session.phase() == Phase::Deciding
+            && !self.session.endpoint().is_built_in()
+            && (self.deferred.is_none() || matches!(end, Received::Failed(_)))
+    }
+
     /// Whether there is no room for what the connection may publish. That is of no concern once it
     /// is closing, since what it sends then has no meaning any more.
     fn lacks_room<S: Service>(&self, service: &S) -> bool {
-        self.session.endpoint().is_built_in()
-            && !service.has_room()
-            && self.session.phase() == Phase::Open
+        self.needs_room() && !service.has_room()
+    }
+
+    fn needs_room(&self) -> bool {
+        self.session.endpoint().is_built_in() && self.session.phase() == Phase::Open
     }
 }
 
 impl<D: Driver> super::core::Core<D> {
-    /// Puts a connection in the list of those whose deferred input is tried again.
+    /// Puts a connection in a list of those whose deferred input is tried again. One that begins to
+    /// close while it waits for room is put in the other list as well, so that it does not wait
+    /// behind those that go on.
     pub(super) fn list_for_retry(&mut self, id: ConnectionId) {
-        if let Some(slot) = self.slots.get(id)
-            && slot.deferred.is_some()
-            && !slot.is_held()
-            && !slot.flags.contains(Flags::RETRYING)
-        {
-            slot.flags.insert(Flags::RETRYING);
-            self.retrying.push_back(id);
+        let Some(slot) = self.slots.get(id) else { return };
+        if slot.deferred.is_none() || slot.is_held() {
+            return;
         }
-    }
-
-    /// Whether the first connection in the list is closing, so that it needs no room.
-    fn has_closing_retry(&mut self) -> bool {
-        let Some(id) = self.retrying.front().copied() else { return false };
-        self.slots.get(id).is_none_or(|slot| slot.session.phase() != Phase::Open)
+        let (flag, list) = match slot.needs_room() {
+            true => (Flags::RETRYING, &mut self.retrying),
+            false => (Flags::RESUMING, &mut self.resuming),
+        };
+        if !slot.flags.contains(flag) {
+            slot.flags.insert(flag);
+            list.push_back(id);
+        }
     }
 }

@@ -62,6 +62,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let mut core = Core::new(driver, config, listeners);
+        core.accepting.wants_peers = S::PEER_ADDRESSES;
         core.arm_accepts();
         Self { core, service, stop }
     }
@@ -127,7 +128,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// How long the next call into the kernel may sleep. `None` if there is work.
     fn wait(&self) -> Option<Duration> {
         let core = &self.core;
-        let is_unfinished = !core.outbox.is_empty() || !core.closing.is_empty();
+        let is_unfinished =
+            !core.outbox.is_empty() || !core.closing.is_empty() || !core.resuming.is_empty();
         let is_retrying = !core.retrying.is_empty() && self.service.has_room();
         if is_unfinished || is_retrying || core.drain_has_more() || !core.awaiting_buffer.is_empty()
         {

@@ -89,8 +89,10 @@ bitflags! {
         const HALF_CLOSED = 1 << 3;
         /// In the list of connections that are looked at for their end.
         const CLOSING = 1 << 4;
-        /// In the list of connections whose deferred input is tried again.
+        /// In the list of connections whose deferred input is tried again once there is room.
         const RETRYING = 1 << 5;
+        /// In the list of connections whose deferred input waits for nothing any more.
+        const RESUMING = 1 << 6;
     }
 }
 

@@ -67,9 +67,9 @@ impl Inbound for Sleeping {
         self.gateway.control(id, endpoint, opcode, payload, replies);
     }
 
-    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
+    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {
         assert!(!self.is_asleep, "an end without an event");
-        self.gateway.closed(id, endpoint, reason);
+        self.gateway.closed(id, endpoint, reason, text);
     }
 
     fn write_gap(&mut self, endpoint: EndpointId, subject: &str, lost: u64, out: &mut Vec<u8>) {

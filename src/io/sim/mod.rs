@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Buffer, Driver, DriverStats, Errno, Event, Payload, Wake};
+use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload, Wake};
 
 mod brief;
 mod complete;
@@ -182,8 +182,8 @@ impl Driver for SimRing {
         self.world.borrow().kernel.slot_count()
     }
 
-    fn accept(&mut self, listener: usize, once: bool) {
-        self.world.borrow_mut().kernel.queue(Submission::Accept { listener, once });
+    fn accept(&mut self, listener: usize, kind: Accepts) {
+        self.world.borrow_mut().kernel.queue(Submission::Accept { listener, kind });
     }
 
     fn stop_accepting(&mut self) {

@@ -22,9 +22,9 @@ impl Kernel {
         }
         for submission in submissions {
             match submission {
-                Submission::Accept { listener, once } => {
+                Submission::Accept { listener, kind } => {
                     let listener = &mut self.listeners[listener];
-                    (listener.stage, listener.once) = (Stage::Held, once);
+                    (listener.stage, listener.kind) = (Stage::Held, Some(kind));
                 }
                 Submission::StopAccepting => self.stop_accepting(network),
                 Submission::Receive { id, poll_first } => {

@@ -108,7 +108,10 @@ impl UringRing {
             Kind::Accept => {
                 let listener = usize::from(tag.index());
                 self.accepts = self.accepts.saturating_sub(u16::from(!armed));
-                Some(Event::Accepted { listener, result: outcome(result), armed })
+                let result = outcome(result);
+                let name = self.peer_names.get(listener).filter(|_| result.is_ok());
+                let peer = name.and_then(|name| name.address());
+                Some(Event::Accepted { listener, result, armed, peer })
             }
             Kind::HalfClose => Some(Event::HalfClosed { id }),
             Kind::Wake => {

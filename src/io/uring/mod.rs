@@ -2,6 +2,7 @@
 //! buffers, and sends that complete without a completion.
 #![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
 
+mod accept;
 mod buf_ring;
 mod complete;
 mod setup;
@@ -11,18 +12,18 @@ mod wake;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::ptr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
+use io_uring::types::{CancelBuilder, Fixed, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
 
-use super::{Buffer, Driver, DriverStats, Errno, Event, Payload};
+use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload};
 use crate::base::{Chunk, ConnectionId};
 use crate::config::Buffers;
+use accept::PeerName;
 use buf_ring::BufRing;
 pub use setup::{Features, SetupError, kernel_release};
 use tag::{Kind, Tag};
@@ -54,6 +55,8 @@ pub struct UringRing {
     buffers: BufRing,
     listeners: Vec<OwnedFd>,
     accepts: u16,
+    /// For each listener the address of its next peer, if it is asked for.
+    peer_names: Vec<Box<PeerName>>,
     slots: u32,
     wake: UringWaker,
     /// The wakers of the rings that this one has woken so far; a tag refers to one by its index.
@@ -119,6 +122,7 @@ impl UringRing {
             buffers,
             listeners,
             accepts: 0,
+            peer_names: Vec::new(),
             slots: slots.min(ConnectionId::MAX_SLOTS),
             wake,
             known_peers: Vec::new(),
@@ -181,21 +185,8 @@ impl Driver for UringRing {
         self.slots
     }
 
-    fn accept(&mut self, listener: usize, once: bool) {
-        let (Some(fd), Ok(index)) = (self.listeners.get(listener), u16::try_from(listener)) else {
-            return;
-        };
-        let fd = Fd(fd.as_raw_fd());
-        let entry = if once {
-            opcode::Accept::new(fd, ptr::null_mut(), ptr::null_mut())
-                .file_index(Some(DestinationSlot::auto_target()))
-                .build()
-        } else {
-            opcode::AcceptMulti::new(fd).allocate_file_index(true).build()
-        };
-        let entry = entry.user_data(Tag::plain(Kind::Accept, index).0);
-        self.accepts += 1;
-        self.push(entry);
+    fn accept(&mut self, listener: usize, kind: Accepts) {
+        self.push_accept(listener, kind);
     }
 
     fn stop_accepting(&mut self) {
@@ -383,6 +374,7 @@ impl Drop for UringRing {
         if !idle {
             // Better lost than written to after it was freed.
             std::mem::forget(std::mem::take(&mut self.queued));
+            std::mem::forget(std::mem::take(&mut self.peer_names));
             std::mem::forget(std::mem::replace(
                 &mut self.buffers,
                 BufRing::new(Buffers::new(2, 64)),
