@@ -3,8 +3,10 @@
 # 99th percentile and the longest wait of the honest, without the attack and with it, memory, and
 # processor time for each megabyte that the attackers sent. It judges nothing.
 #
-#   scripts/hostile.sh [--only NAME]... [--seconds N] [--cores 1|2] [--show] [--list]
+#   scripts/hostile.sh [--only NAME]... [--seconds N] [--cores 1|2] [--show] [--sigterm] [--list]
 #
+# --show adds how many connections were opened and what the server said to them; --sigterm prints
+# another table: how long SIGTERM in the middle of each attack takes. --list names the workloads.
 # CORECAST names another binary than the release build.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
@@ -15,8 +17,12 @@ SECONDS_EACH=4
 CORES=1
 SHOW=
 LIST=
+TEST=long::long_form
 
-usage() { die "usage: scripts/hostile.sh [--only NAME]... [--seconds N] [--cores 1|2] [--show] [--list]"; }
+usage() {
+    die "usage: scripts/hostile.sh [--only NAME]... [--seconds N] [--cores 1|2] [--show]" \
+        "[--sigterm] [--list]"
+}
 
 parse_options() {
     while [ $# -gt 0 ]; do
@@ -40,6 +46,10 @@ parse_options() {
                 SHOW=1
                 shift
                 ;;
+            --sigterm)
+                TEST=long::sigterm_form
+                shift
+                ;;
             --list)
                 LIST=1
                 shift
@@ -58,8 +68,8 @@ run() {
         die "the tests do not build"
     }
     cargo test --locked --profile ci --test hostile -- --exact "$1" --ignored --nocapture \
-        2>"$log" | grep -E '^(\||  )|^[a-z0-9-]+  ' || status=$?
-    [ "${PIPESTATUS[0]:-0}" -eq 0 ] && [ "$status" -eq 0 ] || {
+        2>"$log" | grep --line-buffered -E '^(\||  )|^[a-z0-9-]+  ' || status=$?
+    [ "$status" -eq 0 ] || {
         tail -n 40 "$log" >&2
         die "the run ended before the table did"
     }
@@ -76,7 +86,7 @@ main() {
     build_server >&2
     export CORECAST=$BINARY HOSTILE_ONLY=$ONLY HOSTILE_SECONDS=$SECONDS_EACH
     export HOSTILE_CORES=$CORES HOSTILE_SHOW=$SHOW
-    run long::long_form
+    run "$TEST"
 }
 
 main "$@"

@@ -30,6 +30,8 @@ mod script;
 mod series;
 #[path = "hostile/short.rs"]
 mod short;
+#[path = "hostile/sigterm.rs"]
+mod sigterm;
 #[path = "hostile/table.rs"]
 mod table;
 #[path = "hostile/verdict.rs"]

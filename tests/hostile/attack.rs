@@ -11,28 +11,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{Timespec, epoll};
 use rustix::process::setpriority_process;
 
-use crate::attacker::{Attacker, Scratch};
+use crate::attacker::{Attacker, Report, Scratch};
 use crate::sched;
 use crate::script::Group;
 
 /// The time between two looks at what is due.
 const TICK: Duration = Duration::from_millis(3);
 const LOWEST_PRIORITY: i32 = 19;
-
-/// What an attack did.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Report {
-    /// Bytes that the sockets took, handshakes and all.
-    pub(crate) sent: u64,
-    /// Connections whose handshake was done, or bare ones that were connected.
-    pub(crate) opened: u64,
-    /// Handshakes that were answered with another status than 101.
-    pub(crate) refused: u64,
-    /// Connections that the server ended.
-    pub(crate) ended: u64,
-    /// The first bytes that each group was sent behind the handshake.
-    pub(crate) said: Vec<Vec<u8>>,
-}
 
 /// An attack under way.
 pub(crate) struct Attack {

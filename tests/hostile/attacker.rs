@@ -1,4 +1,4 @@
-//! One connection of an attacker.
+//! One connection of an attacker, and what an attack did in sum.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -11,8 +11,7 @@ use rustix::net::{
     shutdown, socket_with, sockopt,
 };
 
-use crate::attack::Report;
-use crate::script::{Group, Reads, Then};
+use crate::script::{Bytes, Group, Reads, Then};
 use crate::support::client::request_to;
 
 /// Bytes of one call to send, so that no call keeps the core for long.
@@ -22,6 +21,21 @@ const PIECES: usize = 4;
 /// What is kept of what the server said.
 const SAID: usize = 400;
 const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+
+/// What an attack did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// Bytes that the sockets took, handshakes and all.
+    pub(crate) sent: u64,
+    /// Connections whose handshake was done, or bare ones that were connected.
+    pub(crate) opened: u64,
+    /// Handshakes that were answered with another status than 101.
+    pub(crate) refused: u64,
+    /// Connections that the server ended.
+    pub(crate) ended: u64,
+    /// The first bytes that each group was sent behind the handshake.
+    pub(crate) said: Vec<Vec<u8>>,
+}
 
 /// What all attackers share.
 pub(crate) struct Scratch {
@@ -165,7 +179,7 @@ impl<'a> Attacker<'a> {
 
     /// What is being sent.
     fn output(&self) -> &[u8] {
-        let of = |all: &'a [crate::script::Bytes]| -> &'a [u8] {
+        let of = |all: &'a [Bytes]| -> &'a [u8] {
             if all.is_empty() { &[] } else { &all[self.index % all.len()] }
         };
         match self.part {

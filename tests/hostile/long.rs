@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::run::{Settings, run};
 use crate::script::Workload;
-use crate::table;
 use crate::workloads::all;
+use crate::{sigterm, table};
 
 /// An environment variable, if it is set and not empty.
 fn variable(name: &str) -> Option<String> {
@@ -16,6 +16,17 @@ fn variable(name: &str) -> Option<String> {
 /// A number in an environment variable.
 fn number(name: &str) -> Option<u64> {
     variable(name).map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
+}
+
+fn cores() -> usize {
+    let cores = usize::try_from(number("HOSTILE_CORES").unwrap_or(1)).unwrap();
+    assert!((1..=2).contains(&cores), "HOSTILE_CORES is 1 or 2");
+    cores
+}
+
+/// Seconds of each attack.
+fn seconds() -> u64 {
+    number("HOSTILE_SECONDS").unwrap_or(4)
 }
 
 /// The workloads that are asked for: those whose names are listed, or all.
@@ -28,35 +39,35 @@ fn chosen() -> Vec<Workload> {
     all().into_iter().filter(|workload| names.contains(&workload.name)).collect()
 }
 
+/// How much is printed of what a group was sent.
+const SHOWN: usize = 160;
+
 fn show(said: &[Vec<u8>]) {
     for (number, bytes) in said.iter().enumerate() {
-        println!("  group {number} was sent: {}", bytes.escape_ascii());
+        println!("  group {number} was sent: {}", bytes[..bytes.len().min(SHOWN)].escape_ascii());
     }
 }
 
 #[test]
 #[ignore = "some minutes; run by scripts/hostile.sh"]
 fn long_form() {
-    let cores = usize::try_from(number("HOSTILE_CORES").unwrap_or(1)).unwrap();
-    assert!((1..=2).contains(&cores), "HOSTILE_CORES is 1 or 2");
-    let seconds = number("HOSTILE_SECONDS").unwrap_or(4);
+    let (cores, seconds) = (cores(), seconds());
     let is_open = variable("HOSTILE_SHOW").is_some();
-    println!("{}", table::HEAD);
+    println!("\n{}", table::HEAD);
     for workload in chosen() {
         let attack = Duration::from_secs(seconds.max(workload.least));
-        let settings = Settings { quiet: Duration::from_millis(1_500), attack, cores };
+        let settings = Settings { quiet: Duration::from_millis(1_000), attack, cores };
         let outcome = run(&workload, settings);
         println!("{}", table::row(&workload, &outcome, cores));
         if is_open {
             let report = &outcome.report;
             println!(
-                "  opened {}, refused {}, ended {}; memory before {} KiB; stolen {:?}; \
+                "  opened {}, refused {}, ended {}; memory before {} KiB; \
                  {} echoes, {} deliveries, {} handshakes",
                 report.opened,
                 report.refused,
                 report.ended,
                 outcome.before >> 10,
-                outcome.stolen,
                 outcome.measured.echo.attack.wall.len(),
                 outcome.measured.topic.attack.wall.len(),
                 outcome.measured.handshake.attack.wall.len(),
@@ -67,8 +78,19 @@ fn long_form() {
 }
 
 #[test]
+#[ignore = "some minutes; run by scripts/hostile.sh --sigterm"]
+fn sigterm_form() {
+    println!("\n{}", sigterm::HEAD);
+    for workload in chosen() {
+        let time = Duration::from_secs(seconds());
+        println!("{}", sigterm::row(&workload, &sigterm::stop_under(&workload, time, cores())));
+    }
+}
+
+#[test]
 #[ignore = "prints the list for scripts/hostile.sh"]
 fn list() {
+    println!();
     for workload in all() {
         println!("{:24} {:7} {}", workload.name, workload.fault, workload.about);
     }

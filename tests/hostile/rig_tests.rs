@@ -13,7 +13,7 @@ use crate::series::{Begun, Phase, Series};
 use crate::short::alone;
 use crate::support::wire::{self, BINARY, FIN};
 use crate::waits::Waits;
-use crate::{table, verdict, workloads};
+use crate::{sigterm, table, verdict, workloads};
 
 const BRIEF: Settings =
     Settings { quiet: Duration::from_millis(500), attack: Duration::from_millis(600), cores: 1 };
@@ -35,7 +35,7 @@ fn the_harmless_are_counted_and_harm_nobody() {
     assert_eq!((report.opened, report.refused, report.ended), (10, 0, 0));
     let request = crate::support::client::request_to("/", "").len();
     assert_eq!(report.sent, 10 * (request as u64 + 26));
-    assert_eq!(report.said[0], wire::unmasked(FIN | BINARY, &[7; 20]));
+    assert!(report.said[0].starts_with(&wire::unmasked(FIN | BINARY, &[7; 20])));
     for series in [&measured.echo, &measured.topic] {
         // 20 a second from each of 100, over 2.1 s; a slow machine sends fewer.
         assert!(series.attack.counted.len() > 500, "{}", series.attack.counted.len());
@@ -49,23 +49,33 @@ fn the_harmless_are_counted_and_harm_nobody() {
     assert!(outcome.cpu < Duration::from_millis(300), "{:?}", outcome.cpu);
 }
 
+/// A run in which the server does not get on for a while.
+fn stopped(time: Duration) -> Outcome {
+    run_with(&HARMLESS, BRIEF, |server| {
+        server.signal(Signal::STOP);
+        thread::sleep(time);
+        server.signal(Signal::CONT);
+    })
+}
+
 #[test]
 fn a_server_that_stops_for_a_moment_is_noticed() {
-    const STOP: Duration = Duration::from_millis(50);
     let _alone = alone();
-    let outcome = run_with(&HARMLESS, BRIEF, |server| {
-        server.signal(Signal::STOP);
-        thread::sleep(STOP);
-        server.signal(Signal::CONT);
-    });
-    for series in [&outcome.measured.echo, &outcome.measured.topic] {
+    let measured = stopped(Duration::from_millis(50)).measured;
+    for series in [&measured.echo, &measured.topic] {
         assert!(series.longest() >= Duration::from_millis(40), "{:?}", series.longest());
         assert_eq!(series.lost, 0);
     }
-    let faults = faults(&outcome);
-    assert!(faults.contains("echo ") && faults.contains("topic "), "{faults}");
-    // The one that had the bad luck to connect then.
-    assert!(outcome.measured.control.longest() < outcome.measured.echo.longest());
+    assert!(measured.control.longest() < measured.echo.longest());
+}
+
+#[test]
+fn a_server_that_stops_for_long_is_judged() {
+    let _alone = alone();
+    let faults = faults(&stopped(Duration::from_millis(400)));
+    for kind in ["echo ", "topic ", "101 "] {
+        assert!(faults.contains(kind), "{faults}");
+    }
 }
 
 #[test]
@@ -99,6 +109,16 @@ fn memory_that_the_server_is_made_to_hold_is_seen() {
     let grown = outcome.peak - outcome.before;
     assert!(grown > HELD / 2 && grown < 8 * HELD, "grew by {grown}");
     assert!(outcome.after <= outcome.peak);
+}
+
+#[test]
+fn the_time_from_sigterm_to_the_end_is_measured() {
+    let _alone = alone();
+    let ended = sigterm::stop_under(&HARMLESS, Duration::from_millis(200), 1);
+    let (close, end) = (ended.close.unwrap(), ended.end.unwrap());
+    assert!(close <= end && end < Duration::from_secs(8), "{ended:?}");
+    let row = sigterm::row(&HARMLESS, &ended);
+    assert_eq!(row.matches('|').count(), 4, "{row}");
 }
 
 fn moment(at: Instant, own: u64, loops: [u64; 2]) -> Moment {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use corecast::server::allowed_cores;
 
-use crate::attack::{Attack, Report};
+use crate::attack::Attack;
+use crate::attacker::Report;
 use crate::honest::{SharedPhase, measure};
 use crate::sched;
 use crate::script::Workload;
@@ -48,7 +49,7 @@ pub(crate) struct Outcome {
 }
 
 /// The binary under test: that of this build, or the one that `CORECAST` names.
-fn server(cores: &[usize]) -> Server {
+pub(crate) fn server(cores: &[usize]) -> Server {
     let path = std::env::var("CORECAST").unwrap_or_else(|_| binary().to_owned());
     let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
     let mut command = Command::new(path);
@@ -58,7 +59,7 @@ fn server(cores: &[usize]) -> Server {
 
 /// The cores of the server and those of the load. One core of the server is never the load's, if
 /// there are two.
-fn split(wanted: usize) -> (Vec<usize>, Vec<usize>) {
+pub(crate) fn split(wanted: usize) -> (Vec<usize>, Vec<usize>) {
     let all = allowed_cores();
     match all[..] {
         [first, .., last] if wanted == 1 => (vec![first], vec![last]),

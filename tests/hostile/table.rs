@@ -7,10 +7,11 @@ use crate::script::Workload;
 use crate::series::Series;
 use crate::verdict;
 
-/// The head of the table. All times are in milliseconds; `p99 / longest` of each kind, without the
-/// attack and with it.
+/// The head of the table. All times are in milliseconds: `p99 / longest` of each kind without the
+/// attack and with it, the longest handshake, the longest wait that the server had no part in, and
+/// the processor time that the machine below took from both cores.
 pub(crate) const HEAD: &str = "\
-| workload | fault | echo quiet | echo | topic quiet | topic | 101 longest | late | peak MiB \
+| workload | fault | echo quiet | echo | topic quiet | topic | 101 longest | late / stolen | peak MiB \
 | after MiB | sent MB | CPU s/MB | verdict |\n\
 |---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
@@ -43,7 +44,7 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome, cores: usize) -> Strin
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 bytes")]
     let sent = outcome.report.sent as f64 / 1e6;
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {sent:.1} | {:.4} | {verdict} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} | {} | {sent:.1} | {:.4} | {verdict} |",
         workload.name,
         workload.fault,
         quiet(&measured.echo),
@@ -52,6 +53,7 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome, cores: usize) -> Strin
         attacked(&measured.topic),
         ms(measured.handshake.longest()),
         ms(measured.control.longest()),
+        outcome.stolen.as_millis(),
         outcome.peak >> 20,
         outcome.after >> 20,
         cpu_for_megabyte(outcome),

@@ -1,6 +1,6 @@
 //! Request heads.
 
-use crate::script::{Group, Workload};
+use crate::script::{Group, Then, Workload};
 use crate::support::client::request_to;
 
 /// So many header lines of so many bytes each.
@@ -25,8 +25,7 @@ pub(super) const ALL: &[Workload] = &[
         || {
             let head = request_to("/", &lines(56, 136));
             assert!(head.len() < 8_192 && head.len() > 7_000);
-            let then = crate::script::Then::Finishes;
-            vec![Group::bare(100).first(head).then(then).anew()]
+            vec![Group::bare(100).first(head).then(Then::Finishes).anew()]
         },
     ),
     Workload::many(
@@ -62,8 +61,7 @@ pub(super) const ALL: &[Workload] = &[
             let offers = vec!["permessage-deflate; server_max_window_bits=8"; 150].join(",");
             let head = request_to("/", &format!("Sec-WebSocket-Extensions: {offers}\r\n"));
             assert!(head.len() < 8_192);
-            let then = crate::script::Then::Finishes;
-            vec![Group::bare(100).first(head).then(then).anew()]
+            vec![Group::bare(100).first(head).then(Then::Finishes).anew()]
         },
     ),
     Workload::many(

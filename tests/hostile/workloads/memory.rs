@@ -1,7 +1,7 @@
 //! What the server is made to hold.
 
 use super::parts::{LARGE, binary, bomb, filled, small_text};
-use crate::script::{Group, Workload};
+use crate::script::{Group, Then, Workload};
 use crate::support::deflate::deflated;
 use crate::support::wire::{self, BINARY, FIN, PONG, RSV1};
 
@@ -57,7 +57,7 @@ pub(super) const ALL: &[Workload] = &[
                 Group::to("/", 20).again(binary([7; 20]).repeat(500)).unread(),
                 Group::to("/", 10).again(binary(vec![7; 1 << 20])).unread(),
                 Group::to("/topics/all", 5).again(binary([7; 100]).repeat(100)).unread().anew(),
-                Group::to("/", 20).then(crate::script::Then::Resets).anew(),
+                Group::to("/", 20).then(Then::Resets).anew(),
                 Group::bare(20).first(b"x\r\n\r\n".to_vec()).anew(),
             ]
         },
