@@ -30,7 +30,6 @@ fn attacked(series: &Series) -> String {
 
 /// Processor seconds of the server for each megabyte that the attackers sent.
 pub(crate) fn cpu_for_megabyte(outcome: &Outcome) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 bytes")]
     let megabytes = outcome.report.sent as f64 / 1e6;
     outcome.cpu.as_secs_f64() / megabytes.max(1e-3)
 }
@@ -41,7 +40,6 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome, cores: usize) -> Strin
     let faults = verdict::faults(workload, outcome, cores);
     let verdict =
         if faults.is_empty() { "holds".to_owned() } else { format!("over: {}", faults.join(", ")) };
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 bytes")]
     let sent = outcome.report.sent as f64 / 1e6;
     format!(
         "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} | {} | {sent:.1} | {:.4} | {verdict} |",

@@ -23,9 +23,12 @@ pub(crate) fn noise(outcome: &Outcome) -> Duration {
     control.max(outcome.measured.echo.quiet.counted.longest())
 }
 
-/// The longest wait that is allowed.
+/// The longest wait that is allowed. A server with assertions, as that of the tests is, takes up to
+/// twice as long for the same work; one that `CORECAST` names has none.
 pub(crate) fn bound(workload: &Workload) -> Duration {
-    if workload.is_one { FOR_ONE } else { FOR_MANY }
+    let has_assertions = cfg!(debug_assertions) && std::env::var_os("CORECAST").is_none();
+    let bound = if workload.is_one { FOR_ONE } else { FOR_MANY };
+    bound * if has_assertions { 2 } else { 1 }
 }
 
 /// What was beyond the contract; nothing if the run stayed within it.

@@ -23,8 +23,6 @@ impl Waits {
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to len")]
-        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 waits")]
         let at = (sorted.len() as f64 * share) as usize;
         let wait = sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0);
         Duration::from_micros(wait.into())
