@@ -63,7 +63,7 @@ impl Inbound for Deliverer {
         replies.send(Opcode::Text, b"answer");
     }
 
-    fn write_gap(&mut self, _: EndpointId, _: &str, _: u64, out: &mut Vec<u8>) {
+    fn write_gap(&mut self, _: ConnectionId, _: &str, _: u64, out: &mut Vec<u8>) {
         out.extend([FIN | BINARY, 1, b'g']);
     }
 }

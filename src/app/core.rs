@@ -14,7 +14,7 @@ use super::timers::Timers;
 use crate::base::ConnectionId;
 use crate::base::blocks::Blocks;
 use crate::config::Config;
-use crate::pubsub::{Broker, Filter, Form, Options, Payload, Publication, Topic};
+use crate::pubsub::{Broker, Codec, Filter, Form, Options, Payload, Publication, Topic};
 
 /// What is counted for the connections of an application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl CoreState {
     ) -> Result<(), SubscribeError> {
         let filter = Filter::new(filter, self.config.pubsub.max_topic)?;
         if self.subscribers.insert(id) {
-            let form = Form::new(false, None);
+            let form = Form::new(Codec::Raw, None);
             self.broker.attach(id, Options { form, echo: false, marks_retained: false });
         }
         self.broker.subscribe(id, vec![filter]).map_err(|_| SubscribeError::TooMany)

@@ -1,17 +1,7 @@
-//! The connections of a core that talk to the endpoints of the server.
+//! The connections of a core to the endpoints of the server, by slot.
 
-use super::route::Role;
+use super::client::Client;
 use crate::base::ConnectionId;
-use crate::pubsub::Topic;
-
-/// One connection, by its protocol.
-#[derive(Debug)]
-pub(super) enum Client {
-    /// Messages are payloads of one topic.
-    Raw { topic: Topic, role: Role, echo: bool },
-    /// Messages are requests and answers in JSON. An answer may have to wait for the broker.
-    Json { answer: Option<Vec<u8>> },
-}
 
 /// Clients by slot, each with the user that the application knows it by. Other connections have no
 /// entry; slots after that of the last client take no memory.

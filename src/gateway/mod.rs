@@ -2,6 +2,7 @@
 //! on the other. There is one file for each endpoint.
 
 mod app;
+mod client;
 mod clients;
 mod inbox;
 mod json;

@@ -1,14 +1,13 @@
 //! The endpoint `/topics/<topic>`: messages are payloads of one topic, as they are.
 
-use super::clients::Client;
 use super::json::PROTOCOL;
 use super::route::Role;
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Request;
-use crate::pubsub::{Broker, Filter, Form, Options, Publication};
-use crate::session::{Message, Replies};
+use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic};
+use crate::session::{Message, Outbound, Replies};
 
 const NOT_ALLOWED: &str = "not allowed to publish to this topic";
 const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
@@ -20,44 +19,64 @@ pub(super) fn subprotocol(request: &Request<'_>) -> Option<Box<str>> {
     request.subprotocols().find(|name| *name != PROTOCOL).map(Into::into)
 }
 
-/// Subscribes a new connection, if its role demands it. Returns whether its handshake is answered
-/// later, once the subscription is in force: open means subscribed, on every core.
-pub(super) fn open(
-    id: ConnectionId,
-    client: &Client,
-    window_bits: Option<u8>,
-    broker: &mut Broker,
-) -> bool {
-    let Client::Raw { topic, role: Role::Both | Role::Sub, echo } = client else { return false };
-    let form = Form::new(false, window_bits);
-    broker.attach(id, Options { form, echo: *echo, marks_retained: false });
-    // One subscription never exceeds the limit.
-    broker.subscribe(id, vec![Filter::from(topic)]).is_ok()
+/// A connection to one topic.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) topic: Topic,
+    pub(super) role: Role,
+    /// Whether it is sent its own messages.
+    pub(super) echo: bool,
 }
 
-/// Publishes a message to the topic of its connection, if `authorise` allows it.
-pub(super) fn message(
-    id: ConnectionId,
-    client: &Client,
-    message: Message<'_>,
-    broker: &mut Broker,
-    replies: &mut Replies<'_>,
-    authorise: impl FnOnce(Action<'_>) -> Result<(), Denied>,
-) {
-    let Client::Raw { topic, role, echo } = client else { return };
-    if *role == Role::Sub {
-        return replies.close(CloseCode::POLICY_VIOLATION, ONLY_SUBSCRIBES);
+/// The subscription of a client is in force on every core: its handshake is answered.
+pub(super) fn confirm<O: Outbound>(id: ConnectionId, out: &mut O) {
+    out.respond(id, Ok(None), |_| {});
+}
+
+impl Client {
+    pub(super) fn subscribes_to(&self) -> Option<Filter> {
+        (self.role != Role::Pub).then(|| Filter::from(&self.topic))
     }
-    if authorise(Action::Publish(topic)).is_err() {
-        return replies.close(CloseCode::POLICY_VIOLATION, NOT_ALLOWED);
+
+    /// Subscribes a new connection, if its role demands it. Returns whether its handshake is
+    /// answered later, once the subscription is in force: open means subscribed, on every core.
+    pub(super) fn attach(
+        &self,
+        id: ConnectionId,
+        window_bits: Option<u8>,
+        broker: &mut Broker,
+    ) -> bool {
+        let Some(filter) = self.subscribes_to() else { return false };
+        let form = Form::new(Codec::Raw, window_bits);
+        broker.attach(id, Options { form, echo: self.echo, marks_retained: false });
+        // One subscription never exceeds the limit.
+        broker.subscribe(id, vec![filter]).is_ok()
     }
-    // Only retaining can fail.
-    let _ = broker.publish(&Publication {
-        topic,
-        opcode: message.opcode(),
-        payload: message.payload(),
-        json: None,
-        retain: false,
-        origin: (!echo && *role == Role::Both).then_some(id),
-    });
+
+    /// Publishes a message to the topic of its connection, if `authorise` allows it.
+    pub(super) fn message(
+        &self,
+        id: ConnectionId,
+        message: Message<'_>,
+        broker: &mut Broker,
+        replies: &mut Replies<'_>,
+        authorise: impl FnOnce(Action<'_>) -> Result<(), Denied>,
+    ) {
+        let Self { topic, role, echo } = self;
+        if *role == Role::Sub {
+            return replies.close(CloseCode::POLICY_VIOLATION, ONLY_SUBSCRIBES);
+        }
+        if authorise(Action::Publish(topic)).is_err() {
+            return replies.close(CloseCode::POLICY_VIOLATION, NOT_ALLOWED);
+        }
+        // Only retaining can fail.
+        let _ = broker.publish(&Publication {
+            topic,
+            opcode: message.opcode(),
+            payload: message.payload(),
+            json: None,
+            retain: false,
+            origin: (!echo && *role == Role::Both).then_some(id),
+        });
+    }
 }

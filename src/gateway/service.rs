@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::clients::{Client, Clients};
-use super::route::{Role, Route, is_endpoint, route};
+use super::client::{Client, Opening};
+use super::clients::Clients;
+use super::route::{is_endpoint, route};
 use super::states::States;
-use super::{json, raw};
 use crate::app::{
     Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
     Undecided, catch,
@@ -17,15 +17,14 @@ use crate::config::Config;
 use crate::mesh::Port;
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::pubsub::{Broker, Established, Event, Filter, Form, PeerMessage, Totals, encode};
+use crate::pubsub::{Broker, Established, Event, PeerMessage, Totals, encode};
 use crate::session::{
     self, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
 };
 
-/// The endpoint `/topics/<topic>`.
-const RAW: EndpointId = EndpointId(1);
-/// The endpoint `/pubsub`.
-const JSON: EndpointId = EndpointId(2);
+/// Every endpoint of the server; which one it is, its [`Client`] says.
+const BUILT_IN: EndpointId = EndpointId(1);
+
 /// The service of one core: the endpoints of the server, and the application `H`.
 #[derive(Debug)]
 pub struct Gateway<H: Handler> {
@@ -115,28 +114,17 @@ impl<H: Handler> Gateway<H> {
             .filter(|agreed| agreed.server_no_context_takeover)
             .map(|agreed| agreed.server_max_window_bits);
         let max_topic = self.config.pubsub.max_topic;
-        match route(request.path, request.query, max_topic).map_err(Refusal::bad_request)? {
-            Route::Raw { topic, role, echo } => {
-                if role != Role::Pub {
-                    let filter = Filter::from(&topic);
-                    self.authorise(id, &user, Action::Subscribe(&filter))?;
-                }
-                let protocol = raw::subprotocol(request);
-                let client = Client::Raw { topic, role, echo };
-                let is_deferred = raw::open(id, &client, window_bits, &mut self.core.broker);
-                self.clients.insert(id, client, user);
-                let accept = session::Accept { endpoint: RAW, protocol, ..Default::default() };
-                Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
-            }
-            Route::Json => {
-                let protocol = json::subprotocol(request)?;
-                json::open(id, window_bits, &mut self.core.broker);
-                self.clients.insert(id, Client::Json { answer: None }, user);
-                let accept = session::Accept { endpoint: JSON, protocol, ..Default::default() };
-                Ok(Verdict::Accept(accept))
-            }
-            Route::Application => self.upgrade_app(id, request),
+        let route = route(request.path, request.query, max_topic).map_err(Refusal::bad_request)?;
+        let Some(Opening { client, protocol }) = Client::new(route, request)? else {
+            return self.upgrade_app(id, request);
+        };
+        if let Some(filter) = client.subscribes_to() {
+            self.authorise(id, &user, Action::Subscribe(&filter))?;
         }
+        let is_deferred = client.attach(id, window_bits, &mut self.core.broker);
+        self.clients.insert(id, client, user);
+        let accept = session::Accept { endpoint: BUILT_IN, protocol, ..Default::default() };
+        Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
     }
 
     #[inline(never)]
@@ -158,12 +146,7 @@ impl<H: Handler> Gateway<H> {
                 Err(Denied::because("internal error"))
             })
         };
-        match client {
-            Client::Json { answer } => {
-                json::message(id, answer, message, max_topic, broker, replies, authorise);
-            }
-            Client::Raw { .. } => raw::message(id, client, message, broker, replies, authorise),
-        }
+        client.message(id, message, max_topic, broker, replies, authorise);
         if has_panicked {
             replies.close(CloseCode::INTERNAL_ERROR, "internal error");
         }
@@ -194,12 +177,8 @@ impl<H: Handler> Gateway<H> {
 
     fn establish_one<O: Outbound>(&mut self, established: Established, out: &mut O) {
         let id = established.id;
-        match self.clients.get(id) {
-            Some((Client::Json { answer }, _)) => json::answer(id, answer, out),
-            Some((Client::Raw { .. }, _)) => {
-                out.respond(id, Ok(None), |_| {});
-            }
-            None => {}
+        if let Some((client, _)) = self.clients.get(id) {
+            client.confirm(id, out);
         }
         self.core.broker.put_in_force(established, out);
     }
@@ -278,8 +257,10 @@ impl<H: Handler> Inbound for Gateway<H> {
         }
     }
 
-    fn write_gap(&mut self, endpoint: EndpointId, subject: &str, lost: u64, out: &mut Vec<u8>) {
-        encode(Form::new(endpoint == JSON, None), Event::Gap { topic: subject, lost }, out);
+    fn write_gap(&mut self, id: ConnectionId, subject: &str, lost: u64, out: &mut Vec<u8>) {
+        if let Some(form) = self.core.broker.form(id) {
+            encode(form, Event::Gap { topic: subject, lost }, out);
+        }
     }
 }
 
@@ -308,8 +289,8 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.broker.flush(out);
         self.core.broker.deliver(deliveries, out);
         while let Some(id) = self.core.broker.take_ended() {
-            if let Some((Client::Json { answer }, _)) = self.clients.get(id) {
-                json::answer(id, answer, out);
+            if let Some((client, _)) = self.clients.get(id) {
+                client.confirm(id, out);
             }
         }
     }

@@ -18,7 +18,7 @@ pub(crate) mod testing;
 
 pub use broker::{Broker, Stats};
 pub(crate) use encoding::json::string as json_string;
-pub(crate) use encoding::{Event, Form, encode};
+pub(crate) use encoding::{Codec, Event, Form, encode};
 pub use name::{Filter, NameError, Topic};
 pub use peers::PeerMessage;
 pub use publication::Payload;

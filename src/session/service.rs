@@ -93,8 +93,8 @@ pub trait Inbound {
 
     /// `lost` messages about `subject` were dropped because a client of `endpoint` reads too
     /// slowly. Appends to `out` the frame that says so, if the endpoint has one.
-    fn write_gap(&mut self, endpoint: EndpointId, subject: &str, lost: u64, out: &mut Vec<u8>) {
-        let _ = (endpoint, subject, lost, out);
+    fn write_gap(&mut self, id: ConnectionId, subject: &str, lost: u64, out: &mut Vec<u8>) {
+        let _ = (id, subject, lost, out);
     }
 }
 

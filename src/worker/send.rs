@@ -104,9 +104,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 core.pools.buffers.give(pong);
             }
         }
-        let (endpoint, service) = (slot.session.endpoint(), &mut self.service);
+        let service = &mut self.service;
         let gap = |subject: &str, lost, out: &mut Vec<u8>| {
-            service.write_gap(endpoint, subject, lost, out);
+            service.write_gap(id, subject, lost, out);
         };
         let buffers = &mut core.pools.buffers;
         if let Some(chunk) = queue.queue.next_chunk(gap, || buffers.take()) {

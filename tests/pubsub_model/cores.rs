@@ -72,8 +72,8 @@ impl Inbound for Sleeping {
         self.gateway.closed(id, endpoint, reason, text);
     }
 
-    fn write_gap(&mut self, endpoint: EndpointId, subject: &str, lost: u64, out: &mut Vec<u8>) {
-        self.gateway.write_gap(endpoint, subject, lost, out);
+    fn write_gap(&mut self, id: ConnectionId, subject: &str, lost: u64, out: &mut Vec<u8>) {
+        self.gateway.write_gap(id, subject, lost, out);
     }
 }
 

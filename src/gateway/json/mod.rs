@@ -17,7 +17,7 @@ use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::protocol::websocket::handshake::{Refusal, Request as Upgrade};
-use crate::pubsub::{Broker, Filter, Form, NameError, Options, Publication, Topic};
+use crate::pubsub::{Broker, Codec, Filter, Form, NameError, Options, Publication, Topic};
 use crate::session::{Message, Outbound, Replies};
 use request::{Command, parse};
 
@@ -45,80 +45,89 @@ pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Ref
     }
 }
 
-/// A new connection, which may subscribe.
-pub(super) fn open(id: ConnectionId, window_bits: Option<u8>, broker: &mut Broker) {
-    let form = Form::new(true, window_bits);
+/// A connection of this protocol. An answer may have to wait for the broker.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    answer: Option<Vec<u8>>,
+}
+
+/// A new connection, which may subscribe. Its handshake is answered at once.
+pub(super) fn attach(id: ConnectionId, window_bits: Option<u8>, broker: &mut Broker) -> bool {
+    let form = Form::new(Codec::Json, window_bits);
     broker.attach(id, Options { form, echo: true, marks_retained: true });
+    false
 }
 
-/// Handles one request, as far as `authorise` allows it. `waiting` takes an answer that has to
-/// wait; [`answer`] sends it.
-pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
-    id: ConnectionId,
-    waiting: &mut Option<Vec<u8>>,
-    message: Message<'_>,
-    max_topic: usize,
-    broker: &mut Broker,
-    replies: &mut Replies<'_>,
-    authorise: A,
-) {
-    let text = match message.opcode() {
-        Opcode::Text => message.text(),
-        _ => None,
-    };
-    let (request, id_of_request) = match text.map(parse) {
-        Some(request) => (request.command, request.id),
-        None => (Err(NOT_TEXT.to_owned()), None),
-    };
-    let mut client = Requester { id, max_topic, broker, authorise };
-    let result = request.and_then(|command| match command {
-        Command::Subscribe(names) => {
-            client.subscribe(&names)?;
-            let mut text = Vec::new();
-            answers::subscribed(&mut text, &names, id_of_request);
-            *waiting = Some(text);
-            replies.hold();
-            Ok(None)
-        }
-        Command::Unsubscribe(names) => {
-            let has_ended = client.unsubscribe(&names)?;
-            let mut text = Vec::new();
-            answers::unsubscribed(&mut text, &names, id_of_request);
-            if !has_ended {
-                return Ok(Some(text));
-            }
-            *waiting = Some(text);
-            replies.hold();
-            Ok(None)
-        }
-        Command::Publish { topic, data, retain } => {
-            client.publish(&topic, data, retain)?;
-            Ok(id_of_request.map(|request| {
+impl Client {
+    /// Handles one request, as far as `authorise` allows it. An answer that has to wait is sent by
+    /// [`confirm`](Self::confirm).
+    pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'_>,
+        max_topic: usize,
+        broker: &mut Broker,
+        replies: &mut Replies<'_>,
+        authorise: A,
+    ) {
+        let text = match message.opcode() {
+            Opcode::Text => message.text(),
+            _ => None,
+        };
+        let (request, id_of_request) = match text.map(parse) {
+            Some(request) => (request.command, request.id),
+            None => (Err(NOT_TEXT.to_owned()), None),
+        };
+        let mut client = Requester { id, max_topic, broker, authorise };
+        let result = request.and_then(|command| match command {
+            Command::Subscribe(names) => {
+                client.subscribe(&names)?;
                 let mut text = Vec::new();
-                answers::published(&mut text, &topic, Some(request));
-                text
-            }))
-        }
-    });
-    match result {
-        Ok(Some(text)) => replies.send(Opcode::Text, &text),
-        Ok(None) => {}
-        Err(wrong) => {
-            let mut text = Vec::new();
-            answers::error(&mut text, &wrong, id_of_request);
-            replies.send(Opcode::Text, &text);
+                answers::subscribed(&mut text, &names, id_of_request);
+                self.answer = Some(text);
+                replies.hold();
+                Ok(None)
+            }
+            Command::Unsubscribe(names) => {
+                let has_ended = client.unsubscribe(&names)?;
+                let mut text = Vec::new();
+                answers::unsubscribed(&mut text, &names, id_of_request);
+                if !has_ended {
+                    return Ok(Some(text));
+                }
+                self.answer = Some(text);
+                replies.hold();
+                Ok(None)
+            }
+            Command::Publish { topic, data, retain } => {
+                client.publish(&topic, data, retain)?;
+                Ok(id_of_request.map(|request| {
+                    let mut text = Vec::new();
+                    answers::published(&mut text, &topic, Some(request));
+                    text
+                }))
+            }
+        });
+        match result {
+            Ok(Some(text)) => replies.send(Opcode::Text, &text),
+            Ok(None) => {}
+            Err(wrong) => {
+                let mut text = Vec::new();
+                answers::error(&mut text, &wrong, id_of_request);
+                replies.send(Opcode::Text, &text);
+            }
         }
     }
-}
 
-/// Sends the answer that has waited, and lets the client go on.
-pub(super) fn answer<O: Outbound>(id: ConnectionId, waiting: &mut Option<Vec<u8>>, out: &mut O) {
-    if let Some(text) = waiting.take() {
-        let mut frame = Vec::with_capacity(text.len() + MAX_SERVER_HEADER);
-        append_frame(&mut frame, Opcode::Text, false, &text);
-        out.answer(id, &frame);
+    /// Sends the answer that has waited, and lets the client go on.
+    pub(super) fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
+        if let Some(text) = self.answer.take() {
+            let mut frame = Vec::with_capacity(text.len() + MAX_SERVER_HEADER);
+            append_frame(&mut frame, Opcode::Text, false, &text);
+            out.answer(id, &frame);
+        }
+        out.set_reading(id, true);
     }
-    out.set_reading(id, true);
 }
 
 /// The client whose request is handled. An error is one line for the client.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::state::Broker;
 use crate::base::ConnectionId;
+use crate::pubsub::encoding::Form;
 use crate::pubsub::index::Subscriber;
 use crate::pubsub::name::Filter;
 use crate::pubsub::subscribers::{Established, Options};
@@ -127,6 +128,11 @@ impl Broker {
     pub(crate) fn take_established(&mut self) -> Option<Vec<Established>> {
         let first = self.establishing.first_entry()?;
         (*first.key() <= self.peers.acked_by_all()).then(|| first.remove())
+    }
+
+    /// The encoding of what a subscriber is sent.
+    pub(crate) fn form(&mut self, id: ConnectionId) -> Option<Form> {
+        Some(self.subscribers.get(id)?.options.form)
     }
 
     /// From here on messages are delivered, and the values that are retained now are sent.

@@ -102,7 +102,7 @@ struct Encoder {
 /// Buffers that are reused for each message.
 #[derive(Debug, Default)]
 pub(in crate::pubsub) struct Scratch {
-    json: Vec<u8>,
+    encoded: encoding::Encoded,
     deflated: Vec<u8>,
 }
 
@@ -135,7 +135,7 @@ impl BatchBuilder {
         pool: &mut Pool,
     ) -> usize {
         let mut taken = retain.as_ref().map_or(0, |_| message.payload.len());
-        scratch.json.clear();
+        scratch.encoded.clear();
         for encoder in &mut self.encoders {
             let before = encoder.bytes.len();
             encoder.write(message, scratch, pool);
@@ -169,9 +169,9 @@ impl BatchBuilder {
 
 impl Encoder {
     fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) {
-        let Scratch { json, deflated } = scratch;
+        let Scratch { encoded, deflated } = scratch;
         let content = (message.opcode, message.payload, message.data());
-        let (opcode, payload) = encoding::payload(self.form, message.topic.as_str(), content, json);
+        let (opcode, payload) = encoded.payload(self.form, message.topic.as_str(), content);
         let is_compressible = COMPRESSIBLE.contains(&payload.len());
         let bits = self.form.window_bits().filter(|_| is_compressible);
         let compressed = bits.is_some_and(|bits| {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn only_what_gets_shorter_and_is_not_too_long_is_compressed() {
-        let deflated = Form::new(false, Some(15));
+        let deflated = Form::new(encoding::Codec::Raw, Some(15));
         let mut random = fastrand::Rng::with_seed(3);
         let noise: Vec<u8> = (0..500).map(|_| random.u8(..)).collect();
         let (most, least) = (vec![b'x'; 256 << 10], vec![b'x'; 64]);

@@ -1,47 +1,64 @@
 //! The forms in which subscribers want their messages. A message is encoded once in each form that
 //! is wanted, however many subscribers want it.
 
-/// A codec and a compression: raw or JSON, uncompressed or deflated with a window of 9, 12 or 15
-/// bits. A message deflated with a small window can be inflated with a larger one (RFC 7692 section
-/// 7.1.2.1), and each further window would be work for every message.
+/// How a published message becomes the payload of a frame. A new codec is a variant here, a module
+/// beside this file, and an arm in each function of [`encoding`](super).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Codec {
+    /// The payload as it was published.
+    Raw = 0,
+    /// The payload in a JSON envelope that names the topic.
+    Json = 1,
+}
+
+impl Codec {
+    pub(crate) const ALL: [Self; 2] = [Self::Raw, Self::Json];
+    /// The number of codecs.
+    pub(crate) const COUNT: usize = Self::ALL.len();
+}
+
+/// A codec and a compression: uncompressed or deflated with a window of 9, 12 or 15 bits. A message
+/// deflated with a small window can be inflated with a larger one (RFC 7692 section 7.1.2.1), and
+/// each further window would be work for every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form(u8);
 
-/// The bit for JSON. The bits below it are the size of the window in bits less 8, or 0 for no
+/// The bits below those of the codec: the size of the window in bits less 8, or 0 for no
 /// compression.
-const JSON: u8 = 8;
+const WINDOW_BITS: u8 = 3;
+const WINDOW: u8 = (1 << WINDOW_BITS) - 1;
 /// The windows in use, in bits.
 const WINDOWS: [u8; 3] = [9, 12, 15];
 
 impl Form {
     /// One above the highest index.
-    pub(crate) const COUNT: usize = 16;
+    pub(crate) const COUNT: usize = Codec::COUNT << WINDOW_BITS;
     /// The payload as it was published.
     #[cfg(test)]
-    pub(crate) const RAW: Self = Self(0);
+    pub(crate) const RAW: Self = Self((Codec::Raw as u8) << WINDOW_BITS);
     /// The payload in a JSON envelope.
     #[cfg(test)]
-    pub(crate) const JSON: Self = Self(JSON);
+    pub(crate) const JSON: Self = Self((Codec::Json as u8) << WINDOW_BITS);
 
     /// The form of a codec for a window of at most `window_bits` bits; `None` for no compression. 8
     /// counts as 9, because both use the same compressor.
     #[must_use]
-    pub(crate) fn new(json: bool, window_bits: Option<u8>) -> Self {
-        let codec = if json { JSON } else { 0 };
+    pub(crate) fn new(codec: Codec, window_bits: Option<u8>) -> Self {
         let fits = |max: u8| WINDOWS.into_iter().rev().find(|bits| *bits <= max.max(9));
-        Self(codec | window_bits.and_then(fits).map_or(0, |bits| bits - 8))
+        let window = window_bits.and_then(fits).map_or(0, |bits| bits - 8);
+        Self((codec as u8) << WINDOW_BITS | window)
     }
 
-    /// Whether the payload is in a JSON envelope.
+    /// The codec.
     #[must_use]
-    pub(crate) const fn is_json(self) -> bool {
-        self.0 & JSON != 0
+    pub(crate) const fn codec(self) -> Codec {
+        Codec::ALL[(self.0 >> WINDOW_BITS) as usize]
     }
 
     /// The window of the compressor, 9 to 15 bits; `None` for no compression.
     #[must_use]
     pub(crate) const fn window_bits(self) -> Option<u8> {
-        match self.0 & (JSON - 1) {
+        match self.0 & WINDOW {
             0 => None,
             window => Some(window + 8),
         }
@@ -50,7 +67,7 @@ impl Form {
     /// The same codec without compression.
     #[must_use]
     pub(crate) const fn plain(self) -> Self {
-        Self(self.0 & JSON)
+        Self(self.0 & !WINDOW)
     }
 
     /// A number below [`COUNT`](Self::COUNT), for tables by form.
@@ -61,13 +78,15 @@ impl Form {
 
     /// All forms, by index.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        (0..2 * JSON).map(Self)
+        (0..(Codec::COUNT as u8) << WINDOW_BITS).map(Self)
     }
 }
 
 /// A set of forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Forms(u16);
+pub(crate) struct Forms(u32);
+
+const _: () = assert!(Form::COUNT <= u32::BITS as usize, "a set has a bit for each form");
 
 impl Forms {
     /// No form.
@@ -117,10 +136,10 @@ mod tests {
     fn forms_are_told_apart() {
         let mut seen = Forms::EMPTY;
         let bits = [None, Some(9), Some(12), Some(15)];
-        for (json, window_bits) in [false, true].into_iter().flat_map(|j| bits.map(|b| (j, b))) {
-            let form = Form::new(json, window_bits);
-            assert_eq!((form.is_json(), form.window_bits()), (json, window_bits));
-            assert_eq!(form.plain(), if json { Form::JSON } else { Form::RAW });
+        for (codec, window_bits) in Codec::ALL.into_iter().flat_map(|c| bits.map(|b| (c, b))) {
+            let form = Form::new(codec, window_bits);
+            assert_eq!((form.codec(), form.window_bits()), (codec, window_bits));
+            assert_eq!(form.plain(), Form::new(codec, None));
             assert!(form.index() < Form::COUNT && !seen.contains(form));
             seen = seen.with(form);
         }
@@ -133,8 +152,8 @@ mod tests {
     fn no_window_is_larger_than_agreed() {
         let windows = [(8, 9), (9, 9), (10, 9), (11, 9), (12, 12), (13, 12), (14, 12), (15, 15)];
         for (agreed, used) in windows {
-            for json in [false, true] {
-                assert_eq!(Form::new(json, Some(agreed)).window_bits(), Some(used), "{agreed}");
+            for codec in Codec::ALL {
+                assert_eq!(Form::new(codec, Some(agreed)).window_bits(), Some(used), "{agreed}");
             }
         }
     }

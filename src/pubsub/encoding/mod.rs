@@ -4,7 +4,7 @@
 pub(crate) mod form;
 pub(crate) mod json;
 
-pub(crate) use form::{Form, Forms};
+pub(crate) use form::{Codec, Form, Forms};
 pub(crate) use json::Data;
 
 use crate::protocol::websocket::Opcode;
@@ -34,39 +34,53 @@ pub(crate) enum Event<'a> {
 /// Appends the uncompressed frame of an event for subscribers of `form`. Appends nothing if the
 /// form has none.
 pub(crate) fn encode(form: Form, event: Event<'_>, out: &mut Vec<u8>) {
-    match (form.is_json(), event) {
-        (true, Event::Retained { topic, payload, .. }) => {
+    match (form.codec(), event) {
+        (Codec::Json, Event::Retained { topic, payload, .. }) => {
             let mut text = Vec::new();
             json::delivery(&mut text, topic, Data::Bytes(payload), true);
             append_frame(out, Opcode::Text, false, &text);
         }
-        (false, Event::Retained { opcode, payload, .. }) => {
+        (Codec::Raw, Event::Retained { opcode, payload, .. }) => {
             append_frame(out, opcode, false, payload);
         }
-        (true, Event::Gap { topic, lost }) => {
+        (Codec::Json, Event::Gap { topic, lost }) => {
             let mut text = Vec::new();
             json::gap(&mut text, topic, lost);
             append_frame(out, Opcode::Text, false, &text);
         }
         // A raw subscriber is sent payloads only.
-        (false, Event::Gap { .. }) => {}
+        (Codec::Raw, Event::Gap { .. }) => {}
     }
 }
 
-/// The payload of a published message for the codec of `form`. JSON is written to `scratch`, once
-/// for all forms; the caller clears it before each message.
-pub(crate) fn payload<'a>(
-    form: Form,
-    topic: &str,
-    message: (Opcode, &'a [u8], Data<'_>),
-    scratch: &'a mut Vec<u8>,
-) -> (Opcode, &'a [u8]) {
-    let (opcode, bytes, data) = message;
-    if !form.is_json() {
-        return (opcode, bytes);
+/// What a message has become in each codec so far. Reused for all messages; cleared before each.
+#[derive(Debug, Default)]
+pub(crate) struct Encoded([Vec<u8>; Codec::COUNT]);
+
+impl Encoded {
+    /// Forgets the last message.
+    pub(crate) fn clear(&mut self) {
+        self.0.iter_mut().for_each(Vec::clear);
     }
-    if scratch.is_empty() {
-        json::delivery(scratch, topic, data, false);
+
+    /// The payload of a published message for the codec of `form`, written once for all forms of the
+    /// codec.
+    pub(crate) fn payload<'a>(
+        &'a mut self,
+        form: Form,
+        topic: &str,
+        message: (Opcode, &'a [u8], Data<'_>),
+    ) -> (Opcode, &'a [u8]) {
+        let (opcode, bytes, data) = message;
+        let written = &mut self.0[form.codec() as usize];
+        match form.codec() {
+            Codec::Raw => (opcode, bytes),
+            Codec::Json => {
+                if written.is_empty() {
+                    json::delivery(written, topic, data, false);
+                }
+                (Opcode::Text, written)
+            }
+        }
     }
-    (Opcode::Text, scratch)
 }

@@ -13,7 +13,7 @@ use fastrand::Rng;
 
 use super::*;
 use crate::base::ConnectionId;
-use crate::pubsub::encoding::{Form, Forms};
+use crate::pubsub::encoding::{Codec, Form, Forms};
 use crate::pubsub::name::{Filter, Topic};
 
 const CORES: usize = 3;
@@ -165,7 +165,10 @@ fn step(
     let mut new = subscriber(rng.u32(0..150));
     match rng.u8(0..20) {
         roll @ 0..=16 if (roll < 14) == growing => {
-            new.form = Form::new(rng.bool(), Some(rng.u8(7..=15)).filter(|bits| *bits != 7));
+            new.form = Form::new(
+                Codec::ALL[rng.usize(..2)],
+                Some(rng.u8(7..=15)).filter(|bits| *bits != 7),
+            );
             new.echo = rng.bool();
             let is_new = !model.local.contains_key(&(text.clone(), new.id.slot));
             assert_eq!(index.subscribe(&wanted, new), is_new);
@@ -179,7 +182,7 @@ fn step(
         }
         _ => {
             let forms = (0..rng.u8(0..3)).fold(Forms::EMPTY, |forms, _| {
-                forms.with(Form::new(rng.bool(), Some(rng.u8(9..=15))))
+                forms.with(Form::new(Codec::ALL[rng.usize(..2)], Some(rng.u8(9..=15))))
             });
             let core = rng.usize(..CORES);
             index.set_remote(&wanted, core, forms);
