@@ -14,6 +14,9 @@ pub enum Handled {
     /// [`Outbound::set_reading`](super::Outbound::set_reading) or
     /// [`Outbound::respond`](super::Outbound::respond).
     Until(usize),
+    /// The bytes before this offset. The work that was allowed is used up; the rest may be handed in
+    /// again at once or later.
+    Paused(usize),
 }
 
 /// The surroundings of one call of [`Session::receive`](super::Session::receive).

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::deferred::Deferring;
 use super::listeners::Accepting;
 use super::outbox::{Entry, Outbox};
 use super::refusals::Refusals;
@@ -37,8 +38,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) closing: Vec<ConnectionId>,
     /// Connections to be armed again once there are receive buffers.
     pub(super) awaiting_buffer: VecDeque<ConnectionId>,
-    /// Connections whose deferred input is tried again once the service has room.
-    pub(super) retrying: VecDeque<ConnectionId>,
+    /// Connections with deferred input, by what it waits for.
+    pub(super) deferring: Deferring,
     /// Slots whose timer is due; kept for its memory.
     pub(super) due: Vec<u32>,
     /// The wakers of the other cores, by their numbers.
@@ -62,7 +63,7 @@ impl<D: Driver> Core<D> {
             outbox: Outbox::default(),
             closing: Vec::new(),
             awaiting_buffer: VecDeque::new(),
-            retrying: VecDeque::new(),
+            deferring: Deferring::default(),
             due: Vec::new(),
             peers: Vec::new(),
             too_slow: Vec::new(),

@@ -1,9 +1,11 @@
-//! Deferred input: what was received from a connection while the service wants it to wait, or has
-//! no room for what it may publish. It stays in its receive buffers, compressed as it came, in
+//! Deferred input: what was received from a connection while the service wants it to wait or has
+//! no room for what it may publish, or because a turn has done enough. It stays in its receive buffers, compressed as it came, in
 //! order and with the end of the connection behind it.
 
-use super::Worker;
+use std::collections::VecDeque;
+
 use super::slots::{Blocked, Flags, Input, Receive, Slot};
+use super::{Worker, budget};
 use crate::base::ConnectionId;
 use crate::io::{Driver, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
@@ -22,33 +24,62 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.list_for_retry(id);
     }
 
-    /// The service wants `rest`, and all that follows, to wait.
+    /// Defers an event of a receive because this turn has done enough. The receive goes on, because
+    /// the wait is short.
     #[cold]
-    pub(super) fn hold(&mut self, id: ConnectionId, rest: Vec<u8>) {
-        let Some(slot) = self.core.slots.get(id) else { return };
-        slot.blocked.insert(Blocked::BY_SERVICE);
-        if !rest.is_empty() {
-            slot.deferred.get_or_insert_default().push_front(Input::Rest(rest));
+    pub(super) fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
+        let core = &mut self.core;
+        let Some(slot) = core.slots.get(id) else { return };
+        if !armed {
+            slot.receive = Receive::Idle;
         }
-        // The receive goes on. Most waits are short, and if more arrives, `defer` cancels it.
+        slot.deferred.get_or_insert_default().push_back(Input::Received(outcome));
+        slot.flags.insert(Flags::PAUSED);
+        core.deferring.late.push_back(id);
+        core.stats.late += 1;
     }
 
-    /// Handles deferred input for which there is room now.
+    /// Handles deferred input, as far as there is room and the budget of the turn allows.
     pub(super) fn retry_deferred(&mut self) {
-        for _ in 0..self.core.retrying.len() {
-            if !self.service.has_room() && !self.core.has_closing_retry() {
-                return;
+        for _ in 0..self.core.deferring.late.len() {
+            if self.core.pools.work.used() >= budget::LATE {
+                break;
             }
-            let Some(id) = self.core.retrying.pop_front() else { return };
+            let Some(id) = self.core.deferring.late.pop_front() else { break };
+            self.resume(id);
+        }
+        let end = self.core.pools.work.used().saturating_add(budget::DEFERRED);
+        for _ in 0..self.core.deferring.paused.len() {
+            if self.core.pools.work.used() >= end {
+                break;
+            }
+            let Some(id) = self.core.deferring.paused.pop_front() else { break };
+            self.resume(id);
+        }
+        for _ in 0..self.core.deferring.awaiting_room.len() {
+            if self.core.pools.work.used() >= end || !self.service.has_room() {
+                break;
+            }
+            let Some(id) = self.core.deferring.awaiting_room.pop_front() else { break };
             if let Some(slot) = self.core.slots.get(id) {
-                slot.flags.remove(Flags::RETRYING);
+                slot.flags.remove(Flags::AWAITING_ROOM);
                 self.take_deferred(id);
             }
         }
     }
 
-    /// Handles the deferred input of a connection, until the service wants the rest to wait.
+    /// Goes on with a connection that was paused.
+    fn resume(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.core.slots.get(id) {
+            slot.flags.remove(Flags::PAUSED);
+            self.take_deferred(id);
+        }
+    }
+
+    /// Handles the deferred input of a connection, until the service wants the rest to wait, or the
+    /// share of the connection is used up.
     fn take_deferred(&mut self, id: ConnectionId) {
+        self.core.pools.work.allow(budget::SHARE);
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
             if slot.is_held() {
@@ -60,9 +91,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
             if slot.deferred.is_none() {
                 break;
             }
-            if slot.lacks_room(&self.service) {
+            if slot.lacks_room(&self.service) || self.core.pools.work.is_used_up() {
                 return self.core.list_for_retry(id);
             }
+            let Some(slot) = self.core.slots.get(id) else { return };
             let Some(deferred) = &mut slot.deferred else { break };
             match deferred.pop_front() {
                 Some(Input::Received(Received::Data { buffer, len })) => {
@@ -87,9 +119,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             handled = slot.session.receive(now, &mut rest, backlog, pools, service, output);
             output.copy_out(&rest, || pools.buffers.take());
         });
-        if let Handled::Until(at) = handled {
+        if let Handled::Until(at) | Handled::Paused(at) = handled {
             rest.drain(..at.min(rest.len()));
-            self.hold(id, rest);
+            self.core.defer_rest(id, rest, handled);
         }
     }
 }
@@ -112,28 +144,63 @@ impl Slot {
     /// Whether there is no room for what the connection may publish. That is of no concern once it
     /// is closing, since what it sends then has no meaning any more.
     fn lacks_room<S: Service>(&self, service: &S) -> bool {
-        self.session.endpoint().is_built_in()
-            && !service.has_room()
-            && self.session.phase() == Phase::Open
+        self.may_need_room() && !service.has_room()
+    }
+
+    /// Whether the connection may publish.
+    fn may_need_room(&self) -> bool {
+        self.session.endpoint().is_built_in() && self.session.phase() == Phase::Open
+    }
+}
+
+/// Connections with deferred input, by what it waits for. Each may be in two lists at most: once it
+/// is closing it needs no room any more.
+#[derive(Debug, Default)]
+pub(super) struct Deferring {
+    /// The turn in which the input came had done enough.
+    late: VecDeque<ConnectionId>,
+    /// The connection has used up its share of a turn.
+    paused: VecDeque<ConnectionId>,
+    /// The service had no room for what the client may publish.
+    awaiting_room: VecDeque<ConnectionId>,
+}
+
+impl Deferring {
+    /// Whether the next turn has deferred input to handle.
+    pub(super) fn has_work(&self, has_room: bool) -> bool {
+        let is_paused = !self.late.is_empty() || !self.paused.is_empty();
+        is_paused || (has_room && !self.awaiting_room.is_empty())
     }
 }
 
 impl<D: Driver> super::core::Core<D> {
-    /// Puts a connection in the list of those whose deferred input is tried again.
-    pub(super) fn list_for_retry(&mut self, id: ConnectionId) {
-        if let Some(slot) = self.slots.get(id)
-            && slot.deferred.is_some()
-            && !slot.is_held()
-            && !slot.flags.contains(Flags::RETRYING)
-        {
-            slot.flags.insert(Flags::RETRYING);
-            self.retrying.push_back(id);
+    /// Lets the rest of a receive, of which the session has handled the beginning, wait for the
+    /// service or for a later turn.
+    #[cold]
+    pub(super) fn defer_rest(&mut self, id: ConnectionId, rest: Vec<u8>, handled: Handled) {
+        let Some(slot) = self.slots.get(id) else { return };
+        if matches!(handled, Handled::Until(_)) {
+            slot.blocked.insert(Blocked::BY_SERVICE);
         }
+        if !rest.is_empty() {
+            slot.deferred.get_or_insert_default().push_front(Input::Rest(rest));
+        }
+        // The receive goes on. Most waits are short, and if more arrives, `defer` cancels it.
+        self.list_for_retry(id);
     }
 
-    /// Whether the first connection in the list is closing, so that it needs no room.
-    fn has_closing_retry(&mut self) -> bool {
-        let Some(id) = self.retrying.front().copied() else { return false };
-        self.slots.get(id).is_none_or(|slot| slot.session.phase() != Phase::Open)
+    /// Puts a connection in the list of those whose deferred input is tried again.
+    pub(super) fn list_for_retry(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get(id) else { return };
+        if slot.deferred.is_none() || slot.is_held() {
+            return;
+        }
+        if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
+            slot.flags.insert(Flags::AWAITING_ROOM);
+            self.deferring.awaiting_room.push_back(id);
+        } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
+            slot.flags.insert(Flags::PAUSED);
+            self.deferring.paused.push_back(id);
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! knows neither topics nor applications.
 
 mod accept;
+mod budget;
 mod closing;
 mod core;
 mod deferred;
@@ -97,7 +98,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.driver.enter(wait)?;
         self.service.start_turn();
         self.core.now = Millis::from(self.core.driver.now());
+        self.core.pools.work.begin_turn();
         self.retry_deferred();
+        self.core.pools.work.allow(budget::RECEIVED);
         while let Some(event) = self.core.driver.next_event() {
             self.on_event(event);
         }
@@ -128,8 +131,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
     fn wait(&self) -> Option<Duration> {
         let core = &self.core;
         let is_unfinished = !core.outbox.is_empty() || !core.closing.is_empty();
-        let is_retrying = !core.retrying.is_empty() && self.service.has_room();
-        if is_unfinished || is_retrying || core.drain_has_more() || !core.awaiting_buffer.is_empty()
+        let has_deferred = core.deferring.has_work(self.service.has_room());
+        if is_unfinished
+            || has_deferred
+            || core.drain_has_more()
+            || !core.awaiting_buffer.is_empty()
         {
             return None;
         }

@@ -1,11 +1,9 @@
 //! Events of the driver, above all received data.
 
-use std::ops::Range;
-
-use super::Worker;
 use super::core::Core;
 use super::outbox::Entry;
 use super::slots::{Blocked, Flags, Input, Queue, Receive, Slot};
+use super::{Worker, budget};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Driver, Event, Received};
 use crate::session::{CloseReason, Handled, Pools, Service};
@@ -50,6 +48,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if NEW && slot.may_defer() && slot.defers(service) {
             return self.defer(id, Received::Data { buffer, len }, armed);
         }
+        if NEW && core.pools.work.used() > budget::TURN {
+            return self.defer_late(id, Received::Data { buffer, len }, armed);
+        }
         let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
         // The replies to many receives of one turn must not become one vector that grows and grows.
         if entry.output.owned_len() > MAX_AT_ONCE {
@@ -64,8 +65,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let output = &mut entry.output;
         let pools = &mut core.pools;
         let handled = slot.session.receive(core.now, bytes, backlog, pools, service, output);
-        if let Handled::Until(at) = handled {
-            return self.hold_rest(id, buffer, at..len, armed);
+        if handled != Handled::All {
+            return self.keep_rest(id, buffer, len, handled, armed);
         }
         if output.in_place().is_some() {
             entry.buffer = Some(buffer);
@@ -77,17 +78,24 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
     }
 
-    /// The session has handled what `buffer` holds before `rest`; the service wants the rest to
-    /// wait.
+    /// The session has handled a part of the `len` bytes in `buffer`. The rest waits.
     #[cold]
-    fn hold_rest(&mut self, id: ConnectionId, buffer: Buffer, rest: Range<usize>, armed: bool) {
+    fn keep_rest(
+        &mut self,
+        id: ConnectionId,
+        buffer: Buffer,
+        len: usize,
+        handled: Handled,
+        armed: bool,
+    ) {
         let core = &mut self.core;
-        let rest = core.driver.bytes(&buffer).get(rest).unwrap_or_default().to_vec();
+        let (Handled::Until(at) | Handled::Paused(at)) = handled else { return };
+        let rest = core.driver.bytes(&buffer).get(at..len).unwrap_or_default().to_vec();
         match core.slots.get(id).and_then(|slot| core.outbox.entry(slot)) {
             Some(entry) if entry.output.in_place().is_some() => entry.buffer = Some(buffer),
             _ => core.driver.release(buffer),
         }
-        self.hold(id, rest);
+        core.defer_rest(id, rest, handled);
         if !armed {
             self.core.on_receive_stopped(id);
         }

@@ -89,8 +89,10 @@ bitflags! {
         const HALF_CLOSED = 1 << 3;
         /// In the list of connections that are looked at for their end.
         const CLOSING = 1 << 4;
-        /// In the list of connections whose deferred input is tried again.
-        const RETRYING = 1 << 5;
+        /// In the list of connections whose deferred input waits for room.
+        const AWAITING_ROOM = 1 << 5;
+        /// In a list of connections whose deferred input waits for a later turn.
+        const PAUSED = 1 << 6;
     }
 }
 
@@ -99,7 +101,7 @@ bitflags! {
 pub(super) enum Input {
     /// As the driver reported it.
     Received(Received),
-    /// The rest of a receive of which the service has held the rest back.
+    /// The rest of a receive, of which the session has handled the beginning only.
     Rest(Vec<u8>),
 }
 

@@ -22,6 +22,8 @@ pub struct Stats {
     pub short_sends: u64,
     /// Times a connection was not read from because its replies queued up.
     pub paused: u64,
+    /// Receives whose handling was left to the next turn because there was too much work.
+    pub late: u64,
     /// Messages dropped because a subscriber reads too slowly.
     pub dropped: u64,
     /// Subscribers closed with 1013 because they read too slowly.

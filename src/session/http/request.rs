@@ -1,6 +1,7 @@
 //! The opening handshake of a connection (RFC 6455 section 4.2).
 
 use crate::base::Millis;
+use crate::base::work::HEAD_BYTE;
 use crate::protocol::http::{HeadScanner, Response, Status};
 use crate::protocol::websocket::handshake::{
     Agreement, ExtraHeaders, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse,
@@ -51,8 +52,8 @@ impl Session {
                 let handled = self.answer_head(&whole, end, cx, service);
                 cx.pools.buffers.give(whole);
                 match handled {
-                    Handled::All => Handled::All,
                     Handled::Until(at) => Handled::Until(at - before),
+                    other => other,
                 }
             }
             Ok(None) => {
@@ -76,6 +77,7 @@ impl Session {
         service: &mut S,
     ) -> Handled {
         let (head, early) = bytes.split_at(end);
+        cx.pools.work.charge_bytes(end, HEAD_BYTE);
         let limits = cx.pools.config.limits.head;
         let result = match parse(head, &limits) {
             Err(rejection) => Err(rejection.into()),

@@ -3,7 +3,9 @@
 use super::control::Control;
 use super::fast_path::FrameSpan;
 use crate::base::Millis;
+use crate::base::work::{DEFLATED_BYTE, FRAME, INFLATED_BYTE, PAYLOAD_BYTES, SHORT_MESSAGES_BYTE};
 use crate::protocol::websocket::assembler::Assembler;
+use crate::protocol::websocket::deflate::COMPRESSIBLE;
 use crate::protocol::websocket::frame::{
     FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, write_server_header,
 };
@@ -18,9 +20,14 @@ use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, Session};
 use crate::session::stream::StreamEvent;
 
+/// Short messages are taken from this many bytes at a time, and then it is looked at whether the
+/// work that is allowed is used up.
+const WINDOW: usize = 4 << 10;
+
 impl Session {
-    /// Takes frames until `bytes` are used up, the connection is no longer open, or the service
-    /// wants the rest to wait.
+    /// Takes frames until `bytes` are used up, the connection is no longer open, the service wants
+    /// the rest to wait, or the work that is allowed is used up. At least one frame is taken, or a
+    /// piece of one.
     #[inline]
     pub(in crate::session) fn receive_frames<S: Inbound>(
         &mut self,
@@ -33,8 +40,11 @@ impl Session {
             let step = if self.pending.is_some() {
                 self.resume(bytes, at, cx, service)
             } else {
-                match self.short_frames(bytes, at, cx, service) {
+                let end = bytes.len().min(at + WINDOW);
+                let window = bytes.get_mut(..end).unwrap_or_default();
+                match self.short_frames(window, at, cx, service) {
                     Ok(next) if next < bytes.len() && !cx.held => {
+                        cx.pools.work.charge_bytes(next - at, SHORT_MESSAGES_BYTE);
                         self.frame(bytes, next, cx, service)
                     }
                     done => done,
@@ -50,6 +60,9 @@ impl Session {
             }
             if cx.held {
                 return Handled::Until(at);
+            }
+            if at < bytes.len() && cx.pools.work.is_used_up() && self.phase != Phase::Finished {
+                return Handled::Paused(at);
             }
         }
         // A peer that sends after its close frame would lose the answer to a reset.
@@ -140,6 +153,7 @@ impl Session {
             if len > cx.pools.config.limits.max_message {
                 return Err(Violation::MessageTooBig);
             }
+            cx.pools.work.charge(FRAME + len as u64 / PAYLOAD_BYTES);
             let span = FrameSpan { opcode: header.opcode, mask: header.mask, at, len };
             if self.endpoint.is_built_in() {
                 self.single_frame::<S, true>(span, bytes, cx, service)?;
@@ -194,16 +208,24 @@ impl Session {
     ) -> Result<usize, Violation> {
         let there = bytes.len() - at;
         let take = usize::try_from(body.remaining).map_or(there, |remaining| remaining.min(there));
-        let end = at + take;
-        let fresh = &mut bytes[at..end];
+        let mut take = take;
+        let fresh = &mut bytes[at..at + take];
         if body.opcode.is_control() {
             unmask(fresh, body.mask);
             body.control.extend_from_slice(fresh);
         } else if let Some(assembly) = &mut self.assembly {
-            assembly.push(fresh, body.mask, cx.pools.message_limits())?;
+            let before = assembly.len();
+            take = assembly.push(fresh, body.mask, cx.pools.message_limits())?;
+            let (added, work) = (assembly.len() - before, &mut cx.pools.work);
+            if assembly.is_compressed() {
+                work.charge_bytes(take + added, INFLATED_BYTE);
+            } else {
+                work.charge(added as u64 / PAYLOAD_BYTES);
+            }
             // A message under way is no idle time, however long it takes.
             self.last_message = cx.now;
         }
+        cx.pools.work.charge(FRAME);
         body.mask = body.mask.advanced(take);
         body.remaining -= take as u64;
         if body.remaining > 0 {
@@ -215,7 +237,7 @@ impl Session {
         } else if body.fin && self.assembly.is_some() {
             self.finish_message(bytes, cx, service)?;
         }
-        Ok(end)
+        Ok(at + take)
     }
 
     /// The last byte of an assembled message is there.
@@ -245,6 +267,8 @@ impl Session {
             service.message::<false>(self.id, message, &mut replies);
         }
         let end = replies.end();
+        // An echo comes back compressed, as it came, where that pays.
+        let compressed = compressed && COMPRESSIBLE.contains(&payload.len());
         let buffer = if end.echo && cx.out.is_empty() && !compressed {
             // No reply precedes it: the memory that the message was assembled in is the reply.
             let took = write_server_header(room, opcode, false, payload.len());
@@ -259,6 +283,9 @@ impl Session {
             buffer
         };
         cx.pools.buffers.give(buffer);
+        let written = cx.pools.deflate.take_compressed();
+        cx.pools.work.charge_bytes(written, DEFLATED_BYTE);
+        cx.pools.work.charge(service.take_work());
         self.apply(end, bytes, cx);
         Ok(())
     }
