@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::budget::Budget;
 use super::deferred::Deferring;
 use super::listeners::Accepting;
 use super::outbox::{Entry, Outbox};
@@ -29,6 +30,7 @@ pub(super) struct Drain {
 pub(super) struct Core<D: Driver> {
     pub(super) driver: D,
     pub(super) pools: Pools,
+    pub(super) budget: Budget,
     pub(super) slots: Slots,
     pub(super) wheel: Wheel,
     pub(super) now: Millis,
@@ -57,6 +59,7 @@ impl<D: Driver> Core<D> {
         Self {
             driver,
             pools: Pools::new(config),
+            budget: Budget::default(),
             slots: Slots::default(),
             wheel: Wheel::new(),
             now: Millis::default(),

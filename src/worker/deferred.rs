@@ -4,10 +4,10 @@
 
 use std::collections::VecDeque;
 
+use super::Worker;
 use super::slots::{Blocked, Flags, Input, Receive, Slot};
-use super::{Worker, budget};
 use crate::base::ConnectionId;
-use crate::io::{Driver, Received};
+use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
 impl<D: Driver, S: Service> Worker<D, S> {
@@ -24,12 +24,29 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.list_for_retry(id);
     }
 
-    /// Defers an event of a receive because this turn has done enough. The receive goes on, because
-    /// the wait is short.
+    /// This turn has done enough: defers all that was received and is not handled yet.
     #[cold]
-    pub(super) fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
-        let core = &mut self.core;
-        let Some(slot) = core.slots.get(id) else { return };
+    pub(super) fn defer_events(&mut self) {
+        while let Some(event) = self.core.driver.next_event() {
+            match event {
+                Event::Received { id, outcome: outcome @ Received::Data { .. }, armed } => {
+                    self.defer_late(id, outcome, armed);
+                }
+                other => self.on_event(other),
+            }
+        }
+    }
+
+    /// Defers what was received to the next turn. The receive goes on, because the wait is short.
+    fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
+        let (core, service) = (&mut self.core, &self.service);
+        let Some(slot) = core.slots.get(id) else {
+            // It has ended; that is noticed as for any other.
+            return self.on_event(Event::Received { id, outcome, armed });
+        };
+        if slot.defers(service) {
+            return self.defer(id, outcome, armed);
+        }
         if !armed {
             slot.receive = Receive::Idle;
         }
@@ -40,15 +57,16 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 
     /// Handles deferred input, as far as there is room and the budget of the turn allows.
+    #[cold]
     pub(super) fn retry_deferred(&mut self) {
         for _ in 0..self.core.deferring.late.len() {
-            if self.core.pools.work.used() >= budget::LATE {
+            if self.core.pools.work.used() >= self.core.budget.late {
                 break;
             }
             let Some(id) = self.core.deferring.late.pop_front() else { break };
             self.resume(id);
         }
-        let end = self.core.pools.work.used().saturating_add(budget::DEFERRED);
+        let end = self.core.pools.work.used().saturating_add(self.core.budget.deferred);
         for _ in 0..self.core.deferring.paused.len() {
             if self.core.pools.work.used() >= end {
                 break;
@@ -72,6 +90,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     fn resume(&mut self, id: ConnectionId) {
         if let Some(slot) = self.core.slots.get(id) {
             slot.flags.remove(Flags::PAUSED);
+            self.core.stats.resumed += 1;
             self.take_deferred(id);
         }
     }
@@ -79,7 +98,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Handles the deferred input of a connection, until the service wants the rest to wait, or the
     /// share of the connection is used up.
     fn take_deferred(&mut self, id: ConnectionId) {
-        self.core.pools.work.allow(budget::SHARE);
+        self.core.pools.work.allow(self.core.budget.share);
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
             if slot.is_held() {
@@ -166,6 +185,12 @@ pub(super) struct Deferring {
 }
 
 impl Deferring {
+    /// Whether there is none.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.late.len() + self.paused.len() + self.awaiting_room.len() == 0
+    }
+
     /// Whether the next turn has deferred input to handle.
     pub(super) fn has_work(&self, has_room: bool) -> bool {
         let is_paused = !self.late.is_empty() || !self.paused.is_empty();

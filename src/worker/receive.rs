@@ -1,9 +1,9 @@
 //! Events of the driver, above all received data.
 
+use super::Worker;
 use super::core::Core;
 use super::outbox::Entry;
 use super::slots::{Blocked, Flags, Input, Queue, Receive, Slot};
-use super::{Worker, budget};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Driver, Event, Received};
 use crate::session::{CloseReason, Handled, Pools, Service};
@@ -47,9 +47,6 @@ impl<D: Driver, S: Service> Worker<D, S> {
         };
         if NEW && slot.may_defer() && slot.defers(service) {
             return self.defer(id, Received::Data { buffer, len }, armed);
-        }
-        if NEW && core.pools.work.used() > budget::TURN {
-            return self.defer_late(id, Received::Data { buffer, len }, armed);
         }
         let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
         // The replies to many receives of one turn must not become one vector that grows and grows.
@@ -98,6 +95,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         core.defer_rest(id, rest, handled);
         if !armed {
             self.core.on_receive_stopped(id);
+        }
+        if self.core.pools.work.used() > self.core.budget.turn {
+            self.defer_events();
         }
     }
 

@@ -22,8 +22,10 @@ pub struct Stats {
     pub short_sends: u64,
     /// Times a connection was not read from because its replies queued up.
     pub paused: u64,
-    /// Receives whose handling was left to the next turn because there was too much work.
+    /// Receives that were left to the next turn because connections caused much work.
     pub late: u64,
+    /// Times a connection went on in a later turn because it had used up its share of work.
+    pub resumed: u64,
     /// Messages dropped because a subscriber reads too slowly.
     pub dropped: u64,
     /// Subscribers closed with 1013 because they read too slowly.

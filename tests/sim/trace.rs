@@ -10,7 +10,7 @@ use corecast::io::sim::ServerEnd;
 use sha1::{Digest, Sha1};
 
 /// So many seeds, from 0 on, are hashed if `CORECAST_TRACE` is set.
-const SEEDS: u64 = 200;
+pub(crate) const SEEDS: u64 = 200;
 
 /// What one client has received, or several clients one after the other.
 #[derive(Clone, Default)]

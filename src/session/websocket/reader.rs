@@ -37,17 +37,24 @@ impl Session {
     ) -> Handled {
         let mut at = 0;
         while at < bytes.len() && matches!(self.phase, Phase::Open | Phase::Closing) {
+            let mut is_fast = false;
             let step = if self.pending.is_some() {
                 self.resume(bytes, at, cx, service)
             } else {
-                let end = bytes.len().min(at + WINDOW);
-                let window = bytes.get_mut(..end).unwrap_or_default();
+                let window = if bytes.len() - at > WINDOW {
+                    bytes.get_mut(..at + WINDOW).unwrap_or_default()
+                } else {
+                    &mut *bytes
+                };
                 match self.short_frames(window, at, cx, service) {
                     Ok(next) if next < bytes.len() && !cx.held => {
                         cx.pools.work.charge_bytes(next - at, SHORT_MESSAGES_BYTE);
                         self.frame(bytes, next, cx, service)
                     }
-                    done => done,
+                    done => {
+                        is_fast = true;
+                        done
+                    }
                 }
             };
             match step {
@@ -61,7 +68,8 @@ impl Session {
             if cx.held {
                 return Handled::Until(at);
             }
-            if at < bytes.len() && cx.pools.work.is_used_up() && self.phase != Phase::Finished {
+            // Short messages that are alone in a receive cause less work than the receive itself.
+            if !is_fast && cx.pools.work.is_used_up() && self.phase != Phase::Finished {
                 return Handled::Paused(at);
             }
         }
