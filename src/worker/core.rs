@@ -40,6 +40,10 @@ pub(super) struct Core<D: Driver> {
     pub(super) closing: Vec<ConnectionId>,
     /// Connections to be armed again once there are receive buffers.
     pub(super) awaiting_buffer: VecDeque<ConnectionId>,
+    /// Connections whose next send waits because large sends have filled the turn.
+    pub(super) awaiting_send: VecDeque<ConnectionId>,
+    /// The bytes of large sends of this turn.
+    pub(super) sent_large: usize,
     /// Connections with deferred input, by what it waits for.
     pub(super) deferring: Deferring,
     /// Slots whose timer is due; kept for its memory.
@@ -66,6 +70,8 @@ impl<D: Driver> Core<D> {
             outbox: Outbox::default(),
             closing: Vec::new(),
             awaiting_buffer: VecDeque::new(),
+            awaiting_send: VecDeque::new(),
+            sent_large: 0,
             deferring: Deferring::default(),
             due: Vec::new(),
             peers: Vec::new(),

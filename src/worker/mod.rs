@@ -141,7 +141,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// How long the next call into the kernel may sleep. `None` if there is work.
     fn wait(&self) -> Option<Duration> {
         let core = &self.core;
-        let is_unfinished = !core.outbox.is_empty() || !core.closing.is_empty();
+        let is_unfinished =
+            !core.outbox.is_empty() || !core.closing.is_empty() || !core.awaiting_send.is_empty();
         let has_deferred = core.deferring.has_work(self.service.has_room());
         if is_unfinished
             || has_deferred

@@ -93,6 +93,8 @@ bitflags! {
         const AWAITING_ROOM = 1 << 5;
         /// In a list of connections whose deferred input waits for a later turn.
         const PAUSED = 1 << 6;
+        /// In the list of connections whose next send waits for a later turn.
+        const AWAITING_SEND = 1 << 7;
     }
 }
 

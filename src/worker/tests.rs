@@ -1,6 +1,7 @@
 //! The loop on a simulated ring, with a service that has input wait, decides late, lacks room, and
 //! opens sessions that are no WebSocket.
 
+mod budget;
 mod deferred;
 mod streams;
 mod swarm;
@@ -47,6 +48,8 @@ struct State {
     waiting: Vec<(ConnectionId, Option<u32>, Waiting)>,
     /// What is delivered at the end of the turn.
     due: Vec<(ConnectionId, Vec<u8>)>,
+    /// What is answered at the end of the turn.
+    answers: Vec<(ConnectionId, Vec<u8>)>,
     opened: Vec<ConnectionId>,
     ended: Vec<CloseReason>,
     /// The messages that came.
@@ -136,6 +139,9 @@ impl Service for Rig {
                 Waiting::Handshake(decision) => out.respond(id, decision),
             }
         }
+        for (id, frames) in state.answers.drain(..) {
+            out.answer(id, &frames);
+        }
         for (id, bytes) in state.due.drain(..) {
             let frames = Rc::new(Frames::new(Bytes::from(bytes), "t".into(), 1, 0));
             assert_eq!(out.deliver(id, &frames), Delivered::Taken);
@@ -145,7 +151,8 @@ impl Service for Rig {
     fn wakeup(&self) -> Wakeup {
         let state = self.0.borrow();
         let goes_on = state.waiting.iter().any(|(_, turns, _)| turns.is_some());
-        let is_busy = goes_on || state.full > 0 || !state.due.is_empty();
+        let is_busy = goes_on || state.full > 0;
+        let is_busy = is_busy || !state.due.is_empty() || !state.answers.is_empty();
         if is_busy { Wakeup::Now } else { Wakeup::At(Millis::NEVER) }
     }
 
