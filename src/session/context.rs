@@ -26,8 +26,19 @@ pub(super) struct ReceiveContext<'t> {
     pub(super) backlog: usize,
     pub(super) pools: &'t mut Pools,
     pub(super) out: &'t mut Output,
-    /// The service wants the rest of the input to wait.
-    pub(super) held: bool,
+    /// Why no more of the input is to be handled.
+    pub(super) stop: Stop,
+}
+
+/// Why a session stops before the end of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It does not.
+    No,
+    /// The service wants the rest to wait.
+    Held,
+    /// The work that was allowed is used up.
+    Paused,
 }
 
 impl ReceiveContext<'_> {

@@ -126,6 +126,12 @@ impl Session {
         self.deadline
     }
 
+    /// Whether a part of a message has been received, and its end has not.
+    #[must_use]
+    pub const fn is_assembling(&self) -> bool {
+        self.assembly.is_some()
+    }
+
     /// Why it ended, or why it is ending.
     #[must_use]
     pub const fn reason(&self) -> Option<CloseReason> {

@@ -222,10 +222,19 @@ impl<D: Driver> super::core::Core<D> {
         }
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
             slot.flags.insert(Flags::AWAITING_ROOM);
-            self.deferring.awaiting_room.push_back(id);
+            if slot.session.is_assembling() {
+                self.deferring.awaiting_room.push_front(id);
+            } else {
+                self.deferring.awaiting_room.push_back(id);
+            }
         } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
             slot.flags.insert(Flags::PAUSED);
-            self.deferring.paused.push_back(id);
+            // Messages are completed one after the other, not side by side: that needs less memory.
+            if slot.session.is_assembling() {
+                self.deferring.paused.push_front(id);
+            } else {
+                self.deferring.paused.push_back(id);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::protocol::websocket::handshake::{
     write_accepted,
 };
 use crate::session::compression::Compression;
-use crate::session::context::{Handled, ReceiveContext};
+use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::head::{Deciding, PartialHead};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
@@ -97,7 +97,7 @@ impl Session {
         if let Err(refusal) = result {
             self.refuse(cx.now, refusal, cx.pools, cx.out);
         }
-        let waits = self.phase == Phase::Deciding || cx.held;
+        let waits = self.phase == Phase::Deciding || cx.stop == Stop::Held;
         if waits { Handled::Until(end) } else { Handled::All }
     }
 

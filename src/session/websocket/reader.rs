@@ -12,7 +12,7 @@ use crate::protocol::websocket::frame::{
 use crate::protocol::websocket::mask::unmask;
 use crate::protocol::websocket::{Opcode, Violation};
 use crate::session::compression::{Compression, Encoder};
-use crate::session::context::{Handled, ReceiveContext};
+use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::pending::{PendingFrame, PendingPayload, continue_header};
 use crate::session::pools::Pools;
 use crate::session::replies::{Message, Replies};
@@ -37,24 +37,16 @@ impl Session {
     ) -> Handled {
         let mut at = 0;
         while at < bytes.len() && matches!(self.phase, Phase::Open | Phase::Closing) {
-            let mut is_fast = false;
             let step = if self.pending.is_some() {
                 self.resume(bytes, at, cx, service)
+            } else if bytes.len() > WINDOW {
+                self.frames_of_window(bytes, at, cx, service)
             } else {
-                let window = if bytes.len() - at > WINDOW {
-                    bytes.get_mut(..at + WINDOW).unwrap_or_default()
-                } else {
-                    &mut *bytes
-                };
-                match self.short_frames(window, at, cx, service) {
-                    Ok(next) if next < bytes.len() && !cx.held => {
-                        cx.pools.work.charge_bytes(next - at, SHORT_MESSAGES_BYTE);
+                match self.short_frames(bytes, at, cx, service) {
+                    Ok(next) if next < bytes.len() && cx.stop == Stop::No => {
                         self.frame(bytes, next, cx, service)
                     }
-                    done => {
-                        is_fast = true;
-                        done
-                    }
+                    done => done,
                 }
             };
             match step {
@@ -65,12 +57,10 @@ impl Session {
                     return Handled::All;
                 }
             }
-            if cx.held {
-                return Handled::Until(at);
-            }
-            // Short messages that are alone in a receive cause less work than the receive itself.
-            if !is_fast && cx.pools.work.is_used_up() && self.phase != Phase::Finished {
-                return Handled::Paused(at);
+            match cx.stop {
+                Stop::No => {}
+                Stop::Held => return Handled::Until(at),
+                Stop::Paused => return Handled::Paused(at),
             }
         }
         // A peer that sends after its close frame would lose the answer to a reset.
@@ -79,6 +69,32 @@ impl Session {
             self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         }
         Handled::All
+    }
+
+    /// Takes frames of a long receive: short ones of some kilobytes at most, then one of any kind.
+    #[inline(never)]
+    fn frames_of_window<S: Inbound>(
+        &mut self,
+        bytes: &mut [u8],
+        at: usize,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Result<usize, Violation> {
+        let end = bytes.len().min(at + WINDOW);
+        let next = self.short_frames(bytes.get_mut(..end).unwrap_or_default(), at, cx, service)?;
+        cx.pools.work.charge_bytes(next - at, SHORT_MESSAGES_BYTE);
+        if next < bytes.len() && cx.stop == Stop::No {
+            return self.frame(bytes, next, cx, service);
+        }
+        Ok(next)
+    }
+
+    /// After a piece of work that is counted: whether the rest has to wait.
+    fn pause_if_used_up(&self, cx: &mut ReceiveContext<'_>) {
+        let is_on = matches!(self.phase, Phase::Open | Phase::Closing);
+        if is_on && cx.stop == Stop::No && cx.pools.work.is_used_up() {
+            cx.stop = Stop::Paused;
+        }
     }
 
     fn rsv1_allowed(&self) -> bool {
@@ -168,6 +184,7 @@ impl Session {
             } else {
                 self.single_frame::<S, false>(span, bytes, cx, service)?;
             }
+            self.pause_if_used_up(cx);
             return Ok(at + len);
         }
         if !header.opcode.is_control() {
@@ -245,6 +262,7 @@ impl Session {
         } else if body.fin && self.assembly.is_some() {
             self.finish_message(bytes, cx, service)?;
         }
+        self.pause_if_used_up(cx);
         Ok(at + take)
     }
 
