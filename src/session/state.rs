@@ -126,10 +126,10 @@ impl Session {
         self.deadline
     }
 
-    /// Whether a part of a message has been received, and its end has not.
+    /// The bytes of the message of which a part has been received, after decompression.
     #[must_use]
-    pub const fn is_assembling(&self) -> bool {
-        self.assembly.is_some()
+    pub fn assembled(&self) -> usize {
+        self.assembly.as_ref().map_or(0, |assembly| assembly.len())
     }
 
     /// Why it ended, or why it is ending.

@@ -10,6 +10,9 @@ use crate::base::ConnectionId;
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
+/// A connection with more than this of a message goes on before others.
+const LARGE_MESSAGE: usize = 256 << 10;
+
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
     #[cold]
@@ -222,15 +225,15 @@ impl<D: Driver> super::core::Core<D> {
         }
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
             slot.flags.insert(Flags::AWAITING_ROOM);
-            if slot.session.is_assembling() {
+            if slot.session.assembled() > LARGE_MESSAGE {
                 self.deferring.awaiting_room.push_front(id);
             } else {
                 self.deferring.awaiting_room.push_back(id);
             }
         } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
             slot.flags.insert(Flags::PAUSED);
-            // Messages are completed one after the other, not side by side: that needs less memory.
-            if slot.session.is_assembling() {
+            // Large messages are completed one after the other, which needs less memory.
+            if slot.session.assembled() > LARGE_MESSAGE {
                 self.deferring.paused.push_front(id);
             } else {
                 self.deferring.paused.push_back(id);

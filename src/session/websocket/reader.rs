@@ -20,9 +20,9 @@ use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, Session};
 use crate::session::stream::StreamEvent;
 
-/// Short messages are taken from this many bytes at a time, and then it is looked at whether the
-/// work that is allowed is used up.
-const WINDOW: usize = 4 << 10;
+/// The work of short messages that are alone in a receive is not counted up to this many bytes: the
+/// receive itself is more.
+const FEW: usize = 2 << 10;
 
 impl Session {
     /// Takes frames until `bytes` are used up, the connection is no longer open, the service wants
@@ -39,12 +39,15 @@ impl Session {
         while at < bytes.len() && matches!(self.phase, Phase::Open | Phase::Closing) {
             let step = if self.pending.is_some() {
                 self.resume(bytes, at, cx, service)
-            } else if bytes.len() > WINDOW {
-                self.frames_of_window(bytes, at, cx, service)
             } else {
                 match self.short_frames(bytes, at, cx, service) {
                     Ok(next) if next < bytes.len() && cx.stop == Stop::No => {
+                        cx.pools.work.charge_bytes(next - at, SHORT_MESSAGES_BYTE);
                         self.frame(bytes, next, cx, service)
+                    }
+                    Ok(next) if next - at > FEW => {
+                        self.count_short_frames(next - at, cx);
+                        Ok(next)
                     }
                     done => done,
                 }
@@ -71,22 +74,11 @@ impl Session {
         Handled::All
     }
 
-    /// Takes frames of a long receive: short ones of some kilobytes at most, then one of any kind.
-    #[inline(never)]
-    fn frames_of_window<S: Inbound>(
-        &mut self,
-        bytes: &mut [u8],
-        at: usize,
-        cx: &mut ReceiveContext<'_>,
-        service: &mut S,
-    ) -> Result<usize, Violation> {
-        let end = bytes.len().min(at + WINDOW);
-        let next = self.short_frames(bytes.get_mut(..end).unwrap_or_default(), at, cx, service)?;
-        cx.pools.work.charge_bytes(next - at, SHORT_MESSAGES_BYTE);
-        if next < bytes.len() && cx.stop == Stop::No {
-            return self.frame(bytes, next, cx, service);
-        }
-        Ok(next)
+    /// Counts the work of `len` bytes of short messages.
+    #[cold]
+    fn count_short_frames(&self, len: usize, cx: &mut ReceiveContext<'_>) {
+        cx.pools.work.charge_bytes(len, SHORT_MESSAGES_BYTE);
+        self.pause_if_used_up(cx);
     }
 
     /// After a piece of work that is counted: whether the rest has to wait.
