@@ -67,7 +67,7 @@ def pattern_matches(pattern, case):
 
 
 def describe(folder, case, entry):
-    """What a case does and what Autobahn said of the run; the section where that is unknown."""
+    """The description of a case and Autobahn's result; the section if there is no description."""
     text = SECTIONS.get(order(case)[0], "unknown section")
     if entry is None:
         return text

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Splits a list of cases into specs for wstest processes that run side by side.
+"""Splits a list of cases into configurations for wstest processes that run in parallel.
 
     shard.py TEMPLATE URL FOLDER PARTS <ids      writes FOLDER/1/spec.json, FOLDER/2/spec.json ...
 
@@ -11,15 +11,15 @@ import json
 import pathlib
 import sys
 
-# Rough seconds of the 18 sizes of sections 12 and 13: each case echoes 1,000 messages. A wrong
-# figure only makes the parts less equal.
+# Estimated seconds for the 18 sizes of sections 12 and 13: each case echoes 1,000 messages. Wrong
+# estimates only make the parts less equal.
 DEFLATE_SECONDS = (
     [0.7, 0.7, 0.8, 1, 0.8, 0.9, 1.4, 2, 3.5, 5.5] + [1.1, 1.6, 2.3, 3.8, 6.9, 6, 6, 5.3]
 )
 
 
 def weight(case):
-    """The seconds a case takes, roughly."""
+    """The estimated seconds of a case."""
     section, *rest = (int(number) for number in case.split("."))
     if section in (12, 13) and 1 <= rest[-1] <= len(DEFLATE_SECONDS):
         return DEFLATE_SECONDS[rest[-1] - 1]
@@ -29,7 +29,7 @@ def weight(case):
 
 
 def split(cases, parts):
-    """The cases in `parts` lists of about equal weight, the heaviest handed out first."""
+    """Distributes the cases over `parts` lists of about equal weight, the heaviest first."""
     lists = [[] for _ in range(min(parts, len(cases)))]
     loads = [0.0] * len(lists)
     for case in sorted(cases, key=weight, reverse=True):

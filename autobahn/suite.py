@@ -1,4 +1,4 @@
-"""What needs the Autobahn test suite's own modules; for its Python 2.7 environment.
+"""The parts that use the Autobahn test suite's own modules; for its Python 2.7 environment.
 
     suite.py list PATTERN...        the ids of the cases that match, one on a line
     suite.py merge REPORT PART...   joins the reports of parallel runs into the folder REPORT
@@ -39,7 +39,7 @@ def list_cases(patterns):
 
 
 def merge(report, parts):
-    """Moves every case's files into `report` and writes the index there anew."""
+    """Moves the files of every case into `report` and writes a new index there."""
     factory = FuzzingFactory(report)
     factory.CaseSet = case_set()
     for part in parts:

@@ -1,5 +1,5 @@
-//! What an echo costs inside a connection, without a socket: whole messages, pipelined ones, ones
-//! that come in fragments, and ones larger than a receive.
+//! The cost of an echo inside a session, without a socket: whole messages, pipelined, fragmented,
+//! and larger than a receive.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// An open session with what its core would share.
+/// An open session with the state that its core would share.
 struct Core {
     session: Session,
     pools: Pools,

@@ -1,4 +1,4 @@
-//! What a frame's header costs: parsing a client's, writing a server's.
+//! The cost of a frame header: parsing a client's, writing a server's.
 
 use std::hint::black_box;
 
@@ -6,7 +6,7 @@ use corecast::protocol::websocket::Opcode;
 use corecast::protocol::websocket::frame::{FrameHeader, MAX_SERVER_HEADER, write_server_header};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// A client's header for so many bytes.
+/// A client's header for a payload of `len` bytes.
 fn client_header(len: u64) -> Vec<u8> {
     let mut bytes = vec![0x82];
     match len {

@@ -1,14 +1,14 @@
 //! Time to unmask a payload, per implementation present on this machine and per size.
 //!
-//! Each iteration unmasks [`MESSAGES`] messages that lie in a row, as in a pipelined receive
-//! buffer: one message again and again would measure store-to-load forwarding.
+//! Each iteration unmasks [`MESSAGES`] adjacent messages, as in a pipelined receive buffer: one
+//! message repeated would measure store-to-load forwarding.
 
 use std::hint::black_box;
 
 use corecast::protocol::websocket::mask::{Kernel, MaskKey, unmask, unmask_shift};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// Payload lengths, each with the number of messages in a row.
+/// Payload lengths, each with the number of adjacent messages.
 const SIZES: [(usize, usize); 6] =
     [(5, 64), (20, 64), (125, 64), (1024, 16), (16 << 10, 1), (1 << 20, 1)];
 
@@ -23,7 +23,8 @@ const fn header_len(len: usize) -> usize {
 
 type Unmask<'a> = &'a dyn Fn(&mut [u8], usize, MaskKey) -> bool;
 
-/// Runs `one` over all messages; `one` is generic so that the chosen path is inlined as in use.
+/// Runs `one` over all messages; `one` is generic so that the chosen path is inlined as in the
+/// server.
 fn all(buf: &mut [u8], len: usize, key: MaskKey, one: impl Fn(&mut [u8], MaskKey) -> bool) -> bool {
     let stride = header_len(len) + len;
     buf.chunks_exact_mut(stride).fold(true, |ascii, frame| one(frame, key) & ascii)

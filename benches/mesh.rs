@@ -1,10 +1,10 @@
-//! The cost of an item from core to core, in batches of 1, 8 and 64: through ports, with the fence
-//! and the look at the sleep flag, through the queue below them, and through the library `rtrb`,
-//! item by item and in its chunks.
+//! The cost of an item between cores, in batches of 1, 8 and 64: through ports, with the fence and
+//! the check of the sleep flag, through the queue below them, and through the library `rtrb`, item
+//! by item and in its chunks.
 //!
-//! `one_thread` is the work alone, `ping_pong` adds the cache lines that go from core to core: a
-//! batch goes there and back, and an item counts for both ways. Its threads are pinned to the
-//! first two cores and spin.
+//! `one_thread` measures the instructions, `ping_pong` also the transfer of cache lines between
+//! cores: a batch makes a round trip, and an item counts once for both ways. Its threads are pinned
+//! to the first two cores and spin.
 
 use std::hint::{black_box, spin_loop};
 use std::thread;
@@ -20,7 +20,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 #[allow(dead_code, reason = "a part of the library")]
 mod spsc;
 
-/// What `spsc` is built from, as in the library.
+/// The part of the crate on which `spsc` depends.
 mod sync {
     pub(crate) use std::sync::Arc;
 
@@ -50,7 +50,7 @@ mod sync {
 const BATCHES: [u64; 3] = [1, 8, 64];
 const ENTRIES: usize = 1024;
 
-/// As large as a message that is shared: a pointer, a topic, a range.
+/// An item of the size of a shared message: a pointer, a topic, a range.
 type Item = [u64; 4];
 
 const fn item(number: u64) -> Item {
@@ -66,7 +66,7 @@ trait End: Send + Sized + 'static {
     /// Sends a batch; there is room for it.
     fn send(&mut self, batch: u64);
 
-    /// Takes what is there, and returns how many.
+    /// Takes all items that are there, and returns their number.
     fn take(&mut self) -> u64;
 }
 
@@ -84,7 +84,7 @@ impl End for Port<Item> {
         for number in 0..batch {
             assert!(self.push(to, 100, black_box(item(number))).is_ok());
         }
-        self.publish(|_| unreachable!("nobody sleeps"));
+        self.publish(|_| unreachable!("no core sleeps"));
     }
 
     fn take(&mut self) -> u64 {
@@ -202,7 +202,7 @@ fn take_all<E: End>(end: &mut E, batch: u64) {
     }
 }
 
-/// How long `rounds` batches take there and back, without the start of the threads.
+/// The time of `rounds` round trips of a batch, without the start of the threads.
 fn rounds<E: End>(batch: u64, rounds: u64, cores: [usize; 2]) -> Duration {
     let (mut near, mut far) = E::pair();
     let echo = thread::spawn(move || {

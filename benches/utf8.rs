@@ -16,10 +16,11 @@ const SCRIPTS: [(&str, &str); 3] = [
     ("emoji", "😀🎉🚀🌍🔥"),
 ];
 
-/// Behind the header of a client's frame, hence never aligned.
+/// The offset after the header of a client's frame, so the text is never aligned.
 const MISALIGNMENT: usize = 14;
 
-/// About `len` bytes of whole repetitions of `sample`, behind a frame header's worth of zeros.
+/// About `len` bytes of whole repetitions of `sample`, after as many zeros as a frame header has
+/// bytes.
 fn frame(sample: &str, len: usize) -> Vec<u8> {
     let mut frame = vec![0; MISALIGNMENT];
     frame.extend(sample.repeat(len / sample.len()).bytes());
@@ -53,7 +54,7 @@ fn validate(criterion: &mut Criterion) {
     });
 }
 
-/// The key is zero, unknown to the compiler, so that every iteration finds the same text.
+/// The key is zero, which the compiler does not know, so that every iteration has the same text.
 fn unmask_and_validate(criterion: &mut Criterion) {
     each_text(
         criterion,

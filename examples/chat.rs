@@ -9,9 +9,9 @@
 //! `?room=rust&name=ann` names a room and a person, `?server=ws://HOST:PORT` another server.
 //!
 //! There is no code for rooms, members or messages here. The pages subscribe and publish over
-//! `/pubsub`, which every corecast serves; `corecast serve` would be enough for them. This program
-//! adds its own configuration, a 404 for all other paths, and messages of its own: each line that
-//! is typed here is published in the lobby. Ctrl-C ends it.
+//! `/pubsub`, which `corecast serve` has as well. This program adds its own configuration, a 404
+//! for all other paths, and its own messages: each line on standard input is published in the
+//! lobby. Ctrl-C ends it.
 
 use std::error::Error;
 use std::io::{self, BufRead};
@@ -48,7 +48,8 @@ fn rules() -> Config {
     config.origins = Origins::Any;
     // Enough for typed text. A longer message closes its connection with 1009.
     config.limits.max_message = 64 << 10;
-    // A client that reads too slowly loses the oldest lines, is told how many, and stays connected.
+    // A client that reads too slowly loses the oldest lines, gets their number, and stays
+    // connected.
     config.pubsub.slow = SlowConsumer::DropOldest;
     config
 }

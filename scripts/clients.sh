@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs clients that others wrote against a release build: Python's websockets, npm's ws, Chromium.
+# Runs other WebSocket clients against a release build: Python's websockets, npm's ws, Chromium.
 # Each echoes, then publishes and subscribes; Chromium also opens the page of the chat example.
 # Exit status 0: every check of every client passed and the server stopped cleanly.
 #
@@ -13,7 +13,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 CLIENTS="$ROOT/tests/clients"
-# The checks import one another; nothing is to be left beside them.
+# Python must not write byte code next to the checks.
 export PYTHONDONTWRITEBYTECODE=1
 SUMMARY=()
 FAILED=0
@@ -33,7 +33,7 @@ run_client() {
     fi
 }
 
-# end_server: stops the server; that it did not stop cleanly counts as a failure.
+# end_server: stops the server; if it does not stop cleanly, that counts as a failure.
 end_server() {
     if ! stop_server; then
         SUMMARY+=("server: FAILED to stop cleanly")

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What every script here shares: the repository's root, the binary, a server on a free port.
-# To be sourced, not run.
+# Shared by the scripts: the repository's root, the binary, a server on a free port.
+# This file is sourced, not run.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # for the scripts that source this one
@@ -13,7 +13,7 @@ SERVER_LOG=
 # say TEXT...: one line of progress.
 say() { printf '%s\n' "$*"; }
 
-# die TEXT...: an error that says what to do next, then exit 2.
+# die TEXT...: prints an error, which should name a remedy, then exits with 2.
 die() {
     printf '%s: error: %s\n' "${0##*/}" "$*" >&2
     exit 2
@@ -23,7 +23,7 @@ die() {
 now() { date +%s.%N; }
 elapsed() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }'; }
 
-# free_port: a TCP port of 127.0.0.1 nobody listens on at this moment.
+# free_port: a TCP port of 127.0.0.1 that is free at this moment.
 free_port() {
     python3 -c 'import socket
 s = socket.socket()
@@ -31,19 +31,19 @@ s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])'
 }
 
-# need_tool PATH WHAT: stops with the remedy if setup.sh has not made PATH yet.
+# need_tool PATH WHAT: exits with a remedy if setup.sh has not installed PATH yet.
 need_tool() {
     [ -e "$1" ] || die "$2 is not installed ($1 is missing); run scripts/setup.sh first"
 }
 
-# build_server: sets BINARY to $CORECAST, or to a release build made now.
+# build_server: sets BINARY to $CORECAST, or builds the release binary.
 build_server() {
     if [ -n "${CORECAST:-}" ]; then
         BINARY=$CORECAST
         [ -x "$BINARY" ] || die "CORECAST=$BINARY is no program; give the path of a built corecast"
     else
         (cd "$ROOT" && cargo build --release --locked --bin corecast) ||
-            die "the release build failed; the compiler's words are above"
+            die "the release build failed; see the compiler's output above"
         BINARY="$TARGET_DIR/release/corecast"
     fi
 }

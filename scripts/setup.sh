@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Rust: Debian packages, a Python 3 environment with the
+# Installs what the tests need besides Rust: Debian packages, a Python 3 environment with the
 # `websockets` client, a Python 2.7 environment with the Autobahn test suite, npm's `ws`.
 # Everything but the Debian packages goes into .tools/ and tests/clients/node_modules, which git
-# ignores. Safe to run again: a piece already there is left alone.
+# ignores. Safe to run again: parts that are up to date are not installed again.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -25,10 +25,10 @@ fingerprint() {
     { printf '%s\n' "$text"; cat "$@"; } | sha256sum | cut -d ' ' -f 1
 }
 
-# is_current STAMP FINGERPRINT: whether a piece was finished with just these inputs.
+# is_current STAMP FINGERPRINT: whether a part was installed from the same inputs.
 is_current() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 
-# piece NAME FUNCTION: runs one part and prints one line: what it did and the time it took.
+# piece NAME FUNCTION: installs one part and prints one line with the result and the time it took.
 piece() {
     local start
     start=$(now)
@@ -70,7 +70,7 @@ python3_environment() {
     printf '%s\n' "$print" >"$home/.stamp"
 }
 
-# find_python27: the path of an interpreter of Python 2.7 that really runs, CPython or PyPy.
+# find_python27: the path of a working interpreter of Python 2.7, CPython or PyPy.
 find_python27() {
     local candidate
     for candidate in "${PYTHON27:-}" "${HOME:-/root}"/.pyenv/versions/2.7.*/bin/python2.7 \

@@ -31,7 +31,7 @@ step_budget() {
         cargo build --locked --profile ci -p corecast-perf --bin budget &&
         "$TARGET_DIR/ci/budget" --server "$TARGET_DIR/release/corecast"
 }
-# Figures of so short a run mean nothing: this is to see that the rig runs from end to end.
+# The figures of such a short run mean nothing; this checks that the tools run from end to end.
 step_compare() {
     local only=() name results="$TARGET_DIR/test-logs/compare.json"
     for name in echo-20-d16 deflate-1k fanout-8 handshakes idle; do only+=(--only "$name"); done
@@ -92,8 +92,8 @@ parse_options() {
     done
 }
 
-# headline LOG: what a log says in sum: how many tests, Autobahn cases and client checks, and what
-# could not be checked.
+# headline LOG: the summary of a log: the numbers of tests, Autobahn cases and client checks, and
+# the checks that were skipped.
 headline() {
     awk '/^test result: ok/ { tests += $4; programs++ }
         /^Autobahn: .* expected/ || /checks passed/ || /^NOT CHECKED/ { print "    " $0 }

@@ -1,50 +1,51 @@
-//! Every number that a server can be given, with its default and the reason for it.
+//! All settings of a server, with their defaults and the reasons for them.
 
 use std::time::Duration;
 
 use crate::protocol::http::HeadLimits;
 use crate::protocol::websocket::handshake::{DeflatePolicy, Origins};
 
-/// What one server accepts and how long it waits.
+/// The settings of one server.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Config {
-    /// How much of everything.
+    /// Limits of connections and messages.
     pub limits: Limits,
-    /// How long for everything.
+    /// Timeouts of connections.
     pub timeouts: Timeouts,
-    /// permessage-deflate (RFC 7692): whether, and with which parameters.
+    /// permessage-deflate (RFC 7692): whether it is negotiated, and with which parameters.
     pub deflate: DeflatePolicy,
     /// The compression level, 1 (fast) to 9 (small).
     pub deflate_level: DeflateLevel,
-    /// Which pages of browsers may connect; others get 403. By default those from the host that
-    /// they connect to. `corecast serve`, which has no secrets to guard, lets every page in.
+    /// The origins (RFC 6454) whose pages may connect; others are refused with 403. By default an
+    /// origin must have the host that the request names. `corecast serve` allows every origin.
     pub origins: Origins,
-    /// The receive buffers of each loop, of which a core has one.
+    /// The receive buffers of each loop. A core has one loop by default.
     pub buffers: Buffers,
     /// Publish and subscribe.
     pub pubsub: PubSub,
 }
 
-/// How much of everything. What goes beyond is refused with the close code or status named.
+/// Limits of connections and messages. A peer that exceeds one gets the close code or HTTP status
+/// named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of one message, after decompression; beyond it 1009. Default 16 MiB, which the
-    /// largest cases of the Autobahn suite need.
+    /// Bytes of one message after decompression; close code 1009 (RFC 6455 section 7.4.1).
+    /// Default 16 MiB, which the largest cases of the Autobahn suite need.
     pub max_message: usize,
-    /// Fragments of one message; beyond it 1008. Default 131,072: no object is kept for a
-    /// fragment, so this bounds the work of a message that never ends. Autobahn sends 65,536.
+    /// Fragments of one message; close code 1008. Default 131,072. Nothing is stored per fragment,
+    /// so this bounds the work that one message can cause. Autobahn sends 65,536.
     pub max_fragments: u32,
-    /// The request head: 8 KiB and 64 headers by default; beyond it 431.
+    /// The request head; status 431. Default 8 KiB and 64 headers.
     pub head: HeadLimits,
-    /// Connections of each loop; beyond it 503. Default 1,000,000, and never more than the
+    /// Connections of each loop; status 503. Default 1,000,000, and never more than the
     /// descriptors that a ring may have.
     pub max_connections: u32,
-    /// Bytes of replies that wait for a peer who reads slowly, before the server stops reading
-    /// from it. Default 256 KiB. One message, and what comes in until the kernel has stopped
-    /// receiving, may come on top: up to a few times 512 KiB from a peer that sends as fast as it
-    /// can and reads nothing.
+    /// Bytes of replies that may be queued for a peer that reads slowly, before the server stops
+    /// reading from it. Default 256 KiB. One message may exceed it, and so may the data that
+    /// arrives until the kernel has stopped receiving: up to a few times 512 KiB from a peer that
+    /// sends as fast as it can and reads nothing.
     pub send_queue: usize,
 }
 
@@ -60,31 +61,32 @@ impl Default for Limits {
     }
 }
 
-/// How long for everything. Deadlines are kept to a tenth of a second.
+/// Timeouts of connections. Each fires up to 0.1 s late.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// From accept to the end of the request head, however steadily it trickles in; then 408.
-    /// Default 5 s.
+    /// From accept to the end of the request head, at any rate of arrival; status 408. Also from
+    /// accept to a decision about the handshake that is made later; status 503. Default 5 s.
     pub handshake: Duration,
-    /// Silence of the peer before it is sent a ping. Default 30 s.
+    /// Time without input from the peer before it is sent a ping. Default 30 s.
     pub ping_after: Duration,
-    /// From the ping to any sign of life; then close 1001. Default 15 s.
+    /// From the ping to the next input from the peer; close code 1001. Default 15 s.
     pub pong: Duration,
-    /// From the last byte of a message to close 1001, if given. Bytes of a message under way count;
-    /// pings and pongs do not. Not given by default.
+    /// Time without data messages; close code 1001. Every byte of a message counts, also of one
+    /// that is incomplete; pings and pongs do not. Default `None`: no limit.
     pub idle: Option<Duration>,
-    /// From our close frame to the peer's. Default 5 s. A peer that goes on sending messages and
-    /// has not read all that was sent to it is reset then.
+    /// From the server's close frame to the peer's (RFC 6455 section 7.1). Default 5 s. A peer that
+    /// goes on sending messages and has not read all that was sent to it is reset then.
     pub close: Duration,
-    /// After a fatal error or a refusal, how long what the peer still sends is read and thrown
-    /// away, so that it gets the close frame instead of a reset. Default 2 s.
+    /// After a protocol error or a refusal, the time for which input is still read and discarded,
+    /// so that the peer receives the close frame or response and not a reset. Default 2 s.
     pub linger: Duration,
-    /// Without progress towards a peer that does not read. Default 60 s: Linux reports progress
-    /// only when a third of the socket's send buffer is free again.
+    /// Time for which queued data makes no progress, because the peer does not read; then the
+    /// connection is cut. Default 60 s: Linux reports progress only when a third of the socket's
+    /// send buffer is free again.
     pub stall: Duration,
-    /// From the signal to stop until connections that do not leave are cut. Default 9 s, so that
-    /// the server is gone within 10.
+    /// From the start of draining until the connections that are left are cut. Default 9 s, so
+    /// that a server stops within 10 s.
     pub drain: Duration,
 }
 
@@ -103,18 +105,19 @@ impl Default for Timeouts {
     }
 }
 
-/// Publish and subscribe: the endpoints `/topics/<topic>` and `/pubsub`, and programs that publish.
+/// Publish and subscribe: the endpoints `/topics/<topic>` and `/pubsub`, and publishing by the
+/// program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PubSub {
-    /// Whether the two endpoints are served. If not, their paths are the handler's like all others.
-    /// Default: they are.
+    /// Whether the two endpoints are served. If not, requests to their paths go to the handler.
+    /// Default `true`.
     pub endpoints: bool,
-    /// What happens to subscribers that read too slowly. Default: close with 1013.
+    /// The policy for subscribers that read too slowly. Default: close with 1013.
     pub slow: SlowConsumer,
-    /// Bytes of messages that may wait for one subscriber before `slow` applies, besides what the
-    /// kernel has taken and up to 128 KiB that are being sent. Default 256 KiB. One message may
-    /// wait however large it is.
+    /// Bytes of messages that may be queued for one subscriber before `slow` applies. Data in the
+    /// kernel and up to 128 KiB that are being sent do not count. Default 256 KiB. A single message
+    /// may be queued whatever its size.
     pub queue: usize,
     /// Bytes of a topic or filter. Default 255, and never more than 65,535.
     pub max_topic: usize,
@@ -122,11 +125,11 @@ pub struct PubSub {
     pub max_subscriptions: usize,
     /// Topics with a retained value; a further one is answered with an error. Default 10,000.
     pub max_retained: usize,
-    /// Bytes of all retained values with their topics, on all cores together, since cores share
-    /// them. Default 64 MiB.
+    /// Bytes of all retained values with their topics. Cores share the values, so this counts them
+    /// once for all cores. Default 64 MiB.
     pub max_retained_bytes: usize,
-    /// Bytes that may wait between two cores, and for the deliveries of one core, before those who
-    /// publish are not read from until there is room. Default 8 MiB.
+    /// Bytes that may be queued between two cores, and for the deliveries of one core. Beyond it,
+    /// connections that publish are not read from until there is room. Default 8 MiB.
     pub backlog: usize,
 }
 
@@ -145,56 +148,58 @@ impl Default for PubSub {
     }
 }
 
-/// What happens to a subscriber that reads more slowly than messages come, once as much waits for
-/// it as [`PubSub::queue`] allows. Messages are dropped whole, and each drop is counted.
+/// The policy for a subscriber whose queue has reached [`PubSub::queue`], because it reads more
+/// slowly than messages arrive. Messages are dropped whole, and each drop is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SlowConsumer {
-    /// It is closed with 1013, and connects anew when it can.
+    /// The connection is closed with 1013 (try again later).
     #[default]
     Close,
-    /// What comes is dropped until there is room again.
+    /// New messages are dropped until there is room again.
     DropNewest,
-    /// What has waited longest is dropped to make room.
+    /// The oldest messages in the queue are dropped to make room.
     DropOldest,
-    /// Of each topic only the latest message waits, from the first that cannot be sent at once.
+    /// The queue holds only the latest message of each topic. This applies as soon as a message
+    /// cannot be sent at once, not only at the limit.
     Conflate,
 }
 
-/// The receive buffers of one loop, shared by all its connections: an idle connection holds none.
+/// The receive buffers of one loop, shared by all its connections. An idle connection holds none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Buffers {
-    /// How many at first: a power of two, at most 32,768. Default 128: few enough to stay in the
+    /// The initial number: a power of two, at most 32,768. Default 128: few enough to stay in the
     /// cache, enough for the 40 connections that one call into the kernel reports.
     pub count: u16,
-    /// How many there may come to be when connections find none, doubling each time: a power of
-    /// two, `count` at least. Default 1,024: before Linux 6.13 one call reports all connections
-    /// that have sent something.
-    pub most: u16,
-    /// Bytes of each. Default 16,448: a message of 16 KiB with its header, and an odd number of
-    /// cache lines, so that the starts of the buffers do not compete for the same cache sets.
+    /// The maximum number: a power of two, at least `count`. The number doubles each time a receive
+    /// finds no buffer. Default 1,024: before Linux 6.13 one call reports all connections that
+    /// have sent something.
+    pub max: u16,
+    /// The size of each in bytes. Default 16,448: a message of 16 KiB with its header, and an odd
+    /// number of cache lines, so that the starts of the buffers do not fall into the same cache
+    /// sets.
     pub size: u32,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { count: 128, most: 1024, size: 257 * 64 }
+        Self { count: 128, max: 1024, size: 257 * 64 }
     }
 }
 
 impl Buffers {
-    /// `count` buffers (rounded up to a power of two, 2 to 32,768) of `size` bytes (64 to 1 MiB),
-    /// and never more.
+    /// A fixed number of buffers: `count` (rounded up to a power of two, 2 to 32,768) of `size`
+    /// bytes (64 to 1 MiB).
     #[must_use]
     pub fn new(count: u16, size: u32) -> Self {
         let count = count.clamp(2, 1 << 15).next_power_of_two();
-        Self { count, most: count, size: size.clamp(64, 1 << 20) }
+        Self { count, max: count, size: size.clamp(64, 1 << 20) }
     }
 
-    /// The same, growing to `most` (rounded up to a power of two) as they are needed.
+    /// The same, growing to at most `max` buffers (rounded up to a power of two) as needed.
     #[must_use]
-    pub fn growing_to(self, most: u16) -> Self {
-        Self { most: most.clamp(self.count, 1 << 15).next_power_of_two(), ..self }
+    pub fn growing_to(self, max: u16) -> Self {
+        Self { max: max.clamp(self.count, 1 << 15).next_power_of_two(), ..self }
     }
 }
 

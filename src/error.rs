@@ -1,4 +1,4 @@
-//! What can keep a server from starting or running.
+//! Errors of starting and running a server.
 
 use std::fmt;
 use std::io;
@@ -8,44 +8,44 @@ use rustix::io::Errno;
 
 use crate::io::uring::SetupError;
 
-/// Why a server did not start, or stopped. The text says what to do about it.
+/// The reason why a server did not start, or stopped. The text says what to do about it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// io_uring cannot be used on this machine, or not by this process.
     Ring(SetupError),
-    /// An address could not be listened on.
+    /// Listening on an address failed.
     Listen {
-        /// Which.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// Two addresses to listen on are the same, or one is a part of the other.
+    /// Two addresses to listen on are the same, or one covers the other.
     Overlap {
-        /// The address that the other one covers.
+        /// The address that is covered.
         address: SocketAddr,
-        /// The other one.
+        /// The address that covers it.
         by: SocketAddr,
     },
-    /// A core was asked for that the process may not use.
+    /// The process may not use a core that was asked for.
     Core {
-        /// Which.
+        /// The core.
         core: usize,
-        /// Those that it may use.
+        /// The cores that the process may use.
         allowed: Vec<usize>,
     },
-    /// Neither an address nor a core is left to work with.
-    Nothing(&'static str),
-    /// A thread could not be made.
+    /// The server is set up or used in a way that cannot work, such as without an address.
+    Usage(&'static str),
+    /// A thread could not be started.
     Thread(io::Error),
     /// A thread could not be pinned to its core.
     Pin(Errno),
-    /// An eventfd, with which other threads wake a loop, could not be made.
+    /// The eventfd with which other threads wake a loop could not be created.
     Waker(Errno),
     /// A worker's ring failed while it ran.
     Worker(Errno),
-    /// The server's own code panicked, or the function that makes the handlers. All of the server
+    /// The server's own code or the function that creates the handlers panicked. The whole server
     /// has stopped.
     Panic(String),
 }
@@ -86,7 +86,7 @@ impl fmt::Display for Error {
                 "core {core} is not available; this process may use {}",
                 CoreList(allowed)
             ),
-            Self::Nothing(what) => f.write_str(what),
+            Self::Usage(text) => f.write_str(text),
             Self::Thread(error) if error.kind() == io::ErrorKind::WouldBlock => write!(
                 f,
                 "a thread could not be started: {error}; raise the limit of processes and threads \
@@ -96,11 +96,11 @@ impl fmt::Display for Error {
             Self::Pin(errno) => write!(
                 f,
                 "a thread could not be pinned to its core: {errno} from sched_setaffinity; allow \
-                 that call in the seccomp profile of the container, or do without --cores"
+                 that call in the seccomp profile of the container, or leave out --cores"
             ),
             Self::Waker(errno) => write!(
                 f,
-                "an eventfd could not be made: {errno}; raise the limit of descriptors with \
+                "an eventfd could not be created: {errno}; raise the limit of descriptors with \
                  `ulimit -n`, or allow eventfd2 in the seccomp profile of the container"
             ),
             Self::Worker(errno) => write!(f, "a worker's ring failed: {errno}"),
@@ -115,7 +115,7 @@ impl std::error::Error for Error {
             Self::Ring(error) => Some(error),
             Self::Listen { source, .. } | Self::Thread(source) => Some(source),
             Self::Pin(errno) | Self::Waker(errno) | Self::Worker(errno) => Some(errno),
-            Self::Overlap { .. } | Self::Core { .. } | Self::Nothing(_) | Self::Panic(_) => None,
+            Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) | Self::Panic(_) => None,
         }
     }
 }
@@ -126,7 +126,7 @@ impl From<SetupError> for Error {
     }
 }
 
-/// Core numbers as people write them: `0,2-3`.
+/// Formats core numbers as a list with ranges: `0,2-3`.
 #[derive(Clone, Copy, Debug)]
 pub struct CoreList<'a>(pub &'a [usize]);
 
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_of_cores_are_written_short() {
+    fn consecutive_cores_are_written_as_ranges() {
         for (cores, text) in
             [(&[0][..], "0"), (&[0, 1], "0-1"), (&[0, 2, 3, 4, 7], "0,2-4,7"), (&[], "")]
         {

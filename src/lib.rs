@@ -1,15 +1,15 @@
 //! corecast: a strict, thread-per-core WebSocket server on io_uring, as a library.
 //!
-//! The parts, each knowing only those before it:
+//! The parts; each depends only on parts listed before it:
 //!
 //! - [`protocol`]: frames, masking, UTF-8, compression and the opening handshake of RFC 6455 and
 //!   RFC 7692. Sans-IO.
 //! - [`session`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.
-//! - [`mesh`]: lock-free channels from core to core, and who has to be woken.
+//! - [`mesh`]: lock-free queues between cores, and the flags that say which core to wake.
 //! - [`pubsub`]: topics shared across cores. Sans-IO.
-//! - [`app`]: what an application implements and is given.
+//! - [`app`]: the API for applications: handlers, contexts and handles.
 //! - [`gateway`]: the endpoints of the server, between clients, broker and application.
-//! - [`io`]: what a loop asks of the kernel, as a trait, and io_uring behind it.
+//! - [`io`]: the trait through which a loop uses the kernel, and its io_uring implementation.
 //! - [`worker`]: the loop of one core, generic over driver and service.
 //! - [`server`]: listeners, pinned threads, starting and stopping.
 //!
@@ -48,7 +48,7 @@
 //! # }
 //! ```
 //!
-//! `ARCHITECTURE.md` tells why it is built the way it is.
+//! `ARCHITECTURE.md` explains the design and the reasons for it.
 
 #![warn(clippy::cast_possible_truncation, clippy::expect_used, clippy::unwrap_used)]
 

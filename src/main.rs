@@ -10,8 +10,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // The allocator asks for huge pages, of which the first byte used makes two megabytes resident;
-    // idle connections are small, and should be cheap. Where it fails it is only that.
+    // The allocator asks for huge pages; the first byte used of one makes 2 MiB resident. Small
+    // pages keep the memory of idle connections small. If this fails, the server only uses more.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::run()
 }

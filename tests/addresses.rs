@@ -1,4 +1,4 @@
-//! Addresses: starting at once after a predecessor, and addresses that others listen on.
+//! Addresses: starting right after a predecessor was killed, and addresses that are in use.
 
 mod support;
 
@@ -12,10 +12,10 @@ use support::client::Client;
 use support::library::Embedded;
 use support::server::{Finished, Server, command, run};
 
-/// A server waits one second for an address in use; the rest is for a busy machine.
-const SOON: Duration = Duration::from_secs(4);
+/// A server retries an address in use for 1 s; the rest allows for a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(4);
 
-/// An address of 127.0.0.1 with a port that is free now.
+/// An address of 127.0.0.1 with a port that is free at this moment.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -26,10 +26,10 @@ fn serve(address: SocketAddr, more: &[&str]) -> std::process::Command {
     command
 }
 
-/// Kills a server 20 times in a row, with `clients` connected, and starts the next at once.
+/// Kills a server 20 times, with `clients` connected, and starts the next one immediately.
 fn restarts(more: &[&str], clients: usize) {
     const RESTARTS: usize = 20;
-    // Where the machine stands still for a second, the kernel cannot close the sockets in time.
+    // If the machine is stalled for a second, the kernel cannot close the sockets in time.
     const STALLS: usize = 2;
     let address = free_address();
     let mut failures = Vec::new();
@@ -37,7 +37,7 @@ fn restarts(more: &[&str], clients: usize) {
     for _ in 0..RESTARTS {
         let connected: Vec<Client> = (0..clients).map(|_| Client::open(address)).collect();
         server.signal(Signal::KILL);
-        server.wait(SOON).expect("an end of the process");
+        server.wait(START_LIMIT).expect("an end of the process");
         server = loop {
             match Server::try_spawn(serve(address, more)) {
                 Ok(server) => break server,
@@ -67,17 +67,17 @@ fn a_server_starts_at_once_after_a_predecessor_with_connections_was_killed() {
 }
 
 fn refused(address: SocketAddr) -> Finished {
-    let end = run(serve(address, &[]), 2 * SOON);
+    let end = run(serve(address, &[]), 2 * START_LIMIT);
     let line = end.error_line(1);
     assert!(line.contains(&format!("{address} is in use")), "{line}");
     assert!(line.contains("--listen"), "{line}");
     assert!(line.contains(&format!("sport = :{}", address.port())), "{line}");
-    assert!(end.took < SOON, "took {:?}", end.took);
+    assert!(end.took < START_LIMIT, "took {:?}", end.took);
     end
 }
 
 #[test]
-fn an_address_of_another_program_exits_with_1_and_says_what_to_do() {
+fn an_address_in_use_exits_with_1_and_names_a_remedy() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     refused(holder.local_addr().unwrap());
     let holder = TcpListener::bind("0.0.0.0:0").unwrap();
@@ -105,7 +105,7 @@ fn two_servers_cannot_share_a_port() {
 }
 
 #[test]
-fn of_two_servers_that_start_together_one_listens() {
+fn if_two_servers_start_together_one_listens() {
     for _ in 0..10 {
         let address = free_address();
         let start = move || Server::try_spawn(serve(address, &[]));
@@ -131,7 +131,7 @@ fn connections_are_spread_over_all_loops() {
     assert!(accepted.iter().all(|count| *count >= 20), "{accepted:?}");
 }
 
-/// A port that is free for both protocols, on all addresses.
+/// A port that is free for IPv4 and IPv6, on all addresses.
 fn free_port() -> u16 {
     TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port()
 }
@@ -139,7 +139,7 @@ fn free_port() -> u16 {
 /// A server on all of `hosts` with one port, and that port.
 fn start_on(hosts: &[&str]) -> (Server, u16) {
     let port = free_port();
-    // The first is for the start, which is seen on 127.0.0.1.
+    // The first address is for the start, which is checked on 127.0.0.1.
     let mut command = command(&["serve", "--listen", "127.0.0.1:0"]);
     for host in hosts {
         command.args(["--listen", &format!("{host}:{port}")]);
@@ -148,7 +148,7 @@ fn start_on(hosts: &[&str]) -> (Server, u16) {
 }
 
 #[test]
-fn both_protocols_are_served_on_one_port() {
+fn ipv4_and_ipv6_are_served_on_one_port() {
     for hosts in [
         &["0.0.0.0", "[::]"][..],
         &["[::]", "0.0.0.0"],
@@ -167,7 +167,7 @@ fn both_protocols_are_served_on_one_port() {
 }
 
 #[test]
-fn only_the_protocols_and_addresses_given_are_served() {
+fn only_the_given_addresses_are_served() {
     for (host, not) in [("0.0.0.0", "[::1]"), ("[::1]", "127.0.0.1"), ("127.0.0.1", "127.0.0.2")] {
         let (server, port) = start_on(&[host]);
         let address: SocketAddr = format!("{not}:{port}").parse().unwrap();
@@ -182,7 +182,7 @@ fn only_the_protocols_and_addresses_given_are_served() {
 }
 
 #[test]
-fn addresses_that_overlap_exit_with_2_and_are_named() {
+fn overlapping_addresses_exit_with_2_and_are_named() {
     let port = free_port();
     for (hosts, named) in [
         (["127.0.0.1", "127.0.0.1"], ["127.0.0.1", "twice"]),
@@ -193,7 +193,7 @@ fn addresses_that_overlap_exit_with_2_and_are_named() {
         (["[::ffff:127.0.0.1]", "127.0.0.1"], ["127.0.0.1", "twice"]),
     ] {
         let [one, other] = hosts.map(|host| format!("{host}:{port}"));
-        let end = run(command(&["serve", "--listen", &one, "--listen", &other]), SOON);
+        let end = run(command(&["serve", "--listen", &one, "--listen", &other]), START_LIMIT);
         let line = end.error_line(2);
         assert!(named.iter().all(|part| line.contains(part)), "{hosts:?}: {line}");
         assert!(!line.contains("in use"), "{hosts:?}: {line}");

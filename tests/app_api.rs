@@ -7,19 +7,25 @@ mod support;
 mod callbacks;
 #[path = "app_api/endpoints.rs"]
 mod endpoints;
+#[path = "app_api/ends.rs"]
+mod ends;
 #[path = "app_api/handles.rs"]
 mod handles;
+#[path = "app_api/later.rs"]
+mod later;
 #[path = "app_api/limits.rs"]
 mod limits;
 #[path = "app_api/panics.rs"]
 mod panics;
+#[path = "app_api/peers.rs"]
+mod peers;
 #[path = "app_api/programs.rs"]
 mod programs;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use corecast::app::{Accept, CloseContext, Context, Handler, Upgrade};
+use corecast::app::{Accept, CloseContext, Context, Handler, PreparedMessage, Upgrade};
 use corecast::config::Config;
 use corecast::protocol::websocket::CloseCode;
 use corecast::protocol::websocket::handshake::Request;
@@ -28,6 +34,21 @@ use corecast::session::{CloseReason, Message};
 use support::client::Client;
 use support::library::Embedded;
 use support::wire::{FIN, TEXT, frame, unmasked};
+
+/// The bytes of the payload of a large prepared message, more than the kernel takes.
+const PREPARED: usize = 8 << 20;
+
+/// Held by tests that measure the memory of this process, or take much of it.
+fn memory() -> MutexGuard<'static, ()> {
+    static MEMORY: Mutex<()> = Mutex::new(());
+    MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All are clones of one.
+fn prepared() -> PreparedMessage {
+    static MESSAGE: OnceLock<PreparedMessage> = OnceLock::new();
+    MESSAGE.get_or_init(|| PreparedMessage::binary(&vec![b'p'; PREPARED])).clone()
+}
 
 /// What callbacks have noted.
 type Log = Arc<Mutex<Vec<String>>>;
@@ -53,8 +74,10 @@ impl Handler for Script {
     }
 
     fn open(&mut self, path: &mut String, cx: &mut Context<'_, '_>) {
-        if path == "/greet" {
-            cx.text("hello").unwrap();
+        match &**path {
+            "/greet" => cx.text("hello").unwrap(),
+            "/prepared" => cx.prepared(&prepared()).unwrap(),
+            _ => {}
         }
     }
 
@@ -76,7 +99,24 @@ impl Handler for Script {
             "timer" => cx.set_timer(Duration::from_millis(rest.parse().unwrap())),
             "close" => cx.close(CloseCode::NORMAL, "asked"),
             "ping" => cx.ping(rest.as_bytes()).unwrap(),
+            "queued" => {
+                assert_eq!(cx.queued(), 0);
+                cx.text("12345678").unwrap();
+                assert_eq!(cx.queued(), 10);
+            }
             "panic" => panic!("asked to"),
+            "prepared" => cx.prepared(&prepared()).unwrap(),
+            "both" => {
+                cx.text("first").unwrap();
+                cx.prepared(&prepared()).unwrap();
+            }
+            "count" => {
+                // As large as fit four times into the limit.
+                let message = |number: u8| [&[number][..], &[b'.'; 60_000]].concat();
+                let send = |at| Some((at, cx.binary(&message(at)).err()?));
+                let (accepted, error) = (0..100).find_map(send).unwrap();
+                self.note(format!("accepted {accepted} {error:?}"));
+            }
             "large" => {
                 let megabyte = vec![b'x'; 1 << 20];
                 let count = rest.parse().unwrap();
@@ -105,6 +145,8 @@ impl Handler for Script {
 
     fn close(&mut self, path: String, reason: CloseReason, cx: &mut CloseContext<'_>) {
         self.note(format!("closed {path}: {reason}"));
+        let side = if reason.is_local() { "here" } else { "there" };
+        self.note(format!("end {path}: {side} {} {:?}", reason.code().value(), cx.text()));
         cx.publish("left", &Payload::text(path)).unwrap();
     }
 }

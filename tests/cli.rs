@@ -1,4 +1,4 @@
-//! The command: what flags do, the start line, and how it stops.
+//! The command: the effect of the flags, the start line, and stopping.
 
 mod support;
 
@@ -10,11 +10,11 @@ use support::client::{ACCEPT, Client, End, Head};
 use support::server::{Finished, Server, command, run};
 use support::wire::{self, BINARY, FIN, TEXT};
 
-/// What the server says to all when it stops.
+/// The close code and reason that every client gets when the server stops.
 const GOING_AWAY: (u16, &str) = (1001, "server is stopping");
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Runs the command with `args`, which must end by itself.
+/// Runs the command with `args`; it must end by itself.
 fn finished(args: &[&str]) -> Finished {
     run(command(args), Duration::from_secs(5))
 }
@@ -43,7 +43,7 @@ fn help_and_version_are_no_errors() {
 }
 
 #[test]
-fn the_start_line_tells_where_and_how() {
+fn the_start_line_has_addresses_and_settings() {
     let server = Server::start(&["--cores", "0", "--max-message", "64KiB"]);
     let log = server.log();
     assert_eq!(log.len(), 1, "{log:?}");
@@ -65,7 +65,7 @@ fn the_start_line_can_be_json() {
 }
 
 #[test]
-fn several_addresses_are_all_served() {
+fn all_given_addresses_are_served() {
     let server = Server::start(&["--listen", "127.0.0.1:0"]);
     let line = server.log().remove(0);
     let list = line.split_once("listening on ").unwrap().1;
@@ -79,7 +79,7 @@ fn several_addresses_are_all_served() {
 }
 
 #[test]
-fn probe_tells_what_the_kernel_offers() {
+fn probe_prints_the_features_of_the_kernel() {
     let end = finished(&["probe"]);
     assert!(end.status.success(), "{end:?}");
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
@@ -89,7 +89,7 @@ fn probe_tells_what_the_kernel_offers() {
 }
 
 #[test]
-fn the_limit_of_a_message_is_the_flag_s() {
+fn max_message_is_enforced() {
     let server = Server::start(&["--max-message", "100"]);
     let mut client = Client::open(server.addr());
     client.send(&wire::frame(FIN | BINARY, &[7; 100]));
@@ -99,7 +99,7 @@ fn the_limit_of_a_message_is_the_flag_s() {
 }
 
 #[test]
-fn compression_is_agreed_unless_the_flag_forbids_it() {
+fn compression_is_negotiated_unless_the_flag_forbids_it() {
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     let answer = |args: &[&str]| {
         let server = Server::start(args);
@@ -111,7 +111,7 @@ fn compression_is_agreed_unless_the_flag_forbids_it() {
     assert_eq!(answer(&["--no-deflate"]), None);
 }
 
-/// The status of a handshake with this Origin.
+/// The status of a handshake with this Origin header.
 fn status_for_origin(addr: SocketAddr, origin: &str) -> u16 {
     let mut client = Client::connect(addr);
     client.send(&support::client::request(&format!("Origin: {origin}\r\n")));
@@ -149,7 +149,7 @@ fn only_allowed_origins_connect() {
     ] {
         assert_eq!(status_for_origin(server.addr(), origin), 403, "{origin}");
     }
-    // Programs send no Origin.
+    // Clients other than browsers send no Origin.
     Client::open(server.addr()).close();
 }
 
@@ -179,12 +179,12 @@ fn without_the_flag_or_with_a_star_every_origin_connects() {
 }
 
 #[test]
-fn sigterm_says_1001_to_everyone_and_exits_with_0() {
+fn sigterm_closes_all_with_1001_and_exits_with_0() {
     stops_gently(Signal::TERM);
 }
 
 #[test]
-fn sigint_says_1001_to_everyone_and_exits_with_0() {
+fn sigint_closes_all_with_1001_and_exits_with_0() {
     stops_gently(Signal::INT);
 }
 
@@ -192,7 +192,7 @@ fn stops_gently(signal: Signal) {
     let mut server = Server::start(&[]);
     let mut clients: Vec<Client> = (0..50).map(|_| Client::open(server.addr())).collect();
     for (i, client) in clients.iter_mut().enumerate() {
-        // Some are idle, some inside a message.
+        // Some connections are idle, some in the middle of a message.
         if i % 2 == 0 {
             client.send(&wire::cut_short(FIN | TEXT, 1_000, b"unfinished"));
         }
@@ -206,8 +206,8 @@ fn stops_gently(signal: Signal) {
     for client in &mut clients {
         client.expect(&wire::server_close(GOING_AWAY.0, GOING_AWAY.1));
     }
-    assert!(start.elapsed() < AT_ONCE, "told everyone only after {:?}", start.elapsed());
-    // No one else is let in any more.
+    assert!(start.elapsed() < AT_ONCE, "all were closed only after {:?}", start.elapsed());
+    // New connections are not accepted any more.
     if let Ok(stream) = TcpStream::connect(server.addr()) {
         let mut late = Client::from_stream(stream);
         let _ = rustix::net::send(late.stream(), b"GET", rustix::net::SendFlags::NOSIGNAL);
@@ -236,7 +236,7 @@ fn the_closing_handshake_ends_each_connection_while_stopping() {
 }
 
 #[test]
-fn messages_received_before_the_signal_are_answered_whole() {
+fn messages_received_before_the_signal_are_answered_completely() {
     let mut server = Server::start(&[]);
     let message = vec![b'm'; 200_000];
     let (frame, echo) = (wire::frame(FIN | TEXT, &message), wire::unmasked(FIN | TEXT, &message));
@@ -255,12 +255,12 @@ fn messages_received_before_the_signal_are_answered_whole() {
 }
 
 #[test]
-fn those_who_do_not_leave_are_cut_within_10_seconds() {
+fn clients_that_do_not_close_are_cut_within_10_seconds() {
     let mut server = Server::start(&[]);
     let mut silent: Vec<Client> = (0..5).map(|_| Client::open(server.addr())).collect();
     let half_open = TcpStream::connect(server.addr()).unwrap();
     let mut full = Client::open(server.addr());
-    // This one sends and never reads: replies wait for it, and the close frame behind them.
+    // This client sends and never reads: replies are queued for it, and the close frame after them.
     let frame = wire::frame(FIN | BINARY, &vec![1; 60_000]);
     full.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     full.send_in_steps(&frame.repeat(500), 60_000);

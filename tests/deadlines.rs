@@ -1,4 +1,4 @@
-//! Peers that are slow, silent or gone: what the server waits for, and how long.
+//! Peers that are slow, silent or disconnected, and the timeouts of the server.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::server::Server;
 use support::wire::{self, BINARY, CLOSE, FIN, PING, PONG, TEXT};
 
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How far a deadline may be off on a busy machine. The server promises a tenth of a second.
+/// The tolerance for deadlines on a busy machine. The server promises 0.1 s.
 const SLACK: Duration = Duration::from_millis(500);
 const PING_AFTER: Duration = Duration::from_secs(1);
 
@@ -27,7 +27,7 @@ fn assert_near(took: Duration, due: Duration) {
     assert!(took >= early && took <= due + SLACK, "after {took:?} instead of {due:?}");
 }
 
-/// Sends `head` a byte at a time with `pause` between, from another thread, until it fails.
+/// Sends `head` one byte at a time with `pause` between, from another thread, until a send fails.
 fn trickle(client: &Client, head: Vec<u8>, pause: Duration) {
     let mut stream = client.stream().try_clone().unwrap();
     std::thread::spawn(move || {
@@ -41,7 +41,7 @@ fn trickle(client: &Client, head: Vec<u8>, pause: Duration) {
 }
 
 #[test]
-fn a_handshake_has_5_seconds_however_it_trickles() {
+fn a_handshake_has_5_seconds_at_any_rate() {
     let server = Server::start(&[]);
     let start = Instant::now();
     let mut nothing = Client::connect(server.addr());
@@ -54,7 +54,7 @@ fn a_handshake_has_5_seconds_however_it_trickles() {
     for client in &mut many {
         client.send(b"GET / HTTP/1.1\r\n");
     }
-    // Those who do as they should are served meanwhile.
+    // Well-behaved clients are served during that time.
     for _ in 0..20 {
         Client::open(server.addr()).close();
         std::thread::sleep(Duration::from_millis(100));
@@ -91,13 +91,13 @@ fn keepalive(addr: SocketAddr) {
 }
 
 #[test]
-fn a_silent_peer_is_pinged_again_and_again() {
+fn a_silent_peer_is_pinged_repeatedly() {
     let server = Server::start(&["--ping-after", "1"]);
     keepalive(server.addr());
 }
 
 #[test]
-fn a_peer_that_talks_is_not_pinged() {
+fn a_peer_that_sends_is_not_pinged() {
     let server = Server::start(&["--ping-after", "1"]);
     let mut client = Client::open(server.addr());
     let start = Instant::now();
@@ -109,7 +109,7 @@ fn a_peer_that_talks_is_not_pinged() {
     client.close();
 }
 
-/// A configuration with short deadlines.
+/// A server with short timeouts.
 fn short(change: impl FnOnce(&mut Config)) -> Embedded {
     let mut config = Config::default();
     config.timeouts.drain = Duration::from_millis(100);
@@ -130,20 +130,20 @@ fn without_a_pong_the_connection_is_closed_with_1001() {
     assert_near(start.elapsed(), Duration::from_secs(1));
     silent.expect(&wire::server_close(1001, "no pong in time"));
     assert_near(start.elapsed(), Duration::from_secs(2));
-    // It does not answer the close frame either: the server ends the connection by itself.
+    // The peer does not answer the close frame either: the server ends the connection by itself.
     silent.expect_end(b"");
     assert_near(start.elapsed(), Duration::from_secs(3));
 }
 
 #[test]
-fn any_sign_of_life_will_do_for_a_pong() {
+fn any_input_counts_as_a_pong() {
     let server = short(|config| {
         config.timeouts.ping_after = Duration::from_secs(1);
         config.timeouts.pong = Duration::from_secs(1);
     });
     let mut client = Client::open(server.addr());
     client.expect(&wire::unmasked(FIN | PING, b""));
-    // Half a frame header is one.
+    // Half a frame header counts as input.
     client.send(&[0x81]);
     client.expect(&wire::unmasked(FIN | PING, b""));
     client.send(&wire::frame(FIN | TEXT, b"x")[1..]);
@@ -165,7 +165,7 @@ fn without_messages_the_connection_is_closed_with_1001() {
         talking.expect(&wire::unmasked(FIN | TEXT, b"talk"));
     }
     let close = wire::server_close(1001, "idle for too long");
-    // Pings are no messages.
+    // Pings are not messages.
     pinging.expect(&close);
     idle.expect(&close);
     assert_near(start.elapsed(), Duration::from_secs(2));
@@ -176,7 +176,7 @@ fn without_messages_the_connection_is_closed_with_1001() {
 }
 
 #[test]
-fn pings_do_not_put_off_the_end_of_an_idle_connection() {
+fn pings_do_not_restart_the_idle_timeout() {
     let server = Server::start(&["--ping-after", "1", "--idle-timeout", "2"]);
     let start = Instant::now();
     let mut client = Client::open(server.addr());
@@ -193,13 +193,13 @@ fn pings_do_not_put_off_the_end_of_an_idle_connection() {
 }
 
 #[test]
-fn after_a_violation_the_server_reads_on_for_2_seconds_at_most() {
+fn after_a_violation_the_server_reads_for_at_most_2_seconds() {
     let server = Server::start(&[]);
     let mut client = Client::open(server.addr());
     client.send(&wire::unmasked(FIN | TEXT, b"bare"));
     client.expect_end(&wire::server_close(1002, "client frame without a mask"));
     let start = Instant::now();
-    // The server has said FIN. It reads what still comes, but not for ever.
+    // The server has sent FIN. It reads further input, but not for ever.
     let mut sent = 0;
     while client.try_send(&[0; 1_000]) {
         sent += 1;
@@ -212,7 +212,7 @@ fn after_a_violation_the_server_reads_on_for_2_seconds_at_most() {
 }
 
 #[test]
-fn a_peer_that_ends_without_a_close_frame_is_let_go() {
+fn a_peer_that_sends_fin_without_a_close_frame_is_released() {
     let server = Server::start(&[]);
     let mut clean = Client::open(server.addr());
     clean.finish();
@@ -231,7 +231,7 @@ fn a_peer_that_ends_without_a_close_frame_is_let_go() {
 }
 
 #[test]
-fn replies_still_come_after_the_client_s_fin() {
+fn replies_are_sent_after_the_client_s_fin() {
     let server = Server::start(&[]);
     let mut client = Client::open(server.addr());
     let message = vec![9; 300_000];

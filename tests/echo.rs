@@ -1,5 +1,5 @@
-//! Echo integrity: what comes back is what was sent, to the bit, whatever its size, kind and
-//! fragments, with many connections at a time.
+//! Echo integrity: every message comes back unchanged, for all sizes, opcodes and fragmentations,
+//! with many connections at a time.
 
 mod support;
 
@@ -16,16 +16,16 @@ use support::deflate::{Inflater, deflated};
 use support::server::Server;
 use support::wire::{self, BINARY, CONTINUATION, FIN, RSV1, TEXT};
 
-/// The limit of `corecast serve` without a flag.
+/// The default limit of `corecast serve`.
 const MAX_MESSAGE: usize = 16 << 20;
 const CONNECTIONS: u64 = 64;
-/// Bytes that all connections together send at least; less without optimisation.
+/// The least number of bytes that all connections send together; fewer without optimisation.
 const TOTAL: usize = if cfg!(debug_assertions) { 128 << 20 } else { 1536 << 20 };
-/// Without a byte for this long, a connection hangs.
+/// A connection that gets no byte for this long counts as hung.
 const STUCK: Duration = Duration::from_secs(90);
-/// Messages of one connection that may be under way.
+/// The number of messages in flight on one connection.
 const PIPELINED: usize = 32;
-/// Lengths where a header, a vector register or a receive buffer ends.
+/// Lengths at the boundaries of headers, vector registers and receive buffers.
 const EDGES: [usize; 16] = [
     0,
     1,
@@ -45,7 +45,8 @@ const EDGES: [usize; 16] = [
     MAX_MESSAGE,
 ];
 
-/// Bytes to cut messages from: random ones, and text of characters of one to four bytes.
+/// The bytes of which messages are slices: random ones, and text of characters of one to four
+/// bytes.
 struct Material {
     binary: Vec<u8>,
     text: String,
@@ -61,7 +62,7 @@ impl Material {
             let range = [0..=0x7f, 0x80..=0x7ff, 0x800..=0xffff, 0x1_0000..=0x10_ffff];
             let range = random.choice(range).unwrap();
             let code = random.u32(range);
-            // Surrogates are no characters.
+            // Surrogates are not characters.
             text.extend(char::from_u32(code));
         }
         Self { binary, text }
@@ -85,7 +86,7 @@ impl Material {
             let piece = &self.text[from..];
             let piece = &piece[..piece.floor_char_boundary(left)];
             if piece.is_empty() {
-                // The next character does not fit any more.
+                // The next character does not fit.
                 if left < 4 {
                     break;
                 }
@@ -97,7 +98,7 @@ impl Material {
     }
 }
 
-/// XORs `payload` with `mask`, many bytes at a time.
+/// XORs `payload` with `mask`, several bytes at a time.
 fn mask_in_place(payload: &mut [u8], mask: [u8; 4]) {
     let key = u128::from_ne_bytes([mask; 4].concat().try_into().unwrap());
     let (blocks, rest) = payload.as_chunks_mut::<16>();
@@ -121,7 +122,7 @@ fn append(out: &mut Vec<u8>, first: u8, payload: &[u8], random: &mut Rng) {
     mask_in_place(&mut out[from..], mask);
 }
 
-/// Appends a message, in a random number of fragments.
+/// Appends a message in a random number of fragments.
 fn append_message(out: &mut Vec<u8>, opcode: u8, message: &[u8], random: &mut Rng) {
     let count = if random.u8(..3) == 0 { random.usize(1..=8) } else { 1 };
     let mut cuts: Vec<usize> = (1..count).map(|_| random.usize(..=message.len())).collect();
@@ -136,7 +137,7 @@ fn append_message(out: &mut Vec<u8>, opcode: u8, message: &[u8], random: &mut Rn
     }
 }
 
-/// What must come back.
+/// A message that must come back.
 #[derive(Debug, PartialEq, Eq)]
 struct Expected {
     opcode: u8,
@@ -144,7 +145,7 @@ struct Expected {
     digest: Vec<u8>,
 }
 
-/// A length, log-uniform from 0 to the limit or to 64 KiB, sometimes at an edge.
+/// A length, log-uniform from 0 to the limit or to 64 KiB, sometimes at a boundary.
 fn random_len(random: &mut Rng) -> usize {
     if random.u8(..8) == 0 {
         return random.choice(EDGES).unwrap();
@@ -156,7 +157,7 @@ fn random_len(random: &mut Rng) -> usize {
     len.min(MAX_MESSAGE)
 }
 
-/// Sends messages until `total` bytes are sent, and tells the reader what to expect.
+/// Sends messages until `total` bytes are sent, and passes each to the reader.
 fn send_messages(
     mut stream: impl Write,
     material: &Material,
@@ -168,7 +169,7 @@ fn send_messages(
     let (mut sent, mut out) = (0, Vec::new());
     while sent < total {
         out.clear();
-        // Small messages go several to a write.
+        // Several small messages share a write.
         while out.len() < 4_096 {
             let opcode = random.choice([TEXT, BINARY]).unwrap();
             let message = material.message(opcode, random_len(&mut random), &mut random);
@@ -184,7 +185,7 @@ fn send_messages(
     }
 }
 
-/// Reads replies until no more are expected; returns how many there were and their bytes.
+/// Reads replies until no more are expected; returns their number and bytes.
 fn check_replies(stream: impl Read, seed: u64, expected: &Receiver<Expected>) -> (u64, u64) {
     let mut stream = BufReader::with_capacity(1 << 16, stream);
     let mut buffer = vec![0; 1 << 16];
@@ -216,7 +217,7 @@ fn check_replies(stream: impl Read, seed: u64, expected: &Receiver<Expected>) ->
 /// One connection: one thread sends, this one checks.
 fn run_connection(addr: SocketAddr, material: &Material, seed: u64, total: usize) -> (u64, u64) {
     let client = Client::open(addr);
-    // On a busy machine 128 threads take their time; a server that hangs takes for ever.
+    // On a busy machine 128 threads are slow; a hung server never finishes.
     client.stream().set_read_timeout(Some(STUCK)).unwrap();
     client.stream().set_write_timeout(Some(STUCK)).unwrap();
     let (sender, expected) = sync_channel(PIPELINED);

@@ -1,7 +1,7 @@
-//! Goal: what a handler delivers goes to the connection that it names and to no other, in the
-//! portions of a turn, behind what that connection was answered, and not behind its end.
-//! Method: the worker on a simulated ring on which nothing goes wrong, with a service that delivers
-//! what the test has noted; each turn is looked at by itself.
+//! Goal: deliveries of a service reach only the connection that they are for, in the portions of a
+//! turn, after the answers of that turn and not after the end of the connection. Method: the worker
+//! on a simulated driver without faults, with a service that delivers what the test has queued;
+//! each turn is checked separately.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,24 +27,24 @@ mod frames;
 
 use frames::{BINARY, CLOSE, FIN, Frame, TEXT, append};
 
-/// More than anything here takes.
+/// More turns than any test here needs.
 const TURNS: usize = 1_000;
 
-/// What the service has seen, and what it is to do when a message has come.
+/// The events that the service has seen, and the deliveries that it makes after the next message.
 #[derive(Debug, Default)]
-struct Notes {
+struct State {
     opened: Vec<ConnectionId>,
     answers: Vec<(ConnectionId, Vec<u8>)>,
     due: VecDeque<(ConnectionId, Rc<Frames>)>,
-    /// What each turn that delivered was allowed, and what it did deliver.
+    /// For each turn that delivered, the allowed number and the actual number of deliveries.
     turns: Vec<(usize, usize)>,
-    is_told: bool,
+    is_started: bool,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Noted(Rc<RefCell<Notes>>);
+struct Deliverer(Rc<RefCell<State>>);
 
-impl Inbound for Noted {
+impl Inbound for Deliverer {
     fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Option<&Agreement>) -> Verdict {
         Verdict::Accept(Accept::default())
     }
@@ -59,7 +59,7 @@ impl Inbound for Noted {
         _: Message<'a>,
         replies: &mut Replies<'a>,
     ) {
-        self.0.borrow_mut().is_told = true;
+        self.0.borrow_mut().is_started = true;
         replies.send(Opcode::Text, b"answer");
     }
 
@@ -68,36 +68,36 @@ impl Inbound for Noted {
     }
 }
 
-impl Service for Noted {
+impl Service for Deliverer {
     fn end_turn<O: Outbound>(&mut self, _: Millis, deliveries: usize, out: &mut O) {
-        let notes = &mut *self.0.borrow_mut();
-        if notes.is_told {
-            notes.answers.drain(..).for_each(|(id, frames)| out.answer(id, &frames));
+        let state = &mut *self.0.borrow_mut();
+        if state.is_started {
+            state.answers.drain(..).for_each(|(id, frames)| out.answer(id, &frames));
         }
         let mut done = 0;
-        while notes.is_told
+        while state.is_started
             && done < deliveries
-            && let Some((id, frames)) = notes.due.front()
+            && let Some((id, frames)) = state.due.front()
             && out.deliver(*id, frames) == Delivered::Taken
         {
-            notes.due.pop_front();
+            state.due.pop_front();
             done += 1;
         }
-        notes.turns.push((deliveries, done));
+        state.turns.push((deliveries, done));
     }
 
     fn wakeup(&self) -> Wakeup {
-        let notes = self.0.borrow();
-        let is_busy = notes.is_told && !notes.due.is_empty();
+        let state = self.0.borrow();
+        let is_busy = state.is_started && !state.due.is_empty();
         if is_busy { Wakeup::Now } else { Wakeup::At(Millis::NEVER) }
     }
 }
 
-/// A core, and the clients that it serves.
+/// A core and its clients.
 struct Core {
-    worker: Worker<SimRing, Noted>,
+    worker: Worker<SimRing, Deliverer>,
     network: SimNetwork,
-    notes: Noted,
+    state: Deliverer,
 }
 
 impl Core {
@@ -106,11 +106,11 @@ impl Core {
     }
 
     fn with(config: Config) -> Self {
-        let (ring, notes) = (SimRing::new(1, SimOptions::default()), Noted::default());
+        let (ring, state) = (SimRing::new(1, SimOptions::default()), Deliverer::default());
         let network = ring.network();
         let (config, stop) = (Arc::new(config), Arc::new(AtomicBool::new(false)));
-        let worker = Worker::new(ring, config, notes.clone(), 1, stop);
-        Self { worker, network, notes }
+        let worker = Worker::new(ring, config, state.clone(), 1, stop);
+        Self { worker, network, state }
     }
 
     fn turn_until(&mut self, mut is_done: impl FnMut(&Self) -> bool) {
@@ -120,10 +120,10 @@ impl Core {
             }
             self.worker.turn().unwrap();
         }
-        panic!("no end: {:?}", self.notes.0.borrow());
+        panic!("no end: {:?}", self.state.0.borrow());
     }
 
-    /// A client whose handshake is done, and its name on the server.
+    /// A client after its handshake, and its id on the server.
     fn open(&mut self) -> (ClientId, ConnectionId) {
         let client = self.network.connect(0);
         self.network.write(
@@ -137,7 +137,7 @@ impl Core {
             head.extend(network.read(client));
             head.ends_with(b"\r\n\r\n")
         });
-        let id = *self.notes.0.borrow().opened.last().unwrap();
+        let id = *self.state.0.borrow().opened.last().unwrap();
         (client, id)
     }
 
@@ -147,8 +147,8 @@ impl Core {
         self.network.write(client, &bytes);
     }
 
-    /// Notes a message of so many bytes, all of them `letter`.
-    fn note(&self, id: ConnectionId, letter: u8, len: usize) {
+    /// Queues a message of `len` bytes, all of them `letter`.
+    fn queue(&self, id: ConnectionId, letter: u8, len: usize) {
         let mut bytes = vec![FIN | BINARY];
         match u8::try_from(len) {
             Ok(len) if len < 126 => bytes.push(len),
@@ -157,10 +157,10 @@ impl Core {
         }
         bytes.extend(vec![letter; len]);
         let frames = Frames::new(Bytes::from(bytes), "t".into(), 1, 0);
-        self.notes.0.borrow_mut().due.push_back((id, Rc::new(frames)));
+        self.state.0.borrow_mut().due.push_back((id, Rc::new(frames)));
     }
 
-    /// Lets the service go, and goes on until `client` has got so many frames.
+    /// Starts the deliveries, and runs until `client` has received this number of frames.
     fn read(&mut self, client: ClientId, count: usize) -> Vec<Frame> {
         let (mut bytes, mut got, network) = (Vec::new(), Vec::new(), self.network.clone());
         self.turn_until(|_| {
@@ -178,15 +178,15 @@ fn letters(frames: &[Frame]) -> String {
 }
 
 #[test]
-fn who_has_the_slot_of_one_that_left_gets_nothing_for_it() {
+fn the_next_user_of_a_slot_gets_no_deliveries_of_the_earlier_one() {
     let mut core = Core::new();
     let (left, its_id) = core.open();
     core.network.reset(left);
     core.turn_until(|core| core.worker.connections() == 0);
     let (client, id) = core.open();
     assert!(id.slot == its_id.slot && id.generation != its_id.generation);
-    core.note(its_id, b'x', 10);
-    core.note(id, b'y', 10);
+    core.queue(its_id, b'x', 10);
+    core.queue(id, b'y', 10);
     core.send(client, FIN | TEXT, b"go");
     let got = core.read(client, 2);
     assert_eq!(letters(&got), "ay");
@@ -197,11 +197,11 @@ fn a_turn_delivers_a_portion() {
     let mut core = Core::new();
     let (client, id) = core.open();
     for _ in 0..1_000 {
-        core.note(id, b'x', 1);
+        core.queue(id, b'x', 1);
     }
     core.send(client, FIN | TEXT, b"go");
     assert_eq!(core.read(client, 1_001).len(), 1_001);
-    let turns = core.notes.0.borrow().turns.clone();
+    let turns = core.state.0.borrow().turns.clone();
     assert!(turns.iter().all(|(most, done)| *most <= 128 && done <= most), "{turns:?}");
     assert_eq!(turns.iter().filter(|(_, done)| *done > 0).count(), 1_000_usize.div_ceil(128));
 }
@@ -211,31 +211,31 @@ fn one_connection_is_given_64_kib_in_a_turn_or_one_delivery() {
     let few = [20_000; 7].into_iter().chain([500_000, 10, 20_000, 20_000]);
     let mut core = Core::new();
     let (client, id) = core.open();
-    few.for_each(|len| core.note(id, b'x', len));
+    few.for_each(|len| core.queue(id, b'x', len));
     core.send(client, FIN | TEXT, b"go");
     core.read(client, 12);
-    let turns: Vec<usize> = core.notes.0.borrow().turns.iter().map(|(_, done)| *done).collect();
+    let turns: Vec<usize> = core.state.0.borrow().turns.iter().map(|(_, done)| *done).collect();
     let given: Vec<usize> = turns.into_iter().filter(|done| *done > 0).collect();
     assert_eq!(given, [3, 3, 1, 1, 3]);
 }
 
 #[test]
-fn an_answer_comes_before_what_is_delivered_in_its_turn() {
+fn an_answer_comes_before_the_deliveries_of_its_turn() {
     let mut core = Core::new();
     let (client, id) = core.open();
     core.send(client, FIN | TEXT, b"go");
     core.read(client, 1);
-    // Something waits, so that all else goes to the queue.
+    // A queued message makes all further output go to the queue.
     core.network.set_receive_window(client, 0);
-    (0..4).for_each(|_| core.note(id, b'w', 60_000));
-    core.turn_until(|core| core.notes.0.borrow().due.is_empty());
-    let posted = [FIN | BINARY, 1, b'p'].to_vec();
-    core.notes.0.borrow_mut().is_told = false;
-    core.notes.0.borrow_mut().answers.push((id, posted));
-    // More than goes into one turn, but alone.
-    core.note(id, b'd', 70_000);
+    (0..4).for_each(|_| core.queue(id, b'w', 60_000));
+    core.turn_until(|core| core.state.0.borrow().due.is_empty());
+    let answer = [FIN | BINARY, 1, b'p'].to_vec();
+    core.state.0.borrow_mut().is_started = false;
+    core.state.0.borrow_mut().answers.push((id, answer));
+    // More bytes than a turn delivers, but in a single message.
+    core.queue(id, b'd', 70_000);
     core.send(client, FIN | TEXT, b"again");
-    core.turn_until(|core| core.notes.0.borrow().due.is_empty());
+    core.turn_until(|core| core.state.0.borrow().due.is_empty());
     core.network.set_receive_window(client, usize::MAX);
     let got = letters(&core.read(client, 7));
     assert!(got.starts_with('w') && got.ends_with("wapd"), "{got}");
@@ -251,10 +251,10 @@ fn nothing_follows_the_close_frame() {
     core.send(client, FIN | CLOSE, &1000_u16.to_be_bytes());
     let network = core.network.clone();
     let mut got = Vec::new();
-    // Delivered and posted in every turn until it has gone.
+    // Delivered and answered in every turn until it has ended.
     core.turn_until(|core| {
-        core.note(id, b'd', 10);
-        core.notes.0.borrow_mut().answers.push((id, [FIN | BINARY, 1, b'p'].to_vec()));
+        core.queue(id, b'd', 10);
+        core.state.0.borrow_mut().answers.push((id, [FIN | BINARY, 1, b'p'].to_vec()));
         got.extend(network.read(client));
         core.worker.connections() == 1
     });
@@ -269,16 +269,16 @@ fn nothing_follows_the_close_frame() {
 }
 
 #[test]
-fn nothing_follows_the_close_frame_of_who_reads_slowly() {
+fn nothing_follows_the_close_frame_to_a_slow_reader() {
     for slow in [SlowConsumer::DropOldest, SlowConsumer::DropNewest, SlowConsumer::Conflate] {
         let mut config = Config::default();
         (config.pubsub.slow, config.pubsub.queue) = (slow, 100_000);
         let mut core = Core::with(config);
         let (client, id) = core.open();
         core.network.set_receive_window(client, 0);
-        (0..6).for_each(|_| core.note(id, b'w', 60_000));
+        (0..6).for_each(|_| core.queue(id, b'w', 60_000));
         core.send(client, FIN | TEXT, b"go");
-        core.turn_until(|core| core.notes.0.borrow().due.is_empty());
+        core.turn_until(|core| core.state.0.borrow().due.is_empty());
         core.send(client, FIN | CLOSE, &1000_u16.to_be_bytes());
         core.turn_until(|core| core.network.bytes_not_received(client) == 0);
         core.network.set_receive_window(client, usize::MAX);
@@ -292,7 +292,7 @@ fn nothing_follows_the_close_frame_of_who_reads_slowly() {
             got.push(frame);
         }
         let last = got.pop().map(|frame| frame.opcode);
-        assert_eq!(last, Some(CLOSE), "{slow:?}: behind {:?}", letters(&got));
+        assert_eq!(last, Some(CLOSE), "{slow:?}: after {:?}", letters(&got));
         assert!(letters(&got).contains('g'), "{slow:?}: {}", letters(&got));
     }
 }

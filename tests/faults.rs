@@ -1,5 +1,5 @@
-//! Peers that vanish, descriptors that run out, sockets that take little, a kernel that says
-//! "again": the server goes on, and gives back what it held.
+//! Peers that vanish, descriptors that run out, sockets that take little, errors of io_uring_enter:
+//! the server goes on, and releases its resources.
 
 mod support;
 
@@ -18,7 +18,7 @@ use support::wire::{self, BINARY, FIN, RSV1, TEXT};
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
 #[test]
-fn clients_that_reset_mid_message_leave_nothing_behind() {
+fn resources_of_clients_that_reset_mid_message_are_released() {
     let server = Server::start(&[]);
     Client::open(server.addr()).close();
     server.await_no_connections(Duration::from_secs(2));
@@ -54,7 +54,7 @@ fn clients_that_reset_mid_message_leave_nothing_behind() {
     }
 }
 
-/// How many of `clients` have an answer to their request by now.
+/// The number of `clients` that have an answer to their request by now.
 fn answered(clients: &[Client]) -> usize {
     clients
         .iter()
@@ -69,7 +69,7 @@ fn answered(clients: &[Client]) -> usize {
 }
 
 #[test]
-fn without_descriptors_it_waits_without_spinning_and_accepts_again() {
+fn without_descriptors_it_waits_and_accepts_again_later() {
     const FILES: usize = 64;
     let mut limited = Command::new("sh");
     let script = format!("ulimit -n {FILES}; exec \"$0\" \"$@\"");
@@ -81,7 +81,7 @@ fn without_descriptors_it_waits_without_spinning_and_accepts_again() {
         client.send(&request(""));
         clients.push(client);
     }
-    // Those for whom there is room are served; places for refusals may be taken as well.
+    // As many as there is room for are served; spare slots may be taken as well.
     assert!(wait_until(Duration::from_secs(2), || answered(&clients) >= FILES / 2));
     let mut served: Vec<Client> = Vec::new();
     let mut waiting: Vec<Client> = Vec::new();
@@ -91,7 +91,7 @@ fn without_descriptors_it_waits_without_spinning_and_accepts_again() {
         } else if client.read_head().status.contains(" 101 ") {
             served.push(client);
         } else {
-            // Holds its place until it is cut.
+            // Keeps its slot until it is cut.
             waiting.push(client);
         }
     }
@@ -105,8 +105,8 @@ fn without_descriptors_it_waits_without_spinning_and_accepts_again() {
     for client in &mut served {
         client.expect_alive();
     }
-    // The kernel takes a connection for which there is no place, and drops it; so nothing may be
-    // accepted without a place.
+    // The kernel drops a connection that it accepts and has no slot for, so nothing may be accepted
+    // without a slot.
     let mut lost = 0;
     for client in &mut waiting {
         let (_, end) = client.read_to_end(Duration::from_millis(1));
@@ -118,9 +118,9 @@ fn without_descriptors_it_waits_without_spinning_and_accepts_again() {
     server_takes_new_ones(&server, served);
 }
 
-/// With every place taken, someone leaves: who waits is served within 300 ms.
+/// With all slots taken, one client leaves: a waiting client is served within 300 ms.
 fn server_takes_new_ones(server: &Server, mut served: Vec<Client>) {
-    // Silent connections take all places there are, those for refusals included.
+    // Silent connections take all slots, the spare ones included.
     let silent: Vec<TcpStream> =
         (0..100).map(|_| TcpStream::connect(server.addr()).unwrap()).collect();
     std::thread::sleep(Duration::from_millis(500));
@@ -134,10 +134,10 @@ fn server_takes_new_ones(server: &Server, mut served: Vec<Client>) {
     let late = [late];
     assert!(
         wait_until(Duration::from_secs(5), || answered(&late) == 1),
-        "nobody is accepted any more"
+        "no connection is accepted any more"
     );
     assert!(start.elapsed() < Duration::from_millis(300), "after {:?}", start.elapsed());
-    // Those that left in the queue count as connections until they are seen to have left.
+    // Clients that disconnected in the accept queue count as connections until the server notices.
     let serves = wait_until(Duration::from_secs(1), || {
         let mut client = Client::connect(server.addr());
         client.send(&request(""));
@@ -160,7 +160,7 @@ fn a_socket_that_takes_little_gets_every_byte_in_order() {
     });
 }
 
-/// Sends a few MiB of numbered messages and reads the replies a little at a time.
+/// Sends a few MiB of numbered messages and reads the replies slowly.
 fn slow_reader(server: &Server, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let client = Client::open(server.addr());
@@ -184,7 +184,7 @@ fn slow_reader(server: &Server, seed: u64) {
     reader.close();
 }
 
-/// strace attached to the server, making some of its calls fail. Detaches when dropped.
+/// strace attached to the server, which makes some of its calls fail. Detaches when dropped.
 struct Injection {
     strace: std::process::Child,
     record: PathBuf,
@@ -208,12 +208,12 @@ impl Injection {
             !status.contains("TracerPid:\t0\n")
         };
         assert!(wait_until(Duration::from_secs(5), traced), "strace did not attach");
-        // To the other threads as well.
+        // Attaches to the other threads as well.
         std::thread::sleep(Duration::from_millis(300));
         injection
     }
 
-    /// Detaches; returns how many calls failed by it.
+    /// Detaches; returns the number of calls that it made fail.
     fn detach(mut self) -> usize {
         self.end();
         let record = std::fs::read_to_string(&self.record).unwrap();

@@ -1,4 +1,4 @@
-//! Wrong flags: one line that names the mistake, what is right, and where help is.
+//! Wrong flags: one line that names the mistake, valid values, and the command that prints help.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use support::server::{command, run};
 
-/// The one line of an error, which must be all that was printed.
+/// The one line of an error, which must be the whole output.
 fn error_line(args: &[&str], code: i32) -> String {
     let end = run(command(args), Duration::from_secs(5));
     assert!(end.took < Duration::from_secs(1), "{args:?} took {:?}", end.took);
@@ -49,8 +49,8 @@ fn wrong_flags_exit_with_2_and_one_line_that_names_the_mistake() {
     }
 }
 
-/// The words of each line that say what would have been right.
-fn is_told(cases: &[(&[&str], &[&str])]) {
+/// The parts of each line that name a valid value.
+fn names_valid_values(cases: &[(&[&str], &[&str])]) {
     for (args, parts) in cases {
         let line = error_line(args, 2);
         for part in *parts {
@@ -60,9 +60,9 @@ fn is_told(cases: &[(&[&str], &[&str])]) {
 }
 
 #[test]
-fn the_right_values_and_the_nearest_are_named() {
+fn valid_values_and_similar_names_are_named() {
     let policies = "close, drop-newest, drop-oldest, conflate";
-    is_told(&[
+    names_valid_values(&[
         (&["serve", "--slow-consumer", "drop"], &[policies, "similar value exists: 'drop-"]),
         (&["serve", "--slow-consumer", "conflat"], &[policies, "exists: 'conflate'"]),
         (&["serve", "--slow-consumer", "1013"], &[policies]),
@@ -79,8 +79,8 @@ fn the_right_values_and_the_nearest_are_named() {
 }
 
 #[test]
-fn the_nearest_flag_or_command_is_named() {
-    is_told(&[
+fn a_similar_flag_or_command_is_named() {
+    names_valid_values(&[
         (&["serve", "--lisen", "127.0.0.1:1"], &["--lisen", "exists: '--listen'"]),
         (&["serve", "--core", "0"], &["exists: '--cores'"]),
         (&["serve", "--idle-timout", "5"], &["exists: '--idle-timeout'"]),
@@ -95,8 +95,8 @@ fn the_nearest_flag_or_command_is_named() {
 }
 
 #[test]
-fn the_form_of_an_address_is_shown() {
-    is_told(&[
+fn the_message_shows_the_form_of_an_address() {
+    names_valid_values(&[
         (&["serve", "--listen", "9001"], &["`127.0.0.1:9001`", "`[::]:9001`"]),
         (&["serve", "--listen", ":80"], &["`127.0.0.1:80`", "`[::]:80`"]),
         (&["serve", "--listen", "127.0.0.1"], &["write `127.0.0.1:9001`"]),
@@ -111,7 +111,7 @@ fn the_form_of_an_address_is_shown() {
 }
 
 #[test]
-fn wrong_core_lists_exit_with_2_and_say_what_a_list_is() {
+fn wrong_core_lists_exit_with_2_and_show_the_form() {
     for list in ["", "a", "3-1", "1-", "0,,1", "0 1", "0-99999", "1.5", "0x1"] {
         let line = error_line(&["serve", "--cores", list], 2);
         assert!(line.contains("--cores") && line.contains("--help"), "{list:?}: {line}");
@@ -119,7 +119,7 @@ fn wrong_core_lists_exit_with_2_and_say_what_a_list_is() {
 }
 
 #[test]
-fn cores_that_are_not_there_exit_with_2_and_name_those_that_are() {
+fn missing_cores_exit_with_2_and_the_message_lists_the_available_ones() {
     let cores = std::thread::available_parallelism().unwrap().get();
     let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "4095"], 2);
     assert!(line.contains("core 4095 is not available"), "{line}");
@@ -129,7 +129,7 @@ fn cores_that_are_not_there_exit_with_2_and_name_those_that_are() {
 }
 
 #[test]
-fn an_address_of_another_machine_exits_with_1() {
+fn an_address_that_the_machine_lacks_exits_with_1() {
     let line = error_line(&["serve", "--listen", "203.0.113.1:9"], 1);
     assert!(line.contains("203.0.113.1:9: this machine has no such address"), "{line}");
 }

@@ -1,5 +1,5 @@
-//! What clients can make the server hold: memory grows by what is received, never by what is
-//! announced, and ends at the limits.
+//! The memory that clients can make the server hold: it grows with received bytes, never with
+//! declared lengths, and ends at the limits.
 
 mod support;
 
@@ -40,7 +40,8 @@ fn two_thousand_declared_lengths_take_no_memory() {
         std::thread::sleep(Duration::from_millis(500));
     });
     assert!(grown < 20 * MIB, "{grown} bytes for headers");
-    // 2,000 times what is announced would be 22 GiB, reserved even if not touched.
+    // Reserving 2,000 times the declared length would take 22 GiB of address space, even if not
+    // touched.
     let asked = address_space(server.pid()).saturating_sub(space);
     assert!(asked < 4096 * MIB, "{asked} bytes of address space for headers");
     let grown = growth(&server, || {
@@ -70,7 +71,7 @@ fn declared_lengths_above_the_limit_are_refused_at_once() {
 }
 
 #[test]
-fn fragments_without_end_are_cut_off_at_the_cap() {
+fn endless_fragments_are_refused_at_the_limit() {
     const CAP: usize = 131_072;
     let server = Server::start(&[]);
     let bomb = wire::frame(CONTINUATION, b"").repeat(CAP);
@@ -91,7 +92,7 @@ fn fragments_without_end_are_cut_off_at_the_cap() {
 }
 
 #[test]
-fn clients_that_never_read_are_held_to_the_send_queue() {
+fn clients_that_never_read_are_bounded_by_the_send_queue() {
     const CLIENTS: u64 = 40;
     let server = Server::start(&[]);
     let message = wire::frame(FIN | BINARY, &vec![3; 60_000]);
@@ -112,13 +113,13 @@ fn clients_that_never_read_are_held_to_the_send_queue() {
             }
         });
     });
-    // 256 KiB of queue, a message, and what two rounds of receiving bring before the kernel has
-    // stopped: 540 KiB each. Besides, what the pools of both cores keep.
+    // 256 KiB of queue, a message, and the input of two turns until the kernel has stopped
+    // receiving: 540 KiB each. In addition, the memory that the pools of both cores keep.
     assert!(grown < CLIENTS * 2 * MIB + 32 * MIB, "{grown} bytes for {CLIENTS} clients");
 }
 
 #[test]
-fn an_inflate_bomb_takes_no_more_than_a_message() {
+fn a_decompression_bomb_takes_no_more_memory_than_a_message() {
     let server = Server::start(&["--max-message", "1MiB"]);
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     let bomb = support::deflate::deflated(&vec![0; 64 << 20]);
@@ -130,7 +131,7 @@ fn an_inflate_bomb_takes_no_more_than_a_message() {
             client.expect_end(&wire::server_close(1009, "message above the size limit"));
         }
     });
-    // A message of 1 MiB as it grows, and the compressed bytes, on each core; not 64 MiB.
+    // On each core a message of 1 MiB as it grows, and the compressed bytes; not 64 MiB.
     assert!(grown < 32 * MIB, "{grown} bytes for a bomb");
 }
 

@@ -1,8 +1,8 @@
-//! Goal: the mesh loses no message and no wake-up, keeps the order, and frees every item once,
-//! whatever the interleaving and however late a core sees the stores of another.
-//! Method: the files of the mesh themselves, with loom's atomics instead of std's. Each model is
-//! run through all its executions; where three threads meet, through all with at most three
-//! preemptions. A core that is not woken is a deadlock, which loom reports.
+//! Goal: the mesh loses no message and no wake, keeps the order, and frees every item once, for
+//! every interleaving and every allowed delay of a store. Method: the source files of the mesh,
+//! with loom's atomics instead of std's. Each model is run through all its executions; with three
+//! threads, through all with at most three preemptions. A core that is not woken is a deadlock,
+//! which loom reports.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed};
@@ -24,7 +24,7 @@ mod sleep;
 #[path = "../src/mesh/spsc.rs"]
 mod spsc;
 
-/// What the files find instead of the library's `sync`.
+/// Replaces the library's `sync` for the included files.
 mod sync {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::Arc;
@@ -34,19 +34,19 @@ mod sync {
     }
 }
 
-/// What came out of the executions of a model; a model that never meets the case it is for proves
-/// nothing.
+/// The outcomes of the executions of a model. A model that never reaches the case that it is
+/// written for proves nothing.
 type Outcomes<T> = Plain<PlainMutex<BTreeSet<T>>>;
 
 fn ports<T: Send, const CORES: usize>(entries: usize, bytes: usize) -> [Port<T>; CORES] {
     port::mesh(CORES, Limits { entries, bytes }).try_into().unwrap()
 }
 
-/// A small eventfd: a wake-up sent before the wait ends it too. Sometimes it ends without one, as a
-/// core also wakes for its connections.
+/// A model of an eventfd: a wake sent before the wait ends the wait too. Sometimes a wait ends
+/// without a wake, as a core also wakes for its connections.
 struct WakeUp {
     notify: Notify,
-    /// The number of wake-ups sent.
+    /// The number of wakes sent.
     total: Count,
 }
 
@@ -65,8 +65,8 @@ impl WakeUp {
     }
 }
 
-/// Takes `expected` items, and `posted` from an inbox beside the mesh, asleep whenever there is
-/// nothing. Returns the items by their sender and how often the core slept.
+/// Takes `expected` items, and `posted` from an inbox beside the mesh; sleeps whenever there is
+/// nothing to take. Returns the items by sender and the number of sleeps.
 fn take_asleep(
     port: &mut Port<u32>,
     wake_up: &WakeUp,
@@ -96,7 +96,7 @@ fn take_asleep(
     (taken, slept)
 }
 
-/// A thread with a port, which sends each of `items` to core 0 in a batch of its own.
+/// A thread with a port, which sends each of `items` to core 0 in a separate batch.
 fn sender(
     mut port: Port<u32>,
     wake_up: &Arc<WakeUp>,
@@ -114,7 +114,7 @@ fn sender(
     })
 }
 
-/// A thread without a port, which posts to an inbox that orders nothing by itself.
+/// A thread without a port, which stores to an inbox with relaxed ordering.
 fn poster(
     flag: SleepFlag,
     wake_up: &Arc<WakeUp>,
@@ -129,8 +129,7 @@ fn poster(
     })
 }
 
-/// With three threads all executions are too many; this bounds how often a thread is interrupted
-/// that could have gone on.
+/// With three threads there are too many executions; this limits the number of preemptions.
 const PREEMPTIONS: Option<usize> = Some(3);
 
 /// Checks that a core slept in some executions and did not need to in others.
@@ -147,8 +146,8 @@ fn check_sleeps(preemptions: Option<usize>, model: impl Fn() -> usize + Send + S
 }
 
 #[test]
-fn messages_arrive_once_and_in_order_around_a_full_queue() {
-    // Of two entries; five items go around it twice and more, if all are accepted.
+fn messages_arrive_once_and_in_order_with_a_full_queue() {
+    // A queue of two entries; five items wrap around it more than twice, if all are accepted.
     let counts = Outcomes::<usize>::default();
     let seen = Plain::clone(&counts);
     loom::model(move || {
@@ -161,7 +160,7 @@ fn messages_arrive_once_and_in_order_around_a_full_queue() {
                     Err(back) => assert_eq!(back, item),
                 }
                 if item != 0 {
-                    sender.publish(|_| panic!("nobody sleeps"));
+                    sender.publish(|_| panic!("no core sleeps"));
                 }
             }
             accepted
@@ -187,7 +186,8 @@ fn messages_arrive_once_and_in_order_around_a_full_queue() {
 
 #[test]
 fn bytes_are_given_back_with_the_batch() {
-    // Of four entries, but only five bytes: what is accepted depends on what has been taken.
+    // Four entries, but only five bytes: whether an item is accepted depends on how many were
+    // taken.
     const BYTES: [usize; 4] = [3, 2, 3, 9];
     let kept = Outcomes::<Vec<usize>>::default();
     let seen = Plain::clone(&kept);
@@ -199,7 +199,7 @@ fn bytes_are_given_back_with_the_batch() {
                 if sender.push(1, bytes, bytes).is_ok() {
                     accepted.push(bytes);
                 }
-                sender.publish(|_| panic!("nobody sleeps"));
+                sender.publish(|_| panic!("no core sleeps"));
             }
             accepted
         });
@@ -290,8 +290,9 @@ impl Drop for Counted {
 }
 
 #[test]
-fn every_item_is_freed_once_whichever_end_goes_first() {
-    // Three are published and go around a queue of two, one is not; the consumer takes up to two.
+fn every_item_is_freed_once_whichever_end_is_dropped_first() {
+    // Three items are published and wrap around a queue of two, one is not published; the consumer
+    // takes up to two.
     let left = Outcomes::<usize>::default();
     let seen = Plain::clone(&left);
     loom::model(move || {
@@ -301,10 +302,10 @@ fn every_item_is_freed_once_whichever_end_goes_first() {
         let thread = thread::spawn(move || {
             for item in items {
                 let number = item.number;
-                // What finds no room comes back and is dropped here.
+                // An item that finds no room is returned and dropped here.
                 drop(sender.push(1, 0, item));
                 if number != 3 {
-                    sender.publish(|_| panic!("nobody sleeps"));
+                    sender.publish(|_| panic!("no core sleeps"));
                 }
             }
         });

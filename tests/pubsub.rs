@@ -1,6 +1,6 @@
-//! Goal: what is published arrives as the contract says, over real sockets and across cores.
-//! Method: the server as a process of its own, or in this one where a limit has no flag, with raw
-//! WebSocket clients on every core; each file says what it is after.
+//! Goal: published messages arrive as the contract says, over real sockets and across cores.
+//! Method: the server as a separate process, or in this one if a limit has no flag, with raw
+//! WebSocket clients on every core. Each file states its goal.
 
 mod support;
 

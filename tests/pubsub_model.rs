@@ -1,17 +1,19 @@
-//! Publish and subscribe against a naive model: one to three cores, each on a simulated ring of its
-//! own, joined by the mesh as in the server; clients and programs that act at random; every frame
-//! checked as it comes, and what had to come whenever all is quiet.
+//! Publish and subscribe against a naive model: one to three cores, each on a simulated driver,
+//! connected by the mesh as in the server; clients and programs that act at random. Every frame is
+//! checked as it arrives. Whenever the system is quiescent (all cores sleep and no bytes are in
+//! flight), every message that had to arrive must have arrived.
+//! arrived.
 //!
-//! A core that sleeps is left alone until its bell rings or something happens on its network, so a
-//! wake-up that is forgotten is found: all is quiet, and something has not come.
+//! A sleeping core has no turn until it is woken or something happens on its network. So a lost
+//! wake is found: the system is idle, and a message is missing.
 //!
 //! `CORECAST_SEEDS=100000 cargo test --release --test pubsub_model` tries more seeds than the
 //! everyday run; with `CORECAST_SEED=7` and `-- --nocapture` one is replayed and traced.
 //!
-//! `CORECAST_TRACE=1 cargo test --release --test pubsub_model -- --nocapture` runs the first
-//! 200 seeds and prints one hash over what their clients received and when, in virtual time: a
+//! `CORECAST_TRACE=1 cargo test --release --test pubsub_model -- --nocapture` runs the first 200
+//! seeds and prints one hash of everything their clients received, with the virtual times. A
 //! refactoring that changes no behaviour does not change it. The tally that `CORECAST_SEED=n`
-//! prints holds the hash of that seed alone.
+//! prints has the hash of that seed alone.
 
 #[path = "pubsub_model/actions.rs"]
 mod actions;
@@ -35,10 +37,10 @@ mod world;
 use tally::Tally;
 use world::World;
 
-/// Prints how to replay the seed when the run panics.
-struct Announce(u64);
+/// Prints how to replay the seed if the run panics.
+struct PrintSeed(u64);
 
-impl Drop for Announce {
+impl Drop for PrintSeed {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
@@ -50,7 +52,7 @@ impl Drop for Announce {
 }
 
 fn run(seed: u64, tally: &mut Tally) {
-    let _announce = Announce(seed);
+    let _print = PrintSeed(seed);
     let mut world = World::new(seed);
     let result = world.run(World::is_idle).and_then(|()| world.finish(tally));
     if let Err(error) = result {
@@ -59,7 +61,7 @@ fn run(seed: u64, tally: &mut Tally) {
 }
 
 #[test]
-fn subscribers_get_what_the_model_says() {
+fn subscribers_receive_what_the_model_allows() {
     let number = |name: &str| {
         let value = std::env::var(name).ok()?;
         Some(value.parse::<u64>().expect("CORECAST_SEED and CORECAST_SEEDS are numbers"))

@@ -1,6 +1,6 @@
-//! Goal: a server that refuses peers says so. Requests answered with an error status and peers that
-//! break a rule are counted, and logged with one line in a second, however many there are.
-//! Method: the command, refusals of several kinds, its log lines and the sums in its last one.
+//! Goal: refusals are visible. Requests answered with an error status and peers that break a rule
+//! are counted, and logged with at most one line a second. Method: the command, refusals of several
+//! kinds, its log lines and the totals in its last line.
 
 mod support;
 

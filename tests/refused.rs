@@ -1,5 +1,5 @@
-//! Where io_uring is refused: an error at start-up, within two seconds, that names the cause and
-//! says what to do. A binary of its own, because one test changes a sysctl of the whole machine.
+//! Refused io_uring: the start fails within two seconds, and the message names the cause and a
+//! remedy. A separate binary, because one test changes a sysctl of the whole machine.
 
 mod support;
 
@@ -12,9 +12,9 @@ use support::host::tool;
 use support::server::{Finished, Server, binary, run};
 
 const SYSCTL: &str = "/proc/sys/kernel/io_uring_disabled";
-/// For a second, memory that is missing may come back.
+/// The server waits up to one second for missing memory.
 const LIMIT: Duration = Duration::from_secs(2);
-/// What strace itself may take to start on a busy machine.
+/// Time that strace may take to start on a busy machine.
 const STRACE: Duration = Duration::from_secs(1);
 
 const ARGS: [&[&str]; 2] = [&["serve", "--listen", "127.0.0.1:0"], &["probe"]];
@@ -28,7 +28,7 @@ fn with_setup_failing(error: &str, args: &[&str]) -> Finished {
     run(strace, Duration::from_secs(10))
 }
 
-/// The one line on standard error, which is about io_uring.
+/// The one line on standard error, which must be about io_uring.
 fn error_line(end: &Finished) -> &str {
     let line = end.error_line(1);
     assert!(line.starts_with("corecast: io_uring: "), "{line}");
@@ -46,7 +46,7 @@ fn refused_by(error: &str, parts: &[&str]) {
     }
 }
 
-/// Puts the sysctl back when dropped, also where the test fails.
+/// Restores the sysctl when dropped, also if the test fails.
 struct Restore(String);
 
 impl Drop for Restore {
@@ -55,19 +55,19 @@ impl Drop for Restore {
     }
 }
 
-/// One test, so that no other server of this binary starts while the sysctl forbids it.
+/// A single test, so that no other server of this binary starts while the sysctl forbids it.
 #[test]
-fn every_refusal_names_its_cause_and_the_way_out() {
+fn every_refusal_names_its_cause_and_a_remedy() {
     refused_by("EPERM", &["seccomp", "container", "io_uring_setup is refused"]);
     refused_by("EACCES", &["seccomp", "container", "io_uring_setup is refused"]);
-    // A new kernel that does not know the call is one where a filter hides it.
+    // If a new kernel answers ENOSYS, a seccomp filter hides the call.
     refused_by("ENOSYS", &["seccomp", "container"]);
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     refused_by("EINVAL", &["kernel", &release, "too old", "6.1"]);
     refused_by("ENOMEM", &["memory", "cgroup"]);
     refused_by("EMFILE", &["descriptor", "ulimit -n"]);
     forbidden_by_sysctl();
-    // And nothing of this stays.
+    // The refusals have no lasting effect.
     drop(Server::start(&[]));
 }
 

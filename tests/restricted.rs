@@ -1,7 +1,7 @@
-//! Goal: a server that may not make a call, or has too little of something, says which and what
-//! lifts it, or serves all the same; it never says that it serves and then ends.
-//! Method: a real seccomp filter or a real limit. This program starts itself as a child, which
-//! restricts itself and then becomes the server.
+//! Goal: a server that may not make a call, or lacks a resource, names it and a remedy, or serves
+//! without it. It never prints the start line and then ends. Method: a real seccomp filter or a
+//! real limit. This program starts itself as a child, which restricts itself and then executes the
+//! server.
 
 mod support;
 
@@ -19,20 +19,20 @@ use support::server::{Server, command, run};
 const LIMIT: Duration = Duration::from_secs(10);
 const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
 
-/// The names of variables that tell the child what to do.
+/// The environment variables that tell the child how to restrict itself.
 const ARGS: &str = "CORECAST_TEST_ARGS";
 const CALLS: &str = "CORECAST_TEST_CALLS";
 const ERROR: &str = "CORECAST_TEST_ERROR";
 const LOCKED: &str = "CORECAST_TEST_LOCKED";
 
-/// This program as a child that will become `corecast` with these arguments.
+/// This program as a child that will execute `corecast` with these arguments.
 fn child(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "become_the_server"]).env(ARGS, args.join("\n"));
+    command.args(["--ignored", "--exact", "execute_the_server"]).env(ARGS, args.join("\n"));
     command
 }
 
-/// `corecast`, whose `calls` all fail with `error`.
+/// `corecast`, with `calls` that all fail with `error`.
 fn without(calls: &[i64], error: i32, args: &[&str]) -> Command {
     let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
     let mut command = child(args);
@@ -40,7 +40,7 @@ fn without(calls: &[i64], error: i32, args: &[&str]) -> Command {
     command
 }
 
-/// `corecast`, which may lock so many bytes of memory and has no privilege to lock more.
+/// `corecast`, with a limit of locked memory in bytes and without the privilege to exceed it.
 fn with_locked(bytes: u64, args: &[&str]) -> Command {
     let mut command = child(args);
     command.env(LOCKED, bytes.to_string());
@@ -49,10 +49,10 @@ fn with_locked(bytes: u64, args: &[&str]) -> Command {
 
 #[test]
 #[ignore = "it is the child of the others"]
-fn become_the_server() {
+fn execute_the_server() {
     let Ok(args) = std::env::var(ARGS) else { return };
     if let Ok(bytes) = std::env::var(LOCKED) {
-        // Nothing to take away from those who are not root.
+        // Without root there is no capability to drop.
         let _ = remove_capability_from_bounding_set(CapabilitySet::IPC_LOCK);
         let bytes = bytes.parse().ok();
         setrlimit(Resource::Memlock, Rlimit { current: bytes, maximum: bytes }).unwrap();
@@ -70,7 +70,7 @@ fn become_the_server() {
     panic!("no server: {}", command(&args).exec());
 }
 
-/// How a restricted command ends that must not serve: its line.
+/// Runs a restricted command that must not serve; returns its line of output.
 fn line_of(command: Command) -> String {
     let line = run(command, LIMIT).error_line(1).to_owned();
     assert!(!line.contains("listening"), "{line}");
@@ -78,7 +78,7 @@ fn line_of(command: Command) -> String {
 }
 
 #[test]
-fn each_call_of_io_uring_that_is_refused_is_named() {
+fn each_refused_call_of_io_uring_is_named() {
     for (call, name) in [
         (libc::SYS_io_uring_setup, "io_uring_setup is refused"),
         (libc::SYS_io_uring_enter, "io_uring_enter is refused"),
@@ -107,7 +107,7 @@ fn without_pinning_it_serves_and_warns() {
 }
 
 #[test]
-fn without_pinning_no_cores_can_be_asked_for() {
+fn without_pinning_the_flag_cores_is_an_error() {
     for error in [libc::EPERM, libc::ENOSYS] {
         let args = [SERVE, &["--cores", "0"]].concat();
         let line = line_of(without(&[libc::SYS_sched_setaffinity], error, &args));
@@ -118,14 +118,14 @@ fn without_pinning_no_cores_can_be_asked_for() {
 }
 
 #[test]
-fn where_the_system_does_not_tell_cores_it_serves_on_all() {
+fn without_sched_getaffinity_it_serves_on_all_cores() {
     let calls = [libc::SYS_sched_getaffinity];
     let server = Server::spawn(without(&calls, libc::EPERM, SERVE));
     Client::open(server.addr()).close();
 }
 
 #[test]
-fn other_calls_that_are_refused_are_named() {
+fn other_refused_calls_are_named() {
     let threads = [libc::SYS_clone3, libc::SYS_clone];
     for (calls, error, parts) in [
         (&[libc::SYS_eventfd2][..], libc::EPERM, ["eventfd", "seccomp"]),
@@ -144,14 +144,14 @@ fn other_calls_that_are_refused_are_named() {
     }
 }
 
-/// `serve` on one core with so many loops.
+/// `serve` on one core with `count` loops.
 fn loops(count: &'static str) -> Vec<&'static str> {
     [SERVE, &["--cores", "0", "--loops-per-core", count]].concat()
 }
 
-/// One test, as what is locked counts for all processes of a user.
+/// A single test, because locked memory counts for all processes of a user.
 #[test]
-fn too_little_locked_memory_is_named_with_what_is_needed() {
+fn too_little_locked_memory_is_named_with_the_amount_needed() {
     if Server::try_spawn(with_locked(0, SERVE)).is_ok() {
         println!("skipped: this kernel does not count the memory of rings as locked");
         return;
@@ -166,7 +166,7 @@ fn too_little_locked_memory_is_named_with_what_is_needed() {
     for (kibibytes, count) in [(128, "1"), (256, "2"), (2048, "16")] {
         let mut server = Server::spawn(with_locked(kibibytes << 10, &loops(count)));
         Client::open(server.addr()).close();
-        // What a killed server had locked is given back only after its end.
+        // The locked memory of a killed server is released some time after its end.
         for _ in 0..5 {
             server.signal(Signal::KILL);
             server.wait(LIMIT).expect("an end of the process");

@@ -1,13 +1,13 @@
-//! The worker under simulation: the very code that runs on io_uring, on a ring of virtual time and
-//! seeded faults, with clients that act at random and check every byte.
+//! The worker under simulation: the same code that runs on io_uring, on a driver with virtual time
+//! and seeded faults, with clients that act at random and check every byte.
 //!
 //! `CORECAST_SEEDS=100000 cargo test --release --test sim` tries more seeds than the everyday run;
 //! `CORECAST_SEED=7 cargo test --release --test sim -- --nocapture` replays one and traces it.
 //!
-//! `CORECAST_TRACE=1 cargo test --release --test sim -- --nocapture` runs the first
-//! 200 seeds and prints one hash over what their clients received and when, in virtual time: a
-//! refactoring that changes no behaviour does not change it. The tally that `CORECAST_SEED=n`
-//! prints holds the hash of that seed alone.
+//! `CORECAST_TRACE=1 cargo test --release --test sim -- --nocapture` runs the first 200 seeds and
+//! prints one hash of everything their clients received, with the virtual times. A refactoring that
+//! changes no behaviour does not change it. The tally that `CORECAST_SEED=n` prints has the hash of
+//! that seed alone.
 
 #[path = "sim/actions.rs"]
 mod actions;
@@ -42,13 +42,13 @@ use client::Client;
 use tally::Tally;
 use world::World;
 
-/// Turns of one run; more than any seed needs by far.
+/// The limit of turns in one run; far more than any seed needs.
 const TURNS: u64 = 3_000_000;
 
-/// Prints how to replay the seed when the run panics.
-struct Announce(u64);
+/// Prints how to replay the seed if the run panics.
+struct PrintSeed(u64);
 
-impl Drop for Announce {
+impl Drop for PrintSeed {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
@@ -59,9 +59,9 @@ impl Drop for Announce {
     }
 }
 
-/// One run: all clients have left, the worker has stopped, nothing is left behind.
+/// One run. At its end all clients are closed, the worker has stopped, and no resource is leaked.
 fn run(seed: u64, tally: &mut Tally) {
-    let _announce = Announce(seed);
+    let _print = PrintSeed(seed);
     let mut world = World::new(seed);
     let mut config = world.config.clone();
     let service = echo::echo(&mut config);
@@ -117,7 +117,7 @@ fn run(seed: u64, tally: &mut Tally) {
         }
         assert!(turn < TURNS, "seed {seed}: no end, now {:?}", network.now());
     }
-    // What the last turn queued, which now must not be refused.
+    // Submits what the last turn queued; without faults, so that nothing is refused.
     network.set_faults(Faults::default());
     worker.turn().unwrap();
     network.check_quiescent();
@@ -128,7 +128,7 @@ fn run(seed: u64, tally: &mut Tally) {
 }
 
 #[test]
-fn every_message_comes_back_whatever_goes_wrong() {
+fn every_message_comes_back_under_all_faults() {
     let number = |name: &str| {
         let value = std::env::var(name).ok()?;
         Some(value.parse::<u64>().expect("CORECAST_SEED and CORECAST_SEEDS are numbers"))

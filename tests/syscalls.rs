@@ -1,5 +1,5 @@
-//! How many system calls a message costs: far fewer than one, because the replies to all that one
-//! call into the kernel has brought leave with the next.
+//! The number of system calls for each message: far fewer than one, because one call submits the
+//! replies to all input that the previous call returned.
 
 mod support;
 
@@ -19,25 +19,25 @@ const MESSAGE: [u8; 20] = *b"twenty bytes of load";
 const WARM_UP: Duration = Duration::from_millis(500);
 const WINDOW: Duration = Duration::from_secs(3);
 
-/// A connection with a fixed number of messages under way.
-struct Lane {
+/// A connection with a fixed number of messages in flight.
+struct Connection {
     stream: TcpStream,
     /// Bytes of a reply received so far.
     part: usize,
 }
 
-/// Keeps `depth` messages under way on each of `connections`, without ever sleeping, until told
-/// to stop; counts the replies.
+/// Keeps `depth` messages in flight on each of `connections`, without sleeping, until `done` is
+/// set; counts the replies.
 fn load(addr: SocketAddr, connections: usize, depth: usize, done: &AtomicBool, count: &AtomicU64) {
     let requests = wire::frame(FIN | BINARY, &MESSAGE).repeat(depth);
     let (request, reply) = (requests.len() / depth, wire::unmasked(FIN | BINARY, &MESSAGE));
-    let mut lanes: Vec<Lane> = (0..connections)
+    let mut lanes: Vec<Connection> = (0..connections)
         .map(|_| {
             let mut client = Client::open(addr);
             client.send(&requests);
             let stream = client.into_stream();
             stream.set_nonblocking(true).unwrap();
-            Lane { stream, part: 0 }
+            Connection { stream, part: 0 }
         })
         .collect();
     let mut buffer = vec![0; depth * reply.len()];
@@ -53,14 +53,14 @@ fn load(addr: SocketAddr, connections: usize, depth: usize, done: &AtomicBool, c
             assert!(got.clone().all(|(got, expected)| got == expected), "a wrong reply");
             let complete = (lane.part + read) / reply.len();
             lane.part = (lane.part + read) % reply.len();
-            // A socket takes a few hundred bytes at once, or the load is not what it should be.
+            // A socket takes a few hundred bytes at once; otherwise the load is wrong.
             lane.stream.write_all(&requests[..complete * request]).unwrap();
             count.fetch_add(complete as u64, Ordering::Relaxed);
         }
     }
 }
 
-/// System calls that strace counts in the server, and replies that come, within the window.
+/// The system calls that strace counts in the server, and the replies, within the window.
 fn calls_and_messages(connections: usize, depth: usize) -> (u64, u64) {
     let server = Server::start(&[]);
     let (done, count) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -74,7 +74,7 @@ fn calls_and_messages(connections: usize, depth: usize) -> (u64, u64) {
     })
 }
 
-/// Ends the load also where the test fails, which else would wait for it for ever.
+/// Ends the load also if the test fails, since the scope waits for its thread.
 struct StopOnDrop<'d>(&'d AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -83,7 +83,7 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Counts system calls of all threads of `pid`, and by how much `counter` grows meanwhile. The
+/// Counts the system calls of all threads of `pid`, and the growth of `counter` in that time. The
 /// calls are counted for a little longer than the messages, never the other way round.
 fn trace(pid: u32, counter: impl Fn() -> u64) -> (u64, u64) {
     let table = std::env::temp_dir().join(format!("corecast-strace-{pid}"));
@@ -144,13 +144,13 @@ fn per_message(connections: usize, depth: usize) -> f64 {
 fn fewer_than_a_tenth_of_a_call_for_each_message() {
     let ratio = per_message(100, 16);
     assert!(ratio < 0.1, "{ratio:.4} system calls per message");
-    // The measure is not blind: a message at a time cannot do with less than a call.
+    // A check of the measurement: one message at a time needs at least one call.
     let alone = per_message(1, 1);
     assert!(alone > 0.9, "{alone:.4} system calls for a message at a time");
 }
 
 #[test]
-fn the_total_of_a_table_is_read_right() {
+fn the_total_of_a_table_is_parsed() {
     let table = "% time     seconds  usecs/call     calls    errors syscall\n\
                  ------ ----------- ----------- --------- --------- ----------------\n\
                  \x2099.00    0.100000          50      2000        10 io_uring_enter\n\

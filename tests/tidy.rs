@@ -1,6 +1,6 @@
-//! Goal: keep the shape of the code. The arrows between its parts go one way, no files import one
-//! another in a circle, `unsafe` stands where it is expected, files and functions stay small.
-//! Method: read the sources as text; rules that the compiler does not know.
+//! Goal: keep the structure of the code. Imports between parts go one way, no modules import one
+//! another in a circle, `unsafe` is only in the listed files, and files and functions are small.
+//! Method: read the sources as text, for rules that the compiler does not check.
 
 #[path = "tidy/imports.rs"]
 mod imports;
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each part of the library may import of the others.
-const ARROWS: [(&str, &[&str]); 12] = [
+/// The parts that each part of the library may import.
+const IMPORTS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("protocol", &[]),
     ("config", &["protocol"]),
@@ -28,7 +28,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// The files that may hold `unsafe`: two for SIMD, three that talk to the kernel, and the ring
+/// The files that may contain `unsafe`: two for SIMD, three that call the kernel, and the queue
 /// between two cores.
 const UNSAFE: [&str; 6] = [
     "src/io/uring/buf_ring.rs",
@@ -39,16 +39,16 @@ const UNSAFE: [&str; 6] = [
     "src/protocol/websocket/utf8/avx512.rs",
 ];
 
-/// The roots of the crates in which no modules import one another in a circle.
+/// The roots of the crates that must not have a circle of imports.
 const CRATES: [&str; 4] =
     ["src/lib.rs", "src/main.rs", "perf/src/lib.rs", "perf/experiments/main.rs"];
 
-/// Folders that still have such a circle; temporary, none may be added.
+/// Folders that still have such a circle; no folder may be added.
 const CIRCLES_TO_REMOVE: [&str; 0] = [];
 
-const MOST_LINES: usize = 400;
-const MOST_COLUMNS: usize = 100;
-const MOST_FUNCTION_LINES: usize = 70;
+const MAX_LINES: usize = 400;
+const MAX_COLUMNS: usize = 100;
+const MAX_FUNCTION_LINES: usize = 70;
 
 struct Source {
     path: String,
@@ -85,11 +85,11 @@ fn sources(folders: &[&str]) -> Vec<Source> {
     paths.into_iter().map(read).collect()
 }
 
-fn complain(faults: &[String]) {
+fn fail_with(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
-/// The part of the library that a file belongs to.
+/// The part of the library to which a file belongs.
 fn part(path: &str) -> &str {
     let inside = path.strip_prefix("src/").unwrap();
     inside.split('/').next().unwrap().trim_end_matches(".rs")
@@ -99,14 +99,14 @@ fn is_test(path: &str) -> bool {
     path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
-/// The code before the tests of a file.
+/// The code before the unit tests of a file.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
 
 #[test]
-fn the_arrows_go_one_way() {
-    let arrows = BTreeMap::from(ARROWS);
+fn imports_between_parts_go_one_way() {
+    let arrows = BTreeMap::from(IMPORTS);
     let mut faults = Vec::new();
     for source in sources(&["src"]) {
         let from = part(&source.path);
@@ -114,7 +114,7 @@ fn the_arrows_go_one_way() {
             continue;
         }
         let Some(allowed) = arrows.get(from) else {
-            faults.push(format!("{}: name the part `{from}` in ARROWS", source.path));
+            faults.push(format!("{}: name the part `{from}` in IMPORTS", source.path));
             continue;
         };
         let code = without_tests(&source.text);
@@ -127,11 +127,11 @@ fn the_arrows_go_one_way() {
             }
         }
     }
-    complain(&faults);
+    fail_with(&faults);
 }
 
 #[test]
-fn no_modules_import_one_another_in_a_circle() {
+fn modules_do_not_import_one_another_in_a_circle() {
     let mut faults = Vec::new();
     let mut expected = CIRCLES_TO_REMOVE.to_vec();
     for file in CRATES {
@@ -151,11 +151,11 @@ fn no_modules_import_one_another_in_a_circle() {
     }
     let without = |folder: &&str| format!("{folder}: has no circle; take it off the list");
     faults.extend(expected.iter().map(without));
-    complain(&faults);
+    fail_with(&faults);
 }
 
 #[test]
-fn unsafe_stands_where_it_is_expected() {
+fn unsafe_is_only_in_the_listed_files() {
     let mut faults = Vec::new();
     let mut expected = UNSAFE.to_vec();
     for source in sources(&["src"]) {
@@ -171,27 +171,27 @@ fn unsafe_stands_where_it_is_expected() {
         }
     }
     faults.extend(expected.iter().map(|path| format!("{path}: holds no unsafe; shorten the list")));
-    complain(&faults);
+    fail_with(&faults);
 }
 
 #[test]
-fn files_lines_and_functions_stay_small() {
+fn files_lines_and_functions_are_small() {
     let mut faults = Vec::new();
     for Source { path, text } in sources(&["src", "tests", "benches", "perf", "examples"]) {
         let count = text.lines().count();
-        if count > MOST_LINES {
+        if count > MAX_LINES {
             faults.push(format!("{path}: {count} lines"));
         }
         for (number, line) in text.lines().enumerate() {
-            if line.chars().count() > MOST_COLUMNS {
-                faults.push(format!("{path}:{}: more than {MOST_COLUMNS} columns", number + 1));
+            if line.chars().count() > MAX_COLUMNS {
+                faults.push(format!("{path}:{}: more than {MAX_COLUMNS} columns", number + 1));
             }
         }
         if path.starts_with("src/") && !is_test(&path) {
             long_functions(&path, without_tests(&text), &mut faults);
         }
     }
-    complain(&faults);
+    fail_with(&faults);
 }
 
 /// Functions end at the brace of their own indentation, as rustfmt sets it.
@@ -208,15 +208,15 @@ fn long_functions(path: &str, code: &str, faults: &mut Vec<String>) {
         let end = lines[start..].iter().position(|line| {
             line.len() - line.trim_start().len() == indent && line.trim_start().starts_with('}')
         });
-        if let Some(length) = end.filter(|length| *length > MOST_FUNCTION_LINES) {
+        if let Some(length) = end.filter(|length| *length > MAX_FUNCTION_LINES) {
             faults.push(format!("{path}:{}: a function of {length} lines", start + 1));
         }
     }
 }
 
 #[test]
-fn nothing_is_left_for_later() {
-    // Put together here, so that this file does not find itself.
+fn no_unfinished_code_is_marked() {
+    // Concatenated here, so that this file does not contain the words.
     let banned = ["TO", "FIX", "XX", "db", "unim", "to"];
     let ends = ["DO", "ME", "X", "g!(", "plemented!(", "do!("];
     let mut faults = Vec::new();
@@ -228,7 +228,7 @@ fn nothing_is_left_for_later() {
             }
         }
     }
-    complain(&faults);
+    fail_with(&faults);
 }
 
 #[test]

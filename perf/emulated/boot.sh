@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Boots a program of this repository under a kernel of one's choice: QEMU without any hardware
-# support, a Debian kernel out of its package, everything else in the memory's first file system.
-# To be sourced, behind scripts/lib.sh.
+# Boots a program of this repository under a given kernel: QEMU without hardware support, a Debian
+# kernel from its package, everything else in the initial RAM file system.
+# This file is sourced, after scripts/lib.sh.
 
 EMULATED=$TARGET_DIR/emulated
 HERE=$ROOT/perf/emulated
@@ -13,7 +13,7 @@ CPU=Haswell-v4
 # shellcheck source=perf/emulated/packages.sh
 source "$HERE/packages.sh"
 
-# need_emulator: installs what booting takes, if it is not there.
+# need_emulator: installs the programs for booting, if they are missing.
 need_emulator() {
     local major=0
     [ "$(uname -m)" = x86_64 ] || die "the guest is x86-64, and so has to be this machine"
@@ -39,7 +39,7 @@ make_root() {
         rm -f "$root/bin/${program##*/}"
         strip -o "$root/bin/${program##*/}" "$program"
         for library in $(ldd "$program" 2>/dev/null | grep -o '/[^ ]*'); do
-            # Where it stands here: some programs name theirs by its whole path.
+            # At the same path as here, because some programs contain the path of a library.
             mkdir -p "$root${library%/*}"
             cp -L "$library" "$root$library"
         done
@@ -51,14 +51,13 @@ make_root() {
 }
 
 # boot FOLDER ARCHIVE CPUS LIMIT [QEMU'S ARGUMENT...]: runs FOLDER/case in the guest, with the
-# kernel $KERNEL, which gets $CMDLINE; QEMU is preloaded with $PRELOAD. What it says is in
-# FOLDER/said, the console in FOLDER/console. Fails if the guest did not come to its end within
-# LIMIT seconds.
+# kernel $KERNEL, which gets $CMDLINE; QEMU is preloaded with $PRELOAD. Its output is in
+# FOLDER/said, the console in FOLDER/console. Fails if the guest did not end within LIMIT seconds.
 boot() {
     local folder=$1 archive=$2 cpus=$3 limit=$4 status=0
     shift 4
     : >"$folder/said"
-    # Archives behind one another are unpacked one after the other.
+    # The kernel unpacks concatenated archives in order.
     (cd "$folder" && echo case | busybox cpio -o -H newc 2>/dev/null | gzip -1 |
         cat "$archive" - >initrd)
     timeout --signal=KILL "$limit" env ${PRELOAD:+LD_PRELOAD="$PRELOAD"} qemu-system-x86_64 \
@@ -70,7 +69,7 @@ boot() {
         "$@" </dev/null >"$folder/qemu" 2>&1 || status=$?
     rm -f "$folder/initrd"
     tr -d '\r' <"$folder/said" | grep -qx end && return 0
-    say "the guest did not come to its end (status $status); what it said last:" >&2
+    say "the guest did not end (status $status); its last output:" >&2
     tail -q -n 8 "$folder/qemu" "$folder/console" "$folder/said" | grep -v requested >&2 || true
     return 1
 }

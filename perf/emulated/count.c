@@ -58,7 +58,7 @@ static void ran(unsigned cpu, void *data) {
     if (cpu < CPUS) ((struct block *)data)->runs[cpu]++;
 }
 
-/* The guest's clock, which QEMU takes from here as it is preloaded with this library. */
+/* The guest's clock. QEMU is preloaded with this library, so it calls this function. */
 static struct { int64_t guest, host, factor; } clock_state = {0, 0, 1};
 
 static int64_t host_time(void) {
@@ -76,7 +76,7 @@ EXPORT int clock_gettime(clockid_t id, struct timespec *t) {
     return 0;
 }
 
-/* Slows the guest's clock down, or lets it go on as it went. */
+/* Slows the guest's clock down, or lets it run at its normal speed. */
 static void set_clock(unsigned cpu, void *data) {
     (void)cpu, (void)data;
     pthread_mutex_lock(&clock_lock);
@@ -87,7 +87,7 @@ static void set_clock(unsigned cpu, void *data) {
     pthread_mutex_unlock(&clock_lock);
 }
 
-/* Keeps the server's CPUs behind the load's, so that the server is the limit. */
+/* Slows the server's CPUs down, so that the server is the limit and not the load. */
 static void hold_back(unsigned cpu) {
     if ((int)cpu < servers)
         for (int i = 0; i < drag; i++) __asm__ volatile("" ::: "memory");

@@ -1,4 +1,4 @@
-"""What the guest's counters say.
+"""Evaluates the counters of the guest.
 
 figures.py one FOLDER CPUS           a run's figures as one line of JSON; CPUS: how many are the
                                      server's
@@ -14,9 +14,9 @@ import statistics
 import subprocess
 import sys
 
-# Where the kernel puts a position-independent program that it does not randomize.
+# The address of a position-independent program without randomisation.
 BASE = 0x555555554000
-# What `mark` with an argument executes between its marks, and what a few more may be.
+# The instructions that `mark` with an argument executes between its marks, and the tolerance.
 CALIBRATION = range(2_000_080, 2_002_000)
 
 

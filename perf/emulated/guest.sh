@@ -1,6 +1,6 @@
 #!/bin/sh
-# The first process of the guest: sets the machine up, runs /case, turns it off. What is to be known
-# outside goes line by line to the second serial port; the first one is the console.
+# The first process of the guest: sets the machine up, runs /case, turns it off. Results are written
+# line by line to the second serial port; the first one is the console.
 
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -16,13 +16,13 @@ SERVER_PID=
 
 out() { echo "$*" >&3; }
 
-# fail WHAT FILE: what went wrong, with the last lines that were printed.
+# fail WHAT FILE: reports an error, with the last lines of the output.
 fail() {
     out "fail $1"
     [ -z "$2" ] || tail -n 5 "$2" | sed 's/^/  | /' >&3
 }
 
-# start_server MASK COMMAND...: on the CPUs of the mask; returns when it listens.
+# start_server MASK COMMAND...: runs it on the CPUs of the mask; returns when it listens.
 start_server() {
     mask=$1
     shift
@@ -39,7 +39,7 @@ start_server() {
     done
 }
 
-# stop_server: sets STATUS to what the server ends with within 10 s of SIGTERM.
+# stop_server: sets STATUS to the exit status of the server within 10 s of SIGTERM.
 stop_server() {
     kill -TERM $SERVER_PID
     (sleep 10; kill -KILL $SERVER_PID) 2>/dev/null &

@@ -1,7 +1,7 @@
 # Executes the no-operation at which the plugin writes down its counters. With one argument it
 # marks, runs 2,000,000 instructions of a loop and 16 string instructions that clear 4 KiB each, and
-# marks again: what the meter makes of that shows whether it counts as hardware does. With two
-# arguments it marks nothing and switches the guest's clock between its usual and its slow pace.
+# marks again: the difference shows whether the plugin counts as hardware does. With two arguments it
+# marks nothing and switches the guest's clock between its normal and its slow speed.
     .globl _start
     .macro magic last
     .byte 0x0f, 0x1f, 0x84, 0x00, 0xc0, 0xde, 0xc0, \last

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Debian packages, with an apt of our own: the system's sources stay as they are. The mirror is the
-# one that the system uses. To be sourced by boot.sh.
+# Debian packages, with a separate configuration of apt: the system's sources are not changed. The
+# mirror is the one that the system uses. Sourced by boot.sh.
 
-# quietly COMMAND...: shows the end of its output if it fails.
+# quietly COMMAND...: runs it, and shows the end of its output if it fails.
 quietly() {
     "$@" >"$EMULATED/packages.log" 2>&1 || {
         tail -n 20 "$EMULATED/packages.log" >&2
@@ -25,15 +25,15 @@ install_packages() {
         die "apt-get cannot install $*"
 }
 
-# mirror_of SUITE: where the system's sources get it from, if they do.
+# mirror_of SUITE: the mirror of the suite in the system's sources, if there is one.
 mirror_of() {
     # shellcheck disable=SC2016 # the fields are apt's
     apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(SITE)' 'Created-By: Packages' |
         awk -v suite="$1" '$1 == suite && $2 == "main" && !n++ { print $3 }'
 }
 
-# own_apt STATUS SUITE...: sets APT to the options of an apt that knows these suites and what is
-# installed according to the file STATUS, and fetches their indexes.
+# own_apt STATUS SUITE...: sets APT to the options of an apt with these suites and with the packages
+# that the file STATUS lists as installed, and downloads their indexes.
 own_apt() {
     local status=$1 folder=$EMULATED/apt mirror security site codename suite
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -58,7 +58,7 @@ own_apt() {
     quietly apt-get "${APT[@]}" update
 }
 
-# install_qemu: the distribution's, or the one of its backports where that is too old.
+# install_qemu: installs the distribution's, or that of its backports if the former is too old.
 install_qemu() {
     local codename candidate
     need_root "qemu-system-x86 of version $LEAST_QEMU or later"
@@ -80,7 +80,7 @@ install_qemu() {
 }
 
 # need_kernel SERIES|PATH: sets KERNEL to the path of a kernel and RELEASE to its name. Packages are
-# fetched once, the newest of the series, and kept in the target directory.
+# downloaded once, the newest of the series, and kept in the target directory.
 need_kernel() {
     local series=$1 folder=$EMULATED/kernels/$1 suites suite
     if [ -f "$series" ]; then
@@ -109,8 +109,8 @@ need_kernel() {
     RELEASE=$(cat "$folder/release")
 }
 
-# fetch_kernel SERIES FOLDER: the newest kernel for virtual machines of the suite. It stands in
-# linux-image or, in newer suites, in linux-binary.
+# fetch_kernel SERIES FOLDER: downloads the newest kernel for virtual machines of the suite. It is
+# in linux-image or, in newer suites, in linux-binary.
 fetch_kernel() {
     local series=$1 folder=$2 kind name file image
     for kind in image binary; do

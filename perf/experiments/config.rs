@@ -1,4 +1,4 @@
-//! What the experiments vary.
+//! The variants of the experiments.
 
 use crate::pool::Shape;
 
@@ -11,7 +11,7 @@ pub(crate) enum Sends {
     SkipSuccess,
 }
 
-/// Where received bytes land.
+/// The memory of received bytes.
 #[derive(Clone, Copy)]
 pub(crate) enum Receives {
     /// Multishot receive from a pool of provided buffers.
@@ -20,7 +20,7 @@ pub(crate) enum Receives {
     OneShot { size: usize, poll_first: bool },
 }
 
-/// What is sent back and how its parts are put together.
+/// The content of a reply and the assembly of its parts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// The request, unmasked in place.
@@ -66,7 +66,7 @@ pub(crate) const BASE: Variant = Variant {
     direct: true,
 };
 
-/// The load that one table is measured under.
+/// The load of one table.
 #[derive(Clone, Copy)]
 pub(crate) struct Workload {
     pub(crate) connections: usize,

@@ -14,10 +14,10 @@ use rig::{Event, Kind, Link, Payload, Rig};
 
 const BIG: usize = 16 << 20;
 
-/// Runs every check for every kind of send; an error when one failed.
+/// Runs every check for every kind of send; an error if one failed.
 pub(crate) fn main() -> io::Result<()> {
-    // A signal from a dead peer must end the program instead of passing unnoticed. (The kernel
-    // adds NOSIGNAL to every ring send itself; naming it keeps the intent visible.)
+    // A signal from a dead peer must end the program, so that it is noticed. (The kernel adds
+    // NOSIGNAL to every ring send itself; naming it keeps the intent visible.)
     sys::default_sigpipe();
     println!("Kernel {}, {}.\n", sys::kernel_release(), sys::cpu_model());
     let mut failed = 0;
@@ -70,7 +70,7 @@ fn full_success(kind: Kind, direct: bool) -> io::Result<String> {
         link.peer.read_exact(&mut got)?;
         ensure(expected.ends_with(&got), || format!("{size} B: the bytes arrived changed"))?;
     }
-    // Without this, a ring that never delivers anything would pass.
+    // Without this check, a ring that never delivers anything would pass.
     rig.push_nop(7)?;
     let events = rig.enter(1)?;
     ensure(events == [Event { tag: 7, result: 0 }], || format!("no-op: {events:?}"))?;
@@ -123,7 +123,7 @@ fn send_tail(rig: &mut Rig, link: Link, payload: &mut Payload, sent: usize) -> i
     thread::spawn(move || {
         let mut rest = Vec::new();
         let read = peer.read_to_end(&mut rest).map(|_| rest);
-        // The receiver is gone only when the check has failed already.
+        // The receiver has ended only if the check has failed already.
         let _ = result.send(read);
     });
     payload.advance_to(sent);
@@ -254,7 +254,7 @@ fn workers() -> io::Result<String> {
     Ok("every send ran inside enter".to_owned())
 }
 
-/// What goes wrong when WAITALL is left out.
+/// The behaviour without WAITALL.
 fn without_waitall() -> io::Result<String> {
     let mut rig = Rig::new()?;
     let link = Link::new(&rig, false)?;

@@ -5,7 +5,7 @@
 
 use crate::wire::put_header;
 
-/// What one chunk of received bytes turned into.
+/// The result of one chunk of received bytes.
 #[derive(Default)]
 pub(crate) struct Step {
     /// A reply header that found no room in the chunk (its request header was split): send first.
@@ -106,7 +106,7 @@ impl Echo {
         step.frames += u64::from(head.payload == 0);
     }
 
-    /// Unmasks what the chunk holds of the current payload and moves it behind the replies.
+    /// Unmasks what the chunk holds of the current payload and moves it after the replies.
     fn payload(&mut self, chunk: &mut [u8], read: usize, step: &mut Step) -> usize {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let n = left.min(chunk.len() - read);

@@ -1,4 +1,4 @@
-//! The load process: nonblocking sockets polled without ever sleeping, on a core of its own.
+//! The load process: nonblocking sockets polled without sleeping, on a separate core.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -81,7 +81,7 @@ impl LoadProcess {
 
 impl Drop for LoadProcess {
     fn drop(&mut self) {
-        // Failures mean that the child is already gone.
+        // These calls fail if the child has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,13 +1,12 @@
 //! A/B experiments on raw rings: each design choice of the hot path against its alternatives.
 //!
 //! `experiments` measures all, `experiments --only E2 --rounds 20` one of them; `experiments
-//! contract` proves what sends without completions rely on, `experiments bells` compares two ways
-//! to wake another core. The server runs on core 0 of this
-//! process, the load in a second process on core 1; variants alternate round by round so that a
-//! change in the machine's mood hits all of them. Figures are the server thread's own.
+//! contract` verifies the kernel behaviour that sends without completions rely on, `experiments
+//! wakes` compares two ways to wake another core. The server runs on core 0 of this process, the
+//! load in a second process on core 1. Variants alternate round by round, so that a change of the
+//! machine's speed affects all of them. Figures are those of the server's thread.
 #![allow(unsafe_code)]
 
-mod bells;
 mod config;
 mod contract;
 mod echo;
@@ -15,6 +14,7 @@ mod load;
 mod pieces;
 mod report;
 mod server;
+mod wakes;
 
 use std::io;
 use std::net::TcpListener;
@@ -31,7 +31,7 @@ use server::Window;
 
 const USAGE: &str = "usage: experiments [--rounds N] [--millis N] [--only E1|E2|E3|E4|E9]
        experiments contract
-       experiments bells";
+       experiments wakes";
 
 const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
         Some(load::ARGUMENT) => load::main(LOAD_CORE),
-        Some("bells") if arguments.len() == 1 => bells::main(),
+        Some("wakes") if arguments.len() == 1 => wakes::main(),
         Some("contract") if arguments.len() == 1 => contract::main(),
         _ => match parse(&arguments) {
             Some(options) => measure(&options),
@@ -147,7 +147,8 @@ fn compare(
     Ok(())
 }
 
-/// Names the variant and what either side has to say; one side's failure also breaks the other.
+/// An error that names the variant and the failures of both sides, because a failure of one side
+/// also breaks the other.
 fn explain(variant: &Variant, server: Option<io::Error>, load: Option<io::Error>) -> io::Error {
     let reasons: Vec<String> = server.into_iter().chain(load).map(|e| e.to_string()).collect();
     io::Error::other(format!("{}: {}", variant.name, reasons.join("; ")))

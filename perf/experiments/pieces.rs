@@ -1,4 +1,4 @@
-//! Where reply bytes live until they are sent.
+//! The memory of reply bytes until they are sent.
 
 use std::io;
 
@@ -21,7 +21,7 @@ impl Chunk {
         Self { at, len: len32(len), bid, owned: None }
     }
 
-    /// Bytes that travel with the piece.
+    /// Bytes owned by the piece.
     pub(crate) fn owned(bytes: Box<[u8]>) -> Self {
         Self { at: bytes.as_ptr(), len: len32(bytes.len()), bid: None, owned: Some(bytes) }
     }
@@ -85,7 +85,7 @@ impl Sources {
     }
 }
 
-/// Memory for joined messages; all of it is free again when a batch is over.
+/// Memory for joined messages; all of it is free again after a batch.
 pub(crate) struct Arena {
     memory: Region,
     size: usize,
@@ -98,7 +98,7 @@ impl Arena {
         Ok(Self { memory: Region::new(size)?, size, used: 0 })
     }
 
-    /// Copies the pieces one behind the other; `None` when the arena is full.
+    /// Copies the pieces one after the other; `None` when the arena is full.
     pub(crate) fn join(&mut self, pieces: &[Chunk]) -> Option<*const u8> {
         let len = total(pieces);
         if self.used + len > self.size {

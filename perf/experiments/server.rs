@@ -24,7 +24,7 @@ const TAIL: u64 = 3 << 32;
 const CANCEL: u64 = 4 << 32;
 const KINDS: u64 = !0 << 32;
 
-/// What the program counts itself.
+/// The counters of the program itself.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) messages: u64,

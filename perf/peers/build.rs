@@ -1,5 +1,5 @@
-//! Gives each peer the version of the library that it wraps, as the lock file has it, in an
-//! environment variable such as `TOKIO_WEBSOCKETS_VERSION`.
+//! Sets an environment variable such as `TOKIO_WEBSOCKETS_VERSION` for each peer, with the version
+//! of its library in the lock file.
 
 use std::error::Error;
 use std::fs;
@@ -25,8 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The version of `library` that this package depends on itself. Where the lock file has several,
-/// the list of dependencies names the one that is meant.
+/// The version of `library` on which this package itself depends. If the lock file has several, the
+/// list of dependencies selects one.
 fn version<'a>(lock: &'a str, library: &str) -> Option<&'a str> {
     let own = package(lock, "corecast-peers")?;
     let quoted = own.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! User instructions for each message, held against what they may be.
+//! Counts user instructions for each message.
 
 #[allow(unsafe_code)]
 mod sent;
@@ -15,18 +15,18 @@ use crate::step::{Count, Stepper};
 
 pub use verdict::{Budgets, Line, TOLERANCE, Verdict, table};
 
-/// How often, and how far apart, a process must be seen asleep to be at rest.
+/// The number and distance of checks in which a process must be asleep to be idle.
 const LOOKS: u32 = 4;
 const BETWEEN: Duration = Duration::from_millis(8);
 
-/// How long a stepped server may work on what one load has under way.
+/// The time that a stepped server may take for the messages in flight.
 const REST_LIMIT: Duration = Duration::from_secs(30);
 
-/// Counts what process `pid` on `core` executes for each message of a load. The calling thread is
-/// the load; best it runs on another core.
+/// Counts the instructions of process `pid` on `core` for each message of a load. The calling
+/// thread is the load; it should run on another core.
 ///
-/// Both readings are taken when the server has done all it was sent, so that what it did between
-/// them is just what it was sent between them.
+/// Both readings are taken when the server has handled everything sent so far, so that its work
+/// between them is exactly that for the messages sent between them.
 pub fn measure(pid: u32, core: usize, plan: &Plan) -> io::Result<Stepped> {
     let mut stepper = None;
     let (mut first, mut last) = (Reading::default(), Reading::default());
@@ -46,7 +46,7 @@ pub fn measure(pid: u32, core: usize, plan: &Plan) -> io::Result<Stepped> {
         }
         Ok(())
     })?;
-    // What was counted by its arrival may have been sent before, and the other way round.
+    // A message counted on arrival may have been sent before, and the other way round.
     let messages = match &plan.work {
         Work::Echo(echo) => float(last.sent - first.sent) / load::request_bytes(plan, echo)?,
         _ => float(outcome.messages),
@@ -55,7 +55,7 @@ pub fn measure(pid: u32, core: usize, plan: &Plan) -> io::Result<Stepped> {
     Ok(Stepped {
         user_instructions: each(first.count.instructions, last.count.instructions),
         syscalls: each(first.count.syscalls, last.count.syscalls),
-        // A whole number but where messages differ in length.
+        // An integer unless messages differ in length.
         messages: messages.round() as u64,
     })
 }
@@ -65,11 +65,11 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// What was done until a moment of rest, and what had been asked.
+/// The work done at an idle moment, and the messages sent by then.
 #[derive(Clone, Copy, Default)]
 struct Reading {
     count: Count,
-    /// Bytes that the load has sent.
+    /// The bytes that the load has sent.
     sent: u64,
 }
 
@@ -80,7 +80,7 @@ impl Reading {
     }
 }
 
-/// Waits until a process sleeps and has nothing left to do.
+/// Waits until a process sleeps and has no input left.
 fn rest(pid: u32, stepper: Option<&Stepper>) -> io::Result<()> {
     let count = || stepper.map_or_else(Count::default, Stepper::read);
     let (begin, mut last, mut looks) = (Instant::now(), count(), 0);
@@ -97,10 +97,11 @@ fn rest(pid: u32, stepper: Option<&Stepper>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether all threads of a process sleep. One that waits for its next step is in another state.
+/// Whether all threads of a process sleep. A thread that waits for its next step is in another
+/// state.
 fn asleep(pid: u32) -> io::Result<bool> {
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread that has ended meanwhile does nothing any more.
+        // A thread that has ended does no work.
         let stat = fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
         if stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('S')) {
             return Ok(false);
@@ -123,7 +124,7 @@ mod tests {
         }
         drop(child.stdin.take());
         child.wait().unwrap();
-        // This thread runs while it looks.
+        // The current thread is running.
         assert!(!asleep(std::process::id()).unwrap());
     }
 }

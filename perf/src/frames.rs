@@ -1,4 +1,4 @@
-//! Just enough of RFC 6455 framing and of the opening handshake for both sides of the program.
+//! The parts of RFC 6455 framing and of the opening handshake that the programs here need.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,12 +25,12 @@ const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub struct Head {
     first: u8,
     key: Option<[u8; 4]>,
-    /// Where the payload stands.
+    /// The offset of the payload.
     pub payload: Range<usize>,
 }
 
 impl Head {
-    /// The header at the start of `bytes`; `None` while it is not whole.
+    /// The header at the start of `bytes`; `None` while it is incomplete.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let second = *bytes.get(1)?;
         let (len, mut at) = match second & 0x7f {
@@ -52,7 +52,7 @@ impl Head {
         self.first & 0x0f
     }
 
-    /// Appends the frame, of which `bytes` holds all, as a server sends it: unmasked.
+    /// Appends the frame, of which `bytes` holds all, in the server's form: unmasked.
     pub fn relay(&self, bytes: &[u8], to: &mut Vec<u8>) {
         let mut header = [0; 10];
         let size = put_header(&mut header, self.payload.len() as u64);
@@ -61,7 +61,7 @@ impl Head {
         self.unmask(bytes, to);
     }
 
-    /// Appends the payload as it is meant.
+    /// Appends the unmasked payload.
     pub fn unmask(&self, bytes: &[u8], to: &mut Vec<u8>) {
         let key = self.key.unwrap_or_default();
         let payload = bytes[self.payload.clone()].iter();
@@ -81,7 +81,7 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What a server's whole message says, and whether it came compressed.
+/// The payload of a server's whole message, and whether it was compressed.
 pub fn message(frame: &[u8]) -> io::Result<(Vec<u8>, bool)> {
     let wrong = |what: &str| io::Error::other(format!("a delivery {what}: {frame:02x?}"));
     let head = Head::parse(frame).ok_or_else(|| wrong("is no frame"))?;
@@ -119,13 +119,13 @@ fn inflate(mut payload: Vec<u8>) -> Option<Vec<u8>> {
     }
 }
 
-/// What a client offers of permessage-deflate (RFC 7692) in its handshake.
+/// A client's offer of permessage-deflate (RFC 7692) in its handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     Nothing,
-    /// As browsers do: each side may remember its earlier messages.
+    /// As browsers do: each side may keep its window.
     Takeover,
-    /// Each message of the server is to stand alone, so that one compressed form fits all.
+    /// The server may not keep its window, so that one compressed form fits all.
     NoTakeover,
 }
 
@@ -146,7 +146,7 @@ pub fn request(path: &str, host: SocketAddr, key: &str, offer: Offer) -> String 
     )
 }
 
-/// Where the head that `bytes` begin with ends, empty line included.
+/// The length of the head at the start of `bytes`, with the empty line.
 pub fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_masked_is_relayed_plain() {
+    fn masked_frames_are_relayed_unmasked() {
         for len in [0, 5, 125, 126, 65_535, 65_536] {
             let payload = vec![7; len];
             let frame = masked(BINARY, &payload);

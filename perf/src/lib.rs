@@ -1,4 +1,4 @@
-//! What the programs in this folder share: the load, the meters, the servers they measure.
+//! Shared by the programs in this folder: the load, the meters, the measured servers.
 
 #[allow(unsafe_code)]
 pub mod meter;

@@ -1,4 +1,4 @@
-//! What the measurements run on, and how much memory there is in use.
+//! The machine of the measurements, and its memory in use.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use crate::meter::{Meter, page_size};
 use crate::results::Machine;
 use crate::sys;
 
-/// Of /proc/meminfo: where the kernel keeps what belongs to connections.
+/// The fields of /proc/meminfo in which the kernel counts memory of connections.
 const KERNEL_FIELDS: [&str; 4] = ["Slab:", "KernelStack:", "PageTables:", "Percpu:"];
 
 /// Describes this machine.
@@ -31,7 +31,7 @@ pub fn describe(notes: Vec<String>) -> Machine {
     }
 }
 
-/// Why instructions are not counted, and what to do about it.
+/// The reason why instructions are not counted, with a remedy.
 fn without_counters(e: &io::Error) -> String {
     match e.raw_os_error() {
         Some(libc::ENOENT | libc::EOPNOTSUPP) => {
@@ -49,7 +49,7 @@ pub fn max_files() -> u64 {
     getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }
 
-/// The first line that a program prints, if it runs.
+/// The first line of a program's output, if it runs.
 pub fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
@@ -61,7 +61,7 @@ pub fn today() -> String {
     date(now.as_secs() / 86_400)
 }
 
-/// The date so many days after 1 January 1970.
+/// The date that is this number of days after 1 January 1970.
 fn date(days: u64) -> String {
     let leap =
         |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
@@ -82,23 +82,23 @@ fn date(days: u64) -> String {
     format!("{year}-{month:02}-{:02}", rest + 1)
 }
 
-/// Bytes of a process that are in memory.
+/// The resident memory of a process in bytes.
 pub fn resident(pid: u32) -> io::Result<u64> {
-    // Summed up now, page by page; /proc/PID/statm may be behind by some hundred KiB.
+    // This file is computed page by page; /proc/PID/statm may be some hundred KiB off.
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let kib = fields(&text, &["Rss:"]);
     if kib == 0 { Err(io::Error::other("malformed smaps_rollup")) } else { Ok(kib * 1024) }
 }
 
-/// Bytes that the kernel uses for its own objects and for what sockets hold.
+/// The kernel's memory for its own objects and for socket buffers in bytes.
 pub fn kernel_memory() -> io::Result<u64> {
     let objects = fields(&fs::read_to_string("/proc/meminfo")?, &KERNEL_FIELDS) * 1024;
     let sockets = socket_pages(&fs::read_to_string("/proc/net/sockstat")?);
     Ok(objects + sockets * page_size())
 }
 
-/// The sum of some fields of a file of /proc, most of which count in KiB. A kernel may leave out
-/// any of them.
+/// The sum of some fields of a file of /proc, most of which count in KiB. A kernel may lack any of
+/// them.
 fn fields(text: &str, names: &[&str]) -> u64 {
     let values = text.lines().filter_map(|line| {
         let value = names.iter().find_map(|name| line.strip_prefix(name))?;
@@ -107,7 +107,7 @@ fn fields(text: &str, names: &[&str]) -> u64 {
     values.sum()
 }
 
-/// The pages that TCP sockets hold.
+/// The number of pages that TCP sockets hold.
 fn socket_pages(sockstat: &str) -> u64 {
     let tcp = sockstat.lines().find(|line| line.starts_with("TCP:"));
     let mut words = tcp.unwrap_or_default().split_whitespace().skip_while(|word| *word != "mem");

@@ -1,6 +1,6 @@
-//! What a server process has used: CPU time, context switches, and what the kernel's counters tell:
-//! instructions and cycles where the machine has such counters, system calls where it lets us trace
-//! them. They are read with `perf_event_open`, as `perf stat` does, so that program is not needed.
+//! The resources used by a server process: CPU time, context switches, and the kernel's counters:
+//! instructions and cycles if the hardware has such counters, system calls if tracing is permitted.
+//! They are read with `perf_event_open`, as in `perf stat`, so that program is not needed.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -23,7 +23,7 @@ struct Attr {
     config1: u64,
 }
 
-/// One thing to be counted.
+/// One event to be counted.
 #[derive(Clone, Copy)]
 struct Event {
     kind: u32,
@@ -39,22 +39,23 @@ const EXCLUDE_USER: u64 = 1 << 4;
 const EXCLUDE_KERNEL: u64 = 1 << 5;
 const EXCLUDE_HYPERVISOR: u64 = 1 << 6;
 
-/// A counter gives its value, then how long it was wanted, then how long it really counted.
+/// A counter returns its value, then the time for which it was enabled, then the time for which it
+/// counted.
 const TIMES: u64 = 1 | 1 << 1;
 
-/// Where the kernel says which number the tracepoint of system calls has.
+/// The file with the number of the tracepoint of system calls.
 const SYSCALL_ID: [&str; 2] = [
     "/sys/kernel/tracing/events/raw_syscalls/sys_enter/id",
     "/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id",
 ];
 
-/// The state of all meters at one moment.
+/// The readings of all meters at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     pub at: Instant,
-    /// CPU time of all threads, to the nanosecond.
+    /// CPU time of all threads, in nanoseconds.
     pub cpu_ns: u64,
-    /// The same in clock ticks, user and system: coarse, good for the share of each.
+    /// The same in clock ticks, user and system: coarse, used for the share of each.
     pub ticks: (u64, u64),
     /// Context switches of all threads.
     pub switches: Option<u64>,
@@ -64,7 +65,7 @@ pub struct Reading {
     pub cycles: Option<u64>,
 }
 
-/// Reads what one process uses.
+/// Reads the resources used by one process.
 pub struct Meter {
     pid: u32,
     clock: libc::clockid_t,
@@ -74,7 +75,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter of all threads that the process has now.
+    /// A meter of all threads that the process has at this moment.
     pub fn open(pid: u32) -> io::Result<Self> {
         let id = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
         let mut clock = 0;
@@ -94,17 +95,17 @@ impl Meter {
         })
     }
 
-    /// Why there are no instruction counters, if there are none.
+    /// The reason why there are no instruction counters, if there are none.
     pub fn counter_error(&self) -> Option<&io::Error> {
         self.user.as_ref().err().or(self.kernel.as_ref().err())
     }
 
-    /// Why there is no counter of cycles, if there is none.
+    /// The reason why there is no counter of cycles, if there is none.
     pub fn cycles_error(&self) -> Option<&io::Error> {
         self.cycles.as_ref().err()
     }
 
-    /// Everything so far.
+    /// The readings since the start.
     pub fn read(&self) -> io::Result<Reading> {
         let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `ts` is a live timespec that the kernel fills in.
@@ -125,12 +126,12 @@ impl Meter {
     }
 }
 
-/// Counts the system calls of a process. It slows each of them down, so nothing else should be
-/// measured meanwhile.
+/// Counts the system calls of a process. This slows each call down, so nothing else should be
+/// measured at the same time.
 pub struct Syscalls(Counter);
 
 impl Syscalls {
-    /// Counts those of all threads that the process has now.
+    /// Counts those of all threads that the process has at this moment.
     pub fn open(pid: u32) -> io::Result<Self> {
         let read = |path| fs::read_to_string(path);
         let id = read(SYSCALL_ID[0]).or_else(|_| read(SYSCALL_ID[1]))?;
@@ -138,7 +139,7 @@ impl Syscalls {
         Counter::open(pid, Event { kind: TRACEPOINT, config, exclude: 0 }).map(Self)
     }
 
-    /// System calls so far; `None` if the kernel did not count.
+    /// The number of system calls so far; `None` if the kernel did not count.
     pub fn read(&self) -> Option<u64> {
         self.0.value()
     }
@@ -162,40 +163,40 @@ impl Counter {
     }
 }
 
-/// Instructions of the calling thread alone.
+/// Counts instructions of the calling thread only.
 pub struct ThreadCounters {
     user: File,
     kernel: File,
 }
 
 impl ThreadCounters {
-    /// An error means that this machine or its policy has none.
+    /// Returns an error if the machine has no such counter or does not permit it.
     pub fn open() -> io::Result<Self> {
         // Number 0 is the calling thread.
         let count = |exclude| open(0, Event { kind: HARDWARE, config: INSTRUCTIONS, exclude });
         Ok(Self { user: count(EXCLUDE_KERNEL)?, kernel: count(EXCLUDE_USER)? })
     }
 
-    /// The counts so far, user and kernel; 0 where the hardware was never to be had.
+    /// The counts so far, user and kernel; 0 if the counter never ran.
     pub fn read(&self) -> (u64, u64) {
         (value(&self.user).unwrap_or(0), value(&self.kernel).unwrap_or(0))
     }
 }
 
-/// Bytes of a page of memory.
+/// The size of a page of memory in bytes.
 pub fn page_size() -> u64 {
     // SAFETY: the call takes a number and touches no memory of ours.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(size).unwrap_or(4096)
 }
 
-/// User and system time in a line of /proc/PID/stat; the name in it may hold anything.
+/// User and system time in a line of /proc/PID/stat; the name in it may contain any character.
 fn ticks(stat: &str) -> Option<(u64, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// Context switches of all threads that the process has now.
+/// Context switches of all threads that the process has at this moment.
 fn switches(pid: u32) -> Option<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
@@ -233,7 +234,7 @@ fn open(tid: libc::pid_t, event: Event) -> io::Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// What a counter says; extrapolated if it had to share the hardware with others.
+/// The value of a counter; extrapolated if it shared the hardware with others.
 fn value(mut file: &File) -> Option<u64> {
     let mut bytes = [0; 24];
     file.read_exact(&mut bytes).ok()?;
@@ -244,7 +245,7 @@ fn value(mut file: &File) -> Option<u64> {
 fn scaled(count: u64, wanted: u64, counted: u64) -> Option<u64> {
     match (wanted, counted) {
         (0, _) => Some(0),
-        // Wanted, and never got the hardware.
+        // Enabled, but it never ran.
         (_, 0) => None,
         _ => u64::try_from(u128::from(count) * u128::from(wanted) / u128::from(counted)).ok(),
     }
@@ -255,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_read_behind_any_name() {
+    fn ticks_are_read_after_any_name() {
         let line = "12 (a b) c) S 1 2 3 4 5 6 7 8 9 10 77 88 0 0 20";
         assert_eq!(ticks(line), Some((77, 88)));
         assert_eq!(ticks("12 (a"), None);
@@ -290,7 +291,7 @@ mod tests {
 
     #[test]
     fn system_calls_are_counted_where_they_can_be() {
-        // An error is the machine's right; a counter that opens has to count.
+        // The machine may refuse a counter; one that opens must count.
         let Ok(calls) = Syscalls::open(std::process::id()) else { return };
         let before = calls.read().unwrap();
         for _ in 0..10 {

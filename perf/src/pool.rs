@@ -15,7 +15,7 @@ pub struct Shape {
     pub count: u16,
     /// Bytes per buffer.
     pub size: usize,
-    /// One buffer serves many receives, appended one behind the other (kernel 6.12).
+    /// One buffer serves many receives, appended one after the other (kernel 6.12).
     pub incremental: bool,
 }
 
@@ -65,7 +65,7 @@ impl Pool {
         let index = usize::from(self.tail & (self.shape.count - 1));
         let at = self.ring.at(index * size_of::<BufRingEntry>()).cast::<BufRingEntry>();
         // SAFETY: `at` is aligned, inside the ring, and the kernel does not read the entry before
-        // the tail is published behind it.
+        // the tail is published after it.
         let entry = unsafe { &mut *at };
         entry.set_addr(self.data.at(usize::from(bid) * self.shape.size) as u64);
         entry.set_len(len32(self.shape.size));

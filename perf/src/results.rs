@@ -1,4 +1,4 @@
-//! What a comparison found, as it is written to `perf/results/` and read for the charts.
+//! The results of a comparison, as written to `perf/results/` and read for the charts.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,25 +13,25 @@ pub struct Results {
     pub workloads: Vec<Workload>,
 }
 
-/// What it ran on, and the limits of that.
+/// The machine and its limits.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Machine {
     pub kernel: String,
     pub cpu: String,
     pub cores: usize,
     pub rustc: String,
-    /// Why there are no instruction counters; `None` if there are.
+    /// The reason why there are no instruction counters; `None` if there are.
     pub counters: Option<String>,
     /// Hard limit of open files.
     pub max_files: u64,
-    /// Remarks that belong beside the figures.
+    /// Remarks about the figures.
     pub notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Server {
     pub name: String,
-    /// As it says of itself or the lock file says, empty if unknown.
+    /// From the server or from the lock file; empty if unknown.
     pub version: String,
 }
 
@@ -40,9 +40,9 @@ pub struct Server {
 pub struct Workload {
     /// Such as `echo-20B-d16`.
     pub name: String,
-    /// For people: "20 B binary, 100 connections, 16 in flight".
+    /// A description: "20 B binary, 100 connections, 16 in flight".
     pub title: String,
-    /// What one message is: "echo", "delivery", "connection".
+    /// The unit of a message: "echo", "delivery", "connection".
     pub unit: String,
     pub rows: Vec<Row>,
 }
@@ -51,23 +51,23 @@ pub struct Workload {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Row {
     pub server: String,
-    /// Why it could not be measured; then there are no rounds.
+    /// The reason why it could not be measured; then there are no rounds.
     pub failed: Option<String>,
     pub rounds: Vec<Round>,
-    /// User instructions for each message, counted step by step, once.
+    /// User instructions for each message, counted by stepping, once.
     pub stepped: Option<Stepped>,
 }
 
-/// One run. Everything but rates and latencies is for one message.
+/// One run. All values except rates and latencies are for one message.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Round {
     pub messages: u64,
     pub per_second: f64,
-    /// CPU time of all threads of the server in nanoseconds.
+    /// CPU time of all threads of the server, in nanoseconds.
     pub cpu_ns: f64,
     /// The share of that in user mode, by clock ticks: coarse.
     pub user_share: f64,
-    /// CPU time in relation to the time that passed.
+    /// CPU time divided by the elapsed time.
     pub busy: f64,
     pub user_instructions: Option<f64>,
     pub kernel_instructions: Option<f64>,
@@ -88,16 +88,16 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// For each idle connection, in bytes.
+/// Bytes for each idle connection.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub struct Memory {
     /// Growth of the server's resident size.
     pub user: f64,
-    /// Growth of what the kernel uses, both ends of the connection together.
+    /// Growth of the kernel's memory, for both ends of the connection.
     pub kernel: f64,
-    /// Connections held.
+    /// The number of connections.
     pub connections: u64,
-    /// Milliseconds until a broadcast had reached all of them.
+    /// Milliseconds until a broadcast had reached all connections.
     pub broadcast_ms: Option<f64>,
 }
 
@@ -105,6 +105,6 @@ pub struct Memory {
 pub struct Stepped {
     pub user_instructions: f64,
     pub syscalls: f64,
-    /// How many messages the count covers.
+    /// The number of messages in the count.
     pub messages: u64,
 }

@@ -1,7 +1,7 @@
 //! Counts the user instructions of a process by stepping it, one instruction at a time.
 //!
-//! Slow, some 20 us for each instruction, but exact, the same on any machine, and possible where
-//! the hardware has no counters to offer.
+//! Slow, some 20 us for each instruction, but exact, the same on any machine, and independent of
+//! hardware counters.
 
 #[cfg(target_arch = "x86_64")]
 mod ptrace;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-/// What a process has executed while it was stepped.
+/// The counts of a process while it was stepped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// User instructions; a repeated string instruction counts once.
@@ -25,10 +25,10 @@ pub struct Count {
     pub syscalls: u64,
 }
 
-/// How often the instruction at each address was executed.
+/// The number of executions of the instruction at each address.
 pub type Profile = HashMap<u64, u64>;
 
-/// What the thread that steps shares with the owner of the [`Stepper`].
+/// The state that the stepping thread shares with the owner of the [`Stepper`].
 #[derive(Default)]
 struct Shared {
     instructions: AtomicU64,
@@ -43,9 +43,9 @@ pub struct Stepper {
 }
 
 impl Stepper {
-    /// Takes hold of all threads of the process and of those that it starts from now on. The
-    /// thread that steps them runs on `core`, best the one where the process runs: then no step
-    /// needs another core to wake up.
+    /// Attaches to all threads of the process and to those that it starts from now on. The stepping
+    /// thread runs on `core`, which should be the core of the process: then no step needs to wake
+    /// another core.
     #[cfg(target_arch = "x86_64")]
     pub fn attach(pid: u32, core: usize) -> io::Result<Self> {
         let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
@@ -56,7 +56,7 @@ impl Stepper {
         let thread = std::thread::Builder::new().name("stepper".to_owned()).spawn(move || {
             match tracer::Tracer::attach(pid, core, &of_thread) {
                 Ok(tracer) => {
-                    // The receiver waits for it.
+                    // The receiver waits for this message.
                     let _ = sender.send(Ok(()));
                     tracer.run()
                 }
@@ -77,7 +77,7 @@ impl Stepper {
         Err(io::Error::new(io::ErrorKind::Unsupported, "instructions are stepped on x86-64 only"))
     }
 
-    /// What has been counted so far.
+    /// The counts so far.
     pub fn read(&self) -> Count {
         Count {
             instructions: self.shared.instructions.load(Ordering::Relaxed),
@@ -85,12 +85,12 @@ impl Stepper {
         }
     }
 
-    /// Lets go of the process, which runs on as if nothing had been.
+    /// Detaches from the process, which continues normally.
     pub fn detach(self) -> io::Result<Count> {
         self.detach_with_profile().map(|(count, _)| count)
     }
 
-    /// The same, and tells where the instructions were.
+    /// The same, and returns the executed addresses as well.
     pub fn detach_with_profile(mut self) -> io::Result<(Count, Profile)> {
         let profile = self.stop()?;
         Ok((self.read(), profile))
@@ -99,7 +99,7 @@ impl Stepper {
     fn stop(&mut self) -> io::Result<Profile> {
         let Some(thread) = self.thread.take() else { return Ok(Profile::new()) };
         self.shared.stop.store(true, Ordering::Release);
-        // Again and again: a wake that comes just before the thread goes to wait is lost.
+        // Repeated, because a wake just before the thread starts to wait is lost.
         #[cfg(target_arch = "x86_64")]
         while !thread.is_finished() {
             ptrace::wake(&thread);
@@ -111,7 +111,7 @@ impl Stepper {
 
 impl Drop for Stepper {
     fn drop(&mut self) {
-        // An error means that the process is gone or that the kernel lets go of it by itself.
+        // An error means that the process has ended or that the kernel detaches by itself.
         let _ = self.stop();
     }
 }

@@ -1,4 +1,4 @@
-//! Thin wrappers over the system calls the experiments need beside the ring itself.
+//! Thin wrappers over system calls that the programs here need besides io_uring.
 
 use std::io;
 use std::os::fd::RawFd;

@@ -1,4 +1,4 @@
-//! Just enough of RFC 6455 framing for the experiments: one masked binary frame per request and
+//! The part of RFC 6455 framing that the experiments need: one masked binary frame per request and
 //! the matching unmasked reply, both with a fixed payload pattern.
 
 /// The masking key of every request.

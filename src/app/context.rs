@@ -1,5 +1,6 @@
 //! What an application can do in a callback.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::connection::ConnectionHandle;
@@ -14,6 +15,8 @@ use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::Payload;
 use crate::session::{Message, Replies};
 
+/// So many bytes may wait before a message that is larger than the limit.
+const LITTLE: usize = 16 << 10;
 /// The reason in the close frame to a peer that reads too slowly.
 const TOO_SLOW: &str = "reads too slowly";
 
@@ -21,11 +24,20 @@ const TOO_SLOW: &str = "reads too slowly";
 ///
 /// What is sent counts against the limit of the peer,
 /// [`PubSub::queue`](crate::config::PubSub::queue): the bytes that the peer has not taken, and
-/// those of this turn. One message may always wait, however large. A message beyond the limit is an
-/// error and dropped; under the policy [`SlowConsumer::Close`] the connection is closed with 1013
-/// as well.
-/// To send more, wait for [`Handler::drain`](super::Handler::drain). A client that pipelines
-/// messages is not closed for that: it is not read from while more than half of the limit waits.
+/// those of this turn. While no more than 16 KiB wait, or half of a smaller limit, one more message
+/// may always be sent, however large: in [`Handler::open`](super::Handler::open) the answer to the
+/// handshake waits before it.
+///
+/// A message beyond the limit is dropped and not sent, which the result says:
+/// [`SendError::TooSlow`] under the policy [`SlowConsumer::Close`], where the connection is closed
+/// with 1013, and [`SendError::Full`] under all others. It is this message that is dropped also
+/// where the policy drops the oldest messages of topics, or all but the latest: what was sent here
+/// belongs to no topic, later messages may build on it, and `Ok` is a promise that it goes out in
+/// its place unless the connection ends. To send more, wait for
+/// [`Handler::drain`](super::Handler::drain).
+///
+/// A client that pipelines messages is not closed for that: it is not read from while more than
+/// half of the limit waits.
 #[derive(Debug)]
 pub struct Context<'c, 'a> {
     id: ConnectionId,
@@ -49,6 +61,14 @@ impl<'c, 'a> Context<'c, 'a> {
         self.id
     }
 
+    /// The address of the peer, if [`Handler::PEER_ADDRESSES`](super::Handler::PEER_ADDRESSES) says
+    /// that it is wanted and the system tells it. Of a client behind a proxy it is that of the
+    /// proxy. An IPv4 address is never in IPv6 form.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.core.peer_addr(self.id)
+    }
+
     /// Sends the message back, compressed if it came compressed. Without a copy where nothing else
     /// has been sent to this connection in the turn. Never refused: a client that does not read its
     /// echoes is not read from.
@@ -60,7 +80,7 @@ impl<'c, 'a> Context<'c, 'a> {
     /// Sends a text message; compressed where that was agreed and makes it shorter.
     ///
     /// # Errors
-    /// [`SendError::Full`] or [`SendError::Gone`].
+    /// [`SendError::Full`], [`SendError::TooSlow`] or [`SendError::Gone`].
     pub fn text(&mut self, text: &str) -> Result<(), SendError> {
         self.send(Opcode::Text, text.as_bytes())
     }
@@ -83,7 +103,8 @@ impl<'c, 'a> Context<'c, 'a> {
         Ok(())
     }
 
-    /// Sends a message that was framed before, uncompressed.
+    /// Sends a message that was framed before, uncompressed. A large one is not copied: see
+    /// [`PreparedMessage`].
     ///
     /// # Errors
     /// As [`text`](Self::text).
@@ -181,15 +202,17 @@ impl<'c, 'a> Context<'c, 'a> {
         }
         let waiting = self.replies.queued();
         let config = &self.core.config.pubsub;
-        if waiting == 0 || waiting.saturating_add(len) <= config.queue {
+        let little = waiting <= LITTLE.min(config.queue / 2);
+        if little || waiting.saturating_add(len) <= config.queue {
             return Ok(());
         }
-        if config.slow == SlowConsumer::Close {
+        let is_closed = config.slow == SlowConsumer::Close;
+        if is_closed {
             self.core.stats.too_slow += 1;
             self.replies.close(CloseCode::TRY_AGAIN_LATER, TOO_SLOW);
         }
         self.core.set_full(self.id);
-        Err(SendError::Full)
+        Err(if is_closed { SendError::TooSlow } else { SendError::Full })
     }
 
     /// What the client has sent behind this message waits until there is room for the replies.
@@ -212,18 +235,33 @@ impl<'c, 'a> Context<'c, 'a> {
 #[derive(Debug)]
 pub struct CloseContext<'c> {
     id: ConnectionId,
+    text: &'c str,
     core: &'c mut CoreState,
 }
 
 impl<'c> CloseContext<'c> {
-    pub(crate) const fn new(id: ConnectionId, core: &'c mut CoreState) -> Self {
-        Self { id, core }
+    pub(crate) const fn new(id: ConnectionId, text: &'c str, core: &'c mut CoreState) -> Self {
+        Self { id, text, core }
+    }
+
+    /// The reason in the close frame of the side that closed first, or `""` if it had none
+    /// (RFC 6455 section 7.1.6). It says the same to a person as
+    /// [`CloseReason::code`](crate::session::CloseReason::code) to a program.
+    #[must_use]
+    pub const fn text(&self) -> &str {
+        self.text
     }
 
     /// The id that the connection had on its core.
     #[must_use]
     pub const fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// The address that the peer had, as [`Context::peer_addr`] tells it.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.core.peer_addr(self.id)
     }
 
     /// Publishes a message to all subscribers of `topic`.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::inbox::Inbox;
 use super::panics::Panics;
 use super::timers::Timers;
 use crate::base::ConnectionId;
+use crate::base::blocks::Blocks;
 use crate::config::Config;
 use crate::pubsub::{Broker, Filter, Form, Options, Payload, Publication, Topic};
 
@@ -34,6 +36,8 @@ pub(crate) struct CoreState {
     pub(crate) inbox: Inbox,
     pub(crate) panics: Panics,
     pub(crate) timers: Timers,
+    /// The addresses of peers by slot, if the application wants them.
+    pub(crate) peers: Blocks<Option<SocketAddr>>,
     /// Connections of the application that have subscribed.
     subscribers: HashSet<ConnectionId>,
     /// Connections whose input waits because of what they were sent in this turn.
@@ -57,6 +61,7 @@ impl CoreState {
             inbox,
             panics: Panics::default(),
             timers: Timers::new(),
+            peers: Blocks::default(),
             subscribers: HashSet::new(),
             held: Vec::new(),
             resuming: Vec::new(),
@@ -69,6 +74,11 @@ impl CoreState {
 
     pub(crate) fn stats(&self) -> AppStats {
         AppStats { panics: self.panics.count, ..self.stats }
+    }
+
+    /// The address of a peer that is connected.
+    pub(crate) fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
+        *self.peers.get(id.slot)?
     }
 
     /// Lets the input of a connection wait, because much waits for it.

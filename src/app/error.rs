@@ -9,10 +9,13 @@ use crate::pubsub::NameError;
 #[non_exhaustive]
 pub enum SendError {
     /// More waits for the peer than [`PubSub::queue`](crate::config::PubSub::queue) allows, or,
-    /// from another thread, for the core. The message is dropped. In a callback,
-    /// [`PubSub::slow`](crate::config::PubSub::slow) then decides whether the connection is closed
-    /// with 1013.
+    /// from another thread, for the core. The message is dropped, and the connection stays.
     Full,
+    /// More waits for the peer than [`PubSub::queue`](crate::config::PubSub::queue) allows. The
+    /// message is dropped, and the connection is closed with 1013, because the policy is
+    /// [`SlowConsumer::Close`](crate::config::SlowConsumer::Close). Only in a callback: another
+    /// thread is told [`Full`](Self::Full), and later [`Gone`](Self::Gone).
+    TooSlow,
     /// The connection is closing or has ended.
     Gone,
     /// The server has stopped.
@@ -25,6 +28,7 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "too much waits to be sent; try again later",
+            Self::TooSlow => "the peer reads too slowly, and is closed",
             Self::Gone => "the connection has ended",
             Self::Stopped => "the server has stopped",
             Self::TooLarge => "the message is longer than the server allows",

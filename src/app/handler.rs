@@ -1,16 +1,18 @@
 //! What an application adds: a [`Handler`] for each core.
 
-use super::accept::{Accept, Upgrade};
+use super::accept::Accept;
 use super::action::{Action, Denied};
 use super::context::{CloseContext, Context};
+use super::upgrade::Upgrade;
 use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::session::{CloseReason, Message};
 
 /// The application on one core: never shared between threads, so it needs no locks.
 ///
 /// A callback must not block: no connection of its core is served until it returns. A callback that
-/// panics ends its connection with close code 1011, and the core goes on (not with
-/// `panic = "abort"`, where the process ends).
+/// panics ends its connection with close code 1011, or with 503 before it is open, and the core
+/// goes on (not with `panic = "abort"`, where the process ends). A panic elsewhere, such as in the
+/// `Drop` of a [`User`](Self::User), stops the server.
 pub trait Handler {
     /// The state of one connection. `()` takes no memory.
     type Connection: 'static;
@@ -18,8 +20,15 @@ pub trait Handler {
     /// A client of the server's own endpoints, as [`authorise`](Self::authorise) is given it.
     type User: Default + 'static;
 
+    /// Whether the addresses of peers are wanted: [`Context::peer_addr`], and
+    /// [`Request::peer_addr`] in [`upgrade`](Self::upgrade) and
+    /// [`authorise_connect`](Self::authorise_connect). They are `None` otherwise, which is the
+    /// default, because they take 32 bytes for each connection and an accept of its own for each.
+    const PEER_ADDRESSES: bool = false;
+
     /// A well-formed request to open a WebSocket, on a path that is no endpoint of the server.
-    /// `accept` takes the subprotocol and further headers of the answer.
+    /// `accept` takes the subprotocol and further headers of the answer. To decide later, such as
+    /// after a look into a database, return what [`Accept::decide_later`] makes.
     fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<Self::Connection>;
 
     /// A request to an endpoint of the server, `/topics/...` or `/pubsub`: whether the client may
@@ -94,8 +103,8 @@ pub trait Handler {
         let _ = (connection, cx);
     }
 
-    /// The end of a connection that [`upgrade`](Self::upgrade) had accepted. `reason` says which
-    /// side ended it, and with which close code.
+    /// The end of a connection that was accepted. `reason` says which side ended it, and with which
+    /// close code; [`CloseContext::text`] is the text of the close frame.
     fn close(
         &mut self,
         connection: Self::Connection,

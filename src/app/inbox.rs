@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use super::decided::Decided;
 use crate::base::ConnectionId;
 use crate::config::Config;
 use crate::mesh::SleepFlag;
@@ -113,6 +114,7 @@ pub struct Inbox {
     receiver: Receiver<Command>,
     waiting: Arc<Waiting>,
     sender: Arc<CoreSender>,
+    decided: Arc<Decided>,
 }
 
 impl Inbox {
@@ -122,6 +124,7 @@ impl Inbox {
         sleep_flag: SleepFlag,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
+        let decided = Arc::new(Decided::new(sleep_flag.clone(), Arc::clone(&wake)));
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let waiting = Arc::new(Waiting {
             commands: AtomicUsize::new(0),
@@ -136,11 +139,16 @@ impl Inbox {
             max_topic: config.pubsub.max_topic,
             max_message: config.limits.max_message,
         });
-        Self { receiver, waiting, sender }
+        Self { receiver, waiting, sender, decided }
     }
 
     pub(super) const fn sender(&self) -> &Arc<CoreSender> {
         &self.sender
+    }
+
+    /// The handshakes that other threads have decided about.
+    pub(crate) const fn decided(&self) -> &Arc<Decided> {
+        &self.decided
     }
 
     pub(crate) fn take(&self) -> Option<Command> {

@@ -5,8 +5,12 @@ use bytes::Bytes;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::append_frame;
 
-/// A message as a frame that is ready to be sent: uncompressed, the same for every connection. It
-/// is copied for each. For a message to many connections, a topic is cheaper.
+/// A message as a frame that is ready to be sent: uncompressed, the same for every connection. All
+/// clones share its memory, and so do the connections that it is sent to, however many it waits
+/// for: from 4 KiB on if a connection is sent nothing else in the turn, behind other bytes from 64
+/// KiB on. A smaller one is copied, and so is one that other bytes follow in the turn.
+///
+/// For a message to all subscribers of a topic, publishing is cheaper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedMessage {
     frame: Bytes,
@@ -31,7 +35,7 @@ impl PreparedMessage {
         Self { frame: frame.into() }
     }
 
-    pub(crate) fn frame(&self) -> &[u8] {
+    pub(crate) const fn frame(&self) -> &Bytes {
         &self.frame
     }
 }

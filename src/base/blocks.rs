@@ -1,5 +1,5 @@
-//! A table by slot number that grows without moving what it holds: memory is allocated in blocks,
-//! so that none is left behind by a larger copy.
+//! A table by slot number that grows without moving its entries. Memory is allocated in blocks, so
+//! growing never copies the table into a larger allocation.
 
 use std::ops::{Index, IndexMut};
 
@@ -7,7 +7,8 @@ use std::ops::{Index, IndexMut};
 const LEN: usize = 1024;
 const BITS: u32 = 10;
 
-/// Entries from 0 on, as far as any was asked for.
+/// Entries from 0 up to the highest that [`reach`](Self::reach) was called for, rounded up to a
+/// block.
 #[derive(Debug)]
 pub(crate) struct Blocks<T> {
     blocks: Vec<Box<[T]>>,
@@ -20,7 +21,7 @@ impl<T> Default for Blocks<T> {
 }
 
 impl<T> Blocks<T> {
-    /// How many entries there are.
+    /// The number of entries.
     pub(crate) const fn len(&self) -> usize {
         self.blocks.len() * LEN
     }
@@ -37,7 +38,7 @@ impl<T> Blocks<T> {
         Some(&mut block[index as usize % LEN])
     }
 
-    /// The entry, and all before it, made by `fill` where they were not there.
+    /// The entry at `index`. Entries up to it that do not exist yet are created with `fill`.
     pub(crate) fn reach(&mut self, index: u32, fill: fn() -> T) -> &mut T {
         let block = (index >> BITS) as usize;
         while self.blocks.len() <= block {
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_made_as_far_as_asked_for_and_stay_where_they_are() {
+    fn entries_are_created_up_to_the_index_and_never_move() {
         let mut blocks = Blocks::default();
         assert_eq!((blocks.len(), blocks.get(0)), (0, None));
         *blocks.reach(3, || 7_u64) = 3;

@@ -1,13 +1,13 @@
-//! Bytes on their way to the kernel, owned or shared.
+//! Bytes to be sent by the kernel, owned or shared.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
 
-/// Bytes to be sent, from a place on.
+/// Bytes to be sent, starting at an offset.
 #[derive(Debug)]
 pub enum Chunk {
-    /// The connection's own.
+    /// Owned by one connection.
     Owned {
         /// The memory.
         bytes: Vec<u8>,
@@ -33,13 +33,13 @@ impl Chunk {
         }
     }
 
-    /// Leaves out the first `sent` bytes of the rest.
+    /// Skips the first `sent` bytes of the rest.
     pub fn skip(&mut self, sent: usize) {
         let (Self::Owned { from, .. } | Self::Shared { from, .. }) = self;
         *from = from.saturating_add(sent);
     }
 
-    /// The vector, if it is the connection's own.
+    /// The vector of an owned chunk, for reuse.
     #[must_use]
     pub fn into_vec(self) -> Option<Vec<u8>> {
         match self {

@@ -1,13 +1,13 @@
 //! The id of a connection.
 
-/// Names one connection of a core for as long as it lives: its slot, and how many connections have
-/// had that slot before it.
+/// Identifies one connection of a core during its life: its slot, and a counter of the connections
+/// that have used that slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId {
     /// The index of the connection in every table of its core. On io_uring it is the direct
     /// descriptor that the kernel chose on accept. Reused after the end of the connection.
     pub slot: u32,
-    /// Which use of the slot this is, counted up with each use, modulo
+    /// The number of this use of the slot. It increases by one with each use, modulo
     /// [`GENERATION_MASK`](Self::GENERATION_MASK) + 1.
     pub generation: u32,
 }
@@ -18,8 +18,7 @@ impl ConnectionId {
     /// The highest number of slots that a core can have.
     pub const MAX_SLOTS: u32 = 1 << 20;
 
-    /// The id as it comes back from the kernel: slot and generation cut to the bits that an event
-    /// carries.
+    /// The id as an event carries it: slot and generation cut to the bits that fit.
     #[must_use]
     pub const fn masked(self) -> Self {
         const SLOT_MASK: u32 = (1 << 24) - 1;

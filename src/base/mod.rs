@@ -1,5 +1,6 @@
-//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time,
-//! counted work, and tables by slot number. Nothing here knows a protocol, a socket, a clock or a thread.
+//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, counted
+//! work, and tables by slot number. Nothing here depends on a protocol, a socket, a clock or a
+//! thread.
 
 pub(crate) mod blocks;
 pub mod chunk;

@@ -1,14 +1,15 @@
 //! Vectors for reuse on one core.
 
-/// Vectors kept for reuse on each core, and the largest that is worth keeping.
-const KEPT: usize = 64;
-const KEPT_CAPACITY: usize = 64 << 10;
-/// A few large ones are kept as well, so that a stream of large messages does not fault its memory
-/// in anew for each of them.
-const KEPT_LARGE: usize = 4;
-const KEPT_LARGE_CAPACITY: usize = 2 << 20;
+/// The number of small vectors that a pool keeps, and the largest capacity of such a vector in
+/// bytes.
+const MAX_SMALL: usize = 64;
+const SMALL_CAPACITY: usize = 64 << 10;
+/// The same for large vectors. A few are kept, so that a stream of large messages does not cause
+/// page faults for each message.
+const MAX_LARGE: usize = 4;
+const LARGE_CAPACITY: usize = 2 << 20;
 
-/// Vectors for reuse.
+/// Vectors for reuse, of two size classes.
 #[derive(Debug, Default)]
 pub struct BufferPool {
     small: Vec<Vec<u8>>,
@@ -16,29 +17,29 @@ pub struct BufferPool {
 }
 
 impl BufferPool {
-    /// An empty vector, with capacity if one was kept.
+    /// An empty vector. It has capacity if the pool holds one.
     #[must_use]
     pub fn take(&mut self) -> Vec<u8> {
         self.small.pop().unwrap_or_default()
     }
 
-    /// An empty vector for a message of which more than a receive buffer is expected.
+    /// An empty vector for a message that is expected to be larger than a receive buffer.
     #[must_use]
     pub fn take_large(&mut self) -> Vec<u8> {
         self.large.pop().unwrap_or_else(|| self.take())
     }
 
-    /// Takes a vector back; keeps it if there is room for one of its size.
+    /// Returns a vector to the pool, which keeps it if it has room for one of that size.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
         let capacity = buffer.capacity();
-        let (shelf, most) = if capacity <= KEPT_CAPACITY {
-            (&mut self.small, KEPT)
+        let (class, max) = if capacity <= SMALL_CAPACITY {
+            (&mut self.small, MAX_SMALL)
         } else {
-            (&mut self.large, KEPT_LARGE)
+            (&mut self.large, MAX_LARGE)
         };
-        if (1..=KEPT_LARGE_CAPACITY).contains(&capacity) && shelf.len() < most {
-            shelf.push(buffer);
+        if (1..=LARGE_CAPACITY).contains(&capacity) && class.len() < max {
+            class.push(buffer);
         }
     }
 }

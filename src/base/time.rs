@@ -1,22 +1,22 @@
-//! Time as connections see it: handed in by whoever drives them.
+//! The time type of sessions and workers. They never read a clock: the caller passes the time in.
 
 use std::time::Duration;
 
-/// Milliseconds since the worker began. Virtual under simulation.
+/// Milliseconds since the driver was created. Virtual time under simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// Later than any deadline: "never".
+    /// A deadline that never comes.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// This long after `self`.
+    /// The time `wait` after `self`.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long from `self` until `later`; zero if that is past.
+    /// The time from `self` until `later`; zero if `later` is not after `self`.
     #[must_use]
     pub const fn until(self, later: Self) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0))

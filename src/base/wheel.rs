@@ -2,11 +2,12 @@
 
 use super::blocks::Blocks;
 
-/// One turn of the hand, in milliseconds: how exact deadlines are.
+/// One tick, in milliseconds: the resolution of deadlines.
 const TICK_MS: u64 = 64;
-/// Buckets; deadlines further away than `BUCKETS * TICK_MS`, about a minute, are looked at again
-/// when the hand passes.
+/// The number of buckets. A deadline further away than `BUCKETS * TICK_MS`, about a minute, stays
+/// in its bucket when that bucket is processed before its tick.
 const BUCKETS: u64 = 1024;
+/// The slot number that ends a list.
 const NONE: u32 = u32::MAX;
 
 /// Deadlines by slot number. Each bucket is a doubly linked list through `links`, so nothing is
@@ -15,10 +16,11 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Wheel {
     heads: Vec<u32>,
     links: Blocks<Link>,
-    /// The next tick to look at.
-    hand: u64,
-    /// No deadline lies before this tick.
+    /// The next tick to process.
+    current: u64,
+    /// A lower bound of all ticks that are set.
     earliest: u64,
+    /// The number of deadlines that are set.
     scheduled: usize,
 }
 
@@ -36,7 +38,7 @@ impl Wheel {
     pub(crate) fn new() -> Self {
         #[allow(clippy::cast_possible_truncation, reason = "1,024")]
         let heads = vec![NONE; BUCKETS as usize];
-        Self { heads, links: Blocks::default(), hand: 0, earliest: u64::MAX, scheduled: 0 }
+        Self { heads, links: Blocks::default(), current: 0, earliest: u64::MAX, scheduled: 0 }
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "below BUCKETS")]
@@ -44,13 +46,14 @@ impl Wheel {
         (tick % BUCKETS) as usize
     }
 
-    /// Sets the deadline of `slot`, at or just after `at_ms`; an earlier one is forgotten.
+    /// Sets the deadline of `slot` to the first tick at or after `at_ms`. It replaces the previous
+    /// deadline of the slot; `u64::MAX` only clears that.
     pub(crate) fn set(&mut self, slot: u32, at_ms: u64) {
         self.clear(slot);
         if at_ms == u64::MAX {
             return;
         }
-        let tick = at_ms.div_ceil(TICK_MS).max(self.hand);
+        let tick = at_ms.div_ceil(TICK_MS).max(self.current);
         let bucket = Self::bucket(tick);
         let next = std::mem::replace(&mut self.heads[bucket], slot);
         *self.links.reach(slot, || UNLINKED) = Link { tick, next, previous: NONE };
@@ -61,7 +64,7 @@ impl Wheel {
         self.scheduled += 1;
     }
 
-    /// Forgets the deadline of `slot`, if it has one.
+    /// Clears the deadline of `slot`, if it has one.
     pub(crate) fn clear(&mut self, slot: u32) {
         let Some(link) = self.links.get_mut(slot) else { return };
         let Link { tick, next, previous } = std::mem::replace(link, UNLINKED);
@@ -78,7 +81,7 @@ impl Wheel {
         self.scheduled -= 1;
     }
 
-    /// When the next deadline may be due, in milliseconds; `None` if there is none.
+    /// The earliest time at which a deadline may be due, in milliseconds; `None` if none is set.
     pub(crate) const fn next_ms(&self) -> Option<u64> {
         match self.scheduled {
             0 => None,
@@ -86,14 +89,14 @@ impl Wheel {
         }
     }
 
-    /// Takes every deadline up to `now_ms` out, and adds its slot to `due`.
+    /// Clears every deadline up to `now_ms` and adds its slot to `due`.
     pub(crate) fn expire(&mut self, now_ms: u64, due: &mut Vec<u32>) {
         let now = now_ms / TICK_MS;
         if self.scheduled == 0 || now < self.earliest {
             return;
         }
-        // After a long sleep one round sees every bucket.
-        let first = self.earliest.max(self.hand).max(now.saturating_sub(BUCKETS - 1));
+        // After a long sleep, one round over the buckets is enough.
+        let first = self.earliest.max(self.current).max(now.saturating_sub(BUCKETS - 1));
         let before = due.len();
         for tick in first..=now {
             let mut slot = self.heads[Self::bucket(tick)];
@@ -108,18 +111,18 @@ impl Wheel {
         for slot in &due[before..] {
             self.clear(*slot);
         }
-        self.hand = now + 1;
+        self.current = now + 1;
         self.earliest = self.find_earliest();
     }
 
-    /// A lower bound of all ticks that are set: the first bucket in use from the hand on.
+    /// A lower bound of all ticks that are set: the first bucket in use from the current tick on.
     fn find_earliest(&self) -> u64 {
         if self.scheduled == 0 {
             return u64::MAX;
         }
-        (self.hand..self.hand + BUCKETS)
+        (self.current..self.current + BUCKETS)
             .find(|tick| self.heads[Self::bucket(*tick)] != NONE)
-            .unwrap_or(self.hand)
+            .unwrap_or(self.current)
     }
 }
 
@@ -130,7 +133,7 @@ mod tests {
     /// Random deadlines against a sorted list: each comes out once, never early, and at the first
     /// call at or after its tick.
     #[test]
-    fn against_a_sorted_list() {
+    fn deadlines_match_a_sorted_list() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut wheel = Wheel::new();
         let mut model = std::collections::BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The flags.
+//! The flags. Their doc comments are the text of `--help`.
 
 use std::net::SocketAddr;
 
@@ -19,55 +19,56 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Echo on every path, but publish and subscribe on /topics/<topic> and, in JSON, on /pubsub;
-    /// until SIGTERM or SIGINT.
+    /// Serve until SIGTERM or SIGINT: publish and subscribe on /topics/<topic> and, in JSON, on
+    /// /pubsub; echo on every other path.
     Serve(Serve),
-    /// Print what this kernel's io_uring offers and what of it will be used.
+    /// Print the features that this kernel's io_uring offers and that will be used.
     Probe,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where to listen; may be given several times. Port 0 lets the system choose. `[::]` takes
-    /// IPv4 as well, unless an IPv4 address with the same port is given.
+    /// The address to listen on; may be given several times. Port 0 lets the system choose. `[::]`
+    /// accepts IPv4 as well, unless an IPv4 address with the same port is given.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
     #[arg(value_parser = parse_address)]
     pub(super) listen: Vec<SocketAddr>,
-    /// The cores to run on, one loop on each, such as 0,2-3; all that the process may use if not
-    /// given.
+    /// The cores to run on, one loop on each, such as 0,2-3; without it, all that the process may
+    /// use.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]
     pub(super) cores: Option<Cores>,
-    /// Loops on each core. More than one serves only to hold more connections than RLIMIT_NOFILE
-    /// allows one ring, where that limit cannot be raised.
+    /// The number of loops on each core. More than one is useful only to hold more connections
+    /// than RLIMIT_NOFILE allows for one ring, if that limit cannot be raised.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_loops)]
     pub(super) loops_per_core: usize,
-    /// The largest message, in bytes or with KiB, MiB, GiB; larger ones are closed with 1009.
+    /// The largest message, in bytes or with KiB, MiB, GiB; a larger one closes its connection
+    /// with 1009.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
     pub(super) max_message: usize,
-    /// Do not agree to permessage-deflate.
+    /// Do not negotiate compression (permessage-deflate).
     #[arg(long)]
     pub(super) no_deflate: bool,
-    /// Let only pages of this origin connect, such as https://example.org; may be given several
-    /// times. `*` is every page, as is no such flag. Programs, which send no origin, are not
+    /// Let only web pages of this origin connect, such as https://example.org; may be given several
+    /// times. `*`, or leaving the flag out, allows every page. Clients that send no origin are not
     /// affected.
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     pub(super) allow_origin: Vec<Origins>,
-    /// Seconds of silence before a ping is sent.
+    /// Seconds without input from a client before it is sent a ping.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = parse_seconds)]
     pub(super) ping_after: u64,
-    /// Seconds without a message before a connection is closed with 1001; never if not given.
+    /// Seconds without a message before a connection is closed with 1001; without it, no limit.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(super) idle_timeout: Option<u64>,
-    /// Serve no topics: echo on /topics/... and /pubsub as on every other path.
+    /// Do not serve topics: echo on /topics/... and /pubsub as on every other path.
     #[arg(long)]
     pub(super) no_pubsub: bool,
-    /// What happens to subscribers that read too slowly.
+    /// The policy for subscribers that read too slowly.
     #[arg(long, value_name = "POLICY", default_value = "close")]
     pub(super) slow_consumer: Slow,
-    /// What may wait for one subscriber before that happens, in bytes or with KiB, MiB, GiB.
+    /// The queue of one subscriber before that policy applies, in bytes or with KiB, MiB, GiB.
     #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
     pub(super) subscriber_queue: usize,
-    /// How log lines are written to standard error.
+    /// The format of the log on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 }
@@ -76,9 +77,9 @@ pub(super) struct Serve {
 pub(super) enum Slow {
     /// Close them with 1013.
     Close,
-    /// Drop what comes until there is room again.
+    /// Drop new messages until there is room again.
     DropNewest,
-    /// Drop what has waited longest.
+    /// Drop the oldest messages in the queue.
     DropOldest,
     /// Keep only the latest message of each topic.
     Conflate,
@@ -86,9 +87,9 @@ pub(super) enum Slow {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One JSON object on each line.
+    /// One JSON object per line.
     Json,
 }
 

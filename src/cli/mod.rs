@@ -13,9 +13,9 @@ use corecast::io::uring::{UringRing, UringWaker};
 
 use args::{Cli, Command};
 
-/// Something is wrong with the flags.
+/// Exit code for wrong flags.
 const USAGE: u8 = 2;
-/// Something is wrong with the machine, or what is asked of it.
+/// Exit code if the server cannot run here, or failed while it ran.
 const FAILURE: u8 = 1;
 
 /// Runs the command that the flags ask for.
@@ -33,13 +33,13 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Says what is wrong and returns the exit code.
+/// Prints the error to standard error and returns the exit code.
 fn fail(code: u8, text: &str) -> ExitCode {
     eprintln!("corecast: {text}");
     ExitCode::from(code)
 }
 
-/// Prints what the kernel offers and what is used of it.
+/// Prints the features of the kernel's io_uring that will be used.
 fn probe() -> ExitCode {
     let kernel = corecast::io::uring::kernel_release();
     println!("kernel: {kernel}");

@@ -18,7 +18,7 @@ use super::{FAILURE, USAGE, fail};
 /// Serves until a signal.
 pub(super) fn serve(flags: &Serve) -> ExitCode {
     start_log(flags.log_format);
-    // Before anything can be announced, so that no signal is too early.
+    // Before the start line, so that a signal after it is always handled.
     let signals = match Signals::new([SIGTERM, SIGINT]) {
         Ok(signals) => signals,
         Err(error) => return fail(FAILURE, &format!("signals cannot be handled: {error}")),
@@ -28,10 +28,10 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
             if let Err(error) = stop_on_signal(signals, running.clone()) {
                 return fail(FAILURE, &Error::Thread(error).to_string());
             }
-            announce(flags, &running);
+            log_start(flags, &running);
             match running.join() {
                 Ok(stats) => {
-                    farewell(&stats);
+                    log_totals(&stats);
                     ExitCode::SUCCESS
                 }
                 Err(error) => fail(FAILURE, &error.to_string()),
@@ -44,8 +44,8 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
     }
 }
 
-/// What all loops have counted together; each loop's own counters for those who look closer.
-fn farewell(stats: &[Stats]) {
+/// Logs the sums of the counters of all loops, and at DEBUG the counters of each loop.
+fn log_totals(stats: &[Stats]) {
     let sum = |counter: fn(&Stats) -> u64| stats.iter().map(counter).sum::<u64>();
     tracing::info!(
         accepted = sum(|loops| loops.accepted),
@@ -88,7 +88,7 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
         Slow::DropOldest => SlowConsumer::DropOldest,
         Slow::Conflate => SlowConsumer::Conflate,
     };
-    // The echo never holds its loop, so no thread has to wake up and look.
+    // The echo never blocks its loop, so the watchdog thread is not needed.
     let mut server = Server::new(config).loops_per_core(flags.loops_per_core).watchdog(None);
     for address in &flags.listen {
         server = server.listen(*address);
@@ -99,7 +99,7 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     server.start(|_core, _handle| Echo)
 }
 
-/// What all flags `--allow-origin` together allow.
+/// The origins that all `--allow-origin` flags together allow.
 fn allowed(flags: &[Origins]) -> Origins {
     let mut all = Vec::new();
     for flag in flags {
@@ -111,8 +111,8 @@ fn allowed(flags: &[Origins]) -> Origins {
     if all.is_empty() { Origins::Any } else { Origins::List(all) }
 }
 
-/// The one line at the start.
-fn announce(flags: &Serve, running: &ServerHandle) {
+/// Logs the start line.
+fn log_start(flags: &Serve, running: &ServerHandle) {
     let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
     let features = running.features().map(ToString::to_string).unwrap_or_default();
     tracing::info!(
@@ -129,7 +129,7 @@ fn announce(flags: &Serve, running: &ServerHandle) {
     );
 }
 
-/// The first signal begins to drain, the second ends the process at once.
+/// Handles signals: the first starts draining, the second ends the process at once.
 fn stop_on_signal(mut signals: Signals, server: ServerHandle) -> std::io::Result<()> {
     std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
         let mut stopping = false;
@@ -137,7 +137,7 @@ fn stop_on_signal(mut signals: Signals, server: ServerHandle) -> std::io::Result
             if std::mem::replace(&mut stopping, true) {
                 std::process::exit(128 + signal);
             }
-            tracing::info!(signal, "stopping; once more to stop at once");
+            tracing::info!(signal, "stopping; a second signal stops at once");
             server.drain();
         }
     })?;

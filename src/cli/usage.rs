@@ -1,12 +1,12 @@
-//! What is said of wrong flags: one line with the mistake, the right values, the nearest name and
-//! where help is.
+//! The message for wrong flags: one line with the mistake, the valid values, a similar name, and
+//! the command that prints help.
 
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::args::Cli;
 
-/// The line for `error`, which the arguments `args` led to, the name of the program left out.
+/// The message for `error`. `args` are the arguments without the name of the program.
 pub(super) fn explain(error: &clap::Error, args: impl Iterator<Item = String>) -> String {
     let program = Cli::command();
     let commands: Vec<&str> = program.get_subcommands().map(|command| command.get_name()).collect();
@@ -30,7 +30,7 @@ pub(super) fn explain(error: &clap::Error, args: impl Iterator<Item = String>) -
     format!("{mistake}; see `corecast{given} --help`")
 }
 
-/// The argument that is wrong.
+/// The invalid argument, or `otherwise` if the error has none.
 fn text<'a>(error: &'a clap::Error, otherwise: &'a str) -> &'a str {
     match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(text)) => text,
@@ -47,15 +47,16 @@ fn owner<'a>(program: &'a clap::Command, flag: &str) -> Option<&'a str> {
     program.get_subcommands().find(has).map(clap::Command::get_name)
 }
 
-/// What clap says in several lines: the mistake, the right values in brackets, tips. What follows
-/// is the usage, which is long, and where help is, which is not said of the command.
+/// Joins the lines of clap's message: the mistake, the valid values in brackets, tips. The usage
+/// and the hint at `--help` that follow are left out: the usage is long, and the hint does not name
+/// the command.
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     for part in text.trim_start_matches("error: ").lines().map(str::trim) {
         if part.starts_with("Usage:") || part.starts_with("For more information") {
             break;
         }
-        // No command takes values without a flag.
+        // clap suggests `--` before a value, but no command takes positional values.
         if part.is_empty() || part.starts_with("tip: to pass") {
             continue;
         }

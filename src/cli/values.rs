@@ -1,10 +1,10 @@
-//! The values of flags: how each is read, and what is said of one that cannot be.
+//! Parsers for the values of flags. Their errors name a valid value.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use corecast::protocol::websocket::handshake::{OriginError, Origins};
 
-/// A list of core numbers, of which clap is to make one value.
+/// A list of core numbers. A type of its own, so that clap takes it as a single value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cores(pub(super) Vec<usize>);
 
@@ -13,25 +13,25 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match likely_address(text) {
         Some(Likely::Address(form)) => format!("write `{form}`"),
         Some(Likely::Port(port)) => format!(
-            "it names no address; write `127.0.0.1:{port}` for this machine alone, or \
-             `[::]:{port}` for all that reach it"
+            "the address is missing; write `127.0.0.1:{port}` for this machine alone, or \
+             `[::]:{port}` for all interfaces"
         ),
         Some(Likely::Name(port)) => format!(
             "names are not looked up; write an address, such as `127.0.0.1:{port}` or \
              `[::1]:{port}`"
         ),
-        None => "it is not an address and a port, such as `127.0.0.1:9001` or `[::1]:9001`; ports \
-                 end at 65535"
+        None => "it is not an address and a port, such as `127.0.0.1:9001` or `[::1]:9001`; the \
+                 highest port is 65535"
             .to_owned(),
     })
 }
 
-/// What somebody may have meant.
+/// The likely meaning of a value that is not valid.
 enum Likely {
     Address(SocketAddr),
-    /// No address.
+    /// A port without an address.
     Port(u16),
-    /// A name, and perhaps a port.
+    /// A host name, and the port after it (9001 if there is none).
     Name(u16),
 }
 
@@ -153,9 +153,9 @@ mod tests {
             ("localhost:80", "names are not looked up; write an address, such as `127.0.0.1:80`"),
             ("localhost", "names are not looked up"),
             ("host.example", "names are not looked up"),
-            ("", "names no address; write `127.0.0.1:9001`"),
-            ("127.0.0.1:65536", "ports end at 65535"),
-            ("65536", "ports end at 65535"),
+            ("", "the address is missing; write `127.0.0.1:9001`"),
+            ("127.0.0.1:65536", "highest port is 65535"),
+            ("65536", "highest port is 65535"),
             ("localhost:http", "not an address and a port"),
             ("127.0.0:80", "not an address and a port"),
             ("a b", "not an address and a port"),

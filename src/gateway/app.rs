@@ -4,10 +4,10 @@ use std::any::Any;
 
 use super::json;
 use super::service::Gateway;
-use crate::app::{Accept, CloseContext, Context, Handler, Upgrade, catch};
+use crate::app::{Accept, CloseContext, Context, Handler, Outcome, Undecided, Upgrade, catch};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
-use crate::session::{self, CloseReason, EndpointId, Outbound, Replies, Verdict, Wakeup};
+use crate::session::{self, CloseReason, EndpointId, Inbound, Outbound, Replies, Verdict, Wakeup};
 
 const PANICKED: &str = "The server failed to decide; try again later.";
 
@@ -17,22 +17,55 @@ impl<H: Handler> Gateway<H> {
         id: ConnectionId,
         request: &Request<'_>,
     ) -> Result<Verdict, Refusal> {
-        let mut accept = Accept::default();
+        let mut accept = Accept::of(id, self.core.inbox.decided());
         let app = &mut self.app;
         match catch(|| app.upgrade(request, &mut accept)) {
             Ok(Upgrade::Accept(state)) => {
                 self.states.insert(id, state);
-                let has_endpoints = self.config.pubsub.endpoints;
-                let (protocol, headers) = accept.into_parts();
-                // That subprotocol belongs to /pubsub. A client that is answered with it here would
-                // not find out that its path is wrong.
-                let protocol = protocol.filter(|it| !has_endpoints || **it != *json::PROTOCOL);
-                let endpoint = EndpointId::APPLICATION;
-                Ok(Verdict::Accept(session::Accept { endpoint, protocol, headers }))
+                Ok(Verdict::Accept(self.accept(accept)))
             }
             Ok(Upgrade::Refuse(refusal)) => Err(refusal),
+            Ok(Upgrade::Later(undecided)) if undecided.id() == Some(id) => {
+                self.undecided.insert(id, undecided);
+                self.core.has_work = true;
+                Ok(Verdict::Defer(session::Accept::default()))
+            }
+            // It belongs to another handshake.
+            Ok(Upgrade::Later(_)) => Err(Rejection::Undecided.into()),
             Err(panic) => Err(self.refuse_after_panic("upgrade", id, &panic)),
         }
+    }
+
+    /// The answer that the application wants to be given.
+    fn accept(&self, accept: Accept) -> session::Accept {
+        let has_endpoints = self.config.pubsub.endpoints;
+        let (protocol, headers) = accept.into_parts();
+        // That subprotocol belongs to /pubsub. A client that is answered with it here would not
+        // find out that its path is wrong.
+        let protocol = protocol.filter(|it| !has_endpoints || **it != *json::PROTOCOL);
+        session::Accept { endpoint: EndpointId::APPLICATION, protocol, headers }
+    }
+
+    /// Answers a handshake that another thread has decided about.
+    fn decide<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
+        let outcome = self.undecided.get(&id).and_then(Undecided::take);
+        let refusal = match outcome {
+            None => return,
+            Some(Outcome::Refuse(refusal)) => refusal,
+            Some(Outcome::Accept(answer, make)) => match catch(make) {
+                Ok(state) => {
+                    let answer = self.accept(answer);
+                    out.respond(id, Ok(Some(answer)), |replies| {
+                        self.undecided.remove(&id);
+                        self.states.insert(id, state);
+                        self.open(id, EndpointId::APPLICATION, replies);
+                    });
+                    return;
+                }
+                Err(panic) => self.refuse_after_panic("the state of a decision", id, &panic),
+            },
+        };
+        out.respond(id, Err(refusal), |_| {});
     }
 
     /// A callback that decides about a handshake has panicked: the answer is 503.
@@ -64,11 +97,17 @@ impl<H: Handler> Gateway<H> {
     }
 
     /// A connection of the application has ended.
-    pub(super) fn close_app(&mut self, id: ConnectionId, reason: CloseReason) {
+    pub(super) fn close_app(&mut self, id: ConnectionId, reason: CloseReason, text: &str) {
+        // Then it was never opened.
+        if !self.undecided.is_empty() && self.undecided.remove(&id).is_some() {
+            return;
+        }
         self.core.closed(id);
         let Some(state) = self.states.remove(id) else { return };
         let (app, core) = (&mut self.app, &mut self.core);
-        if let Err(panic) = catch(|| app.close(state, reason, &mut CloseContext::new(id, core))) {
+        if let Err(panic) =
+            catch(|| app.close(state, reason, &mut CloseContext::new(id, text, core)))
+        {
             self.core.panics.record("close", id, &panic);
         }
     }
@@ -103,6 +142,9 @@ impl<H: Handler> Gateway<H> {
             }
         }
         self.core.resuming = std::mem::take(&mut self.core.held);
+        for id in self.core.inbox.decided().take() {
+            self.decide(id, out);
+        }
         for id in self.core.timers.expire(self.now) {
             out.with_replies(id, |replies| {
                 self.call("timer", id, replies, |app, state, cx| app.timer(state, cx));
@@ -110,13 +152,14 @@ impl<H: Handler> Gateway<H> {
         }
         // Callbacks of this turn may have set timers again.
         let core = &mut self.core;
-        core.has_work =
-            !core.timers.is_empty() || !core.resuming.is_empty() || !core.held.is_empty();
+        let has_input = !core.resuming.is_empty() || !core.held.is_empty();
+        core.has_work = has_input || !core.timers.is_empty() || !self.undecided.is_empty();
     }
 
     #[cold]
     pub(super) fn wakeup_with_work(&self) -> Wakeup {
-        if !self.core.resuming.is_empty() || !self.core.held.is_empty() {
+        let has_input = !self.core.resuming.is_empty() || !self.core.held.is_empty();
+        if has_input || !self.core.inbox.decided().is_empty() {
             return Wakeup::Now;
         }
         match self.core.broker.wakeup() {

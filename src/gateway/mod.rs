@@ -3,6 +3,7 @@
 
 mod app;
 mod clients;
+mod inbox;
 mod json;
 mod raw;
 mod route;

@@ -1,25 +1,23 @@
 //! The service that a worker drives: it routes requests and messages to endpoints and application.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::clients::{Client, Clients};
 use super::route::{Role, Route, is_endpoint, route};
 use super::states::States;
 use super::{json, raw};
 use crate::app::{
-    Action, AppStats, Command, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox,
-    OnPanic, catch,
+    Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
+    Undecided, catch,
 };
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::mesh::Port;
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::pubsub::{
-    Broker, Established, Event, Filter, Form, Payload, PeerMessage, Publication, RetainLimit,
-    Topic, Totals, encode,
-};
+use crate::pubsub::{Broker, Established, Event, Filter, Form, PeerMessage, Totals, encode};
 use crate::session::{
     self, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
 };
@@ -28,11 +26,6 @@ use crate::session::{
 const RAW: EndpointId = EndpointId(1);
 /// The endpoint `/pubsub`.
 const JSON: EndpointId = EndpointId(2);
-/// The most commands of other threads that are taken in one turn.
-const INBOX_BATCH: usize = 256;
-/// The least time between two warnings that a message of a program is not retained.
-const WARN_EVERY: Duration = Duration::from_secs(1);
-
 /// The service of one core: the endpoints of the server, and the application `H`.
 #[derive(Debug)]
 pub struct Gateway<H: Handler> {
@@ -44,7 +37,10 @@ pub struct Gateway<H: Handler> {
     pub(super) config: Arc<Config>,
     pub(super) now: Millis,
     /// No warning before this time.
-    warn_again: Millis,
+    pub(super) warn_again: Millis,
+    /// Handshakes that the application decides about later, until they are accepted or their
+    /// connections have ended.
+    pub(super) undecided: HashMap<ConnectionId, Undecided<H::Connection>>,
     /// Connections whose queue was emptied since the last turn.
     pub(super) drained: Vec<ConnectionId>,
 }
@@ -67,6 +63,7 @@ impl<H: Handler> Gateway<H> {
             config,
             now: Millis::default(),
             warn_again: Millis::default(),
+            undecided: HashMap::new(),
             drained: Vec::new(),
         }
     }
@@ -122,9 +119,7 @@ impl<H: Handler> Gateway<H> {
             Route::Raw { topic, role, echo } => {
                 if role != Role::Pub {
                     let filter = Filter::from(&topic);
-                    self.authorise(id, &user, Action::Subscribe(&filter)).map_err(|denied| {
-                        Refusal::saying(Rejection::Forbidden, denied.to_string())
-                    })?;
+                    self.authorise(id, &user, Action::Subscribe(&filter))?;
                 }
                 let protocol = raw::subprotocol(request);
                 let client = Client::Raw { topic, role, echo };
@@ -180,59 +175,12 @@ impl<H: Handler> Gateway<H> {
         id: ConnectionId,
         user: &H::User,
         action: Action<'_>,
-    ) -> Result<(), Denied> {
+    ) -> Result<(), Refusal> {
         let app = &mut self.app;
-        catch(|| app.authorise(user, action)).unwrap_or_else(|panic| {
-            self.core.panics.record("authorise", id, &panic);
-            Err(Denied::because("internal error"))
-        })
-    }
-
-    /// Takes what other threads ask for, as far as the broker has room.
-    fn take_inbox<O: Outbound>(&mut self, out: &mut O) {
-        for _ in 0..INBOX_BATCH {
-            if !self.core.broker.has_room() {
-                return;
-            }
-            match self.core.inbox.take() {
-                Some(Command::Publish { topic, payload, retain }) => {
-                    self.publish(&topic, &payload, retain);
-                }
-                Some(Command::Send { to, payload }) => {
-                    let core = &mut self.core;
-                    out.with_replies(to, |replies| {
-                        // What is refused is counted, and later sends of handles learn of it.
-                        let mut cx = Context::new(to, replies, core);
-                        let _ = cx.send(payload.opcode, &payload.bytes);
-                    });
-                }
-                Some(Command::Close { to, code, reason }) => out.close(to, code, &reason),
-                None => return,
-            }
-        }
-    }
-
-    fn publish(&mut self, topic: &Topic, payload: &Payload, retain: bool) {
-        let result = self.core.broker.publish(&Publication {
-            topic,
-            opcode: payload.opcode,
-            payload: &payload.bytes,
-            json: None,
-            retain,
-            origin: None,
-        });
-        if let Err(limit) = result {
-            self.warn_not_retained(topic, limit);
-        }
-    }
-
-    /// Logs that a message is not retained, since the program that published it does not learn of
-    /// it. The log is limited to one line in [`WARN_EVERY`].
-    fn warn_not_retained(&mut self, topic: &Topic, limit: RetainLimit) {
-        if self.now >= self.warn_again {
-            self.warn_again = self.now.after(WARN_EVERY);
-            let so_far = self.core.broker.stats().not_retained;
-            tracing::warn!(%topic, so_far, "{limit}");
+        match catch(|| app.authorise(user, action)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(denied)) => Err(Refusal::saying(Rejection::Forbidden, denied.to_string())),
+            Err(panic) => Err(self.refuse_after_panic("authorise", id, &panic)),
         }
     }
 
@@ -248,7 +196,9 @@ impl<H: Handler> Gateway<H> {
         let id = established.id;
         match self.clients.get(id) {
             Some((Client::Json { answer }, _)) => json::answer(id, answer, out),
-            Some((Client::Raw { .. }, _)) => out.respond(id, Ok(())),
+            Some((Client::Raw { .. }, _)) => {
+                out.respond(id, Ok(None), |_| {});
+            }
             None => {}
         }
         self.core.broker.put_in_force(established, out);
@@ -262,6 +212,14 @@ impl<H: Handler> Inbound for Gateway<H> {
         request: &Request<'_>,
         deflate: Option<&Agreement>,
     ) -> Verdict {
+        let mut with_peer = None;
+        let request = if H::PEER_ADDRESSES {
+            let request = with_peer.insert(request.clone());
+            request.peer_addr = self.core.peer_addr(id);
+            request
+        } else {
+            request
+        };
         let verdict = if self.config.pubsub.endpoints && is_endpoint(request.path) {
             self.upgrade_client(id, request, deflate)
         } else {
@@ -311,12 +269,12 @@ impl<H: Handler> Inbound for Gateway<H> {
         }
     }
 
-    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
+    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {
         if endpoint.is_built_in() {
             self.clients.remove(id);
             self.core.broker.detach(id);
         } else {
-            self.close_app(id, reason);
+            self.close_app(id, reason, text);
         }
     }
 
@@ -326,6 +284,12 @@ impl<H: Handler> Inbound for Gateway<H> {
 }
 
 impl<H: Handler> Service for Gateway<H> {
+    const PEER_ADDRESSES: bool = H::PEER_ADDRESSES;
+
+    fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
+        *self.core.peers.reach(id.slot, || None) = peer;
+    }
+
     fn start_turn(&mut self) {
         self.core.broker.start_turn();
     }
@@ -362,6 +326,12 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.broker.has_room()
     }
 
+    fn undecided(&mut self, id: ConnectionId) {
+        if let Some(undecided) = self.undecided.get(&id) {
+            undecided.withdraw();
+        }
+    }
+
     fn drained(&mut self, id: ConnectionId) {
         self.drained.push(id);
     }
@@ -371,7 +341,9 @@ impl<H: Handler> Service for Gateway<H> {
             return false;
         }
         // A core without room takes nothing from its inbox, so the inbox must not keep it awake.
-        if !self.core.inbox.is_empty() && self.core.broker.has_room() {
+        let inbox = &self.core.inbox;
+        let is_asked = !inbox.is_empty() && self.core.broker.has_room();
+        if is_asked || self.core.has_work && !inbox.decided().is_empty() {
             self.core.broker.cancel_sleep();
             return false;
         }

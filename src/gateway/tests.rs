@@ -114,7 +114,7 @@ impl Client {
         let (pools, gateway) = (&mut self.pools, &mut core.gateway);
         let handled = self.session.receive(now, bytes, 0, pools, gateway, &mut out);
         out.copy_out(bytes, Vec::new);
-        (handled, out.into_chunk().rest().to_vec())
+        (handled, out.take_chunk().rest().to_vec())
     }
 
     /// Sends each text in a frame of its own, all of them in one piece. Returns how many of the
@@ -355,7 +355,7 @@ fn a_client_that_only_subscribes_is_closed_when_it_sends() {
     let (mut client, _) = Client::connect(&mut core, id(7), "/topics/t?role=sub", "");
     core.settle(&mut other);
     let mut out = Output::default();
-    client.session.respond(Millis::default(), Ok(()), &mut client.pools, &mut out);
+    client.session.respond(Millis::default(), Ok(None), &mut client.pools, &mut out, |_| {});
     let mut bytes = Vec::new();
     masked(&mut bytes, "x");
     let (_, reply) = client.receive(&mut core, &mut bytes);

@@ -8,6 +8,7 @@
 //! moved in and come back with the event that ends their use. So no caller needs `unsafe`.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -89,6 +90,18 @@ pub enum Received {
     Failed(Errno),
 }
 
+/// How an accept is armed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// For any number of connections.
+    Multishot,
+    /// For one connection.
+    Once,
+    /// For one connection, of which the address of the peer is told. A multishot accept cannot tell
+    /// it.
+    OnceWithPeer,
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Event {
@@ -100,6 +113,8 @@ pub enum Event {
         result: Result<u32, Errno>,
         /// Whether the accept stays armed.
         armed: bool,
+        /// The address of the peer, if [`Accepts::OnceWithPeer`] asked for it.
+        peer: Option<SocketAddr>,
     },
     /// A receive brought something.
     Received {
@@ -175,9 +190,9 @@ pub trait Driver {
     /// How many connections there can be at a time.
     fn slots(&self) -> u32;
 
-    /// Arms an accept on listener number `listener`: for one connection, or multishot. An accept
-    /// that finds no slot loses its connection, so near the end of the slots it should be `once`.
-    fn accept(&mut self, listener: usize, once: bool);
+    /// Arms an accept on listener number `listener`, of which there is one at a time. An accept
+    /// that finds no slot loses its connection, so near the end of the slots it should be for one.
+    fn accept(&mut self, listener: usize, kind: Accepts);
 
     /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last
     /// events follow.

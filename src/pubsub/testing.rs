@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Refusal;
-use crate::session::{Delivered, Frames, Outbound, Replies};
+use crate::session::{Accept, Delivered, Frames, Outbound, Replies};
 
 /// A call of an [`Outbound`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,14 @@ impl Outbound for Recorder {
         false
     }
 
-    fn respond(&mut self, to: ConnectionId, decision: Result<(), Refusal>) {
+    fn respond(
+        &mut self,
+        to: ConnectionId,
+        decision: Result<Option<Accept>, Refusal>,
+        _: impl FnOnce(&mut Replies<'_>),
+    ) -> bool {
         self.calls.push(Call::Respond(to, decision.is_ok()));
+        false
     }
 
     fn set_reading(&mut self, id: ConnectionId, on: bool) {

@@ -1,4 +1,5 @@
-//! What other threads ask of a running core beside its inbox, and what they see of it.
+//! State that a running core shares with other threads: requests for its counters, the stop flags,
+//! and the number of its turns.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,12 +17,12 @@ thread_local! {
     static IS_CORE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on this thread is that of a core.
+/// Marks the calling thread as the thread of a core.
 pub(super) fn set_core_thread() {
     IS_CORE.set(true);
 }
 
-/// Whether this is the thread of a core, which cannot wait for itself.
+/// Whether the calling thread is that of a core. Such a thread must not wait for a core.
 pub(super) fn is_core_thread() -> bool {
     IS_CORE.get()
 }
@@ -32,23 +33,23 @@ pub(super) fn is_core_thread() -> bool {
 pub struct CoreStats {
     /// The core.
     pub core: usize,
-    /// Connections at this moment.
+    /// The number of connections.
     pub connections: usize,
-    /// What its loop counts.
+    /// The counters of its loop.
     pub worker: worker::Stats,
-    /// What its broker counts.
+    /// The counters of its broker.
     pub topics: pubsub::Stats,
-    /// What is counted for the connections of the application.
+    /// The counters of the application's connections.
     pub app: AppStats,
 }
 
-/// A question to a core. It answers at the end of a turn.
+/// A request to a core, which answers at the end of a turn.
 pub(super) enum Request {
     Stats(Sender<CoreStats>),
     Connections(Sender<Vec<ConnectionHandle>>),
 }
 
-/// Whether the server is to stop.
+/// The flags that stop a server.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     /// Begin to drain.
@@ -57,14 +58,14 @@ pub(super) struct Stop {
     pub(super) halt: AtomicBool,
 }
 
-/// What a core and other threads share. On cache lines of its own, since the core writes it in
-/// every turn.
+/// The state that a core shares with other threads. On cache lines of its own, because the core
+/// writes it in every turn.
 #[repr(align(128))]
 pub(super) struct CoreControl {
     pub(super) core: usize,
-    /// The turns so far.
+    /// The number of turns so far.
     turns: AtomicU64,
-    /// There are requests, or the server is to end at once.
+    /// Set when there are requests or the server must end at once.
     attention: AtomicBool,
     has_ended: AtomicBool,
     requests: Mutex<Vec<Request>>,
@@ -85,19 +86,19 @@ impl CoreControl {
         }
     }
 
-    /// Has the core look up from its loop.
-    pub(super) fn call(&self) {
+    /// Makes the core check `requests` and the stop flags at the end of its turn, and wakes it.
+    pub(super) fn notify(&self) {
         self.attention.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// Asks the core a question.
-    pub(super) fn ask(&self, request: Request) {
+    /// Queues a request to the core.
+    pub(super) fn request(&self, request: Request) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-        self.call();
+        self.notify();
     }
 
-    /// A turn has ended. Returns whether another thread wants something.
+    /// Counts a turn that has ended. Returns whether another thread asked for attention.
     #[inline]
     pub(super) fn count_turn(&self) -> bool {
         // Only the core itself writes it.
@@ -106,15 +107,15 @@ impl CoreControl {
         self.attention.load(Ordering::Relaxed)
     }
 
-    /// Answers all questions.
+    /// Answers all requests.
     pub(super) fn answer<H: Handler>(&self, worker: &worker::Worker<UringRing, Gateway<H>>) {
-        // The swap comes first: a question that comes later calls again.
+        // The swap comes first: a request queued after it sets the flag again.
         self.attention.swap(false, Ordering::AcqRel);
         let requests =
             std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner));
         let service = worker.service();
         for request in requests {
-            // The thread that has asked may not wait any more.
+            // The requesting thread may have given up waiting.
             let _ = match request {
                 Request::Stats(to) => {
                     let stats = CoreStats {
@@ -134,7 +135,7 @@ impl CoreControl {
         }
     }
 
-    /// The core serves no longer. Questions without an answer are dropped.
+    /// Marks the core as ended. Requests without an answer are dropped.
     pub(super) fn end(&self) {
         self.has_ended.store(true, Ordering::Release);
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -144,7 +145,7 @@ impl CoreControl {
         self.has_ended.load(Ordering::Acquire)
     }
 
-    /// The number of the turn that the core is in; `None` while it sleeps.
+    /// The number of the current turn; `None` while the core sleeps.
     pub(super) fn turn(&self) -> Option<u64> {
         (!self.sleep_flag.is_asleep()).then(|| self.turns.load(Ordering::Relaxed))
     }

@@ -1,4 +1,4 @@
-//! A server that runs, for any thread.
+//! The handle of a running server, for any thread.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,14 +17,14 @@ use crate::io::uring::Features;
 use crate::pubsub::Payload;
 use crate::worker::Stats;
 
-/// How long a core may take to answer a question.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The time that a core may take to answer a request.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running server. All clones are the same server, and every method may be called from any
 /// thread.
 ///
-/// Dropping the handles does not stop the server: its threads serve on until [`drain`](Self::drain)
-/// or [`stop`](Self::stop) is called or the process ends. A process ends when `main` returns, so
+/// Dropping the handles does not stop the server. It runs until [`drain`](Self::drain) or
+/// [`stop`](Self::stop) is called or the process ends. A process ends when `main` returns, so
 /// `main` usually ends with [`join`](Self::join).
 #[derive(Clone, Debug)]
 pub struct ServerHandle(Arc<Shared>);
@@ -37,7 +37,7 @@ struct Shared {
     joined: Mutex<Joined>,
 }
 
-/// What a handle is made of.
+/// The parts of a handle.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) addresses: Vec<SocketAddr>,
@@ -48,7 +48,7 @@ pub(super) struct Parts {
     pub(super) stop: Arc<Stop>,
 }
 
-/// The threads that still run or were not waited for, and how the others have ended.
+/// The threads that are not joined yet, and the results of those that are.
 #[derive(Debug, Default)]
 struct Joined {
     threads: Vec<JoinHandle<Result<Stats, Failure>>>,
@@ -56,7 +56,7 @@ struct Joined {
     failure: Option<Failure>,
 }
 
-/// Why the thread of a core has failed.
+/// The reason why the thread of a core failed.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
     Ring(Errno),
@@ -98,11 +98,11 @@ impl ServerHandle {
         self.0.parts.stop.halt.load(Ordering::Acquire)
     }
 
-    /// Ends what has been started of a server that cannot start. Returns why it cannot.
+    /// Stops the threads of a server of which the start failed. Returns the cause.
     pub(super) fn end_failed_start(&self, error: Error) -> Error {
         self.stop();
         match (error, self.join()) {
-            (Error::Nothing(_), Err(cause)) => cause,
+            (Error::Usage(_), Err(cause)) => cause,
             (error, _) => error,
         }
     }
@@ -111,7 +111,7 @@ impl ServerHandle {
         self.0.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The addresses that are listened on, with the ports that the system chose.
+    /// The addresses on which the server listens, with the ports that the system chose.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.0.parts.addresses
@@ -123,7 +123,8 @@ impl ServerHandle {
         &self.0.parts.cores
     }
 
-    /// The most connections of each loop, fitted to the descriptors that a ring may have.
+    /// The limit of connections of each loop: the configured one, or the number of descriptors that
+    /// a ring may have if that is lower.
     #[must_use]
     pub fn max_connections(&self) -> u32 {
         self.0.parts.connections
@@ -135,8 +136,9 @@ impl ServerHandle {
         self.0.features.get()
     }
 
-    /// A handle that publishes to topics. Each call gives one for another core, so that several
-    /// share the work; what is published by one and its clones keeps its order.
+    /// A handle that publishes to topics. Successive calls return handles of different cores, so
+    /// that several publishers share the work. Messages of one handle and its clones keep their
+    /// order.
     #[must_use]
     pub fn publisher(&self) -> Publisher {
         let next = self.0.next_publisher.fetch_add(1, Ordering::Relaxed);
@@ -162,8 +164,8 @@ impl ServerHandle {
         self.0.parts.publishers[0].retain(topic, payload)
     }
 
-    /// The counters of each loop at this moment. A loop that does not answer within a second is
-    /// left out, as is one that has ended. Empty if called in a callback, which cannot wait.
+    /// The current counters of each loop. Loops that have ended, or do not answer within 1 s, are
+    /// left out. Empty if called in a callback, which cannot wait.
     #[must_use]
     pub fn stats(&self) -> Vec<CoreStats> {
         let mut stats = self.ask(Request::Stats);
@@ -171,24 +173,24 @@ impl ServerHandle {
         stats
     }
 
-    /// The open connections of the application, in no order. As [`stats`](Self::stats), without
-    /// those of loops that do not answer.
+    /// The open connections of the application, in no particular order. As in
+    /// [`stats`](Self::stats), loops that do not answer are left out.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionHandle> {
         self.ask(Request::Connections).into_iter().flatten().collect()
     }
 
-    /// Asks every core, and returns what was answered in time.
-    fn ask<T>(&self, question: impl Fn(Sender<T>) -> Request) -> Vec<T> {
+    /// Sends a request to every core, and returns the answers that came in time.
+    fn ask<T>(&self, request: impl Fn(Sender<T>) -> Request) -> Vec<T> {
         if control::is_core_thread() {
             return Vec::new();
         }
         let (sender, answers) = channel();
         for control in self.0.parts.controls.iter().filter(|control| !control.has_ended()) {
-            control.ask(question(sender.clone()));
+            control.request(request(sender.clone()));
         }
         drop(sender);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
         let next = || {
             let left = deadline.saturating_duration_since(Instant::now());
             answers.recv_timeout(left).ok()
@@ -196,8 +198,8 @@ impl ServerHandle {
         std::iter::from_fn(next).collect()
     }
 
-    /// Begins to stop: no new connections, close 1001 to all there are, and after
-    /// [`Timeouts::drain`](crate::config::Timeouts::drain) an end to those that have not left.
+    /// Starts draining: accepts no new connections and closes the open ones with 1001. Those that
+    /// are left after [`Timeouts::drain`](crate::config::Timeouts::drain) are cut.
     pub fn drain(&self) {
         self.0.parts.stop.drain.store(true, Ordering::Release);
         for control in &self.0.parts.controls {
@@ -208,19 +210,18 @@ impl ServerHandle {
     /// Stops at once: connections are cut without a close frame.
     pub fn stop(&self) {
         self.0.parts.stop.halt.store(true, Ordering::Release);
-        self.0.parts.controls.iter().for_each(|control| control.call());
+        self.0.parts.controls.iter().for_each(|control| control.notify());
     }
 
-    /// Waits until every loop has ended, which they do once the server is drained or stopped.
-    /// Returns the counters of each loop; a later call returns the same. A callback cannot wait for
-    /// its own loop, so there it is an error.
+    /// Waits until every loop has ended after [`drain`](Self::drain) or [`stop`](Self::stop).
+    /// Returns the counters of each loop; later calls return the same.
     ///
     /// # Errors
-    /// The first failure of a loop, which has stopped all others: its ring failed, or the server's
-    /// own code panicked.
+    /// The first failure of a loop, which stops all others: its ring failed, or the server's own
+    /// code panicked. [`Error::Usage`] if called in a callback, which cannot wait for its own loop.
     pub fn join(&self) -> Result<Vec<Stats>, Error> {
         if control::is_core_thread() {
-            return Err(Error::Nothing("a callback cannot wait for the end of its own server"));
+            return Err(Error::Usage("a callback cannot wait for the end of its own server"));
         }
         let mut joined = self.joined();
         for thread in std::mem::take(&mut joined.threads) {
@@ -230,7 +231,7 @@ impl ServerHandle {
                     joined.failure.get_or_insert(failure);
                 }
                 Err(_) => {
-                    let failure = Failure::Panic("while it was ending".to_owned());
+                    let failure = Failure::Panic("while the thread was ending".to_owned());
                     joined.failure.get_or_insert(failure);
                 }
             }

@@ -13,60 +13,62 @@ use rustix::net::{
 
 use crate::error::Error;
 
-/// Connections that may wait to be accepted; the system may allow fewer.
+/// The accept queue of a listener, in connections; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 
-/// How long all addresses together may be in use before that is an error. The kernel closes the
-/// sockets of a process that used io_uring some time after the process has ended: 5 to 30 ms were
-/// measured, whatever the number of connections, and more on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The first pause between two tries; each further pause is twice as long, up to the longest.
+/// The time for which addresses in use are tried again before that is an error, for all addresses
+/// together. The kernel closes the sockets of a process that used io_uring some time after the
+/// process has ended: 5 to 30 ms were measured, independent of the number of connections, and more
+/// on a busy machine.
+const IN_USE_WAIT: Duration = Duration::from_secs(1);
+/// The first pause between two attempts. It doubles with each attempt, up to `MAX_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 /// The listeners of each loop, and the addresses with the ports that the system chose.
 type Bound = (Vec<SocketAddr>, Vec<Vec<OwnedFd>>);
 
-/// The protocols that a listener takes connections of.
+/// The IP versions of which a listener accepts connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     V4,
     V6,
-    /// An IPv6 socket that takes IPv4 as well: `[::]`.
+    /// An IPv6 socket that accepts IPv4 as well (dual-stack): `[::]`.
     Both,
 }
 
 /// Binds every address once for each loop, so that the kernel spreads connections over the loops.
 pub(super) fn bind(addresses: &[SocketAddr], loops: usize) -> Result<Bound, Error> {
     let addresses = plan(addresses)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + IN_USE_WAIT;
     let mut bound = Vec::new();
     let mut listeners: Vec<Vec<OwnedFd>> = (0..loops).map(|_| Vec::new()).collect();
     for (address, family) in addresses {
         let fail = |source: io::Error| Error::Listen { address, source };
-        // SO_REUSEPORT would let this server share the port with any process of the same user that
-        // set it as well. The first socket listens without, which the kernel refuses if any other
-        // process listens there, and begins to share only then.
-        let first = claim(address, family, deadline).map_err(fail)?;
+        // With SO_REUSEPORT this server could share the port with another process of the same user
+        // that set it as well. So the first socket binds without it, which the kernel refuses if
+        // another process listens there, and sets it afterwards.
+        let first = open_exclusive(address, family, deadline).map_err(fail)?;
         let actual = local_address(&first).map_err(fail)?;
         if loops > 1 {
             sockopt::set_socket_reuseport(&first, true).map_err(|errno| fail(errno.into()))?;
         }
         let mut first = Some(first);
-        for of_loop in &mut listeners {
+        for loop_listeners in &mut listeners {
             let socket = match first.take() {
                 Some(first) => first,
                 None => open(actual, family, true).map_err(fail)?,
             };
-            of_loop.push(socket);
+            loop_listeners.push(socket);
         }
         bound.push(actual);
     }
     Ok((bound, listeners))
 }
 
-/// The family of each address, once no two of them overlap. `[::]` takes IPv4 as well, unless an
-/// IPv4 address with the same port is given. An IPv4 address in IPv6 form counts as IPv4.
+/// Checks that no two addresses overlap, and returns the family of each. `[::]` accepts IPv4 as
+/// well, unless an IPv4 address with the same port is given. An IPv4-mapped IPv6 address counts as
+/// IPv4.
 fn plan(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Family)>, Error> {
     let plain: Vec<SocketAddr> = addresses.iter().copied().map(canonical).collect();
     for (index, address) in plain.iter().enumerate() {
@@ -88,7 +90,7 @@ fn plan(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Family)>, Error> {
     Ok(plain.iter().map(|address| (*address, family(address))).collect())
 }
 
-/// `[::ffff:127.0.0.1]` as `127.0.0.1`; all others as they are.
+/// Converts `[::ffff:127.0.0.1]` to `127.0.0.1`; other addresses stay the same.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
@@ -96,15 +98,16 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Whether `one` is `other`, or all addresses of its protocol with the same port. With port 0 each
-/// gets a port of its own.
+/// Whether `one` is `other` or the unspecified address of the same family, with the same port. Port
+/// 0 never overlaps, since each such address gets a port of its own.
 fn covers(one: SocketAddr, other: SocketAddr) -> bool {
     let all = one.ip().is_unspecified() && one.is_ipv4() == other.is_ipv4();
     one.port() != 0 && one.port() == other.port() && (all || one == other)
 }
 
-/// The only socket that listens on `address`. Tries until the deadline while it is in use.
-fn claim(address: SocketAddr, family: Family, deadline: Instant) -> io::Result<OwnedFd> {
+/// Opens a socket that alone listens on `address`. While that is in use, tries again until the
+/// deadline.
+fn open_exclusive(address: SocketAddr, family: Family, deadline: Instant) -> io::Result<OwnedFd> {
     let mut pause = FIRST_PAUSE;
     loop {
         match open(address, family, false) {
@@ -114,14 +117,14 @@ fn claim(address: SocketAddr, family: Family, deadline: Instant) -> io::Result<O
                     return Err(error);
                 }
                 thread::sleep(pause.min(left));
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(MAX_PAUSE);
             }
             result => return result,
         }
     }
 }
 
-/// A socket that listens; with `shared` together with others that share the port.
+/// Opens a listening socket, with SO_REUSEPORT if `shared`.
 fn open(address: SocketAddr, family: Family, shared: bool) -> io::Result<OwnedFd> {
     let domain = if family == Family::V4 { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(domain, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
@@ -132,7 +135,7 @@ fn open(address: SocketAddr, family: Family, shared: bool) -> io::Result<OwnedFd
     if shared {
         sockopt::set_socket_reuseport(&socket, true)?;
     }
-    // Accepted sockets inherit this, so no connection needs a call of its own.
+    // Accepted sockets inherit this option, so it costs no call per connection.
     sockopt::set_tcp_nodelay(&socket, true)?;
     bind_socket(&socket, &address)?;
     listen(&socket, BACKLOG)?;
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_takes_ipv4_as_well_unless_that_is_given() {
+    fn unspecified_ipv6_is_dual_stack_unless_ipv4_is_given() {
         use Family::{Both, V4, V6};
         for (addresses, families) in [
             (&["127.0.0.1:1"][..], &[V4][..]),

@@ -29,16 +29,18 @@ use handle::Parts;
 pub use handle::ServerHandle;
 use thread::CoreThread;
 
-/// Each loop has rings to all others.
-const MOST_LOOPS: usize = 16;
+/// The limit of loops per core. Each loop has a queue to every other, so memory grows with the
+/// square.
+const MAX_LOOPS: usize = 16;
 
-/// Slots of each loop beyond its connections, so that those too many get their 503.
+/// Slots of each loop beyond `max_connections`, so that further connections can be answered with
+/// 503.
 const SPARE_SLOTS: u32 = 64;
 
-/// How long a loop may take for one turn before there is a warning, unless told otherwise.
+/// The default time that a loop may take for one turn before a warning is logged.
 const WATCHDOG: Duration = Duration::from_secs(1);
 
-/// A server to be started.
+/// A server that is not started yet.
 ///
 /// ```no_run
 /// use corecast::config::Config;
@@ -87,8 +89,9 @@ impl Server {
         }
     }
 
-    /// Listens on `address` as well. With port 0 the system chooses one. `[::]` takes IPv4 as well,
-    /// unless an IPv4 address with the same port is given. Addresses that overlap are an error.
+    /// Adds an address to listen on. With port 0 the system chooses the port. `[::]` accepts IPv4
+    /// as well, unless an IPv4 address with the same port is given. Addresses that overlap are an
+    /// error of [`start`](Self::start).
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen.push(address);
@@ -102,36 +105,37 @@ impl Server {
         self
     }
 
-    /// Runs so many loops on each core instead of one, 1 to 16. More than one serves a single end:
-    /// connections beyond the limit of open files (`RLIMIT_NOFILE`), where that cannot be raised,
-    /// since it counts for each ring. What is said of a core elsewhere then holds for a loop.
+    /// The number of loops on each core, 1 to 16; default 1. More than one is useful only to hold
+    /// more connections than the limit of open files (`RLIMIT_NOFILE`) allows, if that cannot be
+    /// raised: the limit counts for each ring. Wherever this documentation says "core", read
+    /// "loop" then.
     #[must_use]
     pub fn loops_per_core(mut self, loops: usize) -> Self {
-        self.loops_per_core = loops.clamp(1, MOST_LOOPS);
+        self.loops_per_core = loops.clamp(1, MAX_LOOPS);
         self
     }
 
-    /// Has `callback` called with each panic in a callback of the application, on the thread of its
-    /// core. The connection is closed with 1011 and the core goes on. Without effect if panics
-    /// abort the process.
+    /// Calls `callback` for each panic in a callback of the application, on the thread of its core.
+    /// The connection is closed with 1011 and the core goes on. Without effect if panics abort the
+    /// process.
     #[must_use]
     pub fn on_panic(mut self, callback: impl Fn(&Panic) + Send + Sync + 'static) -> Self {
         self.on_panic = Some(Arc::new(callback));
         self
     }
 
-    /// Warns in the log when a loop takes longer than `limit` for one turn, because a callback
-    /// blocks or computes: no other connection of the loop is served meanwhile. Default 1 s; `None`
-    /// for no warnings.
+    /// Logs a warning when a loop takes longer than `limit` for one turn because a callback blocks
+    /// or computes. No other connection of the loop is served during that time. Default 1 s;
+    /// `None` turns it off.
     #[must_use]
     pub const fn watchdog(mut self, limit: Option<Duration>) -> Self {
         self.watchdog = limit;
         self
     }
 
-    /// Starts the workers, one on each core unless told otherwise, and returns once all of them
-    /// serve. `make` makes the handler of each, on its thread, from the core's number and a handle
-    /// of the server. Raises the limit of open files.
+    /// Starts the workers, by default one on each core, and returns once all of them serve. `make`
+    /// creates the handler of each worker, on its thread, and is given the number of the core and a
+    /// handle of the server. Raises the limit of open files of the process.
     ///
     /// # Errors
     /// An address or core that cannot be used, io_uring refused, or a panic of `make`. No thread is
@@ -143,7 +147,7 @@ impl Server {
     {
         let affinity::Cores { list: cores, pinned } = affinity::choose(self.cores.as_deref())?;
         if self.listen.is_empty() {
-            return Err(Error::Nothing("no address to listen on; give one with --listen"));
+            return Err(Error::Usage("no address to listen on; give one with --listen"));
         }
         let slots = self.fit_connections();
         let loops: Vec<usize> =
@@ -200,8 +204,8 @@ impl Server {
         Ok(handle)
     }
 
-    /// Fits the number of connections to the descriptors that a ring may have; returns the slots of
-    /// each loop.
+    /// Lowers `max_connections` to the descriptors that a ring may have; returns the slots
+    /// of each loop.
     fn fit_connections(&mut self) -> u32 {
         let limit = &mut self.config.limits.max_connections;
         *limit = (*limit).clamp(1, crate::base::ConnectionId::MAX_SLOTS - SPARE_SLOTS);
@@ -213,7 +217,7 @@ impl Server {
     }
 }
 
-/// Waits until every worker serves, or one has failed.
+/// Waits until every worker serves, or until one has failed.
 fn wait_until_ready(
     started: &mpsc::Receiver<Result<Features, Error>>,
     workers: usize,
@@ -222,13 +226,14 @@ fn wait_until_ready(
     for _ in 0..workers {
         match started.recv() {
             Ok(result) => features = Some(result?),
-            Err(_) => return Err(Error::Nothing("a worker ended before it began")),
+            Err(_) => return Err(Error::Usage("a worker ended before it began")),
         }
     }
-    features.ok_or(Error::Nothing("there is no core to serve on"))
+    features.ok_or(Error::Usage("there is no core to serve on"))
 }
 
-/// The ways from core to core, and for programs to publish: for each core its end.
+/// Creates the queues between cores and the inboxes through which other threads publish. Returns
+/// the end of each core.
 fn connect(
     config: &Arc<Config>,
     wakers: &[UringWaker],

@@ -18,9 +18,9 @@ use crate::mesh::Port;
 use crate::pubsub::{PeerMessage, Totals};
 use crate::worker::{Stats, Worker};
 
-/// What one thread needs to become a worker.
+/// The parts of which a thread builds its worker.
 pub(super) struct CoreThread {
-    /// The core that the thread stays on, if any.
+    /// The core that the thread is pinned to, if any.
     pub(super) pin: Option<usize>,
     pub(super) slots: u32,
     pub(super) listeners: Vec<OwnedFd>,
@@ -34,9 +34,9 @@ pub(super) struct CoreThread {
     pub(super) handle: ServerHandle,
 }
 
-/// Tells the result of the start once.
+/// Receives the result of the start of each core.
 type Ready = Sender<Result<Features, Error>>;
-/// The thread of a core, and what it ends with.
+/// The handle of a core's thread, with the result of the loop.
 pub(super) type CoreJoin = JoinHandle<Result<Stats, Failure>>;
 
 impl CoreThread {
@@ -59,7 +59,8 @@ impl CoreThread {
         let result = catch_unwind(AssertUnwindSafe(|| self.serve(make, ready)))
             .unwrap_or_else(|panic| Err(Failure::Panic(panic_text(&panic))));
         control.end();
-        // A server with a core missing would only limp: all of it stops.
+        // Subscriptions on every core wait for the acknowledgement of this one, so the whole server
+        // stops.
         result.inspect_err(|_| handle.stop())
     }
 
@@ -89,7 +90,8 @@ impl CoreThread {
         let mut worker =
             Worker::new(ring, self.config, service, count, drain).with_peers(self.wakers);
         let _ = ready.send(Ok(features));
-        // Another thread that waits for the start hears of it also if a worker never gets here.
+        // If another worker ends without a result, all senders are gone and `start` does not wait
+        // for ever.
         drop(ready);
         while !worker.is_done() {
             worker.turn().map_err(Failure::Ring)?;
@@ -100,7 +102,7 @@ impl CoreThread {
                 }
             }
         }
-        // The last closes are still queued.
+        // Submits the closes that are still queued.
         worker.run().map_err(Failure::Ring)?;
         Ok(worker.stats())
     }

@@ -1,5 +1,6 @@
 //! What is kept of a request that is not answered yet.
 
+use super::service::Accept;
 use crate::protocol::http::HeadScanner;
 use crate::protocol::websocket::handshake::Agreement;
 
@@ -20,6 +21,9 @@ impl PartialHead {
 #[derive(Debug)]
 pub(super) struct Deciding {
     pub(super) key: Box<str>,
-    pub(super) protocol: Option<Box<str>>,
+    /// The subprotocols that the client offers, with commas between them.
+    pub(super) offered: Box<str>,
+    /// How the handshake is answered unless the decision says otherwise.
+    pub(super) accept: Accept,
     pub(super) agreement: Option<Agreement>,
 }

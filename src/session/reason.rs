@@ -29,6 +29,26 @@ pub enum CloseReason {
     Stalled,
 }
 
+impl CloseReason {
+    /// The code of the close frame of the side that closed first, or [`CloseCode::ABNORMAL`] if
+    /// there was none (RFC 6455 section 7.1.5).
+    #[must_use]
+    pub const fn code(self) -> CloseCode {
+        match self {
+            Self::Peer(code) | Self::Local(code) => code,
+            Self::Violation(violation) => violation.code(),
+            _ => CloseCode::ABNORMAL,
+        }
+    }
+
+    /// Whether this side ended the connection: by a close frame, because the peer broke a rule, or
+    /// because it did not do something in time.
+    #[must_use]
+    pub const fn is_local(self) -> bool {
+        !matches!(self, Self::Peer(_) | Self::Eof | Self::Broken)
+    }
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,5 +1,7 @@
 //! What a service is given with a message: the [`Message`], and the [`Replies`] to it.
 
+use bytes::Bytes;
+
 use super::compression::{Compression, Encoder};
 use super::context::ReceiveContext;
 use super::endpoint::EndpointId;
@@ -159,8 +161,9 @@ impl<'a> Replies<'a> {
         self.close.is_some()
     }
 
-    /// Appends whole frames as they are.
-    pub fn append_frames(&mut self, frames: &[u8]) {
+    /// Appends whole frames as they are. Many bytes are not copied, but shared with all others that
+    /// hold them.
+    pub fn append_frames(&mut self, frames: &Bytes) {
         if let Some(earlier) = self.echo.take() {
             let Message { opcode, payload, compressed, .. } = earlier;
             self.out.copy_out(self.before, || self.buffers.take());
@@ -168,7 +171,7 @@ impl<'a> Replies<'a> {
             self.encoder.reborrow().append(out, opcode, payload, compressed);
         }
         self.out.copy_out(self.before, || self.buffers.take());
-        self.out.append(frames, Vec::new);
+        self.out.append_shared(frames, Vec::new);
     }
 
     /// Lets everything that the client has sent behind this message wait, until

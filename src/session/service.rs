@@ -5,6 +5,7 @@
 //! [`Inbound`] may touch that session only, through the [`Replies`] it is given. At the end of a
 //! turn [`Service::end_turn`] is given all connections of the core as an [`Outbound`].
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::endpoint::EndpointId;
@@ -13,7 +14,7 @@ use super::reason::CloseReason;
 use super::replies::{Message, Replies};
 use super::stream::Stream;
 use crate::base::{ConnectionId, Millis};
-use crate::protocol::websocket::handshake::{Agreement, Refusal, Request};
+use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
 
 /// An accepted opening handshake.
@@ -24,9 +25,8 @@ pub struct Accept {
     /// The subprotocol to answer with. Left out if the client did not offer it (RFC 6455 section
     /// 4.2.2).
     pub protocol: Option<Box<str>>,
-    /// Further header lines of the answer, each `Name: value` and CR LF, already checked. For an
-    /// answer that is not deferred.
-    pub headers: String,
+    /// Further headers of the answer.
+    pub headers: ExtraHeaders,
 }
 
 /// What a service decides about an opening handshake.
@@ -36,8 +36,9 @@ pub enum Verdict {
     Accept(Accept),
     /// The request is answered with the status of the refusal.
     Refuse(Refusal),
-    /// The decision follows: [`Outbound::respond`] gives it. Nothing is read from the connection
-    /// until then. The handshake timeout goes on.
+    /// The decision follows: [`Outbound::respond`] gives it. What the client sends meanwhile waits.
+    /// The handshake timeout goes on: when it is over, the request is answered with 503 and
+    /// [`Service::undecided`] is called.
     Defer(Accept),
     /// The connection becomes a session of another kind, with this endpoint.
     Stream(EndpointId, Stream),
@@ -56,7 +57,8 @@ pub trait Inbound {
         deflate: Option<&Agreement>,
     ) -> Verdict;
 
-    /// The handshake is answered with 101. What is sent here follows it.
+    /// The handshake is answered with 101. What is sent here follows it. Not called for a deferred
+    /// handshake, for which [`Outbound::respond`] is given a callback.
     fn open(&mut self, id: ConnectionId, endpoint: EndpointId, replies: &mut Replies<'_>) {
         let _ = (id, endpoint, replies);
     }
@@ -88,9 +90,11 @@ pub trait Inbound {
         let _ = (id, endpoint, opcode, payload, replies);
     }
 
-    /// A connection that [`upgrade`](Self::upgrade) had accepted has ended.
-    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
-        let _ = (id, endpoint, reason);
+    /// A connection that [`upgrade`](Self::upgrade) had accepted has ended. `text` is the reason in
+    /// the close frame of the side that closed first (RFC 6455 section 7.1.6); only of connections
+    /// of the application.
+    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {
+        let _ = (id, endpoint, reason, text);
     }
 
     /// `lost` messages about `subject` were dropped because a client of `endpoint` reads too
@@ -111,6 +115,16 @@ pub enum Wakeup {
 
 /// What a loop drives: one value on each core, never shared between threads.
 pub trait Service: Inbound {
+    /// Whether [`connected`](Self::connected) tells the addresses of peers. It costs an accept of
+    /// its own for each connection, one for each listener and turn.
+    const PEER_ADDRESSES: bool = false;
+
+    /// A connection was accepted, if [`PEER_ADDRESSES`](Self::PEER_ADDRESSES) says that its address
+    /// is wanted. `None` if the system did not tell it. An IPv4 address is never in IPv6 form.
+    fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
+        let _ = (id, peer);
+    }
+
     /// A turn begins, before any event of it is handled. If the core has slept, it is awake again.
     fn start_turn(&mut self) {}
 
@@ -130,6 +144,12 @@ pub trait Service: Inbound {
     #[inline]
     fn has_room(&self) -> bool {
         true
+    }
+
+    /// The handshake timeout is over, and [`Outbound::respond`] was not called for a deferred
+    /// handshake. It was answered with 503; [`closed`](Inbound::closed) follows.
+    fn undecided(&mut self, id: ConnectionId) {
+        let _ = id;
     }
 
     /// All that was queued for `id` has been sent.
@@ -180,8 +200,16 @@ pub trait Outbound {
     /// held by [`Replies::hold`] here.
     fn with_replies(&mut self, to: ConnectionId, act: impl FnOnce(&mut Replies<'_>)) -> bool;
 
-    /// Decides about a handshake that was deferred.
-    fn respond(&mut self, to: ConnectionId, decision: Result<(), Refusal>);
+    /// Decides about a handshake that was deferred. `Ok(None)` accepts it as [`Verdict::Defer`]
+    /// said, `Ok(Some(_))` with this endpoint, subprotocol and headers instead. Once the handshake
+    /// is answered with 101, `open` is called, and what it sends follows the 101. Returns whether
+    /// `open` was called: not if the handshake is refused, was decided before, or its client left.
+    fn respond(
+        &mut self,
+        to: ConnectionId,
+        decision: Result<Option<Accept>, Refusal>,
+        open: impl FnOnce(&mut Replies<'_>),
+    ) -> bool;
 
     /// Stops or resumes handling what a connection sends. While it is stopped, everything received,
     /// the end included, waits in order.

@@ -75,6 +75,8 @@ pub(super) enum RareState {
     Deciding(Deciding),
     /// The payload of the latest ping, to be answered once there is less to send.
     HeldPong(Vec<u8>),
+    /// The reason in the first close frame, for the application to be told.
+    CloseText(Box<str>),
 }
 
 impl Session {
@@ -140,6 +142,11 @@ impl Session {
 
     /// Returns its memory to the pools and tells the service of its end.
     pub fn finish<S: Inbound>(&mut self, pools: &mut Pools, service: &mut S) {
+        let rare = self.rare.take_if(|rare| matches!(**rare, RareState::CloseText(_)));
+        let text = match rare.map(|rare| *rare) {
+            Some(RareState::CloseText(text)) => text,
+            _ => Box::default(),
+        };
         self.free(pools);
         if let Some(compression) = self.compression.take() {
             compression.free(&mut pools.deflate);
@@ -147,7 +154,7 @@ impl Session {
         if self.marks.contains(Marks::ACCEPTED) {
             self.marks.remove(Marks::ACCEPTED);
             let reason = self.reason.unwrap_or(CloseReason::Broken);
-            service.closed(self.id, self.endpoint, reason);
+            service.closed(self.id, self.endpoint, reason, &text);
         }
     }
 
@@ -158,11 +165,17 @@ impl Session {
         self.reason.get_or_insert(reason);
     }
 
+    /// Keeps the reason of the first close frame of an application's connection.
+    pub(super) fn note_close(&mut self, text: &str) {
+        if !text.is_empty() && self.reason.is_none() && !self.endpoint.is_built_in() {
+            self.rare = Some(Box::new(RareState::CloseText(text.into())));
+        }
+    }
+
     /// Drops what was gathered of heads, frames and messages.
     pub(super) fn free(&mut self, pools: &mut Pools) {
-        if let Some(rare) = self.rare.take()
-            && let RareState::Head(head) = *rare
-        {
+        let rare = self.rare.take_if(|rare| !matches!(**rare, RareState::CloseText(_)));
+        if let Some(RareState::Head(head)) = rare.map(|rare| *rare) {
             pools.buffers.give(head.into_buffer());
         }
         self.drop_message(pools);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::slots::{Receive, Slot};
-use crate::io::{Driver, Errno};
+use crate::base::ConnectionId;
+use crate::io::{Accepts, Driver, Errno};
 use crate::session::Session;
 
 /// After the system ran out of descriptors or memory, how long until accepting is tried again if
@@ -28,7 +29,12 @@ impl<D: Driver> Core<D> {
         }
         for listener in 0..self.accepting.armed.len() {
             if !std::mem::replace(&mut self.accepting.armed[listener], true) {
-                self.driver.accept(listener, free <= FEW);
+                let kind = match (self.accepting.wants_peers, free <= FEW) {
+                    (true, _) => Accepts::OnceWithPeer,
+                    (false, true) => Accepts::Once,
+                    (false, false) => Accepts::Multishot,
+                };
+                self.driver.accept(listener, kind);
             }
         }
     }
@@ -44,16 +50,22 @@ impl<D: Driver> Core<D> {
         self.accepting.retry_at = self.accepting.retry_at.min(self.now);
     }
 
-    pub(super) fn on_accept(&mut self, listener: usize, result: Result<u32, Errno>, armed: bool) {
+    /// An accept has ended or brought a connection, whose id is returned.
+    pub(super) fn on_accept(
+        &mut self,
+        listener: usize,
+        result: Result<u32, Errno>,
+        armed: bool,
+    ) -> Option<ConnectionId> {
         if let Some(state) = self.accepting.armed.get_mut(listener) {
             *state = armed;
         }
         match result {
             Ok(index) => {
                 self.accepting.failing = false;
-                self.open(index);
+                Some(self.open(index))
             }
-            Err(Errno::CANCELED) => {}
+            Err(Errno::CANCELED) => None,
             Err(error) => {
                 self.stats.accept_errors += 1;
                 let gone = matches!(error, Errno::CONNABORTED | Errno::PROTO | Errno::INTR);
@@ -63,11 +75,12 @@ impl<D: Driver> Core<D> {
                         tracing::warn!(%error, "accepting fails; tried again as connections end");
                     }
                 }
+                None
             }
         }
     }
 
-    fn open(&mut self, index: u32) {
+    fn open(&mut self, index: u32) -> ConnectionId {
         self.stats.accepted += 1;
         let config = &self.pools.config;
         let full = self.slots.len() >= config.limits.max_connections as usize;
@@ -82,5 +95,6 @@ impl<D: Driver> Core<D> {
         self.wheel.set(index, deadline.0);
         // The request is often there already, so no poll before the first receive.
         self.driver.receive(id, false);
+        id
     }
 }

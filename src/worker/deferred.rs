@@ -1,6 +1,6 @@
-//! Deferred input: what was received from a connection while the service wants it to wait or has
-//! no room for what it may publish, or because a turn has done enough. It stays in its receive buffers, compressed as it came, in
-//! order and with the end of the connection behind it.
+//! Deferred input: input of a connection that the service wants to wait, for which the service has
+//! no room, or which is left to a later turn because this one has done enough work. It stays in its
+//! receive buffers, still compressed, in order, and followed by the end of the connection.
 
 use std::collections::VecDeque;
 
@@ -161,6 +161,15 @@ impl Slot {
     #[cold]
     pub(super) fn defers<S: Service>(&self, service: &S) -> bool {
         self.deferred.is_some() || self.is_held() || self.lacks_room(service)
+    }
+
+    /// Whether the end of a connection ends the wait for a decision about its handshake: the
+    /// application waits for something else, perhaps for long, and no client is there for its
+    /// answer. What the client has sent behind its request keeps its place before a FIN.
+    pub(super) fn leaves_undecided(&self, end: &Received) -> bool {
+        self.session.phase() == Phase::Deciding
+            && !self.session.endpoint().is_built_in()
+            && (self.deferred.is_none() || matches!(end, Received::Failed(_)))
     }
 
     /// Whether there is no room for what the connection may publish. That is of no concern once it

@@ -7,6 +7,8 @@ use crate::base::Millis;
 pub(super) struct Accepting {
     pub(super) armed: Vec<bool>,
     pub(super) stopped: bool,
+    /// The service wants the addresses of peers.
+    pub(super) wants_peers: bool,
     /// There is no slot for another accept; nothing changes before a connection ends.
     pub(super) no_room: bool,
     pub(super) retry_at: Millis,
@@ -19,6 +21,7 @@ impl Accepting {
         Self {
             armed: vec![false; listeners],
             stopped: false,
+            wants_peers: false,
             no_room: false,
             retry_at: Millis::default(),
             failing: false,

@@ -63,6 +63,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let mut core = Core::new(driver, config, listeners);
+        core.accepting.wants_peers = S::PEER_ADDRESSES;
         core.arm_accepts();
         Self { core, service, stop }
     }

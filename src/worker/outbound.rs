@@ -8,7 +8,7 @@ use crate::base::ConnectionId;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Refusal;
-use crate::session::{Delivered, Frames, Offer, Outbound, Output, Phase, Replies};
+use crate::session::{Accept, Delivered, Frames, Offer, Outbound, Output, Phase, Replies};
 
 /// What one connection is given in one turn, unless a single delivery is larger. More follows in
 /// the next turn.
@@ -51,11 +51,18 @@ impl<D: Driver> Outbound for Core<D> {
         true
     }
 
-    fn respond(&mut self, to: ConnectionId, decision: Result<(), Refusal>) {
+    fn respond(
+        &mut self,
+        to: ConnectionId,
+        decision: Result<Option<Accept>, Refusal>,
+        open: impl FnOnce(&mut Replies<'_>),
+    ) -> bool {
+        let mut is_open = false;
         self.with_output(to, |slot, now, pools, output| {
-            slot.session.respond(now, decision, pools, output);
+            is_open = slot.session.respond(now, decision, pools, output, open);
         });
         self.set_reading(to, true);
+        is_open
     }
 
     fn set_reading(&mut self, id: ConnectionId, on: bool) {
@@ -112,11 +119,7 @@ impl<D: Driver> Core<D> {
             return Delivered::Taken;
         };
         // The answers of this turn come first.
-        if !entry.output.is_empty()
-            && let Some(copied) = queue.queue.push(std::mem::take(&mut entry.output).into_chunk())
-        {
-            buffers.give(copied);
-        }
+        queue.queue.push_output(&mut entry.output, |copied| buffers.give(copied));
         match queue.queue.push_droppable(frames) {
             Offer::Queued(lost) | Offer::Dropped(lost) => self.stats.dropped += lost,
             Offer::TooSlow => {

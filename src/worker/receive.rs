@@ -19,8 +19,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 self.on_data::<true>(id, buffer, len, armed);
             }
             Event::Received { id, outcome, armed } => self.on_receive_end(id, outcome, armed),
-            Event::Accepted { listener, result, armed } => {
-                self.core.on_accept(listener, result, armed);
+            Event::Accepted { listener, result, armed, peer } => {
+                if let Some(id) = self.core.on_accept(listener, result, armed)
+                    && S::PEER_ADDRESSES
+                {
+                    self.service.connected(id, peer);
+                }
             }
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),
@@ -108,7 +112,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return;
         };
         let is_waiting = slot.deferred.is_some() || slot.is_held();
-        if is_waiting && matches!(outcome, Received::Eof | Received::Failed(_)) {
+        let is_end = matches!(outcome, Received::Eof | Received::Failed(_));
+        if is_waiting && is_end && !slot.leaves_undecided(&outcome) {
             return self.defer(id, outcome, armed);
         }
         self.core.receive_ended(id, &outcome);
@@ -124,12 +129,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
 
 /// Moves the output of a connection to its queue.
 #[cold]
-fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
-    let chunk = std::mem::take(&mut entry.output).into_chunk();
+pub(super) fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
     let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config));
-    if let Some(copied) = queue.queue.push(chunk) {
-        pools.buffers.give(copied);
-    }
+    queue.queue.push_output(&mut entry.output, |copied| pools.buffers.give(copied));
 }
 
 /// Copies output that stands in a receive buffer, and releases the buffer.

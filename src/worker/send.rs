@@ -3,6 +3,7 @@
 
 use super::Worker;
 use super::core::Core;
+use super::receive::queue_output;
 use super::slots::{Blocked, Flags};
 use crate::base::{Chunk, ConnectionId, Millis};
 use crate::io::{Driver, Errno, Payload};
@@ -47,6 +48,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
                     if is_plain {
                         continue;
                     }
+                } else if entry.output.is_split() {
+                    queue_output(entry, slot, &mut core.pools);
                 } else if !entry.output.is_empty() {
                     let chunk = entry.output.take_chunk();
                     if chunk.rest().len() > LARGE {
@@ -69,10 +72,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 let range = entry.output.in_place().unwrap_or_default();
                 queue.queue.append(core.driver.bytes(&buffer).get(range).unwrap_or_default());
                 core.driver.release(buffer);
-            } else if !entry.output.is_empty()
-                && let Some(copied) = queue.queue.push(entry.output.take_chunk())
-            {
-                core.pools.buffers.give(copied);
+            } else {
+                let buffers = &mut core.pools.buffers;
+                queue.queue.push_output(&mut entry.output, |copied| buffers.give(copied));
             }
             self.update_state(id);
         }
@@ -123,7 +125,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             // A pong can be sent between two chunks at the earliest.
             let mut output = Output::default();
             slot.session.release_pong(&mut core.pools, &mut output);
-            if let Some(pong) = output.into_chunk().into_vec().filter(|pong| !pong.is_empty()) {
+            if let Some(pong) = output.take_chunk().into_vec().filter(|pong| !pong.is_empty()) {
                 queue.queue.push_control(&pong);
                 core.pools.buffers.give(pong);
             }

@@ -3,6 +3,7 @@
 
 mod budget;
 mod deferred;
+mod peers;
 mod streams;
 mod swarm;
 
@@ -18,9 +19,9 @@ use super::Worker;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
-use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
+use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::session::{
     Accept, CloseReason, Delivered, EndpointId, Frames, Inbound, Message, Outbound, Replies,
     Service, Stream, Verdict, Wakeup,
@@ -30,6 +31,8 @@ use crate::session::{
 const TURNS: usize = 2_000_000;
 /// The longest sleep of a turn, after which the test looks at its clients.
 const SLEEP: Duration = Duration::from_millis(1);
+/// No room for ever, so that there is nothing to wait for.
+const FOR_EVER: u32 = u32::MAX;
 /// The endpoint of everything but the echo.
 const BUILT_IN: EndpointId = EndpointId(1);
 
@@ -52,10 +55,14 @@ struct State {
     answers: Vec<(ConnectionId, Vec<u8>)>,
     opened: Vec<ConnectionId>,
     ended: Vec<CloseReason>,
+    /// Handshakes that were not decided in time.
+    undecided: Vec<ConnectionId>,
     /// The messages that came.
     messages: usize,
     /// How often there was something to wait for.
     waits: usize,
+    /// Connections to close at the end of the turn.
+    closing: Vec<ConnectionId>,
     /// The turns for which there is no room.
     full: u32,
     /// Without it everything waits until it is told to go on, and there is always room.
@@ -74,7 +81,8 @@ impl State {
 ///
 /// By path: `/echo` sends messages back. `/hold` does so too and has all wait that follows a
 /// message which begins with `h`; going on, it answers with the message and an exclamation mark.
-/// `/defer` decides late and then is `/hold`, `/deny` decides late as well, `/never` does not.
+/// `/defer` decides late and then is `/hold`, `/deny` decides late as well, `/never` does not, nor
+/// does `/later`, for the application.
 /// `/lines` is a stream.
 #[derive(Clone, Debug, Default)]
 struct Rig(Rc<RefCell<State>>);
@@ -90,6 +98,7 @@ impl Inbound for Rig {
             "/lines" => return Verdict::Stream(BUILT_IN, Stream::Lines(Default::default())),
             "/deny" => Err(Rejection::Forbidden.into()),
             "/never" => return Verdict::Defer(built_in),
+            "/later" => return Verdict::Defer(Accept::default()),
             _ => Ok(()),
         };
         state.wait(id, Waiting::Handshake(decision));
@@ -116,7 +125,7 @@ impl Inbound for Rig {
         }
     }
 
-    fn closed(&mut self, id: ConnectionId, _: EndpointId, reason: CloseReason) {
+    fn closed(&mut self, id: ConnectionId, _: EndpointId, reason: CloseReason, _: &str) {
         let state = &mut *self.0.borrow_mut();
         state.waiting.retain(|(waiting, ..)| *waiting != id);
         state.ended.push(reason);
@@ -126,7 +135,10 @@ impl Inbound for Rig {
 impl Service for Rig {
     fn end_turn<O: Outbound>(&mut self, _: Millis, _: usize, out: &mut O) {
         let state = &mut *self.0.borrow_mut();
-        state.full = state.full.saturating_sub(1);
+        state.full = if state.full == FOR_EVER { FOR_EVER } else { state.full.saturating_sub(1) };
+        for id in state.closing.drain(..) {
+            out.close(id, CloseCode::GOING_AWAY, "");
+        }
         for (_, turns, _) in &mut state.waiting {
             *turns = turns.map(|turns| turns - 1);
         }
@@ -136,7 +148,9 @@ impl Service for Rig {
                     out.answer(id, &frame(&[&message[..], b"!"].concat()));
                     out.set_reading(id, true);
                 }
-                Waiting::Handshake(decision) => out.respond(id, decision),
+                Waiting::Handshake(decision) => {
+                    out.respond(id, decision.map(|()| None), |_| {});
+                }
             }
         }
         for (id, frames) in state.answers.drain(..) {
@@ -148,11 +162,16 @@ impl Service for Rig {
         }
     }
 
+    fn undecided(&mut self, id: ConnectionId) {
+        self.0.borrow_mut().undecided.push(id);
+    }
+
     fn wakeup(&self) -> Wakeup {
         let state = self.0.borrow();
         let goes_on = state.waiting.iter().any(|(_, turns, _)| turns.is_some());
-        let is_busy = goes_on || state.full > 0;
-        let is_busy = is_busy || !state.due.is_empty() || !state.answers.is_empty();
+        let is_full = (1..FOR_EVER).contains(&state.full);
+        let is_asked = !state.due.is_empty() || !state.closing.is_empty();
+        let is_busy = goes_on || is_full || is_asked || !state.answers.is_empty();
         if is_busy { Wakeup::Now } else { Wakeup::At(Millis::NEVER) }
     }
 

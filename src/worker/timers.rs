@@ -33,6 +33,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if slot.session.phase() == Phase::Finished && slot.queue.is_some() {
             return core.abort(id, CloseReason::Stalled);
         }
+        let was_deciding = slot.session.phase() == Phase::Deciding;
         core.with_output(id, |slot, now, pools, output| {
             let unread = Blocked::SEND_BACKLOG | Blocked::BY_SERVICE;
             if slot.blocked.intersects(unread) || slot.deferred.is_some() {
@@ -46,5 +47,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         });
         // A connection that was held and is closing now has to be read from.
         core.update_receive(id);
+        if was_deciding {
+            self.service.undecided(id);
+        }
     }
 }

@@ -49,6 +49,22 @@ fn control_frames_timers_and_the_end_are_seen() {
 }
 
 #[test]
+fn what_waits_is_counted_and_its_end_is_told() {
+    let _memory = super::memory();
+    let (server, log) = script(Config::default());
+    let mut client = Client::open(server.addr());
+    say(&mut client, "queued");
+    expect(&mut client, "12345678");
+    // More than the kernel takes.
+    say(&mut client, "prepared");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(!log.lock().unwrap().iter().any(|line| line == "drain"));
+    client.expect(&wire::unmasked(FIN | wire::BINARY, &vec![b'p'; super::PREPARED]));
+    wait_for(&log, "drain");
+    client.expect_alive();
+}
+
+#[test]
 fn connections_of_the_application_share_the_topics() {
     let (server, _) = script(Config::default());
     let mut both: Vec<Client> = (0..2).map(|_| Client::open(server.addr())).collect();

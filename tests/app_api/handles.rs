@@ -94,6 +94,31 @@ fn the_handle_is_there_before_the_handler_and_reports() {
 }
 
 #[test]
+fn a_drained_server_says_goodbye_and_waits() {
+    let (server, log) = script(Config::default());
+    let (addr, handle) = (server.addr(), server.handle().clone());
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::open(addr)).collect();
+    let joiner = std::thread::spawn(move || handle.join());
+    server.handle().drain();
+    for client in &mut clients {
+        client.expect(&wire::server_close(1001, "server is stopping"));
+    }
+    assert!(!joiner.is_finished(), "it waits for those that have not left");
+    assert!(wait_until(LIMIT, || std::net::TcpStream::connect(addr).is_err()));
+    for mut client in clients {
+        client.send(&wire::close(1001, ""));
+        client.expect_end(b"");
+    }
+    let stats = joiner.join().unwrap().unwrap();
+    let sum = |of: fn(&corecast::worker::Stats) -> u64| stats.iter().map(of).sum::<u64>();
+    assert!(sum(|stats| stats.accepted) >= 3);
+    assert_eq!(sum(|stats| stats.accepted), sum(|stats| stats.closed));
+    let line = "end /: here 1001 \"server is stopping\"";
+    let log = log.lock().unwrap();
+    assert_eq!(log.iter().filter(|noted| *noted == line).count(), 3, "{log:?}");
+}
+
+#[test]
 fn a_start_that_fails_leaves_no_thread() {
     let make = |_: usize, _: &ServerHandle| -> Script { panic!("no handler today") };
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));

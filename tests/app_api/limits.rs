@@ -9,12 +9,13 @@ use corecast::pubsub::Payload;
 use super::support::client::Client;
 use super::support::host::{rss, wait_until};
 use super::support::wire::{self, BINARY, FIN};
-use super::{expect, say, script, wait_for};
+use super::{PREPARED, expect, say, script, wait_for};
 
 const MIB: u64 = 1 << 20;
 
 #[test]
 fn three_hundred_megabytes_for_a_peer_that_does_not_read_are_not_held() {
+    let _memory = super::memory();
     let (server, log) = script(Config::default());
     let mut client = Client::open(server.addr());
     let before = rss(std::process::id());
@@ -36,6 +37,7 @@ fn three_hundred_megabytes_for_a_peer_that_does_not_read_are_not_held() {
 #[test]
 // Other tests of this process take memory as well, so the bound is not a tight one.
 fn the_same_from_another_thread() {
+    let _memory = super::memory();
     for slow in [SlowConsumer::Close, SlowConsumer::DropNewest] {
         let mut config = Config::default();
         config.pubsub.slow = slow;
@@ -75,9 +77,76 @@ fn the_same_from_another_thread() {
     }
 }
 
+/// Whatever the policy, what was accepted is sent, in order; what was not is told.
+#[test]
+fn under_every_policy_the_message_that_does_not_fit_is_the_one_that_is_dropped() {
+    for (slow, error) in [
+        (SlowConsumer::Close, SendError::TooSlow),
+        (SlowConsumer::DropNewest, SendError::Full),
+        (SlowConsumer::DropOldest, SendError::Full),
+        (SlowConsumer::Conflate, SendError::Full),
+    ] {
+        let mut config = Config::default();
+        config.pubsub.slow = slow;
+        let (server, log) = script(config);
+        let mut client = Client::open(server.addr());
+        say(&mut client, "count");
+        wait_for(&log, "accepted ");
+        let told = log.lock().unwrap().first().unwrap().clone();
+        assert_eq!(told, format!("accepted 4 {error:?}"), "{slow:?}");
+        for number in 0..4 {
+            let expected = [&[number][..], &[b'.'; 60_000]].concat();
+            client.expect(&wire::unmasked(FIN | BINARY, &expected));
+        }
+        if slow == SlowConsumer::Close {
+            client.expect(&wire::server_close(1013, "reads too slowly"));
+        } else {
+            client.expect_alive();
+        }
+    }
+}
+
+/// A prepared message is not copied for each peer that does not read it, behind a 101, alone, or
+/// behind another message.
+#[test]
+fn a_large_prepared_message_is_held_once() {
+    let _memory = super::memory();
+    const PEERS: usize = 50;
+    let (server, _) = script(Config::default());
+    for (path, word) in [("/", "prepared"), ("/", "both"), ("/prepared", "")] {
+        let before = rss(std::process::id());
+        let open = |_| {
+            let mut client = Client::connect(server.addr());
+            client.open_at(path, "");
+            if !word.is_empty() {
+                say(&mut client, word);
+            }
+            client
+        };
+        let mut clients: Vec<Client> = (0..PEERS).map(open).collect();
+        // The answer comes behind what all have asked for.
+        let first = clients.first_mut().unwrap();
+        if word == "both" {
+            expect(first, "first");
+        }
+        first.expect(&wire::unmasked(FIN | BINARY, &vec![b'p'; PREPARED]));
+        first.expect_alive();
+        let grown = rss(std::process::id()).saturating_sub(before);
+        assert!(grown < (PEERS * PREPARED / 2) as u64, "{word} at {path}: {grown} bytes");
+        for client in clients.iter_mut().skip(1).take(3) {
+            if word == "both" {
+                expect(client, "first");
+            }
+            client.expect(&wire::unmasked(FIN | BINARY, &vec![b'p'; PREPARED]));
+            client.expect_alive();
+        }
+    }
+}
+
 /// A client that sends many messages at once and reads the answers is not a slow one.
 #[test]
 fn a_client_that_pipelines_is_not_closed() {
+    let _memory = super::memory();
     let (server, _) = script(Config::default());
     let mut client = Client::open(server.addr());
     let text = "y".repeat(60_000);

@@ -42,7 +42,7 @@ FLAGS = (
 
 
 class BrowserError(Exception):
-    """The browser or its driver did not do as told."""
+    """A command to the browser or its driver failed."""
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -53,7 +53,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 def free_port():
-    """A TCP port of 127.0.0.1 nobody listens on at this moment."""
+    """A TCP port of 127.0.0.1 that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -87,7 +87,7 @@ class Driver:
             raise
 
     def call(self, method, path, body=None, timeout=60):
-        """One command of the W3C WebDriver protocol; its value."""
+        """Sends one command of the W3C WebDriver protocol; returns its value."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data, method=method)
         request.add_header("Content-Type", "application/json")
@@ -140,7 +140,7 @@ class Driver:
 
 
 def run_page(server_url):
-    """Runs the page to its end; its report and the browser's version."""
+    """Runs the page to its end; returns its report and the browser's version."""
     handler = functools.partial(QuietHandler, directory=str(HERE))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()

@@ -53,7 +53,7 @@ class Browser(Driver):
         return window
 
     def switch(self, handle):
-        """Makes a window the one that is talked to."""
+        """Selects the window for the following commands."""
         self.call("POST", f"{self.session}/window", {"handle": handle})
 
     def get(self, handle, expression):
@@ -84,7 +84,7 @@ class Browser(Driver):
         return self.get(handle, script)
 
     def wait_for_line(self, handle, line):
-        """Waits until a line with this text stands in a chat."""
+        """Waits until a chat shows a line with this text."""
         quoted = json.dumps(line)
         self.wait_for(
             handle,
@@ -94,7 +94,7 @@ class Browser(Driver):
 
 
 def check_page(browser):
-    """What the page finds by itself."""
+    """The checks that the page itself makes."""
     window = browser.page("tests/clients/chromium_pubsub.html", url=browser.server_url)
     browser.wait_for(window, "window.report?.done")
     report = browser.get(window, "window.report")
@@ -107,7 +107,7 @@ def check_page(browser):
 
 
 def check_two_pages(browser):
-    """One page publishes, another one and a Python client get it, and the other way round."""
+    """A page publishes to another page and a Python client, and the other way round."""
     topic = f"chromium/{os.getpid()}/two-pages"
     path = "tests/clients/chromium_pubsub.html"
     one, two = (browser.page(path, url=browser.server_url, listen=topic) for _ in range(2))
@@ -139,7 +139,7 @@ def check_two_pages(browser):
 
 
 def check_chat(browser):
-    """Two instances of the example's page, one from disk, exchange words, which are only text."""
+    """Two instances of the example's page, one from disk, exchange text, shown as text."""
     room = f"chat {os.getpid()} & more"
     one = browser.chat(room, "Ann")
     two = browser.chat(room, "Bob <i>", base=ROOT.as_uri())
@@ -158,12 +158,12 @@ def check_chat(browser):
     browser.wait_for(two, subject_is_there)
     late = browser.chat(room, "Late")
     browser.wait_for(late, subject_is_there)
-    demand(browser.lines(late) == [], "who came late sees what was said before")
+    demand(browser.lines(late) == [], "a late page shows earlier messages")
     return "from HTTP and from disk, markup stays text, the subject for a late comer"
 
 
 def check_chat_of_others(browser):
-    """What other programs publish to a room does not break the page."""
+    """Messages of other programs to a room do not break the page."""
     room = f"any{os.getpid()}"
     window = browser.chat(room, "Ann")
     payloads = ["no JSON", "12", "null", '{"text":{"a":1},"from":[]}', '{"toString":1}']
@@ -185,7 +185,7 @@ def check_chat_of_others(browser):
 
 
 def check_chat_too_slow(browser, gaps):
-    """A page that cannot keep up shows a gap, or is sent away and comes back."""
+    """A page that cannot keep up shows a gap, or is closed and connects again."""
     room = f"slow{os.getpid()}"
     window = browser.chat(room, "Ann")
     browser.switch(window)
@@ -195,7 +195,7 @@ def check_chat_too_slow(browser, gaps):
     )
     time.sleep(0.5)
 
-    # Random, or compression would make nothing of it.
+    # Random, so that compression does not shrink it.
     padding = base64.b64encode(os.urandom(45_000)).decode()
 
     async def flood():
@@ -208,7 +208,7 @@ def check_chat_too_slow(browser, gaps):
     asyncio.run(flood())
     if gaps:
         browser.wait_for_line(window, "lines are missing here")
-        # What is left behind the gap ends with the last line.
+        # The messages after the gap end with the last line.
         browser.wait_for_line(window, "line 599.")
         said = [line for line in browser.lines(window) if "line" in line]
         numbers = [int(line.split()[-1][:-1]) for line in said if line.startswith("flood")]
@@ -223,7 +223,7 @@ def check_chat_too_slow(browser, gaps):
 
 
 def run(server_url, gaps):
-    """Runs the checks; how many passed and failed, and the browser's version."""
+    """Runs the checks; returns the numbers of passed and failed ones, and the browser's version."""
     checks = [check_page, check_two_pages, check_chat, check_chat_of_others]
     slow = functools.partial(check_chat_too_slow, gaps=gaps)
     slow.__name__ = "check_chat_gaps" if gaps else "check_chat_sent_away"

@@ -16,7 +16,7 @@ const QUIET_MS = 300;
 const PROTOCOL = 'corecast.v1.json';
 const PLAIN = { perMessageDeflate: false };
 const DEFLATE = { perMessageDeflate: { threshold: 0 } };
-// Offers that bring subscribers into forms of their own: windows of 9, 12 and 15 bits, and none.
+// Offers for which the server uses different forms: windows of 9, 12 and 15 bits, and none.
 const FORMS = [PLAIN, DEFLATE,
   ...[9, 12].map((bits) => ({ perMessageDeflate: { threshold: 0, serverMaxWindowBits: bits } })),
   { perMessageDeflate: { threshold: 0, serverNoContextTakeover: true } }];
@@ -24,7 +24,7 @@ const TEXT = 'ASCII, \u00e9\u07ff, \ud55c\uad6d\uc5b4\uffff, \u{1f980}\u{10ffff}
 
 let topics = 0;
 
-// A topic that nobody has used, on this server or in an earlier run.
+// A topic that was not used before, on this server or in an earlier run.
 function fresh() {
   topics += 1;
   return `node/${process.pid}-${topics}`;
@@ -86,7 +86,7 @@ class Client {
     }), 'awaited message');
   }
 
-  // Demands this text or these bytes.
+  // The next message must be this text or these bytes.
   async expect(wanted) {
     const got = await this.receive();
     demand(typeof got === typeof wanted, `a ${typeof got} came instead of a ${typeof wanted}`);
@@ -159,7 +159,7 @@ async function checkProtocols(url, options) {
     await client.ask({ unsubscribe: ['x'], id: 1 }, { unsubscribed: ['x'], id: 1 });
     client.socket.close();
   }
-  // This client fails a connection whose server chose none of those offered.
+  // This client fails a connection if the server selected none of the offered ones.
   const failed = await openJson(url, options, ['a']).then(() => false, () => true);
   demand(failed, 'the subprotocol "a" was agreed to');
   return `${offers.length} offers, and one of another subprotocol only`;
@@ -270,5 +270,5 @@ async function main() {
   return failed ? 1 : 0;
 }
 
-// A late error of a connection given up on must not pass for a success, nor hang the process.
+// A late error of an abandoned connection must fail the run, and must not hang the process.
 process.exit(await main());

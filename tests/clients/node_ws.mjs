@@ -94,7 +94,7 @@ class Client {
     await this.expect(data, binary);
   }
 
-  // Closes and demands the same code back, and the TCP connection ended by the server.
+  // Closes; the server must answer with the same code and end the TCP connection.
   async close(code = 1000, reason = '') {
     this.socket.close(code, reason);
     const end = await within(this.closed, `answer to close ${code}`);
@@ -109,7 +109,7 @@ function randomBytes(size) {
   return randomFillSync(Buffer.alloc(size));
 }
 
-// Opens, demands permessage-deflate in force or not as asked for, runs the body, closes.
+// Opens, checks that permessage-deflate is negotiated as expected, runs the body, closes.
 async function withClient(url, options, body) {
   const client = await Client.open(url, options);
   const wanted = options.perMessageDeflate ? 'permessage-deflate' : '';
@@ -156,7 +156,7 @@ async function checkFragments(url, options) {
         await client.expect(Buffer.concat(parts), binary);
       }
     }
-    // A character cut in two: each fragment alone is not UTF-8, the message is.
+    // A character split in two: the fragments are not valid UTF-8, but the message is.
     const crab = Buffer.from('\u{1f980}');
     client.socket.send(crab.subarray(0, 2), { binary: false, fin: false });
     client.socket.send(crab.subarray(2), { binary: false, fin: true });
@@ -313,5 +313,5 @@ async function main() {
   return failed ? 1 : 0;
 }
 
-// A late error of a connection given up on must not pass for a success, nor hang the process.
+// A late error of an abandoned connection must fail the run, and must not hang the process.
 process.exit(await main());

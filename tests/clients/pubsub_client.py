@@ -1,4 +1,4 @@
-"""What the checks of publish and subscribe need: a client for each endpoint, and what to demand."""
+"""Shared by the checks of publish and subscribe: a client for each endpoint, and assertions."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ numbers = itertools.count()
 
 
 class Wrong(Exception):
-    """What the server did is not what the check demands."""
+    """The server's behaviour is not the expected one."""
 
 
 def demand(condition, text):
@@ -27,7 +27,7 @@ def demand(condition, text):
 
 
 def fresh(name="topic"):
-    """A topic that nobody has used, on this server or in an earlier run."""
+    """A topic that was not used before, on this server or in an earlier run."""
     return f"python/{os.getpid()}-{next(numbers)}/{name}"
 
 
@@ -52,7 +52,7 @@ class Json:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, url, compression, protocols=(PROTOCOL,)):
-        """Connects, and demands the subprotocol exactly when it was offered."""
+        """Connects; the subprotocol must be selected if and only if it was offered."""
         offered = list(protocols) or None
         async with open_client(f"{url}/pubsub", compression, subprotocols=offered) as client:
             wanted = PROTOCOL if PROTOCOL in protocols else None
@@ -66,28 +66,28 @@ class Json:
         await self.client.send(request if isinstance(request, str) else json.dumps(request))
 
     async def receive_text(self):
-        """The next message as it came."""
+        """The next message, unchanged."""
         text = await self.client.recv()
         demand(isinstance(text, str), f"a binary message of {len(text)} bytes came")
         return text
 
     async def expect(self, *wanted):
-        """Demands these values, in this order."""
+        """Expects these values, in this order."""
         for value in wanted:
             got = json.loads(await self.receive_text())
             demand(got == value, f"received {str(got)[:200]}, not {str(value)[:200]}")
 
     async def ask(self, request, answer):
-        """Sends a request and demands its answer at once."""
+        """Sends a request; the next message must be its answer."""
         await self.send(request)
         await self.expect(answer)
 
     async def subscribe(self, *filters):
-        """Subscribes and waits until every core knows."""
+        """Subscribes and waits for the answer, after which every core has the subscription."""
         await self.ask({"subscribe": list(filters)}, {"subscribed": list(filters)})
 
     async def fail(self, request, words, request_id=None):
-        """Sends a request and demands an error with these words in it, and nothing more."""
+        """Sends a request; expects an error that contains these words, and nothing more."""
         await self.send(request)
         got = json.loads(await self.receive_text())
         demand(words in got.pop("error", ""), f"{request!r} was answered with {got}")

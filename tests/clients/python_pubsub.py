@@ -25,7 +25,7 @@ from pubsub_client import open_client, open_raw
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 SEED = 6455
-# Values that must come back as they were written, not as a parser would write them again.
+# Values that must come back unchanged, not parsed and serialised again.
 DATA = (
     "null", "true", "0", "-0", "1.0", "1e400", "123456789012345678901234567890", '"a"', '""', "[]",
     "{}", '{"a":1,"a":2}', '{ "spaces" : [ 1 , 2 ] }', '"\\u0041\\ud83e\\udd80"', '"한국어🦀"',
@@ -34,7 +34,7 @@ DATA = (
 
 
 async def check_raw(url, compression):
-    """What one client sends to a topic, all get: with its type, in order, of any size."""
+    """All clients get each message to a topic: with its type, in order, of any size."""
     topic = fresh("späce %/🦀")
     source = random.Random(SEED)
     messages = ["", b"", "hello", b"\0\xff", "🦀" * 1000, "x" * 200_000]
@@ -47,7 +47,7 @@ async def check_raw(url, compression):
         publisher = await stack.enter_async_context(open_raw(url, topic, None, "?role=pub"))
         other = await stack.enter_async_context(open_raw(url, topic + "/below", None))
         for sender in (clients[0], publisher):
-            # One by one: together they are more than a client may be behind.
+            # One at a time: together they exceed the queue of a subscriber.
             for batch in [*([message] for message in messages), burst]:
                 for message in batch:
                     await sender.send(message)
@@ -60,7 +60,7 @@ async def check_raw(url, compression):
 
 
 async def check_raw_echo(url, compression):
-    """echo=0 leaves out one's own messages and no others."""
+    """With echo=0 a client gets all messages but its own."""
     topic = fresh()
     async with (
         open_raw(url, topic, compression, "?echo=0") as silent,
@@ -77,7 +77,7 @@ async def check_raw_echo(url, compression):
 
 
 async def check_raw_refused(url, compression):
-    """A bad topic or query is refused with 400 and a line, a frame of role=sub with 1008."""
+    """An invalid topic or query is refused with 400 and a reason, a frame of role=sub with 1008."""
     for path, words in (
         ("topics", "names no topic"), ("topics/", "names no topic"), ("topics/a%23", "wildcards"),
         ("topics/+", "wildcards"), ("topics/%ff", "UTF-8"), ("topics/%zz", "hexadecimal"),
@@ -115,7 +115,7 @@ async def check_json(url, compression):
         )
         for client in (one, two):
             await client.expect({"topic": topic, "data": {"a": 1}})
-        # An own message comes back, and without an id there is no answer.
+        # A client gets its own messages, and there is no answer without an id.
         await one.ask({"publish": topic, "data": 2}, {"topic": topic, "data": 2})
         await two.expect({"topic": topic, "data": 2})
         await one.ask({"unsubscribe": topic, "id": ""}, {"unsubscribed": [topic], "id": ""})
@@ -127,7 +127,7 @@ async def check_json(url, compression):
 
 
 async def check_json_data(url, compression):
-    """Data is passed through as it was written, whoever reads it."""
+    """Data is passed on unchanged to all kinds of subscribers."""
     topic = fresh()
     async with (
         Json.open(url, compression) as one,
@@ -197,7 +197,7 @@ async def check_wildcards(url, compression):
 
 
 async def check_retained(url, compression):
-    """The last value is given to those who come later, until it is cleared."""
+    """Later subscribers get the last value, until it is cleared."""
     topic, other = fresh("one"), fresh("two")
     async with Json.open(url, compression) as sender:
         for number in range(3):
@@ -219,7 +219,7 @@ async def check_retained(url, compression):
                     {"topic": other, "data": "🦀", "retained": True},
                 ):
                     demand(value in got, f"{value} is missing in {got}")
-                # To those who are there already, it comes as any other message.
+                # Existing subscribers get it as any other message.
                 await sender.send({"publish": topic, "data": {"n": 2}, "retain": True})
                 await late.expect({"topic": topic, "data": {"n": 2}})
         async with open_raw(url, topic, compression) as raw:
@@ -241,7 +241,7 @@ async def check_retained(url, compression):
 
 
 async def check_errors(url, compression):
-    """What is wrong is said, with the id, and the connection goes on."""
+    """Errors are reported with the id, and the connection stays open."""
     topic = fresh()
     cases = (
         ("no JSON", "not a JSON object", None),
@@ -266,7 +266,7 @@ async def check_errors(url, compression):
             await client.fail(request, words, request_id)
         await client.client.send(b'{"subscribe":"a"}')
         demand("binary" in json.loads(await client.receive_text())["error"], "binary was taken")
-        # All filters of a list or none; and 128 in all, of which one given twice is one.
+        # All filters of a list or none; at most 128 in all, duplicates counted once.
         await client.fail({"subscribe": [topic, "a/#/b"]}, "last level")
         await client.ask({"publish": topic, "data": 1, "id": 1}, {"published": topic, "id": 1})
         filters = [f"{topic}/{number}" for number in range(128)]
@@ -282,7 +282,7 @@ async def check_errors(url, compression):
 
 
 async def check_order(url, compression):
-    """Messages of each publisher come in order to all, while all of them publish at once."""
+    """All subscribers get the messages of each publisher in order, with all publishing at once."""
     base, senders, count = fresh(""), 8, 400
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(Json.open(url, compression)) for _ in range(12)]
@@ -307,7 +307,7 @@ async def check_order(url, compression):
 
 
 async def check_slow(url, compression):
-    """Who reads too slowly is closed with 1013 after a prefix; the others miss nothing."""
+    """A slow reader is closed with 1013 after a prefix of the messages; the others miss nothing."""
     topic, count = fresh(), 300
     source = random.Random(SEED)
     messages = [bytes([n % 256]) + source.randbytes(65_535) for n in range(count)]
@@ -343,7 +343,7 @@ CHECKS = (
 
 
 async def run(url):
-    """Runs every check, with and without compression; the number of those that failed."""
+    """Runs every check, with and without compression; returns the number of failed ones."""
     failed = passed = 0
     for check, compression in itertools.product(CHECKS, (None, "deflate")):
         name = f"{check.__name__.removeprefix('check_')} ({compression or 'plain'})"

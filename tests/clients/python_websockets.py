@@ -22,8 +22,8 @@ PONG_TIMEOUT = 10
 CLOSE_TIMEOUT = 5
 SIZES = (0, 1, 2, 124, 125, 126, 127, 128, 1000, 4096, 16384, 65534, 65535, 65536, 65537, 1 << 20)
 HUGE = 16 << 20
-# The first and the last character of each length in UTF-8, around the surrogates, and a few
-# that people write.
+# The first and the last character of each length in UTF-8, around the surrogates, and some
+# common ones.
 CHARACTERS = (
     "\0\x7f\x80\u07ff\u0800\ud7ff\ue000\ufffd\uffff\U00010000\U0010ffff"
     "a \xe9\xdfд한국어日🦀👩\u200d🚀"
@@ -32,7 +32,7 @@ SEED = 6455
 
 
 class Wrong(Exception):
-    """What the server did is not what the check demands."""
+    """The server's behaviour is not the expected one."""
 
 
 def demand(condition, text):
@@ -48,7 +48,7 @@ def open_client(url, compression="deflate", **options):
 
 
 def shorten(message):
-    """A message fit for an error text."""
+    """A short form of a message for an error text."""
     kind = "text" if isinstance(message, str) else "binary"
     return f"{kind} of length {len(message)} {message[:32]!r}"
 
@@ -62,13 +62,13 @@ def demand_same(received, sent):
 
 
 async def echo(client, message):
-    """Sends a message and demands the very same back."""
+    """Sends a message; the echo must be the same."""
     await client.send(message)
     demand_same(await client.recv(), message)
 
 
 def demand_extension(client, compression):
-    """permessage-deflate is in force exactly when it was asked for."""
+    """permessage-deflate must be negotiated if and only if it was offered."""
     names = [extension.name for extension in client.protocol.extensions]
     wanted = ["permessage-deflate"] if compression else []
     demand(names == wanted, f"extensions in force are {names}, not {wanted}")
@@ -99,7 +99,7 @@ async def check_text(url, compression):
 
 
 async def check_every_character(url, compression):
-    """All characters of Unicode, a plane's sixteenth in each message."""
+    """All characters of Unicode, a sixteenth of a plane in each message."""
     scalars = [chr(n) for n in range(0x110000) if not 0xD800 <= n <= 0xDFFF]
     async with open_client(url, compression) as client:
         for start in range(0, len(scalars), 4096):
@@ -164,7 +164,7 @@ async def check_close(url, compression):
                 f"close {code} {reason!r} was answered with {answer}",
             )
             demand(not client.protocol.close_rcvd_then_sent, f"the server closed before our {code}")
-            # The server ends TCP first (RFC 6455 section 7.1.1); else the library waits in vain.
+            # The server must end TCP first (RFC 6455 section 7.1.1), or the library times out.
             demand(took < CLOSE_TIMEOUT - 1, f"TCP still open {took:.1f} s after close {code}")
             try:
                 await client.recv()
@@ -175,7 +175,7 @@ async def check_close(url, compression):
 
 
 async def check_deflate_parameters(url, _compression):
-    """Every sensible offer is accepted as offered, and the messages survive it."""
+    """Every valid offer is accepted as offered, and messages are echoed unchanged."""
     offers = [
         {"server_no_context_takeover": True},
         {"client_no_context_takeover": True},
@@ -202,7 +202,7 @@ async def check_deflate_parameters(url, _compression):
 
 
 async def check_subprotocols(url, compression):
-    """The first of the subprotocols offered is chosen, and none unasked."""
+    """The first subprotocol offered is selected, and none without an offer."""
     for offered, wanted in ((["a", "b"], "a"), (["chat.v2", "chat.v1"], "chat.v2"), (None, None)):
         async with open_client(url, compression, subprotocols=offered) as client:
             await echo(client, "hello")
@@ -212,7 +212,7 @@ async def check_subprotocols(url, compression):
 
 
 async def pipeline(url, compression, number):
-    """Sends 100 messages before it reads, then demands them back in order."""
+    """Sends 100 messages before it reads; all must come back in order."""
     source = random.Random(SEED + number)
     messages = []
     for count in range(100):
@@ -227,7 +227,7 @@ async def pipeline(url, compression, number):
 
 
 async def check_concurrent(url, compression):
-    """50 connections at once, 100 messages in the pipe of each."""
+    """50 connections at once, with 100 messages in flight on each."""
     await asyncio.gather(*(pipeline(url, compression, number) for number in range(50)))
     return "50 connections x 100 messages in order"
 
@@ -247,7 +247,7 @@ CHECKS = (
 
 
 async def run(url):
-    """Runs every check, with and without compression; the number of those that failed."""
+    """Runs every check, with and without compression; returns the number of failed ones."""
     failed = passed = 0
     for check, compressions in CHECKS:
         for compression in compressions:

@@ -1,4 +1,4 @@
-//! Clients of the two endpoints, and which cores do something.
+//! Clients of the two endpoints, and a check of which cores have worked.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::support::host;
 use crate::support::server::Server;
 use crate::support::wire::{self, FIN, TEXT};
 
-/// How long nothing may come where nothing should.
+/// The time for which nothing may arrive.
 pub(crate) const QUIET: Duration = Duration::from_millis(150);
 
-/// A connection to `/topics/<topic>`, with a query if there is one.
+/// A connection to `/topics/<topic>`, with a query if there is one in `topic`.
 pub(crate) fn raw(addr: SocketAddr, topic: &str) -> Client {
     let mut client = Client::connect(addr);
     client.open_at(&format!("/topics/{topic}"), "");
@@ -29,7 +29,7 @@ pub(crate) fn text(payload: impl AsRef<[u8]>) -> Vec<u8> {
 /// A connection to `/pubsub`.
 pub(crate) struct Json {
     pub(crate) client: Client,
-    /// Deliveries that came while an answer was waited for.
+    /// Deliveries that arrived before an awaited answer.
     early: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ impl Json {
         Self::on(Client::connect(addr))
     }
 
-    /// Does the handshake on a fresh connection.
+    /// Does the handshake on a new connection.
     pub(crate) fn on(mut client: Client) -> Self {
         client.open_at("/pubsub", "");
         Self { client, early: Vec::new() }
@@ -51,7 +51,7 @@ impl Json {
         Self { client, early: Vec::new() }
     }
 
-    /// A connection that has subscribed.
+    /// A connection with subscriptions.
     pub(crate) fn subscribed(addr: SocketAddr, filters: &[&str]) -> Self {
         let mut json = Self::open(addr);
         json.subscribe(filters);
@@ -62,7 +62,7 @@ impl Json {
         self.client.send(&text(request));
     }
 
-    /// The next message, whatever it is.
+    /// The next message of any kind.
     pub(crate) fn read(&mut self) -> String {
         if !self.early.is_empty() {
             return self.early.remove(0);
@@ -76,7 +76,7 @@ impl Json {
         String::from_utf8(frame.payload).unwrap()
     }
 
-    /// The answer to `request`. Deliveries that come before it are for the next `read`.
+    /// The answer to `request`. Deliveries that come before it are kept for the next `read`.
     pub(crate) fn ask(&mut self, request: &str) -> String {
         self.send(request);
         loop {
@@ -94,7 +94,7 @@ impl Json {
         assert_eq!(answer, format!(r#"{{"subscribed":{list},"id":"s"}}"#));
     }
 
-    /// Publishes, and waits until the server says that it has.
+    /// Publishes, and waits for the answer.
     pub(crate) fn publish(&mut self, topic: &str, data: &str, further: &str) {
         let request = format!(r#"{{"publish":"{topic}","data":{data},"id":0{further}}}"#);
         assert_eq!(self.ask(&request), format!(r#"{{"published":"{topic}","id":0}}"#));
@@ -104,18 +104,18 @@ impl Json {
         assert_eq!(self.read(), message);
     }
 
-    /// Forgets such messages as have come before an answer.
+    /// Discards messages that have arrived before an answer.
     pub(crate) fn skip(&mut self, message: &str) {
         self.early.retain(|early| early != message);
     }
 
-    /// Nothing has come so far that was not read, and the connection is alive.
+    /// Every message that has arrived was read, and the connection is alive.
     pub(crate) fn expect_nothing(&mut self) {
         assert_eq!(self.early, [] as [&str; 0]);
         self.client.expect_alive();
     }
 
-    /// `request` is answered with an error in which each of `parts` is; and with nothing else.
+    /// `request` is answered with an error that contains each of `parts`, and with nothing else.
     pub(crate) fn expect_error(&mut self, request: &str, parts: &[&str]) {
         let answer: Value = serde_json::from_str(&self.ask(request)).unwrap();
         let error = answer["error"].as_str().unwrap_or_else(|| panic!("{request}: {answer}"));
@@ -125,17 +125,17 @@ impl Json {
     }
 }
 
-/// Whether a message is no answer.
+/// Whether a message is not an answer.
 fn is_delivery(message: &str) -> bool {
     message.starts_with(r#"{"topic":"#) || message.starts_with(r#"{"gap":"#)
 }
 
-/// What subscribers in JSON get; `data` as it stands in the message.
+/// A delivery in JSON, with `data` as raw text.
 pub(crate) fn delivery(topic: &str, data: &str) -> String {
     format!(r#"{{"topic":"{topic}","data":{data}}}"#)
 }
 
-/// Says whether all cores of a server have worked since it was made.
+/// Tells whether all cores of a server have worked since this value was created.
 pub(crate) struct Cores(u32, Vec<u64>);
 
 impl Cores {
@@ -145,7 +145,7 @@ impl Cores {
         Self(server.pid(), before)
     }
 
-    /// A core that serves nobody sleeps; one that does has woken up many times.
+    /// A core without connections sleeps; one with connections has woken many times.
     pub(crate) fn assert_all_worked(&self) {
         let now = host::switches(self.0, "corecast-");
         assert_eq!(now.len(), self.1.len());

@@ -1,7 +1,7 @@
-//! Goal: subscribers that agreed on compression get deliveries compressed within the window they
-//! asked for, next to others that get them as they are.
-//! Method: subscribers with each window, on all cores; what they get is inflated by pieces smaller
-//! than the window, so that a reference further back than allowed is an error.
+//! Goal: subscribers that negotiated compression get deliveries compressed within their window,
+//! next to others that get them uncompressed. Method: subscribers with each window, on all cores;
+//! their messages are inflated in pieces smaller than the window, so that a reference beyond the
+//! window is an error.
 
 use corecast::config::Config;
 use flate2::{Decompress, FlushDecompress};
@@ -15,7 +15,7 @@ use crate::support::wire::{self, FIN, RSV1, TEXT};
 
 const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
-/// A connection that offers `offer`, to a path.
+/// A connection to a path, with the extension offer `offer`.
 fn offering(server: &Server, path: &str, offer: &str) -> Client {
     let mut client = Client::connect(server.addr());
     let head = client.open_at(path, &format!("Sec-WebSocket-Extensions: {offer}\r\n"));
@@ -41,7 +41,7 @@ fn inflate(payload: &[u8], bits: u8) -> Vec<u8> {
     }
 }
 
-/// Text that repeats itself at distances from one byte to 30,000, and the distances.
+/// Text that repeats itself at distances from one byte to 30,000, with the distance.
 fn messages() -> Vec<(usize, String)> {
     let mut random = fastrand::Rng::with_seed(7);
     let mut noise = |len: usize| (0..len).map(|_| random.alphanumeric()).collect::<String>();
@@ -53,7 +53,7 @@ fn messages() -> Vec<(usize, String)> {
 }
 
 #[test]
-fn every_window_gets_what_it_can_inflate() {
+fn every_subscriber_can_inflate_with_its_window() {
     let server = Server::start(&["--subscriber-queue", "64MiB"]);
     let mut compressed = Vec::new();
     for bits in 8..=15 {
@@ -79,8 +79,8 @@ fn every_window_gets_what_it_can_inflate() {
         let mut shorter = 0;
         for (bits, client) in &mut compressed {
             let frame = client.read_frame();
-            // The server may use a smaller window than it was allowed, and zlib leaves 262 bytes of
-            // each unused.
+            // The server may use a smaller window than was negotiated, and zlib leaves 262 bytes of
+            // each window unused.
             let used = [9, 12, 15].into_iter().rfind(|used| used <= bits).unwrap_or(9);
             if distance + 262 < 1 << used {
                 assert_eq!(frame.first, FIN | RSV1 | TEXT, "{bits} bits, distance {distance}");
@@ -93,12 +93,12 @@ fn every_window_gets_what_it_can_inflate() {
             };
             assert!(got == message.as_bytes(), "{bits} bits, message {number}");
         }
-        assert!(shorter > 0, "nobody could refer back {distance} bytes");
+        assert!(shorter > 0, "no reference goes back {distance} bytes");
     }
     for message in ["", "short"] {
         publishers[0].send(&text(message));
         for client in compressed.iter_mut().map(|(_, client)| client).chain(&mut plain) {
-            // Not worth compressing.
+            // Too short for compression.
             client.expect(&wire::unmasked(FIN | TEXT, message.as_bytes()));
         }
     }
@@ -141,7 +141,7 @@ fn many_messages_at_once_stay_in_order_in_every_form() {
 }
 
 #[test]
-fn a_kept_window_is_for_answers_only() {
+fn a_kept_window_is_used_for_answers_only() {
     let mut config = Config::default();
     config.deflate.enabled = true;
     config.deflate.server_context_takeover = true;
@@ -155,7 +155,7 @@ fn a_kept_window_is_for_answers_only() {
     let mut publisher = Json::open(server.addr());
     let (mut inflater, data) = (Inflater::new(), format!("\"{}\"", "d".repeat(500)));
     for round in 0..20 {
-        // Long answers, which refer to those before.
+        // Long answers, which refer to earlier ones.
         let name = format!("k/{}/{round}", "n".repeat(200));
         client.send(&text(format!(r#"{{"subscribe":["k","{name}"]}}"#)));
         let answer = client.read_frame();

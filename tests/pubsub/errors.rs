@@ -1,7 +1,7 @@
-//! Goal: what is wrong is said, and costs nobody their connection but those who break a rule of
-//! the protocol.
-//! Method: each wrong request is sent on one and the same connection, which must answer it with an
-//! error that names what is wrong, and the `id`; at the end it still publishes and subscribes.
+//! Goal: errors are reported, and close a connection only if it breaks a rule of the protocol.
+//! Method: each wrong request is sent on the same connection, which must answer it with an error
+//! that names the mistake, and with the `id`; at the end the connection still publishes and
+//! subscribes.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
             "{answer}"
         );
     }
-    // Long names are cut, between characters.
+    // Long names are truncated, at a character boundary.
     for begin in ["", "x"] {
         let name = format!("{begin}{}", "é".repeat(200));
         let shown = format!("\"{begin}{}...\": ", "é".repeat((80 - begin.len()) / 2));
@@ -72,7 +72,7 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
     json.client.send(&wire::frame(FIN | BINARY, br#"{"subscribe":"a"}"#));
     let answer = json.read();
     assert!(answer.starts_with(r#"{"error":"#) && answer.contains("binary"), "{answer}");
-    // None of all that has subscribed to anything.
+    // No wrong request has subscribed to anything.
     let mut other = Json::open(server.addr());
     for topic in ["a", "b", "ok"] {
         other.publish(topic, "0", "");
@@ -90,21 +90,21 @@ fn there_are_128_subscriptions_for_each_connection() {
     let names: Vec<String> = (0..129).map(|n| format!("n/{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let list = |names: &[&str]| serde_json::to_string(names).unwrap();
-    // All or none.
+    // A request subscribes to all of its filters or to none.
     json.expect_error(&format!(r#"{{"subscribe":{}}}"#, list(&names)), &["128", "129"]);
     json.subscribe(&names[..100]);
     json.subscribe(&names[50..127]);
-    // A place is left for this one, however often it is named.
+    // One subscription is left, for a filter that is named several times.
     json.subscribe(&[names[127]; 2]);
     json.expect_error(r#"{"subscribe":"n/128"}"#, &["128"]);
     let answer = json.ask(r#"{"id":4,"subscribe":"n/128"}"#);
     assert!(answer.ends_with(r#","id":4}"#), "{answer}");
-    // One that is there already is no further one.
+    // A filter that is subscribed to already does not count again.
     json.subscribe(&["n/0", "n/0"]);
     json.ask(r#"{"unsubscribe":"n/0"}"#);
     json.subscribe(&["n/128"]);
     json.expect_error(r#"{"subscribe":"n/0"}"#, &["128"]);
-    // What is named more than once is one subscription; and there is no limit to ending some.
+    // Duplicates count once, and a request may unsubscribe from any number of filters.
     let mut another = Json::open(server.addr());
     another.subscribe(&["n/5"; 200]);
     let answer = another.ask(&format!(r#"{{"unsubscribe":{}}}"#, list(&names)));
@@ -120,7 +120,7 @@ fn there_are_128_subscriptions_for_each_connection() {
 }
 
 #[test]
-fn a_wrong_path_gets_400_and_a_line() {
+fn a_wrong_path_gets_400_and_a_reason() {
     let server = Server::start(&[]);
     let long = format!("/topics/{}", "t".repeat(256));
     let cases = [
@@ -152,16 +152,16 @@ fn a_wrong_path_gets_400_and_a_line() {
 }
 
 #[test]
-fn who_only_subscribes_must_not_publish() {
+fn a_subscriber_only_must_not_publish() {
     let server = Server::start(&[]);
     let mut witness = raw(server.addr(), "t");
     let mut client = raw(server.addr(), "t?role=sub");
-    client.send(&text("not mine to say"));
+    client.send(&text("not allowed"));
     client.expect(&wire::server_close(1008, "this connection only subscribes (role=sub)"));
     client.send(&wire::close(1008, ""));
     client.expect_end(b"");
     witness.expect_alive();
-    // And who only publishes hears nothing.
+    // A client that only publishes receives nothing.
     let mut publisher = raw(server.addr(), "t?role=pub");
     publisher.send(&text("mine"));
     witness.expect(&wire::unmasked(FIN | wire::TEXT, b"mine"));
@@ -169,7 +169,7 @@ fn who_only_subscribes_must_not_publish() {
 }
 
 #[test]
-fn the_subprotocol_is_named_where_it_was_offered() {
+fn the_subprotocol_is_selected_if_it_was_offered() {
     let server = Server::start(&[]);
     let cases = [
         ("", None),
@@ -185,10 +185,11 @@ fn the_subprotocol_is_named_where_it_was_offered() {
     }
 }
 
-/// Without an answer to its offer a browser aborts the connection without a reason; with a
-/// subprotocol that is not spoken here a client would be misled. So it is told which one there is.
+/// A browser aborts the connection without a reason if its offer is not answered, and a client
+/// would be misled by a subprotocol that this endpoint does not use. So the refusal names the
+/// supported one.
 #[test]
-fn a_client_that_offers_only_unknown_subprotocols_is_told_the_known_one() {
+fn unknown_subprotocols_are_refused_with_the_known_one() {
     let server = Server::start(&[]);
     for offer in
         ["mqtt", "corecast.v2.json", "graphql-ws, graphql-transport-ws", "Corecast.v1.json"]
@@ -204,10 +205,9 @@ fn a_client_that_offers_only_unknown_subprotocols_is_told_the_known_one() {
     }
 }
 
-/// A page can send a token in the query only. Without an application that looks at it, it is
-/// ignored.
+/// A page can send a token only in the query. The server ignores it unless the application uses it.
 #[test]
-fn a_token_in_the_query_is_no_fault() {
+fn a_token_in_the_query_is_no_error() {
     let server = Server::start(&[]);
     for query in ["token=abc", "access_token=a.b.c", "token=1&access_token=2", "token="] {
         let mut json = Json::on_path(server.addr(), &format!("/pubsub?{query}"));
@@ -218,9 +218,9 @@ fn a_token_in_the_query_is_no_fault() {
     }
 }
 
-/// A client that expects the JSON protocol must not be told that a path has it which does not.
+/// A path without the JSON protocol must not select its subprotocol.
 #[test]
-fn the_subprotocol_is_not_agreed_to_elsewhere() {
+fn other_paths_do_not_select_the_subprotocol() {
     let server = Server::start(&[]);
     for path in ["/", "/pubsubs", "/topics/a", "/topics/a?role=sub"] {
         let mut client = Client::connect(server.addr());
@@ -233,7 +233,7 @@ fn the_subprotocol_is_not_agreed_to_elsewhere() {
     }
 }
 
-/// Admits clients with the right cookie or token, and echoes.
+/// Authorises clients with the right cookie or token, and echoes.
 #[derive(Debug)]
 struct Guard;
 
@@ -261,7 +261,7 @@ impl Handler for Guard {
 }
 
 #[test]
-fn an_application_says_who_may_publish_and_subscribe() {
+fn an_application_decides_about_publishing_and_subscribing() {
     let server = Embedded::start_with(Config::default(), |_, _| Guard);
     for path in ["/pubsub", "/topics/a"] {
         let mut client = Client::connect(server.addr());
@@ -273,7 +273,7 @@ fn an_application_says_who_may_publish_and_subscribe() {
         client.open_at(path, "Cookie: pass=7\r\n");
         client.expect_alive();
     }
-    // It decides about a token before anything else in the query is judged.
+    // The application is called before anything else in the query is checked.
     let refused = "HTTP/1.1 403 ";
     for (target, begin) in [
         ("/pubsub?token=8", refused),
@@ -290,6 +290,6 @@ fn an_application_says_who_may_publish_and_subscribe() {
         let answer = client.read_head();
         assert!(answer.status.starts_with(begin), "{target}: {}", answer.status);
     }
-    // Other paths are for `upgrade`, which accepts everyone.
+    // Other paths go to `upgrade`, which accepts all.
     Client::connect(server.addr()).open_at("/", "");
 }

@@ -1,10 +1,9 @@
-//! Goal: who publishes faster than the server can pass on is slowed down; memory stays bounded, and
-//! those who keep reading lose nothing.
-//! Method: publishers write as fast as they can to a topic with many subscribers, so that each byte
-//! costs the server forty. Readers have the kernel throw away what came, which is cheap, and count
-//! it. How far the publishers get ahead is what the server and the sockets hold. A reader that got
-//! no processor until its queue was full has not kept reading, and may be closed; then the flood
-//! says nothing of the others' luck and is repeated.
+//! Goal: publishers that are faster than the deliveries are slowed down; memory stays bounded, and
+//! subscribers that keep reading lose nothing. Method: publishers write as fast as they can to a
+//! topic with 40 subscribers, so the server sends 40 bytes for each byte that it receives. Readers
+//! let the kernel discard their input, which is cheap, and count it. The lead of the publishers is
+//! the data held in the server and the sockets. A reader that got no CPU time until its queue was
+//! full has not kept reading and may be closed; then the attempt proves nothing and is repeated.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -27,18 +26,18 @@ const SIZE: usize = 8_000;
 const FRAME: usize = SIZE + 4;
 const FLOOD: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(20);
-/// The backlogs of the server (8 MiB between two cores, as much for the deliveries of each), and
-/// what the sockets of the publishers and of a reader may hold.
-const MOST_AHEAD: usize = 96 << 20;
-/// The same, and what waits for readers that had no processor for a moment, once for each core.
-const MOST_MEMORY: u64 = 200 << 20;
+/// The backlogs of the server (8 MiB between two cores, and 8 MiB for the deliveries of each), and
+/// the socket buffers of the publishers and of a reader.
+const MAX_AHEAD: usize = 96 << 20;
+/// The same, and the queues of readers that got no CPU time for a moment, once for each core.
+const MAX_MEMORY: u64 = 200 << 20;
 
-/// What may wait for a reader, and how that is said to the server.
+/// The queue of a reader, and the same as the value of the flag.
 const QUEUE: usize = 32 << 20;
 const QUEUE_FLAG: &str = "32MiB";
 const ATTEMPTS: usize = 6;
 
-/// How many bytes have come since the last time; they are gone. `None` at the end.
+/// The bytes that have arrived since the last call; they are discarded. `None` at the end.
 fn count(client: &Client, room: &mut [u8]) -> Option<usize> {
     let flags = RecvFlags::TRUNC | RecvFlags::DONTWAIT;
     let (_, len) = recv(client.stream(), room, flags).ok()?;
@@ -56,15 +55,15 @@ fn publish(mut client: Client, sent: &AtomicUsize, stop: &AtomicBool) -> Client 
     client
 }
 
-/// The most that was seen at any time, in bytes.
+/// The maxima that were observed, in bytes.
 #[derive(Default)]
 struct Most {
     ahead: usize,
     memory: u64,
 }
 
-/// Reads until the publishers are done and everyone has all. `false` when a reader was closed that
-/// had not kept reading; a panic when one was closed that had.
+/// Reads until the publishers are done and all readers have everything. `false` if a reader was
+/// closed that had not kept reading; panics if one was closed that had.
 fn read_all(
     readers: &[Client],
     got: &mut [usize],
@@ -98,7 +97,7 @@ fn read_all(
     }
 }
 
-/// One flood; `false` when it has to be repeated.
+/// One attempt; `false` if it has to be repeated.
 fn flood() -> bool {
     let server = Server::start(&["--subscriber-queue", QUEUE_FLAG]);
     let (addr, cores) = (server.addr(), Cores::of(&server));
@@ -112,7 +111,7 @@ fn flood() -> bool {
             .map(|client| scope.spawn(|| publish(client, &sent, &stop)))
             .collect();
         scope.spawn(|| {
-            // Who was slowed down is served, and has heard nothing.
+            // The publishers are still served, and have received nothing.
             for publisher in publishers {
                 publisher.join().unwrap().expect_alive();
             }
@@ -128,10 +127,10 @@ fn flood() -> bool {
     let sent = sent.into_inner() * FRAME;
     let Most { ahead, memory } = most;
     println!("{} MiB sent, {} ahead, grown by {}", sent >> 20, ahead >> 20, memory >> 20);
-    assert!(memory < MOST_MEMORY, "grown by {memory} bytes");
-    // Nobody is slowed down for a reader that has been closed.
+    assert!(memory < MAX_MEMORY, "grown by {memory} bytes");
+    // A reader that has been closed slows nobody down.
     if all_came {
-        assert!(ahead < MOST_AHEAD, "{ahead} bytes ahead");
+        assert!(ahead < MAX_AHEAD, "{ahead} bytes ahead");
         assert!(sent > 16 << 20, "that was no flood");
         cores.assert_all_worked();
         assert!(got.iter().all(|got| *got == sent), "{sent} bytes, but {got:?}");
@@ -141,14 +140,14 @@ fn flood() -> bool {
 }
 
 #[test]
-fn a_flood_is_slowed_down_to_what_can_be_passed_on() {
+fn publishers_are_slowed_down_to_the_rate_of_deliveries() {
     assert!((0..ATTEMPTS).any(|_| flood()), "the readers got too little processor every time");
 }
 
 #[test]
-fn a_burst_reaches_those_whose_sockets_have_room() {
-    // Several times what may wait for a subscriber, in one go; but nothing has to wait, since
-    // everyone has read all that came before.
+fn a_burst_reaches_subscribers_whose_sockets_have_room() {
+    // Several times the queue of a subscriber, in one write. Nothing is dropped, because all
+    // earlier messages were read and the sockets have room.
     let server = Server::start(&[]);
     let mut readers: Vec<Client> = (0..6).map(|_| raw(server.addr(), "f?role=sub")).collect();
     let mut publisher = raw(server.addr(), "f?role=pub");
@@ -166,10 +165,10 @@ fn a_burst_reaches_those_whose_sockets_have_room() {
     readers.iter_mut().for_each(Client::expect_alive);
 }
 
-/// Messages of a few kilobytes that become 8 MiB each are not all unpacked at once: what there is
-/// no room for stays as it came.
+/// Messages of a few kilobytes that inflate to 8 MiB each are not all inflated at once: input
+/// without room for it stays compressed.
 #[test]
-fn what_grows_is_taken_as_there_is_room() {
+fn compressed_input_is_inflated_as_there_is_room() {
     const PUBLISHERS: usize = 60;
     let server = Server::start(&["--slow-consumer", "drop-oldest", "--cores", "0"]);
     let mut readers: Vec<Client> = (0..4).map(|_| raw(server.addr(), "g?role=sub")).collect();
@@ -195,7 +194,7 @@ fn what_grows_is_taken_as_there_is_room() {
                 while more().is_ok_and(|(_, len)| len > 0) {}
             });
         }
-        // Each is served, and what it said has been taken.
+        // Each connection is served, and its input was handled.
         publishers.iter_mut().for_each(Client::expect_alive);
     });
     let grown = peak(server.pid()) - before;

@@ -1,4 +1,4 @@
-//! Many clients read by one thread.
+//! Reading from many clients with one thread.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::support::client::{Client, End};
 use crate::support::wire::Frame;
 
-/// Reads from all clients until `each`, which is given the client's number and a frame, has said
-/// of every one that it is done. Returns those that did not come so far within `limit`, with the
-/// end of their connection if there was one.
+/// Reads from all clients until `each`, which is called with the number of a client and a frame,
+/// has returned true for each client. Returns the clients for which it did not within `limit`, with
+/// the end of the connection if there was one.
 pub(crate) fn read_all(
     clients: &mut [Client],
     limit: Duration,
@@ -50,12 +50,12 @@ pub(crate) fn read_all(
     over
 }
 
-/// Gives out all of the frames; whether one of them was enough.
+/// Passes all frames on; returns whether `each` returned true for one of them.
 fn all(frames: Vec<Frame>, each: impl FnMut(Frame) -> bool) -> bool {
     frames.into_iter().map(each).filter(|done| *done).count() > 0
 }
 
-/// Reads as `read_all` does, and all must be done.
+/// Reads as `read_all` does, and fails unless all clients are done.
 pub(crate) fn expect_all(
     clients: &mut [Client],
     limit: Duration,

@@ -1,4 +1,4 @@
-//! Numbered messages of several publishers, which every receiver knows byte by byte.
+//! Numbered messages of several publishers; receivers can compute every byte.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::wire::{BINARY, FIN, Frame, TEXT};
 
-/// Who publishes a message.
+/// The publisher of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
     Text(usize),
@@ -16,7 +16,7 @@ pub(crate) enum Source {
     Json(usize),
 }
 
-/// The text by which a message is known.
+/// The text that identifies a message.
 fn mark(source: Source, number: usize) -> String {
     match source {
         Source::Text(who) => format!("t{who:03}-{number:06}-"),
@@ -25,7 +25,7 @@ fn mark(source: Source, number: usize) -> String {
     }
 }
 
-/// Finds the mark at the start of a text.
+/// Parses the mark at the start of a text.
 fn read_mark(text: &str) -> (Source, usize) {
     let number = |range: std::ops::Range<usize>| text[range].parse::<usize>().unwrap();
     let (who, at) = (number(1..4), number(5..11));
@@ -38,8 +38,8 @@ fn read_mark(text: &str) -> (Source, usize) {
     (source, at)
 }
 
-/// From nothing to 100 KiB. Only the first text publisher of a topic sends what is empty, or nobody
-/// could say whose it is.
+/// From 0 bytes to 100 KiB. Only the first text publisher of a topic sends empty messages, since
+/// these have no mark.
 fn size(source: Source, number: usize) -> usize {
     match number % 20 {
         3 if source == Source::Text(0) => 0,
@@ -66,14 +66,14 @@ pub(crate) fn message(source: Source, number: usize) -> (u8, Vec<u8>) {
         }
         Source::Json(_) => {
             let filler: String = filler.map(|at| if at % 5 == 0 { 'é' } else { 'x' }).collect();
-            // With spaces and escapes as no serializer would write them.
+            // With spaces and escapes that no serializer would write.
             let json = format!(r#"{{ "from" : "{mark}","n":1.50e+3, "s":"\u00e9\/{filler}"}}"#);
             (FIN | TEXT, json.into_bytes())
         }
     }
 }
 
-/// What a subscriber in JSON gets of it.
+/// The delivery of the message in JSON.
 pub(crate) fn in_json(topic: &str, source: Source, number: usize) -> String {
     let (_, payload) = message(source, number);
     let (key, value) = match (source, String::from_utf8(payload)) {
@@ -84,7 +84,7 @@ pub(crate) fn in_json(topic: &str, source: Source, number: usize) -> String {
     format!(r#"{{"topic":"{topic}","{key}":{value}}}"#)
 }
 
-/// What one receiver has got: how many of each topic and source.
+/// The numbers of messages that one receiver has received, by topic and source.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     next: HashMap<(String, Source), usize>,
@@ -92,7 +92,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// The next of this topic and source; its number must be that.
+    /// Counts a message of this topic and source; its number must be the next.
     fn count(&mut self, topic: &str, source: Source, number: Option<usize>) -> usize {
         let next = self.next.entry((topic.to_owned(), source)).or_default();
         assert_eq!(number.unwrap_or(*next), *next, "{topic}, {source:?}");

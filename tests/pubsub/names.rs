@@ -1,6 +1,6 @@
-//! Goal: filters match what MQTT says they do, through both endpoints and on every core.
-//! Method: for each pair of topic and filter a naive oracle, written from the rules, says whether
-//! it matches; a dozen connections for each filter, spread over the cores, must agree.
+//! Goal: filters match as in MQTT, through both endpoints and on every core. Method: a naive
+//! implementation of the rules decides for each topic and filter whether they match; a dozen
+//! connections for each filter, on all cores, must agree.
 
 use crate::common::{Json, delivery, raw, text};
 use crate::support::server::Server;
@@ -13,7 +13,8 @@ const FILTERS: [&str; 16] = [
     "a/+/c", "a/b/#", "é/+",
 ];
 
-/// Level by level. What begins with `$` is not matched by a wildcard at the beginning.
+/// Compares level by level. A wildcard in the first level does not match a topic that begins with
+/// `$`.
 fn matches(filter: &str, topic: &str) -> bool {
     fn rest(filter: &[&str], topic: &[&str]) -> bool {
         match (filter, topic) {
@@ -51,7 +52,7 @@ fn filters_match_as_in_mqtt() {
             all.expect(&expected);
         }
     }
-    // What somebody got and should not have would stand before the pong.
+    // A delivery that should not have been made would come before the pong.
     subscribers.iter_mut().for_each(|(_, subscriber)| subscriber.expect_nothing());
     all.expect_nothing();
     let matching = TOPICS.iter().filter(|topic| matches("#", topic)).count();
@@ -71,17 +72,17 @@ fn unsubscribing_ends_that_filter_only() {
     json.expect(&delivery("a/b", "1"));
     assert_eq!(json.ask(r#"{"unsubscribe":"a/+"}"#), r#"{"unsubscribed":["a/+"]}"#);
     publisher.publish("a/b", "3", "");
-    // By its own publishing it knows that what was published before would have come.
+    // Its own publish is answered after the deliveries of earlier messages.
     json.subscribe(&["end"]);
     publisher.publish("end", "4", "");
     json.expect(&delivery("end", "4"));
     json.expect_nothing();
 }
 
-/// Requests are done in their order: what one publishes behind the end of a subscription does not
-/// come back, also if both are read at once.
+/// Requests are handled in order: a message that a client publishes after an `unsubscribe` is not
+/// delivered to it, also if both are in one read.
 #[test]
-fn what_is_published_behind_an_end_does_not_come_back() {
+fn a_message_published_after_unsubscribe_is_not_delivered_to_its_publisher() {
     let server = Server::start(&[]);
     let mut json = Json::open(server.addr());
     for round in 0..20 {

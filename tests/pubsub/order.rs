@@ -1,7 +1,7 @@
-//! Goal: everything arrives exactly once, in the order of each publisher and topic, with the very
-//! bytes and opcode, whichever cores publisher and subscriber are on.
-//! Method: publishers of each kind on all cores send numbered messages that everyone can predict;
-//! subscribers of each kind, with overlapping filters, compare every byte.
+//! Goal: every message arrives exactly once, in the order of each publisher and topic, with the
+//! same bytes and opcode, for all cores of publisher and subscriber. Method: publishers of each
+//! kind on all cores send numbered messages with known content; subscribers of each kind, with
+//! overlapping filters, compare every byte.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use crate::support::server::Server;
 use crate::support::wire;
 
 const TOPICS: [&str; 3] = ["a/x", "a/y", "b"];
-/// Messages of each publisher to each topic.
+/// The number of messages of each publisher to each topic.
 const EACH: usize = 60;
 const JSON_PUBLISHERS: usize = 4;
-/// Text and binary ones, for each topic.
+/// Publishers of text and of binary messages, for each topic.
 const RAW_PUBLISHERS: usize = 4;
 const PER_TOPIC: usize = EACH * (JSON_PUBLISHERS + RAW_PUBLISHERS);
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A publisher in a thread of its own.
+/// A publisher in a separate thread.
 fn publish_raw(
     addr: SocketAddr,
     topic: &'static str,
@@ -34,7 +34,7 @@ fn publish_raw(
             let (first, payload) = message(source, number);
             client.send(&wire::frame(first, &payload));
         }
-        // Nothing comes back to who does not subscribe.
+        // A connection that does not subscribe receives nothing.
         client.expect_alive();
         client.close();
     })
@@ -54,7 +54,7 @@ fn publish_json(addr: SocketAddr, who: usize) -> std::thread::JoinHandle<()> {
     })
 }
 
-/// Subscribers: what they read, and how much that will be in all.
+/// The subscribers, with the topic of each and the number of messages that it must receive.
 fn subscribers(addr: SocketAddr) -> (Vec<Client>, Vec<(Option<&'static str>, usize)>) {
     let (mut clients, mut wants) = (Vec::new(), Vec::new());
     for topic in TOPICS {
@@ -80,7 +80,7 @@ fn subscribers(addr: SocketAddr) -> (Vec<Client>, Vec<(Option<&'static str>, usi
 
 #[test]
 fn everything_arrives_once_in_order_and_unchanged() {
-    // How fast subscribers are is not what this is about.
+    // The speed of subscribers is not tested here.
     let server = Server::start(&["--subscriber-queue", "256MiB"]);
     let cores = Cores::of(&server);
     let (mut clients, wants) = subscribers(server.addr());
@@ -102,7 +102,8 @@ fn everything_arrives_once_in_order_and_unchanged() {
         received.total == total
     });
     publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
-    // What would come twice has come by now: a message sent from every core has overtaken nothing.
+    // A duplicate would have arrived by now: messages sent from every core come after all earlier
+    // ones.
     for mut client in clients {
         client.expect_alive();
         client.close();
@@ -112,7 +113,7 @@ fn everything_arrives_once_in_order_and_unchanged() {
 }
 
 #[test]
-fn what_one_publishes_itself_comes_back_unless_it_does_not_want_it() {
+fn own_messages_are_delivered_unless_echo_is_0() {
     let server = Server::start(&[]);
     let mut others: Vec<Client> = (0..16).map(|_| raw(server.addr(), "t")).collect();
     let mut mute = raw(server.addr(), "t?echo=0");
@@ -129,7 +130,7 @@ fn what_one_publishes_itself_comes_back_unless_it_does_not_want_it() {
         let both = [ours, theirs].concat();
         others.iter_mut().for_each(|other| other.expect(&both));
     }
-    // Also where its own and others' go out together.
+    // Also if its own messages and those of others are delivered in one batch.
     let many = |who: &str| (0..100).map(|n| format!("{who}{n}")).collect::<Vec<_>>();
     mute.send(&many("m").iter().flat_map(text).collect::<Vec<_>>());
     heard.send(&many("h").iter().flat_map(text).collect::<Vec<_>>());

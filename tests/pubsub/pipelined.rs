@@ -1,7 +1,7 @@
-//! Goal: the requests of one connection are handled and answered in their order, however they
-//! arrive, and around requests that wait for other cores; the end of the connection comes after all
-//! of them. Method: sequences of requests whose answers and deliveries can be foretold, in one
-//! segment and cut at every byte, with a close frame, FIN or a reset behind them, on one core and
+//! Goal: the requests of one connection are handled and answered in order, in whatever segments
+//! they arrive, also around requests that wait for other cores; the end of the connection comes
+//! after all of them. Method: sequences of requests with known answers and deliveries, in one
+//! segment and split at every byte, with a close frame, FIN or a reset after them, on one core and
 //! on two.
 
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ fn servers() -> [Server; 2] {
     [Server::start(&["--cores", &first]), Server::start(&[])]
 }
 
-/// Reads frames until `count` have come.
+/// Reads `count` frames.
 fn read(client: &mut Client, count: usize) -> Vec<wire::Frame> {
     (0..count).map(|_| client.read_frame()).collect()
 }
@@ -40,7 +40,7 @@ fn requests_in_one_segment_are_handled_in_order() {
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     for (cores, server) in servers().iter().enumerate() {
-        // So many that connections are on all cores.
+        // Enough that there are connections on all cores.
         for round in 0..120 {
             let sequence = match SEQUENCES.get(round / 4) {
                 Some(sequence) => sequence.to_vec(),
@@ -57,7 +57,7 @@ fn requests_in_one_segment_are_handled_in_order() {
 }
 
 #[test]
-fn a_cut_at_any_byte_makes_no_difference() {
+fn a_split_at_any_byte_makes_no_difference() {
     for (cores, server) in servers().iter().enumerate() {
         let sequence =
             &[Ask::Subscribe("x"), Publish("x"), Ask::Wrong(r#""x":1"#), Ask::Unsubscribe("x")][..];
@@ -66,7 +66,7 @@ fn a_cut_at_any_byte_makes_no_difference() {
         for cut in 1..len {
             let script = Script::new(&format!("{cores}/{cut:03}/"), sequence);
             client.send(&script.sent[..cut]);
-            // So that the server takes the parts in receives of their own, most of the time.
+            // In most cases the server receives the parts separately.
             std::thread::sleep(Duration::from_micros(100));
             client.send(&script.sent[cut..]);
             let frames = read(&mut client, script.expected.len());
@@ -76,7 +76,7 @@ fn a_cut_at_any_byte_makes_no_difference() {
     }
 }
 
-/// What ends the connection behind the requests.
+/// The end of the connection after the requests.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Close,
@@ -85,7 +85,7 @@ enum Ending {
     Violation,
 }
 
-/// All that comes until the end: frames, and the payload of the close frame if there is one.
+/// All frames until the end, and the payload of the close frame if there is one.
 fn read_to_end(client: &mut Client, what: &str) -> (Vec<wire::Frame>, Option<Vec<u8>>) {
     let (bytes, end) = client.read_to_end(LIMIT);
     assert_eq!(end, End::Fin, "{what}: {}", bytes.escape_ascii());
@@ -98,7 +98,7 @@ fn read_to_end(client: &mut Client, what: &str) -> (Vec<wire::Frame>, Option<Vec
 #[test]
 fn the_end_of_the_connection_waits_for_all_requests() {
     for (cores, server) in servers().iter().enumerate() {
-        // What is published is published, whatever comes behind it.
+        // The messages are published, whatever end follows them.
         let mut witness = Json::subscribed(server.addr(), &["#"]);
         let mut round = 0;
         for ending in [Ending::Close, Ending::Fin, Ending::Violation] {
@@ -141,7 +141,7 @@ fn the_end_of_the_connection_waits_for_all_requests() {
                     for _ in 0..published.len() {
                         let said = witness.read();
                         let at = published.iter().position(|text| *text == said);
-                        // Each topic in its order; between topics there is none.
+                        // Messages of one topic are in order; there is no order between topics.
                         let at = at.unwrap_or_else(|| panic!("{what}: {said}"));
                         let topic = |text: &str| text.split(',').next().map(str::to_owned);
                         let first = published.iter().position(|text| topic(text) == topic(&said));
@@ -157,7 +157,7 @@ fn the_end_of_the_connection_waits_for_all_requests() {
 }
 
 #[test]
-fn many_connections_at_once_have_orders_of_their_own() {
+fn the_order_of_each_connection_is_kept_with_many_at_once() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     for (cores, server) in servers().iter().enumerate() {
@@ -195,10 +195,10 @@ fn many_connections_at_once_have_orders_of_their_own() {
     }
 }
 
-/// A connection that is reset while its subscription waits leaves nothing behind, and nobody else
-/// waits for it.
+/// After the reset of a connection whose subscription waits, all resources are released, and no
+/// other connection waits for it.
 #[test]
-fn a_reset_while_a_subscription_waits_leaves_nothing_behind() {
+fn a_reset_while_a_subscription_waits_releases_everything() {
     for server in servers() {
         let mut other = Json::open(server.addr());
         for round in 0..200 {
@@ -215,7 +215,7 @@ fn a_reset_while_a_subscription_waits_leaves_nothing_behind() {
         }
         drop(other);
         server.await_no_connections(LIMIT);
-        // Both topics have no subscriber any more: a new one is the only one.
+        // Both topics have no subscribers any more: a new one is the only one.
         let mut last = Json::subscribed(server.addr(), &["r/+"]);
         last.publish("r/x", "1", "");
         last.expect(&delivery("r/x", "1"));
@@ -223,9 +223,10 @@ fn a_reset_while_a_subscription_waits_leaves_nothing_behind() {
     }
 }
 
-/// A server that stops closes a connection with 1001, also one whose requests wait, and ends.
+/// A server that stops closes all connections with 1001, also those with waiting requests, and
+/// ends.
 #[test]
-fn a_server_that_stops_waits_for_no_subscription() {
+fn a_stopping_server_does_not_wait_for_subscriptions() {
     for mut server in servers() {
         let mut clients: Vec<Client> = (0..40).map(|_| open(server.addr())).collect();
         for (number, client) in clients.iter_mut().enumerate() {

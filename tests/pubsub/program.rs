@@ -1,7 +1,6 @@
-//! Goal: a program publishes from any thread: in order, with every message that was accepted
-//! arriving, and an error for each that was not.
-//! Method: a server in this process. A handler that keeps its core busy until it is let go fills
-//! the inbox for certain.
+//! Goal: a program publishes from any thread: accepted messages arrive in order, and each other
+//! message is an error. Method: a server in this process. A handler that blocks its core until the
+//! test releases it fills the inbox reliably.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -24,7 +23,7 @@ use crate::support::wire::{self, FIN, TEXT};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Publishes until it is taken; returns how often it was not.
+/// Publishes again until it is accepted; returns the number of refusals.
 fn insist(publisher: &Publisher, topic: &str, payload: &Payload) -> usize {
     let mut refused = 0;
     loop {
@@ -45,7 +44,7 @@ fn several_loops_on_a_core_are_one_server() {
     let server = Embedded::start_loops(Config::default(), LOOPS);
     let subscriber = |_| raw(server.addr(), "t?role=sub");
     let mut clients: Vec<Client> = (0..64).map(subscriber).collect();
-    // One for each loop.
+    // One publisher for each loop.
     for number in 0..LOOPS {
         insist(&server.publisher(), "t", &Payload::text(number.to_string()));
     }
@@ -77,7 +76,7 @@ fn threads_publish_in_order() {
     clients.extend((0..8).map(|n| raw(server.addr(), &format!("p/{}?role=sub", n % 2))));
     let threads: Vec<_> = (0..THREADS)
         .map(|who| {
-            // Two threads share each core's inbox.
+            // Two threads share the inbox of each core.
             let publisher = server.publisher().clone();
             std::thread::spawn(move || {
                 let send = |number: usize| {
@@ -110,10 +109,10 @@ fn threads_publish_in_order() {
     println!("{refused} times full");
     clients.iter_mut().for_each(Client::expect_alive);
     drop(clients);
-    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served nobody");
+    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served no connection");
 }
 
-/// A handler that holds its core from a message on until it is let go.
+/// A handler that blocks its core from a message on until the test releases it.
 struct Holding {
     held: SyncSender<()>,
     go: Receiver<()>,
@@ -134,8 +133,8 @@ impl Handler for Holding {
     }
 }
 
-/// Runs `fill` while the only core of a server is held, and `then` with a subscriber to `f` and
-/// what `fill` says.
+/// Runs `fill` while the only core of a server is blocked, and then `then` with a subscriber to `f`
+/// and the result of `fill`.
 fn while_held<T>(
     config: Config,
     fill: impl FnOnce(&Publisher) -> T,
@@ -160,7 +159,7 @@ fn while_held<T>(
     let_go.send(()).unwrap();
     holder.expect(&wire::unmasked(FIN | TEXT, b"done"));
     then(&mut subscriber, filled);
-    // And there is room again.
+    // There is room again.
     insist(&publisher, "f", &Payload::text("after"));
     subscriber.expect(&wire::unmasked(FIN | TEXT, b"after"));
     drop((subscriber, holder));
@@ -170,7 +169,7 @@ fn while_held<T>(
 }
 
 #[test]
-fn a_full_inbox_says_so_and_what_was_taken_arrives() {
+fn a_full_inbox_is_an_error_and_accepted_messages_arrive() {
     let mut config = Config::default();
     config.pubsub.queue = 64 << 20;
     let fill = |publisher: &Publisher| {
@@ -189,7 +188,7 @@ fn a_full_inbox_says_so_and_what_was_taken_arrives() {
 }
 
 #[test]
-fn an_inbox_is_full_by_bytes_as_well() {
+fn an_inbox_is_bounded_by_bytes_as_well() {
     let mut config = Config::default();
     (config.pubsub.queue, config.pubsub.backlog) = (64 << 20, 100_000);
     let fill = |publisher: &Publisher| {
@@ -197,7 +196,7 @@ fn an_inbox_is_full_by_bytes_as_well() {
             .take_while(|n| publisher.publish("f", Payload::binary(vec![*n; 30_000])).is_ok())
             .count();
         assert_eq!(taken, 3);
-        // Something small still finds room.
+        // A small message still fits.
         publisher.publish("f", Payload::text("small")).unwrap();
         taken
     };
@@ -213,7 +212,7 @@ fn an_inbox_is_full_by_bytes_as_well() {
 }
 
 #[test]
-fn what_cannot_be_published_is_refused() {
+fn invalid_messages_are_refused() {
     let mut config = Config::default();
     config.limits.max_message = 1_000;
     let server = Embedded::start_on(config, 2);

@@ -1,7 +1,6 @@
-//! Goal: the last retained value of a topic is given to each new subscriber once, on every core,
-//! until it is cleared; and no more are kept than is allowed.
-//! Method: values are set and cleared through each way of publishing; each time a dozen fresh
-//! connections, which are spread over the cores, look at them.
+//! Goal: each new subscriber gets the last retained value of a topic once, on every core, until it
+//! is cleared; and the limits are kept. Method: values are set and cleared through each way of
+//! publishing; each time a dozen new connections, on all cores, check the value.
 
 use std::time::Duration;
 
@@ -17,14 +16,15 @@ use crate::support::server::Server;
 use crate::support::wire::{self, BINARY, FIN, TEXT};
 
 const RETAIN: &str = r#","retain":true"#;
-/// Fresh connections to look at a value: with so many each core has one.
+/// New connections that check a value: with this number each core has one.
 const LOOKS: usize = 12;
 
 fn retained(topic: &str, data: &str) -> String {
     format!(r#"{{"topic":"{topic}","data":{data},"retained":true}}"#)
 }
 
-/// What was published has reached every core when one who subscribed before, on each, has it.
+/// Waits until the message has reached every core: earlier subscribers on each core have received
+/// it.
 fn settled(watchers: &mut [Json], message: &str) {
     watchers.iter_mut().for_each(|watcher| watcher.expect(message));
 }
@@ -34,19 +34,19 @@ fn watchers(server: &Server, filter: &str) -> Vec<Json> {
 }
 
 #[test]
-fn a_value_is_given_marked_until_it_is_cleared() {
+fn a_value_is_sent_marked_until_it_is_cleared() {
     let server = Server::start(&[]);
     let cores = Cores::of(&server);
     let mut watchers = watchers(&server, "r/#");
     let mut publisher = Json::open(server.addr());
     for value in ["1", r#"{"a": [1,2 ]}"#, r#""é\n""#] {
         publisher.publish("r/a", value, RETAIN);
-        // Who is there already gets it as any other message.
+        // Existing subscribers get it as any other message.
         settled(&mut watchers, &delivery("r/a", value));
         for _ in 0..LOOKS {
             let mut json = Json::subscribed(server.addr(), &["r/a"]);
             json.expect(&retained("r/a", value));
-            // Once is enough.
+            // It is sent once only.
             json.subscribe(&["r/a"]);
             json.expect_nothing();
             let mut client = raw(server.addr(), "r/a");
@@ -54,11 +54,11 @@ fn a_value_is_given_marked_until_it_is_cleared() {
             client.expect_alive();
         }
     }
-    // What is not retained leaves it alone.
+    // A message without `retain` does not change it.
     publisher.publish("r/a", "2", "");
     settled(&mut watchers, &delivery("r/a", "2"));
     Json::subscribed(server.addr(), &["r/a"]).expect(&retained("r/a", r#""é\n""#));
-    // Without data it is cleared, and subscribers hear of that as of an empty message.
+    // An empty value clears it, and subscribers get it as an empty message.
     let answer = publisher.ask(r#"{"publish":"r/a","retain":true,"id":7}"#);
     assert_eq!(answer, r#"{"published":"r/a","id":7}"#);
     settled(&mut watchers, &delivery("r/a", r#""""#));
@@ -69,7 +69,7 @@ fn a_value_is_given_marked_until_it_is_cleared() {
     cores.assert_all_worked();
 }
 
-/// What JSON has for nothing clears a value too, and those who are there get it as it is.
+/// `null` and `""` clear a value too, and existing subscribers get them unchanged.
 #[test]
 fn null_and_the_empty_string_clear_a_value() {
     let server = Server::start(&[]);
@@ -89,9 +89,10 @@ fn null_and_the_empty_string_clear_a_value() {
     }
 }
 
-/// Several connections on all cores retain more than is allowed at the same time: it is not kept.
+/// Several connections on all cores retain more than is allowed at the same time: the rest is not
+/// retained.
 #[test]
-fn cores_keep_the_limit_together() {
+fn the_limit_holds_for_all_cores_together() {
     let mut config = Config::default();
     config.pubsub.max_retained = 500;
     let server = Embedded::start_on(config, 2);
@@ -118,7 +119,7 @@ fn cores_keep_the_limit_together() {
 }
 
 #[test]
-fn a_wildcard_gives_all_that_match_once() {
+fn a_wildcard_gets_all_matching_values_once() {
     let server = Server::start(&[]);
     let mut watchers = watchers(&server, "w/#");
     let mut publishers: Vec<Json> = (0..4).map(|_| Json::open(server.addr())).collect();
@@ -153,7 +154,7 @@ fn a_wildcard_gives_all_that_match_once() {
     }
 }
 
-/// Publishes from a program, once the server takes it.
+/// Publishes from a program, again until the server accepts it.
 fn retain(publisher: &Publisher, topic: &str, payload: &Payload) {
     let limit = Duration::from_secs(5);
     assert!(wait_until(limit, || publisher.retain(topic, payload.clone()).is_ok()));
@@ -188,11 +189,11 @@ fn a_program_sets_and_clears_values() {
         }
     }
     drop(watchers);
-    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served nobody");
+    assert!(server.stop().iter().all(|stats| stats.accepted > 0), "a core served no connection");
 }
 
 #[test]
-fn beyond_the_limits_a_value_is_published_but_not_kept() {
+fn beyond_the_limits_a_value_is_published_but_not_retained() {
     let mut config = Config::default();
     (config.pubsub.max_retained, config.pubsub.max_retained_bytes) = (3, 2_000);
     let server = Embedded::start(config);
@@ -213,10 +214,10 @@ fn beyond_the_limits_a_value_is_published_but_not_kept() {
     };
     full(&mut publisher, &mut watcher, "m/3", "1");
     Json::subscribed(server.addr(), &["m/3"]).expect_nothing();
-    // What is not there may be cleared all the same.
+    // Clearing a value that does not exist is no error.
     publisher.publish("m/9", r#""""#, RETAIN);
     watcher.expect(&delivery("m/9", r#""""#));
-    // A value that is there may be replaced, but not by one that is too large.
+    // An existing value may be replaced, but not by one that is too large.
     publisher.publish("m/2", "2", RETAIN);
     watcher.expect(&delivery("m/2", "2"));
     let large = format!("\"{}\"", "x".repeat(2_000));
@@ -230,7 +231,7 @@ fn beyond_the_limits_a_value_is_published_but_not_kept() {
     json.expect_nothing();
 }
 
-/// Retains values of `size` bytes that differ in their first ones.
+/// Retains values of `size` bytes with different beginnings.
 fn retain_all(publisher: &mut Json, topics: &[String], size: usize) -> Vec<String> {
     let filler = "v".repeat(size);
     let value = |topic: &String| format!(r#""{topic}{filler}""#);
@@ -242,8 +243,9 @@ fn retain_all(publisher: &mut Json, topics: &[String], size: usize) -> Vec<Strin
 }
 
 #[test]
-fn values_are_given_as_fast_as_they_are_read() {
-    // More than the sockets and the queue hold together, so that they would be dropped otherwise.
+fn values_are_sent_as_fast_as_they_are_read() {
+    // More than the sockets and the queue hold together, so that values would be dropped without
+    // pacing.
     let mut config = Config::default();
     config.pubsub.queue = 64 << 10;
     let server = Embedded::start_on(config, 1);
@@ -255,7 +257,7 @@ fn values_are_given_as_fast_as_they_are_read() {
     std::thread::sleep(QUIET);
     values.iter().for_each(|value| slow.expect(value));
     slow.expect_nothing();
-    // Several that go into one turn, and more.
+    // More values than fit into one turn.
     let topics: Vec<String> = (0..20).map(|n| format!("s/{n:02}")).collect();
     let values = retain_all(&mut publisher, &topics, 25_000);
     let mut json = Json::subscribed(server.addr(), &["s/#"]);
@@ -266,7 +268,7 @@ fn values_are_given_as_fast_as_they_are_read() {
 }
 
 #[test]
-fn a_value_is_found_behind_many_that_do_not_match() {
+fn a_value_is_found_after_many_that_do_not_match() {
     let server = Server::start(&[]);
     let mut publisher = Json::open(server.addr());
     let topics: Vec<String> = (0..900).map(|n| format!("m/{n:03}/x")).collect();
@@ -284,7 +286,7 @@ fn a_value_is_found_behind_many_that_do_not_match() {
 }
 
 #[test]
-fn what_is_unsubscribed_from_is_not_given_further() {
+fn no_values_are_sent_after_unsubscribe() {
     let server = Embedded::start_on(Config::default(), 1);
     let mut publisher = Json::open(server.addr());
     let topics: Vec<String> = (0..80).map(|n| format!("u/{n:02}")).collect();

@@ -1,4 +1,5 @@
-//! Sequences of requests of one client to `/pubsub`, and what it must receive for them.
+//! Sequences of requests of one client to `/pubsub`, and the answers and deliveries that it must
+//! receive.
 
 use crate::common::{delivery, text};
 use crate::support::wire::{self, FIN, PING, PONG, TEXT};
@@ -16,11 +17,12 @@ pub(crate) enum Ask {
 
 pub(crate) use Ask::{Ping, Publish, Subscribe, Unsubscribe, Wrong};
 
-/// Requests on topics that begin with a prefix, and what the client must receive for them.
+/// Requests on topics with a common prefix, and the answers and deliveries that the client must
+/// receive.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) sent: Vec<u8>,
-    /// Answers in their order; deliveries before the answer to the request that ends their
+    /// Answers in order; a delivery must come before the answer to the request that ends its
     /// subscription.
     pub(crate) expected: Vec<Expected>,
     published: Vec<String>,
@@ -88,13 +90,13 @@ impl Script {
         script
     }
 
-    /// What other subscribers of the topics must receive.
+    /// The messages that other subscribers of the topics must receive.
     pub(crate) fn published(&self) -> Vec<String> {
         self.published.clone()
     }
 
-    /// Whether the frames are the expected ones, each where it may be. If the connection `ends`
-    /// behind the requests, the last deliveries need not come.
+    /// Checks that the frames are the expected ones, at permitted positions. If the connection
+    /// `ends` after the requests, the last deliveries may be missing.
     pub(crate) fn check(&self, frames: &[wire::Frame], ends: bool, what: &str) {
         let got: Vec<Expected> = frames.iter().map(Self::read).collect();
         let what = format!("{what}\ngot      {got:?}\nexpected {:?}", self.expected);
@@ -116,7 +118,7 @@ impl Script {
                 continue;
             };
             came += 1;
-            // The same topic keeps its order.
+            // Messages of the same topic keep their order.
             let is_topic =
                 |it: &&Expected| matches!(it, Expected::Delivery { topic: t, .. } if t == topic);
             let rank = |all: &[Expected], it: &Expected| {
@@ -166,7 +168,7 @@ impl Expected {
     }
 }
 
-/// Sequences around requests that wait.
+/// Sequences with requests that wait.
 pub(crate) const SEQUENCES: [&[Ask]; 12] = [
     &[Subscribe("x"), Publish("x"), Unsubscribe("x")],
     &[Subscribe("x"), Publish("x")],
@@ -210,7 +212,7 @@ pub(crate) const SEQUENCES: [&[Ask]; 12] = [
     &[Publish("x"), Publish("y"), Subscribe("x")],
 ];
 
-/// Random orders as well.
+/// Random sequences as well.
 pub(crate) fn random_sequence(random: &mut fastrand::Rng) -> Vec<Ask> {
     let one = |random: &mut fastrand::Rng| {
         let topic = *random.choice(&["x", "y"]).unwrap();

@@ -1,7 +1,7 @@
-//! Goal: who does not read is treated as the policy says, is told how much it has lost and where,
-//! and costs nobody else a message. It is still answered.
-//! Method: subscribers with small receive buffers that stop reading while messages flow, next to
-//! some that keep reading. Afterwards they read again, and all the numbers have to add up.
+//! Goal: a subscriber that does not read is handled by the policy, gets the number and position of
+//! its lost messages, and does not affect others; its pings are answered. Method: subscribers with
+//! small receive buffers that stop reading while messages are published, next to some that keep
+//! reading. Then they read again, and all numbers must add up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,10 +20,11 @@ use crate::support::server::Server;
 use crate::support::wire::{self, CLOSE, FIN, PING, PONG, TEXT};
 
 const TOPICS: [&str; 3] = ["s/a", "s/b", "s/c"];
-/// Messages of each topic, and bytes of each: far more than the queue and the sockets hold.
+/// The number of messages of each topic, and the bytes of each: far more than the queue and the
+/// sockets hold.
 const MESSAGES: u64 = 400;
 const SIZE: usize = 4_000;
-/// How many messages of each topic may be on their way to those who read.
+/// The number of messages of each topic that the keen readers may be behind.
 const AHEAD: u64 = 5;
 const NARROW: usize = 4 << 10;
 const LIMIT: Duration = Duration::from_secs(15);
@@ -34,23 +35,24 @@ fn narrow(server: &Server) -> Json {
     json
 }
 
-/// What one subscriber has of a topic.
+/// The messages of a topic that one subscriber has received.
 #[derive(Debug, Default)]
 struct Tally {
     got: u64,
     lost: u64,
-    /// The number of the message that must come next: one further for each that came or was lost.
+    /// The number of the message that must come next; it increases with each message received or
+    /// lost.
     next: u64,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct Received {
     topics: BTreeMap<String, Tally>,
     gaps: u64,
 }
 
-impl Heard {
-    fn hear(&mut self, frame: &wire::Frame) {
+impl Received {
+    fn receive(&mut self, frame: &wire::Frame) {
         assert_eq!(frame.first, FIN | TEXT, "{frame:?}");
         let message: Value = serde_json::from_slice(&frame.payload).unwrap();
         if let Some(topic) = message["gap"].as_str() {
@@ -62,7 +64,7 @@ impl Heard {
         } else {
             let tally =
                 self.topics.entry(message["topic"].as_str().unwrap().to_owned()).or_default();
-            // A gap stands where its messages would have stood, so that nothing else is missing.
+            // A gap is at the position of its messages, so the numbers have no holes.
             assert_eq!(message["data"][0].as_u64(), Some(tally.next), "{message:.60}");
             (tally.got, tally.next) = (tally.got + 1, tally.next + 1);
         }
@@ -77,7 +79,7 @@ impl Heard {
     }
 }
 
-/// Publishes everything, no further ahead of those in `keen` than a socket holds. They read it all
+/// Publishes everything, and keeps within a socket buffer of those in `keen`, which read everything
 /// and lose nothing.
 fn flow(server: &Server, keen: &mut [Client]) {
     let addr = server.addr();
@@ -93,10 +95,10 @@ fn flow(server: &Server, keen: &mut [Client]) {
             }
         })
     });
-    let mut heard: Vec<Heard> = keen.iter().map(|_| Heard::default()).collect();
+    let mut heard: Vec<Received> = keen.iter().map(|_| Received::default()).collect();
     expect_all(keen, LIMIT, |number, frame| {
-        heard[number].hear(&frame);
-        let least = |heard: &Heard| TOPICS.map(|t| heard.topics.get(t).map_or(0, |t| t.next));
+        heard[number].receive(&frame);
+        let least = |heard: &Received| TOPICS.map(|t| heard.topics.get(t).map_or(0, |t| t.next));
         let least = heard.iter().flat_map(least).min();
         slowest.store(least.unwrap(), Ordering::Relaxed);
         heard[number].is_whole()
@@ -105,8 +107,8 @@ fn flow(server: &Server, keen: &mut [Client]) {
     assert_eq!(heard.iter().map(|heard| heard.gaps).sum::<u64>(), 0, "a keen reader lost some");
 }
 
-/// What stalled subscribers have heard when they have read again, and a pong between.
-fn stall(policy: &str) -> Vec<Heard> {
+/// The messages that stalled subscribers receive once they read again, with a pong in between.
+fn stall(policy: &str) -> Vec<Received> {
     let server = Server::start(&["--slow-consumer", policy, "--subscriber-queue", "64KiB"]);
     let mut stalled: Vec<Json> = (0..6).map(|_| narrow(&server)).collect();
     let mut keen: Vec<Client> =
@@ -115,22 +117,22 @@ fn stall(policy: &str) -> Vec<Heard> {
     let ping = wire::frame(FIN | PING, b"from one who does not read");
     stalled.iter_mut().for_each(|json| json.client.send(&ping));
     let mut clients: Vec<Client> = stalled.into_iter().map(|json| json.client).collect();
-    let mut heard: Vec<Heard> = clients.iter().map(|_| Heard::default()).collect();
+    let mut heard: Vec<Received> = clients.iter().map(|_| Received::default()).collect();
     let mut pongs = vec![0; clients.len()];
     expect_all(&mut clients, LIMIT, |number, frame| {
         if frame.first == FIN | PONG {
             assert_eq!(frame.payload, b"from one who does not read");
             pongs[number] += 1;
         } else {
-            heard[number].hear(&frame);
+            heard[number].receive(&frame);
         }
         heard[number].is_whole() && pongs[number] == 1
     });
     for (heard, mut client) in heard.iter().zip(clients) {
         let (got, lost) = (heard.sum(|t| t.got), heard.sum(|t| t.lost));
         assert_eq!(got + lost, MESSAGES * 3, "{policy}: {heard:?}");
-        assert!(got > 0 && lost > MESSAGES / 4, "{policy}: nobody was slow: {heard:?}");
-        // Nothing is said twice, and all is well again.
+        assert!(got > 0 && lost > MESSAGES / 4, "{policy}: no reader was slow: {heard:?}");
+        // Nothing is reported twice, and new messages arrive.
         client.expect_alive();
         client.send(&text(r#"{"publish":"z","data":1,"id":2}"#));
         client.expect(&wire::unmasked(FIN | TEXT, br#"{"published":"z","id":2}"#));
@@ -140,15 +142,15 @@ fn stall(policy: &str) -> Vec<Heard> {
 }
 
 #[test]
-fn drop_newest_tells_how_many_came_later() {
+fn drop_newest_reports_losses_after_the_first_messages() {
     for heard in stall("drop-newest") {
-        // The first ones are there, and the losses come after.
+        // The first messages arrive, and the losses come after them.
         assert!(heard.topics.values().any(|tally| tally.got > 3), "{heard:?}");
     }
 }
 
 #[test]
-fn drop_oldest_tells_how_many_came_before() {
+fn drop_oldest_reports_losses_before_the_last_messages() {
     for heard in stall("drop-oldest") {
         assert!(heard.gaps >= 2, "{heard:?}");
         assert!(heard.topics.values().any(|tally| tally.got > 3), "{heard:?}");
@@ -157,8 +159,8 @@ fn drop_oldest_tells_how_many_came_before() {
 
 #[test]
 fn conflate_keeps_the_last_of_each_topic() {
-    // `Heard` accepts no other end than all messages, got or told to be lost; here the last one of
-    // each topic must be there itself.
+    // `Received` requires that every message was received or reported as lost; here the last one of
+    // each topic must be received.
     let server = Server::start(&["--slow-consumer", "conflate", "--subscriber-queue", "64KiB"]);
     let mut stalled: Vec<Json> = (0..6).map(|_| narrow(&server)).collect();
     let mut json = Json::open(server.addr());
@@ -169,38 +171,38 @@ fn conflate_keeps_the_last_of_each_topic() {
         }
     }
     for stalled in &mut stalled {
-        let (mut heard, mut last) = (Heard::default(), BTreeMap::new());
+        let (mut heard, mut last) = (Received::default(), BTreeMap::new());
         while !heard.is_whole() || last.values().any(|number| *number + 1 != MESSAGES) {
             let frame = stalled.client.read_frame();
-            heard.hear(&frame);
+            heard.receive(&frame);
             let message: Value = serde_json::from_slice(&frame.payload).unwrap();
             if let Some(topic) = message["topic"].as_str() {
                 last.insert(topic.to_owned(), message["data"][0].as_u64().unwrap());
             }
         }
         assert_eq!(last.values().copied().collect::<Vec<_>>(), [MESSAGES - 1; 3]);
-        assert!(heard.sum(|t| t.lost) > MESSAGES / 4, "nobody was slow: {heard:?}");
+        assert!(heard.sum(|t| t.lost) > MESSAGES / 4, "no reader was slow: {heard:?}");
         stalled.expect_nothing();
     }
 }
 
 #[test]
-fn close_says_1013_and_nobody_else_loses_anything() {
+fn close_ends_with_1013_and_others_lose_nothing() {
     let server = Server::start(&["--subscriber-queue", "64KiB"]);
     let mut stalled: Vec<Json> = (0..6).map(|_| narrow(&server)).collect();
     let mut keen: Vec<Client> =
         (0..10).map(|_| Json::subscribed(server.addr(), &["s/#"]).client).collect();
     flow(&server, &mut keen);
     for stalled in &mut stalled {
-        let mut heard = Heard::default();
+        let mut heard = Received::default();
         let close = loop {
             match stalled.client.try_read_frame(LIMIT) {
                 Ok(frame) if frame.first == FIN | CLOSE => break frame,
-                Ok(frame) => heard.hear(&frame),
+                Ok(frame) => heard.receive(&frame),
                 Err(other) => panic!("no close frame, but {other:?}"),
             }
         };
-        // What came before was whole up to there.
+        // The messages up to the close frame have no gap.
         assert!(heard.gaps == 0 && !heard.is_whole(), "{heard:?}");
         assert_eq!(close.payload, wire::close_payload(1013, b"reads too slowly"));
         stalled.client.send(&wire::close(1013, ""));
@@ -212,7 +214,7 @@ fn close_says_1013_and_nobody_else_loses_anything() {
 }
 
 #[test]
-fn what_a_closed_subscriber_does_not_get_is_counted() {
+fn messages_lost_by_a_closed_subscriber_are_counted() {
     const QUEUE: usize = 64 << 10;
     let mut config = Config::default();
     config.pubsub.queue = QUEUE;
@@ -237,7 +239,7 @@ fn what_a_closed_subscriber_does_not_get_is_counted() {
     assert!((1..3 * MESSAGES).contains(&got), "{got} came");
     drop((client, publisher));
     let stats = server.stop();
-    // What filled the queue, and the one for which there was no room.
+    // The messages that filled the queue, and the one for which there was no room.
     let queued = QUEUE / (SIZE - 1 + 4);
     assert_eq!((stats[0].too_slow, stats[0].dropped), (1, queued as u64 + 1), "{stats:?}");
 }
@@ -279,20 +281,20 @@ fn a_flooded_subscriber_s_ping_is_answered() {
     });
     let mut deliveries = 0;
     for round in 0..20_u8 {
-        // Once it flows.
+        // Starts once messages arrive.
         expect_all(&mut clients, LIMIT, |_, frame| frame.payload.len() > 1000);
         clients.iter_mut().for_each(|client| client.send(&wire::frame(FIN | PING, &[round])));
         let mut before = vec![0; clients.len()];
-        // The flood goes on until all have theirs.
+        // Publishing goes on until all pongs have come.
         expect_all(&mut clients, LIMIT, |number, frame| {
             assert!(frame.first != FIN | PONG || frame.payload == [round], "{frame:?}");
             before[number] += frame.payload.len();
             frame.first == FIN | PONG
         });
-        // Not behind all of the flood, only behind what the queue and the sockets held.
+        // The pong comes after the data in the queue and the sockets, not after all messages.
         let most = *before.iter().max().unwrap();
-        println!("pongs behind up to {} KiB", most >> 10);
-        assert!(most < 64 << 20, "a pong came behind {most} bytes");
+        println!("pongs after up to {} KiB", most >> 10);
+        assert!(most < 64 << 20, "a pong came after {most} bytes");
         deliveries += before.iter().sum::<usize>();
     }
     on.store(false, Ordering::Relaxed);

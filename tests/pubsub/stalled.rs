@@ -1,8 +1,7 @@
-//! Goal: 100 subscribers that do not read among 1,000 cost the other 900 nothing, and the server no
-//! more memory than their queues may hold.
-//! Method: each of the 100 also subscribes to a topic of its own, to which 4 MB are published: more
-//! than a socket takes, and nothing of what waits is shared. All 1,000 subscribe to a common one.
-//! Memory is the resident size of the process.
+//! Goal: 100 of 1,000 subscribers do not read. The other 900 lose nothing, and the server takes no
+//! more memory than the queues may hold. Method: each of the 100 also subscribes to a separate
+//! topic, to which 4 MB are published: more than a socket takes, and no queued data is shared. All
+//! 1,000 subscribe to a common topic. Memory is the resident size of the process.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -20,10 +19,10 @@ const COMMON: usize = 160;
 const OWN: usize = 80;
 const OWN_SIZE: usize = 50_000;
 const QUEUE: u64 = 128 << 10;
-/// What may be under way to a subscriber beside its queue.
+/// Bytes in flight to a subscriber beside its queue.
 const SENDING: u64 = 128 << 10;
-/// The backlogs: 8 MiB in each direction between the two cores, as much for the deliveries of each;
-/// and what the allocator keeps. Without limits it would be 400 MB.
+/// The backlogs: 8 MiB in each direction between the two cores, and 8 MiB for the deliveries of
+/// each; and the memory that the allocator keeps. Without limits it would be 400 MB.
 const SLACK: u64 = (4 * 8 + 16) << 20;
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -31,7 +30,7 @@ fn own(number: usize) -> String {
     format!("own/{number}")
 }
 
-/// One at a time: both together are more than two cores get through in time.
+/// One test at a time: two cores cannot run both in time.
 static TURN: Mutex<()> = Mutex::new(());
 
 fn hundred_stalled(policy: &str) -> (Server, Vec<Client>) {
@@ -81,11 +80,12 @@ fn hundred_stalled(policy: &str) -> (Server, Vec<Client>) {
 }
 
 #[test]
-fn of_1_000_subscribers_100_stall_and_lose_the_oldest() {
+fn stalled_subscribers_lose_the_oldest_messages() {
     let _turn = TURN.lock();
     let (server, mut stalled) = hundred_stalled("drop-oldest");
     let end = format!(r#"{{"topic":"common","data":[{},"#, COMMON - 1);
-    // They are still there, have lost most of what was their own and, once they read, get the end.
+    // They are still connected, have lost most of their own messages and, once they read, get the
+    // last ones.
     let mut got = vec![0; STALLED];
     let mut gaps = vec![0; STALLED];
     expect_all(&mut stalled, LIMIT, |number, frame| {
@@ -94,13 +94,13 @@ fn of_1_000_subscribers_100_stall_and_lose_the_oldest() {
         frame.payload.starts_with(end.as_bytes())
     });
     assert!(got.iter().all(|got| (1..OWN).contains(got)), "some did not stall: {got:?}");
-    assert!(gaps.iter().all(|gaps| *gaps > 0), "some were not told: {gaps:?}");
+    assert!(gaps.iter().all(|gaps| *gaps > 0), "some got no gap: {gaps:?}");
     drop(stalled);
     server.await_no_connections(LIMIT);
 }
 
 #[test]
-fn of_1_000_subscribers_100_stall_and_are_closed() {
+fn stalled_subscribers_are_closed() {
     let _turn = TURN.lock();
     let (server, mut stalled) = hundred_stalled("close");
     expect_all(&mut stalled, LIMIT, |_, frame| {

@@ -1,8 +1,7 @@
-//! Goal: `subscribed`, or the 101 of `/topics/`, means subscribed on every core.
-//! Method: hundreds of times, a fresh connection subscribes; the moment its answer is read,
-//! somebody on one core or the other publishes once. It must arrive. Topics are new, or were just
-//! left by their last subscriber, so that the news of the end and of the beginning are on the way
-//! together.
+//! Goal: `subscribed`, or the 101 of `/topics/`, means subscribed on every core. Method: hundreds
+//! of times, a new connection subscribes; when its answer is read, a publisher on one of the cores
+//! publishes once. The message must arrive. Topics are new, or their last subscriber has just left,
+//! so that the messages between cores about the end and the beginning of the interest cross.
 
 use std::net::SocketAddr;
 
@@ -12,14 +11,14 @@ use crate::support::server::Server;
 use crate::support::wire::{self, FIN, TEXT};
 
 const ROUNDS: usize = 300;
-/// With these it is all but certain that each core has one.
+/// With this number each core almost certainly has one.
 const PUBLISHERS: usize = 12;
 
 fn publishers(addr: SocketAddr) -> Vec<Json> {
     (0..PUBLISHERS).map(|_| Json::open(addr)).collect()
 }
 
-/// A topic that is new, or one of a few that are used again and again.
+/// A new topic, or one of a few that are used repeatedly.
 fn topic(round: usize) -> String {
     match round % 3 {
         0 => format!("new/{round}"),
@@ -79,7 +78,8 @@ fn after_101_nothing_is_missed() {
 fn subscribing_again_and_again_on_one_connection_misses_nothing() {
     let server = Server::start(&[]);
     let mut publishers = publishers(server.addr());
-    // Several, so that the last subscriber of a core is often, but not always, the one that leaves.
+    // Several connections, so that the last subscriber of a core is often, but not always, the one
+    // that unsubscribes.
     let mut subscribers: Vec<Json> = (0..6).map(|_| Json::open(server.addr())).collect();
     let late = delivery("s/t", "\"late\"");
     for round in 0..ROUNDS * 2 {
@@ -87,7 +87,7 @@ fn subscribing_again_and_again_on_one_connection_misses_nothing() {
         subscriber.subscribe(&["s/t"]);
         let publisher = &mut publishers[round % PUBLISHERS];
         publisher.publish("s/t", &round.to_string(), "");
-        // Of the round before, what was on the way to this core may still come.
+        // Messages of the previous round may still arrive from another core.
         let expected = delivery("s/t", &round.to_string());
         while let said = subscriber.read()
             && said != expected
@@ -117,7 +117,8 @@ fn the_requests_of_one_connection_are_done_in_order() {
             format!(r#"{{"publish":"o/{round}","data":{round},"id":2}}"#),
             r#"{"publish":"+","data":0,"id":3}"#.to_owned(),
         ];
-        // In one piece, so that the others are there while the first waits for the other cores.
+        // In one write, so that the later requests are received while the first waits for the other
+        // cores.
         json.client.send(&requests.iter().flat_map(text).collect::<Vec<_>>());
         json.expect(&format!(r#"{{"subscribed":["o/{round}"],"id":1}}"#));
         json.expect(&format!(r#"{{"published":"o/{round}","id":2}}"#));

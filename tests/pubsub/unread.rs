@@ -1,9 +1,8 @@
-//! Goal: a client that publishes and does not read what it is sent learns within seconds that it is
-//! closed, and every message of it that was accepted before that reaches the others. Method:
-//! writers that never read, with messages of several sizes at several rates and receive buffers of
-//! several sizes, on both endpoints; a reader that keeps up counts their messages. The time for the
-//! close handshake is short here, and the time for a peer that makes no progress is long, so that
-//! the two cannot be mixed up.
+//! Goal: a client that publishes and does not read its deliveries notices within seconds that it is
+//! closed, and every message that was accepted before reaches the other subscribers. Method:
+//! writers that never read, with several sizes of messages and receive buffers and several rates,
+//! on both endpoints; a reader that keeps up counts their messages. The close timeout is short
+//! here, and the stall timeout is long, so that the two can be told apart.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,9 +22,9 @@ use crate::support::wire::{self, CLOSE, FIN, PING};
 const LIMIT: Duration = Duration::from_secs(20);
 /// The close timeout of these servers.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a peer may make no progress there: longer than any test takes.
+/// The stall timeout of these servers: longer than any test.
 const STALL: Duration = Duration::from_secs(300);
-/// How far a writer may be ahead of the reader, in bytes: far less than the reader's queue.
+/// The lead of a writer over the reader in bytes: far less than the reader's queue.
 const AHEAD: u64 = 200_000;
 
 fn config() -> Config {
@@ -36,8 +35,8 @@ fn config() -> Config {
     config
 }
 
-/// A writer: the bytes of its receive buffer, if it is not the usual one, of each message, and the
-/// time between two messages.
+/// A writer: the bytes of its receive buffer, if not the default, of each message, and the time
+/// between two messages.
 #[derive(Clone, Copy, Debug)]
 struct Writer {
     buffer: Option<usize>,
@@ -74,8 +73,8 @@ impl Writer {
     }
 }
 
-/// Reads the messages of a writer, which must come without a hole; returns how many came, and when
-/// the last did.
+/// Reads the messages of a writer, which must come without a gap; returns their number and the time
+/// of the last.
 struct Reader {
     received: Arc<AtomicU64>,
     thread: JoinHandle<Instant>,
@@ -104,7 +103,7 @@ impl Reader {
         Self { received, thread }
     }
 
-    /// Waits until nothing more can come; returns how many messages came, and when the last did.
+    /// Waits until no more messages can come; returns their number and the time of the last.
     fn finish(self, addr: SocketAddr) -> (u64, Instant) {
         let mut client = raw(addr, "w?role=pub");
         client.send(&text("end"));
@@ -114,8 +113,8 @@ impl Reader {
     }
 }
 
-/// Publishes until the connection fails; returns how many messages the kernel took, and the time
-/// since the reader's last message.
+/// Publishes until the connection fails; returns the number of messages that the kernel took, and
+/// the time since the reader's last message.
 fn write_until_reset(addr: SocketAddr, writer: Writer) -> (u64, u64, Duration) {
     let reader = Reader::start(addr);
     let mut client = writer.connect(addr);
@@ -124,7 +123,7 @@ fn write_until_reset(addr: SocketAddr, writer: Writer) -> (u64, u64, Duration) {
     while client.try_send(&writer.message(sent)) {
         sent += 1;
         sleep(writer.pause);
-        // So that the reader is not too slow itself. After the decision it gets no more.
+        // So that the reader is not too slow itself. After the decision it gets no more messages.
         let near = AHEAD / writer.size as u64 + 1;
         wait_until(Duration::from_millis(50), || {
             sent < reader.received.load(Ordering::Relaxed) + near
@@ -137,7 +136,7 @@ fn write_until_reset(addr: SocketAddr, writer: Writer) -> (u64, u64, Duration) {
 }
 
 #[test]
-fn a_writer_that_does_not_read_is_told_within_seconds() {
+fn a_writer_that_does_not_read_is_reset_within_seconds() {
     let json = |writer: Writer| Writer { is_json: true, ..writer };
     let cases = [
         writer(None, 10_000, 0),
@@ -162,9 +161,9 @@ fn a_writer_that_does_not_read_is_told_within_seconds() {
     }
 }
 
-/// The same with the times that a server has by default.
+/// The same with the default timeouts.
 #[test]
-fn so_is_a_writer_of_the_command() {
+fn a_writer_that_does_not_read_is_reset_with_default_timeouts() {
     let server = Server::start(&[]);
     let (sent, received, after) =
         write_until_reset(server.addr(), writer(Some(64 << 10), 10_000, 1));
@@ -172,8 +171,8 @@ fn so_is_a_writer_of_the_command() {
     assert!(received > 0 && received < sent && after < LIMIT, "{received} of {sent}, {after:?}");
 }
 
-/// A subscriber that sends no messages has nothing to lose: it may read later, and finds out why it
-/// was closed. Pings are no messages.
+/// A subscriber that sends no messages loses none: it may read later, and gets the close frame.
+/// Pings are not messages.
 #[test]
 fn a_slow_subscriber_that_only_pings_still_gets_1013() {
     let mut config = config();
@@ -197,7 +196,7 @@ fn a_slow_subscriber_that_only_pings_still_gets_1013() {
         if frame.first == FIN | CLOSE {
             break frame;
         }
-        // A pong may stand for the pings from before the decision.
+        // A pong may answer several pings that were sent before the decision.
         if frame.payload != b"still here" {
             assert!(frame.payload.starts_with(format!("\"{next} ").as_bytes()), "{next}");
             next += 1;
@@ -209,8 +208,7 @@ fn a_slow_subscriber_that_only_pings_still_gets_1013() {
     client.expect_end(b"");
 }
 
-/// Its own messages do not come back with `echo=0`, so a writer that publishes only has nothing to
-/// read.
+/// With `echo=0` a client does not get its own messages, so one that only publishes need not read.
 #[test]
 fn a_writer_without_echo_need_not_read() {
     let server = Embedded::start_on(config(), 2);

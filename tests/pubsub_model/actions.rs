@@ -1,21 +1,22 @@
-//! What clients do, drawn at random.
+//! Random actions of clients and programs.
 
 use std::time::Duration;
 
 use corecast::io::sim::{ClientId, SimNetwork};
 use corecast::pubsub::Payload;
 
-use crate::client::{Client, Kind, Owed, Stage, Sub, What};
+use crate::client::{Client, Effect, Kind, Pending, Stage, Sub};
 use crate::cores::Core;
 use crate::frames::{BINARY, CLOSE, CONTINUATION, FIN, PING, TEXT, append};
 use crate::log::{FILTERS, Log, Message, Retain, Style, TOPICS};
 use crate::world::PROGRAMS;
 
-/// Activity comes in spells, with time between for all to become quiet.
+/// Clients act in bursts of `ACTIVE` at the start of each `PERIOD`, so that the system becomes
+/// quiescent in between.
 const PERIOD: Duration = Duration::from_secs(4);
-const SPELL: Duration = Duration::from_millis(300);
+const ACTIVE: Duration = Duration::from_millis(300);
 
-/// The time of the next action: mostly at once, and within a spell.
+/// The time of the next action: often immediately, and always within a burst.
 pub(crate) fn next_time(rng: &mut fastrand::Rng, now: Duration) -> Duration {
     let micros = match rng.u8(0..20) {
         0..8 => 0,
@@ -24,9 +25,9 @@ pub(crate) fn next_time(rng: &mut fastrand::Rng, now: Duration) -> Duration {
         _ => rng.u64(0..4_000_000),
     };
     let next = now + Duration::from_micros(micros);
-    let spell = next.as_millis() / PERIOD.as_millis();
-    let begin = PERIOD * u32::try_from(spell).unwrap();
-    if next < begin + SPELL {
+    let burst = next.as_millis() / PERIOD.as_millis();
+    let begin = PERIOD * u32::try_from(burst).unwrap();
+    if next < begin + ACTIVE {
         next
     } else {
         begin + PERIOD + Duration::from_micros(rng.u64(0..9000))
@@ -45,7 +46,7 @@ fn style(rng: &mut fastrand::Rng) -> Style {
     *rng.choice(&[Style::Json, Style::Text, Style::Binary]).unwrap()
 }
 
-/// The program of a core publishes; `log` gets what was accepted.
+/// The program of a core publishes; accepted messages are added to `log`.
 pub(crate) fn publish(
     (core, at): (usize, &Core),
     retains: bool,
@@ -116,12 +117,12 @@ impl Client {
         self.subs.push(Sub::new(filter, requested_at));
     }
 
-    /// One action, or several in one go.
+    /// One action, or several in one write.
     pub(crate) fn act(&mut self, network: &SimNetwork, log: &mut Log, moment: u64, now: Duration) {
         let Some(id) = self.id else { return };
         let count = if self.rng.u8(0..6) == 0 { self.rng.u32(2..8) } else { 1 };
         for _ in 0..count.min(self.actions) {
-            // It may have left.
+            // The previous action may have ended the connection.
             if self.actions > 0 {
                 self.actions -= 1;
                 self.act_once(id, network, log, moment, now);
@@ -172,17 +173,17 @@ impl Client {
         self.requests += 1;
         let text = format!("ping {}", self.requests);
         self.send(id, network, PING, text.as_bytes());
-        self.owed.push_back(Owed { text, what: What::Pong });
+        self.pending.push_back(Pending { text, effect: Effect::Pong });
     }
 
-    /// Ends the connection with a close frame, with FIN or with a reset, or does not.
+    /// Ends the connection with a close frame, with FIN or with a reset, or keeps it open.
     fn leave(&mut self, id: ClientId, network: &SimNetwork) {
         match self.rng.u8(0..8) {
             0..3 => self.close(network),
             3 => {
                 network.half_close(id);
                 (self.is_broken, self.is_finished, self.actions) = (true, true, 0);
-                self.owed_at_fin = self.answers_owed();
+                self.pending_at_fin = self.answers_pending();
             }
             4 => {
                 network.reset(id);
@@ -217,12 +218,12 @@ impl Client {
         network: &SimNetwork,
         body: &str,
         answer: &str,
-        what: What,
+        effect: Effect,
     ) {
         self.requests += 1;
         let number = self.requests;
         self.send(id, network, TEXT, format!("{{{body},\"id\":{number}}}").as_bytes());
-        self.owed.push_back(Owed { text: format!("{answer},\"id\":{number}}}"), what });
+        self.pending.push_back(Pending { text: format!("{answer},\"id\":{number}}}"), effect });
     }
 
     fn names(&mut self) -> Vec<&'static str> {
@@ -241,8 +242,8 @@ impl Client {
         }
         let list = serde_json::to_string(names).unwrap();
         let (body, answer) = (format!("\"subscribe\":{list}"), format!("{{\"subscribed\":{list}"));
-        let what = What::Subscribed((before..self.subs.len()).collect());
-        self.request(id, network, &body, &answer, what);
+        let effect = Effect::Subscribed((before..self.subs.len()).collect());
+        self.request(id, network, &body, &answer, effect);
     }
 
     fn subscribe(&mut self, _: ClientId, network: &SimNetwork, moment: u64) {
@@ -252,7 +253,7 @@ impl Client {
 
     fn unsubscribe(&mut self, id: ClientId, network: &SimNetwork, moment: u64) {
         let mut names = self.names();
-        // Mostly one that it has.
+        // In most cases a filter that it is subscribed to.
         let ours = self.subs.iter().filter(|sub| sub.ending_at.is_none());
         let ours: Vec<&str> = ours.map(|sub| sub.filter.as_str()).collect();
         if let Some(one) = self.rng.choice(&ours).filter(|_| names.len() < 3) {
@@ -268,7 +269,7 @@ impl Client {
         let list = serde_json::to_string(&names).unwrap();
         let (body, answer) =
             (format!("\"unsubscribe\":{list}"), format!("{{\"unsubscribed\":{list}"));
-        self.request(id, network, &body, &answer, What::Unsubscribed(ended));
+        self.request(id, network, &body, &answer, Effect::Unsubscribed(ended));
     }
 
     fn ask_nonsense(&mut self, id: ClientId, network: &SimNetwork) {
@@ -278,7 +279,7 @@ impl Client {
             "\"subscribe\":[\"a\",\"\"]",
         ];
         let body = *self.rng.choice(&bad).unwrap();
-        self.request(id, network, body, "", What::Error);
+        self.request(id, network, body, "", Effect::Error);
     }
 
     fn publish_raw(&mut self, id: ClientId, network: &SimNetwork, log: &mut Log, moment: u64) {
@@ -334,7 +335,7 @@ impl Client {
         };
         if self.rng.bool() {
             let answer = format!("{{\"published\":\"{name}\"");
-            self.request(id, network, &body, &answer, What::Published(number));
+            self.request(id, network, &body, &answer, Effect::Published(number));
         } else {
             self.send(id, network, TEXT, format!("{{{body}}}").as_bytes());
         }

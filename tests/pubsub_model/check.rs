@@ -1,4 +1,4 @@
-//! What must hold whenever all is quiet, and at the end.
+//! Checks for when the system is quiescent, and for the end.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::tally::Tally;
 use crate::world::{PROGRAMS, World};
 
 impl World {
-    /// Nothing is on its way: all that had to come is there.
+    /// The system is quiescent: every message that had to arrive has arrived.
     pub(crate) fn check_quiet(&mut self) -> Result<(), String> {
         self.settle()?;
         let mut missing = vec![0; self.cores.len()];
@@ -48,7 +48,7 @@ impl World {
         Ok(())
     }
 
-    /// What is certain to have been published, and that no answer is owed.
+    /// Marks the messages that are certainly published, and checks that no answer is pending.
     fn settle(&mut self) -> Result<(), String> {
         for client in &self.clients {
             let network = &self.cores[client.core].network;
@@ -57,7 +57,7 @@ impl World {
                 return Err(format!("client {} has no answer to its request", client.number));
             }
             let keeps_up = client.keeps_up(network);
-            if keeps_up && (!client.owed.is_empty() || network.bytes_not_received(id) > 0) {
+            if keeps_up && (!client.pending.is_empty() || network.bytes_not_received(id) > 0) {
                 let unread = network.bytes_not_received(id);
                 return Err(format!("{unread} bytes are not read, or not answered: {client:?}"));
             }
@@ -80,9 +80,9 @@ impl World {
         Ok(())
     }
 
-    /// Losses are announced in JSON: all of them, and no more. Where all that was published must
-    /// have come and nothing was ever retained, the sum is exact; returns on how many topics with
-    /// losses it was.
+    /// In JSON all losses are reported, and no more than those. If all published messages must have
+    /// arrived and none was retained, the sum is exact. Returns the number of topics with losses
+    /// for which the sum was exact.
     fn check_gaps(&self, client: &Client) -> Result<u64, String> {
         let mut exact = 0;
         if !client.is_json() || !client.keeps_up(&self.cores[client.core].network) {
@@ -108,7 +108,7 @@ impl World {
         Ok(exact)
     }
 
-    /// The end: quiet, the same retained values everywhere, and nothing left behind.
+    /// The end: quiescent, the same retained values on all cores, and no leaked resources.
     pub(crate) fn finish(&mut self, tally: &mut Tally) -> Result<(), String> {
         self.cores.iter().for_each(|core| core.network.set_faults(Faults::default()));
         self.run(Self::is_idle)?;
@@ -125,7 +125,7 @@ impl World {
             let network = &self.cores[probe.core].network;
             probe.subscribe_to(network, &["#", "$s/#"], self.moment);
         }
-        self.stir();
+        self.mark_changed();
         self.run(|_| true)?;
         self.check_retained(first)?;
         self.clients.iter().for_each(|client| client.report(&self.log, tally));
@@ -144,7 +144,7 @@ impl World {
         self.cores.iter().for_each(|core| core.waker.wake());
         self.run(|world| world.cores.iter().all(|core| core.worker.is_done()))?;
         for core in &mut self.cores {
-            // What the last turn queued.
+            // Submits what the last turn queued.
             core.worker.turn().map_err(|error| error.to_string())?;
             core.network.check_quiescent();
             tally.add(core);
@@ -155,7 +155,8 @@ impl World {
         Ok(())
     }
 
-    /// The probes have got the same values, those that must be there; whoever subscribes has them.
+    /// Checks that all probes received the same retained values, and every value that must be
+    /// retained.
     fn check_retained(&self, first: usize) -> Result<(), String> {
         let (clients, probes) = self.clients.split_at(first);
         let values = |client: &Client| -> HashMap<usize, Vec<usize>> { client.retained.clone() };

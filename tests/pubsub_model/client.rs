@@ -1,4 +1,4 @@
-//! A simulated client: what it has asked for, and what it may get.
+//! A simulated client: its requests, and the frames that it may receive.
 
 mod reading;
 
@@ -16,10 +16,10 @@ pub(crate) enum Kind {
     Json,
 }
 
-/// How far a client is.
+/// The state of a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    Unborn,
+    NotConnected,
     Opening,
     Open,
     /// Has sent its close frame.
@@ -27,7 +27,7 @@ pub(crate) enum Stage {
     Gone,
 }
 
-/// One subscription, from the request to the answer to its end. Times are moments.
+/// One subscription, from the request to the answer to its end. Times are moments (see `log`).
 #[derive(Debug)]
 pub(crate) struct Sub {
     pub(crate) filter: String,
@@ -35,10 +35,10 @@ pub(crate) struct Sub {
     topics: [bool; TOPICS.len()],
     pub(crate) requested_at: u64,
     pub(crate) answered_at: Option<u64>,
-    /// When its end was asked for, and answered.
+    /// The moments of the request to end it, and of the answer.
     pub(crate) ending_at: Option<u64>,
     pub(crate) ended_at: Option<u64>,
-    /// Its retained values have come, or will not.
+    /// Its retained values have arrived, or will not.
     pub(crate) is_replayed: bool,
 }
 
@@ -56,17 +56,17 @@ impl Sub {
     }
 }
 
-/// An answer that the server owes.
+/// An answer that the server must send.
 #[derive(Debug)]
-pub(crate) struct Owed {
-    /// As it must come; of an error only the beginning.
+pub(crate) struct Pending {
+    /// The text; of an error only the beginning.
     pub(crate) text: String,
-    pub(crate) what: What,
+    pub(crate) effect: Effect,
 }
 
 #[derive(Debug)]
-pub(crate) enum What {
-    /// These subscriptions have begun.
+pub(crate) enum Effect {
+    /// The indices of the subscriptions that begin.
     Subscribed(Vec<usize>),
     Unsubscribed(Vec<usize>),
     Published(usize),
@@ -82,40 +82,41 @@ pub(crate) struct Client {
     pub(crate) rng: fastrand::Rng,
     pub(crate) stage: Stage,
     pub(crate) id: Option<ClientId>,
-    /// Its end was not in order: it may miss messages, and what it sent last may be lost.
+    /// Its connection was cut: it may miss messages, and its last messages may be lost.
     pub(crate) is_broken: bool,
-    /// It has sent FIN: all that it has sent is handled and answered, but nothing more is
+    /// It has sent FIN: everything that it sent before is handled and answered, but nothing more is
     /// delivered.
     pub(crate) is_finished: bool,
-    /// The answers owed at that moment.
-    pub(crate) owed_at_fin: usize,
+    /// The number of answers pending at that time.
+    pub(crate) pending_at_fin: usize,
     pub(crate) close_code: Option<u16>,
     pub(crate) subs: Vec<Sub>,
-    pub(crate) owed: VecDeque<Owed>,
+    pub(crate) pending: VecDeque<Pending>,
     pub(crate) requests: u32,
-    /// What it does before it leaves, or stays.
+    /// The number of actions before it closes or only reads.
     pub(crate) actions: u32,
     pub(crate) next_at: Duration,
     pub(crate) stalled_until: Option<Duration>,
     pub(crate) was_stalled: bool,
-    /// Has some of what it publishes retained.
+    /// Some of the messages that it publishes are retained.
     pub(crate) retains: bool,
-    /// What waits for it is conflated.
+    /// Its queue is conflated.
     pub(crate) conflates: bool,
-    /// Likes to stall.
+    /// It stalls sometimes.
     pub(crate) stalls: bool,
     arrived: Vec<u8>,
     pub(crate) trace: Trace,
-    /// The messages that came as they were published; of each publisher and topic the last.
+    /// The numbers of the received messages that are not retained values, and the last of each
+    /// publisher and topic.
     pub(crate) live: HashSet<usize>,
     last: HashMap<(usize, usize), usize>,
-    /// The retained values that have come, by topic.
+    /// The retained values received, by topic.
     pub(crate) retained: HashMap<usize, Vec<usize>>,
-    /// How many of these since all was quiet.
+    /// The number of these since the system was last quiescent, by topic.
     recent: HashMap<usize, usize>,
-    /// Messages without payload, which are all alike, by topic.
+    /// The number of messages without payload, which cannot be told apart, by topic.
     pub(crate) empty: [u64; TOPICS.len()],
-    /// What was announced as lost.
+    /// The number of messages reported as lost, by topic.
     pub(crate) lost: [u64; TOPICS.len()],
 }
 
@@ -126,14 +127,14 @@ impl Client {
             core,
             kind,
             rng,
-            stage: Stage::Unborn,
+            stage: Stage::NotConnected,
             id: None,
             is_broken: false,
             is_finished: false,
-            owed_at_fin: 0,
+            pending_at_fin: 0,
             close_code: None,
             subs: Vec::new(),
-            owed: VecDeque::new(),
+            pending: VecDeque::new(),
             requests: 0,
             actions: 0,
             next_at: Duration::ZERO,
@@ -157,15 +158,16 @@ impl Client {
         self.stage == Stage::Open
     }
 
-    /// Open, with nothing that keeps it from reading.
+    /// Whether it is open, and nothing keeps it from reading.
     pub(crate) fn keeps_up(&self, network: &SimNetwork) -> bool {
         let faulted = self.id.is_some_and(|id| network.is_faulted(id));
         self.is_open() && !faulted && !self.is_broken && self.stalled_until.is_none()
     }
 
-    /// Answers that the server owes, pongs excepted, since a later one may stand for earlier ones.
-    pub(crate) fn answers_owed(&self) -> usize {
-        self.owed.iter().filter(|owed| !matches!(owed.what, What::Pong)).count()
+    /// The number of pending answers without pongs, since a later pong may answer earlier pings as
+    /// well.
+    pub(crate) fn answers_pending(&self) -> usize {
+        self.pending.iter().filter(|pending| !matches!(pending.effect, Effect::Pong)).count()
     }
 
     pub(crate) const fn is_json(&self) -> bool {
@@ -177,12 +179,12 @@ impl Client {
         self.subs.iter().filter(move |sub| sub.topics[topic])
     }
 
-    /// Whether it is left out, since the message is its own.
+    /// Whether the message is its own and it asked not to get those.
     fn is_own(&self, message: &Message) -> bool {
         message.by == self.number && matches!(self.kind, Kind::Raw { echo: false, .. })
     }
 
-    /// Whether the message may be delivered as it is published.
+    /// Whether the message may be delivered to it, not as a retained value.
     pub(crate) fn may_get(&self, message: &Message) -> bool {
         let may = |sub: &Sub| {
             let is_too_early = message.is_known(self.core, sub.requested_at);
@@ -192,7 +194,7 @@ impl Client {
     }
 
     /// Whether it must get the message if nothing may be dropped: published after `subscribed` was
-    /// answered, and known on this core before the end of the subscription was asked for.
+    /// answered, and known on its core before the end of the subscription was requested.
     pub(crate) fn must_get(&self, message: &Message) -> bool {
         let must = |sub: &Sub| {
             sub.answered_at.is_some_and(|at| at < message.written_at)
@@ -201,7 +203,7 @@ impl Client {
         message.is_certain() && !self.is_own(message) && self.subs_to(message.topic).any(must)
     }
 
-    /// All has come that was to come.
+    /// The system is quiescent: all retained values have arrived.
     pub(crate) fn settle(&mut self) {
         self.recent.clear();
         for sub in self.subs.iter_mut().filter(|sub| sub.answered_at.is_some()) {
@@ -209,8 +211,8 @@ impl Client {
         }
     }
 
-    /// How many messages of a topic it must have got, how many of these are missing, and how many
-    /// it may have got.
+    /// For one topic: the number of messages that it must have received, of those that are missing,
+    /// and of those that it may have received.
     pub(crate) fn count(&self, log: &Log, topic: usize) -> Count {
         let (mut count, mut clears) = (Count::default(), 0);
         for (number, message) in log.messages.iter().enumerate() {
@@ -232,7 +234,7 @@ impl Client {
         count
     }
 
-    /// Whether it has the message, in whichever way.
+    /// Whether it has received the message in any way.
     pub(crate) fn has(&self, number: usize, topic: usize) -> bool {
         let retained = self.retained.get(&topic);
         self.live.contains(&number) || retained.is_some_and(|values| values.contains(&number))
@@ -245,6 +247,6 @@ pub(crate) struct Count {
     pub(crate) must: u64,
     pub(crate) missing: u64,
     pub(crate) may: u64,
-    /// One that is missing.
+    /// A message that is missing.
     pub(crate) example: Option<usize>,
 }

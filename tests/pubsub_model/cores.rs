@@ -1,4 +1,4 @@
-//! One simulated core, and a sleep that lasts while other cores run.
+//! One simulated core, whose sleep can last while other cores run.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use corecast::session::{
 };
 use corecast::worker::Worker;
 
-/// The gateway, from which it is hidden that the sleep of its core is simulated in parts: between
-/// these it has neither turns nor messages, and only a wake-up or an event ends the sleep.
+/// The gateway of a core whose sleep is simulated in parts. Between the parts the gateway gets
+/// neither turns nor messages; only a wake or an event of its network ends the sleep.
 #[derive(Debug)]
 pub(crate) struct Sleeping {
     gateway: Gateway<Echo>,
     network: SimNetwork,
     is_asleep: bool,
-    /// Times that there was no room for what a client may publish.
+    /// The number of times that there was no room for messages of clients.
     refusals: Cell<u64>,
 }
 
@@ -67,9 +67,9 @@ impl Inbound for Sleeping {
         self.gateway.control(id, endpoint, opcode, payload, replies);
     }
 
-    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason) {
+    fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {
         assert!(!self.is_asleep, "an end without an event");
-        self.gateway.closed(id, endpoint, reason);
+        self.gateway.closed(id, endpoint, reason, text);
     }
 
     fn write_gap(&mut self, endpoint: EndpointId, subject: &str, lost: u64, out: &mut Vec<u8>) {
@@ -143,7 +143,7 @@ impl Core {
         Self { worker, network, waker, publisher }
     }
 
-    /// A ring for each core, with the wakers of all.
+    /// A driver for each core, and the wakers of all.
     pub(crate) fn rings(seed: u64, options: &[SimOptions]) -> (Vec<SimRing>, Vec<SimWaker>) {
         let ring =
             |(number, options): (u64, &SimOptions)| SimRing::new(seed ^ number << 56, *options);
@@ -152,16 +152,16 @@ impl Core {
         (rings, wakers)
     }
 
-    /// When it goes on; `None` if it runs, or was woken.
+    /// The time at which its sleep ends; `None` if it runs or was woken.
     pub(crate) fn asleep_until(&self) -> Option<Duration> {
-        self.network.asleep_until().filter(|_| !self.waker.is_rung())
+        self.network.asleep_until().filter(|_| !self.waker.is_pending())
     }
 
     pub(crate) fn stats(&self) -> corecast::pubsub::Stats {
         self.worker.service().gateway.broker().stats()
     }
 
-    /// Times that there was no room for what a client may publish.
+    /// The number of times that there was no room for messages of clients.
     pub(crate) fn refusals(&self) -> u64 {
         self.worker.service().refusals.get()
     }

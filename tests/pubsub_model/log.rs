@@ -1,4 +1,4 @@
-//! All that was ever published, and the naive rules of the reference.
+//! All messages that were published, and the naive rules of the reference.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ pub(crate) const FILTERS: [&str; 14] = [
     "a", "a/b", "a/+", "a/#", "+", "#", "+/c", "$s/#", "$s/a", "b/#", "+/+", "a/b/#", "b", "nobody",
 ];
 
-/// Whether a filter matches a topic, by the letter of MQTT.
+/// Whether a filter matches a topic by the rules of MQTT.
 pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     fn levels(filter: &[&str], topic: &[&str]) -> bool {
         match (filter, topic) {
@@ -34,7 +34,7 @@ pub(crate) enum Retain {
     Clear,
 }
 
-/// How a payload looks.
+/// The kind of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Json,
@@ -42,22 +42,22 @@ pub(crate) enum Style {
     Binary,
 }
 
-/// A message; its number is its place in the log. Times are moments: the count of all that has
-/// happened in the run.
+/// A message; its number is its index in the log. Times are moments: the number of events in the
+/// run so far.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// The client, or the program behind the clients' numbers.
+    /// The number of the client, or of the program.
     pub(crate) by: usize,
     pub(crate) core: usize,
     pub(crate) topic: usize,
     pub(crate) opcode: u8,
     pub(crate) payload: Vec<u8>,
     pub(crate) retain: Retain,
-    /// When it left the publisher.
+    /// The moment at which the publisher sent it.
     pub(crate) written_at: u64,
-    /// When the publisher knew that it is published.
+    /// The moment at which the publisher learned that it was published.
     pub(crate) answered_at: Option<u64>,
-    /// When all was quiet behind it: every core knows it.
+    /// The first moment after it at which the system was quiescent: every core has it.
     pub(crate) settled_at: Option<u64>,
 }
 
@@ -66,7 +66,7 @@ impl Message {
         self.answered_at.is_some() || self.settled_at.is_some()
     }
 
-    /// Whether `core` has it since before the moment.
+    /// Whether `core` had it before the moment.
     pub(crate) fn is_known(&self, core: usize, before: u64) -> bool {
         let is_before = |at: Option<u64>| at.is_some_and(|at| at < before);
         is_before(self.settled_at) || (self.core == core && is_before(self.answered_at))
@@ -80,7 +80,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Makes a payload like no other for the next message.
+    /// A unique payload for the next message.
     pub(crate) fn payload(&self, style: Style, padding: usize) -> (u8, Vec<u8>) {
         let (number, pad) = (self.messages.len(), "x".repeat(padding));
         match style {
@@ -103,16 +103,18 @@ impl Log {
 
     pub(crate) fn find(&self, payload: &[u8]) -> Result<usize, String> {
         let found = self.by_payload.get(payload).copied();
-        found.ok_or_else(|| format!("nobody published {:?}", String::from_utf8_lossy(payload)))
+        found.ok_or_else(|| {
+            format!("no message {:?} was published", String::from_utf8_lossy(payload))
+        })
     }
 
-    /// Whether the second message came after the first on every core.
+    /// Whether the second message was published after the first on every core.
     fn is_later(&self, first: usize, second: usize) -> bool {
         let (a, b) = (&self.messages[first], &self.messages[second]);
         (a.by == b.by && first < second) || a.is_known(b.core, b.written_at)
     }
 
-    /// Whether the retained value was replaced or cleared, known to `core` before the moment.
+    /// Whether the retained value was replaced or cleared, and `core` knew that before the moment.
     pub(crate) fn is_replaced(&self, number: usize, core: usize, before: u64) -> bool {
         let topic = self.messages[number].topic;
         self.messages.iter().enumerate().any(|(other, message)| {
@@ -123,7 +125,7 @@ impl Log {
         })
     }
 
-    /// Whether this may be what is retained of a topic when all is quiet.
+    /// Whether this may be the retained value of a topic while the system is quiescent.
     pub(crate) fn may_be_retained(&self, topic: usize, value: Option<usize>) -> bool {
         match value {
             Some(number) => !self.is_replaced(number, usize::MAX, u64::MAX),

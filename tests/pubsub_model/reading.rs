@@ -1,11 +1,11 @@
-//! What a client reads, each frame of it checked.
+//! Reads the frames of a client and checks each of them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use corecast::io::sim::SimNetwork;
 use serde_json::Value;
 
-use super::{Client, Kind, Owed, Stage, What};
+use super::{Client, Effect, Kind, Pending, Stage};
 use crate::frames::{self, BINARY, CLOSE, Frame, PONG, TEXT};
 use crate::log::{Log, Retain, TOPICS};
 
@@ -18,7 +18,7 @@ fn topic_of(name: Option<&Value>) -> Result<usize, String> {
 }
 
 impl Client {
-    /// Takes all that has arrived.
+    /// Handles all bytes that have arrived.
     pub(crate) fn read(
         &mut self,
         network: &SimNetwork,
@@ -52,8 +52,8 @@ impl Client {
             if !network.is_faulted(id) && !self.is_broken {
                 return Err(format!("{end:?} in {:?}", self.stage));
             }
-            if !network.is_faulted(id) && self.is_finished && self.answers_owed() > 0 {
-                return Err(format!("ended without {:?}", self.owed));
+            if !network.is_faulted(id) && self.is_finished && self.answers_pending() > 0 {
+                return Err(format!("ended without {:?}", self.pending));
             }
             self.is_broken = true;
             self.stage = Stage::Gone;
@@ -64,7 +64,7 @@ impl Client {
         Ok(())
     }
 
-    /// The close frame is the last.
+    /// Nothing may follow the close frame.
     fn nothing_more(&self, bytes: &[u8]) -> Result<(), String> {
         match self.close_code {
             Some(code) if !bytes.is_empty() => Err(format!("{bytes:?} after close {code}")),
@@ -89,20 +89,23 @@ impl Client {
     fn frame(&mut self, frame: &Frame, log: &mut Log, moment: u64) -> Result<(), String> {
         match (frame.opcode, self.kind) {
             (CLOSE, _) => self.close_frame(&frame.payload),
-            (PONG, _) => match self.owed.iter().position(|owed| matches!(owed.what, What::Pong)) {
-                // Of several pings the server may answer the last alone.
-                Some(_) => {
-                    let is_it = |owed: &Owed| owed.text.as_bytes() == frame.payload;
-                    let last = self.owed.iter().rposition(is_it).ok_or("another pong")?;
-                    let mut at = 0;
-                    self.owed.retain(|owed| {
-                        at += 1;
-                        at > last + 1 || !matches!(owed.what, What::Pong)
-                    });
-                    Ok(())
+            (PONG, _) => {
+                match self.pending.iter().position(|pending| matches!(pending.effect, Effect::Pong))
+                {
+                    // If there are several pings, the server may answer only the last.
+                    Some(_) => {
+                        let is_it = |pending: &Pending| pending.text.as_bytes() == frame.payload;
+                        let last = self.pending.iter().rposition(is_it).ok_or("another pong")?;
+                        let mut at = 0;
+                        self.pending.retain(|pending| {
+                            at += 1;
+                            at > last + 1 || !matches!(pending.effect, Effect::Pong)
+                        });
+                        Ok(())
+                    }
+                    None => Err("a pong without a ping".into()),
                 }
-                None => Err("a pong without a ping".into()),
-            },
+            }
             (TEXT | BINARY, Kind::Raw { topic, .. }) => self.raw(topic, frame, log),
             (TEXT, Kind::Json) => {
                 let text = std::str::from_utf8(&frame.payload).map_err(|e| e.to_string())?;
@@ -115,11 +118,12 @@ impl Client {
     fn close_frame(&mut self, payload: &[u8]) -> Result<(), String> {
         let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
         self.close_code = code;
-        // Its own code comes back; too slow for what comes; or the server stops.
+        // 1000 answers the client's own close; 1013 means too slow; 1001 means that the server
+        // stops.
         if self.stage == Stage::Closing && code == Some(1000) {
-            // The close frame waits for all requests before it, subscriptions included.
-            if self.answers_owed() > 0 {
-                return Err(format!("closed without {:?}", self.owed));
+            // The close frame is sent after the answers to all requests, subscriptions included.
+            if self.answers_pending() > 0 {
+                return Err(format!("closed without {:?}", self.pending));
             }
         } else if code == Some(1013) {
             self.is_broken = true;
@@ -142,11 +146,11 @@ impl Client {
         self.delivery(number, topic, log)
     }
 
-    /// A message as it was published.
+    /// A message that is not marked as retained.
     fn delivery(&mut self, number: usize, topic: usize, log: &Log) -> Result<(), String> {
         self.is_subscribed(topic)?;
         let message = &log.messages[number];
-        // A raw client gets retained values like that, and its own too.
+        // A raw client gets retained values in this form, also its own messages.
         let is_raw_value = !self.is_json() && message.retain == Retain::Set;
         if message.topic != topic || !(self.may_get(message) || is_raw_value) {
             return Err(format!("message {number}, which is not for it"));
@@ -160,8 +164,8 @@ impl Client {
         }
     }
 
-    /// A message comes after the answer to a subscription, and before the answer to its end. Under
-    /// the policy `conflate` a message that waits may come later.
+    /// A message must come after the answer to a subscription, and before the answer to its end.
+    /// Under the policy `conflate` a queued message may come later.
     fn is_subscribed(&self, topic: usize) -> Result<(), String> {
         let mut subs = self.subs_to(topic).filter(|sub| sub.answered_at.is_some());
         if subs.any(|sub| self.conflates || sub.ended_at.is_none()) {
@@ -171,7 +175,7 @@ impl Client {
         }
     }
 
-    /// A message without payload; they are all alike.
+    /// A message without payload, which cannot be told from others.
     fn empty(&mut self, topic: usize, log: &Log) -> Result<(), String> {
         self.is_subscribed(topic)?;
         self.empty[topic] += 1;
@@ -240,27 +244,27 @@ impl Client {
     }
 
     fn answer(&mut self, text: &str, log: &mut Log, moment: u64) -> Result<(), String> {
-        let next = self.owed.iter().position(|owed| !matches!(owed.what, What::Pong));
-        let owed = next.and_then(|at| self.owed.remove(at)).ok_or("nothing was asked")?;
-        let is_it = match owed.what {
-            What::Error => {
-                let id = owed.text.as_str();
+        let next = self.pending.iter().position(|pending| !matches!(pending.effect, Effect::Pong));
+        let pending = next.and_then(|at| self.pending.remove(at)).ok_or("nothing was asked")?;
+        let is_it = match pending.effect {
+            Effect::Error => {
+                let id = pending.text.as_str();
                 text.starts_with(r#"{"error":""#) && text.ends_with(id)
             }
-            _ => text == owed.text,
+            _ => text == pending.text,
         };
         if !is_it {
-            return Err(format!("waits for {owed:?}"));
+            return Err(format!("waits for {pending:?}"));
         }
-        match owed.what {
-            What::Subscribed(subs) => {
+        match pending.effect {
+            Effect::Subscribed(subs) => {
                 subs.iter().for_each(|sub| self.subs[*sub].answered_at = Some(moment));
             }
-            What::Unsubscribed(subs) => {
+            Effect::Unsubscribed(subs) => {
                 subs.iter().for_each(|sub| self.subs[*sub].ended_at = Some(moment));
             }
-            What::Published(number) => log.messages[number].answered_at = Some(moment),
-            What::Error | What::Pong => {}
+            Effect::Published(number) => log.messages[number].answered_at = Some(moment),
+            Effect::Error | Effect::Pong => {}
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the seeds have seen, so that a run which tests nothing does not pass.
+//! Counts of the events that occurred in the seeds, so that a run that tests nothing fails.
 
 use crate::client::Client;
 use crate::cores::Core;
@@ -19,20 +19,20 @@ pub(crate) struct Tally {
     empty: u64,
     replays: u64,
     announced: u64,
-    /// Times that what came and what was announced as lost was exactly what was published.
+    /// The number of times that received and lost messages added up exactly to those published.
     pub(crate) exact: u64,
     ended_subs: u64,
-    /// Connections that sent FIN while answers were owed.
+    /// Connections that sent FIN while answers were pending.
     finished: u64,
     stalled: u64,
     too_slow: u64,
     dropped: u64,
-    /// Times that there was no room for what a client may publish.
+    /// The number of times that there was no room for messages of clients.
     refusals: u64,
     short_sends: u64,
     no_buffers: u64,
     published: u64,
-    /// Of all clients, in their order.
+    /// The traces of all clients, in order.
     pub(crate) trace: Trace,
 }
 
@@ -57,7 +57,7 @@ impl Client {
         tally.announced += self.lost.iter().sum::<u64>();
         let ended = self.subs.iter().filter(|sub| sub.ended_at.is_some());
         tally.ended_subs += ended.count() as u64;
-        tally.finished += u64::from(self.owed_at_fin > 0);
+        tally.finished += u64::from(self.pending_at_fin > 0);
         tally.stalled += u64::from(self.was_stalled);
         tally.too_slow += u64::from(self.close_code == Some(1013));
     }
@@ -73,7 +73,7 @@ impl Tally {
         self.published += broker.published;
     }
 
-    /// With the seeds of an everyday run, all of it happens often.
+    /// With the seeds of an everyday run, every event must have occurred often.
     pub(crate) fn check(&self) {
         let often = [
             self.quiets,

@@ -1,4 +1,4 @@
-//! One run: its cores, clients and programs at one virtual time, and who goes next.
+//! One run: its cores, clients and programs at one virtual time, and the order in which they run.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,39 +14,39 @@ use crate::client::{Client, Kind, Stage};
 use crate::cores::Core;
 use crate::log::{Log, TOPICS};
 
-/// With nothing due for so long, nothing is on its way: the slowest network takes half of it.
+/// If nothing is due for this long, no bytes are in flight: the slowest network takes half of it.
 const QUIET: Duration = Duration::from_millis(400);
-/// Steps of one phase, more than any seed needs.
+/// The limit of steps in one phase, more than any seed needs.
 const STEPS: u64 = 400_000;
-/// The numbers of programs, behind those of clients.
+/// The number of the first program, above those of clients.
 pub(crate) const PROGRAMS: usize = 1000;
 
 pub(crate) struct World {
     pub(crate) rng: fastrand::Rng,
     pub(crate) now: Duration,
-    /// Counts all that happens.
+    /// The number of events so far.
     pub(crate) moment: u64,
     pub(crate) policy: SlowConsumer,
     pub(crate) cores: Vec<Core>,
     pub(crate) clients: Vec<Client>,
-    /// For each core a program that publishes: what it has still to do, and when.
+    /// For each core a program that publishes: its remaining messages, and the time of the next.
     programs: Vec<(u32, Duration)>,
     pub(crate) log: Log,
-    /// A core that the system does not let run, and until when.
+    /// A core that is not scheduled by the system, and until when.
     frozen: (usize, Duration),
-    /// Some values are retained.
+    /// Some messages are retained.
     retains: bool,
     pub(crate) stop: Arc<AtomicBool>,
-    /// How often all was quiet, and losses were announced exactly.
+    /// The number of times that the system was quiescent, and that losses were reported exactly.
     pub(crate) quiets: u64,
     pub(crate) exact: u64,
-    /// Something was done since all was quiet.
-    is_stirred: bool,
+    /// Something has happened since the system was last quiescent.
+    is_changed: bool,
 }
 
 fn config(rng: &mut fastrand::Rng) -> Config {
     let mut config = Config::default();
-    // Nothing but what clients and hubs do wakes a core.
+    // No timer wakes a core, only clients and brokers.
     config.timeouts.ping_after = Duration::from_secs(36_000);
     config.timeouts.handshake = Duration::from_secs(600);
     config.timeouts.stall = Duration::from_secs(600);
@@ -65,7 +65,7 @@ fn config(rng: &mut fastrand::Rng) -> Config {
     config
 }
 
-/// Often small sockets, which are soon full.
+/// Sockets are often small, so that they are full soon.
 fn faults(rng: &mut fastrand::Rng) -> Faults {
     let mut faults = if rng.bool() { Faults::default() } else { Faults::swarm(rng.u64(..)) };
     if rng.u8(0..3) > 0 {
@@ -146,14 +146,14 @@ impl World {
             stop,
             quiets: 0,
             exact: 0,
-            is_stirred: true,
+            is_changed: true,
         }
     }
 
-    /// Whether clients and programs have done all they wanted.
+    /// Whether clients and programs have done all their actions.
     pub(crate) fn is_idle(&self) -> bool {
         let is_done = |client: &Client| match client.stage {
-            Stage::Unborn | Stage::Opening => false,
+            Stage::NotConnected | Stage::Opening => false,
             Stage::Open => client.actions == 0,
             Stage::Closing | Stage::Gone => true,
         };
@@ -161,12 +161,12 @@ impl World {
         no_stall && self.clients.iter().all(is_done) && self.programs.iter().all(|p| p.0 == 0)
     }
 
-    /// Has everything checked when all is quiet again.
-    pub(crate) const fn stir(&mut self) {
-        self.is_stirred = true;
+    /// Makes the next quiescent state be checked.
+    pub(crate) const fn mark_changed(&mut self) {
+        self.is_changed = true;
     }
 
-    /// Goes on until all is quiet and `is_done`.
+    /// Runs until the system is quiescent and `is_done`.
     pub(crate) fn run(&mut self, is_done: impl Fn(&Self) -> bool) -> Result<(), String> {
         for _ in 0..STEPS {
             self.moment += 1;
@@ -182,7 +182,7 @@ impl World {
         Err("no end".into())
     }
 
-    /// One core that is awake, or has something due, has a turn; false if there is none.
+    /// Runs a turn of one core that is awake or has something due; false if there is none.
     fn turn(&mut self) -> Result<bool, String> {
         let is_due = |core: &Core| {
             !core.worker.is_done() && core.asleep_until().is_none_or(|at| at <= self.now)
@@ -206,7 +206,7 @@ impl World {
         Ok(true)
     }
 
-    /// When the next thing happens on a core.
+    /// The time of the next event of any core.
     fn next_event(&self) -> Duration {
         let next = |(number, core): (usize, &Core)| {
             let next = core.asleep_until().unwrap_or(self.now);
@@ -220,17 +220,17 @@ impl World {
         self.frozen.0 == core && self.now < self.frozen.1
     }
 
-    /// All sleep: whether nothing is on its way. Then all is checked.
+    /// All cores sleep. Returns whether no bytes are in flight, and then checks everything.
     fn is_quiet(&mut self) -> Result<bool, String> {
         let is_quiet = self.next_event() >= self.now + QUIET;
-        if is_quiet && std::mem::take(&mut self.is_stirred) {
+        if is_quiet && std::mem::take(&mut self.is_changed) {
             self.quiets += 1;
             self.check_quiet()?;
         }
         Ok(is_quiet)
     }
 
-    /// All sleep: lets time pass to what happens next.
+    /// All cores sleep: advances the time to the next event.
     fn advance(&mut self) {
         let jitter = Duration::from_micros(self.rng.u64(0..200));
         let next = self.next_action().map_or(self.next_event(), |at| at.min(self.next_event()));
@@ -240,7 +240,7 @@ impl World {
     fn next_action(&self) -> Option<Duration> {
         let stalls = self.clients.iter().filter_map(|client| client.stalled_until);
         let acts = |client: &&Client| match client.stage {
-            Stage::Unborn => true,
+            Stage::NotConnected => true,
             Stage::Open => client.actions > 0,
             _ => false,
         };
@@ -249,22 +249,22 @@ impl World {
         stalls.chain(clients).chain(programs).min()
     }
 
-    /// A client or program that is due does something; not always at once, so that others go first.
+    /// Runs a client or program that is due, or sometimes none, so that others run first.
     fn act(&mut self) {
         let now = self.now;
         for client in &mut self.clients {
             let network = &self.cores[client.core].network;
             if client.stalled_until.is_some_and(|until| until <= now) {
                 client.stalled_until = None;
-                self.is_stirred = true;
+                self.is_changed = true;
                 client.id.iter().for_each(|id| network.set_receive_window(*id, usize::MAX));
             }
             if client.next_at > now || self.rng.u8(0..4) == 0 {
                 continue;
             }
-            (self.moment, self.is_stirred) = (self.moment + 1, true);
+            (self.moment, self.is_changed) = (self.moment + 1, true);
             match client.stage {
-                Stage::Unborn => client.connect(network, self.moment),
+                Stage::NotConnected => client.connect(network, self.moment),
                 Stage::Open if client.actions > 0 => {
                     client.act(network, &mut self.log, self.moment, now);
                 }
@@ -274,7 +274,7 @@ impl World {
         }
         for (number, (left, at)) in self.programs.iter_mut().enumerate() {
             if *left > 0 && *at <= now && self.rng.bool() {
-                (self.moment, self.is_stirred) = (self.moment + 1, true);
+                (self.moment, self.is_changed) = (self.moment + 1, true);
                 let (core, rng) = (&self.cores[number], &mut self.rng);
                 actions::publish((number, core), self.retains, rng, &mut self.log, self.moment);
                 *left -= 1;

@@ -1,10 +1,10 @@
-//! What clients send, drawn at random: bytes for the server, expectations for the model.
+//! Random input of clients: bytes for the server, and the expected answers for the model.
 
 use crate::frames::{BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, append};
-use crate::model::{Goodbye, Model};
+use crate::model::{Ending, Model};
 use crate::world::World;
 
-/// Letters of one to four bytes.
+/// Characters of one to four bytes.
 const TEXTS: [&str; 3] = [
     "the quick brown fox jumps over the lazy dog 0123456789 ",
     "Falsches Üben von Xylophonmusik quält jeden größeren Zwerg ",
@@ -33,7 +33,7 @@ fn text(rng: &mut fastrand::Rng, size: usize) -> Vec<u8> {
         text.push_str(pattern);
     }
     text.truncate(text.floor_char_boundary(size));
-    // The size was chosen for its own sake.
+    // The text must have exactly `size` bytes.
     text.extend(std::iter::repeat_n('.', size - text.len()));
     text.into_bytes()
 }
@@ -44,7 +44,7 @@ fn binary(rng: &mut fastrand::Rng, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// One message of `size` bytes, whole or in fragments; too large a one is a violation.
+/// One message of `size` bytes, whole or in fragments; a size above the limit is a violation.
 pub(crate) fn message(rng: &mut fastrand::Rng, world: &World, model: &mut Model) -> Vec<u8> {
     let size = size(rng);
     let (opcode, payload) =
@@ -56,7 +56,7 @@ pub(crate) fn message(rng: &mut fastrand::Rng, world: &World, model: &mut Model)
         append(&mut out, FIN | opcode, &payload, mask(rng));
     }
     if size > world.config.limits.max_message {
-        model.goodbye = Goodbye::Violation(1009);
+        model.ending = Ending::Violation(1009);
     } else {
         model.sent_message(opcode, payload, world);
     }
@@ -84,7 +84,7 @@ fn fragments(
     append(out, FIN | CONTINUATION, rest, mask(rng));
 }
 
-/// Many small messages at once.
+/// Many small messages in one write.
 pub(crate) fn pipeline(rng: &mut fastrand::Rng, world: &World, model: &mut Model) -> Vec<u8> {
     let mut out = Vec::new();
     let most = if rng.bool() { 20 } else { 300 };
@@ -102,7 +102,7 @@ pub(crate) fn pipeline(rng: &mut fastrand::Rng, world: &World, model: &mut Model
 }
 
 pub(crate) fn ping(rng: &mut fastrand::Rng, model: &mut Model) -> Vec<u8> {
-    // Long enough to be told apart by their pongs, where there is more than one.
+    // Long enough for unique payloads, if there is more than one.
     let least = if model.awaits_pong() { 4 } else { 0 };
     let size = rng.usize(least..=125);
     let payload = binary(rng, size);
@@ -112,7 +112,7 @@ pub(crate) fn ping(rng: &mut fastrand::Rng, model: &mut Model) -> Vec<u8> {
     out
 }
 
-/// A pong: the answer to a ping of the server, or a heartbeat nobody asked for.
+/// A pong: the answer to a ping of the server, or an unsolicited one (RFC 6455 section 5.5.3).
 pub(crate) fn pong(rng: &mut fastrand::Rng, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     append(&mut out, FIN | PONG, payload, mask(rng));
@@ -126,7 +126,7 @@ pub(crate) fn close(rng: &mut fastrand::Rng, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The payload of a close frame that is allowed.
+/// A valid payload of a close frame.
 pub(crate) fn close_payload(rng: &mut fastrand::Rng) -> Vec<u8> {
     if rng.u8(0..4) == 0 {
         return Vec::new();
@@ -136,7 +136,7 @@ pub(crate) fn close_payload(rng: &mut fastrand::Rng) -> Vec<u8> {
     [code.to_be_bytes().to_vec(), text(rng, size)].concat()
 }
 
-/// A rule broken: the bytes, and the close code that answers them.
+/// A violation: the bytes, and the close code of the answer.
 pub(crate) fn violation(rng: &mut fastrand::Rng, world: &World) -> (Vec<u8>, u16) {
     let mut out = Vec::new();
     let mask = mask(rng);
@@ -196,7 +196,7 @@ pub(crate) fn violation(rng: &mut fastrand::Rng, world: &World) -> (Vec<u8>, u16
             1007
         }
         12 if limits.max_message < 1 << 24 => {
-            // Only the header of more than is allowed.
+            // Only the header of a frame above the limit.
             out.extend([FIN | BINARY, 0x80 | 127, 0, 0, 0, 0, rng.u8(1..), 0, 0, 0]);
             out.extend(mask);
             1009
@@ -219,8 +219,8 @@ fn bad_close(rng: &mut fastrand::Rng, mask: [u8; 4]) -> (Vec<u8>, u16) {
     (out, answer)
 }
 
-/// A message of more fragments than are allowed, or, where that would be very many, one that is
-/// broken off by another.
+/// A message of too many fragments; or, if that would be very many, one that is interrupted by
+/// another message.
 fn too_many_fragments(rng: &mut fastrand::Rng, world: &World, out: &mut Vec<u8>) -> u16 {
     let most = world.config.limits.max_fragments;
     append(out, BINARY, b"", mask(rng));
@@ -234,7 +234,7 @@ fn too_many_fragments(rng: &mut fastrand::Rng, world: &World, out: &mut Vec<u8>)
     1008
 }
 
-/// Bytes without a meaning.
+/// Random bytes.
 pub(crate) fn junk(rng: &mut fastrand::Rng) -> Vec<u8> {
     let size = rng.usize(0..3000);
     binary(rng, size)

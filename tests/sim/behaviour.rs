@@ -1,4 +1,4 @@
-//! What a client does of its own accord: what it sends, when it stalls, how it ends.
+//! The behaviour of a client: what it sends, when it stalls, how it ends.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use corecast::io::sim::{ClientId, SimNetwork};
 
 use super::{Client, Stage};
 use crate::actions;
-use crate::model::Goodbye;
+use crate::model::Ending;
 use crate::world::World;
 
-/// A client that stalls for no longer than this is not given up.
+/// The server does not cut a client that stalls for no longer than this.
 const SHORT_STALL: Duration = Duration::from_secs(10);
 
-/// How a client ends its connection when it has done what it wanted.
+/// The way in which a client ends its connection after its actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
     Close,
@@ -20,9 +20,9 @@ pub(crate) enum Plan {
     Reset,
     Violate,
     FallSilent,
-    /// Not even reading.
+    /// It does not read either.
     Hang,
-    /// Not at all: the server will stop some day.
+    /// It does not end the connection: the server stops at some time.
     Stay,
 }
 
@@ -57,9 +57,9 @@ impl Client {
             if matches!(self.stage, Stage::Gone | Stage::Hung) {
                 return;
             }
-            let dribble = self.dribbles && !self.outbox.is_empty();
+            let in_slices = self.writes_slices && !self.outbox.is_empty();
             let count =
-                if dribble { self.rng.usize(1..=self.outbox.len()) } else { self.outbox.len() };
+                if in_slices { self.rng.usize(1..=self.outbox.len()) } else { self.outbox.len() };
             let rest = self.outbox.split_off(count);
             let slice = std::mem::replace(&mut self.outbox, rest);
             if !slice.is_empty() {
@@ -76,7 +76,7 @@ impl Client {
         }
     }
 
-    /// Decides what to do next.
+    /// Chooses the next action.
     fn choose(&mut self, id: ClientId, network: &SimNetwork, world: &World) {
         let pause = match self.rng.u8(0..100) {
             0..60 => 0,
@@ -85,7 +85,7 @@ impl Client {
             _ => self.rng.u64(0..100_000),
         };
         self.next_at = world.now + Duration::from_millis(pause);
-        self.dribbles = self.rng.u8(0..12) == 0;
+        self.writes_slices = self.rng.u8(0..12) == 0;
         if self.actions == 0 {
             return self.conclude(id, network, world);
         }
@@ -101,11 +101,11 @@ impl Client {
             }
             90..99 => self.stall(id, network, SHORT_STALL, world),
             _ => {
-                self.model.neglected = true;
+                self.model.may_be_cut = true;
                 self.stall(id, network, Duration::from_secs(100), world);
             }
         }
-        if self.model.goodbye != Goodbye::None {
+        if self.model.ending != Ending::None {
             self.leave(world);
         }
     }
@@ -120,28 +120,28 @@ impl Client {
         }
     }
 
-    /// Ends the connection in the way that was planned.
+    /// Ends the connection as planned.
     fn conclude(&mut self, id: ClientId, network: &SimNetwork, world: &World) {
         match self.plan {
             Plan::Close => {
                 let payload = actions::close_payload(&mut self.rng);
                 self.outbox = actions::close(&mut self.rng, &payload);
-                self.model.goodbye = if self.rng.u8(0..8) == 0 {
+                self.model.ending = if self.rng.u8(0..8) == 0 {
                     self.outbox.extend(actions::junk(&mut self.rng));
-                    Goodbye::RudeClose(payload)
+                    Ending::CloseWithMore(payload)
                 } else {
-                    Goodbye::Close(payload)
+                    Ending::Close(payload)
                 };
                 self.fin_follows = self.rng.u8(0..4) == 0;
             }
             Plan::HalfClose => {
-                self.model.goodbye = Goodbye::HalfClose;
+                self.model.ending = Ending::HalfClose;
                 self.fin_follows = true;
             }
             Plan::Violate => {
                 let (bytes, code) = actions::violation(&mut self.rng, world);
                 self.outbox = bytes;
-                self.model.goodbye = Goodbye::Violation(code);
+                self.model.ending = Ending::Violation(code);
                 if self.rng.u8(0..4) == 0 {
                     self.outbox.extend(actions::junk(&mut self.rng));
                 }
@@ -153,8 +153,8 @@ impl Client {
                 return;
             }
             Plan::FallSilent => {
-                self.model.neglected = true;
-                self.last_word_at = world.now;
+                self.model.may_be_cut = true;
+                self.stopped_sending_at = world.now;
                 self.stage = Stage::Silent;
                 return;
             }
@@ -165,7 +165,7 @@ impl Client {
                     network.write(id, &bytes);
                 }
                 self.stalled_until = None;
-                self.last_word_at = world.now;
+                self.stopped_sending_at = world.now;
                 self.stage = Stage::Hung;
                 return;
             }

@@ -1,4 +1,4 @@
-//! A simulated client: it acts at random, by its own seed, and checks what it gets.
+//! A simulated client: it acts at random, from its own seed, and checks every received byte.
 
 mod behaviour;
 
@@ -15,32 +15,32 @@ use crate::trace::Trace;
 use crate::world::World;
 use behaviour::Plan;
 
-/// With nothing else to wait for, how long the server may leave a client without what it owes.
-/// The slowest network delays each piece by a fifth of a second.
-const PATIENCE: Duration = Duration::from_secs(6);
-/// The same after the last frame. Shorter than the time that the server lingers.
-const PATIENCE_FOR_FIN: Duration = Duration::from_millis(1500);
-/// What deadlines of the server may be late by.
+/// The time that the server may take for an answer when nothing delays it. The slowest network
+/// delays each piece by 0.2 s.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(6);
+/// The same for FIN after the last frame. Shorter than the linger time of the server.
+const FIN_TIMEOUT: Duration = Duration::from_millis(1500);
+/// The tolerance for deadlines of the server.
 const LATE: Duration = Duration::from_secs(3);
 
-/// How far a client is.
+/// The state of a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Not connected yet.
-    Unborn,
-    /// The answer to its request is not complete.
-    Asking,
-    /// Refused: a body of so many bytes and then the end of the stream must follow.
+    NotConnected,
+    /// The response is not complete.
+    Requesting,
+    /// Refused: a body of `body` bytes and then the end of the stream must follow.
     Refused {
         body: usize,
     },
     Open,
-    /// Says nothing any more, not even pongs.
+    /// Sends nothing any more, not even pongs.
     Silent,
-    /// Says nothing any more, and does not read either.
+    /// Sends nothing any more, and does not read either.
     Hung,
-    /// Has said its last word, or heard the server's.
-    Leaving,
+    /// Has sent its last frame, or received the server's.
+    Ending,
     Gone,
 }
 
@@ -50,66 +50,67 @@ pub(crate) struct Client {
     plan: Plan,
     ask: Ask,
     id: Option<ClientId>,
-    born_at: Duration,
+    start_at: Duration,
     opened_at: Duration,
     actions: u32,
-    /// To be written, in slices if the client dribbles.
+    /// Bytes to be written, in slices if `writes_slices`.
     outbox: Vec<u8>,
-    dribbles: bool,
-    /// Answers to the server, to be written as soon as no frame is half written.
+    writes_slices: bool,
+    /// Answers to the server, to be written between two frames.
     urgent: Vec<u8>,
-    /// FIN follows the last of the outbox.
+    /// FIN follows the last byte of the outbox.
     fin_follows: bool,
-    /// When it next writes or does something else.
+    /// The time of its next write or action.
     next_at: Duration,
     stalled_until: Option<Duration>,
-    /// When it stopped speaking: by a goodbye or by falling silent.
-    last_word_at: Duration,
-    /// When something last moved in either direction, and when the server last received something,
-    /// as far as is known; and what it had yet to receive then.
+    /// The time at which it stopped sending: it ended the connection or became silent.
+    stopped_sending_at: Duration,
+    /// The time of the last progress in either direction; the time at which the server last
+    /// received something, as far as is known; and the number of bytes that it had not received
+    /// then.
     moved_at: Duration,
-    heard_at: Duration,
+    received_at: Duration,
     not_received: usize,
     arrived: Vec<u8>,
     trace: Trace,
     model: Model,
-    /// Of the response.
+    /// The status of the response.
     status: Option<u16>,
-    /// As it was seen.
+    /// The end of the stream, as the client saw it.
     end: Option<ServerEnd>,
 }
 
 impl Client {
     pub(crate) fn new(mut rng: fastrand::Rng, world: &World) -> Self {
-        let stays = world.is_crowded && rng.u8(0..4) > 0;
+        let stays = world.has_many_clients && rng.u8(0..4) > 0;
         let plan = if stays { Plan::Stay } else { Plan::random(&mut rng) };
         let ask = Ask::random(&mut rng);
-        // Some come together, some when others have gone.
-        let born_at = Duration::from_millis(if rng.bool() { 0 } else { rng.u64(0..20_000) });
-        let most = if world.is_crowded || rng.bool() { 10 } else { 300 };
+        // Some clients connect at once, some when others are gone.
+        let start_at = Duration::from_millis(if rng.bool() { 0 } else { rng.u64(0..20_000) });
+        let most = if world.has_many_clients || rng.bool() { 10 } else { 300 };
         let actions = rng.u32(0..=most);
         Self {
             rng,
-            stage: Stage::Unborn,
+            stage: Stage::NotConnected,
             plan,
             ask,
             id: None,
-            born_at,
+            start_at,
             opened_at: Duration::ZERO,
             actions,
             outbox: Vec::new(),
-            dribbles: false,
+            writes_slices: false,
             urgent: Vec::new(),
             fin_follows: false,
-            next_at: born_at,
+            next_at: start_at,
             stalled_until: None,
-            last_word_at: Duration::ZERO,
+            stopped_sending_at: Duration::ZERO,
             moved_at: Duration::ZERO,
-            heard_at: Duration::ZERO,
+            received_at: Duration::ZERO,
             not_received: 0,
             arrived: Vec::new(),
             trace: Trace::default(),
-            model: Model::new(born_at),
+            model: Model::new(start_at),
             status: None,
             end: None,
         }
@@ -119,7 +120,7 @@ impl Client {
         self.stage == Stage::Gone
     }
 
-    /// Adds what it has seen.
+    /// Adds its counts to the tally.
     pub(crate) fn report(&self, tally: &mut Tally) {
         self.model.report(tally);
         tally.trace.add(&self.trace);
@@ -133,24 +134,24 @@ impl Client {
         }
     }
 
-    /// Reads, writes, does what is due; returns when it wants to be called at the latest.
+    /// Reads, writes, and acts if it is time; returns the time of its next call at the latest.
     pub(crate) fn act(
         &mut self,
         network: &SimNetwork,
         world: &World,
     ) -> Result<Option<Duration>, String> {
-        if self.stage == Stage::Gone || (self.stage == Stage::Unborn && world.is_draining()) {
+        if self.stage == Stage::Gone || (self.stage == Stage::NotConnected && world.is_draining()) {
             self.stage = Stage::Gone;
             return Ok(None);
         }
         let id = match self.id {
             Some(id) => id,
-            None if world.now < self.born_at => return Ok(Some(self.born_at)),
+            None if world.now < self.start_at => return Ok(Some(self.start_at)),
             None => self.connect(network, world),
         };
         if self.stalled_until.is_some_and(|until| until <= world.now) {
             self.stalled_until = None;
-            (self.moved_at, self.heard_at) = (world.now, world.now);
+            (self.moved_at, self.received_at) = (world.now, world.now);
             network.set_receive_window(id, usize::MAX);
         }
         if self.stalled_until.is_none() && self.stage != Stage::Hung {
@@ -166,22 +167,22 @@ impl Client {
     fn connect(&mut self, network: &SimNetwork, world: &World) -> ClientId {
         let id = network.connect(self.rng.usize(0..world.options.listeners));
         self.id = Some(id);
-        self.stage = Stage::Asking;
+        self.stage = Stage::Requesting;
         self.outbox = self.ask.request(&mut self.rng);
-        self.dribbles = self.ask == Ask::WebSocket { slowly: true };
-        (self.born_at, self.moved_at) = (world.now, world.now);
+        self.writes_slices = self.ask == Ask::WebSocket { slowly: true };
+        (self.start_at, self.moved_at) = (world.now, world.now);
         id
     }
 
     fn next_time(&self, world: &World) -> Duration {
         let patience = self.waits_for(world).map_or(Duration::MAX, |(_, until)| until);
         let action = if self.has_something_to_do() { self.next_at } else { Duration::MAX };
-        // A stalled client is not impatient.
+        // A stalled client has no reply timeout.
         let next = match self.stalled_until {
             Some(until) if self.stage != Stage::Hung => until.min(action),
             _ => patience.min(action),
         };
-        // To know when the server has received the last of a silent client.
+        // Finds the time at which the server has received the last byte of a silent client.
         let watch = self.stage == Stage::Silent && self.not_received > 0;
         let longest = Duration::from_secs(if watch { 1 } else { 600 });
         next.clamp(world.now + Duration::from_micros(1), world.now + longest)
@@ -192,7 +193,8 @@ impl Client {
     }
 
     fn read(&mut self, id: ClientId, network: &SimNetwork, world: &World) -> Result<(), String> {
-        // First whether it has ended, then what has arrived: all of it, if so.
+        // The end is checked before the data is read, so that no data is left if the stream has
+        // ended.
         let end = network.closed_by_server(id);
         let bytes = network.read(id);
         self.trace.received(world.now, &bytes, end);
@@ -200,10 +202,10 @@ impl Client {
             self.moved_at = world.now;
             self.arrived.extend(bytes);
         }
-        if self.stage == Stage::Asking {
+        if self.stage == Stage::Requesting {
             self.read_response(world)?;
         }
-        while matches!(self.stage, Stage::Open | Stage::Silent | Stage::Leaving)
+        while matches!(self.stage, Stage::Open | Stage::Silent | Stage::Ending)
             && let Some(frame) = frames::take(&mut self.arrived)?
         {
             let reaction = self.model.frame(frame, world)?;
@@ -233,8 +235,8 @@ impl Client {
         }
         if status == 101 {
             self.stage = Stage::Open;
-            // The server counts from its answer, which may have waited for a slot.
-            self.model.waits_in_line(world);
+            // The server counts from its response, which may have waited for a slot.
+            self.model.waits_for_slot(world);
             (self.opened_at, self.next_at) = (world.now, world.now);
         } else {
             self.stage = Stage::Refused { body: response.body };
@@ -245,7 +247,7 @@ impl Client {
 
     /// Whether the server may have given up waiting for the request.
     fn is_late(&self, world: &World) -> bool {
-        world.is_past(self.born_at + world.config.timeouts.handshake)
+        world.is_past(self.start_at + world.config.timeouts.handshake)
     }
 
     fn react(&mut self, reaction: Reaction, world: &World) {
@@ -256,8 +258,8 @@ impl Client {
             Reaction::Close(payload) => {
                 if self.stage == Stage::Open {
                     self.urgent.extend(actions::close(&mut self.rng, &payload));
-                    // The server does not wait for ever.
-                    (self.dribbles, self.next_at) = (false, world.now);
+                    // The server has a time limit for this.
+                    (self.writes_slices, self.next_at) = (false, world.now);
                 }
                 if self.stage != Stage::Silent {
                     self.leave(world);
@@ -268,61 +270,62 @@ impl Client {
     }
 
     fn leave(&mut self, world: &World) {
-        self.stage = Stage::Leaving;
-        (self.last_word_at, self.moved_at) = (world.now, world.now);
+        self.stage = Stage::Ending;
+        (self.stopped_sending_at, self.moved_at) = (world.now, world.now);
     }
 
-    /// The stream has ended: whether it may.
+    /// Checks that the stream may have ended.
     fn ended(&self, end: ServerEnd, faulted: bool, world: &World) -> Result<(), String> {
         if faulted {
-            // What arrived before was right, and more need not come.
+            // The received part was right, and the rest need not arrive.
             return Ok(());
         }
         let hurried = world.is_draining() || self.is_late(world);
         match (self.stage, end) {
-            (Stage::Asking, _) if hurried => Ok(()),
+            (Stage::Requesting, _) if hurried => Ok(()),
             (Stage::Refused { body }, ServerEnd::Fin) if self.arrived.len() == body => Ok(()),
             (Stage::Refused { .. }, ServerEnd::Reset) if hurried => Ok(()),
-            (Stage::Asking | Stage::Refused { .. }, _) => {
+            (Stage::Requesting | Stage::Refused { .. }, _) => {
                 Err(format!("{end:?} {} bytes into {:?}", self.arrived.len(), self.stage))
             }
             (_, ServerEnd::Fin) => self.model.fin(&self.arrived, world),
-            (_, ServerEnd::Reset) => self.model.reset(self.last_word_at, world),
+            (_, ServerEnd::Reset) => self.model.reset(self.stopped_sending_at, world),
         }
     }
 
-    /// What the client waits for, and until when it must have come.
+    /// The event that the client waits for, and the time by which it must happen.
     fn waits_for(&self, world: &World) -> Option<(&'static str, Duration)> {
         let timeouts = &world.config.timeouts;
         let silence = timeouts.ping_after + timeouts.pong + timeouts.close;
-        let soon = self.moved_at + PATIENCE;
-        // Nothing but FIN is missing.
-        let at_once = self.moved_at + PATIENCE_FOR_FIN;
+        let soon = self.moved_at + REPLY_TIMEOUT;
+        // Only FIN is missing.
+        let at_once = self.moved_at + FIN_TIMEOUT;
         match self.stage {
-            Stage::Asking if self.ask == Ask::Never => {
+            Stage::Requesting if self.ask == Ask::Never => {
                 Some(("the end of its patience with the request", soon + timeouts.handshake))
             }
-            Stage::Asking if self.outbox.is_empty() => Some(("an answer", soon)),
-            Stage::Open if world.is_draining() => {
-                Some(("the close frame of a server that stops", soon.max(world.stop_at + PATIENCE)))
-            }
-            Stage::Open => Some(self.model.owed().map_or(
-                ("the end of an idle connection", self.model.idle_until(world).1.max(soon) + LATE),
-                |owed| (owed, soon),
+            Stage::Requesting if self.outbox.is_empty() => Some(("an answer", soon)),
+            Stage::Open if world.is_draining() => Some((
+                "the close frame of a server that stops",
+                soon.max(world.stop_at + REPLY_TIMEOUT),
             )),
-            Stage::Leaving if self.model.is_answered() => Some(("FIN", at_once)),
-            Stage::Refused { .. } | Stage::Leaving => Some(("the end of the stream", soon)),
-            // Ping, no pong, close frame, no close frame.
+            Stage::Open => Some(self.model.next_answer().map_or(
+                ("the end of an idle connection", self.model.idle_until(world).1.max(soon) + LATE),
+                |answer| (answer, soon),
+            )),
+            Stage::Ending if self.model.is_answered() => Some(("FIN", at_once)),
+            Stage::Refused { .. } | Stage::Ending => Some(("the end of the stream", soon)),
+            // The timeouts for the ping, the pong, and the close frame.
             Stage::Silent => {
-                let until = self.last_word_at.max(self.heard_at) + silence + LATE;
+                let until = self.stopped_sending_at.max(self.received_at) + silence + LATE;
                 Some(("the end of a silent connection", until))
             }
-            // The same, and then what waits to be sent must be given up.
+            // The same, and then the time until the server gives up its queued data.
             Stage::Hung => {
-                let until = self.last_word_at + silence + timeouts.stall + 2 * LATE;
+                let until = self.stopped_sending_at + silence + timeouts.stall + 2 * LATE;
                 Some(("the end of a hung connection", until))
             }
-            Stage::Asking | Stage::Unborn | Stage::Gone => None,
+            Stage::Requesting | Stage::NotConnected | Stage::Gone => None,
         }
     }
 
@@ -334,18 +337,18 @@ impl Client {
     ) -> Result<(), String> {
         let not_received = network.bytes_not_received(id);
         if std::mem::replace(&mut self.not_received, not_received) != not_received {
-            (self.moved_at, self.heard_at) = (world.now, world.now);
+            (self.moved_at, self.received_at) = (world.now, world.now);
         }
         if self.stage == Stage::Hung && network.is_closed(id) {
-            // What it would have seen of the end does not matter.
+            // This client does not read, so it cannot check the end of the stream.
             self.stage = Stage::Gone;
         }
-        // A server whose slots are all taken leaves it waiting, not refused.
-        let in_line = world.may_have_no_slot() && !network.is_accepted(id);
-        if self.stage == Stage::Asking && in_line {
-            // Its patience begins when it is accepted.
+        // A server without a free slot lets the client wait and does not refuse it.
+        let waits_for_slot = world.may_have_no_slot() && !network.is_accepted(id);
+        if self.stage == Stage::Requesting && waits_for_slot {
+            // The timeout starts when it is accepted.
             self.moved_at = world.now;
-            self.model.waits_in_line(world);
+            self.model.waits_for_slot(world);
         }
         match self.waits_for(world) {
             Some((what, until)) if self.stalled_until.is_none() && until < world.now => {
@@ -355,7 +358,7 @@ impl Client {
         }
     }
 
-    /// The last check: the server's pings were no more than it needs.
+    /// The last check: the server sent no more pings than necessary.
     pub(crate) fn finish(&self, world: &World) -> Result<(), String> {
         let open = world.now - self.opened_at;
         let most = 1 + open.as_secs() / world.config.timeouts.ping_after.as_secs();

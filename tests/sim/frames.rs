@@ -1,5 +1,5 @@
-//! Frames as the simulated clients write and read them: our own, so that a mistake of the server's
-//! encoder cannot hide behind the same mistake here.
+//! Reading and writing frames for the simulated clients. Separate from the library, so that a
+//! mistake in the server's encoder is not repeated here.
 
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const CONTINUATION: u8 = 0x0;
@@ -34,8 +34,8 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Takes the first frame out of `bytes`; `None` while it is incomplete. The server sends whole
-/// messages, unmasked, uncompressed, with lengths in their shortest form: all else is an error.
+/// Takes the first frame out of `bytes`; `None` while it is incomplete. The server must send whole
+/// messages, unmasked, uncompressed, with minimal lengths: anything else is an error.
 pub(crate) fn take(bytes: &mut Vec<u8>) -> Result<Option<Frame>, String> {
     let [first, second, ..] = bytes[..] else { return Ok(None) };
     if first & 0xF0 != FIN {

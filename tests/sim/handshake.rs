@@ -1,13 +1,13 @@
-//! The opening handshake as the simulated clients do it, rightly and wrongly.
+//! The opening handshakes of the simulated clients, valid and invalid.
 
-/// What a client asks for, and the status it should get.
+/// The request of a client, and the expected status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// A WebSocket, all at once or slowly.
+    /// A WebSocket handshake, sent at once or slowly.
     WebSocket { slowly: bool },
-    /// Something that is refused with this status.
+    /// A request that is refused with this status.
     Refused(u16),
-    /// Nothing, or the beginning of a request and no more.
+    /// No request, or only its beginning.
     Never,
 }
 

@@ -1,4 +1,4 @@
-//! What a client has asked for, and so what may arrive.
+//! The expectations of one client: which frames may arrive, given its own input.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,63 +10,64 @@ use crate::world::World;
 
 pub(crate) const GOING_AWAY: u16 = 1001;
 
-/// How the client has begun to end the connection.
+/// The way in which the client ends the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Goodbye {
-    /// Not at all.
+pub(crate) enum Ending {
+    /// Not ended yet.
     None,
     /// A close frame with this payload.
     Close(Vec<u8>),
-    /// A close frame with this payload, and more bytes behind it, which the server need not read:
+    /// A close frame with this payload and more bytes after it. The server need not read those, so
     /// it may reset the connection.
-    RudeClose(Vec<u8>),
-    /// A violation that demands this close code.
+    CloseWithMore(Vec<u8>),
+    /// A violation that must be answered with this close code.
     Violation(u16),
     /// FIN without a close frame.
     HalfClose,
 }
 
-/// The expectations of one client. Every method that takes what arrived returns an error if the
-/// server should not have sent it.
+/// The expectations of one client. Methods that handle received data return an error if the server
+/// should not have sent it.
 pub(crate) struct Model {
-    /// Messages sent and not echoed yet: opcode, payload, and when they were sent.
+    /// Messages without an echo so far: opcode, payload, and send time.
     echoes: VecDeque<(u8, Vec<u8>, Duration)>,
-    /// Pings sent and not answered yet.
+    /// Pings without a pong so far.
     pings: VecDeque<Vec<u8>>,
-    pub(crate) goodbye: Goodbye,
+    pub(crate) ending: Ending,
     /// The server has sent a close frame.
     closed: bool,
-    /// With the one that answers the goodbye.
+    /// The server has sent the close frame that answers the end of the client.
     answered: bool,
     code: Option<u16>,
     echoed: u64,
     echoed_bytes: u64,
     pongs: u64,
     pub(crate) server_pings: u64,
-    /// When the last echoed message was sent, and when its echo came; at first the connect.
+    /// The send time of the last echoed message, and the arrival time of its echo; at first the
+    /// connect.
     idle_since: Duration,
     echoed_at: Duration,
-    /// The client did not read, or did not answer, for so long that the server may have given up.
-    pub(crate) neglected: bool,
+    /// The client did not read or answer for so long that the server may have cut it.
+    pub(crate) may_be_cut: bool,
 }
 
 impl fmt::Debug for Model {
-    /// Without the bytes.
+    /// Without the payloads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model")
             .field("echoes_missing", &self.echoes.len())
             .field("pongs_missing", &self.pings.len())
-            .field("goodbye", &self.goodbye)
+            .field("ending", &self.ending)
             .field("code", &self.code)
             .field("echoed", &self.echoed)
             .field("echoed_at", &self.echoed_at)
             .field("server_pings", &self.server_pings)
-            .field("neglected", &self.neglected)
+            .field("may_be_cut", &self.may_be_cut)
             .finish_non_exhaustive()
     }
 }
 
-/// What the client has to do about a frame.
+/// The reaction of the client to a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reaction {
     Nothing,
@@ -75,13 +76,13 @@ pub(crate) enum Reaction {
 }
 
 impl Model {
-    pub(crate) fn new(born_at: Duration) -> Self {
+    pub(crate) fn new(start_at: Duration) -> Self {
         Self {
-            idle_since: born_at,
-            echoed_at: born_at,
+            idle_since: start_at,
+            echoed_at: start_at,
             echoes: VecDeque::new(),
             pings: VecDeque::new(),
-            goodbye: Goodbye::None,
+            ending: Ending::None,
             closed: false,
             answered: false,
             code: None,
@@ -89,7 +90,7 @@ impl Model {
             echoed_bytes: 0,
             pongs: 0,
             server_pings: 0,
-            neglected: false,
+            may_be_cut: false,
         }
     }
 
@@ -111,18 +112,18 @@ impl Model {
         }
     }
 
-    /// Whether the goodbye has been answered with a close frame.
+    /// Whether the end of the client has been answered with a close frame.
     pub(crate) const fn is_answered(&self) -> bool {
         self.answered
     }
 
-    /// It has not been opened before now.
-    pub(crate) fn waits_in_line(&mut self, world: &World) {
+    /// The client still waits for a slot: its idle time cannot have started before now.
+    pub(crate) fn waits_for_slot(&mut self, world: &World) {
         self.echoed_at = world.now;
     }
 
-    /// When the server may close the connection because no message came, and when it must. Only a
-    /// message that was echoed is known to have come.
+    /// The times from which on the server may and must close the connection because no message
+    /// came. Only a message that was echoed has certainly arrived.
     pub(crate) fn idle_until(&self, world: &World) -> (Duration, Duration) {
         let idle = world.config.timeouts.idle.unwrap_or(Duration::from_secs(1 << 20));
         (self.idle_since + idle, self.echoed_at + idle)
@@ -132,8 +133,8 @@ impl Model {
         !self.pings.is_empty()
     }
 
-    /// What the server owes an open connection.
-    pub(crate) fn owed(&self) -> Option<&'static str> {
+    /// The next answer that the server must send to an open connection.
+    pub(crate) fn next_answer(&self) -> Option<&'static str> {
         if !self.echoes.is_empty() {
             Some("an echo")
         } else if !self.pings.is_empty() {
@@ -150,7 +151,7 @@ impl Model {
         match frame.opcode {
             TEXT | BINARY => self.echo(frame, world),
             PONG => {
-                // A server that has much to send may answer the latest ping alone.
+                // A server with much queued data may answer only the latest ping.
                 let Some(at) = self.pings.iter().position(|ping| *ping == frame.payload) else {
                     return Err(format!("a pong to no ping: {:?}", frame.payload));
                 };
@@ -191,10 +192,10 @@ impl Model {
         self.closed = true;
         let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
         self.code = code;
-        let expected = match &self.goodbye {
-            Goodbye::Close(sent) | Goodbye::RudeClose(sent) => *sent == payload,
-            Goodbye::Violation(expected) => code == Some(*expected),
-            Goodbye::None | Goodbye::HalfClose => false,
+        let expected = match &self.ending {
+            Ending::Close(sent) | Ending::CloseWithMore(sent) => *sent == payload,
+            Ending::Violation(expected) => code == Some(*expected),
+            Ending::None | Ending::HalfClose => false,
         };
         self.answered = expected;
         if expected {
@@ -204,40 +205,40 @@ impl Model {
             };
         }
         let idle = world.is_past(self.idle_until(world).0);
-        if code == Some(GOING_AWAY) && (world.is_draining() || self.neglected || idle) {
+        if code == Some(GOING_AWAY) && (world.is_draining() || self.may_be_cut || idle) {
             return Ok(Reaction::Close(payload));
         }
         let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
         Err(format!("closed with {code:?} ({reason}): {self:?}"))
     }
 
-    /// The stream has ended with FIN, `rest` behind the last whole frame.
+    /// The stream has ended with FIN; `rest` are the bytes after the last complete frame.
     pub(crate) fn fin(&self, rest: &[u8], world: &World) -> Result<(), String> {
-        if self.neglected || world.is_cutting() {
+        if self.may_be_cut || world.is_cutting() {
             return Ok(());
         }
         if !rest.is_empty() {
             return Err(format!("end of stream {} bytes into a frame", rest.len()));
         }
-        match self.goodbye {
+        match self.ending {
             _ if self.closed => Ok(()),
-            Goodbye::HalfClose if self.echoes.is_empty() || world.is_draining() => Ok(()),
-            Goodbye::HalfClose => Err(format!("ended before {} echoes", self.echoes.len())),
+            Ending::HalfClose if self.echoes.is_empty() || world.is_draining() => Ok(()),
+            Ending::HalfClose => Err(format!("ended before {} echoes", self.echoes.len())),
             _ => Err("ended without a close frame".into()),
         }
     }
 
-    /// The stream was reset, which no fault of the simulation explains.
-    pub(crate) fn reset(&self, last_word_at: Duration, world: &World) -> Result<(), String> {
+    /// The stream was reset, and no injected fault explains it.
+    pub(crate) fn reset(&self, stopped_sending_at: Duration, world: &World) -> Result<(), String> {
         let timeouts = &world.config.timeouts;
-        // After the linger time the server need not wait for what the client still sends.
-        let violated = matches!(self.goodbye, Goodbye::Violation(_));
-        let lingered = violated && world.is_past(last_word_at + timeouts.linger);
-        let rude = matches!(self.goodbye, Goodbye::RudeClose(_));
+        // After the linger time the server may stop reading.
+        let violated = matches!(self.ending, Ending::Violation(_));
+        let lingered = violated && world.is_past(stopped_sending_at + timeouts.linger);
+        let sent_more = matches!(self.ending, Ending::CloseWithMore(_));
         let idle = world.is_past(self.idle_until(world).0 + timeouts.close);
-        if self.neglected || rude || lingered || idle || world.is_hurrying() {
+        if self.may_be_cut || sent_more || lingered || idle || world.is_hurrying() {
             return Ok(());
         }
-        Err(format!("reset by the server, last word at {last_word_at:?}: {self:?}"))
+        Err(format!("reset by the server, last word at {stopped_sending_at:?}: {self:?}"))
     }
 }

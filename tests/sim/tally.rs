@@ -1,4 +1,4 @@
-//! What the runs have seen: a test that never met a fault has shown nothing about it.
+//! Counts of the events in the runs: a test without faults would prove nothing.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl Tally {
         self.refused += stats.driver.refused;
     }
 
-    /// Checks that everything there is to see was seen.
+    /// Checks that every kind of event has occurred.
     pub(crate) fn check(&self) {
         for code in [1000, 1001, 1002, 1007, 1008, 1009, 3000] {
             assert!(self.codes.contains_key(&code), "no close with {code}: {self:#?}");

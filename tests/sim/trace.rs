@@ -1,7 +1,7 @@
-//! A hash over what simulated clients receive and when, in virtual time.
+//! A hash of everything that simulated clients receive, with the virtual times.
 //!
-//! It stays the same as long as every byte and every end of a stream comes to every client at the
-//! same moment. A change of the code that leaves its behaviour as it is does not change the hash.
+//! It is the same as long as every byte and every end of a stream reaches every client at the same
+//! time. A change that keeps the behaviour keeps the hash.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use std::time::Duration;
 use corecast::io::sim::ServerEnd;
 use sha1::{Digest, Sha1};
 
-/// So many seeds, from 0 on, are hashed if `CORECAST_TRACE` is set.
+/// The number of seeds, from 0 on, that are hashed if `CORECAST_TRACE` is set.
 pub(crate) const SEEDS: u64 = 200;
 
-/// What one client has received, or several clients one after the other.
+/// The input of one client, or of several clients in order.
 #[derive(Clone, Default)]
 pub(crate) struct Trace {
     hash: Sha1,
-    /// The moment of what came last, and the bytes that came in it, by one read or more.
+    /// The time of the last input, and the bytes that came at that time, in one or more reads.
     at: Duration,
     bytes: u64,
 }
 
 impl Trace {
-    /// Adds what one read has found.
+    /// Adds the result of one read.
     pub(crate) fn received(&mut self, now: Duration, bytes: &[u8], end: Option<ServerEnd>) {
         if bytes.is_empty() && end.is_none() {
             return;
@@ -64,8 +64,8 @@ impl fmt::Debug for Trace {
     }
 }
 
-/// Runs the first seeds and prints the hash of their tallies' traces, if that is asked for; whether
-/// it was. One seed alone, with `CORECAST_SEED`, prints its tally anyway.
+/// Runs the first seeds and prints the hash of the traces of their tallies, if `CORECAST_TRACE` is
+/// set; returns whether it is. A single seed, with `CORECAST_SEED`, prints its tally anyway.
 pub(crate) fn is_printed<T: Default>(run: fn(u64, &mut T), trace: fn(&T) -> &Trace) -> bool {
     let is_set = |name| std::env::var(name).is_ok_and(|value| !value.is_empty());
     if !is_set("CORECAST_TRACE") || is_set("CORECAST_SEED") {
@@ -82,7 +82,7 @@ pub(crate) fn is_printed<T: Default>(run: fn(u64, &mut T), trace: fn(&T) -> &Tra
 }
 
 #[test]
-fn a_trace_tells_bytes_moments_and_ends_apart() {
+fn a_trace_depends_on_bytes_times_and_ends() {
     let trace = |parts: &[(u64, &[u8], Option<ServerEnd>)]| {
         let mut trace = Trace::default();
         let millis = Duration::from_millis;

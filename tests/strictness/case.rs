@@ -1,12 +1,12 @@
-//! The form of the table: what a client sends, what must come back byte for byte, and whether the
-//! server then ends the connection.
+//! The form of a case: the input of the client, the exact answer, and whether the server then ends
+//! the connection.
 
 use crate::support::wire;
 
-/// The limit of bytes that the server under test runs with, small enough to reach in a case.
+/// The limit of message bytes of the server under test, small enough to reach in a case.
 pub(crate) const MAX_MESSAGE: usize = 65_536;
 
-/// A close code and the reason beside it.
+/// A close code and its reason.
 pub(crate) type Rule = (u16, &'static str);
 
 pub(crate) const UNMASKED: Rule = (1002, "client frame without a mask");
@@ -30,18 +30,18 @@ pub(crate) const TOO_MANY_FRAGMENTS: Rule = (1008, "message in too many fragment
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// Where the rule stands.
+    /// The section that states the rule.
     pub(crate) section: &'static str,
     /// Header lines that the client adds to its handshake.
     pub(crate) offer: &'static str,
-    /// What the client sends once the handshake is done.
+    /// The input after the handshake.
     pub(crate) sends: Vec<u8>,
-    /// What must come back, to the byte; compressed messages are compared inflated.
+    /// The exact answer; compressed messages are compared inflated.
     pub(crate) expects: Vec<u8>,
     /// Whether the server then ends the connection with FIN. If not, it must answer a ping.
     pub(crate) ends: bool,
-    /// The client sends something behind its close frame. The server has closed by then if that
-    /// comes late enough, and its kernel answers with RST.
+    /// The client sends something after its close frame. If that arrives late enough, the server
+    /// has closed already, and its kernel answers with RST.
     pub(crate) speaks_on: bool,
 }
 
@@ -57,12 +57,12 @@ impl Table {
         Self { section, offer: "", cases: Vec::new() }
     }
 
-    /// The cases that follow belong to another section.
+    /// Sets the section of the following cases.
     pub(crate) fn section(&mut self, section: &'static str) {
         self.section = section;
     }
 
-    /// In the cases that follow, the client adds these header lines to its handshake.
+    /// Sets the header lines that the client adds to its handshake in the following cases.
     pub(crate) fn offer(&mut self, offer: &'static str) {
         self.offer = offer;
     }
@@ -73,12 +73,12 @@ impl Table {
         self.cases.push(Case { name, section, offer, sends, expects, ends, speaks_on: false });
     }
 
-    /// The server answers with `expects` and goes on.
+    /// The server answers with `expects` and the connection stays open.
     pub(crate) fn stays(&mut self, name: &str, sends: &[&[u8]], expects: &[&[u8]]) {
         self.add(name, sends, expects.concat(), false);
     }
 
-    /// The server answers with `expects`, the closing handshake included, and ends.
+    /// The server answers with `expects`, the closing handshake included, and ends the connection.
     pub(crate) fn closes(&mut self, name: &str, sends: &[&[u8]], expects: &[&[u8]]) {
         self.add(name, sends, expects.concat(), true);
         let closes = |piece: &&[u8]| piece.first().is_some_and(|first| first & 0x0f == 8);
@@ -88,13 +88,13 @@ impl Table {
         }
     }
 
-    /// A rule is broken: the server answers with `before` and a close frame that names the rule.
+    /// A violation: the server answers with `before` and a close frame that names the rule.
     pub(crate) fn fails(&mut self, name: &str, sends: &[&[u8]], before: &[&[u8]], rule: Rule) {
         let close = wire::server_close(rule.0, rule.1);
         self.add(name, sends, [before.concat(), close].concat(), true);
     }
 
-    /// All that were added.
+    /// All cases that were added.
     pub(crate) fn into_cases(self) -> Vec<Case> {
         self.cases
     }

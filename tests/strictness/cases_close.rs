@@ -3,8 +3,8 @@
 use super::case::*;
 use crate::support::wire::*;
 
-/// Codes at and around every boundary of RFC 6455 section 7.4, 60 in all. That all 65,536 are
-/// judged right is tested without a socket.
+/// Codes at and around every boundary of RFC 6455 section 7.4, 60 in all. All 65,536 are tested
+/// without a socket.
 const SAMPLED_CODES: [u16; 60] = [
     0, 1, 2, 99, 100, 125, 255, 256, 500, 998, 999, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007,
     1008, 1009, 1010, 1011, 1012, 1013, 1014, 1015, 1016, 1017, 1100, 1500, 1999, 2000, 2001, 2500,
@@ -12,7 +12,7 @@ const SAMPLED_CODES: [u16; 60] = [
     10_000, 32_767, 32_768, 40_000, 50_000, 59_395, 65_533, 65_534, 65_535,
 ];
 
-/// Whether a client may send this close code: the registered ones and those of applications.
+/// Whether a client may send this close code: the registered codes and those for applications.
 pub(crate) fn may_be_sent(code: u16) -> bool {
     [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014].contains(&code)
         || (3000..5000).contains(&code)

@@ -1,5 +1,5 @@
-//! permessage-deflate (RFC 7692): the examples of its section 7.2.3, what may not be compressed,
-//! what does not inflate, and what inflates to too much.
+//! permessage-deflate (RFC 7692): the examples of section 7.2.3, frames that must not be
+//! compressed, invalid compressed data, and data that inflates to too much.
 
 use super::case::*;
 use super::cases_frames::pattern;
@@ -23,8 +23,8 @@ pub(crate) fn cases() -> Vec<Case> {
     table.into_cases()
 }
 
-/// Bit fields, each of a value and a count of bits, lowest bits first, as RFC 1951 packs them.
-/// Huffman codes go the other way round: give their bits reversed.
+/// Bit fields, each of a value and a number of bits, lowest bits first, as RFC 1951 packs them. The
+/// bits of Huffman codes must be given reversed.
 fn packed(fields: &[(u64, u32)]) -> Vec<u8> {
     let bits = fields.iter().flat_map(|&(value, count)| (0..count).map(move |i| value >> i & 1));
     let bits: Vec<u64> = bits.collect();
@@ -32,7 +32,7 @@ fn packed(fields: &[(u64, u32)]) -> Vec<u8> {
     bits.chunks(8).map(|eight| u8::try_from(byte(eight)).unwrap()).collect()
 }
 
-/// A whole text message of this compressed payload.
+/// A text message in one frame with this compressed payload.
 fn text_of(payload: &[u8]) -> Vec<u8> {
     frame(0xc1, payload)
 }
@@ -107,8 +107,8 @@ fn messages(t: &mut Table) {
         &[&frame(0x41, head), &close(1000, "bye"), &frame(0x80, tail)],
         &[&server_close(1000, "bye")],
     );
-    let most = vec![b'x'; MAX_MESSAGE];
-    t.stays("inflated to the limit", &[&text_of(&deflated(&most))], &[&unmasked(0x81, &most)]);
+    let max = vec![b'x'; MAX_MESSAGE];
+    t.stays("inflated to the limit", &[&text_of(&deflated(&max))], &[&unmasked(0x81, &max)]);
     let noise = pattern(20_000);
     let stored: Vec<u8> = noise
         .chunks(6_000)
@@ -147,7 +147,7 @@ fn reserved_bits(t: &mut Table) {
     );
 }
 
-/// Compressed payloads that no DEFLATE compressor makes, or that do not end as they must.
+/// Compressed payloads that no DEFLATE compressor produces, or with an invalid end.
 fn corrupt(t: &mut Table) {
     t.section("RFC 7692 section 7.2.2");
     // The code of length 3 and that of distance 1, with fixed codes; the end of a block.
@@ -165,7 +165,7 @@ fn corrupt(t: &mut Table) {
         ("a stored length cut short", b"\x00\x05\x00\xfa".to_vec()),
         ("fixed codes cut short", b"\xf2\x48\xcd".to_vec()),
         ("fixed codes without the flush", b"\xf2\x48\xcd\xc9\xc9\x07".to_vec()),
-        ("BFINAL without a block behind it", b"\xf3\x48\xcd\xc9\xc9\x07\x00".to_vec()),
+        ("BFINAL without a block after it", b"\xf3\x48\xcd\xc9\xc9\x07\x00".to_vec()),
         ("the flush not cut off", b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff".to_vec()),
         ("half of the flush left", b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00".to_vec()),
         ("a distance before the message", block(&[three, (0, 5)])),
@@ -177,7 +177,7 @@ fn corrupt(t: &mut Table) {
         ("all code lengths 1", packed(&[&counts(0, 0)[..], &[(15, 4)], &[(1, 3); 19]].concat())),
         ("no code lengths", packed(&[&counts(0, 0)[..], &[(15, 4)], &[(0, 3); 19]].concat())),
         (
-            // Codes 16 and 0 have length 1: the first symbol repeats what is not there.
+            // Codes 16 and 0 have length 1: the first symbol repeats a length that does not exist.
             "a repeat of no code length",
             packed(
                 &[&counts(0, 0)[..], &[(0, 4), (1, 3), (0, 3), (0, 3), (1, 3), (0b1, 1), (0, 20)]]
@@ -209,7 +209,7 @@ fn corrupt(t: &mut Table) {
     );
 }
 
-/// What a client may refer to, by what was agreed.
+/// The distance of references from a client, depending on the negotiated window.
 fn windows(t: &mut Table) {
     t.section("RFC 7692 section 7.1.1.2");
     let hello = unmasked(0x81, b"Hello");
@@ -313,7 +313,7 @@ fn text(t: &mut Table) {
     );
 }
 
-/// Offers and the exact answers to them, by a server that keeps no window between messages.
+/// Offers and the exact answers, by a server that keeps no window between messages.
 pub(crate) fn requests() -> Vec<RequestCase> {
     let mut t = RequestTable::new("RFC 7692 section 7.1");
     let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";

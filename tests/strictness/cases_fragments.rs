@@ -1,4 +1,4 @@
-//! Fragmented messages (RFC 6455 section 5.4), and the bounds on them.
+//! Fragmented messages (RFC 6455 section 5.4), and their limits.
 
 use super::case::*;
 use super::cases_frames::pattern;
@@ -204,17 +204,17 @@ fn limit_of_bytes(t: &mut Table) {
     );
 }
 
-/// Fragments without a byte between the first and the last: only their count grows.
-fn limit_of_fragments(t: &mut Table, most: usize) {
-    let mut pieces = vec![&b""[..]; most];
+/// Empty fragments between the first and the last: only their number grows.
+fn limit_of_fragments(t: &mut Table, max: usize) {
+    let mut pieces = vec![&b""[..]; max];
     pieces[0] = b"many";
     let fits = fragments(TEXT, &pieces);
     let echo = unmasked(0x81, b"many");
     t.stays("as many fragments as allowed", &[&fits], &[&echo]);
-    t.stays("the count begins anew with each message", &[&fits, &fits], &[&echo, &echo]);
+    t.stays("each message has its own count", &[&fits, &fits], &[&echo, &echo]);
     pieces.push(b"");
     t.fails("one fragment too many", &[&fragments(TEXT, &pieces)], &[], TOO_MANY_FRAGMENTS);
-    let endless = frame(0x00, b"").repeat(most);
+    let endless = frame(0x00, b"").repeat(max);
     t.fails(
         "one fragment too many, of a message without an end",
         &[&frame(0x02, b"begun"), &endless],
@@ -222,7 +222,7 @@ fn limit_of_fragments(t: &mut Table, most: usize) {
         TOO_MANY_FRAGMENTS,
     );
     t.fails(
-        "one fragment too many, behind a message that fits",
+        "one fragment too many, after a message that fits",
         &[&fits, &fragments(BINARY, &pieces)],
         &[&echo],
         TOO_MANY_FRAGMENTS,

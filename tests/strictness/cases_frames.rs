@@ -3,7 +3,7 @@
 use super::case::*;
 use crate::support::wire::*;
 
-/// Bytes that show a shift: no period of 256 or less.
+/// Bytes that reveal a shift: they have no period of 256 or less.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| u8::try_from((i * 7 + i / 251) % 256).unwrap()).collect()
 }
@@ -134,8 +134,8 @@ fn lengths(t: &mut Table) {
 
 fn limits(t: &mut Table) {
     t.section("RFC 6455 section 10.4");
-    let most = MAX_MESSAGE as u64;
-    for len in [most + 1, most * 2, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 62, (1 << 63) - 1] {
+    let max = MAX_MESSAGE as u64;
+    for len in [max + 1, max * 2, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 62, (1 << 63) - 1] {
         for (kind, first) in [("text", 0x81), ("binary", 0x82), ("first fragment", 0x02)] {
             let name = format!("header of a {kind} frame of {len} bytes");
             t.fails(&name, &[&header(first, Form::SixtyFour, len)], &[], MESSAGE_TOO_BIG);
@@ -143,13 +143,13 @@ fn limits(t: &mut Table) {
     }
     t.fails(
         "too large after a message",
-        &[&frame(0x82, b"fits"), &header(0x82, Form::SixtyFour, most + 1)],
+        &[&frame(0x82, b"fits"), &header(0x82, Form::SixtyFour, max + 1)],
         &[&unmasked(0x82, b"fits")],
         MESSAGE_TOO_BIG,
     );
     t.fails(
         "too large with some of its payload",
-        &[&header(0x82, Form::SixtyFour, most + 1), &[0; 500]],
+        &[&header(0x82, Form::SixtyFour, max + 1), &[0; 500]],
         &[],
         MESSAGE_TOO_BIG,
     );
@@ -222,7 +222,7 @@ fn reserved_opcodes(t: &mut Table) {
     t.fails("opcode 7 in the first byte, alone", &[&[0x87]], &[], RESERVED_OPCODE);
 }
 
-/// Where one frame breaks two rules, the byte that comes first decides.
+/// If a frame breaks two rules, the byte that comes first decides.
 fn first_rule_counts(t: &mut Table) {
     t.section("RFC 6455 section 7.1.7");
     t.fails("reserved bit, and no mask", &[&unmasked(0xa1, b"hi")], &[], RESERVED_BIT);

@@ -1,5 +1,5 @@
-//! Opening handshakes: what is accepted, and what the WebSocket headers may say
-//! (RFC 6455 sections 4.1 and 4.2).
+//! Opening handshakes: valid ones, and the values of the WebSocket headers (RFC 6455 sections 4.1
+//! and 4.2).
 
 use super::request::*;
 use crate::support::client::ACCEPT;
@@ -62,7 +62,7 @@ fn accepted(t: &mut RequestTable) {
     for (name, line) in [
         ("a path", "GET /chat/room HTTP/1.1"),
         ("a query", "GET /?a=b&c=%20?d HTTP/1.1"),
-        ("a query behind a path", "GET /chat?x=1 HTTP/1.1"),
+        ("a query after a path", "GET /chat?x=1 HTTP/1.1"),
         ("an absolute target", "GET http://127.0.0.1/chat HTTP/1.1"),
         ("an absolute target with ws", "GET ws://127.0.0.1 HTTP/1.1"),
         ("a path of slashes", "GET ///../ HTTP/1.1"),

@@ -1,5 +1,5 @@
-//! What HTTP forbids before any WebSocket is spoken: malformed heads, bodies, and everything two
-//! parties could take for the end of a request at different places (RFC 9110, RFC 9112).
+//! HTTP errors in the opening handshake: malformed heads, bodies, and input in which two parties
+//! could find different ends of the request (RFC 9110, RFC 9112).
 
 use super::request::*;
 use crate::support::client::ACCEPT;
@@ -133,7 +133,7 @@ fn hosts(t: &mut RequestTable) {
     }
 }
 
-/// `from` replaced by `to`, once, in the bytes of a valid handshake.
+/// The bytes of a valid handshake with `from` replaced by `to`, once.
 fn altered(from: &str, to: &str) -> Vec<u8> {
     let text = String::from_utf8(Draft::new().bytes()).unwrap();
     assert!(text.contains(from));
@@ -212,7 +212,7 @@ fn bodies(t: &mut RequestTable) {
         ("twice", &["Transfer-Encoding: chunked", "Transfer-Encoding: identity"]),
         ("a tab before the value", &["Transfer-Encoding:\tchunked"]),
         ("upper case", &["TRANSFER-ENCODING: CHUNKED"]),
-        ("behind Content-Length", &["Content-Length: 5", "Transfer-Encoding: chunked"]),
+        ("after Content-Length", &["Content-Length: 5", "Transfer-Encoding: chunked"]),
         ("before Content-Length", &["Transfer-Encoding: chunked", "Content-Length: 5"]),
         ("with Content-Length of zero", &["Content-Length: 0", "Transfer-Encoding: chunked"]),
     ] {
@@ -244,9 +244,9 @@ fn bodies(t: &mut RequestTable) {
     t.refuses_bytes("a body of 5 bytes", with_body(&[length], "hello"), CONTENT_LENGTH);
     t.refuses_bytes("a body cut short", with_body(&[length], "hel"), CONTENT_LENGTH);
     let both = with_body(&[length, encoding], &chunked);
-    t.refuses_bytes("a request behind an empty chunk, both headers", both, TRANSFER_ENCODING);
+    t.refuses_bytes("a request after an empty chunk, both headers", both, TRANSFER_ENCODING);
     let only = with_body(&[encoding], &chunked);
-    t.refuses_bytes("a request behind an empty chunk", only, TRANSFER_ENCODING);
+    t.refuses_bytes("a request after an empty chunk", only, TRANSFER_ENCODING);
 }
 
 fn early_bytes(t: &mut RequestTable) {

@@ -1,5 +1,5 @@
-//! Text is UTF-8, and is refused with the first byte that cannot become UTF-8 any more
-//! (RFC 6455 sections 5.6 and 8.1, RFC 3629 section 3).
+//! Text must be UTF-8, and is refused at the first byte that makes it invalid (RFC 6455 sections
+//! 5.6 and 8.1, RFC 3629 section 3).
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::case::*;
 use super::cases_fragments::fragments;
 use crate::support::wire::*;
 
-/// Byte sequences that no text may contain, with the count of bytes after which that is certain.
+/// Invalid byte sequences, with the number of bytes after which they are certainly invalid.
 const BAD: [(&str, &[u8], usize); 30] = [
     ("lone continuation 80", b"\x80", 1),
     ("lone continuation bf", b"\xbf", 1),
@@ -87,7 +87,7 @@ fn valid(t: &mut Table) {
     );
 }
 
-/// One bad sequence: alone, behind text, over fragments, and where the frame is not yet complete.
+/// One invalid sequence: alone, after text, over fragments, and in an incomplete frame.
 fn bad(t: &mut Table, name: &str, bytes: &[u8], certain: usize) {
     t.section("RFC 6455 section 8.1");
     t.fails(name, &[&frame(0x81, bytes)], &[], TEXT_UTF8);
@@ -136,7 +136,7 @@ fn cut_short_at_the_end(t: &mut Table) {
     );
 }
 
-/// One bad byte at each place where a vectorised check could overlook it.
+/// One invalid byte at each position where a vectorised check could miss it.
 fn positions(t: &mut Table) {
     t.section("RFC 6455 section 8.1");
     for len in [16, 17, 32, 33, 64, 65, 128, 200, 1_024] {

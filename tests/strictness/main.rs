@@ -1,8 +1,9 @@
-//! The strictness suite: what Autobahn leaves out of RFC 6455 and RFC 7692, to the byte.
+//! The strictness suite: rules of RFC 6455 and RFC 7692 that Autobahn does not test, checked byte
+//! by byte.
 //!
-//! A case is data: what the client sends, what must come back, and whether the server then ends
-//! the connection, with FIN and never with a reset. The same table runs over TCP, in one write and
-//! byte by byte, and sans-IO, cut at every byte.
+//! A case is data: the input of the client, the exact answer, and whether the server then ends the
+//! connection, with FIN and never with a reset. The same table runs over TCP, in one write and byte
+//! by byte, and sans-IO, split at every byte.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -26,14 +27,14 @@ use split::Core;
 use support::server::Server;
 use tcp::{CONNECTIONS, Pace};
 
-/// Threads for what needs no waiting.
+/// The number of threads for cases that do not wait.
 const CORES: usize = 2;
-/// Fragments that `corecast serve` allows in a message.
+/// The number of fragments that `corecast serve` allows in a message.
 const MAX_FRAGMENTS: usize = 131_072;
-/// Fragments allowed where each case is run thousands of times.
+/// The number of fragments allowed where each case runs thousands of times.
 const FEW_FRAGMENTS: usize = 200;
 
-/// Every case that comes after the handshake, for a server that allows `max_fragments`.
+/// All cases after the handshake, for a server that allows `max_fragments`.
 fn table(max_fragments: usize) -> Vec<Case> {
     let groups = [
         cases_frames::cases(),
@@ -46,12 +47,12 @@ fn table(max_fragments: usize) -> Vec<Case> {
     groups.concat()
 }
 
-/// Every opening handshake.
+/// All opening handshakes.
 fn requests() -> Vec<RequestCase> {
     [cases_handshake::cases(), cases_http::cases(), cases_deflate::requests()].concat()
 }
 
-/// The server with the limits that the table is written for.
+/// A server with the limits of the table.
 fn server() -> Server {
     Server::start(&["--max-message", &MAX_MESSAGE.to_string()])
 }
@@ -68,8 +69,8 @@ fn over_tcp(pace: Pace) {
     let server = server();
     let mut cases = table(MAX_FRAGMENTS);
     if pace == Pace::ByteByByte {
-        // The server closes TCP as soon as it has answered a close frame (section 7.1.1). What a
-        // peer writes after that draws a reset by TCP itself; at once, it is there before.
+        // The server closes TCP as soon as it has answered a close frame (section 7.1.1), and the
+        // kernel answers later input with a reset. In one write, that input is received before.
         cases.retain(|case| !case.name.ends_with("after close, ignored"));
     }
     tcp::run_all(
@@ -83,7 +84,7 @@ fn over_tcp(pace: Pace) {
 
 fn requests_over_tcp(pace: Pace) {
     let server = server();
-    // What comes byte by byte comes behind the answer, so it is not early.
+    // Written byte by byte, those bytes arrive after the answer, so they are not early.
     let at_once = pace == Pace::AtOnce;
     let cases: Vec<RequestCase> =
         requests().into_iter().filter(|case| at_once || case.early_from.is_none()).collect();
@@ -97,7 +98,7 @@ fn requests_over_tcp(pace: Pace) {
 }
 
 #[test]
-fn the_tables_are_as_large_as_promised_and_names_are_unique() {
+fn the_tables_have_their_size_and_names_are_unique() {
     let (table, requests) = (table(FEW_FRAGMENTS), requests());
     println!("{} cases after the handshake, {} handshakes", table.len(), requests.len());
     assert!(table.len() >= 180 && requests.len() >= 60);
@@ -134,12 +135,12 @@ fn core() -> Core {
 }
 
 #[test]
-fn sans_io_cut_at_every_byte() {
+fn sans_io_split_at_every_byte() {
     tcp::run_all(CORES, &table(FEW_FRAGMENTS), case_name, core, Core::check);
 }
 
 #[test]
-fn handshakes_sans_io_cut_at_every_byte() {
+fn handshakes_sans_io_split_at_every_byte() {
     tcp::run_all(CORES, &requests(), request_name, core, Core::check_request);
 }
 

@@ -1,5 +1,5 @@
-//! The form of the handshake table: a request, the exact answer, and what becomes of the
-//! connection.
+//! The form of a handshake case: a request, the exact answer, and whether the connection becomes a
+//! WebSocket.
 
 use crate::support::client::{ACCEPT, KEY};
 
@@ -7,20 +7,20 @@ use crate::support::client::{ACCEPT, KEY};
 #[derive(Clone, Debug)]
 pub(crate) struct RequestCase {
     pub(crate) name: String,
-    /// Where the rule stands.
+    /// The section that states the rule.
     pub(crate) section: &'static str,
-    /// What the client sends first.
+    /// The input of the client.
     pub(crate) sends: Vec<u8>,
-    /// What must come back, to the byte.
+    /// The exact answer.
     pub(crate) expects: Vec<u8>,
     /// Whether the connection is then a WebSocket. If not, the server ends it with FIN.
     pub(crate) opens: bool,
-    /// The bytes of the head, where more bytes follow it. Only when these arrive together with
-    /// the end of the head can the server know that the client did not wait.
+    /// The length of the head if more bytes follow it. Only if these arrive together with the end
+    /// of the head does the server know that the client did not wait.
     pub(crate) early_from: Option<usize>,
 }
 
-/// A status and the line of text that comes with it.
+/// A status and its text.
 pub(crate) type Fault = (u16, &'static str);
 
 pub(crate) const NOT_HTTP: Fault =
@@ -79,11 +79,11 @@ pub(crate) const BAD_EXTENSIONS: Fault = (400, "The Sec-WebSocket-Extensions hea
 pub(crate) const UPGRADE_REQUIRED: Fault =
     (426, "This path speaks WebSocket only; send an upgrade request.");
 
-/// What the server shows to a visitor who asks for `/` without an upgrade.
+/// The page for a request of `/` without an upgrade.
 const PAGE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\
     Connect with a WebSocket client, for example: websocat ws://<this host>:<port>/\n";
 
-/// A complete answer that ends the connection.
+/// A complete response that ends the connection.
 fn answer(status: &str, connection: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
@@ -93,7 +93,7 @@ fn answer(status: &str, connection: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The answer to `fault`.
+/// The response to `fault`.
 pub(crate) fn refusal(fault: Fault) -> Vec<u8> {
     let (status, connection) = match fault.0 {
         400 => ("400 Bad Request", "close"),
@@ -108,12 +108,12 @@ pub(crate) fn refusal(fault: Fault) -> Vec<u8> {
     answer(status, connection, &format!("{}\n", fault.1))
 }
 
-/// The answer to a plain visit of `/`.
+/// The response to a request of `/` without an upgrade.
 pub(crate) fn page() -> Vec<u8> {
     answer("200 OK", "close", PAGE)
 }
 
-/// The 101 answer with this `Sec-WebSocket-Accept` and further header lines.
+/// The 101 response with this `Sec-WebSocket-Accept` and further header lines.
 pub(crate) fn switching(accept: &str, further: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -122,7 +122,7 @@ pub(crate) fn switching(accept: &str, further: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The request line and header lines of a valid handshake, changed as a case wants it.
+/// The request line and header lines of a valid handshake, to be changed by a case.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft(Vec<String>);
 
@@ -140,26 +140,26 @@ impl Draft {
         Self(lines.map(str::to_owned).to_vec())
     }
 
-    /// Another request line.
+    /// Replaces the request line.
     pub(crate) fn line(mut self, line: &str) -> Self {
         line.clone_into(&mut self.0[0]);
         self
     }
 
-    /// `lines` in place of the header `name`; none drops it.
+    /// Replaces the header `name` by `lines`; without lines it is removed.
     pub(crate) fn swap(mut self, name: &str, lines: &[&str]) -> Self {
         let at = self.0.iter().position(|line| line.starts_with(&format!("{name}:"))).unwrap();
         self.0.splice(at..=at, lines.iter().map(|&line| line.to_owned()));
         self
     }
 
-    /// `lines` at the end.
+    /// Adds `lines` at the end.
     pub(crate) fn plus(mut self, lines: &[&str]) -> Self {
         self.0.extend(lines.iter().map(|&line| line.to_owned()));
         self
     }
 
-    /// The bytes, each line ended by CR LF, and the empty line.
+    /// The bytes: each line ended by CR LF, and the empty line.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         format!("{}\r\n\r\n", self.0.join("\r\n")).into_bytes()
     }
@@ -176,7 +176,7 @@ impl RequestTable {
         Self { section, cases: Vec::new() }
     }
 
-    /// The cases that follow belong to another section.
+    /// Sets the section of the following cases.
     pub(crate) fn section(&mut self, section: &'static str) {
         self.section = section;
     }
@@ -186,27 +186,27 @@ impl RequestTable {
         self.cases.push(RequestCase { name, section, sends, expects, opens, early_from: None });
     }
 
-    /// Opens a WebSocket.
+    /// The request opens a WebSocket.
     pub(crate) fn opens(&mut self, name: &str, draft: &Draft) {
         self.add(name, draft.bytes(), switching(ACCEPT, ""), true);
     }
 
-    /// Opens a WebSocket with exactly this answer.
+    /// The request opens a WebSocket with exactly this answer.
     pub(crate) fn opens_with(&mut self, name: &str, draft: &Draft, expects: Vec<u8>) {
         self.add(name, draft.bytes(), expects, true);
     }
 
-    /// Is refused.
+    /// The request is refused.
     pub(crate) fn refuses(&mut self, name: &str, draft: &Draft, fault: Fault) {
         self.refuses_bytes(name, draft.bytes(), fault);
     }
 
-    /// Is refused, whatever it is.
+    /// The bytes are refused; they need not be a request.
     pub(crate) fn refuses_bytes(&mut self, name: &str, sends: Vec<u8>, fault: Fault) {
         self.add(name, sends, refusal(fault), false);
     }
 
-    /// Is refused for the bytes that follow the head at once.
+    /// The request is refused because of the bytes that follow the head in the same write.
     pub(crate) fn refuses_early(&mut self, name: &str, draft: &Draft, early: &[u8]) {
         let head = draft.bytes();
         let early_from = Some(head.len());
@@ -216,12 +216,12 @@ impl RequestTable {
         }
     }
 
-    /// Is answered with the page for plain visitors.
+    /// The request is answered with the page.
     pub(crate) fn shows_page(&mut self, name: &str, draft: &Draft) {
         self.add(name, draft.bytes(), page(), false);
     }
 
-    /// All that were added.
+    /// All cases that were added.
     pub(crate) fn into_cases(self) -> Vec<RequestCase> {
         self.cases
     }

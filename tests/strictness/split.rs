@@ -1,5 +1,5 @@
-//! Drives the table without a socket: each case cut at every byte, byte by byte, and in random
-//! pieces. However the bytes are cut, the answer is the same.
+//! Runs the table without a socket: each case split at every byte, byte by byte, and in random
+//! pieces. The answer must not depend on the pieces.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::support::echo::echo;
 use crate::support::hex;
 use crate::support::wire::{self, FIN, PING, PONG};
 
-/// Cases up to this long are received byte by byte as well.
+/// Cases of up to this length are received byte by byte as well.
 const BYTE_BY_BYTE: usize = 4_096;
-/// In how many random ways each case is cut into many pieces.
+/// The number of random splits of each case.
 const RANDOM_WAYS: u64 = 8;
 
-/// The limits that the table is written for.
+/// The limits of the table.
 pub(crate) fn config(max_fragments: usize) -> Config {
     let mut config = Config::default();
     config.limits.max_message = MAX_MESSAGE;
@@ -31,7 +31,7 @@ pub(crate) fn config(max_fragments: usize) -> Config {
     config
 }
 
-/// What all connections of one test share, pools of memory included, as on one core.
+/// The state that all connections of one test share, as on one core.
 pub(crate) struct Core {
     pools: Pools,
     service: Gateway<Echo>,
@@ -43,7 +43,7 @@ impl Core {
         Self { pools: Pools::new(Arc::new(config)), service }
     }
 
-    /// What a new connection answers to `pieces`, and how far it then is.
+    /// The answer of a new connection to `pieces`, and its phase after that.
     fn run<'p>(&mut self, pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, Phase) {
         let id = ConnectionId { slot: 1, generation: 1 };
         let Self { pools, service } = self;
@@ -67,7 +67,7 @@ impl Core {
         (sent, phase)
     }
 
-    /// Runs `case` cut into `pieces`: what was sent, and whether that is right.
+    /// Runs `case` with these pieces; returns the answer, or an error if it is wrong.
     fn check_pieces(&mut self, case: &Case, pieces: &[&[u8]]) -> Result<Vec<u8>, String> {
         let head = request(case.offer);
         let ping = wire::frame(FIN | PING, b"next");
@@ -92,7 +92,8 @@ impl Core {
         Err(format!("  expected {expected}, ends: {}\n  got      {got}, {phase:?}", case.ends))
     }
 
-    /// Runs `case` in one piece and then in all other ways, which must not differ by a byte.
+    /// Runs `case` in one piece and then with all other splits, for which the answer must be the
+    /// same.
     pub(crate) fn check(&mut self, case: &Case) -> Result<(), String> {
         let sends = &case.sends[..];
         let whole = self.check_pieces(case, &[sends]).map_err(|why| format!("  whole:\n{why}"))?;
@@ -114,7 +115,7 @@ impl Core {
         Ok(())
     }
 
-    /// Runs a handshake in one piece and cut everywhere.
+    /// Runs a handshake in one piece and with all splits.
     pub(crate) fn check_request(&mut self, case: &RequestCase) -> Result<(), String> {
         let mut ways: Vec<Vec<&[u8]>> = vec![vec![&case.sends]];
         for cut in 1..case.early_from.unwrap_or(case.sends.len()) {
@@ -156,7 +157,7 @@ fn random_pieces(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
     pieces
 }
 
-/// The case of a close frame with each code there is, whole and byte by byte.
+/// The case of a close frame with each code, in one piece and byte by byte.
 pub(crate) fn check_close_codes(core: &mut Core, cases: &[Case]) -> Result<(), String> {
     for case in cases {
         core.check_pieces(case, &[&case.sends]).map_err(|why| format!("{}\n{why}", case.name))?;

@@ -1,4 +1,4 @@
-//! Drives the table over TCP: each case on a connection of its own, many at a time.
+//! Runs the table over TCP: each case on a separate connection, many at a time.
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,17 +13,17 @@ use crate::support::deflate;
 use crate::support::hex;
 use crate::support::wire::{self, FIN, Frame, PING, PONG};
 
-/// How long a case waits for what should come at once.
+/// The time that a case waits for an answer that should come immediately.
 pub(crate) const WAIT: Duration = Duration::from_secs(5);
-/// How many cases run at a time.
+/// The number of cases that run at a time.
 pub(crate) const CONNECTIONS: usize = 32;
 
-/// How the bytes of a case are written.
+/// The way in which the bytes of a case are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// In one write.
     AtOnce,
-    /// A write for each byte; in long cases, for each 2,048th part.
+    /// One write for each byte; in long cases, for each 2,048th part.
     ByteByByte,
 }
 
@@ -37,8 +37,8 @@ impl Pace {
     }
 }
 
-/// Runs `check` on every case, on many threads with a `make` of each thread, and fails with all
-/// that went wrong.
+/// Runs `check` on every case, on many threads with a value of `make` for each thread, and fails
+/// with a list of all wrong cases.
 pub(crate) fn run_all<C: Sync, S>(
     threads: usize,
     cases: &[C],
@@ -69,14 +69,14 @@ pub(crate) fn run_all<C: Sync, S>(
     println!("{all} cases passed");
 }
 
-/// What became of the connection after a case.
+/// The state of the connection after a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// A ping was answered next.
+    /// A ping was answered, and nothing came before the pong.
     Alive,
     /// It ended.
     Ended(End),
-    /// A ping was not answered, or something came before the answer.
+    /// A ping was not answered, or something came before the pong.
     PingUnanswered,
 }
 
@@ -107,8 +107,8 @@ pub(crate) fn check(addr: SocketAddr, case: &Case, pace: Pace) -> Result<(), Str
     ))
 }
 
-/// Reads `count` frames and then the answer to a ping, which must be next. Returns the bytes
-/// before that answer, or all there were if it did not come.
+/// Reads `count` frames and then the answer to a ping, which must be next. Returns the bytes before
+/// that answer, or all bytes if it did not come.
 fn read_and_ping(client: &mut Client, count: usize) -> (Vec<u8>, Outcome) {
     let mut got = Vec::new();
     let mut read = |client: &mut Client| match client.try_read_frame(WAIT) {

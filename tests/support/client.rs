@@ -1,4 +1,4 @@
-//! A WebSocket client that does what it is told: any bytes out, and the very bytes that come back.
+//! A WebSocket client for tests: it sends any bytes, and returns the received bytes unchanged.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::hex;
 use super::wire::{self, Frame};
 
-/// How long a client waits for bytes that should come at once.
+/// The time that a client waits for bytes that should arrive immediately.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The key of RFC 6455 section 1.3, and the answer to it.
@@ -28,14 +28,14 @@ pub(crate) fn request_to(target: &str, further: &str) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// How the server's bytes ended.
+/// The way in which the server's bytes ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// An orderly end: the server sent FIN.
     Fin,
     /// The connection was reset.
     Reset,
-    /// Nothing more came, and no end either.
+    /// The read timed out: neither bytes nor an end.
     Open,
 }
 
@@ -50,7 +50,7 @@ impl Head {
     /// The head at the start of `bytes` and its length, `None` while incomplete.
     ///
     /// # Panics
-    /// If it is not HTTP as this server should speak it: lines ended by CR LF, `Name: value`.
+    /// If it is not HTTP in the form that this server sends: lines ended by CR LF, `Name: value`.
     pub(crate) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let len = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let text = std::str::from_utf8(&bytes[..len - 4]).expect("a response in ASCII");
@@ -64,13 +64,13 @@ impl Head {
         Some((Self { status, headers: lines.map(header).collect() }, len))
     }
 
-    /// The values of the header `name`, in the order they came.
+    /// The values of the header `name`, in order.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let named = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The value of the header `name`, which must not be there twice.
+    /// The value of the header `name`, which must not occur twice.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
         assert!(all.len() < 2, "{name} more than once: {all:?}");
@@ -100,19 +100,19 @@ impl Client {
         Self { stream, received: Vec::new(), taken: 0 }
     }
 
-    /// A connection whose handshake is done.
+    /// A connection after its handshake.
     pub(crate) fn open(addr: SocketAddr) -> Self {
         Self::open_with(addr, "").0
     }
 
-    /// A connection whose handshake, with further header lines, is done; and the answer to it.
+    /// A connection after a handshake with further header lines, and the response.
     pub(crate) fn open_with(addr: SocketAddr, further: &str) -> (Self, Head) {
         let mut client = Self::connect(addr);
         let head = client.open_at("/", further);
         (client, head)
     }
 
-    /// Does the handshake for `target`, with further header lines; returns the answer to it.
+    /// Does the handshake for `target`, with further header lines; returns the response.
     pub(crate) fn open_at(&mut self, target: &str, further: &str) -> Head {
         self.send(&request_to(target, further));
         let head = self.read_head();
@@ -121,8 +121,8 @@ impl Client {
         head
     }
 
-    /// A TCP connection whose receive buffer has `bytes`, so that the server feels at once that
-    /// nobody reads.
+    /// A TCP connection with a receive buffer of `bytes`, so that the server's sends fall short
+    /// soon after the client stops reading.
     pub(crate) fn connect_narrow(addr: SocketAddr, bytes: usize) -> Self {
         use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
@@ -136,7 +136,7 @@ impl Client {
         &self.stream
     }
 
-    /// Gives the socket away.
+    /// Returns the socket.
     pub(crate) fn into_stream(self) -> TcpStream {
         assert!(self.unread().is_empty(), "received bytes would be lost");
         self.stream
@@ -152,14 +152,14 @@ impl Client {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Sends as much of `bytes` as the connection takes, in writes of `step` bytes: a server that
-    /// refuses them may have closed before the last.
+    /// Sends `bytes` in writes of `step` bytes, and stops at an error: a server that refuses them
+    /// may have closed before the last.
     pub(crate) fn send_in_steps(&mut self, bytes: &[u8], step: usize) {
         for piece in bytes.chunks(step.max(1)) {
             if self.stream.write_all(piece).is_err() {
                 return;
             }
-            // Lets the server see this piece by itself, most of the time.
+            // In most cases the server receives this piece separately.
             std::thread::sleep(Duration::from_micros(20));
         }
     }
@@ -174,7 +174,7 @@ impl Client {
         rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
     }
 
-    /// What was received and not yet taken.
+    /// The received bytes that were not taken yet.
     fn unread(&self) -> &[u8] {
         &self.received[self.taken..]
     }
@@ -189,7 +189,7 @@ impl Client {
         bytes
     }
 
-    /// Reads once, and says how the bytes ended if they did.
+    /// Reads once; returns the end if the stream has ended.
     fn fill(&mut self) -> Option<End> {
         let mut buffer = [0; 1 << 16];
         loop {
@@ -222,7 +222,7 @@ impl Client {
         }
     }
 
-    /// The next frame if all of it is here.
+    /// The next frame if it is complete.
     fn take_frame(&mut self) -> Option<Frame> {
         let (header, payload) = wire::server_header(self.unread())?;
         if self.unread().len() < header + payload {
@@ -232,16 +232,16 @@ impl Client {
         Some(Frame { first: frame[0], payload: frame[header..].to_vec() })
     }
 
-    /// Whole frames that are here, without reading.
+    /// The complete frames that were received, without reading.
     pub(crate) fn take_frames(&mut self) -> Vec<Frame> {
         let frames = std::iter::from_fn(|| self.take_frame()).collect();
-        // What is left is the start of a frame; a long flow would keep all of the past before it.
+        // Discards the frames; otherwise the buffer would grow with all input.
         self.received.drain(..self.taken);
         self.taken = 0;
         frames
     }
 
-    /// Reads once: the whole frames that are here then, and how the bytes ended if they did.
+    /// Reads once; returns the complete frames, and the end if the stream has ended.
     pub(crate) fn receive(&mut self) -> (Vec<Frame>, Option<End>) {
         let end = self.fill();
         (self.take_frames(), end)
@@ -257,8 +257,8 @@ impl Client {
         }
     }
 
-    /// The next frame; or, if it does not come within `limit` from each byte to the next, what
-    /// came instead and how it ended.
+    /// The next frame. If a read takes longer than `limit`, the bytes that came instead and the
+    /// end.
     pub(crate) fn try_read_frame(&mut self, limit: Duration) -> Result<Frame, (Vec<u8>, End)> {
         self.stream.set_read_timeout(Some(limit)).unwrap();
         let outcome = loop {
@@ -273,8 +273,8 @@ impl Client {
         outcome
     }
 
-    /// What comes up to the first `end` and with it; or all that came if that does not come within
-    /// `limit` from each byte to the next.
+    /// The bytes up to and with the first `end`, or all bytes that came if a read takes longer than
+    /// `limit`.
     pub(crate) fn try_read_through(&mut self, end: &[u8], limit: Duration) -> Vec<u8> {
         self.stream.set_read_timeout(Some(limit)).unwrap();
         let len = loop {
@@ -290,7 +290,7 @@ impl Client {
         self.take(len)
     }
 
-    /// Reads as many bytes as `expected` has, which must be those.
+    /// Reads as many bytes as `expected` has, and compares.
     pub(crate) fn expect(&mut self, expected: &[u8]) {
         while self.unread().len() < expected.len() {
             self.fill_or_panic(&hex(expected));
@@ -299,7 +299,7 @@ impl Client {
         assert!(got == expected, "got {}\ninstead of {}", hex(&got), hex(expected));
     }
 
-    /// All that comes until the server ends the connection, at most for `limit`.
+    /// All bytes until the server ends the connection, for at most `limit`.
     pub(crate) fn read_to_end(&mut self, limit: Duration) -> (Vec<u8>, End) {
         let deadline = Instant::now() + limit;
         let end = loop {
@@ -315,7 +315,7 @@ impl Client {
         (self.take(len), end)
     }
 
-    /// The connection must go on with exactly `expected` and then end with FIN.
+    /// The connection must send exactly `expected` and then FIN.
     pub(crate) fn expect_end(&mut self, expected: &[u8]) {
         let (got, end) = self.read_to_end(PATIENCE);
         assert!(
@@ -326,7 +326,7 @@ impl Client {
         );
     }
 
-    /// The connection must be alive with nothing else to say: a ping is answered next.
+    /// The connection must be alive without unread data: the answer to a ping comes next.
     pub(crate) fn expect_alive(&mut self) {
         let payload = b"still there?";
         self.send(&wire::frame(wire::FIN | wire::PING, payload));

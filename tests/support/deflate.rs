@@ -1,4 +1,4 @@
-//! Both directions of permessage-deflate as a client sees them (RFC 7692 section 7.2).
+//! permessage-deflate for a client, in both directions (RFC 7692 section 7.2).
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
@@ -6,7 +6,7 @@ use super::wire::{self, FIN, RSV1};
 
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// Compresses messages; the window is kept from one to the next.
+/// Compresses messages; the window is kept between messages.
 pub(crate) struct Deflater(Compress);
 
 impl Deflater {
@@ -14,7 +14,7 @@ impl Deflater {
         Self(Compress::new(Compression::best(), false))
     }
 
-    /// `message` as the payload of a compressed one: flushed, without the last four bytes.
+    /// The compressed payload of `message`: flushed, without the last four bytes.
     pub(crate) fn message(&mut self, message: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(message.len() + 64);
         let before = self.0.total_in();
@@ -33,12 +33,12 @@ impl Deflater {
     }
 }
 
-/// The payload of a compressed message, from a fresh window.
+/// The payload of a compressed message, with a new window.
 pub(crate) fn deflated(message: &[u8]) -> Vec<u8> {
     Deflater::new().message(message)
 }
 
-/// Inflates the server's messages; the window is kept from one to the next.
+/// Inflates the server's messages; the window is kept between messages.
 pub(crate) struct Inflater(Decompress);
 
 impl Inflater {
@@ -46,7 +46,7 @@ impl Inflater {
         Self(Decompress::new(false))
     }
 
-    /// What the payload of a compressed message says.
+    /// The inflated payload of a compressed message.
     pub(crate) fn message(&mut self, payload: &[u8]) -> Result<Vec<u8>, String> {
         let input = [payload, &TAIL].concat();
         let mut out = Vec::with_capacity(payload.len() * 4 + 64);
@@ -65,8 +65,8 @@ impl Inflater {
     }
 }
 
-/// The frames in `bytes` with compressed ones inflated, RSV1 cleared and the lengths set anew, so
-/// that they can be compared whatever the compressor does. An incomplete frame stays as it is.
+/// The frames in `bytes` with compressed ones inflated, RSV1 cleared and new lengths, so that a
+/// comparison does not depend on the compressor. An incomplete frame is not changed.
 pub(crate) fn plain(bytes: &[u8], keeps_window: bool) -> Result<Vec<u8>, String> {
     let mut inflater = Inflater::new();
     let (frames, rest) = wire::server_frames(bytes);

@@ -9,8 +9,8 @@ use corecast::gateway::Gateway;
 use corecast::mesh::{Limits, mesh};
 use corecast::pubsub::Totals;
 
-/// The echo on a single core, without the endpoints of the server. `config` is given its last
-/// change here: every path is the application's.
+/// The echo on a single core, without the endpoints of the server. Sets `endpoints` in `config`, so
+/// that every path belongs to the application.
 pub(crate) fn echo(config: &mut Config) -> Gateway<Echo> {
     config.pubsub.endpoints = false;
     let port = mesh(1, Limits::default()).remove(0);

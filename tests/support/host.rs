@@ -1,4 +1,4 @@
-//! What the kernel tells about a process and its sockets.
+//! Data of the kernel about a process and its sockets.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,22 +11,23 @@ fn status_bytes(pid: u32, name: &str) -> u64 {
     kilobytes * 1024
 }
 
-/// Bytes of memory that the process holds.
+/// The resident memory of the process in bytes.
 pub(crate) fn rss(pid: u32) -> u64 {
     status_bytes(pid, "VmRSS")
 }
 
-/// The most of it that the process has ever held.
+/// The peak of the resident memory in bytes.
 pub(crate) fn peak(pid: u32) -> u64 {
     status_bytes(pid, "VmHWM")
 }
 
-/// Bytes of address space that the process has asked for, whether it uses them or not.
+/// The address space of the process in bytes, touched or not.
 pub(crate) fn address_space(pid: u32) -> u64 {
     status_bytes(pid, "VmSize")
 }
 
-/// How often each thread named `name` and a number has waited or been put aside so far.
+/// The number of context switches, voluntary and involuntary, of each thread named `name` and a
+/// number.
 pub(crate) fn switches(pid: u32, name: &str) -> Vec<u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let mut switches = Vec::new();
@@ -43,23 +44,24 @@ pub(crate) fn switches(pid: u32, name: &str) -> Vec<u64> {
     switches
 }
 
-/// Open descriptors of the process.
+/// The number of open descriptors of the process.
 pub(crate) fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-/// Processor time of the process so far, all threads, user and kernel.
+/// The CPU time of the process, all threads, user and kernel.
 pub(crate) fn cpu_time(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-    // utime and stime are fields 14 and 15, in hundredths of a second; the third is the first
+    // utime and stime are fields 14 and 15, in hundredths of a second; field 3 is the first one
     // after the name.
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
 }
 
-/// The server's ends of connections on `port` of 127.0.0.1, those in TIME_WAIT left out. Direct
-/// descriptors of io_uring are not in `/proc/PID/fd`, but their sockets are here.
+/// The number of the server's sockets of connections on `port` of 127.0.0.1, without those in
+/// TIME_WAIT. Direct descriptors of io_uring are not in `/proc/PID/fd`, but their sockets are
+/// counted here.
 pub(crate) fn sockets_on(port: u16) -> usize {
     const TIME_WAIT: &str = "06";
     const LISTEN: &str = "0A";
@@ -72,7 +74,7 @@ pub(crate) fn sockets_on(port: u16) -> usize {
         .count()
 }
 
-/// Waits until `met`, and says whether that came within `limit`.
+/// Waits until `met` returns true; returns false if that takes longer than `limit`.
 pub(crate) fn wait_until(limit: Duration, mut met: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !met() {

@@ -1,4 +1,4 @@
-//! The server as a part of the test's own process, for limits that have no flag.
+//! The server in the test's own process, for limits that have no flag.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use corecast::config::Config;
 use corecast::server::{Server, ServerHandle};
 use corecast::worker::Stats;
 
-/// A server that echoes and passes on what is published. Stops when dropped.
+/// A server that echoes and serves topics. Stops when dropped.
 pub(crate) struct Embedded(Option<ServerHandle>);
 
 impl Embedded {
@@ -17,7 +17,7 @@ impl Embedded {
         Self::start_on(config, 1)
     }
 
-    /// The same on so many cores, or on all there are.
+    /// The same on the given number of cores, or on all if there are fewer.
     pub(crate) fn start_on(config: Config, cores: usize) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut allowed = corecast::server::allowed_cores();
@@ -26,7 +26,7 @@ impl Embedded {
         Self(Some(server.start(|_, _| Echo).unwrap()))
     }
 
-    /// With a handler of the test's own.
+    /// With a handler of the test.
     pub(crate) fn start_with<H: Handler + 'static>(
         config: Config,
         make: impl Fn(usize, &ServerHandle) -> H + Send + Sync + 'static,
@@ -35,7 +35,7 @@ impl Embedded {
         Self(Some(Server::new(config).listen(address).start(make).unwrap()))
     }
 
-    /// The same on one core with so many loops.
+    /// The same on one core with the given number of loops.
     pub(crate) fn start_loops(config: Config, loops: usize) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut allowed = corecast::server::allowed_cores();
@@ -44,17 +44,17 @@ impl Embedded {
         Self(Some(server.start(|_, _| Echo).unwrap()))
     }
 
-    /// A publisher, each call for another loop.
+    /// A publisher; each call returns that of another loop.
     pub(crate) fn publisher(&self) -> Publisher {
         self.0.as_ref().unwrap().publisher()
     }
 
-    /// The server itself.
+    /// The handle of the server.
     pub(crate) fn handle(&self) -> &ServerHandle {
         self.0.as_ref().unwrap()
     }
 
-    /// Stops it; what each core has counted.
+    /// Stops the server; returns the counters of each core.
     pub(crate) fn stop(mut self) -> Vec<Stats> {
         let running = self.0.take().unwrap();
         running.drain();
@@ -70,7 +70,7 @@ impl Drop for Embedded {
     fn drop(&mut self) {
         if let Some(running) = self.0.take() {
             running.drain();
-            // A panic of a worker shows here as well.
+            // A panic of a worker is reported here as well.
             let stopped = running.join();
             assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
         }

@@ -1,7 +1,7 @@
-//! What the black-box tests share: the server as a child process, and a WebSocket client of their
-//! own, which can send anything at all.
+//! Shared parts of the black-box tests: the server as a child process, and a separate WebSocket
+//! client, which can send any bytes.
 
-#![allow(dead_code, reason = "each test binary takes what it needs of this module")]
+#![allow(dead_code, reason = "each test binary uses only a part of this module")]
 
 pub(crate) mod client;
 pub(crate) mod deflate;
@@ -11,7 +11,7 @@ pub(crate) mod library;
 pub(crate) mod server;
 pub(crate) mod wire;
 
-/// `bytes` in hexadecimal, the middle of long ones left out.
+/// `bytes` in hexadecimal; the middle of long ones is left out.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let print = |part: &[u8]| part.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
     if bytes.len() <= 96 {

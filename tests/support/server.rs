@@ -1,4 +1,4 @@
-//! The server as a child process of the test, which ends with it.
+//! The server as a child process of the test. It is killed when the test ends.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_corecast")
 }
 
-/// The binary under test, its output kept.
+/// The binary under test, with its output captured.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(args);
@@ -40,12 +40,12 @@ impl Server {
         Self::spawn(command)
     }
 
-    /// Runs `command`, which must become a server that listens on 127.0.0.1.
+    /// Runs `command`, which must execute a server that listens on 127.0.0.1.
     pub(crate) fn spawn(command: Command) -> Self {
         Self::try_spawn(command).unwrap_or_else(|said| panic!("{said}"))
     }
 
-    /// The same; if no server comes of it, how it ended and what it said.
+    /// The same; if no server starts, an error with the exit status and the output.
     pub(crate) fn try_spawn(mut command: Command) -> Result<Self, String> {
         let mut child = command
             .stdin(Stdio::null())
@@ -67,28 +67,28 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Its process.
+    /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends a signal to it.
+    /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
     }
 
-    /// Whether it still runs.
+    /// Whether it is running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end, at most for `limit`.
+    /// Waits for its end, for at most `limit`.
     pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         loop {
@@ -102,12 +102,12 @@ impl Server {
         }
     }
 
-    /// What it printed so far.
+    /// Its output so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until the server has no connection left, and fails the test if that takes long.
+    /// Waits until the server has no connections, and fails the test if that takes long.
     pub(crate) fn await_no_connections(&self, limit: Duration) {
         let port = self.addr.port();
         let met = host::wait_until(limit, || host::sockets_on(port) == 0);
@@ -125,7 +125,7 @@ impl Drop for Server {
     }
 }
 
-/// Reads both outputs of `child` for as long as it lives: into `log`, and to the receiver.
+/// Reads both outputs of `child` until its end, and copies them into `log` and to the receiver.
 fn follow(child: &mut Child, log: &Arc<Mutex<Vec<String>>>) -> Receiver<String> {
     let (sender, lines) = mpsc::channel();
     let outputs: [Option<Box<dyn Read + Send>>; 2] = [
@@ -144,7 +144,7 @@ fn follow(child: &mut Child, log: &Arc<Mutex<Vec<String>>>) -> Receiver<String> 
     lines
 }
 
-/// The address in the line that says where the server listens; `None` if it ended without one.
+/// The address in the start line; `None` if the server ended without one.
 fn await_start(lines: &Receiver<String>) -> Option<SocketAddr> {
     let start = Instant::now();
     loop {
@@ -160,15 +160,15 @@ fn await_start(lines: &Receiver<String>) -> Option<SocketAddr> {
     }
 }
 
-/// The address behind `listening on `.
+/// The address after `listening on `.
 pub(crate) fn listening_address(line: &str) -> Option<SocketAddr> {
     let rest = line.split_once("listening on ")?.1;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
     rest[..end.unwrap_or(rest.len())].trim_end_matches(&['.', ':'][..]).parse().ok()
 }
 
-/// Runs `command` to its end within `limit`: how it ended, what it printed on standard output and
-/// on standard error, and how long it took.
+/// Runs `command` to its end within `limit`: the exit status, standard output and standard error,
+/// and the time that it took.
 pub(crate) fn run(mut command: Command, limit: Duration) -> Finished {
     let start = Instant::now();
     let mut child = command
@@ -205,7 +205,7 @@ pub(crate) fn run(mut command: Command, limit: Duration) -> Finished {
     Finished { status, stdout, stderr, took }
 }
 
-/// How a command ended.
+/// The result of a command that has ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
@@ -215,7 +215,7 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    /// The one line of an error, all that was printed on standard error, with this exit code.
+    /// The one line of an error, which must be all of standard error, with this exit code.
     pub(crate) fn error_line(&self, code: i32) -> &str {
         assert_eq!(self.status.code(), Some(code), "{self:?}");
         let lines: Vec<&str> = self.stderr.lines().collect();

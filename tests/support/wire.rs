@@ -1,6 +1,6 @@
-//! Frames as bytes: those a client sends, well or badly formed, and those a server answers with.
+//! Frames as bytes: frames of a client, valid or not, and frames of a server.
 
-/// The masking key of RFC 6455 section 5.7's examples.
+/// The masking key of the examples in RFC 6455 section 5.7.
 pub(crate) const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 pub(crate) const CONTINUATION: u8 = 0x0;
@@ -13,7 +13,7 @@ pub(crate) const PONG: u8 = 0xA;
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const RSV1: u8 = 0x40;
 
-/// In how many bits a length is written, whether it needs them or not.
+/// The encoding of a length: 7, 16 or 64 bits, minimal or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Seven,
@@ -30,7 +30,7 @@ pub(crate) fn form_of(len: usize) -> Form {
     }
 }
 
-/// The first bytes of a frame, up to the mask.
+/// The header of a frame, up to the mask.
 fn head(first: u8, masked: u8, form: Form, len: u64) -> Vec<u8> {
     let mut bytes = vec![first];
     match form {
@@ -47,7 +47,7 @@ fn head(first: u8, masked: u8, form: Form, len: u64) -> Vec<u8> {
     bytes
 }
 
-/// A client's header with a length of our choice in a form of our choice.
+/// A client's header with the given length in the given form.
 pub(crate) fn header(first: u8, form: Form, len: u64) -> Vec<u8> {
     let mut bytes = head(first, 0x80, form, len);
     bytes.extend(MASK);
@@ -64,7 +64,7 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     masked(first, payload, MASK)
 }
 
-/// A client's frame with a masking key of our choice.
+/// A client's frame with the given masking key.
 pub(crate) fn masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     let mut bytes = head(first, 0x80, form_of(payload.len()), payload.len() as u64);
     bytes.extend(mask);
@@ -79,7 +79,7 @@ pub(crate) fn cut_short(first: u8, declared: usize, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A frame without a mask: right from a server, wrong from a client.
+/// A frame without a mask: valid from a server, invalid from a client.
 pub(crate) fn unmasked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = head(first, 0, form_of(payload.len()), payload.len() as u64);
     bytes.extend(payload);
@@ -111,8 +111,8 @@ pub(crate) struct Frame {
 /// The length of the header at the start of `bytes` and of its payload, `None` while incomplete.
 ///
 /// # Panics
-/// If a server may not send this: a mask, a reserved bit but RSV1, a length not in its shortest
-/// form.
+/// If a server may not send this: a mask, a reserved bit other than RSV1, a length that is not
+/// minimal.
 pub(crate) fn server_header(bytes: &[u8]) -> Option<(usize, usize)> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);
     assert_eq!(first & 0x30, 0, "RSV2 or RSV3 set by the server: {first:02x}");
@@ -134,7 +134,7 @@ pub(crate) fn server_header(bytes: &[u8]) -> Option<(usize, usize)> {
     Some((len, payload))
 }
 
-/// Splits `bytes` into whole frames; what is left over comes last.
+/// Splits `bytes` into complete frames and the rest.
 pub(crate) fn server_frames(mut bytes: &[u8]) -> (Vec<Frame>, &[u8]) {
     let mut frames = Vec::new();
     while let Some((header, payload)) = server_header(bytes) {

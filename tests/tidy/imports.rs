@@ -1,26 +1,26 @@
-//! Which module of a crate imports which, read from the sources, and the circles among them.
+//! Finds circles of imports among the modules of a crate, by reading its sources.
 //!
-//! Paths that begin with `crate`, `super` or `self`, and those of `use`, are followed through the
-//! `use` declarations on their way to the module that defines what they name. Such an import counts
-//! for the two siblings above which both modules stand: `crate::b::y::Item` in `a/x.rs` means that
-//! `a` imports `b`. So the children of each module are looked at by themselves; those of the root
-//! are the top-level folders. A parent may import its children, and a child what its parent
-//! defines; what the parent only passes on from another child counts as an import of that sibling.
+//! Paths that begin with `crate`, `super` or `self`, and those of `use`, are resolved through `use`
+//! declarations to the module that defines the item. Such an import counts for the two siblings
+//! that contain the two modules: `crate::b::y::Item` in `a/x.rs` means that `a` imports `b`. So the
+//! children of each module are checked separately; those of the root are the top-level folders. A
+//! parent may import its children, and a child the items that its parent defines. An item that the
+//! parent re-exports from another child counts as an import of that sibling.
 //!
-//! Code for tests is left out. A module in braces counts as a part of its file.
+//! Code for tests is ignored. An inline module counts as a part of its file.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-/// A module from the root of its crate on, without `crate`; or a path as it is written.
+/// The path of a module from the root of its crate, without `crate`; or a path as it is written.
 type Name = Vec<String>;
 
-/// Steps through `use` for one path, more than any needs: an end for names that lead to themselves.
-const MOST_STEPS: usize = 16;
+/// The limit of `use` declarations followed for one path, so that cyclic names end.
+const MAX_STEPS: usize = 16;
 
 struct Module {
     file: PathBuf,
-    /// What `use` brings in: the name in this module, and the path as it is written.
+    /// The names that `use` imports into this module, and the paths as they are written.
     uses: Vec<(String, Name)>,
     /// Paths in other code that begin with `crate`, `super` or `self`.
     paths: Vec<Name>,
@@ -35,7 +35,7 @@ pub(crate) struct Crate {
 pub(crate) struct Circle {
     /// The module whose children they are; empty for the root.
     pub(crate) parent: Name,
-    /// For people: the circle, and a line for each of its imports.
+    /// A description: the circle, and a line for each of its imports.
     pub(crate) text: String,
 }
 
@@ -43,8 +43,8 @@ pub(crate) struct Circle {
 type Imports = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Crate {
-    /// Reads the modules from the root on, as `mod` declares them. `read` gives the text of a file
-    /// if there is one.
+    /// Reads the modules from the root on, as `mod` declares them. `read` returns the text of a
+    /// file, or `None` if it does not exist.
     pub(crate) fn read(root: &Path, read: &dyn Fn(&Path) -> Option<String>) -> Self {
         let text = read(root).unwrap_or_else(|| panic!("there is no {}", root.display()));
         let mut modules = BTreeMap::new();
@@ -64,17 +64,17 @@ impl Crate {
         Self { modules }
     }
 
-    /// How many modules it has.
+    /// The number of modules.
     pub(crate) fn len(&self) -> usize {
         self.modules.len()
     }
 
-    /// The circles among siblings; of those that share modules a shortest one.
+    /// The circles among siblings. Of circles that share modules, a shortest one.
     pub(crate) fn circles(&self) -> Vec<Circle> {
         let mut by_parent: BTreeMap<Name, Imports> = BTreeMap::new();
         for (name, module) in &self.modules {
             for path in module.paths.iter().chain(module.uses.iter().map(|(_, path)| path)) {
-                let Some(target) = self.resolve(name, path, MOST_STEPS) else { continue };
+                let Some(target) = self.resolve(name, path, MAX_STEPS) else { continue };
                 let same = name.iter().zip(&target).take_while(|(a, b)| a == b).count();
                 if let (Some(from), Some(to)) = (name.get(same), target.get(same)) {
                     let text = format!("{} names {}", module.file.display(), path.join("::"));
@@ -90,7 +90,7 @@ impl Crate {
         circles.collect()
     }
 
-    /// The module that defines what a path in `module` names; `None` if it is of another crate.
+    /// The module that defines the item of a path in `module`; `None` if that is in another crate.
     fn resolve(&self, module: &[String], path: &[String], steps: usize) -> Option<Name> {
         let mut now = module.to_vec();
         let mut rest = path.iter();
@@ -118,13 +118,13 @@ impl Crate {
         Some(now)
     }
 
-    /// The path of the `use` that brings a name into a module.
+    /// The path of the `use` that imports a name into a module.
     fn brings_in(&self, module: &[String], name: &str) -> Option<&Name> {
         let uses = &self.modules.get(module)?.uses;
         uses.iter().find(|(known, _)| known == name).map(|(_, path)| path)
     }
 
-    /// Where a name comes from that `use` brings into a module, unless `use` is the path itself.
+    /// Resolves a name that `use` imports into a module, unless `use` contains only that name.
     fn follow(&self, module: &[String], name: &str, path: &[String], left: usize) -> Option<Name> {
         let from = self.brings_in(module, name).filter(|from| *from != path)?;
         self.resolve(module, from, left.checked_sub(1)?)
@@ -135,7 +135,7 @@ fn join(name: &[String], child: &str) -> Name {
     name.iter().cloned().chain([child.to_owned()]).collect()
 }
 
-/// Where the file of a child may be.
+/// The possible files of a child.
 fn places(file: &Path, child: &str, path: Option<&str>) -> Vec<PathBuf> {
     let folder = file.parent().unwrap_or(Path::new(""));
     if let Some(path) = path {
@@ -147,8 +147,8 @@ fn places(file: &Path, child: &str, path: Option<&str>) -> Vec<PathBuf> {
     vec![folder.join(format!("{child}.rs")), folder.join(child).join("mod.rs")]
 }
 
-/// The code without comments and without items for tests, each of which ends at a line of its own
-/// indentation, as rustfmt sets it.
+/// The code without comments and without test items. A test item ends at a line with its own
+/// indentation, as rustfmt formats it.
 fn code_of(text: &str) -> String {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut code = String::new();
@@ -169,7 +169,8 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// The children that are declared with `mod name;`, and the paths of those that have one.
+/// The children that are declared with `mod name;`, with the `path` attribute of those that have
+/// one.
 fn declared(code: &str) -> Vec<(String, Option<String>)> {
     let mut path = None;
     let mut found = Vec::new();
@@ -186,7 +187,7 @@ fn declared(code: &str) -> Vec<(String, Option<String>)> {
     found
 }
 
-/// Words, `::`, and all other signs one by one.
+/// The tokens: words, `::`, and all other characters one by one.
 fn tokens(code: &str) -> Vec<&str> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut tokens = Vec::new();
@@ -208,7 +209,7 @@ fn starts_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// What `use` brings in, and the other paths that begin with `crate`, `super` or `self`.
+/// The names that `use` imports, and the other paths that begin with `crate`, `super` or `self`.
 fn parse(tokens: &[&str]) -> (Vec<(String, Name)>, Vec<Name>) {
     let (mut uses, mut paths) = (Vec::new(), Vec::new());
     let mut at = 0;
@@ -233,7 +234,7 @@ fn parse(tokens: &[&str]) -> (Vec<(String, Name)>, Vec<Name>) {
     (uses, paths)
 }
 
-/// Reads one tree of a `use` from `at` on, with the path before it; returns where it ends.
+/// Parses one tree of a `use` from `at` on, with the path before it; returns the position after it.
 fn tree(tokens: &[&str], mut at: usize, path: &[String], uses: &mut Vec<(String, Name)>) -> usize {
     let mut path = path.to_vec();
     while let Some(token) = tokens.get(at) {
@@ -251,7 +252,7 @@ fn tree(tokens: &[&str], mut at: usize, path: &[String], uses: &mut Vec<(String,
                 uses.push((tokens.get(at + 1).copied().unwrap_or("_").to_owned(), path));
                 return at + 2;
             }
-            // All names: they are followed to the module itself.
+            // A glob import is resolved to the module itself.
             "*" => {
                 uses.push(("*".to_owned(), path));
                 return at + 1;
@@ -298,7 +299,7 @@ fn circles(imports: &Imports) -> Vec<String> {
     found
 }
 
-/// A shortest way along imports, of one step or more, both ends with it.
+/// A shortest path along imports, of at least one step, including both ends.
 fn way(imports: &Imports, from: &str, to: &str) -> Option<Vec<String>> {
     let mut seen = BTreeSet::new();
     let mut waiting = VecDeque::from([vec![from.to_owned()]]);

@@ -1,4 +1,4 @@
-//! What the search for circles finds in small crates.
+//! Tests of the search for circles, on small crates.
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn parents_and_children_may_import_one_another() {
 }
 
 #[test]
-fn what_a_parent_passes_on_is_an_import_of_the_sibling() {
+fn a_re_export_of_the_parent_is_an_import_of_the_sibling() {
     let x = "use super::Y;\n";
     let files = [
         ("lib.rs", "mod a;\n"),
@@ -85,7 +85,7 @@ fn tests_and_comments_do_not_count() {
 }
 
 #[test]
-fn a_child_is_found_where_its_path_says() {
+fn a_child_with_a_path_attribute_is_found() {
     let files = [
         ("lib.rs", "mod a;\n#[path = \"other/b.rs\"]\nmod b;\n"),
         ("a.rs", "use crate::b::B;\n"),

@@ -72,7 +72,7 @@ impl Rig {
         self.push(&entry.user_data(tag))
     }
 
-    /// Submits all, waits for `want` completions (at most 10 s) and returns what is there.
+    /// Submits all, waits for `want` completions (at most 10 s) and returns the available ones.
     pub(super) fn enter(&mut self, want: usize) -> io::Result<Vec<Event>> {
         let queued = len32(self.ring.submission().len());
         let flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG;
@@ -92,7 +92,8 @@ impl Rig {
         self.enter(0)
     }
 
-    /// Submits what is queued without asking for events; returns those that are there all the same.
+    /// Submits the queued entries without asking for events; returns completions that are
+    /// available.
     pub(super) fn submit_only(&mut self) -> io::Result<Vec<Event>> {
         let queued = len32(self.ring.submission().len());
         // SAFETY: there is no argument.
@@ -136,8 +137,8 @@ impl Link {
     }
 }
 
-/// Writes until the socket takes no more, also not after a while: on a slow machine what was
-/// written moves on late.
+/// Writes until the socket takes no more, also after a pause: on a slow machine the kernel moves
+/// data late.
 pub(super) fn fill(mut stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let bytes = vec![0; 1 << 20];
@@ -211,7 +212,7 @@ impl Payload {
         &self.bytes
     }
 
-    /// Destroys the bytes, and what describes them, in place.
+    /// Overwrites the bytes and their descriptions in place.
     pub(super) fn overwrite(&mut self) {
         self.bytes.fill(0xee);
         self.iov.fill(libc::iovec { iov_base: ptr::null_mut(), iov_len: usize::MAX });

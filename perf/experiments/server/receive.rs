@@ -1,4 +1,4 @@
-//! Receives: arming them, and turning what arrives into replies.
+//! Receives: arming them, and turning received bytes into replies.
 
 use std::io;
 use std::os::fd::AsRawFd;

@@ -1,4 +1,4 @@
-//! Replies: queueing them, and what follows when the socket does not take all of one.
+//! Replies: queueing them, and handling short sends.
 
 use std::io;
 use std::os::fd::AsRawFd;

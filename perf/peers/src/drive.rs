@@ -1,9 +1,9 @@
 //! Drives a library's WebSocket that is a `Stream` and a `Sink` of messages: as many reads as there
 //! are messages, then all replies with one flush.
 //!
-//! Written as poll functions so that a connection with nothing to read is polled once and not
-//! twice: an `async` loop that looks for more messages before it flushes would have to ask again
-//! when it waits.
+//! Written as poll functions so that a connection without input is polled once and not twice: an
+//! `async` loop that looks for more messages before it flushes would have to poll again before it
+//! waits.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,11 +14,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::topics::{Place, Topics};
 
-/// Replies that are gathered before they are sent, and their bytes.
-const MOST: usize = 256;
-const MOST_BYTES: usize = 256 << 10;
+/// The limits for replies that are collected before they are sent: their number and bytes.
+const MAX: usize = 256;
+const MAX_BYTES: usize = 256 << 10;
 
-/// Serves a connection to `target`. `data` keeps what is a message, with its length: control
+/// Serves a connection to `target`. `data` selects data messages and returns their length: control
 /// frames are answered by the library.
 pub async fn serve<W, M, E>(
     ws: W,
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// Sends back what `answer` makes of each message, and its length, until the connection ends.
+/// Sends the result of `answer` for each message, and its length, until the connection ends.
 pub async fn echo<W, M, E>(
     mut ws: W,
     mut answer: impl FnMut(M) -> Option<(M, usize)>,
@@ -67,7 +67,7 @@ where
     poll_fn(|cx| {
         loop {
             let mut starved = false;
-            while !starved && replies.len() < MOST && bytes < MOST_BYTES {
+            while !starved && replies.len() < MAX && bytes < MAX_BYTES {
                 match ws.poll_next_unpin(cx) {
                     Poll::Ready(Some(Ok(message))) => {
                         if let Some((reply, len)) = answer(message) {
@@ -75,7 +75,7 @@ where
                             replies.push_back(reply);
                         }
                     }
-                    // Polled on, a library sends the close frame that it owes the peer.
+                    // If it is polled on, the library sends the pending close frame.
                     Poll::Ready(Some(Err(_))) if !failed => failed = true,
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                     Poll::Ready(None) => return Poll::Ready(Ok(())),
@@ -102,8 +102,7 @@ where
     .await
 }
 
-/// Sends what comes through the inbox, all that is there with one flush, and hands what the peer
-/// sends to `received`.
+/// Sends all messages of the inbox with one flush, and passes the peer's messages to `received`.
 pub async fn deliver<W, M, E>(
     mut ws: W,
     mut inbox: UnboundedReceiver<M>,
@@ -112,7 +111,7 @@ pub async fn deliver<W, M, E>(
 where
     W: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
 {
-    // The last comes first, so that popping is all it takes.
+    // In reverse order, so that messages can be popped from the end.
     let mut batch = Vec::new();
     let (mut unflushed, mut failed) = (false, false);
     poll_fn(|cx| {
@@ -146,10 +145,10 @@ where
     .await
 }
 
-/// Takes what the inbox holds; `false` if that is nothing.
+/// Takes the messages of the inbox; `false` if there are none.
 fn take<M>(inbox: &mut UnboundedReceiver<M>, batch: &mut Vec<M>, cx: &mut Context<'_>) -> bool {
-    // An inbox whose topic is gone stays empty; the connection itself ends the loop.
-    let taken = matches!(inbox.poll_recv_many(cx, batch, MOST), Poll::Ready(1..));
+    // An inbox whose topic is dropped stays empty; the connection itself ends the loop.
+    let taken = matches!(inbox.poll_recv_many(cx, batch, MAX), Poll::Ready(1..));
     batch.reverse();
     taken
 }

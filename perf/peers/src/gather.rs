@@ -1,4 +1,4 @@
-//! A stream that gathers writes, for a library that writes each frame at once.
+//! A stream that collects writes, for a library that writes each frame at once.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,11 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are gathered; a write of so many goes straight through.
+/// The limit of collected bytes; a write of this size is passed through.
 const CAPACITY: usize = 16 << 10;
 
-/// Keeps what is written until nothing more can be read, or much has come together, or it is
-/// flushed: then it leaves with one write. Who waits to read has always sent all replies.
+/// Keeps written bytes until nothing more can be read, the limit is reached, or it is flushed: then
+/// they are sent with one write. So a task that waits for input has sent all replies.
 #[derive(Debug)]
 pub struct Gather<S> {
     stream: S,
@@ -20,7 +20,7 @@ pub struct Gather<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Gather<S> {
-    /// Nothing is gathered yet.
+    /// Whether nothing is collected.
     pub const fn new(stream: S) -> Self {
         Self { stream, out: Vec::new(), sent: 0 }
     }
@@ -48,7 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
         if let Poll::Ready(done) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
             return Poll::Ready(done);
         }
-        // If it cannot be written now, the task is woken when it can, and comes here again.
+        // If it cannot be written now, the task is woken later and calls this again.
         if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
             return Poll::Ready(Err(error));
         }

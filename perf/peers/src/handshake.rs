@@ -1,4 +1,4 @@
-//! The opening handshake, for a library that leaves it to others.
+//! The opening handshake, for a library that has none.
 
 use std::io;
 
@@ -7,15 +7,15 @@ use corecast::protocol::websocket::handshake::accept_key;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const MOST_HEADERS: usize = 32;
-const MOST_BYTES: usize = 8 << 10;
+const MAX_HEADERS: usize = 32;
+const MAX_BYTES: usize = 8 << 10;
 
 /// Answers the request with 101 and returns its target. Clients wait for the answer before they
-/// send more, so whatever follows the request is refused.
+/// send more, so input after the request is refused.
 pub async fn accept(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = BytesMut::with_capacity(1024);
     loop {
-        if head.len() > MOST_BYTES || stream.read_buf(&mut head).await? == 0 {
+        if head.len() > MAX_BYTES || stream.read_buf(&mut head).await? == 0 {
             return Err(io::ErrorKind::InvalidData.into());
         }
         if let Some((target, answer)) = answer(&head)? {
@@ -25,9 +25,9 @@ pub async fn accept(stream: &mut TcpStream) -> io::Result<String> {
     }
 }
 
-/// The target of the request and what to answer; `None` if the request goes on.
+/// The target of the request and the answer; `None` if the request is incomplete.
 fn answer(head: &[u8]) -> io::Result<Option<(String, Vec<u8>)>> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let parsed = request.parse(head).map_err(io::Error::other)?;
     let httparse::Status::Complete(len) = parsed else { return Ok(None) };

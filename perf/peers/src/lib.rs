@@ -1,5 +1,5 @@
-//! What the peers of corecast have in common: the command line, the listener, the runtime, and who
-//! is on which topic. Everything else is the business of the library that a peer shows.
+//! Shared by the compared servers: the command line, the listener, the runtime, and the members of
+//! topics. Everything else is the library's.
 
 pub mod drive;
 pub mod gather;
@@ -26,14 +26,14 @@ use tokio::net::TcpStream;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// The largest message that every peer takes, as corecast does by default.
+/// The message size limit of every peer, as in corecast by default.
 pub const MAX_MESSAGE: usize = 16 << 20;
 
-/// Connections that may wait to be accepted; the system may allow fewer.
+/// The accept queue of the listener in connections; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 
-/// Does what the command line asks for: `--version` prints `NAME x.y.z` of the library that the
-/// peer wraps and returns `None`; `--listen ADDR:PORT` returns the listener and says where it is.
+/// Handles the command line: `--version` prints `NAME x.y.z` of the wrapped library and returns
+/// `None`; `--listen ADDR:PORT` returns the listener and prints its address.
 pub fn start(library: &str, version: &str) -> io::Result<Option<TcpListener>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let address: SocketAddr = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -60,14 +60,14 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
     let socket = rustix::net::socket_with(family, kind, flags, Some(ipproto::TCP))?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    // Accepted sockets inherit it, so no connection needs a call of its own.
+    // Accepted sockets inherit this option, so it costs no call per connection.
     sockopt::set_tcp_nodelay(&socket, true)?;
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Runs a peer on tokio, on this thread alone: `connection` for each connection that comes.
+/// Runs a peer on tokio, on this thread only: `connection` for each connection.
 pub fn serve<F>(library: &str, version: &str, connection: fn(TcpStream) -> F) -> io::Result<()>
 where
     F: Future<Output = ()> + Send + 'static,

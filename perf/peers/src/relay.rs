@@ -1,11 +1,11 @@
-//! A raw ring that sends back what it receives: one call into the kernel for each turn, direct
-//! descriptors, receives that stay armed and pick their buffers from a ring, and sends out of those
+//! A raw ring that sends received bytes back: one call into the kernel for each turn, direct
+//! descriptors, receives that stay armed and take their buffers from a ring, and sends from the
 //! same buffers that complete only if they fail.
-//!
 //! Such a send runs inside the call that submits it. So when that call is over, and none of its
-//! completions says otherwise, all bytes are with the kernel's TCP and the buffers are free again.
-//! What one connection received in one turn leaves with one send, or nothing would keep it in
-//! order where a send falls short; what is left then is copied, and sent by sends that wait.
+//! Such a send runs inside the call that submits it. So if none of the completions of that call
+//! reports otherwise, all bytes are in the kernel's TCP and the buffers are free again. The input
+//! of a connection in one turn is sent with one send, which keeps it in order if a send is short;
+//! the rest is then copied, and sent by sends that wait.
 
 use std::io;
 use std::net::TcpListener;
@@ -19,36 +19,36 @@ use rustix::process::{Resource, getrlimit};
 use crate::pool::{Pool, Shape};
 use crate::sys::len32;
 
-/// The size of the submission queue; a turn that brings more takes a call more.
+/// The size of the submission queue; a larger turn takes another call.
 const ENTRIES: u32 = 512;
-/// As corecast has them: few enough to stay in the cache, each for a message of 16 KiB.
+/// As in corecast: few enough to stay in the cache, each for a message of 16 KiB.
 const POOL: Shape = Shape { count: 128, size: 16_448, incremental: false };
-/// Who makes more bytes wait than this is cut off.
-const MOST_WAITING: usize = 64 << 20;
+/// A connection with more waiting bytes than this is cut.
+const MAX_WAITING: usize = 64 << 20;
 
 const ACCEPT: u64 = 1 << 56;
 const RECEIVE: u64 = 2 << 56;
 const SEND: u64 = 3 << 56;
 const REST: u64 = 4 << 56;
-/// What is done without asking how it went.
+/// Operations without a result.
 const OTHER: u64 = 5 << 56;
 const KINDS: u64 = 0xFF << 56;
 
-/// What is known of a connection, by slot of the kernel's file table.
+/// The state of a connection, by its direct descriptor.
 #[derive(Default)]
 struct Conn {
-    /// Received in this turn, or sent by the last call and not yet known to have gone well.
+    /// Received in this turn, or sent by the last call with the result still unknown.
     parts: Vec<Part>,
-    /// With the kernel; from `sent` on not known to be sent.
+    /// In the kernel; from `sent` on not known to be sent.
     sending: Vec<u8>,
     sent: usize,
-    /// Comes behind `sending`.
+    /// To be sent after `sending`.
     waiting: Vec<u8>,
-    /// The peer takes no more.
+    /// The socket is full.
     broken: bool,
 }
 
-/// What was received into one buffer.
+/// The bytes received into one buffer.
 struct Part {
     buffer: u16,
     at: *const u8,
@@ -95,8 +95,8 @@ struct Relay<'a> {
     events: Vec<Event>,
     /// Connections that have parts.
     touched: Vec<u32>,
-    /// What the sends of more than one part point to. Every part has a buffer, so there are never
-    /// more of them than the capacity: the memory stays where it is.
+    /// The memory that sends of several parts point to. Every part has a buffer, so there are never
+    /// more parts than the capacity, and the memory does not move.
     slices: Vec<libc::iovec>,
     heads: Vec<libc::msghdr>,
     /// Connections that will receive no more; closed once all is sent.
@@ -149,7 +149,7 @@ impl Relay<'_> {
         self.enter(u32::from(!unknown))?;
         let mut events = std::mem::take(&mut self.events);
         self.collect(&mut events)?;
-        // First what the sends of the last turn have left, then what comes behind it.
+        // First the rest of the last turn's sends, then the bytes after it.
         for event in events.iter().filter(|event| event.tag & KINDS == SEND) {
             self.fell_short(event)?;
         }
@@ -167,7 +167,7 @@ impl Relay<'_> {
     fn enter(&mut self, want: u32) -> io::Result<()> {
         self.sq.sync();
         let (queued, flags) = (len32(self.sq.len()), EnterFlags::NO_IOWAIT | EnterFlags::GETEVENTS);
-        // SAFETY: no argument is passed; the memory behind all queued entries (the pool and what
+        // SAFETY: no argument is passed; the memory of all queued entries (the pool and what
         // the connections send) is owned by `run`, declared before the ring, and outlives it.
         match unsafe { self.submitter.enter::<()>(queued, want, flags.bits(), None) } {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
@@ -175,7 +175,7 @@ impl Relay<'_> {
         }
     }
 
-    /// All completions so far, also those for which the queue had no room.
+    /// All completions so far, also those that overflowed.
     fn collect(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
         loop {
             self.cq.sync();
@@ -263,7 +263,7 @@ impl Relay<'_> {
             conn.waiting.extend_from_slice(part.rest(0));
         }
         self.pool.release(buffer);
-        if conn.waiting.len() <= MOST_WAITING {
+        if conn.waiting.len() <= MAX_WAITING {
             return Ok(());
         }
         (conn.broken, conn.waiting) = (true, Vec::new());
@@ -271,7 +271,7 @@ impl Relay<'_> {
         self.push(&cut.user_data(OTHER))
     }
 
-    /// Sends what was received, with one send for each connection.
+    /// Sends received bytes, with one send for each connection.
     fn send_parts(&mut self) -> io::Result<()> {
         self.slices.clear();
         self.heads.clear();
@@ -312,7 +312,7 @@ impl Relay<'_> {
         self.heads[self.heads.len() - 1..].as_ptr()
     }
 
-    /// The send of a connection's parts has not taken everything.
+    /// The send of a connection's parts was short.
     fn fell_short(&mut self, event: &Event) -> io::Result<()> {
         let slot = event.slot();
         let conn = &mut self.conns[slot as usize];
@@ -338,7 +338,7 @@ impl Relay<'_> {
         }
     }
 
-    /// Hands what waits to the kernel, unless something is with it already.
+    /// Passes waiting bytes to the kernel, unless a send is in flight.
     fn send_waiting(&mut self, slot: u32) -> io::Result<()> {
         let conn = &mut self.conns[slot as usize];
         if conn.sending.is_empty() {
@@ -369,7 +369,7 @@ impl Relay<'_> {
         self.send_waiting(event.slot())
     }
 
-    /// Closes those connections of which everything received is sent.
+    /// Closes those connections of which all received bytes are sent.
     fn close_ended(&mut self) -> io::Result<()> {
         let mut ended = std::mem::take(&mut self.ended);
         for slot in &ended {

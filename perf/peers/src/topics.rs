@@ -1,20 +1,20 @@
-//! Who is on which topic, for libraries that have no publish and subscribe of their own.
+//! The members of topics, for libraries without publish and subscribe.
 //!
-//! A message is handed to each subscriber through a channel; all it costs is one more reference to
-//! its bytes. All of it runs on one thread, so the locks are never contended: they are there
-//! because tokio asks for futures that could be sent to another thread.
+//! A message is passed to each subscriber through a channel, as one more reference to its bytes.
+//! All of it runs on one thread, so the locks are never contended: they are there because tokio
+//! requires futures that can be sent to another thread.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// What a connection to this path is for.
+/// The purpose of a connection, by its path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Place<'a> {
     /// Every message comes back.
     Echo,
-    /// Every message goes to the others on the topic that subscribe to it.
+    /// Every message is delivered to the other subscribers of the topic.
     Topic { name: &'a str, subscribes: bool },
 }
 
@@ -49,11 +49,11 @@ struct Subscriber<M> {
     inbox: UnboundedSender<M>,
 }
 
-/// A connection's place on a topic, left when it is dropped.
+/// The membership of a connection in a topic; it ends when dropped.
 #[derive(Debug)]
 pub struct Seat<M> {
     topic: Arc<Topic<M>>,
-    /// 0 for who only publishes.
+    /// 0 for a connection that only publishes.
     id: u64,
 }
 
@@ -64,7 +64,7 @@ impl<M: Clone> Topics<M> {
         Self { by_name: Mutex::new(None) }
     }
 
-    /// Takes a seat from which to publish on a topic.
+    /// Joins a topic to publish.
     pub fn join(&self, name: &str) -> Seat<M> {
         let mut by_name = lock(&self.by_name);
         let topics = by_name.get_or_insert_default();
@@ -74,7 +74,7 @@ impl<M: Clone> Topics<M> {
         Seat { topic: Arc::clone(topic), id: 0 }
     }
 
-    /// Takes a seat that also gets what others publish.
+    /// Joins a topic to publish and to get the messages of others.
     pub fn subscribe(&self, name: &str) -> (Seat<M>, UnboundedSender<M>, UnboundedReceiver<M>) {
         let mut seat = self.join(name);
         let (inbox, messages) = unbounded_channel();
@@ -94,11 +94,11 @@ impl<M: Clone> Default for Topics<M> {
 }
 
 impl<M: Clone> Seat<M> {
-    /// Gives a message to all other subscribers.
+    /// Passes a message to all other subscribers.
     pub fn publish(&self, message: &M) {
         for subscriber in lock(&self.topic.subscribers).iter() {
             if subscriber.id != self.id {
-                // One that is just leaving needs no message.
+                // A subscriber that is just leaving needs no message.
                 let _ = subscriber.inbox.send(message.clone());
             }
         }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_says_what_a_connection_is_for() {
+    fn a_target_gives_the_purpose_of_a_connection() {
         assert_eq!(Place::of("/"), Place::Echo);
         assert_eq!(Place::of("/topics"), Place::Echo);
         let news = |subscribes| Place::Topic { name: "news", subscribes };

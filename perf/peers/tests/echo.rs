@@ -1,6 +1,6 @@
-//! Every peer does what it is compared for: it echoes, and those with topics fan out.
+//! Every peer does its part of the comparison: it echoes, and those with topics fan out.
 //!
-//! `UWS_PEER=path/of/uws cargo test` looks at the uWebSockets peer as well.
+//! `UWS_PEER=path/of/uws cargo test` tests the uWebSockets peer as well.
 
 mod client;
 mod server;
@@ -119,14 +119,14 @@ fn a_close_frame_is_answered_and_the_connection_ends() {
 }
 
 #[test]
-fn what_is_published_reaches_the_others_who_subscribe() {
+fn a_published_message_reaches_the_other_subscribers() {
     for peer in all().into_iter().filter(with_topics) {
         let server = Server::start(&peer);
         let open = |target: &str| Client::open(server.address(), target);
         let mut subscribers: Vec<_> = (0..3).map(|_| open("/topics/news?role=sub")).collect();
         let mut elsewhere = open("/topics/other?role=sub");
         let mut publisher = open("/topics/news?role=pub");
-        // A subscriber is one from its answer to a ping on.
+        // A subscriber gets messages from its answer to a ping on.
         for client in subscribers.iter_mut().chain([&mut elsewhere]) {
             client.send(&frame(PING, b""));
             assert_eq!(client.receive(), (0x80 | PONG, Vec::new()), "{}", peer.name);
@@ -144,12 +144,12 @@ fn what_is_published_reaches_the_others_who_subscribe() {
             let wanted: Vec<_> = burst(0).map(|p| (0x80 | BINARY, p)).collect();
             assert!(came == wanted, "{}: subscriber {at}", peer.name);
         }
-        // Neither the publisher nor another topic has got anything: the pong comes first.
+        // The publisher and other topics have received nothing: the pong comes first.
         for client in [&mut publisher, &mut elsewhere, &mut subscribers[1]] {
             client.send(&frame(PING, b"last"));
             assert_eq!(client.receive(), (0x80 | PONG, b"last".to_vec()), "{}", peer.name);
         }
-        // Who has left is not missed.
+        // A subscriber that has left does not matter.
         drop(subscribers.remove(0));
         publisher.send(&frame(TEXT, b"still there"));
         for subscriber in &mut subscribers {

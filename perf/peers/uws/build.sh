@@ -1,8 +1,8 @@
 #!/bin/sh
-# Builds the uWebSockets peer: build.sh DIRECTORY makes DIRECTORY/uws, with the library beside it.
+# Builds the uWebSockets peer: build.sh DIRECTORY makes DIRECTORY/uws, with the library next to it.
 #
-# uWebSockets comes as the shared library that the Python package socketify carries. Exit status 3
-# and one line say that something cannot be had; the comparison then goes on without this peer.
+# uWebSockets is the shared library in the Python package socketify. If a dependency is missing, the
+# exit status is 3 and one line names it; the comparison then goes on without this peer.
 set -eu
 
 version=0.0.31
@@ -43,7 +43,7 @@ is_right() {
     echo "$sha256  $archive" | sha256sum --check --status 2>/dev/null
 }
 if ! is_right; then
-    # Only the archive is wanted: what it needs to be installed is not.
+    # Only the archive is needed, not its dependencies.
     python3 -m pip --disable-pip-version-check download --quiet --no-deps --no-binary :all: \
         --dest "$target" "socketify==$version" >/dev/null 2>&1 ||
         without "pip cannot download socketify $version"

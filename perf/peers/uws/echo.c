@@ -92,7 +92,7 @@ const char *uv_version_string(void);
 
 enum { MAX_MESSAGE = 16 << 20, MAX_BACKPRESSURE = 1 << 30, IDLE_SECONDS = 960 };
 
-/* What a connection to a topic is; freed at its end. */
+/* The state of a connection to a topic; freed at its end. */
 struct place {
     bool subscribes;
     size_t length;
@@ -142,7 +142,7 @@ static void topic_message(
     uws_websocket_t *ws, const char *message, size_t length, uws_opcode_t opcode, void *app)
 {
     struct place *place = uws_ws_get_user_data(0, ws);
-    /* A subscriber publishes to all but itself; who is none can only do it through the server. */
+    /* A subscriber publishes to all but itself; others can only publish through the server. */
     if (place->subscribes)
         uws_ws_publish_with_options(
             0, ws, place->name, place->length, message, length, opcode, deflate);
@@ -217,7 +217,7 @@ int main(int argc, char **argv)
     }
     uws_app_t *app = uws_create_app(0, (struct us_socket_context_options_t){0});
     if (!app || uws_constructor_failed(0, app)) {
-        fprintf(stderr, "the library made no server; build it anew with uws/build.sh\n");
+        fprintf(stderr, "the library made no server; build it again with uws/build.sh\n");
         return 1;
     }
     socket_behavior behavior = {

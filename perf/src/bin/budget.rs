@@ -1,5 +1,5 @@
-//! The guard over instructions: steps a server through a few workloads, counts its user
-//! instructions for each message, and compares them with the committed budgets.
+//! The budget check: steps a server through a few workloads, counts its user instructions for each
+//! message, and compares them with the committed budgets.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ struct Options {
     /// The file with the budgets.
     #[arg(long, default_value = "perf/budget.json")]
     file: PathBuf,
-    /// Write what is measured to the file instead.
+    /// Write the measured values to the file instead of comparing.
     #[arg(long)]
     update: bool,
 }
@@ -77,8 +77,8 @@ fn run(options: &Options) -> io::Result<ExitCode> {
     Ok(conclude(options, level, &lines))
 }
 
-/// Measures one workload: once, or three times if the first count is beside the budget or becomes
-/// the budget. Of three counts the median is taken.
+/// Measures one workload: once, or three times if the first count is outside the budget or is to
+/// become the budget. The median of three counts is used.
 fn line(
     options: &Options,
     cores: &Cores,
@@ -106,11 +106,11 @@ fn line(
 /// Starts a server and counts its instructions for one workload.
 fn step(options: &Options, cores: &Cores, workload: &Workload) -> io::Result<Stepped> {
     let (_, work, count, warm_up) = workload;
-    // A server of its own for each, so that none finds what another has left behind.
+    // A separate server for each workload, so that none depends on the state that another left.
     let server = Server::start(options, cores)?;
     let (pid, plan) = (server.child.id(), server.plan(cores, work.clone(), *count, *warm_up));
-    // A thread of its own for each, too: the kernel cleans up after a ring that was closed by
-    // interrupting whatever its thread does next.
+    // A separate thread, too: after a ring is closed, the kernel's cleanup interrupts the next
+    // calls of its thread.
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             sys::pin(cores.load)?;
@@ -120,7 +120,7 @@ fn step(options: &Options, cores: &Cores, workload: &Workload) -> io::Result<Ste
     })
 }
 
-/// Says what follows from the table.
+/// Prints the conclusion from the table.
 fn conclude(options: &Options, level: &str, lines: &[Line]) -> ExitCode {
     let any = |verdict| lines.iter().any(|line| line.verdict() == verdict);
     let file = options.file.display();
@@ -143,19 +143,19 @@ fn conclude(options: &Options, level: &str, lines: &[Line]) -> ExitCode {
     if any(Verdict::Over) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The server looks at each connection again when the time for its handshake is over. In a second
-/// of stepping that is much work for few messages, so wait until it is done; the next look is far.
+/// The server checks each connection when its handshake timeout expires. In a second of stepping
+/// that is much work for few messages, so wait until it is done; the next check is far away.
 const AFTER_HANDSHAKE: Duration = Duration::from_millis(5300);
 
-/// How often a workload is measured whose first count does not settle it; an odd number.
+/// The number of measurements of a workload if the first does not decide; an odd number.
 const REPEATS: usize = 3;
 
-/// The name of a workload, the work, how many messages or bursts, and the time before.
+/// The name of a workload, the load, the number of messages or bursts, and the warm-up time.
 type Workload = (&'static str, Work, u64, Duration);
 
-/// What is measured.
+/// The workloads.
 fn workloads() -> Vec<Workload> {
-    // It is over long before the server's look.
+    // It ends long before the server's check.
     let short = Duration::from_millis(300);
     let echo = |connections, size, content, depth| {
         let path = Some("/echo".to_owned());
@@ -171,21 +171,21 @@ fn workloads() -> Vec<Workload> {
         ("echo-20B-d1", echo(100, 20, Content::Binary, 1), 400, AFTER_HANDSHAKE),
         ("echo-16KiB-korean", echo(8, 16 << 10, Content::Korean, 1), 16, short),
         ("fanout-64B-200-burst8", fanout(200, 8), 2, AFTER_HANDSHAKE),
-        // In bursts of 1 every delivery is a send of its own. With 200 subscribers a sixth is work
-        // for the message itself, which with 1,000 is spread over more deliveries.
+        // In bursts of 1 every delivery is a separate send. With 200 subscribers a sixth of the
+        // count is work for the message itself, which with 1,000 is spread over more deliveries.
         ("fanout-64B-200-burst1", fanout(200, 1), 8, AFTER_HANDSHAKE),
         ("fanout-64B-1000-burst1", fanout(1000, 1), 2, AFTER_HANDSHAKE),
     ]
 }
 
-/// Where server and load run.
+/// The cores of server and load.
 struct Cores {
     server: usize,
     load: usize,
 }
 
 impl Cores {
-    /// The first two that this process may use, or one twice.
+    /// The first two cores that this process may use, or the same one twice.
     fn choose() -> io::Result<Self> {
         let allowed = sched_getaffinity(None)?;
         let mut cores = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -194,11 +194,11 @@ impl Cores {
     }
 }
 
-/// A server that runs; killed when dropped.
+/// A running server; killed when dropped.
 struct Server {
     child: Child,
     address: SocketAddr,
-    /// Kept open for what else it may have to say.
+    /// Kept open for further output.
     output: Option<BufReader<ChildStderr>>,
 }
 
@@ -207,7 +207,7 @@ impl Server {
         // A process inherits its cores from the thread that starts it.
         sys::pin(cores.server)?;
         let child = Command::new(&options.server)
-            // No ping may come in between.
+            // No ping may be sent in between.
             .args(["serve", "--listen", "127.0.0.1:0", "--ping-after", "86400", "--cores"])
             .arg(cores.server.to_string())
             .stdin(Stdio::null())
@@ -251,13 +251,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Failures mean that it is already gone.
+        // These calls fail if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The address behind `listening on `.
+/// The address after `listening on `.
 fn listening_address(line: &str) -> Option<SocketAddr> {
     let rest = line.split_once("listening on ")?.1;
     rest.split_ascii_whitespace().next()?.parse().ok()

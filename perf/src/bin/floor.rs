@@ -1,7 +1,7 @@
-//! The yardstick: a raw ring that relays frames and does nothing else. Whatever came within one
-//! turn is one run of bytes, sent to each subscriber with one send that completes only if it fails.
+//! The lower bound: a raw ring that relays frames and does nothing else. All input of one turn is
+//! one run of bytes, sent to each subscriber with one send that completes only if it fails.
 //!
-//! `floor serve --listen ADDR --cores N`, it says where it listens as corecast does.
+//! `floor serve --listen ADDR --cores N`; it prints its address as corecast does.
 
 #![allow(unsafe_code)]
 
@@ -32,11 +32,11 @@ const TAIL: u64 = 4 << 32;
 const REST: u64 = 5 << 32;
 const KINDS: u64 = !0 << 32;
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Default)]
 struct Conn {
     open: bool,
-    /// Bytes of a head or a frame that is not whole yet.
+    /// Bytes of an incomplete head or frame.
     carry: Vec<u8>,
 }
 
@@ -51,20 +51,20 @@ struct Floor<'a> {
     submitter: Submitter<'a>,
     sq: SubmissionQueue<'a>,
     cq: CompletionQueue<'a>,
-    /// Flags of every call.
+    /// The flags of every call.
     wait: EnterFlags,
     pool: &'a mut Pool,
     listener: &'a TcpListener,
-    /// By slot of the kernel's file table.
+    /// By the number of the direct descriptor.
     conns: Vec<Conn>,
     subscribers: Vec<u32>,
-    /// Frames to be sent, in the form in which they are sent.
+    /// Frames to be sent, already in the server's form.
     fresh: Vec<u8>,
-    /// Frames that the kernel reads: not touched until all sends of them are over.
+    /// Frames that the kernel reads: not changed until all sends of them are over.
     shared: &'a mut Vec<u8>,
-    /// Sends of `shared` that fell short and wait for room.
+    /// Short sends of `shared` that wait for room.
     tails: usize,
-    /// Answers to handshakes; the kernel reads them in the next call.
+    /// Responses to handshakes; the kernel reads them in the next call.
     answers: &'a mut Vec<Vec<u8>>,
     events: Vec<Event>,
 }
@@ -95,11 +95,12 @@ fn main() -> io::Result<()> {
     };
     sys::pin(core.parse().map_err(io::Error::other)?)?;
     let listener = TcpListener::bind(address)?;
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit this option.
     rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
     let mut pool = Pool::new(POOL)?;
     let (mut shared, mut answers) = (Vec::with_capacity(1 << 20), Vec::new());
-    // As corecast, it does without what older kernels lack: the first since 6.6, the other 6.15.
+    // As in corecast, flags that older kernels lack are optional: the first is from 6.6, the other
+    // from 6.15.
     let mut ring = build(true).or_else(|_| build(false))?;
     let wait = if ring.params().is_feature_no_iowait() {
         EnterFlags::NO_IOWAIT
@@ -151,15 +152,15 @@ impl Floor<'_> {
         }
         self.events = events;
         self.pool.publish();
-        // What overflowed may be failures of sends, which need `shared` as it is.
+        // Failures of sends may have overflowed, and these need `shared` unchanged.
         if !self.fresh.is_empty() && self.tails == 0 && !self.sq.cq_overflow() {
             self.fan_out()?;
         }
         Ok(())
     }
 
-    /// Queues the fresh frames for every subscriber; full queues are submitted, and what is left
-    /// goes with the next call.
+    /// Queues the new frames for every subscriber; a full queue is submitted, and the rest is
+    /// submitted with the next call.
     fn fan_out(&mut self) -> io::Result<()> {
         std::mem::swap(&mut self.fresh, self.shared);
         self.fresh.clear();
@@ -179,7 +180,7 @@ impl Floor<'_> {
         if want > 0 {
             flags |= EnterFlags::GETEVENTS;
         }
-        // SAFETY: no argument is passed; the memory behind all queued entries (the pool, `shared`,
+        // SAFETY: no argument is passed; the memory of all queued entries (the pool, `shared`,
         // `answers`) is owned by `main` outside of this loop and outlives the ring.
         match unsafe { self.submitter.enter::<()>(queued, want, flags.bits(), None) } {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => Err(e),
@@ -244,7 +245,7 @@ impl Floor<'_> {
                 self.push(&send.user_data(TAIL))?;
             }
             TAIL => self.tails -= 1,
-            // Sends to a peer that is gone: its receive tells.
+            // The receive reports that the peer has disconnected.
             _ => {}
         }
         Ok(())
@@ -253,7 +254,7 @@ impl Floor<'_> {
     fn received(&mut self, slot: u32, bid: u16, len: usize) -> io::Result<()> {
         let at = self.pool.take(bid, len, false);
         // SAFETY: the kernel wrote `len` bytes at `at` and hands them over with this completion;
-        // the buffer is released behind the last use of the slice.
+        // the buffer is released after the last use of the slice.
         let bytes = unsafe { std::slice::from_raw_parts(at, len) };
         let conn = &mut self.conns[slot as usize];
         conn.carry.extend_from_slice(bytes);
@@ -285,7 +286,7 @@ impl Floor<'_> {
         self.push(&send)
     }
 
-    /// Takes the whole frames that a connection sent, to be fanned out at the end of the turn.
+    /// Takes the complete frames that a connection sent; they are relayed at the end of the turn.
     fn relay(&mut self, slot: u32) {
         let carry = &mut self.conns[slot as usize].carry;
         let mut done = 0;
@@ -300,7 +301,7 @@ impl Floor<'_> {
             }
             let start = self.fresh.len();
             head.relay(frame, &mut self.fresh);
-            // In JSON mode this is how a connection becomes a subscriber.
+            // In JSON mode a message makes a connection a subscriber.
             let payload = self.fresh.len() - head.payload.len();
             if self.fresh[payload..].starts_with(b"{\"subscribe\"") {
                 self.fresh.truncate(start);
@@ -311,7 +312,7 @@ impl Floor<'_> {
     }
 }
 
-/// A send that runs inside the call that submits it and completes only if it fails or falls short.
+/// A send that runs inside the call that submits it and completes only if it fails or is short.
 fn quick_send(slot: u32, at: *const u8, len: u32, kind: u64) -> squeue::Entry {
     opcode::Send::new(types::Fixed(slot), at, len)
         .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)

@@ -1,9 +1,9 @@
 //! Instructions for each byte of unmasking and of UTF-8 validation, on every path that this machine
-//! can take: `kernels [BYTES]`, 4 KiB if not given.
+//! supports: `kernels [BYTES]`, by default 4 KiB.
 //!
-//! The work is done by a second process of this program, which is stepped, so that nothing but the
-//! kernels is counted and no hardware counter is needed. Each is run a number of times and twice as
-//! often; the difference is what is told, so that the start of the process does not count.
+//! The work is done by a second process of this program, which is stepped, so that only the kernels
+//! are counted and no hardware counter is needed. Each is run a number of times and then twice as
+//! often; the difference is printed, so that the start of the process does not count.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
@@ -13,14 +13,14 @@ use corecast::protocol::websocket::utf8::{self, Validator};
 use corecast_perf::step::Stepper;
 use corecast_perf::sys;
 
-/// The hidden argument that makes the program the one that is stepped.
+/// The hidden argument that starts the stepped process.
 const WORKER: &str = "--worker";
 const KEY: MaskKey = MaskKey::new([0x37, 0xfa, 0x21, 0x3d]);
 const CORE: usize = 0;
 /// Runs for the first count; the second has twice as many.
 const RUNS: u64 = 1;
 
-/// What is done with a text.
+/// The operation on a text.
 #[derive(Clone, Copy)]
 enum Task {
     /// Unmasked only.
@@ -29,11 +29,11 @@ enum Task {
     Validate(utf8::Kernel),
     /// Unmasked, then validated: two passes.
     Both(mask::Kernel, utf8::Kernel),
-    /// As the server does it: in one pass where the kernel can.
+    /// As in the server: in one pass where the kernel can.
     Together(utf8::Kernel),
 }
 
-/// All tasks, by a name for the table.
+/// All operations, with their names in the table.
 fn tasks() -> Vec<(String, Task)> {
     let masks = mask::Kernel::available();
     let texts = utf8::Kernel::available();
@@ -56,7 +56,7 @@ fn tasks() -> Vec<(String, Task)> {
     tasks
 }
 
-/// The texts: their names and what one is made of.
+/// The texts: their names and repeated parts.
 const TEXTS: [(&str, &str); 3] =
     [("ASCII", "a plain word "), ("Korean", "코어캐스트"), ("emoji", "🦀")];
 
@@ -81,7 +81,7 @@ fn run(task: Task, plain: &[u8], bytes: &mut [u8]) -> bool {
     }
 }
 
-/// Makes ready what each line `TASK TEXT SIZE RUNS` orders, and does it when told to go.
+/// Prepares the work of each line `TASK TEXT SIZE RUNS`, and runs it on request.
 fn worker() -> io::Result<()> {
     let tasks = tasks();
     let mut output = io::stdout().lock();
@@ -106,7 +106,7 @@ fn worker() -> io::Result<()> {
     Ok(())
 }
 
-/// The process that works.
+/// The process that does the work.
 struct Worker {
     child: Child,
     orders: ChildStdin,
@@ -129,7 +129,7 @@ impl Worker {
         if line.trim() == wanted {
             return Ok(());
         }
-        Err(io::Error::other(format!("the worker said `{}`, not `{wanted}`", line.trim())))
+        Err(io::Error::other(format!("the worker printed `{}`, not `{wanted}`", line.trim())))
     }
 
     /// Instructions of one order.
@@ -146,7 +146,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Failures mean that it is already gone.
+        // These calls fail if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The load as a program; `load --help` tells the rest.
+//! The load as a program; see `load --help`.
 
 use std::process::ExitCode;
 

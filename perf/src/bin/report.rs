@@ -1,4 +1,4 @@
-//! Draws what `perf/compare` measured: charts, tables and one file of results.
+//! Draws the results of `perf/compare`: charts, tables and one file of results.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! Counts the user instructions and system calls of a running process, and tells where most of
-//! them were: a profiler for machines without hardware counters.
+//! Counts the user instructions and system calls of a running process, by function: a profiler for
+//! machines without hardware counters.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,19 +12,19 @@ use std::time::Duration;
 use clap::Parser;
 use corecast_perf::step::{Profile, Stepper};
 
-/// Step a process for some seconds, which slows it down a thousand times, and print what it
-/// executed.
+/// Step a process for some seconds, which takes some 20 us for each instruction, and print the
+/// instructions that it executed.
 #[derive(Parser)]
 struct Options {
-    /// The process.
+    /// The process id.
     pid: u32,
-    /// How long.
+    /// The duration in seconds.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// The core on which the process runs; stepping goes fastest from there.
+    /// The core on which the process runs; stepping is fastest from there.
     #[arg(long, default_value_t = 0)]
     core: usize,
-    /// Print the functions with the most instructions, so many of them.
+    /// Print this number of functions with the most instructions.
     #[arg(long, default_value_t = 0)]
     top: usize,
     /// Count an instruction for each function that it was inlined into as well.
@@ -47,7 +47,7 @@ fn run(options: &Options) -> io::Result<()> {
         .map_err(|_| io::Error::other("--seconds takes a time, such as 2.5"))?;
     let stepper = Stepper::attach(options.pid, options.core)?;
     thread::sleep(length);
-    // Afterwards the process may be gone.
+    // The process may have ended.
     let mappings = mappings(options.pid)?;
     let (count, profile) = stepper.detach_with_profile()?;
     println!("{} instructions, {} system calls", count.instructions, count.syscalls);
@@ -68,7 +68,7 @@ fn percent(part: u64, whole: u64) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
 }
 
-/// A part of a file, or of nothing, in the memory of a process.
+/// A mapping of a file, or of anonymous memory, in a process.
 struct Mapping {
     from: u64,
     to: u64,
@@ -91,7 +91,7 @@ fn mapping(line: &str) -> Option<Mapping> {
     Some(Mapping { from: hex(from)?, to: hex(to)?, offset: hex(offset)?, file })
 }
 
-/// Instructions by the name of their function, or of their file where that has no names.
+/// Instructions by function, or by file if that has no symbols.
 fn by_function(profile: &Profile, mappings: &[Mapping], inclusive: bool) -> HashMap<String, u64> {
     let mut files: HashMap<&str, Vec<(u64, u64)>> = HashMap::new();
     for (address, times) in profile {
@@ -120,8 +120,8 @@ fn by_function(profile: &Profile, mappings: &[Mapping], inclusive: bool) -> Hash
     sums
 }
 
-/// The functions at some offsets in a file as binutils tell them: for each offset the innermost one
-/// that was inlined, and those around it. Empty if they cannot.
+/// The functions at some offsets in a file, from binutils: for each offset the innermost inlined
+/// function, and those around it. Empty if binutils cannot tell.
 fn names(file: &str, offsets: &[u64]) -> Vec<Vec<String>> {
     if !Path::new(file).is_file() {
         return Vec::new();
@@ -141,11 +141,11 @@ fn names(file: &str, offsets: &[u64]) -> Vec<Vec<String>> {
     let mut options = vec!["-afiC".to_owned()];
     options.extend(offsets.iter().map(|offset| format!("{:#x}", address(&segments, *offset))));
     options.push("-e".to_owned());
-    // For each address a line with itself, then for each function a line with its name and one
-    // with its place in the source.
-    let told = output("addr2line", &options);
+    // For each address a line with the address, then for each function a line with its name and one
+    // with its source position.
+    let text = output("addr2line", &options);
     let mut chains: Vec<Vec<String>> = Vec::new();
-    let mut lines = told.lines();
+    let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if line.starts_with("0x") {
             chains.push(Vec::new());
@@ -159,13 +159,13 @@ fn names(file: &str, offsets: &[u64]) -> Vec<Vec<String>> {
     chains
 }
 
-/// Where an offset of a file is in the addresses that its symbols have; 0 if nowhere.
+/// The address of an offset of a file in terms of its symbols; 0 if it is not mapped.
 fn address(segments: &[Segment], offset: u64) -> u64 {
     let inside = |s: &&Segment| (s.offset..s.offset + s.size).contains(&offset);
     segments.iter().find(inside).map_or(0, |s| offset - s.offset + s.address)
 }
 
-/// A part of a file that goes to memory.
+/// A segment of a file that is loaded into memory.
 struct Segment {
     offset: u64,
     size: u64,

@@ -1,4 +1,4 @@
-//! What this process has sent, as TCP counts it.
+//! The number of bytes that this process has sent, as counted by TCP.
 
 use std::fs;
 use std::io;
@@ -8,11 +8,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use rustix::net::getpeername;
 
-/// Where the kernel's `struct tcp_info` holds the bytes sent, and those sent again.
+/// The offsets of the bytes sent and retransmitted in the kernel's `struct tcp_info`.
 const SENT: usize = 200 / 8;
 const AGAIN: usize = 208 / 8;
 
-/// Bytes sent on all connections of this process to an address.
+/// The bytes sent on all connections of this process to an address.
 pub(super) fn to(address: SocketAddr) -> io::Result<u64> {
     let mut sum = 0;
     for entry in fs::read_dir("/proc/self/fd")? {
@@ -29,7 +29,7 @@ pub(super) fn to(address: SocketAddr) -> io::Result<u64> {
     Ok(sum)
 }
 
-/// Bytes sent on a connection, each counted once.
+/// The bytes sent on a connection, without retransmissions.
 fn of(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut info = MaybeUninit::<[u64; AGAIN + 1]>::zeroed();
     let mut size = libc::socklen_t::try_from(size_of_val(&info)).map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! The committed budgets, and what they say about a measurement.
+//! The committed budgets, and the comparison with a measurement.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,13 +8,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// How far from its budget a workload may be, as a share of the budget. Stepping counts exactly;
-/// how many messages the server finds in one turn differs from run to run, and with it the count,
-/// by up to 0.7 % to both sides of the median (echo of 16 KiB; the others less).
+/// The tolerance, as a share of the budget. Stepping counts exactly, but the number of messages
+/// that the server finds in one turn varies, and with it the count, by up to 0.7 % of the median
+/// (echo of 16 KiB; the others less).
 pub const TOLERANCE: f64 = 0.01;
 
-/// The committed file: instructions for each message, by the level of the vector instructions that
-/// the machine has, then by workload.
+/// The committed file: instructions for each message, by SIMD level of the machine, then by
+/// workload.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Budgets {
     levels: BTreeMap<String, BTreeMap<String, f64>>,
@@ -33,7 +33,7 @@ impl Budgets {
         fs::write(path, text).map_err(|e| named(path, &e))
     }
 
-    /// The budget of a workload, if this level has been measured.
+    /// The budget of a workload, if this SIMD level has been measured.
     pub fn get(&self, level: &str, workload: &str) -> Option<f64> {
         self.levels.get(level)?.get(workload).copied()
     }
@@ -58,23 +58,23 @@ pub struct Line {
     pub syscalls: f64,
 }
 
-/// What a budget says about a measurement.
+/// The result of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Within,
     Over,
-    /// Less than the budget, which can be lowered.
+    /// Below the budget, which can be lowered.
     Below,
-    /// Nobody has measured this level.
+    /// This level has no budget.
     NoBudget,
 }
 
 impl Line {
-    /// What the budget says about it.
+    /// Compares the measurement with the budget.
     pub fn verdict(&self) -> Verdict {
         match self.ratio() {
             None => Verdict::NoBudget,
-            // Not a number counts as over, too.
+            // NaN counts as over.
             Some(ratio) if ratio < 1.0 - TOLERANCE => Verdict::Below,
             Some(ratio) if ratio <= 1.0 + TOLERANCE => Verdict::Within,
             Some(_) => Verdict::Over,

@@ -13,24 +13,24 @@ use crate::machine;
 use crate::meter::{Meter, Reading, Syscalls};
 use crate::results::{Latency, Memory, Round};
 
-/// How long a run warms up before it is measured.
+/// The warm-up time of a run.
 const WARM_UP: Duration = Duration::from_millis(150);
 
-/// How long system calls are counted.
+/// The time for which system calls are counted.
 const TRACED: Duration = Duration::from_millis(150);
 
-/// How a run is done.
+/// The settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct How<'a> {
-    /// The cores of corecast; the others have the first of them.
+    /// The cores of corecast; other servers use the first of them.
     pub(crate) cores: &'a [usize],
     pub(crate) length: Duration,
-    /// Also count system calls, behind what is measured.
+    /// Also count system calls, after the measurement.
     pub(crate) trace: bool,
     pub(crate) verify: bool,
 }
 
-/// What a run found.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) round: Round,
@@ -45,7 +45,7 @@ fn float(n: u64) -> f64 {
     n as f64
 }
 
-/// How long idle connections are held.
+/// The time for which idle connections are held.
 const HELD: Duration = Duration::from_secs(2);
 
 /// Runs a server from its start to its end.
@@ -54,7 +54,7 @@ pub(crate) fn run(entry: &Entry<'_>, how: &How<'_>) -> io::Result<Found> {
     measure(&running, entry, how).map_err(|e| running.explain(&e))
 }
 
-/// The plan of an entry for a server that listens.
+/// The plan of a workload against a listening server.
 pub(crate) fn plan(running: &Running, entry: &Entry<'_>, length: Duration) -> Plan {
     let idle = matches!(entry.work, Work::Idle(_));
     Plan {
@@ -68,7 +68,7 @@ pub(crate) fn plan(running: &Running, entry: &Entry<'_>, length: Duration) -> Pl
     }
 }
 
-/// The state of everything at the begin or the end.
+/// The readings of all meters at the beginning or the end.
 struct State {
     reading: Reading,
     user: u64,
@@ -82,7 +82,8 @@ impl State {
     }
 }
 
-/// Runs a load in a thread of its own: what one ring leaves for its thread to do must not interrupt
+/// Runs a load in a separate thread: the kernel's cleanup after its ring must not interrupt the
+/// calls of the next run.
 /// the calls of the next run.
 pub(crate) fn load(
     plan: &Plan,
@@ -102,7 +103,7 @@ fn measure(running: &Running, entry: &Entry<'_>, how: &How<'_>) -> io::Result<Fo
     let outcome = load(&plan, &mut |moment| {
         match (moment, &meter) {
             (Moment::Begin, _) => {
-                // Now, as a server may start threads with its first connections.
+                // Read now, because servers may start threads with their first connections.
                 let new = Meter::open(pid)?;
                 states.push(State::read(&new, pid)?);
                 meter = Some(new);
@@ -113,7 +114,7 @@ fn measure(running: &Running, entry: &Entry<'_>, how: &How<'_>) -> io::Result<Fo
         Ok(())
     })?;
     let [first, last] = &states[..] else {
-        return Err(io::Error::other("the load did not tell of its begin and end"));
+        return Err(io::Error::other("the load did not report its begin and end"));
     };
     if outcome.messages == 0 {
         return Err(io::Error::other("no message came back in time"));
@@ -128,7 +129,7 @@ fn measure(running: &Running, entry: &Entry<'_>, how: &How<'_>) -> io::Result<Fo
     Ok(Found { round, wire: float(outcome.bytes) / float(outcome.messages), behind })
 }
 
-/// The difference of two readings, between which so much was done.
+/// The difference of two readings.
 fn round(first: &Reading, last: &Reading, outcome: &Outcome) -> Round {
     let messages = float(outcome.messages);
     let each = |a: u64, b: u64| float(b.saturating_sub(a)) / messages;
@@ -141,7 +142,7 @@ fn round(first: &Reading, last: &Reading, outcome: &Outcome) -> Round {
         messages: outcome.messages,
         per_second: messages / outcome.elapsed.as_secs_f64(),
         cpu_ns,
-        // A division by zero would be nothing that JSON can hold.
+        // A division by zero cannot be represented in JSON.
         user_share: float(user) / float((user + system).max(1)),
         busy: cpu_ns * messages / 1e9 / seconds,
         user_instructions: instructions.map(|(a, b)| each(a.0, b.0)),
@@ -175,7 +176,8 @@ fn memory(first: &State, last: &State, outcome: &Outcome) -> Memory {
     }
 }
 
-/// Does it all again for a moment, with the system calls counted, which is not free. `None` if this
+/// Runs the load again for a short time with system calls counted, which slows the server. `None`
+/// if this machine does not allow counting them.
 /// machine does not let us count them.
 fn syscalls(running: &Running, entry: &Entry<'_>) -> io::Result<Option<f64>> {
     let pid = running.pid();
@@ -196,7 +198,7 @@ fn syscalls(running: &Running, entry: &Entry<'_>) -> io::Result<Option<f64>> {
     Ok(calls.filter(|_| outcome.messages > 0).map(|calls| calls / float(outcome.messages)))
 }
 
-/// What a server can do at most, and how large its messages are on the wire.
+/// The maximum rate of a server, and the size of its messages on the wire.
 pub(crate) fn probe(entry: &Entry<'_>, cores: &[usize]) -> io::Result<Found> {
     let length = Duration::from_millis(300);
     run(entry, &How { cores, length, trace: false, verify: false })

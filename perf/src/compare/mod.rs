@@ -1,8 +1,8 @@
-//! The comparison: servers side by side, round by round, with every meter there is.
+//! The comparison: servers measured alternately, round by round, with all available meters.
 //!
-//! For each workload and round each server is started anew, on core 0, and measured once; every
-//! other round backwards, so that a change in the machine's mood hits all of them. The load is in
-//! this process, on core 1, and never sleeps. Ratios are taken within a round.
+//! For each workload and round each server is started, on core 0, and measured once; in every other
+//! round in reverse order, so that changes of the machine's speed affect all of them. The load is
+//! in this process, on core 1, and never sleeps. Ratios are taken within a round.
 
 #[allow(unsafe_code)]
 mod child;
@@ -28,13 +28,13 @@ use progress::Progress;
 use servers::{LOAD_CORE, Server};
 use workloads::{Entry, JOBS, Job, Kind, Learnt};
 
-/// Descriptors needed beside one for each connection.
+/// Descriptors needed in addition to one for each connection.
 const SPARE_FILES: u64 = 200;
 
-/// What a run takes beside what is measured: start, connecting, warm-up, the end.
+/// The overhead of a run in seconds: start, connecting, warm-up, the end.
 const OVERHEAD: f64 = 0.5;
 
-/// What stepping one server takes beside its time, mostly for what is under way at the end.
+/// The overhead of stepping one server in seconds, mostly for messages in flight at the end.
 const STEP_OVERHEAD: f64 = 10.0;
 
 /// Runs the comparison that the command line asks for; the first argument is the program.
@@ -55,7 +55,7 @@ fn compare(options: &Options) -> io::Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit })?;
     let (servers, mut notes) = servers::servers(options)?;
     if options.cores.contains(&LOAD_CORE) {
-        let text = "corecast shares a core with the load; its rates say little, CPU time counts";
+        let text = "corecast shares a core with the load; compare its CPU time, not its rates";
         notes.push(text.to_owned());
     }
     let named =
@@ -71,7 +71,7 @@ fn compare(options: &Options) -> io::Result<()> {
             workloads: Vec::new(),
         },
     };
-    // Not before the machine is described, which counts the cores that are ours.
+    // Only after the description of the machine, which counts the cores of this process.
     servers::pin(&[LOAD_CORE])?;
     let seconds = jobs.iter().map(|job| comparison.expected(job)).sum();
     comparison.progress = Progress::new(seconds);
@@ -90,14 +90,14 @@ fn compare(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// The workloads that are asked for.
+/// The selected workloads.
 fn jobs(options: &Options) -> io::Result<Vec<Job>> {
     let known = |name: &&String| JOBS.iter().any(|job| job.name == **name);
     let wrong = options.only.iter().find(|name| !known(name)).or_else(|| {
         options.without.iter().find(|name| !known(name) && !servers::known(name, options))
     });
     if let Some(name) = wrong {
-        return Err(io::Error::other(format!("there is no {name}; --list names the workloads")));
+        return Err(io::Error::other(format!("there is no {name}; --list prints the workloads")));
     }
     let wanted = |job: &&Job| match &options.only[..] {
         [] => job.set <= options.set(),
@@ -136,7 +136,7 @@ fn write(options: &Options, results: &Results) -> io::Result<()> {
     std::fs::write(path, text).map_err(said)
 }
 
-/// All that is known while it goes on.
+/// The state of a comparison.
 struct Comparison<'a> {
     options: &'a Options,
     servers: &'a [Server],
@@ -148,37 +148,38 @@ impl Comparison<'_> {
     fn learnt(&self) -> Learnt {
         let most = self.results.machine.max_files.saturating_sub(5 * SPARE_FILES);
         let connections = usize::try_from(most).unwrap_or(usize::MAX);
-        // A rate that is never used, but for counting rows.
+        // A rate that is not used, except for counting rows.
         Learnt { rate: 1.0, compressed: 0, connections }
     }
 
     fn rounds(&self, job: &Job) -> usize {
         match job.kind {
             Kind::Crowd(_) => 1,
-            // The kernel's part is that of the whole machine, which others use as well.
+            // The kernel's counters are those of the whole machine, which other processes use as
+            // well.
             Kind::Idle(_) => self.options.rounds().min(3),
             _ => self.options.rounds(),
         }
     }
 
-    /// Whether the instructions of a server are stepped: of all if asked, of corecast where the
-    /// hardware does not count them.
+    /// Whether the instructions of a server are stepped: of all servers if requested, and of
+    /// corecast if the hardware does not count them.
     fn steps(&self, job: &Job, server: &Server) -> bool {
         let uncounted = self.results.machine.counters.is_some() && server.is_corecast();
         job.steppable() && (self.options.step || uncounted) && !self.options.no_step
     }
 
-    /// Seconds that one run takes, about.
+    /// The estimated seconds of one run.
     fn each(&self, job: &Job) -> f64 {
         if job.holds() { 4.0 } else { self.options.length().as_secs_f64() + OVERHEAD }
     }
 
-    /// Seconds that stepping one server takes, about.
+    /// The estimated seconds of stepping one server.
     fn each_step(&self) -> f64 {
         self.options.step_length().as_secs_f64() + STEP_OVERHEAD
     }
 
-    /// Seconds that a workload takes, about.
+    /// The estimated seconds of a workload.
     fn expected(&self, job: &Job) -> f64 {
         let entries = job.entries(self.servers, &self.learnt());
         let stepped = entries.iter().filter(|entry| self.steps(job, entry.server)).count();
@@ -200,7 +201,8 @@ impl Comparison<'_> {
         let mut rows: Vec<Row> = entries.iter().map(row).collect();
         for round in 0..self.rounds(job) {
             for step in 0..entries.len() {
-                // Every other round runs backwards: no server always follows the same one.
+                // Every other round is in reverse order, so that no server always follows the same
+                // one.
                 let index = if round % 2 == 0 { step } else { entries.len() - 1 - step };
                 self.round(job, round, &entries[index], &mut rows[index]);
             }
@@ -213,16 +215,16 @@ impl Comparison<'_> {
         self.finish(job, &learnt, rows)
     }
 
-    /// Finds out what has to be known before the rounds.
+    /// Measures the values that must be known before the rounds.
     fn learn(&mut self, job: &Job) -> Learnt {
         let mut learnt = self.learnt();
         let mut lowest = f64::INFINITY;
         for entry in job.questions(self.servers) {
-            self.progress.say(&format!("{}: what {} can do", job.name, entry.name));
-            // A server that fails here fails in its rounds as well, and is named there.
+            self.progress.say(&format!("{}: maximum rate of {}", job.name, entry.name));
+            // A server that fails here fails in its rounds as well, and is reported there.
             if let Ok(found) = measure::probe(&entry, &self.options.cores) {
                 lowest = lowest.min(found.round.per_second);
-                // Without the head of a frame, which is longer for longer payloads.
+                // Without the frame header, which is longer for longer payloads.
                 let head = if found.wire > 127.0 { 4.0 } else { 2.0 };
                 learnt.compressed = (found.wire - head).max(1.0) as usize;
             }
@@ -233,9 +235,9 @@ impl Comparison<'_> {
         learnt
     }
 
-    /// Why an entry need not be tried.
+    /// The reason to skip an entry, if there is one.
     fn unable(&self, entry: &Entry<'_>) -> Option<String> {
-        // It and the load make do with several rings and processes.
+        // corecast and the load can use several rings and processes.
         if entry.server.is_corecast() && matches!(entry.work, Work::Idle(_)) {
             return None;
         }
@@ -261,7 +263,10 @@ impl Comparison<'_> {
                     if found.behind > 0.01 {
                         let share = 100.0 * found.behind;
                         let text = "of its messages could not be sent in time in one round";
-                        self.note(format!("{name}: {} is behind; {share:.0} % {text}", entry.name));
+                        self.note(format!(
+                            "{name}: {} is too slow; {share:.0} % {text}",
+                            entry.name
+                        ));
                     }
                     row.rounds.push(found.round);
                 }
@@ -292,8 +297,8 @@ impl Comparison<'_> {
         self.results.machine.notes.push(text);
     }
 
-    /// Prints a workload and keeps it; where rows are numbers of connections, each becomes a
-    /// workload of its own.
+    /// Prints a workload and stores it; if its rows are numbers of connections, each becomes a
+    /// separate workload.
     fn finish(&mut self, job: &Job, learnt: &Learnt, rows: Vec<Row>) -> io::Result<()> {
         let mut title = job.title.to_owned();
         if matches!(job.kind, Kind::Latency(_)) {

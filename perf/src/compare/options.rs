@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
-/// Names that are taken by servers of this repository.
+/// Names of servers in this repository.
 const TAKEN: [&str; 4] = ["", "corecast", "floor", "ceiling"];
 
-/// Compares corecast with other servers, side by side on this machine, and prints a table for each
-/// workload.
+/// Compares corecast with other servers on this machine, and prints a table for each workload.
 #[derive(Debug, Parser)]
 #[command(name = "perf/compare")]
 pub(crate) struct Options {
@@ -19,7 +18,7 @@ pub(crate) struct Options {
     /// Every workload, also those that show how cost grows.
     #[arg(long, conflicts_with = "quick")]
     all: bool,
-    /// Only this workload; may be repeated.
+    /// Run only this workload; may be repeated.
     #[arg(long, value_name = "WORKLOAD")]
     pub(crate) only: Vec<String>,
     /// Leave out this server or workload; may be repeated.
@@ -31,32 +30,32 @@ pub(crate) struct Options {
     /// Rounds of each workload [default: 5; 2 with --quick].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
-    /// Seconds that each server is measured in a round [default: 0.8; 0.3 with --quick].
+    /// Seconds of measurement of each server in a round [default: 0.8; 0.3 with --quick].
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<f64>,
-    /// Only the servers of this repository, without building the others.
+    /// Measure only the servers of this repository, without building the others.
     #[arg(long)]
     pub(crate) no_peers: bool,
-    /// A further server: NAME='COMMAND {port}'; may be repeated.
+    /// Add a server: NAME='COMMAND {port}'; may be repeated.
     #[arg(long, value_name = "NAME=COMMAND", value_parser = custom)]
     peer: Vec<Custom>,
-    /// Where all connect to the --peer before it, if not where they do with corecast.
+    /// The path for the preceding --peer, if it differs from those of corecast.
     #[arg(long, value_name = "/PATH", value_parser = path)]
     peer_path: Vec<String>,
-    /// Count the user instructions of every server step by step. Without it, those of corecast,
-    /// where the hardware does not count them.
+    /// Count the user instructions of every server by stepping. By default only those of corecast,
+    /// if the hardware does not count them.
     #[arg(long, conflicts_with = "no_step")]
     pub(crate) step: bool,
-    /// Do not count user instructions step by step.
+    /// Do not count user instructions by stepping.
     #[arg(long)]
     pub(crate) no_step: bool,
-    /// Compare every byte that comes back; the load is slower then.
+    /// Compare every byte of the replies; this slows the load down.
     #[arg(long)]
     pub(crate) verify: bool,
-    /// Where to write the results.
+    /// The file for the results.
     #[arg(long, value_name = "FILE", default_value = default_results())]
     pub(crate) json: PathBuf,
-    /// The cores of corecast; the other servers get the first of them. The load is on core 1.
+    /// The cores of corecast; the other servers use the first of them. The load is on core 1.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0")]
     pub(crate) cores: Vec<usize>,
     /// The program of corecast [default: the one beside this program].
@@ -93,7 +92,7 @@ impl Options {
         Ok(options)
     }
 
-    /// A path belongs to the peer that comes before it.
+    /// A path belongs to the preceding peer.
     fn assign_paths(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         let places = |name| matches.indices_of(name).map_or(Vec::new(), Iterator::collect);
         let (peers, paths) = (places("peer"), places("peer_path"));
@@ -109,7 +108,7 @@ impl Options {
         Ok(())
     }
 
-    /// Which workloads are run if none are named.
+    /// The workloads that are run if none are named.
     pub(crate) fn set(&self) -> Set {
         match (self.quick, self.all) {
             (true, _) => Set::Quick,
@@ -126,7 +125,7 @@ impl Options {
         Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { 0.3 } else { 0.8 }))
     }
 
-    /// How long a server is stepped.
+    /// The time for which a server is stepped.
     pub(crate) fn step_length(&self) -> Duration {
         Duration::from_secs_f64(if self.quick { 0.7 } else { 1.5 })
     }
@@ -136,12 +135,12 @@ impl Options {
     }
 }
 
-/// Beside the source, where charts are drawn from.
+/// In the source folder, from which charts are drawn.
 fn default_results() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/results/latest.json")
 }
 
-/// Servers may ask silent clients after 30 s whether they are there, and a run is far shorter.
+/// Servers may ping silent clients after 30 s, and a run is far shorter.
 fn seconds(value: &str) -> Result<f64, String> {
     let seconds = value.parse().ok().filter(|s| (0.05..=20.0).contains(s));
     seconds.ok_or_else(|| "give seconds from 0.05 to 20".to_owned())
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_options_are_refused() {
         for bad in [
             &["--rounds", "0"][..],
             &["--seconds", "60"],

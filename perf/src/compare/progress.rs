@@ -1,11 +1,11 @@
-//! Lines on standard error that say how far it is.
+//! Progress lines on standard error.
 
 use std::time::Instant;
 
-/// Knows how much there is to do.
+/// The total work.
 pub(crate) struct Progress {
     begin: Instant,
-    /// Seconds that were expected of what is done, and of all.
+    /// The estimated seconds of the finished work, and of all.
     done: f64,
     all: f64,
 }
@@ -15,12 +15,12 @@ impl Progress {
         Self { begin: Instant::now(), done: 0.0, all: expected_seconds }
     }
 
-    /// Says what begins now.
+    /// Prints the next step.
     pub(crate) fn say(&self, what: &str) {
         eprintln!("{what}; {} left", left(self.begin.elapsed().as_secs_f64(), self.done, self.all));
     }
 
-    /// Something is over that was expected to take so many seconds.
+    /// A step is over; `seconds` is its estimate.
     pub(crate) fn passed(&mut self, expected_seconds: f64) {
         self.done += expected_seconds;
     }
@@ -30,8 +30,8 @@ impl Progress {
     }
 }
 
-/// The time that is left: what is expected, corrected by how far expectations have been off. The
-/// first half minute counts as if it had been expected.
+/// The remaining time: the estimate, corrected by the error of the estimates so far. The first 30 s
+/// count as exactly estimated.
 fn left(elapsed: f64, done: f64, all: f64) -> String {
     const TRUST: f64 = 30.0;
     let rest = (all - done).max(0.0) * (elapsed + TRUST) / (done + TRUST);
@@ -43,10 +43,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_follows_what_was_seen() {
+    fn the_remaining_time_follows_the_speed_so_far() {
         assert_eq!(left(0.0, 0.0, 60.0), "60 s");
         assert_eq!(left(0.0, 0.0, 600.0), "10 min");
-        // Twice as slow as expected.
+        // Twice as slow as estimated.
         assert_eq!(left(630.0, 300.0, 330.0), "60 s");
         assert_eq!(left(100.0, 70.0, 60.0), "0 s");
     }

@@ -16,12 +16,12 @@ use super::child;
 use super::options::{Custom, Options};
 use crate::machine;
 
-/// Where the load runs.
+/// The core of the load.
 pub(crate) const LOAD_CORE: usize = 1;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// How many lines of a server's output are kept to explain a failure.
+/// The number of lines of a server's output that are kept to explain a failure.
 const LINES_KEPT: usize = 6;
 
 /// The servers that `perf/peers` builds, and whether they have topics.
@@ -35,31 +35,32 @@ const PEERS: [(&str, Role); 7] = [
     ("ceiling", Role::Bare),
 ];
 
-/// What a server can do.
+/// The abilities of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Echo, and topics where corecast has them.
+    /// Echo, and topics with the same paths as corecast.
     Full,
     Echo,
-    /// Sends back what it gets: no handshake, no frames.
+    /// Echoes bytes: no handshake, no frames.
     Bare,
-    /// Fan-out and nothing else.
+    /// Only fan-out.
     Floor,
 }
 
-/// How a server is run.
+/// The form of the command line.
 #[derive(Debug)]
 enum Program {
-    /// As `corecast serve` is.
+    /// That of `corecast serve`.
     Serve(PathBuf),
-    /// As the peers are.
+    /// That of the peers.
     Peer(PathBuf),
-    /// By a command that takes a port.
+    /// A command with a placeholder for the port.
     Shell(String),
 }
 
-/// A repeated string instruction is stepped byte by byte, which takes seconds for a hash table that
-/// is cleared. With these limits the C library uses vectors instead: some more instructions.
+/// A repeated string instruction is stepped for each repetition, which takes seconds to clear a
+/// hash table. With these limits the C library uses vector instructions instead: slightly more
+/// instructions.
 const NO_REP: &str = "glibc.cpu.x86_rep_stosb_threshold=1073741824:\
                       glibc.cpu.x86_rep_movsb_threshold=1073741824";
 
@@ -69,26 +70,26 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) role: Role,
-    /// Where everybody connects, if not where they do with corecast.
+    /// The path for all connections, if it differs from those of corecast.
     pub(crate) path: Option<String>,
     program: Program,
 }
 
-/// A server that runs; killed when dropped.
+/// A running server; killed when dropped.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
     said: Arc<Mutex<VecDeque<String>>>,
 }
 
-/// How many loops hold so many connections where the limit of open files, which counts for each of
-/// them, is `files`. The kernel spreads connections by chance, so a quarter stays free.
+/// The number of loops for `connections` connections, if the limit of open files, which counts for
+/// each loop, is `files`. The kernel distributes connections randomly, so a quarter stays free.
 fn loops(connections: usize, files: u64) -> usize {
     let each = usize::try_from(files / 4 * 3).unwrap_or(usize::MAX).max(1);
     connections.div_ceil(each).max(1)
 }
 
-/// Restricts the calling thread, and what it starts, to some cores.
+/// Restricts the calling thread and its children to some cores.
 pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for &core in cores {
@@ -101,7 +102,7 @@ pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
         .map_err(|e| io::Error::other(format!("cannot run on cores {cores:?} ({e})")))
 }
 
-/// All servers that are there, corecast first, and remarks on those that are not.
+/// All servers that exist, corecast first, and remarks about those that do not.
 pub(crate) fn servers(options: &Options) -> io::Result<(Vec<Server>, Vec<String>)> {
     let program = std::env::current_exe()?;
     let folder = program.parent().unwrap_or(Path::new("."));
@@ -136,7 +137,7 @@ pub(crate) fn servers(options: &Options) -> io::Result<(Vec<Server>, Vec<String>
     Ok((servers, notes))
 }
 
-/// Whether a server of this name may be left out.
+/// Whether a server of this name may be missing.
 pub(crate) fn known(name: &str, options: &Options) -> bool {
     let ours = ["corecast", "floor"].contains(&name);
     let custom = options.customs().iter().any(|custom| custom.name == name);
@@ -163,8 +164,8 @@ impl Server {
     }
 
     /// Starts it on its cores, of which only corecast can use more than one, and waits until it
-    /// listens. It is to hold so many connections, may have to be told of compression, and be easy
-    /// to step.
+    /// listens. Settings are the number of connections, whether compression is used, and whether it
+    /// will be stepped.
     pub(crate) fn start(
         &self,
         cores: &[usize],
@@ -207,7 +208,7 @@ impl Server {
         self.name == "corecast"
     }
 
-    /// Its command, and the port if that is ours to choose.
+    /// Its command, and the port if this program chooses it.
     fn command(&self, cores: &[usize]) -> io::Result<(Command, Option<u16>)> {
         let (mut command, port) = match &self.program {
             Program::Serve(path) => {
@@ -225,7 +226,7 @@ impl Server {
                 let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
                 let line = line.replace("{port}", &port.to_string());
                 let mut command = Command::new("sh");
-                // The shell makes way, so that the child is the server and nothing else.
+                // `exec` replaces the shell, so that the child is the server itself.
                 command.args(["-c", &format!("exec {line}")]);
                 (command, Some(port))
             }
@@ -242,14 +243,14 @@ impl Running {
 
     /// The error in one line, with the last lines that the server printed.
     pub(crate) fn explain(&self, error: &io::Error) -> io::Error {
-        // Give it a moment to say why.
+        // Wait a moment for its error message.
         thread::sleep(Duration::from_millis(100));
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let lines: String = said.iter().map(|line| format!(" | {line}")).collect();
         io::Error::other(format!("{error}{lines}"))
     }
 
-    /// Reads both outputs for as long as it lives.
+    /// Reads both outputs until their end.
     fn follow(&mut self) -> Receiver<String> {
         let (sender, lines) = mpsc::channel();
         if let Some(output) = self.child.stdout.take() {
@@ -266,10 +267,10 @@ impl Running {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let line = lines.recv_timeout(left).map_err(|_| {
-                self.explain(&io::Error::other("the server did not say where it listens"))
+                self.explain(&io::Error::other("the server did not print its address"))
             })?;
             if let Some(address) = listening_address(&line) {
-                // From here on it says why it fails.
+                // An error after this point names its cause.
                 self.said.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 return Ok(address);
             }
@@ -290,7 +291,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Failures mean that it is already gone.
+        // These calls fail if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -309,13 +310,13 @@ fn keep(
             }
             said.push_back(line.clone());
             drop(said);
-            // Nobody waits for a line once the address is known.
+            // Lines after the address are not needed.
             let _ = sender.send(line);
         }
     });
 }
 
-/// The address behind `listening on `.
+/// The address after `listening on `.
 fn listening_address(line: &str) -> Option<SocketAddr> {
     let rest = line.split_once("listening on ")?.1;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');

@@ -2,7 +2,7 @@
 
 use crate::results::Round;
 
-/// The middle value; nothing of nothing.
+/// The middle value; `None` without values.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -12,7 +12,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// The median of something, with the lowest and the highest value.
+/// The median of some values, with the lowest and the highest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -27,12 +27,13 @@ impl Spread {
         Some(Self { median: median(values)?, low, high })
     }
 
-    /// What the rounds of one server say.
+    /// The values of the rounds of one server.
     pub(crate) fn over(rounds: &[Round], value: impl Fn(&Round) -> Option<f64>) -> Option<Self> {
         Self::of(rounds.iter().filter_map(value).collect())
     }
 
-    /// Ratios to another server, each within a round, as the machine's mood changes in between.
+    /// Ratios to another server, each within a round, since the machine's speed changes between
+    /// rounds.
     pub(crate) fn ratio(
         rounds: &[Round],
         base: &[Round],
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_in_a_round_is_left_out() {
+    fn values_missing_in_a_round_are_left_out() {
         let mut rounds = vec![round(1.0), round(2.0), round(3.0)];
         rounds[0].syscalls = Some(0.5);
         let spread = Spread::over(&rounds, |r| r.syscalls).unwrap();

@@ -1,7 +1,7 @@
-//! User instructions counted step by step, where the hardware does not count them.
+//! User instructions counted by stepping, if the hardware does not count them.
 //!
-//! A stepped server is slower by a factor of a hundred thousand, so few messages are counted, of
-//! fewer connections than in the rounds where need be.
+//! A stepped server is slower by a factor of a hundred thousand, so few messages are counted, with
+//! fewer connections than in the rounds if necessary.
 
 use std::io;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use crate::budget;
 use crate::load::{self, Length, Work};
 use crate::results::{Round, Stepped};
 
-/// Instructions that what is under way at any time may need, some four seconds.
+/// The limit of instructions for all messages in flight, about four seconds.
 const UNDER_WAY: f64 = 150_000.0;
 
-/// Messages of an echo that are under way at most: a wrong estimate must not take minutes.
+/// The limit of echo messages in flight: a wrong estimate must not take minutes.
 const MESSAGES: usize = 1024;
 
-/// With more than this for a single step of the load it is not tried.
+/// The limit for a single step of the load; beyond it the server is not stepped.
 const HOPELESS: f64 = 1_000_000.0;
 
-/// User instructions in a nanosecond, roughly.
+/// The estimated user instructions per nanosecond.
 const PACE: f64 = 4.0;
 
-/// So many messages are wanted, and for so long at most they are waited for, in seconds.
+/// The number of messages to count, and the limit of seconds to wait for them.
 const FEWEST: f64 = 20.0;
 const LONGEST: f64 = 20.0;
 
-/// What a stepped server gets done.
+/// The amount of work that a stepped server can do.
 const STEPS_PER_SECOND: f64 = 40_000.0;
 
-/// The same load with fewer connections, so that what is under way does not take too long; `None`
-/// if a single connection would. `each` is an estimate of the instructions for a message.
+/// The same load with fewer connections, so that the messages in flight do not take too long;
+/// `None` if one connection would. `each` is an estimate of the instructions for a message.
 fn reduced(work: &Work, each: f64) -> Option<Work> {
     let mut work = work.clone();
     let fans_out = matches!(work, Work::Fanout(_));
@@ -47,19 +47,19 @@ fn reduced(work: &Work, each: f64) -> Option<Work> {
     };
     let most = if fans_out { *connections } else { (MESSAGES / messages.max(1)).max(1) };
     let each = each.max(1.0) * messages as f64;
-    // Whole connections; a cast of a float never goes beyond the limits of its type.
+    // An integer; a cast from a float saturates.
     *connections = ((UNDER_WAY / each) as usize).max(least).min(most).min(*connections);
     (*connections as f64 * each < HOPELESS).then_some(work)
 }
 
-/// An estimate of the user instructions for a message from what the rounds measured. A twelfth of
-/// the time is user time at least: clock ticks may miss it.
+/// An estimate of the user instructions for a message, from the measured rounds. At least a twelfth
+/// of the time counts as user time, because clock ticks may miss it.
 fn estimate(rounds: &[Round]) -> f64 {
     let ns = rounds.iter().map(|round| round.cpu_ns * round.user_share.max(1.0 / 12.0));
     ns.sum::<f64>() / rounds.len().max(1) as f64 * PACE
 }
 
-/// Counts for one server; `None` where that would take too long.
+/// Counts for one server; `None` if that would take too long.
 pub(crate) fn run(
     entry: &Entry<'_>,
     rounds: &[Round],
@@ -73,9 +73,9 @@ pub(crate) fn run(
     // Enough messages, also if each takes long.
     let enough = FEWEST * estimate(rounds) / STEPS_PER_SECOND;
     plan.length = Length::Time(length.max(Duration::from_secs_f64(enough.min(LONGEST))));
-    // The stepping thread is best on the core of what it steps.
+    // The stepping thread runs best on the core of the stepped process.
     let (pid, core) = (running.pid(), cores.first().copied().unwrap_or(0));
-    // A thread of its own, since a ring may interrupt what its thread does behind it.
+    // A separate thread, because a ring's cleanup may interrupt later calls of its thread.
     let counted =
         std::thread::scope(|scope| scope.spawn(|| budget::measure(pid, core, &plan)).join());
     let counted = counted.unwrap_or_else(|_| Err(io::Error::other("the load panicked")));
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(connections(reduced(&echo(1), 15_000.0)), Some(10));
         assert_eq!(connections(reduced(&echo(16), 900.0)), Some(10));
         assert_eq!(connections(reduced(&echo(128), 1.0)), Some(8));
-        // Even one connection would have more than a minute's work under way.
+        // Even one connection would have more than a minute's work in flight.
         assert_eq!(connections(reduced(&echo(128), 30_000.0)), None);
         let (subscriber, publisher) = ("/s".to_owned(), "/p".to_owned());
         let (size, subscribe) = (64, None);

@@ -3,13 +3,13 @@
 use super::stats::{Spread, instructions};
 use crate::results::{Results, Round, Row, Workload};
 
-/// A column; it is left out if no row has anything in it.
+/// A column; it is left out if all its cells are empty.
 struct Column {
     head: String,
     cells: Vec<Option<String>>,
 }
 
-/// What stands above all tables.
+/// The text above all tables.
 pub(crate) fn head(results: &Results) -> String {
     let machine = &results.machine;
     let servers: Vec<String> = results
@@ -66,7 +66,7 @@ pub(crate) fn workload(workload: &Workload) -> String {
     text
 }
 
-/// A way from a row to what stands in a column.
+/// Computes the cell of a row.
 type Cell<'a> = Box<dyn Fn(&Row) -> Option<String> + 'a>;
 
 fn columns(workload: &Workload, base: &Row) -> Vec<Column> {
@@ -150,7 +150,7 @@ fn cpu(round: &Round) -> Option<f64> {
     Some(round.cpu_ns)
 }
 
-/// The median over the rounds.
+/// The median of the rounds.
 fn middle(value: impl Fn(&Round) -> Option<f64> + 'static) -> Cell<'static> {
     Box::new(move |row| Some(number(Spread::over(&row.rounds, &value)?.median)))
 }
@@ -170,7 +170,7 @@ fn ratio<'a>(base: &'a Row, value: impl Fn(&Round) -> Option<f64> + 'static) -> 
     })
 }
 
-/// Over all rounds together, as a single one is short for clock ticks.
+/// Over all rounds together, because a single round has too few clock ticks.
 fn user_share(row: &Row) -> Option<String> {
     let time = |r: &Round| r.cpu_ns * r.messages as f64;
     let all: f64 = row.rounds.iter().map(time).sum();
@@ -183,7 +183,7 @@ fn busy(row: &Row) -> Option<String> {
     Some(format!("{:.0} %", 100.0 * busy))
 }
 
-/// Three digits or more.
+/// At least three significant digits.
 fn number(n: f64) -> String {
     match n.abs() {
         n_abs if n_abs >= 100.0 => format!("{n:.0}"),
@@ -277,7 +277,7 @@ other failed: no topics
     }
 
     #[test]
-    fn the_head_tells_what_is_missing() {
+    fn the_head_lists_missing_servers() {
         let machine = Machine {
             kernel: "6.1".to_owned(),
             cpu: "A CPU".to_owned(),

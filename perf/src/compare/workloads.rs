@@ -1,4 +1,4 @@
-//! The workloads, and what each of them asks of a server.
+//! The workloads, and the servers that can do them.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use super::options::Set;
 use super::servers::{Role, Running, Server};
 use crate::load::{Content, Echo, Fanout, Handshakes, Idle, Pace, Work};
 
-/// Who publishes and who listens, with the servers that have topics.
+/// The paths of publisher and subscribers, for servers with topics.
 const SUBSCRIBER: &str = "/topics/bench?role=sub";
 const PUBLISHER: &str = "/topics/bench?role=pub";
 
@@ -14,31 +14,31 @@ const PUBLISHER: &str = "/topics/bench?role=pub";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job {
     pub(crate) name: &'static str,
-    /// What it is, for people.
+    /// Its description.
     pub(crate) title: &'static str,
-    /// What one message is.
+    /// The unit of a message.
     pub(crate) unit: &'static str,
     pub(crate) set: Set,
     pub(crate) kind: Kind,
 }
 
-/// What is done, and to which servers.
+/// The kind of work, and the servers that do it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Echo(Shape),
-    /// An open loop at half of what the slowest of the servers can do.
+    /// An open loop at half the maximum rate of the slowest server.
     Latency(Shape),
     Fanout(Burst),
-    /// corecast alone: compressed messages, and plain ones of the size to which they shrink.
+    /// corecast only: compressed messages, and plain ones of the size to which they shrink.
     Deflated(Burst),
     Handshakes(usize),
     Idle(usize),
-    /// So many subscribers, of others than corecast as many as the limit of open files allows, and
-    /// a broadcast to them.
+    /// This number of subscribers, for servers other than corecast as many as the limit of open
+    /// files allows, and a broadcast to them.
     Crowd(usize),
-    /// corecast alone, with more and more connections.
+    /// corecast only, with growing numbers of connections.
     EchoGrowth(&'static [usize]),
-    /// corecast alone, with more and more subscribers.
+    /// corecast only, with growing numbers of subscribers.
     FanoutGrowth(&'static [usize]),
 }
 
@@ -58,18 +58,18 @@ pub(crate) struct Burst {
     frames: usize,
 }
 
-/// What a workload needs to know from runs before it.
+/// The values from earlier runs that a workload needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Learnt {
     /// Messages a second of an open loop.
     pub(crate) rate: f64,
     /// Payload bytes of a compressed delivery.
     pub(crate) compressed: usize,
-    /// Connections that the limit of open files allows.
+    /// The number of connections that the limit of open files allows.
     pub(crate) connections: usize,
 }
 
-/// One row of a table: a server and what it has to do.
+/// One row of a table: a server and its work.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,
@@ -125,29 +125,29 @@ pub(crate) const JOBS: &[Job] = jobs! {
         "1 KiB to 1,000 subscribers, bursts of 8, compressed once; and as many plain bytes"
         Kind::Deflated(Burst { subscribers: 1000, size: 1024, frames: 8 });
     Default "connection" "handshakes" "connect, upgrade, close; 16 at a time" Kind::Handshakes(16);
-    Default "connection" "idle" "9,000 connections that say nothing for 2 s" Kind::Idle(9000);
+    Default "connection" "idle" "9,000 connections without messages for 2 s" Kind::Idle(9000);
     All "connection" "idle-crowd" "subscribers, up to 100,000, and one message to all of them"
         Kind::Crowd(100_000);
     Default "echo" "latency-125" "125 B binary, 100 connections, open loop at half of what the \
-        slowest server can do" Kind::Latency(echo(100, 125, Content::Binary, 1));
-    All "echo" "growth-echo" "125 B binary, 1 in flight, more and more connections"
+        slowest server's maximum" Kind::Latency(echo(100, 125, Content::Binary, 1));
+    All "echo" "growth-echo" "125 B binary, 1 in flight, growing number of connections"
         Kind::EchoGrowth(&[10, 100, 1000, 10_000]);
-    All "delivery" "growth-fanout" "64 B, bursts of 1, more and more subscribers"
+    All "delivery" "growth-fanout" "64 B, bursts of 1, growing number of subscribers"
         Kind::FanoutGrowth(&[100, 1000, 10_000]);
 };
 
 impl Job {
-    /// Whether connections are held, and nothing is said about speed.
+    /// Whether connections are only held, without a rate.
     pub(crate) fn holds(&self) -> bool {
         matches!(self.kind, Kind::Idle(_) | Kind::Crowd(_))
     }
 
-    /// Whether each row stands for a number of connections and not for a server.
+    /// Whether each row is a number of connections and not a server.
     pub(crate) fn grows(&self) -> bool {
         matches!(self.kind, Kind::EchoGrowth(_) | Kind::FanoutGrowth(_))
     }
 
-    /// Whether its instructions can be counted step by step in reasonable time.
+    /// Whether its instructions can be stepped in reasonable time.
     pub(crate) fn steppable(&self) -> bool {
         let large = matches!(self.kind, Kind::Echo(shape) if shape.size > 64 << 10);
         !self.holds() && !large && !self.grows() && !matches!(self.kind, Kind::Latency(_))
@@ -226,7 +226,7 @@ impl Job {
         }
     }
 
-    /// What is to be found out before the rounds: the rows, each to be run for a moment.
+    /// The rows that must be run for a moment before the rounds.
     pub(crate) fn questions<'a>(&self, servers: &'a [Server]) -> Vec<Entry<'a>> {
         let kind = match self.kind {
             Kind::Latency(shape) => Kind::Echo(shape),
@@ -240,7 +240,7 @@ impl Job {
 }
 
 impl Shape {
-    /// The echo, as an open loop if there is a rate.
+    /// The echo; an open loop if there is a rate.
     fn work(&self, server: &Server, rate: Option<f64>) -> Work {
         Work::Echo(Echo {
             path: (server.role != Role::Bare).then(|| path(server, "/")),
@@ -276,7 +276,7 @@ impl Entry<'_> {
     }
 }
 
-/// Connections that a load opens.
+/// The number of connections that a load opens.
 pub(crate) fn connections(work: &Work) -> usize {
     match work {
         Work::Echo(echo) => echo.connections,

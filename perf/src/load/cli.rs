@@ -11,7 +11,7 @@ use super::{Content, Echo, Fanout, Handshakes, Idle, Length, Moment, Pace, Plan,
 use super::{connect, report, run};
 use crate::sys;
 
-/// Loads a WebSocket server from one core and counts what comes back.
+/// Loads a WebSocket server from one core and counts the replies.
 #[derive(Debug, Parser)]
 #[command(name = "load", arg_required_else_help = true)]
 pub(super) struct Options {
@@ -23,14 +23,13 @@ pub(super) struct Options {
 pub(super) enum Command {
     /// Every message comes back.
     ///
-    /// The load goes by io_uring, or by epoll where that is refused or the environment says
-    /// LOAD_ENGINE=epoll.
+    /// The load uses io_uring, or epoll if io_uring is refused or LOAD_ENGINE=epoll is set.
     Echo(EchoOptions),
     /// One publisher's messages go to many subscribers.
     Fanout(FanoutOptions),
-    /// Connections that say nothing.
+    /// Connections without messages.
     Idle(IdleOptions),
-    /// Connect, upgrade, close, over and over.
+    /// Connect, upgrade and close repeatedly.
     Handshakes(HandshakesOptions),
 }
 
@@ -38,31 +37,31 @@ pub(super) enum Command {
 pub(super) struct Common {
     /// HOST:PORT or ws://HOST:PORT/PATH.
     address: String,
-    /// Measure for so long.
+    /// Measure for this number of seconds.
     #[arg(long, default_value_t = 10.0, value_name = "S", conflicts_with = "count")]
     seconds: f64,
-    /// Measure so many messages (echo), bursts (fanout) or handshakes.
+    /// Measure this number of messages (echo), bursts (fanout) or handshakes.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Seconds before anything is counted.
+    /// Seconds of warm-up before anything is counted.
     #[arg(long, default_value_t = 1.0, value_name = "S")]
     warm_up: f64,
-    /// Sleep until something comes, instead of polling without a pause.
+    /// Sleep until input arrives, instead of polling.
     #[arg(long)]
     sleep: bool,
-    /// Compare every byte, not only those of the first messages.
+    /// Compare every byte of the replies, not only those of the first messages.
     #[arg(long)]
     verify: bool,
-    /// Stay on this core.
+    /// Pin the load to this core.
     #[arg(long, value_name = "N")]
     core: Option<usize>,
     /// Print settings and results as one JSON object.
     #[arg(long)]
     pub(super) json: bool,
-    /// No line of progress.
+    /// Do not print progress.
     #[arg(long, conflicts_with = "progress")]
     quiet: bool,
-    /// Lines of progress even if standard error is no terminal.
+    /// Print progress even if standard error is not a terminal.
     #[arg(long)]
     progress: bool,
 }
@@ -79,19 +78,19 @@ pub(super) struct EchoOptions {
     /// Payload bytes of a message.
     #[arg(long, default_value_t = 20, value_name = "BYTES")]
     size: usize,
-    /// Messages of each connection under way at any time.
+    /// Messages in flight on each connection.
     #[arg(long, default_value_t = 1, value_name = "N", conflicts_with = "rate")]
     depth: usize,
-    /// Messages a second over all connections, whatever comes back.
+    /// Messages a second over all connections, independent of the replies (open loop).
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
-    /// What the payloads hold.
+    /// The content of the payloads.
     #[arg(long, value_enum, default_value_t = Content::Binary)]
     content: Content,
-    /// Compress; an error if the server does not agree.
+    /// Compress; an error if the server does not accept.
     #[arg(long)]
     deflate: bool,
-    /// Bare TCP: no handshake, and the frames come back as they were sent.
+    /// Bare TCP: no handshake, and frames come back unchanged.
     #[arg(long, conflicts_with_all = ["path", "deflate"])]
     raw: bool,
 }
@@ -106,7 +105,7 @@ pub(super) struct FanoutOptions {
     /// The path of the publisher's handshake.
     #[arg(long, default_value = "/topics/bench?role=pub", value_name = "PATH")]
     publisher: String,
-    /// A text message that every subscriber sends first.
+    /// A text message that every subscriber sends first, such as a subscription.
     #[arg(long, value_name = "TEXT")]
     subscribe: Option<String>,
     #[arg(long, default_value_t = 1000, value_name = "N")]
@@ -114,10 +113,10 @@ pub(super) struct FanoutOptions {
     /// Payload bytes of a message.
     #[arg(long, default_value_t = 64, value_name = "BYTES")]
     size: usize,
-    /// Messages of one write; the next burst follows when all of it has come.
+    /// Messages of one write; the next burst follows when all of it has been delivered.
     #[arg(long, default_value_t = 1, value_name = "N")]
     burst: usize,
-    /// Compress; an error if the server does not agree.
+    /// Compress; an error if the server does not accept.
     #[arg(long)]
     deflate: bool,
 }
@@ -131,7 +130,7 @@ pub(super) struct IdleOptions {
     path: Option<String>,
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     connections: usize,
-    /// Publish one message here at the end, which all must get; `none` does not.
+    /// At the end, publish one message on this path, which all must receive; `none` turns it off.
     #[arg(long, default_value = "/topics/bench?role=pub", value_name = "PATH")]
     broadcast: String,
 }
@@ -143,7 +142,7 @@ pub(super) struct HandshakesOptions {
     /// The path of the handshake [default: /].
     #[arg(long)]
     path: Option<String>,
-    /// Handshakes under way at any time.
+    /// Handshakes in flight.
     #[arg(long, default_value_t = 16, value_name = "N")]
     concurrent: usize,
 }
@@ -159,7 +158,7 @@ impl ValueEnum for Content {
 }
 
 impl Content {
-    /// As the command line and the results call it.
+    /// The name in the command line and in the results.
     pub fn name(self) -> &'static str {
         match self {
             Self::Binary => "binary",
@@ -176,7 +175,7 @@ fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
-/// Splits `ws://HOST:PORT/PATH` or `HOST:PORT`, and looks the host up.
+/// Splits `ws://HOST:PORT/PATH` or `HOST:PORT`, and resolves the host.
 fn target(text: &str) -> io::Result<(SocketAddr, Option<String>)> {
     if text.starts_with("wss://") {
         return Err(invalid(format!("{text}: TLS is not supported, use ws://")));
@@ -188,7 +187,7 @@ fn target(text: &str) -> io::Result<(SocketAddr, Option<String>)> {
     };
     let wrong = |e: io::Error| invalid(format!("{text}: {e}; give HOST:PORT"));
     let found: Vec<_> = host.to_socket_addrs().map_err(wrong)?.collect();
-    // Most servers under test listen on IPv4 only.
+    // Prefer IPv4, because most servers under test listen only on it.
     let address = found.iter().find(|a| a.is_ipv4()).or(found.first());
     let address = address.ok_or_else(|| invalid(format!("{host} has no address")))?;
     Ok((*address, path))
@@ -199,7 +198,7 @@ fn seconds(name: &str, value: f64) -> io::Result<Duration> {
         .map_err(|e| invalid(format!("--{name} {value}: {e}; give seconds, such as 2.5")))
 }
 
-/// One path at most may come from the address and the options.
+/// The path may come from the address or from an option, but not from both.
 fn one_path(url: Option<String>, option: Option<String>, default: &str) -> io::Result<String> {
     match (url, option) {
         (Some(_), Some(_)) => Err(invalid("give the path in the address or as --path".into())),
@@ -273,7 +272,7 @@ impl Command {
     }
 }
 
-/// Connections that a plan opens at a time.
+/// The number of connections that a plan opens at a time.
 fn connections(work: &Work) -> usize {
     match work {
         Work::Echo(echo) => echo.connections,
@@ -308,10 +307,10 @@ fn carry_out(options: &Options) -> io::Result<()> {
     io::stdout().write_all(text.as_bytes())
 }
 
-/// The line that tells how far it is.
+/// The progress line.
 struct Progress {
     shown: bool,
-    /// It is written over the one before.
+    /// It overwrites the previous line.
     rewrites: bool,
     dirty: bool,
     begin: Instant,

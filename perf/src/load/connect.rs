@@ -1,4 +1,4 @@
-//! Opens WebSocket connections, and checks what a server answers.
+//! Opens WebSocket connections, and checks the responses of the server.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -11,33 +11,33 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::frames::{self, Offer};
 
-/// How long a server may take for each step of a handshake.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit for each step of a handshake.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections that share one source address: well below the half of the 28,232 local ports that
-/// Linux tries first; those behind it are found slowly.
+/// Connections that share one source address: well below half of the 28,232 local ports, which
+/// Linux tries first; free ones of the other half are found slowly.
 const PER_SOURCE: usize = 10_000;
 
-/// No server needs more for its answer.
-const LONGEST_HEAD: usize = 16 << 10;
+/// The limit of a response head in bytes.
+const MAX_HEAD: usize = 16 << 10;
 
-/// A connection whose handshake is over.
+/// A connection after its handshake.
 #[derive(Debug)]
 pub struct Opened {
     /// Blocking, without Nagle's algorithm; closing it resets the connection.
     pub stream: TcpStream,
-    /// What came behind the answer.
+    /// Input received after the response.
     pub rest: Vec<u8>,
-    /// What was agreed, if permessage-deflate was offered and accepted.
+    /// The negotiated parameters, if permessage-deflate was offered and accepted.
     pub deflate: Option<Agreed>,
 }
 
-/// The parameters of permessage-deflate (RFC 7692) that a server agreed to.
+/// The parameters of permessage-deflate (RFC 7692) that a server accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreed {
-    /// Each message of the server stands alone.
+    /// The server keeps no window between messages.
     pub server_no_takeover: bool,
-    /// Each of ours has to.
+    /// The client must keep no window between messages.
     pub client_no_takeover: bool,
     pub server_bits: u8,
     pub client_bits: u8,
@@ -54,7 +54,7 @@ pub fn open(
     open_with(address, path, if deflate { Offer::Takeover } else { Offer::Nothing }, source)
 }
 
-/// As [`open`], with any offer.
+/// As [`open`], with the given offer.
 pub fn open_with(
     address: SocketAddr,
     path: &str,
@@ -67,7 +67,7 @@ pub fn open_with(
     };
     let mut stream = dial(address, source, false).map_err(|e| failed("connecting to", e))?;
     sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let key = random_key();
     let request = frames::request(path, address, &key, offer);
     stream.write_all(request.as_bytes()).map_err(|e| failed("asking", e))?;
@@ -77,14 +77,14 @@ pub fn open_with(
         match stream.read(&mut part) {
             Ok(0) => break bytes.len(),
             Ok(n) => bytes.extend_from_slice(&part[..n]),
-            // A ring that this thread had before is still being taken down.
+            // An earlier ring of this thread may still be in cleanup, which interrupts calls.
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(e) => return Err(failed("no whole answer from", e)),
         }
         if let Some(end) = frames::head_end(&bytes) {
             break end;
         }
-        if bytes.len() > LONGEST_HEAD {
+        if bytes.len() > MAX_HEAD {
             return Err(io::Error::other(format!("the answer for {path} does not end")));
         }
     };
@@ -95,7 +95,7 @@ pub fn open_with(
     Ok(Opened { stream, rest, deflate: agreed })
 }
 
-/// The source address for connection `n` to `address`: beyond loopback the kernel chooses.
+/// The source address for connection `n` to `address`: not on loopback, the kernel chooses.
 pub fn source(address: SocketAddr, n: usize) -> Option<Ipv4Addr> {
     spread(address, n / PER_SOURCE)
 }
@@ -108,7 +108,7 @@ pub fn spread(address: SocketAddr, n: usize) -> Option<Ipv4Addr> {
     v4.ip().is_loopback().then(|| Ipv4Addr::from(0x7f00_0000 | host))
 }
 
-/// A socket that is connected to `address`, or is about to be if it is nonblocking.
+/// A socket that is connected to `address`, or is connecting if it is nonblocking.
 pub fn dial(
     address: SocketAddr,
     source: Option<Ipv4Addr>,
@@ -120,8 +120,8 @@ pub fn dial(
     let stream = TcpStream::from(socket_with(family, SocketType::STREAM, flags, None)?);
     stream.set_nodelay(true)?;
     if !nonblocking {
-        // It also limits how long `connect` waits.
-        stream.set_write_timeout(Some(PATIENCE))?;
+        // This timeout also limits `connect`.
+        stream.set_write_timeout(Some(TIMEOUT))?;
     }
     if let Some(source) = source {
         port_at_connect(&stream)?;
@@ -133,8 +133,8 @@ pub fn dial(
     }
 }
 
-/// Leaves the choice of a port to `connect`, which knows the other end: so one port serves for as
-/// many connections as there are other ends.
+/// Lets `connect` choose the port, which knows the other address: so one port can be used for as
+/// many connections as there are other addresses.
 fn port_at_connect(stream: &TcpStream) -> io::Result<()> {
     let value: libc::c_int = 1;
     let size = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
@@ -145,10 +145,10 @@ fn port_at_connect(stream: &TcpStream) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Raises the limit of open files as far as it goes, and says how many descriptors that leaves for
-/// connections.
+/// Raises the limit of open files as far as possible, and returns the number of descriptors left
+/// for connections.
 pub fn room_for_files() -> io::Result<usize> {
-    /// Standard streams, epoll, pipes, and what libraries open.
+    /// For the standard streams, epoll, pipes, and descriptors of libraries.
     const SPARE: u64 = 200;
     let hard = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
@@ -160,13 +160,13 @@ pub fn random_key() -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut key = String::with_capacity(24);
     key.extend((0..21).map(|_| char::from(DIGITS[fastrand::usize(..64)])));
-    // The last digit holds two bits.
+    // The last digit has only two significant bits.
     key.push(char::from(DIGITS[fastrand::usize(..4) << 4]));
     key + "=="
 }
 
-/// Checks the head of an answer to the request for `path` that held `key` and perhaps offered
-/// permessage-deflate.
+/// Checks the head of a response to a request for `path` with `key`, and with an offer of
+/// permessage-deflate if `deflate`.
 pub fn check_answer(
     head: &[u8],
     path: &str,
@@ -212,7 +212,7 @@ pub fn check_answer(
     }
 }
 
-/// Reads the one extension that was offered; `None` if it is not that or makes no sense.
+/// Parses the one extension that was offered; `None` if it is another or invalid.
 fn agreed(value: &str) -> Option<Agreed> {
     let mut parts = value.split(';').map(str::trim);
     if !parts.next()?.eq_ignore_ascii_case("permessage-deflate") {
@@ -251,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    /// What `open` says of a server that sends `answer` with the right key for `KEY`.
+    /// The result of `open` with a server that sends `answer` with the right key for `KEY`.
     fn ask(answer: &str, deflate: bool) -> io::Result<Opened> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -266,7 +266,7 @@ mod tests {
             let head = String::from_utf8(head).unwrap();
             let key = accept_key(frames::field(&head, "Sec-WebSocket-Key").unwrap());
             let key = String::from_utf8(key.to_vec()).unwrap();
-            // In two pieces, so that the head has to be put together.
+            // In two pieces, so that the head must be assembled.
             let answer = answer.replace("KEY", &key);
             let (one, two) = answer.split_at(answer.len() / 2);
             stream.write_all(one.as_bytes()).unwrap();

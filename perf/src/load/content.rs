@@ -1,4 +1,4 @@
-//! Payloads, the same for the same seed.
+//! Payloads, determined by the seed.
 
 use fastrand::Rng;
 
@@ -6,12 +6,12 @@ use super::Content;
 use crate::frames::{BINARY, TEXT};
 
 impl Content {
-    /// The opcode of messages that hold it.
+    /// The opcode of messages with this content.
     pub(crate) fn opcode(self) -> u8 {
         if self == Self::Binary { BINARY } else { TEXT }
     }
 
-    /// Exactly `size` bytes; text is valid to its last character.
+    /// Exactly `size` bytes; text is valid UTF-8.
     pub(crate) fn payload(self, size: usize, seed: u64) -> Vec<u8> {
         let mut rng = Rng::with_seed(seed);
         match self {
@@ -39,8 +39,7 @@ fn ascii(rng: &mut Rng) -> char {
     if rng.u8(..6) == 0 { ' ' } else { rng.alphanumeric() }
 }
 
-/// Characters as they come; what is left at the end and too short for the next one is filled with
-/// letters.
+/// Random characters; if the next one does not fit at the end, letters fill the rest.
 fn text(size: usize, mut next: impl FnMut() -> char) -> Vec<u8> {
     let mut text = String::with_capacity(size + 4);
     loop {
@@ -55,8 +54,8 @@ fn text(size: usize, mut next: impl FnMut() -> char) -> Vec<u8> {
     bytes
 }
 
-/// An array of objects, filled up with spaces, which JSON allows before the last bracket. One byte
-/// alone is a number.
+/// An array of objects, padded with spaces before the last bracket, which JSON allows. A payload of
+/// one byte is a number.
 fn json(size: usize, rng: &mut Rng) -> Vec<u8> {
     if size < 2 {
         return vec![b'7'; size];

@@ -26,27 +26,27 @@ use session::{Common, Session};
 /// The seed of all payloads.
 const SEED: u64 = 20;
 
-/// Different messages, in turn, where they are compressed: who remembers earlier messages must not
-/// find the very same again in the next one.
+/// The number of different messages, sent in turn, if they are compressed: a server that keeps its
+/// window must not find the same message again in the next one.
 const VARIETY: u64 = 64;
 
-/// Replies of each connection that are compared in full even if not all are, as long as they are
-/// not more than so many bytes; one always is.
+/// Replies of each connection that are compared in full even without `--verify`, up to this number
+/// of bytes, but at least one.
 const COMPARED: u64 = 64;
 const COMPARED_BYTES: u64 = 1 << 20;
 
-/// Requests for one send in an open loop.
+/// Requests in one send of an open loop.
 const TOGETHER: usize = 64;
 
-/// Bytes of a receive buffer: the replies to one send, within these limits.
+/// The limits of a receive buffer in bytes; it holds the replies to one send.
 const BUFFER: (usize, usize) = (16 << 10, 256 << 10);
 
-/// How long a sleeping load sleeps at most, to look around.
+/// The longest sleep of a load that sleeps.
 const NAP: Duration = Duration::from_millis(500);
 
 type Probe<'a> = &'a mut dyn FnMut(Moment) -> io::Result<()>;
 
-/// Which way the bytes go.
+/// The I/O engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Ring,
@@ -115,8 +115,8 @@ fn check(plan: &Plan, echo: &Echo) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, wrong))
 }
 
-/// Tries again if it was interrupted: the kernel interrupts a thread once more when it takes down a
-/// ring that an earlier run had.
+/// Tries again if it was interrupted: the kernel interrupts a thread when it cleans up a ring of an
+/// earlier run.
 fn insist<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match open() {
@@ -141,8 +141,8 @@ fn buffer_size(echo: &Echo) -> usize {
     bytes.clamp(BUFFER.0, BUFFER.1).next_power_of_two()
 }
 
-/// The payloads of the messages in turn, and the frames that carry them: compressed within a
-/// window of so many bits, if any.
+/// The payloads of the messages in turn, and their frames: compressed with the given window bits,
+/// if any.
 fn messages(plan: &Plan, echo: &Echo, bits: Option<u8>) -> io::Result<[Vec<Vec<u8>>; 2]> {
     let variety = if plan.deflate { VARIETY } else { 1 };
     let payload = |n| echo.content.payload(echo.size, SEED + n);
@@ -152,7 +152,7 @@ fn messages(plan: &Plan, echo: &Echo, bits: Option<u8>) -> io::Result<[Vec<Vec<u
         None => Ok(masked(opcode, payload)),
         Some(bits) => deflated(payload, bits).map(|bytes| {
             let mut frame = masked(opcode, &bytes);
-            // RSV1: compressed.
+            // RSV1: a compressed message.
             frame[0] |= 0x40;
             frame
         }),
@@ -161,7 +161,7 @@ fn messages(plan: &Plan, echo: &Echo, bits: Option<u8>) -> io::Result<[Vec<Vec<u
     Ok([payloads, frames])
 }
 
-/// The bytes of a request, on the average, if the whole window may be used.
+/// The average length of a request, with the largest window.
 pub(crate) fn request_bytes(plan: &Plan, echo: &Echo) -> io::Result<f64> {
     let [_, frames] = messages(plan, echo, plan.deflate.then_some(15))?;
     // Far below 2^53, so the conversions are exact.
@@ -185,13 +185,13 @@ fn common(plan: &Plan, echo: &Echo, agreed: &[Option<Agreed>]) -> io::Result<Com
     Ok(Common { requests, expected })
 }
 
-/// One message that refers to nothing before it, within a window of so many bits.
+/// One message that does not refer to earlier ones, with the given window bits.
 fn deflated(payload: &[u8], bits: u8) -> io::Result<Vec<u8>> {
     if payload.is_empty() {
-        // RFC 7692, 7.2.3.6.
+        // RFC 7692 section 7.2.3.6.
         return Ok(vec![0x00]);
     }
-    // zlib has no window of 8 bits; stored blocks need none.
+    // zlib has no window of 8 bits; stored blocks need no window.
     let level = Compression::new(if bits < 9 { 0 } else { 6 });
     let mut compress = Compress::new_with_window_bits(level, false, bits.clamp(9, 15));
     let mut out = Vec::with_capacity(payload.len() + payload.len() / 1000 + 64);
@@ -200,7 +200,7 @@ fn deflated(payload: &[u8], bits: u8) -> io::Result<Vec<u8>> {
         compress
             .compress_vec(&payload[used..], &mut out, FlushCompress::Sync)
             .map_err(io::Error::other)?;
-        // Room that is left means that nothing is held back.
+        // There is room left, so the compressor has written everything.
         if out.len() < out.capacity() {
             break;
         }
@@ -251,7 +251,7 @@ fn work<E: Engine>(
     })
 }
 
-/// One turn, which ends at `until` at the latest if nothing comes.
+/// One turn, which ends at `until` at the latest if no input arrives.
 fn turn<E: Engine>(
     engine: &mut E,
     session: &mut Session<'_>,

@@ -1,4 +1,4 @@
-//! How bytes get to the sockets and back: by io_uring, or by epoll where that is refused.
+//! Moves bytes to and from the sockets: by io_uring, or by epoll if that is refused.
 
 pub(super) mod epoll;
 #[allow(unsafe_code)]
@@ -7,42 +7,42 @@ pub(super) mod ring;
 use std::io;
 use std::time::Duration;
 
-/// What an engine carries. Connections are known by their place in the list of streams.
+/// The data of the connections. A connection is identified by its index in the list of streams.
 pub(super) trait Traffic {
-    /// A turn's wait is over; what it brought comes next.
+    /// The wait of a turn is over; its input comes next.
     fn woke(&mut self);
 
-    /// Bytes came.
+    /// Bytes were received.
     fn received(&mut self, slot: usize, bytes: &[u8]) -> io::Result<()>;
 
-    /// The other side ended the stream, or it broke. Says what that means.
+    /// The other side ended the stream, or the connection broke. Returns the meaning of that.
     fn ended(&self, slot: usize, cause: Option<io::Error>) -> io::Error;
 
     /// A connection that has bytes to send and had none before.
     fn next_ready(&mut self) -> Option<usize>;
 
-    /// What a connection is to send next, in one piece; empty if nothing. The bytes stay where they
-    /// are until the next call of `received`.
+    /// The next bytes to send on a connection, in one piece; empty if there are none. The bytes do
+    /// not move until the next call of `received`.
     fn pending(&self, slot: usize) -> &[u8];
 
-    /// So many bytes of `pending` are on their way.
+    /// This number of bytes of `pending` has been passed to the kernel.
     fn sent(&mut self, slot: usize, bytes: usize);
 
-    /// So many bytes of the last `sent` were not taken after all, counted from its end.
+    /// This number of bytes of the last `sent`, counted from its end, was not taken.
     fn unsent(&mut self, slot: usize, bytes: usize);
 }
 
-/// How long a turn may wait for something to come.
+/// The time that a turn may wait for input.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wait {
-    /// Not at all.
+    /// No waiting.
     Poll,
-    /// At most so long, asleep.
+    /// Sleeps for at most this time.
     Sleep(Duration),
 }
 
-/// One thread's way to its sockets.
+/// The I/O of one thread.
 pub(super) trait Engine {
-    /// Sends what is pending, waits, and hands over what came.
+    /// Sends the pending bytes, waits, and passes the input on.
     fn turn<T: Traffic>(&mut self, traffic: &mut T, wait: Wait) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! What the servers of the tests are made of.
+//! Parts of the servers that the tests use.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,14 +7,14 @@ use corecast::protocol::websocket::handshake::accept_key;
 
 use crate::frames::{self, Head};
 
-/// A connection from the server's side.
+/// A connection on the server's side.
 pub(super) struct Client {
     pub(super) stream: TcpStream,
     carry: Vec<u8>,
 }
 
 impl Client {
-    /// Accepts a connection and upgrades it; `lines` are added to the answer.
+    /// Accepts a connection and upgrades it; `lines` are added to the response.
     pub(super) fn accept(listener: &TcpListener, lines: &str) -> Self {
         let (stream, _) = listener.accept().unwrap();
         let mut client = Self { stream, carry: Vec::new() };
@@ -35,7 +35,7 @@ impl Client {
         client
     }
 
-    /// The next frame, as a server sends it; `None` when the client is gone.
+    /// The next frame in the server's form; `None` when the client has disconnected.
     pub(super) fn frame(&mut self) -> Option<Vec<u8>> {
         loop {
             let head = Head::parse(&self.carry).filter(|h| h.payload.end <= self.carry.len());
@@ -59,7 +59,7 @@ impl Client {
     }
 }
 
-/// Listens on a port of the system's choice.
+/// Listens on a port that the system chooses.
 pub(super) fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }

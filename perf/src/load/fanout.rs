@@ -1,10 +1,10 @@
-//! Fan-out: a publisher sends bursts of messages, each of which must come to every subscriber.
+//! Fan-out: a publisher sends bursts of messages, each of which must reach every subscriber.
 //!
 //! The publisher sends a burst of frames with one write; when every subscriber has all of it, the
-//! next burst follows. What a delivery looks like is learnt from a first message, whose payload is
-//! checked in any case; all others have to be the same, byte by byte. So a server must not say
-//! anything else to its subscribers in between: a run should be shorter than the 30 seconds after
-//! which servers begin to send pings.
+//! next burst follows. The form of a delivery is learnt from a first message, whose payload is
+//! always checked; all other deliveries must have the same bytes. So a server must not send
+//! anything else to its subscribers: a run should be shorter than the 30 seconds after which
+//! servers send pings.
 
 mod group;
 
@@ -15,20 +15,20 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use self::group::{Burst, Group, write};
-use super::connect::{self, PATIENCE};
+use super::connect::{self, TIMEOUT};
 use super::{Fanout, Length, Moment, Outcome, Plan};
 use crate::frames::{self, BINARY, CLOSE, Head, Offer, TEXT};
 
-/// How long it must be silent after the subscriptions, before the first message.
+/// The time without input after the subscriptions, before the first message.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// Runs the load; `probe` is told of each moment.
+/// Runs the load; `probe` is called at each event of the run.
 pub fn run(
     plan: &Plan,
     work: &Fanout,
     probe: &mut dyn FnMut(Moment) -> io::Result<()>,
 ) -> io::Result<Outcome> {
-    Load::open(plan, work, PATIENCE)?.run(plan, probe)
+    Load::open(plan, work, TIMEOUT)?.run(plan, probe)
 }
 
 /// All connections to one server.
@@ -39,13 +39,13 @@ struct Load {
     burst: usize,
     /// The publisher's frames of one burst.
     frames: Vec<u8>,
-    /// What each subscriber gets for it.
+    /// The bytes that each subscriber receives for it.
     expected: Vec<u8>,
     patience: Duration,
 }
 
 impl Load {
-    /// Connects everyone, subscribes, and learns from a first message what a delivery looks like.
+    /// Connects all clients, subscribes, and learns the form of a delivery from a first message.
     fn open(plan: &Plan, work: &Fanout, patience: Duration) -> io::Result<Self> {
         let room = connect::room_for_files()?;
         if work.subscribers == 0 || work.burst == 0 || work.subscribers >= room {
@@ -71,13 +71,13 @@ impl Load {
         load.learn(&payload(work.size, plan.deflate), plan.deflate, work.subscribe.is_some())?;
         load.frames = load.frames.repeat(work.burst);
         load.expected = load.expected.repeat(work.burst);
-        // One burst is compared in any case.
+        // One burst is always compared.
         load.exchange(true)?;
         Ok(load)
     }
 
-    /// Publishes one message. What the first subscriber gets is checked against the payload; all
-    /// others have to get the same bytes.
+    /// Publishes one message. The delivery to the first subscriber is checked against the payload;
+    /// the others must receive the same bytes.
     fn learn(&mut self, payload: &Payload, deflate: bool, json: bool) -> io::Result<()> {
         self.frames = payload.frame(json);
         let (begin, mut sent) = (Instant::now(), 0);
@@ -145,7 +145,7 @@ impl Load {
         let mut bursts = 0;
         probe(Moment::Begin)?;
         let begin = Instant::now();
-        let (mut last, mut told) = (begin, begin);
+        let (mut last, mut reported) = (begin, begin);
         loop {
             self.exchange(plan.verify)?;
             bursts += 1;
@@ -160,10 +160,10 @@ impl Load {
             if ended {
                 break;
             }
-            if now - told >= Duration::from_secs(1) {
-                told = now;
+            if now - reported >= Duration::from_secs(1) {
+                reported = now;
                 probe(Moment::Progress(bursts * deliveries))?;
-                // Reading meters is no part of the next burst.
+                // The time for reading meters is not part of the next burst.
                 last = Instant::now();
             }
         }
@@ -194,12 +194,12 @@ fn subscriber(plan: &Plan, work: &Fanout, n: usize) -> io::Result<TcpStream> {
     if let Some(text) = &work.subscribe {
         io::Write::write_all(&mut &opened.stream, &frames::masked(TEXT, text.as_bytes()))?;
     }
-    // What came behind the answer is dropped: `settle` goes on so.
+    // Input after the response is dropped, as `settle` does.
     opened.stream.set_nonblocking(true)?;
     Ok(opened.stream)
 }
 
-/// Takes the first data frame off what came, and drops control frames before it.
+/// Takes the first data frame of the input, and drops control frames before it.
 fn data_frame(came: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     while let Some(head) = Head::parse(came).filter(|head| head.payload.end <= came.len()) {
         let frame: Vec<u8> = came.drain(..head.payload.end).collect();
@@ -213,10 +213,10 @@ fn data_frame(came: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     Ok(None)
 }
 
-/// What is published.
+/// The published message.
 struct Payload {
     text: String,
-    /// Whether it is JSON as it stands.
+    /// Whether it is valid JSON.
     json: bool,
 }
 
@@ -236,7 +236,7 @@ impl Payload {
         }
     }
 
-    /// Whether a delivery carries it.
+    /// Whether a delivery contains it.
     fn is_in(&self, delivery: &[u8], command: bool) -> bool {
         let text = self.text.as_bytes();
         if command {
@@ -247,10 +247,11 @@ impl Payload {
     }
 }
 
-/// So many bytes: letters, or for deflate an array of records in JSON, as feeds have them.
+/// A payload of `size` bytes: letters, or for deflate an array of records in JSON, as in data
+/// feeds.
 fn payload(size: usize, deflate: bool) -> Payload {
     let letters = |n| (b'a'..=b'z').cycle().step_by(7).take(n).map(char::from).collect::<String>();
-    /// The brackets and an empty string at the end.
+    /// The length of the brackets and an empty string at the end.
     const FRAME: usize = "[\"\"]".len();
     if !deflate || size < FRAME {
         return Payload { text: letters(size), json: false };

@@ -1,9 +1,9 @@
-//! Handshakes: connect, upgrade, close, over and over, so many at a time.
+//! Handshakes: connect, upgrade, close, repeatedly, with a number of them in flight.
 //!
-//! Each connection goes through the full closing handshake: our close frame, the server's, then the
-//! end of the stream, which is the server's to send first (RFC 6455 section 7.1.1). Servers that
-//! wait for ours instead are found out at the start, and get it as soon as their close frame is
-//! there. Connections come from thousands of addresses in turn, so ports never run out.
+//! Each connection does the full closing handshake: the client's close frame, the server's, then
+//! the end of the stream, which the server must send first (RFC 6455 section 7.1.1). A server that
+//! waits for the client's end instead is detected at the start, and gets it after its close frame.
+//! Connections come from thousands of addresses in turn, so that ports do not run out.
 
 mod cycle;
 
@@ -16,48 +16,48 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event};
 
 use self::cycle::{Cycle, Shared, Step};
-use super::connect::{self, PATIENCE};
+use super::connect::{self, TIMEOUT};
 use super::{Handshakes, Length, Moment, Outcome, Plan};
 
 /// Source addresses that are used in turn.
 const SOURCES: usize = 4096;
 
-/// Answers that are checked in any case, and not only for their status and their end.
+/// Responses that are always checked completely, not only for their status and end.
 const CHECKED: usize = 100;
 
-/// After so many errors a run is given up.
+/// The number of errors after which a run fails.
 const ENOUGH: u64 = 100;
 
-/// A server that does not end the stream so soon after its close frame waits for us to do it.
+/// If a server does not end the stream within this time after its close frame, the client does.
 const ENDS_WITHIN: Duration = Duration::from_millis(250);
 
-/// The longest sleep, so that the end of a run is not missed.
+/// The longest sleep, so that the end of a run is noticed.
 const NAP: Duration = Duration::from_millis(20);
 
-/// Runs the load; `probe` is told of each moment.
+/// Runs the load; `probe` is called at each event of the run.
 pub fn run(
     plan: &Plan,
     work: &Handshakes,
     probe: &mut dyn FnMut(Moment) -> io::Result<()>,
 ) -> io::Result<Outcome> {
-    Load::open(plan, work, PATIENCE)?.run(plan, probe)
+    Load::open(plan, work, TIMEOUT)?.run(plan, probe)
 }
 
 struct Load {
     shared: Shared,
     places: Vec<Cycle>,
-    /// Whether every answer is checked.
+    /// Whether every response is checked completely.
     verify: bool,
     /// Zero if the load never sleeps.
     nap: Timespec,
     patience: Duration,
-    /// When something came last.
+    /// The time of the last input.
     moved: Instant,
     /// Connections begun so far.
     begun: usize,
-    /// Whether ended connections are followed by others.
+    /// Whether new connections are started when others end.
     more: bool,
-    under_way: usize,
+    in_flight: usize,
     ended: u64,
     errors: u64,
     first_error: Option<io::Error>,
@@ -90,7 +90,7 @@ impl Load {
             moved: Instant::now(),
             begun: 0,
             more: false,
-            under_way: 0,
+            in_flight: 0,
             ended: 0,
             errors: 0,
             first_error: None,
@@ -101,18 +101,18 @@ impl Load {
         Ok(load)
     }
 
-    /// Does one handshake to see who ends the stream.
+    /// Does one handshake to find out which side ends the stream.
     fn learn(&mut self) -> io::Result<()> {
         let mut ending = None;
         self.begin(0);
-        while self.under_way > 0 {
+        while self.in_flight > 0 {
             self.turn()?;
             if self.places[0].is_ending() {
                 let since: &mut Instant = ending.get_or_insert_with(Instant::now);
                 if since.elapsed() > ENDS_WITHIN {
                     self.shared.we_end = true;
                     self.places[0].end();
-                    self.under_way = 0;
+                    self.in_flight = 0;
                 }
             }
         }
@@ -136,7 +136,7 @@ impl Load {
         let (ended, bytes) = (self.ended, self.shared.bytes);
         probe(Moment::Begin)?;
         let begin = Instant::now();
-        let mut told = begin;
+        let mut reported = begin;
         let elapsed = loop {
             self.turn()?;
             let now = Instant::now();
@@ -147,17 +147,17 @@ impl Load {
             if over {
                 break now - begin;
             }
-            if now - told >= Duration::from_secs(1) {
-                told = now;
+            if now - reported >= Duration::from_secs(1) {
+                reported = now;
                 probe(Moment::Progress(self.ended - ended))?;
             }
         };
         probe(Moment::End)?;
         let (messages, bytes) = (self.ended - ended, self.shared.bytes - bytes);
         let latency = self.latency.clone();
-        // Those under way still have to end well.
+        // Handshakes in flight must still end correctly.
         self.more = false;
-        while self.under_way > 0 {
+        while self.in_flight > 0 {
             self.turn()?;
         }
         match self.first_error {
@@ -166,7 +166,7 @@ impl Load {
         }
     }
 
-    /// Waits for events and deals with them.
+    /// Waits for events and handles them.
     fn turn(&mut self) -> io::Result<()> {
         let mut events = std::mem::take(&mut self.events);
         events.clear();
@@ -184,7 +184,7 @@ impl Load {
         if any {
             self.moved = now;
         } else if now - self.moved > self.patience {
-            let (n, secs) = (self.under_way, self.patience.as_secs_f32());
+            let (n, secs) = (self.in_flight, self.patience.as_secs_f32());
             let text = format!("{n} handshakes are under way, and nothing came for {secs} s");
             return Err(io::Error::other(text));
         }
@@ -194,7 +194,7 @@ impl Load {
         }
     }
 
-    /// Starts the next connection in a place that is free; after too many errors none.
+    /// Starts the next connection in a free place; after too many errors none.
     fn begin(&mut self, place: usize) {
         while self.errors < ENOUGH {
             let source = connect::spread(self.shared.address, self.begun % SOURCES);
@@ -202,7 +202,7 @@ impl Load {
             self.begun += 1;
             match self.places[place].begin(&self.shared, source, check, place) {
                 Ok(()) => {
-                    self.under_way += 1;
+                    self.in_flight += 1;
                     return;
                 }
                 Err(e) => self.note(e),
@@ -210,7 +210,7 @@ impl Load {
         }
     }
 
-    /// Goes on as an event tells.
+    /// Handles an event.
     fn stepped(&mut self, place: usize, step: io::Result<Step>) {
         match step {
             Ok(Step::Waits) => return,
@@ -225,7 +225,7 @@ impl Load {
             Err(e) => self.note(e),
         }
         self.places[place].end();
-        self.under_way -= 1;
+        self.in_flight -= 1;
         if self.more {
             self.begin(place);
         }

@@ -1,9 +1,9 @@
-//! Idle: connections that say nothing, to see what holding them costs, and then perhaps one message
-//! to all of them.
+//! Idle: connections without messages, to measure the cost of holding them, and optionally one
+//! message to all of them.
 //!
-//! More connections than a process may have descriptors for are shared out among processes: the
-//! program `hold` next to this one, which takes orders by lines over its standard input and
-//! answers so over its standard output (`serve_holder`).
+//! If there are more connections than a process may have descriptors, they are distributed over
+//! processes: the program `hold` next to this one, which reads commands as lines from its standard
+//! input and writes replies to its standard output (`serve_holder`).
 
 #[allow(unsafe_code)]
 mod hold;
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use self::hold::{Hold, publish};
-use super::connect::{self, PATIENCE};
+use super::connect::{self, TIMEOUT};
 use super::{Idle, Length, Moment, Outcome, Plan};
 
-/// Runs the load; `probe` is told of each moment.
+/// Runs the load; `probe` is called at each event of the run.
 pub fn run(
     plan: &Plan,
     work: &Idle,
@@ -52,7 +52,7 @@ pub fn run(
     })
 }
 
-/// All connections, wherever they are.
+/// All connections, in this and other processes.
 enum Crowd {
     Here(Hold, u64),
     Shared(Vec<Holder>, u64),
@@ -77,7 +77,8 @@ impl Crowd {
         Ok(Self::Shared(holders, all as u64))
     }
 
-    /// Holds all for so long; about once a second, `progress` gets their number.
+    /// Holds all connections for the given time; about once a second, `progress` is called with
+    /// their number.
     fn keep(
         &mut self,
         time: Duration,
@@ -106,15 +107,15 @@ impl Crowd {
         }
     }
 
-    /// Publishes one message at `path`: how long until the last connection has it.
+    /// Publishes one message at `path`; returns the time until the last connection has it.
     fn broadcast(&mut self, plan: &Plan, path: &str) -> io::Result<Duration> {
-        // An address of its own, which has ports left in any case.
+        // A separate source address, which always has free ports.
         let source = connect::spread(plan.address, 1 << 16);
         let publisher: TcpStream = connect::open(plan.address, path, false, source)?.stream;
         let (from, to) = match self {
             Self::Here(hold, _) => {
                 let watch = hold.watch()?;
-                (publish(&publisher)?, watch.wait(plan.busy, PATIENCE)?)
+                (publish(&publisher)?, watch.wait(plan.busy, TIMEOUT)?)
             }
             Self::Shared(holders, _) => {
                 for holder in holders.iter_mut() {
@@ -136,7 +137,7 @@ impl Crowd {
     }
 }
 
-/// A process that holds a share of the connections; it ends with its standard input.
+/// A process that holds a part of the connections; it ends with its standard input.
 struct Holder {
     child: Child,
     orders: Option<ChildStdin>,
@@ -173,7 +174,7 @@ impl Holder {
         }
     }
 
-    /// Waits for a line that begins so, and returns what is behind that.
+    /// Waits for a line with this prefix, and returns the rest of the line.
     fn expect(&mut self, begin: &str) -> io::Result<String> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
@@ -184,7 +185,7 @@ impl Holder {
         let what = match line.strip_prefix("failed ") {
             Some(why) => why.to_owned(),
             None if line.is_empty() => "it ended".to_owned(),
-            None => format!("it said `{line}` instead of `{begin}`"),
+            None => format!("it printed `{line}` instead of `{begin}`"),
         };
         Err(io::Error::other(format!("a process that holds connections: {what}")))
     }
@@ -193,7 +194,7 @@ impl Holder {
     fn alive(&mut self) -> io::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            // It says why.
+            // Its last line gives the reason.
             Some(_) => self.expect("held").map(drop),
         }
     }
@@ -202,14 +203,14 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         drop(self.orders.take());
-        // It ends by itself now; its state is of no interest any more.
+        // It ends by itself now; its exit status does not matter.
         let _ = self.child.wait();
     }
 }
 
-/// The program `hold`: `hold ADDRESS PATH COUNT FIRST-INDEX`. Says `open` when all connections are
-/// open; told to `watch`, says `ready`, and `got NANOSECONDS` (of `CLOCK_MONOTONIC`) when each has
-/// got the broadcast; `failed WHY` if something goes wrong. Ends when its input does.
+/// The program `hold`: `hold ADDRESS PATH COUNT FIRST-INDEX`. Prints `open` when all connections
+/// are open; after the command `watch` prints `ready`, and `got NANOSECONDS` (of `CLOCK_MONOTONIC`)
+/// when each has received the broadcast; `failed REASON` after an error. Ends when its input does.
 pub fn serve_holder(
     arguments: &[String],
     input: &mut (impl BufRead + std::os::fd::AsFd),
@@ -246,7 +247,7 @@ fn holder(
             _ if line.trim_end() == "watch" => {
                 let watch = hold.watch()?;
                 say("ready")?;
-                let at = watch.wait(false, PATIENCE)?;
+                let at = watch.wait(false, TIMEOUT)?;
                 say(&format!("got {at}"))?;
             }
             _ => return Err(io::Error::other(format!("unknown order `{}`", line.trim_end()))),

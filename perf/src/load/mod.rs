@@ -1,5 +1,5 @@
 //! The load: one thread that opens connections to a server, keeps it busy in one of four ways, and
-//! counts what comes back.
+//! counts the replies.
 
 pub mod cli;
 #[allow(unsafe_code)]
@@ -22,8 +22,8 @@ pub use plan::{
     Content, Echo, Fanout, Handshakes, Idle, Length, Moment, Outcome, Pace, Plan, Work,
 };
 
-/// Runs a load; `probe` is told when the measuring begins, goes on and ends. Its failure ends the
-/// run.
+/// Runs a load; `probe` is called when the measurement begins, during it and when it ends. An error
+/// of `probe` ends the run.
 pub fn run(plan: &Plan, probe: &mut dyn FnMut(Moment) -> io::Result<()>) -> io::Result<Outcome> {
     match &plan.work {
         Work::Echo(work) => echo::run(plan, work, probe),

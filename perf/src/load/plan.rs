@@ -1,4 +1,4 @@
-//! What a load is to do, and what came of it.
+//! The settings of a load, and its results.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,28 +8,28 @@ use hdrhistogram::Histogram;
 /// One run of a load against one server.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where the server listens.
+    /// The address of the server.
     pub address: SocketAddr,
     pub work: Work,
-    /// How long the work goes on before anything is counted.
+    /// The warm-up time before anything is counted.
     pub warm_up: Duration,
-    /// How long it is measured. Idle connections are held for so long.
+    /// The time of the measurement. Idle connections are held for this time.
     pub length: Length,
-    /// Poll without ever sleeping, so that the server never pays for waking the load.
+    /// Poll without sleeping, so that the server's time contains no wake of the load.
     pub busy: bool,
-    /// Compare every byte that comes with what must come. Without it only the first replies of each
-    /// connection are compared, and then frames are counted.
+    /// Compare every byte of the replies. Without it only the first replies of each connection are
+    /// compared, and then frames are counted.
     pub verify: bool,
     /// Offer permessage-deflate, and send compressed messages if the server agrees. An error if it
     /// does not.
     pub deflate: bool,
 }
 
-/// When the measuring ends.
+/// The end of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     Time(Duration),
-    /// After so many messages (echo), bursts (fan-out) or handshakes.
+    /// After this number of messages (echo), bursts (fan-out) or handshakes.
     Count(u64),
 }
 
@@ -46,7 +46,7 @@ pub enum Work {
 #[derive(Clone, Debug)]
 pub struct Echo {
     /// The path of the handshake; `None` means bare TCP: no handshake, the masked frames are sent
-    /// as they are, and must come back as they were sent.
+    /// unchanged, and must come back unchanged.
     pub path: Option<String>,
     pub connections: usize,
     /// Payload bytes of a message.
@@ -55,18 +55,18 @@ pub struct Echo {
     pub pace: Pace,
 }
 
-/// When the next message of an echo is sent.
+/// The schedule of echo messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// Closed loop: so many messages of each connection are under way at any time. As many as came
-    /// back together go out together.
+    /// Closed loop: the number of messages in flight on each connection. As many as came back
+    /// together are sent together.
     Depth(usize),
-    /// Open loop: so many messages a second over all connections in turn, whatever comes back;
-    /// latency counts from the moment at which a message should have been sent.
+    /// Open loop: the number of messages a second over all connections in turn, independent of the
+    /// replies; latency counts from the intended time of a send.
     Rate(f64),
 }
 
-/// What the payloads hold.
+/// The content of the payloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Binary messages of random bytes.
@@ -92,39 +92,41 @@ pub struct Fanout {
     pub subscribe: Option<String>,
     pub subscribers: usize,
     pub size: usize,
-    /// Frames of one write of the publisher; the next burst follows when all of it has come.
+    /// Frames of one write of the publisher; the next burst follows when all of it has been
+    /// delivered.
     pub burst: usize,
 }
 
-/// Connections that say nothing.
+/// Connections without messages.
 #[derive(Clone, Debug)]
 pub struct Idle {
     pub path: String,
     pub connections: usize,
-    /// A path to publish one message to after the measuring, which every connection must get.
+    /// A path to which one message is published after the measurement; every connection must
+    /// receive it.
     pub broadcast: Option<String>,
 }
 
-/// Connect, upgrade, close, over and over.
+/// Connect, upgrade, close, repeatedly.
 #[derive(Clone, Debug)]
 pub struct Handshakes {
     pub path: String,
-    /// Handshakes under way at any time.
+    /// The number of handshakes in flight.
     pub concurrent: usize,
 }
 
-/// Moments that the caller is told of, to read its meters.
+/// The events at which the caller reads its meters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Echo, fan-out, handshakes: the measuring begins. Idle: no connection is open yet.
+    /// Echo, fan-out, handshakes: the measurement begins. Idle: no connection is open yet.
     Begin,
-    /// The measuring ends. Idle: all connections are open and have been for the time of the plan.
+    /// The measurement ends. Idle: all connections have been open for the time of the plan.
     End,
-    /// About once a second in between, with the messages so far.
+    /// About once a second in between, with the number of messages so far.
     Progress(u64),
 }
 
-/// What was counted between `Begin` and `End`.
+/// The counts between `Begin` and `End`.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Messages that came back (echo), deliveries (fan-out), connections opened, upgraded and
@@ -132,12 +134,13 @@ pub struct Outcome {
     pub messages: u64,
     /// Payload and header bytes received.
     pub bytes: u64,
-    /// Time between `Begin` and `End`.
+    /// The time between `Begin` and `End`.
     pub elapsed: Duration,
-    /// Nanoseconds. Echo: from a message to its reply; in an open loop from the intended moment.
-    /// Fan-out: from the write of a burst to its last delivery. Handshakes: from connect to 101.
+    /// Nanoseconds. Echo: from a message to its reply; in an open loop from the intended time of
+    /// the send. Fan-out: from the write of a burst to its last delivery. Handshakes: from connect
+    /// to 101.
     pub latency: Histogram<u64>,
-    /// Open loop: messages that were due and could not be sent yet when the measuring ended.
+    /// Open loop: messages that were due and not sent when the measurement ended.
     pub behind: u64,
     /// Idle with a broadcast: from the write to the last delivery.
     pub broadcast: Option<Duration>,

@@ -1,4 +1,4 @@
-//! What came of a load, for people and for programs.
+//! The results of a load, as text and as JSON.
 
 use std::fmt::Write;
 use std::io;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Length, Outcome, Pace, Plan, Work};
 
-/// Everything about one run. Fields that do not belong to the kind of load are left out.
+/// The settings and results of one run. Fields that do not apply to the kind of load are left out.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     work: &'static str,
@@ -70,7 +70,7 @@ fn latency(outcome: &Outcome) -> Option<Latency> {
     })
 }
 
-/// What is counted, for each kind of load.
+/// The counted unit of each kind of load.
 fn unit(work: &Work) -> &'static str {
     match work {
         Work::Echo(_) => "messages",
@@ -80,7 +80,7 @@ fn unit(work: &Work) -> &'static str {
     }
 }
 
-/// One JSON object, with a line break behind it.
+/// One JSON object, followed by a line break.
 pub(super) fn json(plan: &Plan, core: Option<usize>, outcome: &Outcome) -> io::Result<String> {
     let seconds = outcome.elapsed.as_secs_f64();
     let mut report = Report {
@@ -149,7 +149,7 @@ pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
         );
     }
     if matches!(&plan.work, Work::Echo(echo) if matches!(echo.pace, Pace::Rate(_))) {
-        let _ = writeln!(text, "{} messages behind at the end", outcome.behind);
+        let _ = writeln!(text, "{} messages due and not sent at the end", outcome.behind);
     }
     if let Some(broadcast) = outcome.broadcast {
         let _ =
@@ -227,6 +227,6 @@ mod tests {
         let text = text(&plan, &outcome);
         assert!(text.starts_with("10 messages in 2.000 s\n5 messages/s, 1.0 MiB/s received\n"));
         assert!(text.contains("p50 1.0, p90 1.0, p99 50.0"), "{text}");
-        assert!(text.ends_with("6 messages behind at the end\n"));
+        assert!(text.ends_with("6 messages due and not sent at the end\n"));
     }
 }

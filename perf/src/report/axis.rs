@@ -1,17 +1,17 @@
-//! From values to pixels.
+//! Maps values to pixels.
 
-/// One direction of a chart.
+/// One axis of a chart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     min: f64,
     max: f64,
     log: bool,
-    /// Pixels of `min` and `max`; upwards the first is the larger one.
+    /// The pixels of `min` and `max`; for a vertical axis the first is the larger one.
     from: f64,
     to: f64,
 }
 
-/// The step of an axis that has about so many: 1, 2 or 5 times a power of ten.
+/// The step of an axis with about this number of steps: 1, 2 or 5 times a power of ten.
 fn step(range: f64, about: f64) -> f64 {
     let raw = range / about;
     let power = 10f64.powf(raw.log10().floor());
@@ -50,7 +50,7 @@ impl Axis {
         Self { min, max, log: true, from, to }
     }
 
-    /// Where a value is; the nearest end for those outside.
+    /// The position of a value; the nearest end for values outside.
     pub(super) fn at(&self, value: f64) -> f64 {
         let part = if !self.log {
             (value - self.min) / (self.max - self.min)
@@ -62,7 +62,7 @@ impl Axis {
         self.from + part.clamp(0.0, 1.0) * (self.to - self.from)
     }
 
-    /// The values to name beside it: about eight at most.
+    /// The values to be labelled: at most about eight.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if !self.log {
             let step = step(self.max - self.min, 8.0);
@@ -80,7 +80,7 @@ impl Axis {
             let power = rung.log10();
             (power - power.round()).abs() < 1e-6
         });
-        // Ranges of many decades name every second or third of them, and so on.
+        // For many decades only every second or third is labelled, and so on.
         let mut powers: Vec<f64> = powers.collect();
         while powers.len() > 8 {
             powers = powers.into_iter().step_by(2).collect();

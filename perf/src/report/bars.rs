@@ -9,26 +9,26 @@ const BAR: f64 = 12.0;
 const PITCH: f64 = 17.0;
 
 pub(super) struct Bar {
-    /// Its number, for the colour.
+    /// Its number, which selects the colour.
     pub(super) server: usize,
     pub(super) name: String,
-    /// What it says at its end, and how long it is; or why there is no bar.
+    /// The label at its end and its length, or the reason for the missing bar.
     pub(super) figure: Result<(String, Spread), String>,
 }
 
 pub(super) struct Group {
     pub(super) title: String,
-    /// The workload's short name, if it is not the title.
+    /// The short name of the workload, if it is not the title.
     pub(super) name: String,
     pub(super) bars: Vec<Bar>,
 }
 
-/// How the lengths of bars are read.
+/// The meaning of the lengths of bars.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// In relation to the first server, logarithmic if that is needed.
+    /// Ratios to the first server, logarithmic if needed.
     Ratio,
-    /// Bytes, logarithmic if that is needed.
+    /// Bytes, logarithmic if needed.
     Bytes,
     /// Instructions, always logarithmic.
     Instructions,
@@ -44,7 +44,7 @@ impl Scale {
     }
 }
 
-/// Smallest and largest value above zero, and the largest median in relation to the smallest.
+/// The smallest and largest value above zero, and the largest ratio of medians.
 struct Range {
     low: f64,
     high: f64,
@@ -52,7 +52,7 @@ struct Range {
 }
 
 impl Range {
-    /// `None` without any bar that has a length.
+    /// `None` if no bar has a length.
     fn of(groups: &[Group]) -> Option<Self> {
         let figures = groups.iter().flat_map(|group| &group.bars).flat_map(|bar| &bar.figure);
         let spreads: Vec<&Spread> =
@@ -72,7 +72,7 @@ impl Range {
 
     fn axis(&self, scale: Scale, pixels: (f64, f64)) -> Axis {
         if self.is_log(scale) {
-            // Less than the smallest, or that bar would have no length.
+            // Below the smallest value, or its bar would have no length.
             Axis::log(self.low / 1.5, self.high, pixels)
         } else {
             Axis::linear(0.0, self.high, pixels)
@@ -108,7 +108,7 @@ pub(super) fn draw(mut frame: Frame, scale: Scale, groups: &[Group]) -> Option<S
     Some(svg.finish())
 }
 
-/// Lines with values at both ends, and one where the first server is.
+/// Lines with values at both ends, and one at the first server.
 fn grid(svg: &mut Svg, axis: &Axis, scale: Scale, (top, bottom): (f64, f64)) {
     let mut free = f64::NEG_INFINITY;
     for tick in axis.ticks() {
@@ -132,7 +132,7 @@ fn heading(svg: &mut Svg, group: &Group) {
     svg.y += 24.0;
     let name = text::fit(&group.name, SMALL, 240.0);
     let room = RIGHT - MARGIN - text::width(&name, SMALL) - 16.0;
-    // Bold letters are a little wider.
+    // Bold letters are slightly wider.
     let title = text::fit(&group.title, SMALL * 1.08, room);
     ground(svg, MARGIN, text::width(&title, SMALL * 1.08));
     svg.text(MARGIN, svg.y, "ink strong", &title);
@@ -142,7 +142,7 @@ fn heading(svg: &mut Svg, group: &Group) {
     svg.y += 10.0;
 }
 
-/// Hides the lines behind a text that begins at `x`.
+/// Hides the lines under a text that begins at `x`.
 fn ground(svg: &mut Svg, x: f64, width: f64) {
     svg.blank((x - 2.0, svg.y - 12.0), (width + 4.0, 16.0));
 }

@@ -1,4 +1,4 @@
-//! Which figures go into which chart.
+//! The assignment of figures to charts.
 
 use super::bars::{self, Group, Scale};
 use super::input::{Input, Kind, Servers, missing};
@@ -7,7 +7,7 @@ use super::svg::Frame;
 use super::{dots, lines, text};
 use crate::results::{Results, Row};
 
-/// A cost for people.
+/// A formatted cost.
 fn amount(cost: Cost, value: f64) -> String {
     match cost {
         Cost::Instructions => format!("{} instr.", text::count(value)),
@@ -15,7 +15,7 @@ fn amount(cost: Cost, value: f64) -> String {
     }
 }
 
-/// The findings of bars in words.
+/// The values of bars as text.
 fn spoken(groups: &[Group]) -> String {
     let groups = groups.iter().map(|group| {
         let bars = group.bars.iter().map(|bar| match &bar.figure {
@@ -27,7 +27,7 @@ fn spoken(groups: &[Group]) -> String {
     groups.collect::<Vec<_>>().join(" ")
 }
 
-/// The file names of all charts with what is in them; `None` where there is nothing to draw.
+/// The file names of all charts with their content; `None` if there is nothing to draw.
 pub(super) fn all(results: &Results) -> Vec<(&'static str, Option<String>)> {
     let servers = Servers::of(results);
     let input = |kinds: &[Kind]| Input::new(results, &servers, kinds);
@@ -43,7 +43,7 @@ pub(super) fn all(results: &Results) -> Vec<(&'static str, Option<String>)> {
     ]
 }
 
-/// Bars of costs in relation to the first server.
+/// Bars of costs as ratios to the first server.
 fn relative(input: &Input<'_>, kind: Kind, title: &str) -> Option<String> {
     let cost = Cost::best(&input.workloads);
     let base = input.servers.base();
@@ -98,7 +98,7 @@ fn memory(input: &Input<'_>) -> Option<String> {
     bars::draw(frame, Scale::Bytes, &groups)
 }
 
-/// User instructions of each message, which can be counted without hardware counters too.
+/// User instructions of each message, which can be counted without hardware counters as well.
 fn user(input: &Input<'_>) -> Option<String> {
     let counters = Cost::best(&input.workloads) == Cost::Instructions;
     let mut groups = input.groups(|_, row| {

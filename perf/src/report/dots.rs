@@ -10,7 +10,7 @@ use crate::results::{Latency, Row, Workload};
 const PITCH: f64 = 22.0;
 const NAMES: [&str; 3] = ["p50", "p99", "p99.9"];
 
-/// Medians over the rounds of three percentiles in nanoseconds.
+/// The medians over the rounds of three percentiles, in nanoseconds.
 fn percentiles(row: &Row) -> Option<[f64; 3]> {
     let values: [fn(&Latency) -> f64; 3] = [|l| l.p50, |l| l.p99, |l| l.p999];
     let medians = values.map(|value| {
@@ -35,10 +35,10 @@ fn spoken(workload: &Workload) -> String {
     format!("{}: {}.", title(workload), rows.collect::<Vec<_>>().join("; "))
 }
 
-/// The chart; `None` if there is no latency.
+/// The chart; `None` if there are no latencies.
 pub(super) fn latency(input: &Input<'_>) -> Option<String> {
     let rows = || input.workloads.iter().flat_map(|workload| &workload.rows);
-    // Below the clock's resolution there is nothing to tell apart.
+    // Values below the clock's resolution cannot be told apart.
     let all: Vec<f64> = rows().filter_map(percentiles).flatten().map(|ns| ns.max(1.0)).collect();
     let low = all.iter().copied().reduce(f64::min)?;
     let high = all.iter().copied().reduce(f64::max)?;

@@ -1,5 +1,4 @@
-//! What charts and tables are made from: kinds of workloads, the servers in their order, and the
-//! words that all of them share.
+//! The input of charts and tables: kinds of workloads, the order of the servers, and shared texts.
 
 use super::bars::{Bar, Group};
 use super::stats::{Spread, count_of};
@@ -7,7 +6,7 @@ use super::svg::{MARGIN, RIGHT, SMALL};
 use super::text;
 use crate::results::{Results, Row, Workload};
 
-/// The charts by the workloads they show.
+/// The charts, by workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Echo,
@@ -20,8 +19,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Names beginning with `latency` or `growth` have charts of their own; for others it matters
-    /// what one message is.
+    /// Workloads whose names begin with `latency` or `growth` have separate charts; the others are
+    /// grouped by the unit of a message.
     pub(super) fn of(workload: &Workload) -> Self {
         let mut rounds = workload.rows.iter().flat_map(|row| &row.rounds);
         let name = |prefix| workload.name.starts_with(prefix);
@@ -38,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// What one message is.
+    /// The unit of a message.
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::Echo => "One message is an echo: a WebSocket message received and sent back.",
@@ -51,7 +50,7 @@ impl Kind {
     }
 }
 
-/// All servers that occur, the one that others are compared with first.
+/// All servers that occur; the reference of the comparison comes first.
 pub(super) struct Servers {
     pub(super) names: Vec<String>,
 }
@@ -77,7 +76,7 @@ impl Servers {
         self.names.first().map_or("", String::as_str)
     }
 
-    /// Its number, for the colour.
+    /// Its number, which selects the colour.
     pub(super) fn number(&self, name: &str) -> usize {
         self.names.iter().position(|known| known == name).unwrap_or(self.names.len())
     }
@@ -90,7 +89,7 @@ impl Servers {
     }
 }
 
-/// Everything a chart is made from.
+/// The input of all charts.
 pub(super) struct Input<'a> {
     pub(super) results: &'a Results,
     pub(super) servers: &'a Servers,
@@ -154,13 +153,13 @@ impl<'a> Input<'a> {
         if !versions.is_empty() {
             footer.push(format!("{}.", versions.join(", ")));
         }
-        // Four lines of remarks are enough below a chart; the tables have them all.
+        // A chart has room for four lines of remarks; the tables have all of them.
         let notes = machine.notes.join(" ");
         footer.push(text::fit(&notes, SMALL, 3.8 * (RIGHT - MARGIN)));
         footer
     }
 
-    /// How it was measured.
+    /// The method of the measurement.
     pub(super) fn method(&self, range: &str) -> String {
         let rows = self.workloads.iter().flat_map(|workload| &workload.rows);
         let rounds: Vec<usize> =
@@ -189,7 +188,7 @@ pub(super) fn title(workload: &Workload) -> String {
     title.clone()
 }
 
-/// Why a row has no figure.
+/// The reason why a row has no figure.
 pub(super) fn missing(row: &Row) -> String {
     match &row.failed {
         Some(reason) => format!("failed: {}", text::one_line(reason)),

@@ -1,4 +1,4 @@
-//! Costs as work grows, as lines.
+//! Costs over growing numbers of connections or subscribers, as lines.
 
 use super::axis::Axis;
 use super::input::Input;
@@ -8,11 +8,11 @@ use super::text;
 use crate::results::{Row, Workload};
 
 const HEIGHT: f64 = 220.0;
-/// What growing from the smallest to the largest may cost.
+/// The permitted growth from the smallest to the largest number.
 const LIMIT: f64 = 1.1;
 const DASHES: [&str; 4] = ["", "7 3", "2 3", "9 3 2 3"];
 
-/// Runs that differ only in their number of connections or subscribers.
+/// Workloads that differ only in their number of connections or subscribers.
 struct Series<'a> {
     name: &'a str,
     unit: &'a str,
@@ -20,7 +20,7 @@ struct Series<'a> {
     steps: Vec<Step<'a>>,
 }
 
-/// One number, with one server.
+/// One number of connections, with the results of one server.
 struct Step<'a> {
     number: f64,
     server: &'a str,
@@ -31,7 +31,7 @@ struct Step<'a> {
 struct Line {
     server: usize,
     name: String,
-    /// Number and cost in relation to the smallest number.
+    /// The number, and the cost relative to that at the smallest number.
     points: Vec<(f64, f64)>,
 }
 
@@ -78,7 +78,7 @@ impl Series<'_> {
     fn lines(&self, input: &Input<'_>, cost: Cost) -> Vec<Line> {
         let line = |(server, name): (usize, &String)| {
             let mut steps = self.steps.iter().filter(|step| step.server == name).peekable();
-            // Without the smallest there is nothing to relate the others to.
+            // Without the smallest number there is no reference.
             let first = steps.peek().filter(|first| first.number == self.steps[0].number)?.row;
             let points = steps.filter_map(|step| {
                 let ratio = Spread::of_ratios(step.row, first, |round| cost.of(round))?;
@@ -147,7 +147,7 @@ fn panel(svg: &mut Svg, series: &Series<'_>, lines: &[Line]) {
     svg.y += 20.0;
     let heading = text::fit(&series.heading(), SMALL * 1.08, RIGHT - MARGIN);
     svg.text(MARGIN, svg.y, "ink strong", &heading);
-    // Names beside the lines, one below the other.
+    // Labels beside the lines, one below the other.
     let room = HEIGHT.max(15.0 * lines.len() as f64);
     let (top, bottom) = (svg.y + 16.0, svg.y + 16.0 + room);
     let most = series.most();
@@ -181,7 +181,7 @@ fn panel(svg: &mut Svg, series: &Series<'_>, lines: &[Line]) {
         }
     }
     svg.line("guide", (left, y.at(LIMIT)), (right, y.at(LIMIT)));
-    // The first server last, so that nothing hides it.
+    // The first server is drawn last, so that nothing covers it.
     for line in lines.iter().rev() {
         let class = colour(line.server);
         let points: Vec<(f64, f64)> =
@@ -196,7 +196,7 @@ fn panel(svg: &mut Svg, series: &Series<'_>, lines: &[Line]) {
     absent(svg, series, lines);
 }
 
-/// Names the servers without a line.
+/// Lists the servers without a line.
 fn absent(svg: &mut Svg, series: &Series<'_>, lines: &[Line]) {
     let mut names: Vec<&str> = Vec::new();
     for name in series.steps.iter().map(|step| step.server) {
@@ -212,7 +212,7 @@ fn absent(svg: &mut Svg, series: &Series<'_>, lines: &[Line]) {
     }
 }
 
-/// Name and last value; where it ends if that is before the largest number.
+/// The name and last value; also the last number if it is not the largest.
 fn end(line: &Line, most: f64) -> String {
     let (number, value) = line.points.last().copied().unwrap_or((most, 1.0));
     let name = text::fit(&line.name, SMALL, 150.0);
@@ -221,7 +221,7 @@ fn end(line: &Line, most: f64) -> String {
     format!("{name} {}{until}", text::ratio(value))
 }
 
-/// Names at the ends of the lines, moved apart where they would touch.
+/// The labels at the ends of the lines, moved apart if they would overlap.
 fn names(
     svg: &mut Svg,
     (lines, most): (&[Line], f64),

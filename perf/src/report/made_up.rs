@@ -1,8 +1,8 @@
-//! Results that nobody measured, with everything that charts and tables must cope with.
+//! Invented results that cover all special cases of charts and tables.
 
 use crate::results::{Latency, Machine, Memory, Results, Round, Row, Server, Stepped, Workload};
 
-/// Servers, and what they cost in relation to the first.
+/// Servers with their costs relative to the first.
 const SERVERS: [(&str, &str, f64); 7] = [
     ("corecast", "0.1.0", 1.0),
     ("fastwebsockets", "0.10.0", 1.31),
@@ -158,7 +158,7 @@ pub(super) fn counted() -> Results {
     results
 }
 
-/// Names that break out of careless markup, failures everywhere, and figures far apart.
+/// Names with markup characters, failures everywhere, and very different figures.
 pub(super) fn hostile() -> Results {
     let mut results = results();
     let name = "a <server> & its \"very\" long name | with a bar, made to need more room than is";
@@ -208,7 +208,7 @@ pub(super) fn lonely() -> Results {
     results
 }
 
-/// The server that others are compared with failed everywhere.
+/// The reference server failed everywhere.
 pub(super) fn without_base() -> Results {
     let mut results = results();
     for workload in &mut results.workloads {

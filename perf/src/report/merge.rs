@@ -1,11 +1,11 @@
-//! Reads results and puts several into one.
+//! Reads results and merges several into one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::results::{Machine, Results, Server, Workload};
 
-/// Reads files of results; the workloads of later ones replace those of the same name, but for
+/// Reads files of results. The workloads of later files replace those of the same name, except for
 /// steps that only the earlier ones have.
 ///
 /// # Errors
@@ -34,7 +34,7 @@ fn read(file: &Path) -> Result<Results, String> {
         .map_err(|error| format!("{} is not results of perf/compare: {error}", file.display()))
 }
 
-/// What must be the same for figures to stand in one table.
+/// The properties that must be equal for figures to be in one table.
 fn identity(machine: &Machine) -> [(&'static str, String); 4] {
     [
         ("kernel", machine.kernel.clone()),
@@ -81,7 +81,7 @@ fn merge(
     Ok(earlier)
 }
 
-/// Servers need be stepped only once, as it takes long.
+/// Servers need to be stepped only once, because it takes long.
 fn keep_steps(workload: &mut Workload, earlier: &Workload) {
     for row in workload.rows.iter_mut().filter(|row| row.stepped.is_none()) {
         let known = earlier.rows.iter().find(|known| known.server == row.server);
@@ -89,14 +89,14 @@ fn keep_steps(workload: &mut Workload, earlier: &Workload) {
     }
 }
 
-/// First and last day of both.
+/// The first and last day of both.
 fn dates(a: &str, b: &str) -> String {
     let days = || a.split(" to ").chain(b.split(" to "));
     let (first, last) = (days().min().unwrap_or(a), days().max().unwrap_or(b));
     if first == last { first.to_owned() } else { format!("{first} to {last}") }
 }
 
-/// Adds a server; of one that is known, the version if it is another.
+/// Adds a server; if it is known with another version, adds that version.
 fn add_server(servers: &mut Vec<Server>, server: Server) {
     let Some(known) = servers.iter_mut().find(|known| known.name == server.name) else {
         servers.push(server);

@@ -23,8 +23,8 @@ pub use merge::load;
 
 use crate::results::Results;
 
-/// Writes `results.json`, the charts and `README.md` into a folder, and takes away charts of
-/// earlier results that have nothing to show in these. Says what it did, one line for each file.
+/// Writes `results.json`, the charts and `README.md` into a folder, and removes charts of earlier
+/// results that have no data in these. Returns one line for each file.
 ///
 /// # Errors
 ///

@@ -2,7 +2,7 @@
 
 use crate::results::{Round, Row, Workload};
 
-/// The middle of some rounds, and the smallest and largest of them.
+/// The median of some rounds, with the smallest and largest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spread {
     pub(super) median: f64,
@@ -11,7 +11,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// `None` if there are no values, or some that are no numbers.
+    /// `None` if there are no values, or NaN among them.
     pub(super) fn of(mut values: Vec<f64>) -> Option<Self> {
         if !values.iter().all(|value| value.is_finite()) {
             return None;
@@ -27,12 +27,12 @@ impl Spread {
         Some(Self { median, low, high })
     }
 
-    /// A value of all rounds of a row; `None` if one of them lacks it.
+    /// A value of all rounds of a row; `None` if it is missing in one.
     pub(super) fn of_rounds(row: &Row, value: impl Fn(&Round) -> Option<f64>) -> Option<Self> {
         Self::of(row.rounds.iter().map(value).collect::<Option<_>>()?)
     }
 
-    /// Ratios of two servers round by round: what slowed both of them cancels out.
+    /// Ratios of two servers round by round: common slowdowns cancel out.
     pub(super) fn of_ratios(
         row: &Row,
         base: &Row,
@@ -47,7 +47,7 @@ impl Spread {
     }
 }
 
-/// What a message costs a server.
+/// The cost of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cost {
     /// User and kernel instructions.
@@ -64,7 +64,8 @@ impl Cost {
         (cost > 0.0).then_some(cost)
     }
 
-    /// Instructions where all that was measured has them: bars of one chart must mean the same.
+    /// Instructions if all measured servers have them, because the bars of a chart must mean the
+    /// same.
     pub(super) fn best(workloads: &[&Workload]) -> Self {
         let mut rows = workloads.iter().flat_map(|workload| &workload.rows);
         let counted = |round: &Round| Self::Instructions.of(round).is_some();
@@ -88,7 +89,7 @@ pub(super) fn measured<'a>(workload: &'a Workload, server: &str) -> Option<&'a R
     workload.rows.iter().find(|row| row.server == server && row.failed.is_none())
 }
 
-/// Of a row that stands not for a server but for a number of connections or subscribers.
+/// The row for a number of connections or subscribers instead of a server.
 pub(super) fn count_of(row: &Row) -> Option<f64> {
     row.server.parse::<u32>().ok().filter(|count| *count > 0).map(f64::from)
 }

@@ -1,4 +1,4 @@
-//! A small writer of SVG: shapes with classes, and what stands around every chart.
+//! A small writer of SVG: shapes with classes, and the frame of a chart.
 
 use std::fmt::Write;
 
@@ -6,14 +6,14 @@ use super::text;
 
 pub(super) const WIDTH: f64 = 860.0;
 pub(super) const MARGIN: f64 = 24.0;
-/// Where the drawing ends on the right.
+/// The right end of the drawing.
 pub(super) const RIGHT: f64 = WIDTH - MARGIN;
 /// Font size of names and values.
 pub(super) const SMALL: f64 = 12.0;
 const LINE: f64 = 17.0;
 const TITLE: f64 = 18.0;
 
-/// Colours of the servers, the first for corecast; on white and on a dark ground.
+/// The colours of the servers, the first for corecast; on white and on a dark background.
 const COLOURS: [(&str, &str); 8] = [
     ("#d9480f", "#ff8a3d"),
     ("#1f5f9e", "#6cb0f5"),
@@ -25,7 +25,7 @@ const COLOURS: [(&str, &str); 8] = [
     ("#8fb3cf", "#8aa0c8"),
 ];
 
-/// All other colours: class, property, on white, on a dark ground.
+/// All other colours: class, property, on white, on a dark background.
 const INK: [(&str, &str, &str, &str); 8] = [
     ("halo", "stroke", "#ffffff", "#0d1117"),
     ("paper", "fill", "#ffffff", "#0d1117"),
@@ -39,7 +39,7 @@ const INK: [(&str, &str, &str, &str); 8] = [
 
 /// The class with the colour of a server.
 pub(super) fn colour(server: usize) -> String {
-    // The accent is for the first alone; the others share the rest if there are many.
+    // The accent colour is only for the first; the others share the rest if there are many.
     let others = COLOURS.len() - 1;
     format!("s{}", if server == 0 { 0 } else { 1 + (server - 1) % others })
 }
@@ -66,23 +66,23 @@ fn style() -> String {
     css + "@media (prefers-color-scheme:dark){\n" + &dark + "}\n"
 }
 
-/// What stands around a drawing.
+/// The texts around a drawing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frame {
     pub(super) title: String,
-    /// What one message is, what was measured, which direction is better.
+    /// The unit of a message, the method, and which direction is better.
     pub(super) subtitle: String,
-    /// The same findings in words, for those who do not see the chart.
+    /// The same values as text, for readers who cannot see the chart.
     pub(super) description: String,
     /// Machine, versions, limits: one paragraph each.
     pub(super) footer: Vec<String>,
 }
 
-/// A chart on its way, from the top down.
+/// A chart under construction, from the top down.
 pub(super) struct Svg {
     frame: Frame,
     body: String,
-    /// Where the next thing goes.
+    /// The vertical position of the next element.
     pub(super) y: f64,
 }
 
@@ -127,7 +127,7 @@ impl Svg {
         let _ = writeln!(self.body, r#"<rect class="paper" {place}/>"#);
     }
 
-    /// A bar from the left; `hint` is what it says under the pointer.
+    /// A bar from the left; `hint` is its tooltip.
     pub(super) fn bar(&mut self, class: &str, (x, y): (f64, f64), size: (f64, f64), hint: &str) {
         let (width, height) = (size.0.max(1.0), size.1);
         let place = format!(r#"x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}""#);

@@ -1,4 +1,4 @@
-//! The figures as Markdown.
+//! The figures as Markdown tables.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::stats::{Cost, Spread, count_of, measured};
 use super::text::{grouped, markdown, short};
 use crate::results::{Latency, Memory, Results, Round, Row, Workload};
 
-/// A column of a table: its heading, and its cell for a row and the row it is compared with.
+/// A column of a table: its heading, and its cell for a row and the reference row.
 type Column = (&'static str, fn(&Row, Option<&Row>) -> Option<String>);
 
 const COLUMNS: [Column; 14] = [
@@ -77,11 +77,11 @@ fn ranged(spread: Spread, text: impl Fn(f64) -> String) -> String {
     if low == high { middle } else { format!("{middle} ({low}..{high})") }
 }
 
-/// All tables with all that must stand beside them.
+/// All tables, with the required remarks.
 pub(super) fn readme(results: &Results, charts: &[&str]) -> String {
     let servers = Servers::of(results);
     let mut out = String::from("# Results\n\n");
-    out += "Written by `perf/report`; do not edit. `perf/compare` measures anew.\n\n";
+    out += "Written by `perf/report`; do not edit. `perf/compare` makes new results.\n\n";
     machine(&mut out, results);
     for chart in charts {
         let name = chart.trim_end_matches(".svg");
@@ -92,7 +92,7 @@ pub(super) fn readme(results: &Results, charts: &[&str]) -> String {
         "## Tables\n\nAll figures but rates, latencies and memory are for one message, and belong \
          to the server alone. Each is the median over the rounds, with the smallest and the \
          largest in brackets if they differ; of shares only the median. \"In relation\" compares \
-         with {}: ratios are taken round by round, for what slows a round slows all in it.\n",
+         with {}: ratios are taken within each round, so that common slowdowns cancel out.\n",
         markdown(servers.base())
     );
     for workload in &results.workloads {
@@ -106,22 +106,23 @@ const EXPLANATION: &str = "## The JSON
 
 `results.json` holds every round:
 
-- `date`, `machine`: when and on what it ran. `counters` says why there are no instruction counters
-  and is null if there are; `max_files` is the hard limit of open files; `notes` are remarks that
-  belong beside the figures.
-- `servers`: names and versions, the one that others are compared with first.
-- `workloads`: `unit` is what one message is: an echo, a delivery to one subscriber, or a connection
-  accepted, upgraded and closed. `rows` has one entry for each server: `failed` is the reason if it
-  could not be measured; `rounds` are its runs, the n-th beside the n-th of the others.
+- `date`, `machine`: the day and the machine of the run. `counters` is the reason why there are no
+  instruction counters, or null if there are; `max_files` is the hard limit of open files; `notes`
+  are remarks about the figures.
+- `servers`: names and versions, the reference of the comparison first.
+- `workloads`: `unit` is the unit of a message: an echo, a delivery to one subscriber, or a
+  connection accepted, upgraded and closed. `rows` has one entry for each server: `failed` is the
+  reason if it could not be measured; `rounds` are its runs; the n-th runs of all servers were made
+  together.
 - a round: `messages` counted, `per_second`, `cpu_ns` (CPU time of all threads of the server for a
   message), `user_share` (the part of it in user mode, by clock ticks, which is coarse), `busy` (CPU
-  time in relation to the time that passed), `user_instructions`, `kernel_instructions`, `cycles`,
+  time divided by the elapsed time), `user_instructions`, `kernel_instructions`, `cycles`,
   `syscalls` and `switches` for a message (null without counters), `latency` in microseconds, and
   `memory` in bytes for an idle connection: `user` is the growth of the server's resident size,
-  `kernel` what the kernel holds for both ends, `broadcast_ms` the time until a message to all
-  `connections` had come.
+  `kernel` that of the kernel's memory for both ends, `broadcast_ms` the time until a message had
+  reached all `connections`.
 - `stepped`: user instructions and system calls for a message, counted by stepping the server
-  through so many `messages` one instruction at a time, once.
+  through this number of `messages` one instruction at a time, once.
 ";
 
 fn machine(out: &mut String, results: &Results) {
@@ -175,7 +176,7 @@ fn tables(out: &mut String, servers: &Servers, workload: &Workload) {
         let _ = writeln!(out, "All rows are {name}; they are compared with the first.\n");
     }
     let base = measured(workload, servers.base()).or(counts.filter(|row| row.failed.is_none()));
-    // Connections that say nothing have no cost for a message.
+    // Connections without messages have no cost for a message.
     let tables: &[&[Column]] = if idle { &[&MEMORY] } else { &[&COLUMNS, &LATENCY] };
     for columns in tables {
         table(out, columns, &rows, base);
@@ -202,7 +203,7 @@ fn table(out: &mut String, columns: &[Column], rows: &[&Row], base: Option<&Row>
     out.push('\n');
 }
 
-/// Everything that has no figures, with the reason.
+/// Everything without figures, with the reason.
 fn failures(out: &mut String, results: &Results) {
     let mut lines = String::new();
     for workload in &results.workloads {

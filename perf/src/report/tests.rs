@@ -1,4 +1,4 @@
-//! Whole charts and tables from made-up results.
+//! Whole charts and tables from invented results.
 
 use std::fs;
 
@@ -35,7 +35,8 @@ fn check_text(text: &str) {
     }
 }
 
-/// Checks that a document is well-formed as far as our writer goes, and gives its tags.
+/// Checks that a document is well-formed, for the subset that the writer uses, and returns its
+/// tags.
 fn tags(svg: &str) -> Vec<&str> {
     let (mut open, mut tags, mut rest) = (Vec::new(), Vec::new(), svg.trim_end());
     while let Some(start) = rest.find('<') {
@@ -100,7 +101,7 @@ fn charts_are_well_formed_and_inside_their_frame() {
 }
 
 #[test]
-fn what_there_is_to_draw_is_drawn() {
+fn all_available_data_is_drawn() {
     let drawn = |results: Results| -> Vec<&str> {
         let charts = charts::all(&results).into_iter();
         charts.filter(|(_, svg)| svg.is_some()).map(|(name, _)| name).collect()
@@ -121,7 +122,7 @@ fn chart(results: &Results, name: &str) -> String {
     charts.find(|chart| chart.0 == name).and_then(|chart| chart.1).expect("a chart")
 }
 
-/// All text in one line, wherever it was wrapped.
+/// All text in one line, without line breaks.
 fn words(svg: &str) -> String {
     let parts = svg.split('<').map(|part| part.split_once('>').map_or("", |part| part.1));
     parts.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")

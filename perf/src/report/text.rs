@@ -1,6 +1,6 @@
-//! Text of charts and tables: escaping, how wide it is, and numbers as people read them.
+//! Text of charts and tables: escaping, width, and formatted numbers.
 
-/// Text as XML allows it between tags and inside quotes.
+/// Escapes text for XML, between tags and inside quotes.
 pub(super) fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -10,7 +10,7 @@ pub(super) fn xml(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\t' | '\n' | '\r' => out.push(' '),
-            // XML has no way at all to write these.
+            // XML cannot represent these characters.
             c if c < ' ' || c == '\u{fffe}' || c == '\u{ffff}' => out.push('\u{fffd}'),
             c => out.push(c),
         }
@@ -18,7 +18,7 @@ pub(super) fn xml(text: &str) -> String {
     out
 }
 
-/// Text as one cell of a Markdown table, or in a line of Markdown.
+/// Escapes text for a cell of a Markdown table, or a line of Markdown.
 pub(super) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -33,13 +33,13 @@ pub(super) fn markdown(text: &str) -> String {
     out
 }
 
-/// What spreads over lines, such as what a program printed before it ended, in one.
+/// Joins several lines, such as the last output of a program, into one.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// About how wide a character is at font size 1, rather too much than too little: which font the
-/// reader has is unknown.
+/// The estimated width of a character at font size 1, rather too large: the reader's font is
+/// unknown.
 fn advance(c: char) -> f64 {
     match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | 'I' => 0.32,
@@ -52,12 +52,12 @@ fn advance(c: char) -> f64 {
     }
 }
 
-/// About how many pixels wide a text is.
+/// The estimated width of a text in pixels.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(advance).sum::<f64>() * size
 }
 
-/// The text, or as much of its beginning as fits.
+/// The text, truncated to fit.
 pub(super) fn fit(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.to_owned();
@@ -75,7 +75,7 @@ pub(super) fn fit(text: &str, size: f64, room: f64) -> String {
     out + "…"
 }
 
-/// Lines of words that fit.
+/// Wraps words into lines that fit.
 pub(super) fn wrap(text: &str, size: f64, room: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -104,9 +104,9 @@ pub(super) fn grouped(value: f64) -> String {
     if value < 0.0 && digits != "0" { format!("-{out}") } else { out }
 }
 
-/// Three digits that count, and more only before the point.
+/// Three significant digits, and more only before the point.
 pub(super) fn short(value: f64) -> String {
-    // The smaller limits are those at which rounding makes one more digit before the point.
+    // The smaller limits are those at which rounding adds a digit before the point.
     match value.abs() {
         size if size >= 1e7 => format!("{value:.1e}"),
         size if size >= 999.5 => grouped(value),
@@ -119,7 +119,7 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
-/// A number beside an axis, without zeros that say nothing.
+/// A number beside an axis, without trailing zeros.
 pub(super) fn tick(value: f64) -> String {
     let text = short(value);
     if text.contains('.') && !text.contains('e') {
@@ -129,7 +129,7 @@ pub(super) fn tick(value: f64) -> String {
     }
 }
 
-/// In the largest unit that leaves at least one before the point.
+/// In the largest unit with at least one digit before the point.
 fn scaled(value: f64, units: &[(f64, &str)], small: &str) -> String {
     for (factor, unit) in units {
         // 999.6 ns is written as 1.00 µs, not as 1,000 ns.
@@ -158,7 +158,7 @@ pub(super) fn ratio(value: f64) -> String {
     format!("{}×", short(value))
 }
 
-/// An amount with a unit without zeros that say nothing, for an axis.
+/// An amount with a unit without trailing zeros, for an axis.
 pub(super) fn trimmed(text: &str) -> String {
     text.replace(".00 ", " ").replace(".0 ", " ")
 }

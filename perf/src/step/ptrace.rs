@@ -12,17 +12,17 @@ pub(super) const TRAP_BRKPT: c_int = 1;
 /// `si_code` of SIGTRAP after any other instruction.
 pub(super) const TRAP_TRACE: c_int = 2;
 
-/// What has happened to a thread.
+/// An event of a thread.
 pub(super) enum Event {
-    /// It is no more.
+    /// It has ended.
     Gone,
-    /// It stopped for a signal, which it gets only if it is passed on.
+    /// It stopped for a signal, which it gets only if that is passed on.
     Signal(c_int),
-    /// It stopped because the whole process is to stop, as with SIGSTOP.
+    /// It stopped because the whole process stops, as after SIGSTOP.
     GroupStop,
-    /// It has started another program.
+    /// It has executed another program.
     Exec,
-    /// It stopped for something that needs no answer: our own interruption, a new thread.
+    /// It stopped for an event that needs no reaction: an interruption by the tracer, a new thread.
     Notice,
 }
 
@@ -35,33 +35,33 @@ fn call(request: libc::c_uint, tid: pid_t, data: c_long) -> io::Result<()> {
     }
 }
 
-/// Becomes the tracer of a thread, which goes on running.
+/// Becomes the tracer of a thread, which continues.
 pub(super) fn seize(tid: pid_t) -> io::Result<()> {
     let options = libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEEXEC;
     call(libc::PTRACE_SEIZE, tid, c_long::from(options))
 }
 
-/// Makes a thread stop, in the kernel or out of it.
+/// Interrupts a thread, inside or outside the kernel.
 pub(super) fn interrupt(tid: pid_t) -> io::Result<()> {
     call(libc::PTRACE_INTERRUPT, tid, 0)
 }
 
-/// Lets a stopped thread execute one instruction, with a signal if that is not 0.
+/// Makes a stopped thread execute one instruction, with a signal if that is not 0.
 pub(super) fn step(tid: pid_t, signal: c_int) -> io::Result<()> {
     call(libc::PTRACE_SINGLESTEP, tid, c_long::from(signal))
 }
 
-/// Lets a stopped thread run.
+/// Continues a stopped thread.
 pub(super) fn resume(tid: pid_t) -> io::Result<()> {
     call(libc::PTRACE_CONT, tid, 0)
 }
 
-/// Leaves a thread in the stop of its process.
+/// Leaves a thread in the group-stop of its process.
 pub(super) fn listen(tid: pid_t) -> io::Result<()> {
     call(libc::PTRACE_LISTEN, tid, 0)
 }
 
-/// Lets go of a stopped thread.
+/// Detaches from a stopped thread.
 pub(super) fn detach(tid: pid_t, signal: c_int) -> io::Result<()> {
     call(libc::PTRACE_DETACH, tid, c_long::from(signal))
 }
@@ -86,7 +86,7 @@ pub(super) fn address(tid: pid_t) -> io::Result<u64> {
     peek(libc::PTRACE_PEEKUSER, tid, std::mem::offset_of!(libc::user_regs_struct, rip))
 }
 
-/// Eight bytes of code; fewer, filled up with zeros, where no more of it is mapped.
+/// Eight bytes of code, padded with zeros if less is mapped.
 pub(super) fn code(tid: pid_t, address: u64) -> io::Result<[u8; 8]> {
     let address = usize::try_from(address).map_err(io::Error::other)?;
     let word = peek(libc::PTRACE_PEEKTEXT, tid, address).or_else(|_| {
@@ -99,8 +99,8 @@ pub(super) fn code(tid: pid_t, address: u64) -> io::Result<[u8; 8]> {
 fn peek(request: libc::c_uint, tid: pid_t, address: usize) -> io::Result<u64> {
     let mut word = 0_u64;
     let (from, to) = (ptr::without_provenance_mut::<c_void>(address), &raw mut word);
-    // The wrapper of libc would return the word as its result, where it cannot be told from an
-    // error; the system call writes it to memory.
+    // The libc wrapper would return the word as its result, where it cannot be told from an error;
+    // the system call writes it to memory.
     // SAFETY: `to` points at a live word for the result; `from` is an address in the tracee.
     match unsafe { libc::syscall(libc::SYS_ptrace, request, tid, from, to) } {
         -1 => Err(io::Error::last_os_error()),
@@ -108,11 +108,11 @@ fn peek(request: libc::c_uint, tid: pid_t, address: usize) -> io::Result<u64> {
     }
 }
 
-/// Waits until something happens to a thread that the calling thread traces. `Interrupted` if
-/// [`wake`] was called.
+/// Waits for an event of a thread that the calling thread traces. `Interrupted` if [`wake`] was
+/// called.
 pub(super) fn wait() -> io::Result<(pid_t, Event)> {
     let mut status = 0;
-    // Without __WNOTHREAD this would take the ends of children of other threads as well.
+    // Without __WNOTHREAD this would also reap children of other threads.
     let options = libc::__WALL | libc::__WNOTHREAD;
     // SAFETY: `status` is a live integer that the kernel fills in.
     let tid = unsafe { libc::waitpid(-1, &raw mut status, options) };
@@ -132,14 +132,14 @@ pub(super) fn wait() -> io::Result<(pid_t, Event)> {
     Ok((tid, event))
 }
 
-/// The signal that ends a [`wait`]; programs have no other use for it.
+/// The signal that interrupts a [`wait`]; programs have no other use for it.
 fn wake_signal() -> c_int {
     libc::SIGRTMIN() + 5
 }
 
 extern "C" fn on_wake(_: c_int) {}
 
-/// Makes [`wake`] work.
+/// Installs the handler for [`wake`].
 pub(super) fn prepare_wake() -> io::Result<()> {
     // SAFETY: an all-zero sigaction is valid: no flags, so that waiting is not taken up again.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -152,7 +152,7 @@ pub(super) fn prepare_wake() -> io::Result<()> {
     }
 }
 
-/// Ends the [`wait`] in which a thread is.
+/// Interrupts the [`wait`] of a thread.
 pub(super) fn wake<T>(thread: &JoinHandle<T>) {
     // SAFETY: a thread that has not been joined has a valid id, even if it has ended.
     unsafe { libc::pthread_kill(thread.as_pthread_t(), wake_signal()) };

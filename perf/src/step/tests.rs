@@ -1,4 +1,4 @@
-//! The targets are this test program again, which then runs a few instructions that are known.
+//! The targets are this test program again, which then executes a few known instructions.
 
 use std::arch::asm;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
@@ -11,7 +11,7 @@ use super::{Count, Stepper};
 const SCENE: &str = "CORECAST_STEP_SCENE";
 const ROUNDS: u64 = 12_000;
 
-/// A target that has been told nothing yet.
+/// A target that waits for its first command.
 struct Target {
     child: Child,
     orders: PipeWriter,
@@ -30,12 +30,12 @@ impl Target {
             .stderr(their_answers)
             .spawn()
             .unwrap();
-        // The scene says that it is ready.
+        // The target reports that it is ready.
         answers.read_exact(&mut [0]).unwrap();
         Self { child, orders, answers }
     }
 
-    /// Attaches, lets the scene play, detaches, and sees the target end well.
+    /// Attaches, runs the scene, detaches, and checks that the target ends normally.
     fn count(mut self) -> Count {
         let stepper = Stepper::attach(self.child.id(), 0).unwrap();
         self.settle(&stepper);
@@ -77,7 +77,7 @@ impl Target {
             match self.child.try_wait() {
                 Ok(Some(status)) => return assert!(status.success(), "{status}"),
                 Ok(None) => {}
-                // It ended while it was stepped: then its end is told to the thread that steps,
+                // If it ended while it was stepped, its end is reported to the stepping thread,
                 // which belongs to its parent.
                 Err(e) => return assert_eq!(e.raw_os_error(), Some(libc::ECHILD)),
             }
@@ -87,7 +87,7 @@ impl Target {
     }
 }
 
-/// Exactly two instructions for each round, and none beside.
+/// Exactly two instructions for each round, and no others.
 fn spin(rounds: u64) {
     // SAFETY: the loop touches nothing but the one register it is given.
     unsafe {
@@ -105,7 +105,7 @@ fn copy(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Waits for an order without the machinery of the standard library, to count little beside.
+/// Waits for a command without the standard library, so that few other instructions are counted.
 fn await_order() {
     let mut byte = 0_u8;
     // SAFETY: `byte` is a live byte that the kernel fills in.
@@ -117,7 +117,7 @@ fn answer() {
     unsafe { libc::write(2, c".".as_ptr().cast(), 1) };
 }
 
-/// No test but what the targets run.
+/// Not a test, but the code of the targets.
 #[test]
 fn act() {
     let Ok(scene) = std::env::var(SCENE) else { return };
@@ -146,7 +146,7 @@ fn act() {
     std::process::exit(0);
 }
 
-/// Sends itself a signal, whose handler counts.
+/// Sends itself a signal with a handler that counts.
 fn raise() {
     use std::sync::atomic::{AtomicU32, Ordering};
     static SEEN: AtomicU32 = AtomicU32::new(0);
@@ -183,7 +183,7 @@ fn a_repeated_instruction_counts_once() {
 #[test]
 fn threads_that_start_later_are_counted() {
     let count = Target::start("threads").count().instructions;
-    // To start and end a thread costs some thousands of instructions.
+    // Starting and ending a thread takes some thousands of instructions.
     assert!((6 * ROUNDS..6 * ROUNDS + 45_000).contains(&count), "{count}");
 }
 
@@ -195,7 +195,7 @@ fn system_calls_are_counted() {
 
 #[test]
 fn signals_reach_their_handler() {
-    // The target itself checks that it got all.
+    // The target itself checks that it got all signals.
     Target::start("signal").count();
 }
 

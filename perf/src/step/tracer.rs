@@ -1,4 +1,4 @@
-//! The thread that steps: it waits for stops of the threads it traces and sends them on.
+//! The stepping thread: it waits for stops of the traced threads and continues them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::ptrace::{self, Event, TRAP_BRKPT, TRAP_TRACE};
 use super::{Profile, Shared};
 use crate::sys;
 
-/// How long the threads of the process may take to stop when we leave.
+/// The time that the threads of the process may take to stop when the tracer detaches.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) struct Tracer<'a> {
@@ -21,7 +21,7 @@ pub(super) struct Tracer<'a> {
     /// The traced threads with the address of the instruction that each is executing.
     threads: HashMap<pid_t, u64>,
     profile: Profile,
-    /// When leaving must be done.
+    /// The deadline for detaching.
     leave_by: Option<Instant>,
 }
 
@@ -30,7 +30,8 @@ impl<'a> Tracer<'a> {
     pub(super) fn attach(pid: pid_t, core: usize, shared: &'a Shared) -> io::Result<Self> {
         sys::pin(core)?;
         let mut threads = HashMap::new();
-        // A thread may start others while we look; those of a traced thread come by themselves.
+        // A thread may start others during this loop; those of a traced thread are traced
+        // automatically.
         loop {
             let known = threads.len();
             for tid in tids(pid)? {
@@ -48,7 +49,7 @@ impl<'a> Tracer<'a> {
         Ok(Self { pid, shared, threads, profile: Profile::new(), leave_by: None })
     }
 
-    /// Steps until it is told to stop or the process has ended.
+    /// Steps until it is stopped or the process has ended.
     pub(super) fn run(mut self) -> io::Result<Profile> {
         loop {
             if self.leave_by.is_none() && self.shared.stop.load(Ordering::Acquire) {
@@ -85,13 +86,14 @@ impl<'a> Tracer<'a> {
                 ptrace::listen(tid)
             }
             Event::Exec => {
-                // Other code is at the addresses now, and one thread is left, the first.
+                // The addresses now have other code, and one thread is left, the first.
                 self.profile.clear();
                 self.threads.retain(|known, _| *known == tid);
                 self.go_on(tid, ptrace::address(tid)?, 0)
             }
             Event::GroupStop | Event::Notice => {
-                // The trap of a last step may be behind this stop. Without us it would kill.
+                // The trap of a last step may be pending after this stop. It would kill an untraced
+                // process.
                 if self.leave_by.is_some() && trap_is_pending(self.pid, tid) {
                     return ptrace::resume(tid);
                 }
@@ -104,7 +106,7 @@ impl<'a> Tracer<'a> {
         match ptrace::trap(tid)? {
             (code @ (TRAP_BRKPT | TRAP_TRACE), next) => {
                 let at = self.threads.get(&tid).copied().unwrap_or_default();
-                // A repeated string instruction stays where it is until it is done.
+                // A repeated string instruction keeps its address until it is done.
                 if at != next || !repeats(ptrace::code(tid, at)?) {
                     self.shared.instructions.fetch_add(1, Ordering::Relaxed);
                     *self.profile.entry(at).or_default() += 1;
@@ -114,14 +116,14 @@ impl<'a> Tracer<'a> {
                 }
                 self.go_on(tid, next, 0)
             }
-            // The kernel says so that a signal handler is about to begin.
+            // The kernel reports the start of a signal handler in this way.
             (libc::SIGTRAP, _) => self.go_on(tid, ptrace::address(tid)?, 0),
-            // A breakpoint, or sent by somebody: none of our business.
+            // A breakpoint or a signal from elsewhere: passed on.
             _ => self.go_on(tid, ptrace::address(tid)?, libc::SIGTRAP),
         }
     }
 
-    /// Lets a stopped thread do the instruction at `next`, or lets go of it.
+    /// Makes a stopped thread execute the instruction at `next`, or detaches from it.
     fn go_on(&mut self, tid: pid_t, next: u64, signal: c_int) -> io::Result<()> {
         if self.leave_by.is_some() {
             self.threads.remove(&tid);
@@ -141,7 +143,7 @@ fn tids(pid: pid_t) -> io::Result<Vec<pid_t>> {
     Ok(names.filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
-/// Traces one thread. `false` if it is gone or a helper of io_uring inside the kernel, which
+/// Traces one thread. `false` if it has ended or is an io_uring worker inside the kernel, which
 /// executes no user instructions and cannot be traced.
 fn seize(pid: pid_t, tid: pid_t) -> io::Result<bool> {
     let Err(error) = ptrace::seize(tid) else { return Ok(true) };
@@ -162,7 +164,7 @@ fn seize(pid: pid_t, tid: pid_t) -> io::Result<bool> {
     ))
 }
 
-/// A thread that is killed while stopped makes calls about it fail; its end is reported later.
+/// Calls for a thread that is killed while stopped fail; its end is reported later.
 fn unless_gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(()),
@@ -170,7 +172,7 @@ fn unless_gone(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Whether SIGTRAP waits to be delivered to a thread.
+/// Whether SIGTRAP is pending for a thread.
 fn trap_is_pending(pid: pid_t, tid: pid_t) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).unwrap_or_default();
     let set = status.lines().find_map(|line| line.strip_prefix("SigPnd:"));
@@ -178,7 +180,7 @@ fn trap_is_pending(pid: pid_t, tid: pid_t) -> bool {
     set.is_some_and(|set| set & 1 << (libc::SIGTRAP - 1) != 0)
 }
 
-/// Whether the code begins with a string instruction that is repeated.
+/// Whether the code begins with a repeated string instruction.
 fn repeats(code: [u8; 8]) -> bool {
     let prefix = |byte: &u8| matches!(byte, 0x40..=0x4f | 0x66 | 0x67 | 0xf2 | 0xf3);
     let prefixes = code.iter().take_while(|byte| prefix(byte)).count();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::operation::Submission;
 use crate::base::{Chunk, ConnectionId};
-use crate::io::{Event, Payload, Received};
+use crate::io::{Accepts, Event, Payload, Received};
 
 /// Shows what it holds without the bytes.
 pub(super) struct Brief<'a, T>(pub(super) &'a T);
@@ -36,7 +36,8 @@ impl fmt::Display for Brief<'_, Chunk> {
 impl fmt::Display for Brief<'_, Submission> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Submission::Accept { listener, once } => {
+            Submission::Accept { listener, kind } => {
+                let once = *kind != Accepts::Multishot;
                 write!(f, "accept on {listener}, once: {once}")
             }
             Submission::StopAccepting => f.write_str("stop accepting"),
@@ -60,7 +61,7 @@ impl fmt::Display for Brief<'_, Submission> {
 impl fmt::Display for Brief<'_, Event> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Event::Accepted { listener, result, armed } => {
+            Event::Accepted { listener, result, armed, .. } => {
                 write!(f, "accepted on {listener}: {result:?}, armed: {armed}")
             }
             Event::Received { id, outcome: Received::Data { len, .. }, armed } => {

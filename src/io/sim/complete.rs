@@ -9,7 +9,7 @@ use super::operation::Stage;
 use super::pool::Pool;
 use super::submit::{masked, send_fault};
 use crate::base::{Chunk, ConnectionId};
-use crate::io::{Errno, Event, Received};
+use crate::io::{Accepts, Errno, Event, Received};
 
 /// How many buffers one receive may fill at a time, as in Linux.
 const RECEIVE_RETRIES: usize = 33;
@@ -224,7 +224,11 @@ impl Kernel {
             if !armed {
                 self.listeners[listener].stage = Stage::Ended;
             }
-            events.push_back(Event::Accepted { listener, result, armed });
+            let is_asked = self.listeners[listener].kind == Some(Accepts::OnceWithPeer);
+            let slot = result.ok().and_then(|slot| self.slots.get(slot as usize));
+            let peer = slot.and_then(|slot| slot.client).filter(|_| is_asked);
+            let peer = peer.map(ClientId::address);
+            events.push_back(Event::Accepted { listener, result, armed, peer });
         }
         if self.listeners[listener].stop_at.is_some_and(|at| at <= network.now) {
             network.stop_listening(listener);
@@ -265,7 +269,7 @@ impl Kernel {
         network.backlogs[listener].pop_front();
         network.sockets[client.0].accepted = true;
         self.slots[slot].client = Some(client);
-        let once = self.listeners[listener].once;
+        let once = self.listeners[listener].kind != Some(Accepts::Multishot);
         let armed = !network.strikes(network.faults.accept_ends) && !once;
         #[allow(clippy::cast_possible_truncation, reason = "at most ConnectionId::MAX_SLOTS slots")]
         Some((Ok(slot as u32), armed))

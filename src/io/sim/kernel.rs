@@ -21,7 +21,7 @@ pub(super) struct Kernel {
     pub(super) completions: usize,
     /// All events since the last `enter` have been handed out.
     pub(super) handed_out: bool,
-    pub(super) spent: Vec<Vec<u8>>,
+    pub(super) recycled: Vec<Vec<u8>>,
     pub(super) enters: u64,
     pub(super) overflows: u64,
     pub(super) refused: u64,
@@ -38,7 +38,7 @@ impl Kernel {
             events: VecDeque::new(),
             completions: options.completions.max(1),
             handed_out: true,
-            spent: Vec::new(),
+            recycled: Vec::new(),
             enters: 0,
             overflows: 0,
             refused: 0,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Buffer, Driver, DriverStats, Errno, Event, Payload, Wake};
+use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload, Wake};
 
 mod brief;
 mod complete;
@@ -154,9 +154,9 @@ impl SimRing {
 pub struct SimWaker(Arc<AtomicBool>);
 
 impl SimWaker {
-    /// Whether it was called and the ring has not noticed yet.
+    /// Whether it was called since the ring last handled a wake.
     #[must_use]
-    pub fn is_rung(&self) -> bool {
+    pub fn is_pending(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -182,8 +182,8 @@ impl Driver for SimRing {
         self.world.borrow().kernel.slot_count()
     }
 
-    fn accept(&mut self, listener: usize, once: bool) {
-        self.world.borrow_mut().kernel.queue(Submission::Accept { listener, once });
+    fn accept(&mut self, listener: usize, kind: Accepts) {
+        self.world.borrow_mut().kernel.queue(Submission::Accept { listener, kind });
     }
 
     fn stop_accepting(&mut self) {
@@ -280,7 +280,7 @@ impl Driver for SimRing {
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {
-        self.world.borrow_mut().kernel.spent.pop()
+        self.world.borrow_mut().kernel.recycled.pop()
     }
 
     fn stats(&self) -> DriverStats {

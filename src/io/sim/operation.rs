@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::handle::ClientId;
 use crate::base::{Chunk, ConnectionId};
-use crate::io::Payload;
+use crate::io::{Accepts, Payload};
 
 /// An operation that the worker asked for and [`enter`](crate::io::Driver::enter) will submit.
 #[derive(Debug)]
 pub(super) enum Submission {
-    Accept { listener: usize, once: bool },
+    Accept { listener: usize, kind: Accepts },
     StopAccepting,
     Receive { id: ConnectionId, poll_first: bool },
     CancelReceive(ConnectionId),
@@ -97,8 +97,8 @@ impl Slot {
 #[derive(Debug, Default)]
 pub(super) struct Listener {
     pub(super) stage: Stage,
-    /// The armed accept is for one connection.
-    pub(super) once: bool,
+    /// How the accept was armed.
+    pub(super) kind: Option<Accepts>,
     /// When the armed accept learns that the worker stopped accepting.
     pub(super) stop_at: Option<Duration>,
 }

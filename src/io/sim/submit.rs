@@ -22,9 +22,9 @@ impl Kernel {
         }
         for submission in submissions {
             match submission {
-                Submission::Accept { listener, once } => {
+                Submission::Accept { listener, kind } => {
                     let listener = &mut self.listeners[listener];
-                    (listener.stage, listener.once) = (Stage::Held, once);
+                    (listener.stage, listener.kind) = (Stage::Held, Some(kind));
                 }
                 Submission::StopAccepting => self.stop_accepting(network),
                 Submission::Receive { id, poll_first } => {
@@ -154,7 +154,7 @@ impl Kernel {
     fn finish_payload(&mut self, pool: &mut Pool, payload: Payload) {
         match payload {
             Payload::Received { buffer, .. } => pool.release(buffer),
-            Payload::Chunk(Chunk::Owned { bytes, .. }) => self.spent.push(bytes),
+            Payload::Chunk(Chunk::Owned { bytes, .. }) => self.recycled.push(bytes),
             Payload::Chunk(Chunk::Shared { .. }) => {}
         }
     }

@@ -19,10 +19,10 @@ fn events(ring: &mut SimRing) -> Vec<Event> {
 fn connected(ring: &mut SimRing) -> (ClientId, ConnectionId) {
     let client = ring.network().connect(0);
     if ring.stats().enters == 0 {
-        ring.accept(0, false);
+        ring.accept(0, Accepts::Multishot);
     }
     match events(ring).as_slice() {
-        [Event::Accepted { listener: 0, result: Ok(slot), armed: true }] => {
+        [Event::Accepted { listener: 0, result: Ok(slot), armed: true, peer: None }] => {
             (client, ConnectionId { slot: *slot, generation: 0 })
         }
         other => panic!("{other:?}"),
@@ -261,4 +261,20 @@ fn a_buffer_kept_is_found() {
     let kept = events(&mut ring);
     assert_eq!(kept.len(), 1);
     ring.network().check_quiescent();
+}
+
+#[test]
+fn a_peer_has_an_address_that_is_told_if_asked_for() {
+    let mut ring = kind();
+    for n in 0..6 {
+        let client = ring.network().connect(0);
+        let is_asked = n % 3 > 0;
+        ring.accept(0, if is_asked { Accepts::OnceWithPeer } else { Accepts::Once });
+        match events(&mut ring).as_slice() {
+            [Event::Accepted { result: Ok(_), armed: false, peer, .. }] => {
+                assert_eq!(*peer, is_asked.then(|| client.address()));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

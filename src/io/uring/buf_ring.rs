@@ -38,7 +38,7 @@ impl BufRing {
     /// Allocates the buffers, also those that there may come to be: what is not touched takes no
     /// memory. All are free, none is published yet.
     pub(super) fn new(config: Buffers) -> Self {
-        let count = usize::from(config.most);
+        let count = usize::from(config.max);
         let invalid = || unreachable!("bounded by Buffers::new");
         let entries_len = count * size_of::<BufRingEntry>();
         let entries_layout =
@@ -54,11 +54,11 @@ impl BufRing {
         let memory = unsafe { alloc_zeroed(memory_layout) };
         let Some(memory) = NonNull::new(memory) else { handle_alloc_error(memory_layout) };
         // Now, so that the first requests do not wait for the system to find the pages.
-        let touched = usize::from(config.count.min(config.most)) * config.size as usize;
+        let touched = usize::from(config.count.min(config.max)) * config.size as usize;
         // SAFETY: the memory was allocated with this size or more just now, and nobody else knows
         // it.
         unsafe { memory.write_bytes(0, touched) };
-        let (size, mask) = (config.size, config.most - 1);
+        let (size, mask) = (config.size, config.max - 1);
         let mut ring = Self {
             entries,
             entries_layout,

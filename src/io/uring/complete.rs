@@ -108,7 +108,10 @@ impl UringRing {
             Kind::Accept => {
                 let listener = usize::from(tag.index());
                 self.accepts = self.accepts.saturating_sub(u16::from(!armed));
-                Some(Event::Accepted { listener, result: outcome(result), armed })
+                let result = outcome(result);
+                let name = self.peer_names.get(listener).filter(|_| result.is_ok());
+                let peer = name.and_then(|name| name.address());
+                Some(Event::Accepted { listener, result, armed, peer })
             }
             Kind::HalfClose => Some(Event::HalfClosed { id }),
             Kind::Wake => {
@@ -118,10 +121,10 @@ impl UringRing {
                 }
                 Some(Event::Woken)
             }
-            Kind::Bell => Some(Event::Woken),
-            Kind::Ring => {
-                // It must not sleep on.
-                self.rung.get(usize::from(tag.index()))?.wake();
+            Kind::PeerWake => Some(Event::Woken),
+            Kind::WakePeer => {
+                // The message failed: wake that ring through its eventfd.
+                self.known_peers.get(usize::from(tag.index()))?.wake();
                 None
             }
             Kind::Ignore => None,
@@ -166,7 +169,7 @@ impl UringRing {
             while let Some(pinned) = self.pinned.pop() {
                 match pinned {
                     Some(Payload::Received { buffer, .. }) => self.buffers.release(buffer),
-                    Some(Payload::Chunk(Chunk::Owned { bytes, .. })) => self.spent.push(bytes),
+                    Some(Payload::Chunk(Chunk::Owned { bytes, .. })) => self.recycled.push(bytes),
                     Some(Payload::Chunk(Chunk::Shared { .. })) | None => {}
                 }
             }

@@ -2,6 +2,7 @@
 //! buffers, and sends that complete without a completion.
 #![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
 
+mod accept;
 mod buf_ring;
 mod complete;
 mod setup;
@@ -11,18 +12,18 @@ mod wake;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::ptr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, Timespec};
+use io_uring::types::{CancelBuilder, Fixed, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
 
-use super::{Buffer, Driver, DriverStats, Errno, Event, Payload};
+use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload};
 use crate::base::{Chunk, ConnectionId};
 use crate::config::Buffers;
+use accept::PeerName;
 use buf_ring::BufRing;
 pub use setup::{Features, SetupError, kernel_release};
 use tag::{Kind, Tag};
@@ -54,10 +55,12 @@ pub struct UringRing {
     buffers: BufRing,
     listeners: Vec<OwnedFd>,
     accepts: u16,
+    /// For each listener the address of its next peer, if it is asked for.
+    peer_names: Vec<Box<PeerName>>,
     slots: u32,
     wake: UringWaker,
-    /// The wakers of other rings that this one has rung.
-    rung: Vec<UringWaker>,
+    /// The wakers of the rings that this one has woken so far; a tag refers to one by its index.
+    known_peers: Vec<UringWaker>,
     features: Features,
     start: Instant,
     /// The payloads of `send_now` since the last time the completion queue was empty. The kernel
@@ -67,8 +70,8 @@ pub struct UringRing {
     shared: Vec<Rc<Bytes>>,
     /// The payloads of queued sends: the kernel reads them until their completion.
     queued: HashMap<ConnectionId, Chunk>,
-    /// Vectors of sends that are complete.
-    spent: Vec<Vec<u8>>,
+    /// Vectors of sends that are complete, for reuse.
+    recycled: Vec<Vec<u8>>,
     /// Submissions for which the queue had no room.
     backlog: VecDeque<Entry>,
     /// Events that the kernel has no part in.
@@ -101,9 +104,9 @@ impl UringRing {
         listeners: Vec<OwnedFd>,
         wake: UringWaker,
     ) -> Result<Self, SetupError> {
-        let (ring, mut features) = setup::patiently(setup::build)?;
-        let most = buffers.most;
-        let buffers = Buffers::new(buffers.count, buffers.size).growing_to(most);
+        let (ring, mut features) = setup::retry_memory(setup::build)?;
+        let max = buffers.max;
+        let buffers = Buffers::new(buffers.count, buffers.size).growing_to(max);
         let mut buffers = BufRing::new(buffers);
         buffers.commit();
         let fd = ring.as_raw_fd();
@@ -119,15 +122,16 @@ impl UringRing {
             buffers,
             listeners,
             accepts: 0,
+            peer_names: Vec::new(),
             slots: slots.min(ConnectionId::MAX_SLOTS),
             wake,
-            rung: Vec::new(),
+            known_peers: Vec::new(),
             features,
             start: Instant::now(),
             pinned: Vec::new(),
             shared: Vec::new(),
             queued: HashMap::new(),
-            spent: Vec::new(),
+            recycled: Vec::new(),
             backlog: VecDeque::new(),
             own_events: VecDeque::new(),
             receives: 0,
@@ -150,7 +154,7 @@ impl UringRing {
         submitter.register_files_sparse(slots).map_err(|error| setup::refused_register(&error))?;
         // Half-closing is the only operation that needs a kernel thread; one is enough.
         let _ = submitter.register_iowq_max_workers(&mut [1, 1]);
-        setup::patiently(|| {
+        setup::retry_memory(|| {
             let (address, len) = (buffers.address(), buffers.len());
             // SAFETY: the ring of buffers has as many entries as said, page-aligned, and lives
             // until after the io_uring is closed: `drop` sees to the order.
@@ -181,21 +185,8 @@ impl Driver for UringRing {
         self.slots
     }
 
-    fn accept(&mut self, listener: usize, once: bool) {
-        let (Some(fd), Ok(index)) = (self.listeners.get(listener), u16::try_from(listener)) else {
-            return;
-        };
-        let fd = Fd(fd.as_raw_fd());
-        let entry = if once {
-            opcode::Accept::new(fd, ptr::null_mut(), ptr::null_mut())
-                .file_index(Some(DestinationSlot::auto_target()))
-                .build()
-        } else {
-            opcode::AcceptMulti::new(fd).allocate_file_index(true).build()
-        };
-        let entry = entry.user_data(Tag::plain(Kind::Accept, index).0);
-        self.accepts += 1;
-        self.push(entry);
+    fn accept(&mut self, listener: usize, kind: Accepts) {
+        self.push_accept(listener, kind);
     }
 
     fn stop_accepting(&mut self) {
@@ -290,7 +281,7 @@ impl Driver for UringRing {
     }
 
     fn wake_peer(&mut self, peer: &UringWaker) {
-        self.ring_peer(peer);
+        self.wake_ring(peer);
     }
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
@@ -348,7 +339,7 @@ impl Driver for UringRing {
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {
-        self.spent.pop()
+        self.recycled.pop()
     }
 
     fn stats(&self) -> DriverStats {
@@ -383,6 +374,7 @@ impl Drop for UringRing {
         if !idle {
             // Better lost than written to after it was freed.
             std::mem::forget(std::mem::take(&mut self.queued));
+            std::mem::forget(std::mem::take(&mut self.peer_names));
             std::mem::forget(std::mem::replace(
                 &mut self.buffers,
                 BufRing::new(Buffers::new(2, 64)),

@@ -134,17 +134,19 @@ impl Call {
 
 /// How long memory may be missing before that is an error. The kernel gives back what the rings of
 /// a process have locked some milliseconds after the process has ended.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(10);
+const MEMORY_WAIT: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Makes a part of a ring, and tries again for a while where there is no memory for it.
-pub(super) fn patiently<T>(
+pub(super) fn retry_memory<T>(
     mut make: impl FnMut() -> Result<T, SetupError>,
 ) -> Result<T, SetupError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + MEMORY_WAIT;
     loop {
         match make() {
-            Err(SetupError::Memory { .. }) if Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(SetupError::Memory { .. }) if Instant::now() < deadline => {
+                thread::sleep(RETRY_INTERVAL);
+            }
             result => return result,
         }
     }
@@ -299,19 +301,19 @@ mod tests {
     #[test]
     fn memory_that_comes_back_in_time_is_no_error() {
         let mut misses = 3;
-        let made = patiently(|| {
+        let made = retry_memory(|| {
             misses -= 1;
             if misses > 0 { Err(SetupError::Memory { locked: None }) } else { Ok(misses) }
         });
         assert_eq!(made, Ok(0));
         let mut calls = 0;
-        let never = patiently(|| {
+        let never = retry_memory(|| {
             calls += 1;
             Err::<(), _>(SetupError::Memory { locked: None })
         });
         assert_eq!(never, Err(SetupError::Memory { locked: None }));
         assert!(calls > 1, "tried once");
-        let refused = patiently(|| Err::<(), _>(SetupError::Descriptors));
+        let refused = retry_memory(|| Err::<(), _>(SetupError::Descriptors));
         assert_eq!(refused, Err(SetupError::Descriptors));
     }
 }

@@ -130,14 +130,14 @@ impl UringRing {
         self.push(entry);
     }
 
-    /// Sends a message to another ring, which is a completion over there; `index` names it in
-    /// `rung`.
-    pub(super) fn send_bell(&mut self, ring: RawFd, index: u16) {
-        let over_there = Tag::plain(Kind::Bell, 0).0;
-        let entry = opcode::MsgRingData::new(Fd(ring), 0, over_there, None)
+    /// Sends a message (`MSG_RING`) to another ring, where it arrives as a completion. `index` is
+    /// the position of its waker in `known_peers`.
+    pub(super) fn send_peer_wake(&mut self, ring: RawFd, index: u16) {
+        let message = Tag::plain(Kind::PeerWake, 0).0;
+        let entry = opcode::MsgRingData::new(Fd(ring), 0, message, None)
             .build()
             .flags(Flags::SKIP_SUCCESS)
-            .user_data(Tag::plain(Kind::Ring, index).0);
+            .user_data(Tag::plain(Kind::WakePeer, index).0);
         self.push(entry);
     }
 

@@ -14,10 +14,10 @@ pub(super) enum Kind {
     Wake = 6,
     /// Nothing is to be done about it, also if it failed: cancelling what has ended already.
     Ignore = 7,
-    /// Another ring has rung.
-    Bell = 8,
-    /// Ringing another ring, which failed if there is a completion.
-    Ring = 9,
+    /// A message from another ring, which wakes this one.
+    PeerWake = 8,
+    /// A message to another ring. It has a completion only if it failed.
+    WakePeer = 9,
     /// A `send_now` of bytes that other connections are sent as well.
     SendShared = 10,
 }
@@ -59,8 +59,8 @@ impl Tag {
             5 => Kind::HalfClose,
             6 => Kind::Wake,
             7 => Kind::Ignore,
-            8 => Kind::Bell,
-            9 => Kind::Ring,
+            8 => Kind::PeerWake,
+            9 => Kind::WakePeer,
             10 => Kind::SendShared,
             _ => return None,
         })
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_comes_back() {
+    fn a_tag_unpacks_to_its_parts() {
         let kinds = [
             Kind::Receive,
             Kind::SendNow,
@@ -96,8 +96,8 @@ mod tests {
             Kind::HalfClose,
             Kind::Wake,
             Kind::Ignore,
-            Kind::Bell,
-            Kind::Ring,
+            Kind::PeerWake,
+            Kind::WakePeer,
             Kind::SendShared,
         ];
         let mut seen = std::collections::HashSet::new();

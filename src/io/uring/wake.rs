@@ -14,15 +14,16 @@ use super::UringRing;
 use super::tag::{Kind, Tag};
 use crate::io::Wake;
 
-/// No ring.
+/// The value of `Target::ring` while there is no ring.
 const NONE: RawFd = -1;
 
 /// Wakes one ring.
 #[derive(Clone, Debug)]
-pub struct UringWaker(Arc<Bell>);
+pub struct UringWaker(Arc<Target>);
 
+/// The ring that a waker wakes.
 #[derive(Debug)]
-struct Bell {
+struct Target {
     eventfd: OwnedFd,
     /// The descriptor of the ring while there is one.
     ring: AtomicI32,
@@ -36,7 +37,7 @@ impl UringWaker {
     pub fn new() -> Result<Self, Errno> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (eventfd, ring) = (eventfd(0, flags)?, AtomicI32::new(NONE));
-        Ok(Self(Arc::new(Bell { eventfd, ring })))
+        Ok(Self(Arc::new(Target { eventfd, ring })))
     }
 
     pub(super) fn as_raw_fd(&self) -> RawFd {
@@ -81,15 +82,16 @@ impl UringRing {
         self.push(entry);
     }
 
-    /// Wakes another ring: by a message with the next call into the kernel, if it takes them.
-    pub(super) fn ring_peer(&mut self, peer: &UringWaker) {
-        let known = self.rung.iter().position(|rung| rung.is_same(peer));
-        let index = known.unwrap_or(self.rung.len());
+    /// Wakes another ring. If that ring exists, by a message (`MSG_RING`) with the next call into
+    /// the kernel; otherwise through its eventfd.
+    pub(super) fn wake_ring(&mut self, peer: &UringWaker) {
+        let known = self.known_peers.iter().position(|known| known.is_same(peer));
+        let index = known.unwrap_or(self.known_peers.len());
         if known.is_none() {
-            self.rung.push(peer.clone());
+            self.known_peers.push(peer.clone());
         }
         match (peer.ring(), u16::try_from(index)) {
-            (Some(ring), Ok(index)) => self.send_bell(ring, index),
+            (Some(ring), Ok(index)) => self.send_peer_wake(ring, index),
             _ => peer.wake(),
         }
     }

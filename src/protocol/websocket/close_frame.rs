@@ -64,6 +64,12 @@ impl ClosePayload {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
+
+    /// The reason, as far as it is sent.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        std::str::from_utf8(self.as_bytes().get(CODE_LEN..).unwrap_or_default()).unwrap_or_default()
+    }
 }
 
 /// Appends a server's close frame with the payload of [`ClosePayload::new`].
@@ -98,6 +104,7 @@ mod tests {
         for reason in ["", "bye", &"r".repeat(MAX_CLOSE_REASON)] {
             let payload = ClosePayload::new(CloseCode::GOING_AWAY, reason);
             assert_eq!(parse_close(payload.as_bytes()), Ok((CloseCode::GOING_AWAY, reason)));
+            assert_eq!(payload.reason(), reason);
         }
     }
 

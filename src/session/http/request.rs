@@ -4,8 +4,7 @@ use crate::base::Millis;
 use crate::base::work::HEAD_BYTE;
 use crate::protocol::http::{HeadScanner, Response, Status};
 use crate::protocol::websocket::handshake::{
-    Agreement, ExtraHeaders, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse,
-    write_accepted,
+    Agreement, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse, write_accepted,
 };
 use crate::session::compression::Compression;
 use crate::session::context::{Handled, ReceiveContext, Stop};
@@ -13,6 +12,7 @@ use crate::session::head::{Deciding, PartialHead};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
+use crate::session::replies::Replies;
 use crate::session::service::{Accept, Inbound, Verdict};
 use crate::session::state::{Marks, Phase, RareState, Session};
 
@@ -124,58 +124,63 @@ impl Session {
         };
         self.marks.insert(Marks::ACCEPTED);
         self.endpoint = accept.endpoint;
-        // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
-        let Accept { protocol, headers, .. } = accept;
-        let protocol =
-            protocol.filter(|ours| request.subprotocols().any(|offered| offered == &**ours));
         if is_deferred {
-            let deciding = Deciding { key: request.key.into(), protocol, agreement };
+            let offered: Vec<&str> = request.subprotocols().collect();
+            let offered = offered.join(",").into();
+            let deciding = Deciding { key: request.key.into(), offered, accept, agreement };
             self.phase = Phase::Deciding;
             self.rare = Some(Box::new(RareState::Deciding(deciding)));
         } else {
-            self.switch(cx.now, request.key, protocol.as_deref(), agreement, cx.pools, cx.out);
-            insert_headers(cx.appendable(), &headers);
-            self.call_open(cx, service);
+            self.switch(request.key, request.subprotocols(), &accept, agreement, cx);
+            self.call_open(cx, |id, endpoint, replies| service.open(id, endpoint, replies));
         }
         Ok(())
     }
 
-    /// Answers a deferred handshake. Does nothing in any other phase.
+    /// Answers a deferred handshake; does nothing in any other phase. If it is accepted, `open` may
+    /// send behind the 101, and `true` is returned.
     pub fn respond(
         &mut self,
         now: Millis,
-        decision: Result<(), Refusal>,
+        decision: Result<Option<Accept>, Refusal>,
         pools: &mut Pools,
         out: &mut Output,
-    ) {
+        open: impl FnOnce(&mut Replies<'_>),
+    ) -> bool {
         if self.phase != Phase::Deciding {
-            return;
+            return false;
         }
         match (decision, self.rare.take().map(|rare| *rare)) {
-            (Ok(()), Some(RareState::Deciding(deciding))) => {
-                let Deciding { key, protocol, agreement } = deciding;
-                self.switch(now, &key, protocol.as_deref(), agreement, pools, out);
+            (Ok(decided), Some(RareState::Deciding(deciding))) => {
+                let Deciding { key, offered, accept, agreement } = deciding;
+                let accept = decided.unwrap_or(accept);
+                self.endpoint = accept.endpoint;
+                let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
+                self.switch(&key, offered.split(','), &accept, agreement, &mut cx);
+                self.call_open(&mut cx, |_, _, replies| open(replies));
+                return true;
             }
             (Err(refusal), _) => self.refuse(now, refusal, pools, out),
-            (Ok(()), _) => self.refuse(now, Rejection::Undecided, pools, out),
+            (Ok(_), _) => self.refuse(now, Rejection::Undecided, pools, out),
         }
+        false
     }
 
     /// Writes the 101. From here on the connection is a WebSocket.
-    fn switch(
+    fn switch<'o>(
         &mut self,
-        now: Millis,
         key: &str,
-        protocol: Option<&str>,
+        mut offered: impl Iterator<Item = &'o str>,
+        accept: &Accept,
         agreement: Option<Agreement>,
-        pools: &mut Pools,
-        out: &mut Output,
+        cx: &mut ReceiveContext<'_>,
     ) {
-        let out = out.appendable(|| pools.buffers.take());
-        write_accepted(out, key, protocol, agreement.as_ref(), &ExtraHeaders::new());
+        // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
+        let protocol = accept.protocol.as_deref().filter(|ours| offered.any(|it| it == *ours));
+        write_accepted(cx.appendable(), key, protocol, agreement.as_ref(), &accept.headers);
         self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
         self.phase = Phase::Open;
-        self.start_keepalive(now, &pools.config);
+        self.start_keepalive(cx.now, &cx.pools.config);
     }
 
     /// Answers with the status of the refusal, then lingers.
@@ -191,15 +196,5 @@ impl Session {
         self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
         self.deadline = now.after(pools.config.timeouts.linger);
         self.free(pools);
-    }
-}
-
-/// Inserts header lines before the empty line that ends a response head.
-fn insert_headers(head: &mut Vec<u8>, lines: &str) {
-    const EMPTY_LINE: &[u8] = b"\r\n";
-    if !lines.is_empty() {
-        head.truncate(head.len().saturating_sub(EMPTY_LINE.len()));
-        head.extend_from_slice(lines.as_bytes());
-        head.extend_from_slice(EMPTY_LINE);
     }
 }

@@ -7,11 +7,17 @@ use bytes::Bytes;
 
 use crate::base::Chunk;
 
-/// What one connection is sent in one turn, as one run of bytes: in place in the receive buffer
-/// that brought the requests, or shared with other connections, or in memory of its own.
+/// The least bytes that are worth sharing instead of copying, if they are all that is sent.
+const SHARED_ALONE: usize = 4 << 10;
+/// The same behind other bytes, where sharing costs one more send.
+const SHARED_BEHIND: usize = 64 << 10;
+
+/// What one connection is sent in one turn: bytes in place in the receive buffer that brought the
+/// requests, or in memory of its own, or shared with other connections. Usually one run of bytes;
+/// shared bytes may follow those in memory of its own.
 ///
-/// One of the three at a time. It is no `enum`, because that costs 7 % more instructions for an
-/// echo: the tag would be looked at besides the range.
+/// It is no `enum`, because that costs 7 % more instructions for an echo: the tag would be looked
+/// at besides the range.
 #[derive(Debug, Default)]
 pub struct Output {
     in_place: Range<usize>,
@@ -70,24 +76,51 @@ impl Output {
         (self.owned, self.from)
     }
 
-    /// What is to be sent, if nothing stands in place.
+    /// Whether there are two runs of bytes, so that one send is not enough.
     #[inline]
     #[must_use]
-    pub fn into_chunk(self) -> Chunk {
-        match self.shared {
-            Some(bytes) => Chunk::Shared { bytes, from: 0 },
-            None => Chunk::Owned { bytes: self.owned, from: self.from },
-        }
+    pub fn is_split(&self) -> bool {
+        self.shared.is_some() && self.owned_len() > 0
     }
 
-    /// As [`into_chunk`](Self::into_chunk), of an output that is not used afterwards.
+    /// Takes the first run of bytes.
+    ///
+    /// # Panics
+    /// If replies are in place: they would be lost. [`copy_out`](Self::copy_out) comes first.
     #[inline]
     #[must_use]
     pub fn take_chunk(&mut self) -> Chunk {
+        assert!(self.in_place.is_empty(), "replies in place must be copied out first");
+        let owned_len = self.owned_len();
+        let (bytes, from) = (std::mem::take(&mut self.owned), std::mem::take(&mut self.from));
         match self.shared.take() {
-            Some(bytes) => Chunk::Shared { bytes, from: 0 },
-            None => Chunk::Owned { bytes: std::mem::take(&mut self.owned), from: self.from },
+            Some(shared) if owned_len == 0 => Chunk::Shared { bytes: shared, from: 0 },
+            behind => {
+                self.shared = behind;
+                Chunk::Owned { bytes, from }
+            }
         }
+    }
+
+    /// Adds `bytes` after what is there: shared if they are many, otherwise copied. Bytes that were
+    /// shared before are copied.
+    ///
+    /// # Panics
+    /// As [`append`](Self::append).
+    pub fn append_shared(&mut self, bytes: &Bytes, spare: impl FnOnce() -> Vec<u8>) {
+        let least = if self.is_empty() { SHARED_ALONE } else { SHARED_BEHIND };
+        if bytes.len() < least {
+            return self.append(bytes, spare);
+        }
+        assert!(self.in_place.is_empty(), "replies in place must be copied out first");
+        if self.shared.is_some() {
+            self.appendable(spare);
+        }
+        if self.owned.is_empty() {
+            // One byte that is skipped: memory of its own is in use, so no reply is put in place.
+            (self.owned, self.from) = (vec![0], 1);
+        }
+        self.shared = Some(Rc::new(bytes.clone()));
     }
 
     /// Moves what stands in place in `buffer` into memory of its own: `spare`, if none is in use.
@@ -116,14 +149,14 @@ impl Output {
     /// Whether replies have memory of their own, so that none may stand in place any more.
     #[inline]
     pub(crate) fn is_owned(&self) -> bool {
-        // Deliveries come when all has been received: there is no need to look at this each time.
-        debug_assert!(self.shared.is_none(), "replies behind shared bytes are appended");
+        // Deliveries come when all has been received, and `append_shared` leaves a byte there.
+        debug_assert!(self.shared.is_none() || !self.owned.is_empty(), "no reply may be lost");
         !self.owned.is_empty()
     }
 
     /// Takes `buffer[from..]` as the first reply. Only while there is no other.
     pub(crate) fn adopt(&mut self, buffer: Vec<u8>, from: usize) -> Vec<u8> {
-        debug_assert!(self.is_empty(), "adopting would overtake an earlier reply");
+        assert!(self.is_empty(), "adopting would overtake an earlier reply");
         self.from = from;
         std::mem::replace(&mut self.owned, buffer)
     }
@@ -171,6 +204,69 @@ mod tests {
         output.append(b"more", Vec::new);
     }
 
+    /// The same for what is taken or shared.
+    #[test]
+    fn nothing_in_place_is_lost() {
+        for lose in [
+            |output: &mut Output| drop(output.take_chunk()),
+            |output: &mut Output| output.append_shared(&vec![1; SHARED_BEHIND].into(), Vec::new),
+            |output: &mut Output| drop(output.adopt(vec![1], 0)),
+        ] {
+            let mut output = Output::default();
+            output.extend_in_place(2..5);
+            let lost = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lose(&mut output)));
+            assert!(lost.is_err());
+        }
+    }
+
+    fn runs(mut output: Output) -> Vec<(Vec<u8>, bool)> {
+        let next = || {
+            let chunk = (!output.is_empty()).then(|| output.take_chunk())?;
+            Some((chunk.rest().to_vec(), matches!(chunk, Chunk::Shared { .. })))
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn many_bytes_are_shared_and_keep_their_place() {
+        let few = Bytes::from(vec![b'f'; SHARED_ALONE - 1]);
+        let some = Bytes::from(vec![b's'; SHARED_ALONE]);
+        let many = Bytes::from(vec![b'm'; SHARED_BEHIND]);
+        for (before, bytes, after, shared) in [
+            (false, &few, false, false),
+            (false, &some, false, true),
+            (true, &some, false, false),
+            (true, &many, false, true),
+            (true, &many, true, false),
+            (false, &many, true, false),
+        ] {
+            let mut output = Output::default();
+            let mut expected = Vec::new();
+            if before {
+                output.append(b"before", Vec::new);
+                expected.extend_from_slice(b"before");
+            }
+            output.append_shared(bytes, Vec::new);
+            expected.extend_from_slice(bytes);
+            assert!(output.is_owned() && output.in_place_offset(9, 2).is_none());
+            if after {
+                output.append(b"after", Vec::new);
+                expected.extend_from_slice(b"after");
+            }
+            assert_eq!(output.len(), expected.len());
+            assert_eq!(output.is_split(), shared && before);
+            let runs = runs(output);
+            assert_eq!(runs.last().map(|(_, is_shared)| *is_shared), Some(shared));
+            let sent: Vec<u8> = runs.into_iter().flat_map(|(bytes, _)| bytes).collect();
+            assert!(sent == expected);
+        }
+        // Of two, the second is shared.
+        let mut output = Output::default();
+        output.append_shared(&some, Vec::new);
+        output.append_shared(&many, Vec::new);
+        assert_eq!(runs(output), [(some.to_vec(), false), (many.to_vec(), true)]);
+    }
+
     #[test]
     fn replies_stay_in_order_in_whatever_memory() {
         let buffer = b"..abc";
@@ -188,10 +284,10 @@ mod tests {
         assert!(output.is_empty());
         output = Output::of_shared(&Rc::new(Bytes::from("shared")));
         output.append(b"+", Vec::new);
-        assert_eq!((output.len(), output.into_chunk().rest()), (7, &b"shared+"[..]));
+        assert_eq!((output.len(), output.take_chunk().rest()), (7, &b"shared+"[..]));
         let mut output = Output::default();
         assert_eq!(output.adopt(b"__adopted".to_vec(), 2).capacity(), 0);
         output.append(b"!", Vec::new);
-        assert_eq!((output.owned_len(), output.into_chunk().rest()), (8, &b"adopted!"[..]));
+        assert_eq!((output.owned_len(), output.take_chunk().rest()), (8, &b"adopted!"[..]));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Bench, REQUEST, answer, close_frame, frame};
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
-use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
+use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::session::{
     Accept, CloseReason, EndpointId, Handled, Inbound, Message, Phase, Replies, Verdict,
@@ -50,7 +50,7 @@ impl Inbound for Holding {
         }
     }
 
-    fn closed(&mut self, _: ConnectionId, _: EndpointId, reason: CloseReason) {
+    fn closed(&mut self, _: ConnectionId, _: EndpointId, reason: CloseReason, _: &str) {
         self.ended.push(reason);
     }
 }
@@ -183,7 +183,40 @@ fn deferred(cut: usize) -> Bench<Holding> {
 }
 
 fn respond(bench: &mut Bench<Holding>, decision: Result<(), Refusal>) -> Vec<u8> {
-    bench.act(|session, now, pools, out| session.respond(now, decision, pools, out))
+    let decision = decision.map(|()| None);
+    bench.act(|session, now, pools, out| {
+        session.respond(now, decision, pools, out, |_| {});
+    })
+}
+
+/// A later decision may choose what an early one could have chosen: endpoint, subprotocol if the
+/// client offers it, headers. What is sent at once follows the 101.
+#[test]
+fn a_deferred_handshake_is_accepted_with_what_is_chosen_later() {
+    let offered = "Sec-WebSocket-Protocol: a, b\r\n\r\n";
+    let request = String::from_utf8(request("/defer")).unwrap();
+    let request = request.strip_suffix("\r\n").unwrap().to_owned() + offered;
+    for (protocol, answered) in [(Some("b"), true), (Some("c"), false), (None, false)] {
+        let mut bench = bench();
+        assert_eq!(bench.receive_some(request.as_bytes()).0, b"");
+        let mut headers = ExtraHeaders::new();
+        headers.push("X-Later", "1").unwrap();
+        let endpoint = EndpointId(7);
+        let accept = Accept { endpoint, protocol: protocol.map(Into::into), headers };
+        let mut is_open = false;
+        let out = bench.act(|session, now, pools, out| {
+            is_open = session.respond(now, Ok(Some(accept)), pools, out, |replies| {
+                replies.send(Opcode::Text, b"hello");
+            });
+        });
+        assert!(is_open);
+        let greeting = answer(Opcode::Text, b"hello");
+        let head = String::from_utf8(out.strip_suffix(&greeting[..]).unwrap().to_vec()).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 ") && head.ends_with("\r\nX-Later: 1\r\n\r\n"));
+        assert_eq!(head.contains("\r\nSec-WebSocket-Protocol: b\r\n"), answered, "{head}");
+        assert!(!head.contains("Protocol: c"));
+        assert_eq!(bench.session.endpoint(), endpoint);
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Inbound for Script {
         }
     }
 
-    fn closed(&mut self, _: ConnectionId, _: EndpointId, reason: CloseReason) {
+    fn closed(&mut self, _: ConnectionId, _: EndpointId, reason: CloseReason, _: &str) {
         self.ended.push(reason);
     }
 }

@@ -1,7 +1,7 @@
 //! Close frames that this side sends first.
 
 use crate::base::Millis;
-use crate::protocol::websocket::close_frame::append_close;
+use crate::protocol::websocket::close_frame::{ClosePayload, append_close};
 use crate::protocol::websocket::{CloseCode, Violation};
 use crate::session::context::ReceiveContext;
 use crate::session::outbound::Output;
@@ -21,6 +21,7 @@ impl Session {
     ) {
         append_close(out.appendable(|| pools.buffers.take()), code, reason);
         self.drop_message(pools);
+        self.note_close(ClosePayload::new(code, reason).reason());
         self.end(Phase::Closing, CloseReason::Local(code));
         self.deadline = now.after(pools.config.timeouts.close);
     }
@@ -31,6 +32,7 @@ impl Session {
         if self.phase == Phase::Open {
             append_close(cx.appendable(), violation.code(), violation.reason());
         }
+        self.note_close(violation.reason());
         self.end(Phase::Lingering, CloseReason::Violation(violation));
         self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         self.free(cx.pools);

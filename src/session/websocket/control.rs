@@ -1,10 +1,11 @@
 //! Control frames: close, ping, pong (RFC 6455 section 5.5).
 
-use crate::base::Millis;
+use crate::base::{ConnectionId, Millis};
 use crate::protocol::websocket::close_frame::parse_close;
 use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{Opcode, Violation};
 use crate::session::context::{ReceiveContext, Stop};
+use crate::session::endpoint::EndpointId;
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
@@ -47,7 +48,8 @@ impl Session {
         payload: &[u8],
         cx: &mut ReceiveContext<'_>,
     ) -> Result<(), Violation> {
-        let (code, _) = parse_close(payload)?;
+        let (code, text) = parse_close(payload)?;
+        self.note_close(text);
         if self.phase == Phase::Open {
             // The peer's own payload is the answer (RFC 6455 section 5.5.1).
             append_frame(cx.appendable(), Opcode::Close, false, payload);
@@ -80,13 +82,13 @@ impl Session {
     }
 
     /// Tells the service that the handshake is answered. What it sends follows the 101.
-    pub(in crate::session) fn call_open<S: Inbound>(
+    pub(in crate::session) fn call_open(
         &mut self,
         cx: &mut ReceiveContext<'_>,
-        service: &mut S,
+        open: impl FnOnce(ConnectionId, EndpointId, &mut Replies<'_>),
     ) {
         let mut replies = Replies::new(&[], cx, self.compression.as_deref_mut());
-        service.open(self.id, self.endpoint, &mut replies);
+        open(self.id, self.endpoint, &mut replies);
         let end = replies.end();
         self.apply(end, &[], cx);
     }

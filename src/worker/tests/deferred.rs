@@ -222,3 +222,77 @@ fn a_client_whose_input_waits_is_not_idle() {
     assert!(!got.windows(2).any(|two| two == [CLOSE, 2]), "{got:?}");
     bench.finish();
 }
+
+/// Without room, what waits to be published waits. The end of a connection does not wait behind it,
+/// nor does the loop sleep meanwhile; what the application is sent needs no room either.
+#[test]
+fn a_closing_connection_does_not_wait_behind_those_without_room() {
+    let mut bench = Bench::new();
+    let ids: Vec<_> = (0..5)
+        .map(|_| {
+            let (client, id) = bench.request("/hold");
+            bench.read_head(client);
+            (client, id)
+        })
+        .collect();
+    bench.rig.0.borrow_mut().full = super::FOR_EVER;
+    for (client, _) in &ids {
+        bench.network.write(*client, &masked(TEXT, b"waits"));
+        bench.network.write(*client, &masked(CLOSE, &[3, 233]));
+    }
+    let (echo, _) = bench.request("/echo");
+    bench.read_head(echo);
+    bench.network.write(echo, &masked(TEXT, b"no wait"));
+    assert_eq!(bench.read(echo, 9), frame(b"no wait"));
+    bench.settle();
+    assert_eq!(bench.rig.0.borrow().messages, 1);
+    let (client, id) = ids[2];
+    bench.rig.0.borrow_mut().closing.push(id);
+    let start = bench.network.now();
+    bench.network.limit(start + Duration::from_secs(3600));
+    for _ in 0..20 {
+        if bench.worker.stats().closed == 0 {
+            bench.worker.turn().unwrap();
+        }
+    }
+    assert!(bench.network.now() - start < Duration::from_secs(1), "it has slept");
+    assert_eq!(bench.read_to_end(client), [CLOSE, 2, 3, 233]);
+    assert_eq!(bench.network.closed_by_server(client), Some(ServerEnd::Fin));
+    assert_eq!(bench.rig.0.borrow().ended, [CloseReason::Local(CloseCode::GOING_AWAY)]);
+    assert_eq!(bench.rig.0.borrow().messages, 1, "what it sent has no meaning any more");
+    bench.rig.0.borrow_mut().full = 0;
+    bench.turn_until(|bench| bench.rig.0.borrow().messages == 5);
+    bench.finish();
+}
+
+/// The application may wait for long, so it is told when its client leaves. What the client has
+/// sent keeps its place before its FIN, but not before a reset.
+#[test]
+fn a_client_that_leaves_ends_the_wait_of_the_application() {
+    let fin: fn(&Bench, _) = |bench, client| bench.network.half_close(client);
+    let reset: fn(&Bench, _) = |bench, client| bench.network.reset(client);
+    for (leave, reason) in [(fin, CloseReason::Eof), (reset, CloseReason::Broken)] {
+        let mut bench = Bench::new();
+        let (client, _) = bench.request("/later");
+        bench.settle();
+        leave(&bench, client);
+        bench.settle();
+        assert_eq!(bench.rig.0.borrow().ended, [reason]);
+        assert!(bench.rig.0.borrow().undecided.is_empty());
+        bench.finish();
+    }
+    let mut bench = Bench::new();
+    let (client, id) = bench.request("/later");
+    bench.network.write(client, &masked(TEXT, b"early"));
+    bench.network.half_close(client);
+    bench.settle();
+    assert!(bench.rig.0.borrow().ended.is_empty());
+    // The time ends the wait, which is told before the connection has ended.
+    bench.turn_until(|bench| !bench.rig.0.borrow().undecided.is_empty());
+    assert_eq!(bench.rig.0.borrow().undecided, [id]);
+    assert!(bench.rig.0.borrow().ended.is_empty());
+    assert!(bench.read_to_end(client).starts_with(b"HTTP/1.1 503 "));
+    bench.turn_until(|bench| bench.worker.connections() == 0);
+    assert_eq!(bench.rig.0.borrow().ended, [CloseReason::Refused(Rejection::Undecided)]);
+    bench.finish();
+}

@@ -1,4 +1,4 @@
-//! The ceiling: bytes go back as they came, on a raw ring. No handshake, no frames, no checks.
+//! An echo of raw bytes on a raw ring: no handshake, no frames, no checks.
 
 use std::io;
 

@@ -16,10 +16,10 @@ use corecast_peers::gather::Gather;
 use corecast_peers::topics::{Place, Topics};
 use corecast_peers::{MAX_MESSAGE, handshake, serve};
 
-/// Deliveries that are sent with one flush.
-const MOST: usize = 256;
+/// The number of deliveries that are sent with one flush.
+const MAX: usize = 256;
 
-/// A frame to send; the bytes are shared by all who get it.
+/// A frame to send; the bytes are shared by all recipients.
 type Delivery = (OpCode, Bytes);
 
 static TOPICS: Topics<Delivery> = Topics::new();
@@ -37,15 +37,15 @@ async fn connection(mut stream: TcpStream) {
             Place::Topic { name, subscribes: true } => subscribe(stream, name).await,
         }
     };
-    // Unconstrained as in its own examples. Whatever ends a connection, there is nobody to tell.
+    // Unconstrained as in its own examples. An error that ends a connection is not reported.
     let _ = tokio::task::unconstrained(work).await;
 }
 
-/// The stream gathers what is written until there is nothing more to read: the library itself
-/// writes each frame at once.
+/// The stream collects writes until nothing more can be read, because the library writes each frame
+/// at once.
 fn open(stream: TcpStream) -> FragmentCollector<Gather<TcpStream>> {
     let mut ws = WebSocket::after_handshake(Gather::new(stream), Role::Server);
-    // It refuses what is as long as this, or longer.
+    // It refuses messages of this length or longer.
     ws.set_max_message_size(MAX_MESSAGE + 1);
     ws.set_writev(true);
     FragmentCollector::new(ws)
@@ -76,7 +76,7 @@ async fn publish(stream: TcpStream, name: &str) -> Result<(), WebSocketError> {
     }
 }
 
-/// A task of its own writes, as a read of this library must not be given up halfway.
+/// A separate task writes, because a read of this library must not be cancelled halfway.
 async fn subscribe(stream: TcpStream, name: &str) -> Result<(), WebSocketError> {
     let (seat, own, inbox) = TOPICS.subscribe(name);
     let (read, write) = stream.into_split();
@@ -85,7 +85,7 @@ async fn subscribe(stream: TcpStream, name: &str) -> Result<(), WebSocketError> 
     write.set_writev(true);
     drop(tokio::spawn(tokio::task::unconstrained(deliver(write, inbox))));
     let mut read = FragmentCollectorRead::new(read);
-    // Pongs and the close frame go the way of the deliveries.
+    // Pongs and the close frame use the same channel as deliveries.
     let mut control = |frame: Frame<'static>| {
         let sent = own.send(delivery(frame)).map_err(|_| WebSocketError::ConnectionClosed);
         std::future::ready(sent)
@@ -100,13 +100,13 @@ async fn subscribe(stream: TcpStream, name: &str) -> Result<(), WebSocketError> 
     }
 }
 
-/// Ends when nobody can send to this connection any more.
+/// Ends when no sender for this connection is left.
 async fn deliver(
     mut ws: WebSocketWrite<Gather<OwnedWriteHalf>>,
     mut inbox: UnboundedReceiver<Delivery>,
 ) -> Result<(), WebSocketError> {
     let mut batch = Vec::new();
-    while inbox.recv_many(&mut batch, MOST).await > 0 {
+    while inbox.recv_many(&mut batch, MAX).await > 0 {
         for (opcode, bytes) in batch.drain(..) {
             send(&mut ws, opcode, &bytes).await?;
         }

@@ -16,15 +16,15 @@ use tokio::sync::mpsc::unbounded_channel;
 use corecast_peers::topics::Place;
 use corecast_peers::{MAX_MESSAGE, drive, serve};
 
-/// Of compression: fast, as corecast has it by default.
+/// The compression level: fast, as in corecast by default.
 const LEVEL: u32 = 1;
-/// Replies that come together are written together, up to so many bytes.
-const MOST_QUEUED: usize = 1 << 20;
+/// The limit in bytes for replies that are written together.
+const MAX_QUEUED: usize = 1 << 20;
 
 static PUBSUB: LazyLock<PubSub> = LazyLock::new(PubSub::new);
 
 fn main() -> io::Result<()> {
-    // Its clock calibrates itself once, which its authors advise to do before the runtime starts.
+    // Its clock calibrates itself once; its authors advise to do that before the runtime starts.
     sockudo_ws::init_clock();
     serve("sockudo-ws", env!("SOCKUDO_WS_VERSION"), connection)
 }
@@ -33,23 +33,23 @@ fn main() -> io::Result<()> {
 struct Opened {
     target: String,
     deflate: Option<DeflateConfig>,
-    /// What came behind the request.
+    /// Input received after the request.
     early: Option<Bytes>,
 }
 
 async fn connection(mut stream: TcpStream) {
     let Ok(Some(opened)) = accept(&mut stream).await else { return };
-    // Nobody else in the comparison keeps a clock for each connection.
+    // No other server in the comparison has a timer for each connection.
     let config = Config::builder()
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
-        .max_backpressure(MOST_QUEUED)
+        .max_backpressure(MAX_QUEUED)
         .write_coalescing(true)
         .idle_timeout(0)
         .auto_ping(false)
         .ping_interval(0)
         .build();
-    // Whatever ends a connection, there is nobody to tell.
+    // An error that ends a connection is not reported.
     let _ = match opened.deflate {
         Some(deflate) => {
             let early = opened.early;
@@ -65,7 +65,7 @@ async fn connection(mut stream: TcpStream) {
     };
 }
 
-/// Answers the request; `None` if the peer went away or speaks something else.
+/// Answers the request; `None` if the peer disconnected or the request is invalid.
 async fn accept(stream: &mut TcpStream) -> io::Result<Option<Opened>> {
     let mut head = BytesMut::with_capacity(4096);
     let deflate = DeflateConfig { compression_level: LEVEL, ..DeflateConfig::default() };

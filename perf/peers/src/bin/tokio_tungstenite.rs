@@ -29,7 +29,7 @@ async fn connection(stream: TcpStream) {
         Ok(response)
     };
     let Ok(ws) = accept_hdr_async_with_config(stream, note, Some(config)).await else { return };
-    // Whatever ends a connection, there is nobody to tell.
+    // An error that ends a connection is not reported.
     let _ = drive::serve(ws, &target, &TOPICS, data).await;
 }
 

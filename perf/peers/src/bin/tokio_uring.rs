@@ -1,5 +1,5 @@
-//! An echo on the TCP stream of tokio-uring, with the protocol core of corecast: what is left of
-//! corecast if its loop is exchanged for that one.
+//! An echo on the TCP stream of tokio-uring, with the protocol core of corecast: corecast with
+//! another loop.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,14 +22,14 @@ use tokio_uring::net::{TcpListener, TcpStream};
 
 use corecast_peers::start;
 
-/// Accepts that wait at any time.
+/// The accept queue in connections.
 const ACCEPTS: usize = 16;
 const ENTRIES: u32 = 4096;
 const COMPLETIONS: u32 = 1 << 16;
-/// Each connection has a receive buffer of its own, of the size of corecast's.
+/// Each connection has a receive buffer of the size of corecast's.
 const BUFFER: usize = 257 * 64;
 
-/// What all connections have in common.
+/// The state shared by all connections.
 struct Core {
     pools: RefCell<Pools>,
     service: RefCell<Gateway<Echo>>,
@@ -41,8 +41,8 @@ impl Core {
         Millis::from(self.started.elapsed())
     }
 
-    /// What is to be sent after `bytes` came. What was sent before is with the kernel by then, so
-    /// replies never queue up. An echo lets no input wait.
+    /// The output after `bytes` were received. Earlier output is in the kernel by then, so replies
+    /// never queue up. An echo does not defer input.
     fn receive(&self, session: &mut Session, bytes: &mut [u8]) -> Output {
         let mut output = Output::default();
         let (mut pools, mut service) = (self.pools.borrow_mut(), self.service.borrow_mut());
@@ -89,16 +89,16 @@ async fn accept(listener: Rc<TcpListener>, core: Rc<Core>) {
 }
 
 async fn serve(stream: TcpStream, core: Rc<Core>) {
-    // Nothing is looked up by it.
+    // The id is not used for look-ups.
     let id = ConnectionId { slot: 0, generation: 0 };
     let config = Arc::clone(&core.pools.borrow().config);
     let mut session = Session::new(id, core.now(), &config, false);
-    // Whatever ends a connection, there is nobody to tell.
+    // An error that ends a connection is not reported.
     let _ = talk(&stream, &mut session, &core).await;
     session.finish(&mut core.pools.borrow_mut(), &mut *core.service.borrow_mut());
 }
 
-/// Until the peer has closed, or there is nothing more to say.
+/// Runs until the peer has closed, or there is nothing left to send.
 async fn talk(stream: &TcpStream, session: &mut Session, core: &Core) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut half_closed = false;

@@ -8,7 +8,7 @@ use tokio_websockets::{Config, Limits, Message, ServerBuilder};
 use corecast_peers::topics::Topics;
 use corecast_peers::{MAX_MESSAGE, drive, serve};
 
-/// More than is gathered at a time, so that it leaves with one vectored write.
+/// More than is collected at a time, so that it is sent with one vectored write.
 const FLUSH_THRESHOLD: usize = 512 << 10;
 
 static TOPICS: Topics<Message> = Topics::new();
@@ -23,7 +23,7 @@ async fn connection(stream: TcpStream) {
         .limits(Limits::default().max_payload_len(Some(MAX_MESSAGE)));
     let Ok((request, ws)) = builder.accept(stream).await else { return };
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    // Whatever ends a connection, there is nobody to tell.
+    // An error that ends a connection is not reported.
     let _ = drive::serve(ws, target, &TOPICS, data).await;
 }
 

@@ -1,4 +1,4 @@
-//! A client written by hand, for a connection at a time.
+//! A minimal WebSocket client for the tests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ pub(crate) const BINARY: u8 = 2;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// No step takes longer, or the test fails.
+/// The time limit of each step.
 const PATIENCE: Duration = Duration::from_secs(20);
 const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
@@ -32,7 +32,7 @@ impl Client {
         Self::open_with(address, target, "").0
     }
 
-    /// A WebSocket asked for with more header lines, and the head of the answer.
+    /// A WebSocket with further header lines in its request, and the head of the response.
     pub(crate) fn open_with(address: SocketAddr, target: &str, more: &str) -> (Self, String) {
         let mut client = Self::connect(address);
         let request = format!(

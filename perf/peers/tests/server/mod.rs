@@ -17,7 +17,7 @@ impl Peer {
         Self { name, program: program.into(), is_of_cargo: true }
     }
 
-    /// What it answers to `--version`.
+    /// Its output for `--version`.
     pub(crate) fn version(&self) -> String {
         let output = Command::new(&self.program).arg("--version").output().unwrap();
         assert!(output.status.success());
@@ -25,7 +25,7 @@ impl Peer {
     }
 }
 
-/// Every peer that speaks WebSocket.
+/// Every WebSocket peer.
 pub(crate) fn all() -> Vec<Peer> {
     let mut peers = vec![
         Peer::of_cargo("fastwebsockets", env!("CARGO_BIN_EXE_fastwebsockets")),

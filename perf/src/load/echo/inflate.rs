@@ -1,18 +1,18 @@
-//! Compressed replies, inflated piece by piece and compared with what must come.
+//! Inflates compressed replies piece by piece and compares them with the expected messages.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-/// What a sender leaves out at the end of each message.
+/// The bytes that a sender removes at the end of each message.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// Plain bytes at a time.
+/// The size of an inflated piece.
 const ROOM: usize = 16 << 10;
 
 /// One connection's decompressor.
 pub(super) struct Inflater {
     inner: Decompress,
     room: Box<[u8; ROOM]>,
-    /// The server promised that no message refers to those before.
+    /// The server agreed to keep no window between messages.
     forgets: bool,
     /// Plain bytes of the current message so far.
     at: usize,
@@ -38,7 +38,7 @@ impl Inflater {
             self.at += plain;
             bytes = &bytes[used..];
             match status {
-                // A final block ends the stream; what may follow belongs to a new one.
+                // A final block ends the stream; further data begins a new one.
                 Status::StreamEnd => self.inner.reset(false),
                 _ if plain == ROOM || (!bytes.is_empty() && used + plain > 0) => {}
                 _ if bytes.is_empty() => return Ok(()),
@@ -62,7 +62,7 @@ impl Inflater {
     }
 }
 
-/// Compares what stands at `at` of a payload with what must stand there.
+/// Compares a piece at offset `at` with the expected payload.
 pub(super) fn compare(bytes: &[u8], expected: &[u8], at: usize) -> Result<(), String> {
     let must = expected.get(at..).unwrap_or_default();
     let Some(must) = must.get(..bytes.len()) else {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_refers_to_messages_before_is_refused_if_it_must_not() {
+    fn references_to_earlier_messages_are_refused_if_not_allowed() {
         let payload = Content::Ascii.payload(1000, 2);
         let mut compress = Compress::new(Compression::new(6), false);
         let mut inflater = Inflater::new(true);

@@ -1,9 +1,9 @@
-//! What goes out: the same few requests over and over, and now and then a pong in between.
+//! The output of connections: the same few requests repeatedly, with pongs in between.
 
 use crate::frames::masked;
 
-/// Copies of the requests in one piece, so that several go out with one send. More than this many
-/// bytes would only spoil the cache.
+/// Copies of the requests in one piece, so that several are sent with one send. More than this
+/// number of bytes would only displace the cache.
 const PIECE: usize = 256 << 10;
 
 const PONG: u8 = 10;
@@ -11,7 +11,7 @@ const PONG: u8 = 10;
 /// The bytes that all connections send: a cycle of frames, repeated.
 pub(in crate::load) struct Requests {
     bytes: Vec<u8>,
-    /// Bytes of the cycle, and where in it each frame begins.
+    /// The bytes of the cycle, and the offset of each frame.
     cycle: usize,
     starts: Vec<usize>,
 }
@@ -25,18 +25,18 @@ impl Requests {
             starts.push(cycle.len());
             cycle.extend_from_slice(frame);
         }
-        // One more, because a send may have stopped inside of a frame.
+        // One more, because a send may have stopped inside a frame.
         let copies = (PIECE / cycle.len()).clamp(1, depth.saturating_add(1));
         Self { bytes: cycle.repeat(copies), cycle: cycle.len(), starts }
     }
 
-    /// How many frames begin before `at`, counted on over all cycles.
+    /// The number of frames that begin before `at`, counted over all cycles.
     fn begun(&self, at: usize) -> usize {
         let inside = self.starts.partition_point(|start| *start < at % self.cycle);
         at / self.cycle * self.starts.len() + inside
     }
 
-    /// Where frame `number` begins, counted on over all cycles.
+    /// The offset of frame `number`, counted over all cycles.
     fn start(&self, number: usize) -> usize {
         let frames = self.starts.len();
         number / frames * self.cycle + self.starts[number % frames]
@@ -47,16 +47,16 @@ impl Requests {
     }
 }
 
-/// Where one connection stands in it.
+/// The position of one connection in the cycle.
 #[derive(Default)]
 pub(super) struct Output {
-    /// Bytes of requests to be sent, to the end of a frame.
+    /// The number of request bytes to be sent, to the end of a frame.
     owed: usize,
-    /// Where in the cycle they begin.
+    /// Their offset in the cycle.
     offset: usize,
-    /// The frame of the cycle that is asked for next.
+    /// The next frame of the cycle.
     next: usize,
-    /// Pongs, which go out between frames.
+    /// Pongs, which are sent between frames.
     pongs: Vec<u8>,
     pongs_sent: usize,
     /// The last send was of pongs.
@@ -88,7 +88,7 @@ impl Output {
             self.pongs_sent += bytes;
             return;
         }
-        // Only now is it certain that the pongs before are out.
+        // Only now is it certain that the earlier pongs are sent.
         if !self.pongs.is_empty() && self.pongs_sent == self.pongs.len() {
             self.pongs.clear();
             self.pongs_sent = 0;
@@ -107,7 +107,7 @@ impl Output {
         self.offset = (self.offset + requests.cycle - back) % requests.cycle;
     }
 
-    /// Requests of which not every byte is sent.
+    /// The number of requests that are not sent completely.
     pub(super) fn waiting(&self, requests: &Requests) -> usize {
         if self.owed == 0 {
             return 0;
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::frames::{BINARY, Head};
 
-    /// Sends in random pieces, a part of which is not taken, and returns what went out.
+    /// Sends in random pieces, of which some are taken only partly, and returns the output.
     fn play(output: &mut Output, requests: &Requests, rng: &mut Rng, wire: &mut Vec<u8>) {
         loop {
             let pending = output.pending(requests);
@@ -135,7 +135,7 @@ mod tests {
             wire.extend_from_slice(&pending[..taken]);
             output.sent(requests, len);
             if rng.u8(..8) == 0 && taken < len {
-                // Whatever comes meanwhile waits for its turn.
+                // Pongs that are queued in between wait for their turn.
                 output.request(requests, 1);
             }
             output.unsent(requests, len - taken);

@@ -1,4 +1,4 @@
-//! What comes in: frames, of which the payload is skipped or compared.
+//! The input of connections: frames, of which the payload is skipped or compared.
 
 use super::inflate::{Inflater, compare};
 use crate::frames::CLOSE;
@@ -8,26 +8,26 @@ const CONTINUATION: u8 = 0;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// What the replies must be: as many as there are different requests, in turn.
+/// The expected replies: as many as there are different requests, in turn.
 pub(in crate::load) struct Expected {
     replies: Vec<Reply>,
     opcode: u8,
     bare: bool,
-    /// So many replies of each connection are compared in full.
+    /// The number of replies of each connection that are compared in full.
     pub(super) compared: u64,
 }
 
 /// One of them.
 struct Reply {
     payload: Vec<u8>,
-    /// All of it as one plain frame, and how long its header is. Bare TCP: the request, and no
-    /// header, since the bytes come back unread.
+    /// All of it as one plain frame, and the length of its header. For bare TCP: the request, and
+    /// 0.
     frame: Vec<u8>,
     header: usize,
 }
 
 impl Expected {
-    /// What a WebSocket server answers.
+    /// The expected replies of a WebSocket server.
     pub(super) fn messages(payloads: Vec<Vec<u8>>, opcode: u8, compared: u64) -> Self {
         let reply = |payload: Vec<u8>| {
             let mut header = [0; 10];
@@ -39,31 +39,31 @@ impl Expected {
         Self { replies, opcode, bare: false, compared }
     }
 
-    /// What comes back over bare TCP: the frames that were sent.
+    /// The expected replies over bare TCP: the sent frames.
     pub(super) fn bytes(frames: Vec<Vec<u8>>, compared: u64) -> Self {
         let reply = |frame| Reply { payload: Vec::new(), frame, header: 0 };
         let replies = frames.into_iter().map(reply).collect();
         Self { replies, opcode: 0, bare: true, compared }
     }
 
-    /// What reply `number` must be.
+    /// The expected reply `number`.
     fn reply(&self, number: u64) -> &Reply {
         match &self.replies[..] {
             [only] => only,
-            // The remainder of a division by a length is an index.
+            // The remainder of a division by a length is a valid index.
             all => &all[(number % all.len() as u64) as usize],
         }
     }
 }
 
-/// One connection's place in the stream.
+/// The parsing state of one connection.
 pub(super) struct Replies {
-    /// Bytes of a header that is not whole.
+    /// Bytes of an incomplete header.
     head: Vec<u8>,
-    /// Payload bytes of the current frame to come.
+    /// The rest of the current frame's payload in bytes.
     left: u64,
     first: u8,
-    /// A message is under way: between its frames, too.
+    /// A message is incomplete, also between its frames.
     message: bool,
     compressed: bool,
     /// Payload bytes of the message so far (bare TCP: bytes of the frame).
@@ -71,7 +71,7 @@ pub(super) struct Replies {
     control: Vec<u8>,
     /// Replies so far.
     pub(super) done: u64,
-    /// If deflate was agreed: whether the server forgets what it sent before.
+    /// If deflate was negotiated: whether the server keeps no window.
     deflate: Option<bool>,
     inflater: Option<Inflater>,
 }
@@ -92,7 +92,8 @@ impl Replies {
         }
     }
 
-    /// Takes what came; returns how many replies ended in it. Hands over the payloads of pings.
+    /// Handles received bytes; returns the number of replies that are complete. Passes on the
+    /// payloads of pings.
     pub(super) fn take(
         &mut self,
         expected: &Expected,
@@ -123,7 +124,7 @@ impl Replies {
         self.done < expected.compared
     }
 
-    /// The fast path: skips whole replies of the usual form, and stops at whatever else comes.
+    /// The fast path: skips complete replies of the usual form, and stops at anything else.
     fn whole(&mut self, expected: &Expected, bytes: &[u8]) -> usize {
         let mut at = 0;
         loop {
@@ -152,7 +153,7 @@ impl Replies {
         Ok(size)
     }
 
-    /// Takes one byte of a header, or several.
+    /// Handles one byte of a header, or several.
     fn header(
         &mut self,
         expected: &Expected,
@@ -255,7 +256,7 @@ impl Replies {
         self.inflater.get_or_insert_with(|| Inflater::new(forgets))
     }
 
-    /// A frame is over.
+    /// Handles the end of a frame.
     fn end(&mut self, expected: &Expected, ping: &mut dyn FnMut(&[u8])) -> Result<(), String> {
         match self.first & 0x0f {
             CLOSE => return Err(closed(&self.control)),
@@ -278,14 +279,14 @@ impl Replies {
         (self.at, self.message) = (0, false);
         self.done += 1;
         if !self.compares(expected) {
-            // It has missed the messages that are not compared, and is never needed again.
+            // The decompressor has missed messages that are not compared, and is not needed again.
             self.inflater = None;
         }
         Ok(())
     }
 }
 
-/// What a close frame says.
+/// The code and reason of a close frame.
 fn closed(payload: &[u8]) -> String {
     match payload {
         [high, low, reason @ ..] => {

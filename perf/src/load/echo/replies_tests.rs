@@ -14,7 +14,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&header[..size], payload].concat()
 }
 
-/// Feeds pieces; returns replies and pings, or what is wrong.
+/// Feeds pieces; returns the numbers of replies and pings, or the error.
 fn feed<'a>(
     replies: &mut Replies,
     expected: &Expected,
@@ -36,7 +36,8 @@ fn replies_are_counted_wherever_the_stream_is_cut() {
     for size in [0, 1, 20, 125, 126, 300] {
         let payload = payload(size);
         let half = size / 2;
-        // One whole, one in three fragments with a ping and a pong between, one whole.
+        // One in one piece, one in three fragments with a ping and a pong between, one in one
+        // piece.
         let wire = [
             frame(0x82, &payload),
             frame(0x02, &payload[..half]),
@@ -94,7 +95,7 @@ fn every_wrong_byte_is_found_wherever_the_stream_is_cut() {
         let mut wire = wire.clone();
         wire[wrong] ^= 0x01;
         for cut in 0..=wire.len() {
-            // A wrong length may leave the end of a frame to come, hence some more bytes.
+            // A wrong length may make the frame longer, hence some more bytes.
             let pieces = [&wire[..cut], &wire[cut..], &[0x82; 300]];
             let got = feed(&mut Replies::new(None), &expected, pieces);
             let error = got.expect_err("a wrong byte passed");
@@ -173,7 +174,7 @@ fn compressed_replies_are_compared_wherever_the_stream_is_cut() {
         if part == 0 {
             first = bytes.len();
         }
-        // The second one in fragments, and its neighbours are told from it by RSV1 alone.
+        // The second one is fragmented; only RSV1 tells it from its neighbours.
         if part == 1 {
             wire.extend([frame(0x41, &bytes[..3]), frame(0x80, &bytes[3..])].concat());
         } else {

@@ -1,4 +1,4 @@
-//! All connections of an echo: what each has under way, and what is counted.
+//! All connections of an echo: their messages in flight, and the counts.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,19 +11,19 @@ use super::replies::{Expected, Replies};
 use crate::load::Pace;
 use crate::load::engine::Traffic;
 
-/// Messages of one connection that may be under way in an open loop.
+/// The limit of messages in flight on one connection in an open loop.
 const MOST: u64 = 65_536;
 
-/// Open loop: messages that one turn issues at most, so that replies are read in between.
+/// Open loop: the limit of messages that one turn sends, so that replies are read in between.
 const AT_ONCE: u64 = 4096;
 
-/// How long nothing may come back.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time without a reply after which the run fails.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest latency that is told from longer ones: a minute.
+/// The highest recorded latency: a minute.
 const LONGEST: u64 = 60_000_000_000;
 
-/// What all connections share.
+/// The state of one connection.
 pub(in crate::load) struct Common {
     pub(super) requests: Requests,
     pub(super) expected: Expected,
@@ -32,18 +32,18 @@ pub(in crate::load) struct Common {
 struct Client {
     replies: Replies,
     output: Output,
-    /// Closed loop: when the messages under way were sent, and how many at each time.
+    /// Closed loop: the send times of the messages in flight, with the number of messages of each.
     times: VecDeque<(u64, u32)>,
-    /// Messages that went to the output, ever.
+    /// The number of messages passed to the output so far.
     issued: u64,
-    /// Open loop: messages that were due, ever.
+    /// Open loop: the number of messages that were due so far.
     due: u64,
-    /// Listed as ready to send.
+    /// It is in the list of connections that are ready to send.
     ready: bool,
 }
 
 impl Client {
-    fn under_way(&self) -> u64 {
+    fn in_flight(&self) -> u64 {
         self.issued - self.replies.done
     }
 }
@@ -56,16 +56,16 @@ pub(in crate::load) struct Session<'a> {
     pace: Pace,
     base: Instant,
     now: u64,
-    /// When something last came back, or the first message after a pause went out.
+    /// The time of the last reply, or of the first send after a pause.
     moved: u64,
-    under_way: u64,
-    /// Open loop: when it began, and how many messages were due since.
+    in_flight: u64,
+    /// Open loop: the start time, and the number of messages that were due since.
     begun: u64,
     due: u64,
-    /// More messages were due than one turn issues.
+    /// More messages were due than one turn sends.
     late: bool,
     recording: bool,
-    /// When counting began.
+    /// The time at which counting began.
     counted: u64,
     pub(super) messages: u64,
     pub(super) bytes: u64,
@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
             base: Instant::now(),
             now: 0,
             moved: 0,
-            under_way: 0,
+            in_flight: 0,
             begun: 0,
             due: 0,
             late: false,
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The first messages.
+    /// Sends the first messages.
     pub(super) fn start(&mut self) {
         self.woke();
         (self.begun, self.moved) = (self.now, self.now);
@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Counting begins.
+    /// Starts counting.
     pub(super) fn begin(&mut self) {
         self.woke();
         (self.recording, self.counted) = (true, self.now);
@@ -124,13 +124,13 @@ impl<'a> Session<'a> {
         Duration::from_nanos(self.now)
     }
 
-    /// When message `number` of all connections is due.
+    /// The time at which message `number` of all connections is due.
     fn due_at(&self, rate: f64, number: u64) -> u64 {
         // Exact to the nanosecond for months; conversions to integers saturate.
         self.begun + (number as f64 * 1e9 / rate) as u64
     }
 
-    /// Open loop: issues what is due, and says when the next message is.
+    /// Open loop: sends the messages that are due, and returns the time of the next.
     pub(super) fn issue_due(&mut self) -> Option<Duration> {
         let Pace::Rate(rate) = self.pace else { return None };
         let most = self.due + AT_ONCE;
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
             self.due += 1;
             let client = &mut self.clients[slot];
             client.due += 1;
-            if client.under_way() < MOST {
+            if client.in_flight() < MOST {
                 self.issue(slot, 1);
             }
         }
@@ -154,10 +154,10 @@ impl<'a> Session<'a> {
         if count == 0 {
             return;
         }
-        if self.under_way == 0 {
+        if self.in_flight == 0 {
             self.moved = self.now;
         }
-        self.under_way += count as u64;
+        self.in_flight += count as u64;
         let client = &mut self.clients[slot];
         client.issued += count as u64;
         client.output.request(&self.common.requests, count);
@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Replies came, and as many messages may go out.
+    /// Replies have arrived, and as many messages may be sent.
     fn complete(&mut self, slot: usize, count: usize) -> io::Result<()> {
         let client = &self.clients[slot];
         if client.replies.done > client.issued {
@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
             return Err(self.wrong(slot, &format!("is one of {surplus} that answer nothing")));
         }
         self.moved = self.now;
-        self.under_way -= count as u64;
+        self.in_flight -= count as u64;
         if self.recording {
             self.messages += count as u64;
         }
@@ -193,14 +193,14 @@ impl<'a> Session<'a> {
             Pace::Rate(rate) => {
                 self.record_due(slot, count, rate);
                 let client = &self.clients[slot];
-                let room = (MOST - client.under_way()).min(client.due - client.issued);
+                let room = (MOST - client.in_flight()).min(client.due - client.issued);
                 self.issue(slot, usize::try_from(room).unwrap_or(usize::MAX));
             }
         }
         Ok(())
     }
 
-    /// Latencies from the time of sending.
+    /// Latencies from the send times.
     fn record_sent(&mut self, slot: usize, count: usize) {
         let times = &mut self.clients[slot].times;
         let mut left = u32::try_from(count).unwrap_or(u32::MAX);
@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Latencies from the moments at which the messages were due, which their numbers tell.
+    /// Latencies from the times at which the messages were due, computed from their numbers.
     fn record_due(&mut self, slot: usize, count: usize, rate: f64) {
         if !self.recording {
             return;
@@ -227,7 +227,7 @@ impl<'a> Session<'a> {
         for own in done - count as u64..done {
             let number = own * self.clients.len() as u64 + slot as u64;
             let due = self.due_at(rate, number);
-            // While meters are read the load stands still, which is no server's fault.
+            // The load pauses while meters are read, which must not count as latency of the server.
             if due < self.counted {
                 continue;
             }
@@ -235,7 +235,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Open loop: messages that are due and not sent.
+    /// Open loop: the number of messages that are due and not sent.
     pub(super) fn behind(&self) -> u64 {
         let Pace::Rate(rate) = self.pace else { return 0 };
         let due = if self.late {
@@ -247,18 +247,18 @@ impl<'a> Session<'a> {
         due.saturating_sub(self.clients.iter().map(sent).sum())
     }
 
-    /// An error if nothing has come back for long.
+    /// An error if no reply has come for too long.
     pub(super) fn check_patience(&self) -> io::Result<()> {
-        if self.under_way == 0 || self.now - self.moved < PATIENCE.as_nanos() as u64 {
+        if self.in_flight == 0 || self.now - self.moved < TIMEOUT.as_nanos() as u64 {
             return Ok(());
         }
-        let waiting = self.clients.iter().filter(|c| c.under_way() > 0).count();
+        let waiting = self.clients.iter().filter(|c| c.in_flight() > 0).count();
         Err(io::Error::other(format!(
             "nothing came back for {} s: {waiting} of {} connections wait for {} replies; look at \
              the server's log, and whether it echoes at this path",
-            PATIENCE.as_secs(),
+            TIMEOUT.as_secs(),
             self.clients.len(),
-            self.under_way,
+            self.in_flight,
         )))
     }
 

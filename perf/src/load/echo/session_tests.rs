@@ -18,7 +18,7 @@ fn session(common: &Common, connections: usize, pace: Pace) -> Session<'_> {
     session
 }
 
-/// Sends whatever is pending; returns the requests of each connection.
+/// Sends everything that is pending; returns the requests of each connection.
 fn send(session: &mut Session<'_>, connections: usize) -> Vec<usize> {
     let mut bytes = vec![0; connections];
     while let Some(slot) = session.next_ready() {
@@ -81,7 +81,7 @@ fn an_open_loop_has_a_limit_and_catches_up() {
     session.begun = 0;
     // 70,000 messages, the first of them due at once.
     session.now = 69_999_500;
-    // Not all in one turn, but all are known to be late.
+    // Not all are sent in one turn, but all are known to be late.
     assert_eq!(session.issue_due(), Some(Duration::from_micros(AT_ONCE)));
     assert_eq!(session.behind(), 70_000);
     assert_eq!(send(&mut session, 1), [4096]);

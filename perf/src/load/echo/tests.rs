@@ -1,4 +1,4 @@
-//! The whole echo against small servers, by both ways.
+//! The whole echo against small servers, with both engines.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,10 +10,10 @@ use super::*;
 use crate::frames::{self, Head};
 use crate::load::{Content, Work};
 
-/// What a server does to the payload of a message, given its number on the connection.
+/// The change that a server makes to the payload of the message with this number on the connection.
 type Change = fn(u64, &mut Vec<u8>);
 
-/// A server with a thread for each connection; it goes on to the end of the process.
+/// A server with a thread for each connection; it runs until the end of the process.
 fn serve(connection: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -27,7 +27,7 @@ fn serve(connection: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     address
 }
 
-/// Gives the bytes back as they came.
+/// Sends the bytes back unchanged.
 fn bounce(mut stream: TcpStream) {
     let mut buffer = vec![0; 100_000];
     while let Ok(n @ 1..) = stream.read(&mut buffer) {
@@ -55,7 +55,7 @@ fn echo(mut stream: TcpStream, change: Change) {
                 )
                 .into_bytes(),
             );
-            // A ping right behind it.
+            // A ping follows it immediately.
             out.extend([0x89, 2, b'h', b'i']);
             (open, done) = (true, end);
         }
@@ -156,7 +156,7 @@ fn one_wrong_byte_is_found() {
 }
 
 #[test]
-fn the_end_of_a_stream_is_an_error_that_says_why() {
+fn the_end_of_a_stream_is_an_error_with_the_cause() {
     for way in WAYS {
         let address = serve(|stream| {
             echo(stream, |number, reply| {
@@ -187,11 +187,11 @@ fn an_open_loop_keeps_its_rate() {
             let plan = plan(address, &echo, Length::Count(100));
             let plan = Plan { busy, ..plan };
             let outcome = run_on(way, &plan, &echo, &mut |_| Ok(())).unwrap();
-            // The hundredth message is not due before: a loaded machine can only make it longer.
+            // The hundredth message is not due before; a busy machine can only make it later.
             assert!(outcome.elapsed > Duration::from_millis(190), "{:?}", outcome.elapsed);
-            // Those that were due before the counting began have no latency.
-            let told = outcome.latency.len();
-            assert!((outcome.messages / 2..=outcome.messages).contains(&told), "{told}");
+            // Messages that were due before the counting began have no latency.
+            let latencies = outcome.latency.len();
+            assert!((outcome.messages / 2..=outcome.messages).contains(&latencies), "{latencies}");
         }
     }
 }
@@ -206,7 +206,7 @@ fn a_probe_that_fails_ends_the_run() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_plans_are_refused() {
     let address = "127.0.0.1:1".parse().unwrap();
     for echo in [
         work(None, 0, 20, Pace::Depth(1)),
@@ -223,7 +223,7 @@ fn what_makes_no_sense_is_refused() {
 #[test]
 fn requests_stay_within_the_window_of_the_server() {
     for bits in 8..=15 {
-        // What repeats only beyond the window must not be referred to.
+        // Repetitions beyond the window must not be referred to.
         let payload = Content::Binary.payload(40_000, 1).repeat(2);
         let bytes = deflated(&payload, bits).unwrap();
         let bits = bits.max(9);

@@ -10,10 +10,10 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use super::{Engine, Traffic, Wait};
 
-/// Events of one turn.
+/// The limit of events in one turn.
 const EVENTS: usize = 256;
 
-/// Bytes of one read.
+/// The size of one read.
 const READ: usize = 256 << 10;
 
 /// The engine.
@@ -22,7 +22,7 @@ pub(in crate::load) struct Epoll<'a> {
     streams: &'a [TcpStream],
     /// Connections that wait for room in their socket.
     blocked: Vec<bool>,
-    /// Connections of which one write did not hold all, and whether each is among them.
+    /// Connections for which one write was not enough, and a flag for each connection in that list.
     more: Vec<usize>,
     queued: Vec<bool>,
     events: Vec<Event>,
@@ -30,7 +30,7 @@ pub(in crate::load) struct Epoll<'a> {
 }
 
 impl<'a> Epoll<'a> {
-    /// Takes the streams over; they become nonblocking.
+    /// Takes ownership of the streams; they become nonblocking.
     pub(in crate::load) fn new(streams: &'a [TcpStream]) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         for (slot, stream) in streams.iter().enumerate() {
@@ -59,7 +59,7 @@ impl<'a> Epoll<'a> {
         Ok(())
     }
 
-    /// One write, so that no connection holds up the others.
+    /// One write, so that no connection delays the others.
     fn write(&mut self, traffic: &mut impl Traffic, slot: usize) -> io::Result<()> {
         let bytes = traffic.pending(slot);
         if self.blocked[slot] || bytes.is_empty() {
@@ -81,7 +81,7 @@ impl<'a> Epoll<'a> {
                 self.again(slot);
                 Ok(())
             }
-            // What the server said before it went may still be there to be read.
+            // Input that the server sent before its end may still be readable.
             Err(e) if gone(&e) => Ok(()),
             Err(e) => Err(traffic.ended(slot, Some(e))),
         }
@@ -123,7 +123,7 @@ impl<'a> Epoll<'a> {
     }
 }
 
-/// Whether a write found that the other side is gone.
+/// Whether the error means that the other side has disconnected.
 fn gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }

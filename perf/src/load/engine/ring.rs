@@ -1,4 +1,4 @@
-//! One io_uring: a single call sends what a turn has to send and takes what came.
+//! One io_uring: a single call submits the sends of a turn and returns the input.
 
 use std::io;
 use std::net::TcpStream;
@@ -13,10 +13,10 @@ use super::{Engine, Traffic, Wait};
 use crate::pool::{Pool, Shape};
 use crate::sys::len32;
 
-/// Sends for each call; also the size of the submission queue.
+/// The number of sends in each call; also the size of the submission queue.
 const CHUNK: u32 = 128;
 
-/// Receive buffers in all: enough for many turns, and few enough for the cache.
+/// The number of receive buffers: enough for many turns, and few enough for the cache.
 const BUFFERS: u16 = 128;
 
 const RECEIVE: u64 = 1 << 32;
@@ -24,14 +24,14 @@ const SEND: u64 = 2 << 32;
 const ROOM: u64 = 3 << 32;
 const KINDS: u64 = !0 << 32;
 
-/// The ring and its memory, which is dropped behind it.
+/// The ring and its memory, which is dropped after it.
 pub(in crate::load) struct Home {
     ring: IoUring,
     pool: Pool,
 }
 
 impl Home {
-    /// An error if the kernel refuses any of it. The ring belongs to the calling thread.
+    /// An error if the kernel refuses a part. The ring belongs to the calling thread.
     pub(in crate::load) fn new(buffer: usize) -> io::Result<Self> {
         let pool = Pool::new(Shape { count: BUFFERS, size: buffer, incremental: false })?;
         let ring = IoUring::builder()
@@ -55,26 +55,26 @@ pub(in crate::load) struct Ring<'a> {
     cq: CompletionQueue<'a>,
     pool: &'a mut Pool,
     slots: Vec<Slot>,
-    /// Connections of which one send did not hold all.
+    /// Connections for which one send was not enough.
     more: Vec<usize>,
     /// Connections that need a receive.
     arm: Vec<usize>,
     turns: u64,
-    /// The last call brought something. One call runs a limited number of the kernel's tasks, and
-    /// for those that are left no flag is set.
+    /// The last call returned completions. One call runs a limited number of the kernel's tasks,
+    /// and no flag is set for the remaining ones.
     brought: bool,
 }
 
-/// What is under way on a connection.
+/// The operations of a connection.
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    /// Bytes of the last send.
+    /// The bytes of the last send.
     last: usize,
-    /// The turn of it.
+    /// The turn of the last send.
     turn: u64,
-    /// It is in `more`.
+    /// Whether it is in `more`.
     queued: bool,
-    /// It waits for room in its socket.
+    /// Whether it waits for room in its socket.
     blocked: bool,
 }
 
@@ -114,8 +114,8 @@ impl<'a> Ring<'a> {
         Ok(())
     }
 
-    /// One send for each turn: if it falls short, nothing may follow it before its rest. It runs
-    /// inside of the call that submits it, and completes only if it fails or falls short.
+    /// One send for each turn, because after a short send nothing may be sent before its rest. It
+    /// runs inside the call that submits it, and completes only if it fails or is short.
     fn send(&mut self, traffic: &mut impl Traffic, slot: usize) -> io::Result<()> {
         let bytes = traffic.pending(slot);
         if self.slots[slot].blocked || bytes.is_empty() {
@@ -159,7 +159,7 @@ impl<'a> Ring<'a> {
         unsafe { self.sq.push(entry) }.map_err(io::Error::other)
     }
 
-    /// Submits what is queued and waits for `want` completions, at most for `limit`.
+    /// Submits the queued entries and waits for `want` completions, for at most `limit`.
     fn enter(&mut self, want: u32, flags: EnterFlags, limit: Option<Duration>) -> io::Result<()> {
         self.sq.sync();
         let queued = len32(self.sq.len());
@@ -168,10 +168,10 @@ impl<'a> Ring<'a> {
                 let flags = (flags | EnterFlags::EXT_ARG).bits();
                 let args = types::SubmitArgs::new().timespec(&limit);
                 // SAFETY: `args` is what EXT_ARG announces and lives through the call; the memory
-                // behind all entries is as `push` says.
+                // of all entries is as `push` says.
                 unsafe { self.submitter.enter(queued, want, flags, Some(&args)) }
             }
-            // SAFETY: no argument is passed; the memory behind all entries is as `push` says.
+            // SAFETY: no argument is passed; the memory of all entries is as `push` says.
             None => unsafe { self.submitter.enter::<()>(queued, want, flags.bits(), None) },
         };
         match done {
@@ -217,7 +217,7 @@ impl<'a> Ring<'a> {
             (Ok(len), Some(bid)) if len > 0 => {
                 let at = self.pool.take(bid, len, false);
                 // SAFETY: the kernel wrote `len` bytes at `at` and hands them over with this
-                // completion; the buffer goes back behind the last use of the slice.
+                // completion; the buffer is released after the last use of the slice.
                 let bytes = unsafe { std::slice::from_raw_parts(at, len) };
                 traffic.received(slot, bytes)?;
                 self.pool.release(bid);
@@ -234,7 +234,7 @@ impl<'a> Ring<'a> {
         Ok(())
     }
 
-    /// The socket is full: what it did not take waits for room.
+    /// The socket is full: the rest waits for room.
     fn fell_short(
         &mut self,
         traffic: &mut impl Traffic,
@@ -244,7 +244,7 @@ impl<'a> Ring<'a> {
         let taken = match result {
             n if n >= 0 => usize::try_from(n).map_err(io::Error::other)?,
             n if n == -libc::EAGAIN => 0,
-            // The receive tells, behind what the server said before it went.
+            // The receive reports it, after all input that the server sent before.
             n if n == -libc::EPIPE || n == -libc::ECONNRESET => {
                 self.slots[slot].blocked = true;
                 return Ok(());
@@ -265,7 +265,7 @@ fn fixed(slot: usize) -> types::Fixed {
 
 impl Engine for Ring<'_> {
     fn turn<T: Traffic>(&mut self, traffic: &mut T, wait: Wait) -> io::Result<()> {
-        // What overflowed may be sends that fell short, and nothing may follow those.
+        // Short sends may have overflowed, and nothing may be sent after those.
         if !self.sq.cq_overflow() {
             self.flush(traffic)?;
         }
@@ -275,7 +275,7 @@ impl Engine for Ring<'_> {
             Wait::Sleep(limit) if self.more.is_empty() && !self.sq.cq_overflow() => {
                 self.enter(1, flags | EnterFlags::NO_IOWAIT, Some(limit))?;
             }
-            // The kernel sets a flag when there is work for a call to do.
+            // The kernel sets a flag when a call is needed to run its tasks.
             _ if self.sq.is_empty() && !self.brought && !self.flagged() => {}
             _ => self.enter(0, flags, None)?,
         }

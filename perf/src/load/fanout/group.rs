@@ -1,4 +1,4 @@
-//! The subscribers of a fan-out, and how one thread waits for a burst at all of them.
+//! The subscribers of a fan-out, and waiting for a burst on all of them in one thread.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,37 +9,38 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-/// How many subscribers are tried at first, if nothing came to the one that is next.
+/// The number of subscribers that are tried at first, if the next one has no input.
 const WINDOW: usize = 8;
 
-/// What is awaited.
+/// The expected input.
 pub(super) struct Burst<'a> {
     pub(super) publisher: &'a TcpStream,
     pub(super) frames: &'a [u8],
-    /// Bytes of `frames` that were written before.
+    /// The number of bytes of `frames` that are written.
     pub(super) sent: usize,
-    /// What each subscriber gets for it.
+    /// The bytes that each subscriber receives for it.
     pub(super) expected: &'a [u8],
-    /// The first subscriber that has not got it.
+    /// The first subscriber that has not received it.
     pub(super) first: usize,
     /// Whether every byte is compared.
     pub(super) check: bool,
-    /// How long nothing may move.
+    /// The time without progress after which it fails.
     pub(super) patience: Duration,
 }
 
 pub(super) struct Group {
     streams: Vec<TcpStream>,
-    /// Bytes of the burst that each has received.
+    /// The number of bytes of the burst that each has received.
     got: Vec<usize>,
-    /// Subscribers as they completed the burst before: servers keep their order.
+    /// The order in which subscribers completed the previous burst, which servers usually keep.
     order: Vec<usize>,
-    /// Those that have completed this one.
+    /// Those that have completed this burst.
     ended: Vec<usize>,
-    /// Where in `order` the first stands that is not done, and how many behind it are tried.
+    /// The first position in `order` that is not done, and the number of positions after it that
+    /// are tried.
     front: usize,
     width: usize,
-    /// What it sleeps on, unless it never does.
+    /// The poller on which it sleeps, unless it never sleeps.
     epoll: Option<OwnedFd>,
     events: Vec<Event>,
     buffer: Vec<u8>,
@@ -75,7 +76,7 @@ impl Group {
         })
     }
 
-    /// Drops what comes, until it has been silent for so long.
+    /// Drops input until none has arrived for this time.
     pub(super) fn settle(&mut self, silence: Duration) -> io::Result<()> {
         let mut last = Instant::now();
         while last.elapsed() < silence {
@@ -89,13 +90,13 @@ impl Group {
         Ok(())
     }
 
-    /// What has come to the first subscriber, which may be nothing.
+    /// The input of the first subscriber, possibly none.
     pub(super) fn first(&mut self) -> io::Result<&[u8]> {
         let n = read(&self.streams[0], &mut self.buffer)?;
         Ok(&self.buffer[..n])
     }
 
-    /// An error if anything is left for anyone.
+    /// An error if any subscriber has further input.
     pub(super) fn silent(&mut self) -> io::Result<()> {
         for stream in &self.streams {
             if read(stream, &mut self.buffer)? > 0 {
@@ -105,7 +106,7 @@ impl Group {
         Ok(())
     }
 
-    /// Writes the burst and waits until all have got it.
+    /// Writes the burst and waits until all have received it.
     pub(super) fn exchange(&mut self, burst: &Burst<'_>) -> io::Result<()> {
         let Burst { first, expected, mut sent, .. } = *burst;
         self.got[..first].fill(expected.len());
@@ -132,12 +133,12 @@ impl Group {
             }
         }
         std::mem::swap(&mut self.order, &mut self.ended);
-        // What a server tells the publisher is of no interest, but must not pile up.
+        // Input of the publisher is not needed, but must be read.
         while read(burst.publisher, &mut self.buffer)? > 0 {}
         Ok(())
     }
 
-    /// Tries the subscribers that are probably next; more of them as long as nothing comes.
+    /// Tries the subscribers that are probably next; more of them while they have no input.
     fn scan(&mut self, burst: &Burst<'_>) -> io::Result<bool> {
         let before = self.front;
         let done = burst.expected.len();
@@ -159,7 +160,7 @@ impl Group {
         Ok(moved)
     }
 
-    /// Waits until something comes, and takes it.
+    /// Waits for input, and reads it.
     fn sleep(&mut self, burst: &Burst<'_>) -> io::Result<bool> {
         let Some(epoll) = &self.epoll else { return Ok(false) };
         let timeout = Timespec::try_from(burst.patience).map_err(io::Error::other)?;
@@ -179,10 +180,10 @@ impl Group {
         Ok(!self.events.is_empty())
     }
 
-    /// Takes what has come to one subscriber, which may be nothing.
+    /// Reads the input of one subscriber, possibly none.
     fn take(&mut self, index: usize, burst: &Burst<'_>) -> io::Result<bool> {
         let want = &burst.expected[self.got[index]..];
-        // Room for one byte too many, so that it does not pass unnoticed.
+        // Room for one byte too many, so that it is noticed.
         let room = self.buffer.len().min(want.len() + 1);
         let n = read(&self.streams[index], &mut self.buffer[..room])?;
         if n > want.len() {
@@ -205,7 +206,7 @@ fn more() -> io::Error {
     io::Error::other("more was delivered than was published")
 }
 
-/// Reads what is there, which may be nothing; the end of the stream is an error.
+/// Reads the available input, possibly none; the end of the stream is an error.
 fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     match stream.read(buffer) {
         Ok(0) => Err(io::Error::other("the server closed a connection")),
@@ -215,7 +216,7 @@ fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Writes what there is room for, which may be nothing.
+/// Writes as much as there is room for, possibly nothing.
 pub(super) fn write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     if bytes.is_empty() {
         return Ok(0);

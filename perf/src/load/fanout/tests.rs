@@ -5,7 +5,7 @@ use super::*;
 use crate::load::Work;
 use crate::load::fake::{Client, listen};
 
-/// What a server does to the frame with this number for this subscriber.
+/// The change that a server makes to the frame with this number for this subscriber.
 type Change = fn(usize, usize, &mut Vec<u8>);
 
 fn honest(_: usize, _: usize, _: &mut Vec<u8>) {}
@@ -53,7 +53,7 @@ fn with_server(
             for (index, client) in clients.iter_mut().enumerate() {
                 let mut frame = frame.clone();
                 change(n, index, &mut frame);
-                // The load may be gone by now.
+                // The load may have ended by now.
                 let _ = client.stream.write_all(&frame);
             }
         }
@@ -65,7 +65,7 @@ fn with_server(
             Ok(())
         })
     });
-    // A load that failed early may not have got to connect its publisher.
+    // A load that failed early may not have connected its publisher.
     if outcome.is_ok() {
         server.join().unwrap();
     }

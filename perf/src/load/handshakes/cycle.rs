@@ -1,4 +1,4 @@
-//! One connection after another in one place: connect, upgrade, close.
+//! Connections one after the other in one place: connect, upgrade, close.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -13,12 +13,12 @@ use crate::load::connect;
 /// The status code of a normal closure.
 const NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
 
-/// What all connections share.
+/// The settings that all connections share.
 pub(super) struct Shared {
     pub(super) address: SocketAddr,
     pub(super) path: String,
     pub(super) deflate: bool,
-    /// The server waits for us to end the stream.
+    /// The server waits for the client to end the stream.
     pub(super) we_end: bool,
     pub(super) epoll: OwnedFd,
     pub(super) buffer: Vec<u8>,
@@ -26,10 +26,10 @@ pub(super) struct Shared {
     pub(super) bytes: u64,
 }
 
-/// What an event led to.
+/// The result of an event.
 pub(super) enum Step {
     Waits,
-    /// The answer came so long after `connect`.
+    /// The time from `connect` to the response.
     Upgraded(Duration),
     Ended,
 }
@@ -39,9 +39,9 @@ enum State {
     Connecting,
     /// The request is sent.
     Asking,
-    /// Our close frame is sent.
+    /// The close frame is sent.
     Closing,
-    /// The server's close frame came; what is left is the end of the stream.
+    /// The server's close frame was received; only the end of the stream is missing.
     Ending,
 }
 
@@ -51,10 +51,10 @@ pub(super) struct Cycle {
     state: State,
     key: String,
     request: String,
-    /// Whether the whole answer is checked.
+    /// Whether the response is checked completely.
     check: bool,
     began: Instant,
-    /// What came and is not dealt with.
+    /// Input that is not handled yet.
     came: Vec<u8>,
 }
 
@@ -71,7 +71,7 @@ impl Cycle {
         }
     }
 
-    /// Starts a connection from `source`; its events will carry `token`.
+    /// Starts a connection from `source`; its events carry `token`.
     pub(super) fn begin(
         &mut self,
         shared: &Shared,
@@ -87,7 +87,7 @@ impl Cycle {
         let stream = connect::dial(shared.address, source, true)
             .map_err(|e| io::Error::new(e.kind(), format!("connecting: {e}")))?;
         let stream = self.stream.insert(stream);
-        // Over loopback the connection is open by now.
+        // Over loopback the connection is established by now.
         let flags = match stream.write(self.request.as_bytes()) {
             Ok(n) if n == self.request.len() => {
                 self.state = State::Asking;
@@ -100,7 +100,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// Closes our end of the stream; what is left of the connection is the kernel's business.
+    /// Closes this end of the stream; the kernel handles the rest.
     pub(super) fn end(&mut self) {
         self.stream = None;
     }
@@ -110,7 +110,7 @@ impl Cycle {
         self.state == State::Ending
     }
 
-    /// Deals with an event.
+    /// Handles an event.
     pub(super) fn ready(
         &mut self,
         shared: &mut Shared,
@@ -138,7 +138,7 @@ impl Cycle {
             }
             if self.state == State::Ending {
                 if !self.came.is_empty() {
-                    return Err(self.broke("something came behind the close frame"));
+                    return Err(self.broke("something came after the close frame"));
                 }
                 if shared.we_end {
                     return Ok(Step::Ended);
@@ -150,7 +150,7 @@ impl Cycle {
         }
     }
 
-    /// Sends the request of a connection that is open or has failed by now.
+    /// Sends the request of a connection that is established or has failed by now.
     fn ask(&mut self, shared: &Shared, token: usize) -> io::Result<()> {
         let Some(mut stream) = self.stream.as_ref() else { return Ok(()) };
         match stream.write(self.request.as_bytes()) {
@@ -162,7 +162,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// Takes what has come: nothing yet, or no bytes at the end of the stream.
+    /// Reads the input: none yet, or no bytes at the end of the stream.
     fn read(&mut self, shared: &mut Shared) -> io::Result<Option<usize>> {
         let Some(mut stream) = self.stream.as_ref() else { return Ok(None) };
         match stream.read(&mut shared.buffer) {
@@ -178,7 +178,7 @@ impl Cycle {
         }
     }
 
-    /// Looks for the whole answer, checks it and sends our close frame.
+    /// Looks for the complete response, checks it and sends the close frame.
     fn upgrade(&mut self, shared: &Shared) -> io::Result<Option<Duration>> {
         let Some(end) = frames::head_end(&self.came) else { return Ok(None) };
         let took = self.began.elapsed();
@@ -196,7 +196,7 @@ impl Cycle {
         Ok(Some(took))
     }
 
-    /// Looks for the server's close frame, and skips others before it.
+    /// Looks for the server's close frame, and skips other frames before it.
     fn close(&mut self) -> io::Result<()> {
         while let Some(head) = Head::parse(&self.came) {
             if head.payload.end > self.came.len() {
@@ -206,7 +206,7 @@ impl Cycle {
             self.came.drain(..head.payload.end);
             if head.opcode() == CLOSE {
                 if !payload.is_empty() && !payload.starts_with(&NORMAL) {
-                    return Err(self.broke(&format!("its close frame says {payload:02x?}")));
+                    return Err(self.broke(&format!("its close frame is {payload:02x?}")));
                 }
                 self.state = State::Ending;
                 break;
@@ -226,7 +226,7 @@ impl Cycle {
     }
 }
 
-/// What a write that did not take all in one piece means: there is room for so little in any case.
+/// The error for a write that did not take everything; there is always room for such short data.
 fn unwritten(what: &str, done: io::Result<usize>) -> io::Error {
     match done {
         Ok(n) => io::Error::other(format!("only {n} bytes of {what} could be sent")),

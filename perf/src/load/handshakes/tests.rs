@@ -6,7 +6,7 @@ use super::*;
 use crate::load::Work;
 use crate::load::fake::{Client, listen};
 
-/// Serves so many connections one by one: `handle` gets each after its upgrade.
+/// Serves a number of connections one by one: `handle` gets each after its upgrade.
 fn serve(listener: TcpListener, count: usize, handle: fn(usize, Client)) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         for n in 0..count {
@@ -16,7 +16,7 @@ fn serve(listener: TcpListener, count: usize, handle: fn(usize, Client)) -> thre
 }
 
 /// Eight counted connections, one at the start and one that begins when the eighth has ended; and
-/// so many that fail.
+/// the number of failures.
 fn load(
     handle: fn(usize, Client),
     busy: bool,
@@ -47,11 +47,11 @@ fn load(
     Ok((outcome?, moments))
 }
 
-/// Takes our close frame, answers with its own, and ends the stream.
+/// Reads the client's close frame, answers it, and ends the stream.
 fn close(_: usize, mut client: Client) {
     let frame = client.frame().unwrap();
     assert_eq!(frame, [0x88, 2, 0x03, 0xe8]);
-    // A message that was under way comes before it.
+    // A message in flight comes before it.
     client.stream.write_all(&[0x81, 1, b'x']).unwrap();
     client.stream.write_all(&frame).unwrap();
     client.stream.shutdown(Shutdown::Write).unwrap();
@@ -85,7 +85,7 @@ fn a_server_that_waits_for_us_gets_the_end_of_the_stream() {
 }
 
 #[test]
-fn what_goes_wrong_is_named() {
+fn errors_are_named() {
     fails(|_, client| drop(client), "a connection failed, waiting for the close frame");
     let early: fn(usize, Client) = |n, mut client| {
         if n == 4 {
@@ -99,7 +99,7 @@ fn what_goes_wrong_is_named() {
         client.frame().unwrap();
         client.stream.write_all(&[0x88, 2, 0x03, 0xea]).unwrap();
     };
-    fails(code, "its close frame says [03, ea]");
+    fails(code, "its close frame is [03, ea]");
     let late: fn(usize, Client) = |_, mut client| {
         client.frame().unwrap();
         assert!(client.frame().is_none());

@@ -1,4 +1,4 @@
-//! Many connections held by one process: opened quickly, kept alive, watched for a broadcast.
+//! Many connections in one process: opened quickly, kept alive, and watched for a broadcast.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,22 +12,22 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 
 use crate::frames::{self, CLOSE, Head, Offer, PING, PONG};
-use crate::load::connect::{self, PATIENCE};
+use crate::load::connect::{self, TIMEOUT};
 use crate::wire::pattern;
 
-/// Handshakes under way at any time.
+/// The number of handshakes in flight.
 const UNDER_WAY: usize = 64;
 
-/// How often the connections are looked at while they are held, to answer pings.
+/// The interval at which held connections are checked for pings.
 const ROUND: Duration = Duration::from_secs(2);
 
 /// Payload bytes of the broadcast.
 const BROADCAST: usize = 64;
 
-/// A connection that waits.
+/// A held connection.
 struct Held {
     stream: TcpStream,
-    /// A frame that is not whole yet.
+    /// An incomplete frame.
     carry: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Hold {
     buffer: Vec<u8>,
 }
 
-/// A handshake under way.
+/// A handshake in flight.
 struct Asked {
     stream: TcpStream,
     key: String,
@@ -46,7 +46,7 @@ struct Asked {
 
 impl Hold {
     /// Opens `count` connections, of which the first is number `first` of the whole load. The error
-    /// says how many were open by then.
+    /// contains the number of open connections.
     pub(super) fn open(
         address: SocketAddr,
         path: &str,
@@ -71,7 +71,7 @@ impl Hold {
         Ok(hold)
     }
 
-    /// Waits for the answer to the oldest handshake.
+    /// Waits for the response to the oldest handshake.
     fn finish(&mut self, asked: &mut VecDeque<Asked>, path: &str) -> io::Result<()> {
         let Some(mut one) = asked.pop_front() else { return Ok(()) };
         let end = loop {
@@ -83,7 +83,7 @@ impl Hold {
                 Ok(n) => one.came.extend_from_slice(&self.buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    let text = format!("no answer to a handshake within {PATIENCE:?}");
+                    let text = format!("no answer to a handshake within {TIMEOUT:?}");
                     return Err(io::Error::other(text));
                 }
                 Err(e) => return Err(io::Error::new(e.kind(), format!("no answer: {e}"))),
@@ -95,7 +95,7 @@ impl Hold {
         Ok(())
     }
 
-    /// Holds all for so long, and answers pings.
+    /// Holds all connections for the given time, and answers pings.
     pub(super) fn keep(&mut self, time: Duration) -> io::Result<()> {
         let begin = Instant::now();
         while begin.elapsed() < time {
@@ -105,7 +105,7 @@ impl Hold {
         Ok(())
     }
 
-    /// As `keep`, until there is something to be read from `input`.
+    /// As `keep`, until `input` is readable.
     pub(super) fn keep_until(&mut self, input: &impl std::os::fd::AsFd) -> io::Result<()> {
         let round = Timespec::try_from(ROUND).map_err(io::Error::other)?;
         loop {
@@ -118,7 +118,7 @@ impl Hold {
         }
     }
 
-    /// Takes all that has come so far, and answers pings.
+    /// Reads all input that has arrived, and answers pings.
     fn drain(&mut self) -> io::Result<()> {
         for held in &mut self.held {
             held.take(&mut self.buffer, &mut |_| Ok(()))?;
@@ -126,7 +126,7 @@ impl Hold {
         Ok(())
     }
 
-    /// Takes what has come so far, and makes ready for one more message at each connection.
+    /// Reads all input that has arrived, and prepares for one more message on each connection.
     pub(super) fn watch(&mut self) -> io::Result<Watch<'_>> {
         self.drain()?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -140,13 +140,13 @@ impl Hold {
 /// Connections that wait for a broadcast.
 pub(super) struct Watch<'a> {
     hold: &'a mut Hold,
-    /// Made as late as this, so that it is no part of what a connection costs the kernel.
+    /// Created as late as this, so that it is not counted as the kernel's cost of a connection.
     epoll: OwnedFd,
 }
 
 impl Watch<'_> {
-    /// Waits until every connection has got the broadcast, and says at which nanosecond of
-    /// `CLOCK_MONOTONIC` that was.
+    /// Waits until every connection has received the broadcast, and returns the time of
+    /// `CLOCK_MONOTONIC` in nanoseconds.
     pub(super) fn wait(self, busy: bool, patience: Duration) -> io::Result<u64> {
         let Hold { held, buffer } = self.hold;
         let timeout = if busy { Duration::ZERO } else { patience };
@@ -186,7 +186,7 @@ impl Watch<'_> {
 }
 
 impl Held {
-    /// Takes what has come; `message` gets each whole data frame.
+    /// Reads the input; `message` is called with each complete data frame.
     fn take(
         &mut self,
         buffer: &mut [u8],
@@ -219,7 +219,7 @@ impl Held {
             done += head.payload.end;
         }
         if done == self.carry.len() {
-            // It gives the memory back: there are many.
+            // Releases the memory, because there are many connections.
             self.carry = Vec::new();
         } else {
             self.carry.drain(..done);
@@ -233,13 +233,13 @@ fn ask(address: SocketAddr, path: &str, n: usize) -> io::Result<Asked> {
     let mut stream = connect::dial(address, connect::source(address, n), false)
         .map_err(|e| io::Error::new(e.kind(), format!("connecting to {address}: {e}")))?;
     sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let key = connect::random_key();
     stream.write_all(frames::request(path, address, &key, Offer::Nothing).as_bytes())?;
     Ok(Asked { stream, key, came: Vec::new() })
 }
 
-/// Publishes the broadcast over `stream`, and says when that was.
+/// Publishes the broadcast over `stream`, and returns the time.
 pub(super) fn publish(mut stream: &TcpStream) -> io::Result<u64> {
     let frame = frames::masked(frames::BINARY, &pattern(BROADCAST));
     let now = monotonic_ns();

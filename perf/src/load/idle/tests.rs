@@ -22,8 +22,8 @@ fn plan(address: SocketAddr, connections: usize, broadcast: bool) -> (Plan, Idle
     (plan, work)
 }
 
-/// Holds `count` connections, sends each a kept message and a ping, then relays one message of a
-/// publisher, changed by `change`; tells what came from the first connection.
+/// Holds `count` connections, sends each a message and a ping, then relays one message of a
+/// publisher, changed by `change`; returns the input from the first connection.
 fn serve(
     listener: TcpListener,
     count: usize,
@@ -42,7 +42,7 @@ fn serve(
             client.stream.write_all(&message).unwrap();
         }
         let first = clients[0].frame();
-        // They stay until the load ends them.
+        // They stay open until the load ends them.
         for client in &mut clients {
             while client.frame().is_some() {}
         }
@@ -99,7 +99,7 @@ fn a_connection_without_the_broadcast_is_an_error() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_counted() {
+fn connections_that_cannot_be_opened_are_counted() {
     let listener = listen();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || {
@@ -141,7 +141,7 @@ fn a_holder_takes_orders_by_lines() {
 }
 
 #[test]
-fn a_holder_says_what_went_wrong() {
+fn a_holder_reports_its_error() {
     let gone = listen().local_addr().unwrap().to_string();
     let (orders, _to) = io::pipe().unwrap();
     let mut answers = Vec::new();
@@ -162,17 +162,17 @@ fn a_missing_program_for_the_shares_is_named() {
 }
 
 #[test]
-fn a_share_that_fails_says_what_the_process_said() {
-    // Stands in for `hold`: it only says what its first argument is, and ends.
+fn a_failed_share_reports_the_output_of_its_process() {
+    // A substitute for `hold`: it only prints its first argument, and ends.
     let work = Idle { path: "/".into(), connections: 3, broadcast: None };
     let gone = listen().local_addr().unwrap();
     let text = Crowd::open(gone, &work, 2, Path::new("/bin/echo")).err().unwrap().to_string();
-    assert!(text.contains(&format!("it said `{gone} / 1 0` instead of `open`")), "{text}");
+    assert!(text.contains(&format!("it printed `{gone} / 1 0` instead of `open`")), "{text}");
     let text = Crowd::open(gone, &work, 2, Path::new("/bin/true")).err().unwrap().to_string();
     assert!(text.contains("it ended"), "{text}");
 }
 
-/// As standard input is: buffered, and a descriptor.
+/// Buffered and with a descriptor, as standard input is.
 struct Input(BufReader<io::PipeReader>);
 
 impl Read for Input {

@@ -39,7 +39,7 @@ impl Echo {
 
     fn turn(&mut self) {
         if !std::mem::replace(&mut self.accepting, true) {
-            self.ring.accept(0, false);
+            self.ring.accept(0, Accepts::Multishot);
         }
         for index in 0..4u32 {
             let slot = index as usize;

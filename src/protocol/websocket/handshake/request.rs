@@ -1,5 +1,7 @@
 //! Requests judged as opening handshakes (RFC 6455 section 4.2.1).
 
+use std::net::SocketAddr;
+
 use super::extensions::Items;
 use super::fields::{EXTENSIONS, HandshakeFields, PROTOCOL};
 use super::rejection::Rejection;
@@ -40,6 +42,9 @@ pub struct Request<'a> {
     pub origin: Option<&'a str>,
     /// The `Sec-WebSocket-Key`: 24 characters.
     pub key: &'a str,
+    /// The address that the connection comes from; of a client behind a proxy, that of the proxy.
+    /// It is no part of the request head: only a server that was asked for it sets it.
+    pub peer_addr: Option<SocketAddr>,
     headers: Headers<'a>,
     subprotocols: FieldLines<'a>,
     extensions: FieldLines<'a>,
@@ -73,7 +78,19 @@ impl<'a> Request<'a> {
         check_extensions(fields.extensions.values(EXTENSIONS, &headers))?;
         let http::Request { target, path, query, .. } = *request;
         let (subprotocols, extensions) = (fields.protocol, fields.extensions);
-        Ok(Self { target, path, query, host, origin, key, headers, subprotocols, extensions })
+        let peer_addr = None;
+        Ok(Self {
+            target,
+            path,
+            query,
+            host,
+            origin,
+            key,
+            peer_addr,
+            headers,
+            subprotocols,
+            extensions,
+        })
     }
 
     /// The `name=value` pairs of the query, percent-decoded; see

@@ -10,6 +10,7 @@ mod tests;
 use std::rc::Rc;
 
 use super::frames::Frames;
+use super::output::Output;
 use crate::base::Chunk;
 use crate::config::SlowConsumer;
 use account::Account;
@@ -115,6 +116,16 @@ impl SendQueue {
         self.account.committed += len;
         self.fifo.push(Entry::Bytes(chunk));
         None
+    }
+
+    /// Adds all of `output` at the end, as [`push`](Self::push) does. `give` takes vectors that are
+    /// free again.
+    pub fn push_output(&mut self, output: &mut Output, mut give: impl FnMut(Vec<u8>)) {
+        while !output.is_empty() {
+            if let Some(copied) = self.push(output.take_chunk()) {
+                give(copied);
+            }
+        }
     }
 
     /// Copies `bytes` to the end.

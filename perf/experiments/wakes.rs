@@ -1,8 +1,8 @@
-//! `experiments bells`: how one core wakes another, through an eventfd or with MSG_RING.
+//! `experiments wakes`: the cost of waking another core, through an eventfd or with MSG_RING.
 //!
-//! Two threads on two cores, each asleep in its own ring until the other rings. One round trip is
-//! two bells and two sleeps; the bell rides in the call that puts its ringer to sleep, as it would
-//! in the server's loop. Variants alternate; CPU time is that of both threads.
+//! Two threads on two cores, each asleep in its own ring until the other wakes it. One round trip
+//! is two wakes and two sleeps. A MSG_RING is submitted with the call in which its sender goes to
+//! sleep, as in the server's loop. Variants alternate; CPU time is that of both threads.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -20,9 +20,9 @@ use crate::sys;
 
 const ROUNDS: usize = 10;
 const WINDOW: Duration = Duration::from_millis(500);
-const BELL: u64 = 1;
-const RINGING: u64 = 2;
-/// Beside its round trips, each side is told when to stop.
+const WAKE: u64 = 1;
+const WAKING: u64 = 2;
+/// The message that ends a run.
 const STOP: i32 = 7;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,20 +31,20 @@ enum Way {
     MsgRing,
 }
 
-/// One side: its ring, and what the other one rings.
+/// One side: its ring, and the eventfd through which it is woken.
 struct Side {
     ring: IoUring,
-    bell: OwnedFd,
+    eventfd: OwnedFd,
     way: Way,
 }
 
-/// Where a side is rung.
-struct Door {
+/// The descriptors with which a side is woken.
+struct Target {
     ring: RawFd,
-    bell: OwnedFd,
+    eventfd: OwnedFd,
 }
 
-/// What a side has used up.
+/// The round trips of a run, and the CPU time of both threads.
 struct Used {
     trips: u64,
     cpu_ns: u64,
@@ -57,19 +57,19 @@ impl Side {
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .build(64)?;
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let mut side = Self { ring, bell, way };
+        let eventfd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let mut side = Self { ring, eventfd, way };
         if way == Way::EventFd {
             const READABLE: u32 = 1;
-            let poll = opcode::PollAdd::new(Fd(side.bell.as_raw_fd()), READABLE).multi(true);
-            side.push(&poll.build().user_data(BELL))?;
+            let poll = opcode::PollAdd::new(Fd(side.eventfd.as_raw_fd()), READABLE).multi(true);
+            side.push(&poll.build().user_data(WAKE))?;
         }
         side.ring.submit()?;
         Ok(side)
     }
 
-    fn door(&self) -> io::Result<Door> {
-        Ok(Door { ring: self.ring.as_raw_fd(), bell: self.bell.try_clone()? })
+    fn target(&self) -> io::Result<Target> {
+        Ok(Target { ring: self.ring.as_raw_fd(), eventfd: self.eventfd.try_clone()? })
     }
 
     fn push(&mut self, entry: &io_uring::squeue::Entry) -> io::Result<()> {
@@ -77,31 +77,31 @@ impl Side {
         unsafe { self.ring.submission().push(entry) }.map_err(io::Error::other)
     }
 
-    /// Rings the other side. With MSG_RING that happens in the next call into the kernel.
-    fn ring(&mut self, other: &Door, message: i32) -> io::Result<()> {
+    /// Wakes the other side. With MSG_RING that happens in the next call into the kernel.
+    fn wake(&mut self, other: &Target, message: i32) -> io::Result<()> {
         if self.way == Way::MsgRing || message == STOP {
-            let entry = opcode::MsgRingData::new(Fd(other.ring), message, BELL, None).build();
-            return self.push(&entry.flags(Flags::SKIP_SUCCESS).user_data(RINGING));
+            let entry = opcode::MsgRingData::new(Fd(other.ring), message, WAKE, None).build();
+            return self.push(&entry.flags(Flags::SKIP_SUCCESS).user_data(WAKING));
         }
-        write(&other.bell, &1_u64.to_ne_bytes())?;
+        write(&other.eventfd, &1_u64.to_ne_bytes())?;
         Ok(())
     }
 
-    /// Sleeps until the bell rings; `false` if it rang for the last time.
+    /// Sleeps until it is woken; `false` if the message is `STOP`.
     fn sleep(&mut self) -> io::Result<bool> {
         loop {
             self.ring.submit_and_wait(1)?;
-            let (mut rung, mut last) = (false, false);
+            let (mut woken, mut last) = (false, false);
             for cqe in self.ring.completion() {
-                if cqe.user_data() == BELL {
-                    rung = true;
+                if cqe.user_data() == WAKE {
+                    woken = true;
                     last |= cqe.result() == STOP && !cqueue::more(cqe.flags());
                 }
             }
-            if rung && self.way == Way::EventFd {
-                let _ = read(&self.bell, &mut [0; 8]);
+            if woken && self.way == Way::EventFd {
+                let _ = read(&self.eventfd, &mut [0; 8]);
             }
-            if rung {
+            if woken {
                 return Ok(!last);
             }
         }
@@ -109,35 +109,35 @@ impl Side {
 }
 
 /// The side that only answers.
-fn answer(way: Way, doors: &Sender<Door>, other: &Receiver<Door>) -> io::Result<u64> {
+fn answer(way: Way, targets: &Sender<Target>, other: &Receiver<Target>) -> io::Result<u64> {
     sys::pin(1)?;
     let mut side = Side::new(way)?;
-    doors.send(side.door()?).map_err(io::Error::other)?;
+    targets.send(side.target()?).map_err(io::Error::other)?;
     let other = other.recv().map_err(io::Error::other)?;
     let start = sys::thread_cpu_ns();
     while side.sleep()? {
-        side.ring(&other, 0)?;
+        side.wake(&other, 0)?;
     }
     Ok(sys::thread_cpu_ns() - start)
 }
 
-/// One run; the side that counts.
+/// One run, on the side that counts.
 fn run(way: Way) -> io::Result<(Used, Duration)> {
-    let (doors, answerer) = channel();
+    let (targets, answerer) = channel();
     let (mine, asker) = channel();
-    let thread = std::thread::spawn(move || answer(way, &doors, &asker));
+    let thread = std::thread::spawn(move || answer(way, &targets, &asker));
     let mut side = Side::new(way)?;
-    mine.send(side.door()?).map_err(io::Error::other)?;
-    let other: Door = answerer.recv().map_err(io::Error::other)?;
+    mine.send(side.target()?).map_err(io::Error::other)?;
+    let other: Target = answerer.recv().map_err(io::Error::other)?;
     let (start, cpu) = (Instant::now(), sys::thread_cpu_ns());
     let mut trips = 0;
     while trips % 64 != 0 || start.elapsed() < WINDOW {
-        side.ring(&other, 0)?;
+        side.wake(&other, 0)?;
         side.sleep()?;
         trips += 1;
     }
     let (took, own) = (start.elapsed(), sys::thread_cpu_ns() - cpu);
-    side.ring(&other, STOP)?;
+    side.wake(&other, STOP)?;
     side.ring.submit()?;
     let answered = thread.join().map_err(|_| io::Error::other("a side panicked"))??;
     Ok((Used { trips, cpu_ns: own + answered }, took))
@@ -164,8 +164,8 @@ pub(crate) fn main() -> io::Result<()> {
         figures.iter_mut().for_each(|rounds| rounds[at].2 = rounds[at].0 / base);
     }
     println!("Kernel {}, {}.", sys::kernel_release(), sys::cpu_model());
-    println!("A bell that wakes a sleeping core; {ROUNDS} interleaved rounds; medians.\n");
-    println!("| bell | CPU ns | x eventfd (min..max) | one way, ns |\n|---|---:|---:|---:|");
+    println!("Waking a sleeping core; {ROUNDS} interleaved rounds; medians.\n");
+    println!("| wake | CPU ns | x eventfd (min..max) | one way, ns |\n|---|---:|---:|---:|");
     for ((_, name), rounds) in names.iter().zip(&mut figures) {
         let mut ratios: Vec<f64> = rounds.iter().map(|round| round.2).collect();
         ratios.sort_unstable_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! Nobody sees another's bytes: receive buffers go from connection to connection, and what is left
-//! in them must never show.
+//! Isolation between connections: receive buffers are reused, and no connection may receive bytes
+//! that another one sent.
 
 mod support;
 
@@ -14,17 +14,17 @@ use support::server::Server;
 use support::wire::{self, BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT};
 
 const ROUNDS: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
-/// What only the first connection sends and may see.
+/// Bytes that only the first connection sends and may receive.
 const SECRET: &[u8] = b"-SECRET-OF-A-";
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
-/// Fails where `bytes` hold a part of the secret long enough to be no accident.
+/// Fails if `bytes` contain a part of the secret that is too long to be a coincidence.
 fn assert_clean(bytes: &[u8], round: usize) {
     let seen = bytes.windows(6).any(|six| SECRET.windows(6).any(|part| part == six));
     assert!(!seen, "round {round}: the secret shows in {}", support::hex(bytes));
 }
 
-/// What others do with the buffers that A has filled.
+/// The other connections, which reuse the buffers that A has filled.
 struct Other {
     client: Client,
     inflater: deflate::Inflater,
@@ -36,7 +36,7 @@ impl Other {
         Self { client, inflater: deflate::Inflater::new() }
     }
 
-    /// Sends `sends`; exactly `expects` must come back.
+    /// Sends `sends`, and expects exactly `expects`.
     fn exchange(&mut self, round: usize, sends: &[u8], expects: &[u8]) {
         self.client.send(sends);
         let mut got = Vec::new();
@@ -48,7 +48,7 @@ impl Other {
         assert!(got == expects, "round {round}: got {}", support::hex(&got));
     }
 
-    /// Short frames and empty ones, over a connection that lasts.
+    /// Short frames and empty ones, over a connection that stays open.
     fn short(&mut self, round: usize, random: &mut Rng) {
         let payload = vec![b'b'; random.usize(..20)];
         match random.u8(..6) {
@@ -80,7 +80,7 @@ impl Other {
     }
 }
 
-/// A connection that goes wrong in one way or another. All that the server says to it is known.
+/// A connection that breaks a rule or is cut. The complete answer of the server is checked.
 fn aborted(server: &Server, round: usize, random: &mut Rng) {
     let mut client = Client::connect(server.addr());
     if random.u8(..4) == 0 {
@@ -123,14 +123,14 @@ fn assert_ends(mut client: Client, round: usize, expects: &[u8]) {
 }
 
 #[test]
-fn what_one_connection_sends_shows_on_no_other() {
-    // One core, so that all share the same buffers.
+fn no_connection_receives_bytes_of_another() {
+    // One core, so that all connections share the same buffers.
     let server = Server::start(&["--cores", "0"]);
     let mut random = Rng::with_seed(8);
     let mut a = Client::open(server.addr());
     let (mut b, mut c) = (Other::open(&server), Other::open(&server));
     let secret = SECRET.repeat(1_200);
-    // All 128 buffers of the core hold the secret, and are filled with it again and again.
+    // All 128 buffers of the core hold the secret, and are filled with it again in each round.
     for round in 0..ROUNDS {
         let fill = if round % 2_000 == 0 { 140 } else { usize::from(random.u8(..8) == 0) };
         for _ in 0..fill {
@@ -147,14 +147,15 @@ fn what_one_connection_sends_shows_on_no_other() {
 }
 
 #[test]
-fn the_check_sees_the_secret() {
+fn the_check_finds_the_secret() {
     let seen = std::panic::catch_unwind(|| assert_clean(b"....ET-OF-A....", 0));
     assert!(seen.is_err());
     assert_clean(b"......ET-OF......", 0);
 }
 
-/// More connections speak at a time than there are buffers, so that most of what is received finds
-/// those that hold replies of the turn before: each still gets its own, in order.
+/// More connections send at the same time than there are buffers, so that most receives find
+/// buffers that hold replies of the previous turn. Each connection must get its own replies, in
+/// order.
 fn serve_many(most: u16) {
     const CONNECTIONS: usize = 40;
     const MESSAGES: usize = if cfg!(debug_assertions) { 400 } else { 4000 };
@@ -168,7 +169,7 @@ fn serve_many(most: u16) {
                 let mut random = Rng::with_seed(number as u64);
                 let message = |at: usize, len| format!("{number}-{at}-{}", "m".repeat(len));
                 for at in 0..MESSAGES {
-                    // Now and then several at once, and some that take more than a buffer.
+                    // Sometimes several at once, and some that are larger than a buffer.
                     let count = random.usize(1..4);
                     let len = if random.u8(..) == 0 { 10_000 } else { random.usize(..50) };
                     let frame = |n| wire::frame(FIN | TEXT, message(at + n, len).as_bytes());
@@ -193,6 +194,6 @@ fn few_buffers_serve_many() {
 }
 
 #[test]
-fn buffers_come_to_be_as_they_are_needed() {
+fn buffers_are_added_as_needed() {
     serve_many(16);
 }

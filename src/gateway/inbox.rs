@@ -1,0 +1,63 @@
+//! What other threads ask of a core.
+
+use std::time::Duration;
+
+use super::service::Gateway;
+use crate::app::{Command, Context, Handler};
+use crate::pubsub::{Payload, Publication, RetainLimit, Topic};
+use crate::session::Outbound;
+
+/// The most commands of other threads that are taken in one turn.
+const INBOX_BATCH: usize = 256;
+/// The least time between two warnings that a message of a program is not retained.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
+impl<H: Handler> Gateway<H> {
+    /// Takes what other threads ask for, as far as the broker has room.
+    pub(super) fn take_inbox<O: Outbound>(&mut self, out: &mut O) {
+        for _ in 0..INBOX_BATCH {
+            if !self.core.broker.has_room() {
+                return;
+            }
+            match self.core.inbox.take() {
+                Some(Command::Publish { topic, payload, retain }) => {
+                    self.publish(&topic, &payload, retain);
+                }
+                Some(Command::Send { to, payload }) => {
+                    let core = &mut self.core;
+                    out.with_replies(to, |replies| {
+                        // What is refused is counted, and later sends of handles learn of it.
+                        let mut cx = Context::new(to, replies, core);
+                        let _ = cx.send(payload.opcode, &payload.bytes);
+                    });
+                }
+                Some(Command::Close { to, code, reason }) => out.close(to, code, &reason),
+                None => return,
+            }
+        }
+    }
+
+    fn publish(&mut self, topic: &Topic, payload: &Payload, retain: bool) {
+        let result = self.core.broker.publish(&Publication {
+            topic,
+            opcode: payload.opcode,
+            payload: &payload.bytes,
+            json: None,
+            retain,
+            origin: None,
+        });
+        if let Err(limit) = result {
+            self.warn_not_retained(topic, limit);
+        }
+    }
+
+    /// Logs that a message is not retained, since the program that published it does not learn of
+    /// it. The log is limited to one line in [`WARN_EVERY`].
+    fn warn_not_retained(&mut self, topic: &Topic, limit: RetainLimit) {
+        if self.now >= self.warn_again {
+            self.warn_again = self.now.after(WARN_EVERY);
+            let so_far = self.core.broker.stats().not_retained;
+            tracing::warn!(%topic, so_far, "{limit}");
+        }
+    }
+}

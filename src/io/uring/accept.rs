@@ -1,0 +1,121 @@
+//! Accepting connections, with the addresses of their peers if they are wanted.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use io_uring::opcode;
+use io_uring::types::{DestinationSlot, Fd};
+
+use super::UringRing;
+use super::tag::{Kind, Tag};
+use crate::io::Accepts;
+
+/// The words of `struct sockaddr_storage`.
+const WORDS: usize = 32;
+
+/// Where the kernel writes the address of the next peer of a listener. It is made of atomics
+/// because the kernel writes to it at any time until the accept is complete.
+#[derive(Debug)]
+pub(super) struct PeerName {
+    words: [AtomicU32; WORDS],
+    len: AtomicU32,
+}
+
+impl PeerName {
+    fn new() -> Box<Self> {
+        Box::new(Self { words: [const { AtomicU32::new(0) }; WORDS], len: AtomicU32::new(0) })
+    }
+
+    /// The address that the last accept has written.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        let mut bytes = [0; WORDS * 4];
+        for (bytes, word) in bytes.chunks_exact_mut(4).zip(&self.words) {
+            bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        parse(bytes.get(..self.len.load(Ordering::Relaxed) as usize)?)
+    }
+}
+
+/// A `struct sockaddr_in` or `sockaddr_in6`. An IPv4 address in IPv6 form, as a listener on `[::]`
+/// is told it, becomes an IPv4 address.
+fn parse(name: &[u8]) -> Option<SocketAddr> {
+    const INET: u16 = 2;
+    const INET6: u16 = 10;
+    let (family, rest) = name.split_first_chunk::<2>()?;
+    let (port, rest) = rest.split_first_chunk::<2>()?;
+    let (family, port) = (u16::from_ne_bytes(*family), u16::from_be_bytes(*port));
+    let ip = match family {
+        INET => IpAddr::from(Ipv4Addr::from(*rest.first_chunk::<4>()?)),
+        INET6 => {
+            // The flow label comes first.
+            let ip = Ipv6Addr::from(*rest.get(4..)?.first_chunk::<16>()?);
+            let scope = u32::from_ne_bytes(*rest.get(20..)?.first_chunk::<4>()?);
+            if ip.to_ipv4_mapped().is_none() {
+                return Some(std::net::SocketAddrV6::new(ip, port, 0, scope).into());
+            }
+            ip.to_canonical()
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+impl UringRing {
+    pub(super) fn push_accept(&mut self, listener: usize, kind: Accepts) {
+        let (Some(fd), Ok(index)) = (self.listeners.get(listener), u16::try_from(listener)) else {
+            return;
+        };
+        let fd = Fd(fd.as_raw_fd());
+        let once = |address: *mut AtomicU32, len: *mut AtomicU32| {
+            opcode::Accept::new(fd, address.cast(), len.cast())
+                .file_index(Some(DestinationSlot::auto_target()))
+                .build()
+        };
+        let entry = match kind {
+            Accepts::Multishot => opcode::AcceptMulti::new(fd).allocate_file_index(true).build(),
+            Accepts::Once => once(ptr::null_mut(), ptr::null_mut()),
+            Accepts::OnceWithPeer => {
+                while self.peer_names.len() <= listener {
+                    self.peer_names.push(PeerName::new());
+                }
+                // There is one accept of a listener at a time. Its place stays until the ring is
+                // closed.
+                let name = &self.peer_names[listener];
+                #[allow(clippy::cast_possible_truncation, reason = "128 bytes")]
+                name.len.store(size_of_val(&name.words) as u32, Ordering::Relaxed);
+                once(name.words.as_ptr().cast_mut(), (&raw const name.len).cast_mut())
+            }
+        };
+        self.accepts += 1;
+        self.push(entry.user_data(Tag::plain(Kind::Accept, index).0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(family: u16, port: u16, rest: &[u8]) -> Vec<u8> {
+        [&family.to_ne_bytes()[..], &port.to_be_bytes(), rest].concat()
+    }
+
+    #[test]
+    fn names_of_the_kernel_are_addresses() {
+        let v4 = name(2, 80, &[192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(parse(&v4), Some("192.0.2.1:80".parse().unwrap()));
+        let v6 = |ip: &str, scope: u32| {
+            let ip = ip.parse::<Ipv6Addr>().unwrap().octets();
+            name(10, 443, &[&[9; 4][..], &ip, &scope.to_ne_bytes()].concat())
+        };
+        assert_eq!(parse(&v6("2001:db8::1", 0)), Some("[2001:db8::1]:443".parse().unwrap()));
+        assert_eq!(parse(&v6("fe80::1", 3)), Some("[fe80::1%3]:443".parse().unwrap()));
+        assert_eq!(parse(&v6("::ffff:192.0.2.1", 0)), Some("192.0.2.1:443".parse().unwrap()));
+        // Whatever is cut short or of another family is none.
+        assert_eq!(parse(&name(1, 0, &[0; 20])), None);
+        for whole in [&v4[..8], &v6("::1", 0)] {
+            (0..whole.len()).for_each(|len| assert_eq!(parse(&whole[..len]), None, "{len}"));
+        }
+    }
+}

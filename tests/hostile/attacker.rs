@@ -1,0 +1,323 @@
+//! One connection of an attacker, and what an attack did in sum.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, connect, recv, send,
+    shutdown, socket_with, sockopt,
+};
+
+use crate::script::{Bytes, Group, Reads, Then};
+use crate::support::client::request_to;
+
+/// Bytes of one call to send, so that no call keeps the core for long.
+const PIECE: usize = 64 << 10;
+/// Such calls before the next connection has its turn.
+const PIECES: usize = 4;
+/// What is kept of what the server said.
+const SAID: usize = 400;
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+
+/// What an attack did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// Bytes that the sockets took, handshakes and all.
+    pub(crate) sent: u64,
+    /// Connections whose handshake was done, or bare ones that were connected.
+    pub(crate) opened: u64,
+    /// Handshakes that were answered with another status than 101.
+    pub(crate) refused: u64,
+    /// Connections that the server ended.
+    pub(crate) ended: u64,
+    /// The first bytes that each group was sent behind the handshake.
+    pub(crate) said: Vec<Vec<u8>>,
+}
+
+/// What all attackers share.
+pub(crate) struct Scratch {
+    pub(crate) epoll: OwnedFd,
+    pub(crate) report: Report,
+    addr: SocketAddr,
+    room: Vec<u8>,
+}
+
+impl Scratch {
+    pub(crate) fn new(epoll: OwnedFd, addr: SocketAddr, groups: usize) -> Self {
+        let report = Report { said: vec![Vec::new(); groups], ..Report::default() };
+        Self { epoll, report, addr, room: vec![0; 1 << 20] }
+    }
+}
+
+/// What a connection is sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+enum Part {
+    Head,
+    /// Nothing: the response to the handshake has not come.
+    Response,
+    First,
+    Again,
+    /// Nothing more.
+    Done,
+}
+
+/// One connection, through all its lives.
+pub(crate) struct Attacker<'a> {
+    group: &'a Group,
+    number: usize,
+    index: usize,
+    token: u64,
+    head: Vec<u8>,
+    socket: Option<OwnedFd>,
+    part: Part,
+    offset: usize,
+    rounds: u64,
+    response: Vec<u8>,
+    interest: EventFlags,
+    /// When it begins, or sends again; `None` once it is over, and while it has something to send.
+    due: Option<Instant>,
+}
+
+impl<'a> Attacker<'a> {
+    pub(crate) fn new(
+        group: &'a Group,
+        number: usize,
+        index: usize,
+        token: u64,
+        start: Instant,
+    ) -> Self {
+        let further = if group.deflate { DEFLATE } else { "" };
+        let head = group.target.as_deref().map(|target| request_to(target, further));
+        Self {
+            group,
+            number,
+            index,
+            token,
+            head: head.unwrap_or_default(),
+            socket: None,
+            part: Part::Head,
+            offset: 0,
+            rounds: 0,
+            response: Vec::new(),
+            interest: EventFlags::empty(),
+            due: Some(start),
+        }
+    }
+
+    /// Connects, sends and reads what is due.
+    pub(crate) fn tick(&mut self, now: Instant, scratch: &mut Scratch) {
+        if self.due.is_some_and(|due| due <= now) {
+            if self.socket.is_none() {
+                self.due = None;
+                self.connect(scratch);
+                return;
+            }
+            let late = now - self.due.take().unwrap_or(now);
+            self.write(scratch);
+            // Keeps the pace, whatever the delay of this look.
+            if let (Some(due), true) = (&mut self.due, late < Duration::from_millis(100)) {
+                *due -= late;
+            }
+        }
+        if let Reads::Slowly(most) = self.group.reads
+            && self.part > Part::Response
+        {
+            self.read(most, scratch);
+        }
+        self.update(scratch);
+    }
+
+    /// Does what the socket is ready for.
+    pub(crate) fn ready(&mut self, flags: EventFlags, scratch: &mut Scratch) {
+        if flags.contains(EventFlags::IN) && self.socket.is_some() {
+            self.read(usize::MAX, scratch);
+        }
+        if flags.contains(EventFlags::OUT) && self.socket.is_some() {
+            self.write(scratch);
+        }
+        let is_broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
+        if is_broken && !flags.contains(EventFlags::IN) && self.socket.is_some() {
+            self.end(scratch);
+        }
+        self.update(scratch);
+    }
+
+    /// Keeps the first that the server said to this group, if nothing was kept yet.
+    pub(crate) fn listen_once(&mut self, scratch: &mut Scratch) {
+        if scratch.report.said[self.number].is_empty() && self.part > Part::Response {
+            self.read(SAID, scratch);
+        }
+    }
+
+    fn connect(&mut self, scratch: &mut Scratch) {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
+            .expect("descriptors for all attackers: raise the limit of open files");
+        if let Some(room) = self.group.room {
+            let _ = sockopt::set_socket_recv_buffer_size(&socket, room);
+        }
+        let _ = sockopt::set_tcp_nodelay(&socket, true);
+        // Ports are not kept by ends in TIME_WAIT.
+        let _ = sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
+        match connect(&socket, &scratch.addr) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(_) => {
+                self.due = Some(Instant::now() + Duration::from_millis(5));
+                return;
+            }
+        }
+        self.interest = EventFlags::OUT;
+        let data = EventData::new_u64(self.token);
+        epoll::add(&scratch.epoll, &socket, data, self.interest).unwrap();
+        self.socket = Some(socket);
+        (self.part, self.offset, self.rounds) = (Part::Head, 0, 0);
+        self.response.clear();
+    }
+
+    /// What is being sent.
+    fn output(&self) -> &[u8] {
+        let of = |all: &'a [Bytes]| -> &'a [u8] {
+            if all.is_empty() { &[] } else { &all[self.index % all.len()] }
+        };
+        match self.part {
+            Part::Head => &self.head,
+            Part::First => of(&self.group.first),
+            Part::Again => of(&self.group.again),
+            Part::Response | Part::Done => &[],
+        }
+    }
+
+    fn write(&mut self, scratch: &mut Scratch) {
+        for _ in 0..PIECES {
+            while self.offset == self.output().len() {
+                if !self.advance(scratch) {
+                    return;
+                }
+            }
+            let Some(socket) = &self.socket else { return };
+            let rest = &self.output()[self.offset..];
+            let length = rest.len().min(PIECE);
+            match send(socket, &rest[..length], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(taken) => {
+                    self.offset += taken;
+                    scratch.report.sent += taken as u64;
+                    if taken < length {
+                        return;
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(_) => return self.end(scratch),
+            }
+        }
+    }
+
+    /// Goes on to what comes next; `false` if that is not to be sent now.
+    fn advance(&mut self, scratch: &mut Scratch) -> bool {
+        self.offset = 0;
+        self.part = match self.part {
+            Part::Head if self.group.target.is_some() => Part::Response,
+            Part::Head => {
+                scratch.report.opened += 1;
+                Part::First
+            }
+            Part::First if self.group.again.is_empty() => Part::Done,
+            Part::First => Part::Again,
+            Part::Again => {
+                self.rounds += 1;
+                let is_last = self.group.times.is_some_and(|times| self.rounds >= times);
+                if is_last { Part::Done } else { Part::Again }
+            }
+            same => same,
+        };
+        if self.part == Part::Done {
+            self.finish();
+        }
+        if self.part == Part::Again && self.rounds > 0 {
+            self.due = self.group.every.map(|every| Instant::now() + every);
+        }
+        !matches!(self.part, Part::Response | Part::Done) && self.due.is_none()
+    }
+
+    /// All is sent.
+    fn finish(&mut self) {
+        match (self.group.then, &self.socket) {
+            (Then::Finishes, Some(socket)) => {
+                let _ = shutdown(socket, Shutdown::Write);
+            }
+            (Then::Resets, _) => self.leave(),
+            _ => {}
+        }
+    }
+
+    fn read(&mut self, most: usize, scratch: &mut Scratch) {
+        let Some(socket) = &self.socket else { return };
+        let is_response = self.part <= Part::Response && self.group.target.is_some();
+        let said = &mut scratch.report.said[self.number];
+        let (len, flags) = match (is_response, said.len() < SAID) {
+            (true, _) => (1024, RecvFlags::DONTWAIT),
+            (false, true) => (SAID, RecvFlags::DONTWAIT),
+            // Thrown away by the kernel, which is cheap.
+            (false, false) => (scratch.room.len(), RecvFlags::DONTWAIT | RecvFlags::TRUNC),
+        };
+        let room = &mut scratch.room[..len.min(most)];
+        match recv(socket, room, flags) {
+            Ok((0, _)) => self.end(scratch),
+            Ok((len, _)) if is_response => {
+                let bytes = scratch.room[..len].to_vec();
+                self.response.extend(bytes);
+                self.take_response(scratch);
+            }
+            Ok((len, _)) => {
+                if said.len() < SAID {
+                    said.extend_from_slice(&scratch.room[..len.min(SAID)]);
+                }
+            }
+            Err(Errno::AGAIN) => {}
+            Err(_) => self.end(scratch),
+        }
+    }
+
+    fn take_response(&mut self, scratch: &mut Scratch) {
+        if !self.response.windows(4).any(|four| four == b"\r\n\r\n") {
+            return;
+        }
+        if self.response.starts_with(b"HTTP/1.1 101 ") {
+            scratch.report.opened += 1;
+            self.part = Part::First;
+            self.offset = 0;
+        } else {
+            scratch.report.refused += 1;
+            self.end(scratch);
+        }
+    }
+
+    /// The server has ended it.
+    fn end(&mut self, scratch: &mut Scratch) {
+        scratch.report.ended += 1;
+        self.leave();
+    }
+
+    fn leave(&mut self) {
+        self.socket = None;
+        self.part = Part::Done;
+        self.due = self.group.anew.then(Instant::now);
+    }
+
+    /// Tells epoll what is waited for.
+    fn update(&mut self, scratch: &Scratch) {
+        let Some(socket) = &self.socket else { return };
+        let is_sending = matches!(self.part, Part::Head | Part::First | Part::Again);
+        let reads = self.group.reads == Reads::All || self.part == Part::Response;
+        let mut interest = EventFlags::empty();
+        interest.set(EventFlags::OUT, is_sending && self.due.is_none());
+        interest.set(EventFlags::IN, reads);
+        if interest != self.interest {
+            self.interest = interest;
+            let data = EventData::new_u64(self.token);
+            epoll::modify(&scratch.epoll, socket, data, interest).unwrap();
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The honest: clients of the echo, subscribers and their publisher, and newcomers, all in one
+//! thread that does nothing but measure how long they wait.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{Timespec, epoll};
+
+use crate::newcomers::Newcomers;
+use crate::peers::{Echo, Subscriber};
+use crate::sched::{Clock, Moment, pin};
+use crate::series::{Begun, Measured, Phase};
+use crate::support::client::Client;
+use crate::support::wire::{self, BINARY, FIN};
+
+/// How many there are of each.
+const CLIENTS: usize = 100;
+const SUBSCRIBERS: usize = 100;
+/// Each client sends, and the publisher publishes, 20 messages a second.
+const PERIOD: Duration = Duration::from_millis(50);
+const CONTROL_PERIOD: Duration = Duration::from_millis(10);
+const SIZE: usize = 64;
+const TOPIC: &str = "/topics/honest";
+/// How long what is under way at the end may take before it is given up.
+const GRACE: Duration = Duration::from_secs(4);
+
+const CONTROL: u64 = (CLIENTS + SUBSCRIBERS) as u64;
+
+/// The phase, as all threads see it.
+#[derive(Clone, Default)]
+pub(crate) struct SharedPhase(Arc<AtomicU8>);
+
+impl SharedPhase {
+    pub(crate) fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Release);
+    }
+
+    fn get(&self) -> Phase {
+        Phase::ALL[usize::from(self.0.load(Ordering::Acquire))]
+    }
+}
+
+/// Connects all, measures until the phase is `Over`, and returns what was measured.
+pub(crate) fn measure(
+    addr: SocketAddr,
+    pid: u32,
+    cores: &[usize],
+    phase: &SharedPhase,
+) -> Measured {
+    pin(cores);
+    let mut honest = Honest::connect(addr, pid);
+    while phase.get() != Phase::Over {
+        honest.send_due(phase.get());
+        honest.receive();
+    }
+    let end = Instant::now() + GRACE;
+    while honest.is_waiting() && Instant::now() < end {
+        honest.receive();
+    }
+    honest.finish()
+}
+
+/// A connection from this thread to itself.
+struct Control {
+    from: TcpStream,
+    to: TcpStream,
+    begun: Vec<Begun>,
+    due: Instant,
+}
+
+impl Control {
+    fn new() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let from = TcpStream::connect(listener.local_addr()?)?;
+        let (to, _) = listener.accept()?;
+        from.set_nodelay(true)?;
+        to.set_nonblocking(true)?;
+        Ok(Self { from, to, begun: Vec::new(), due: Instant::now() })
+    }
+}
+
+struct Honest {
+    epoll: OwnedFd,
+    clock: Clock,
+    clients: Vec<Echo>,
+    subscribers: Vec<Subscriber>,
+    publisher: Client,
+    publisher_is_open: bool,
+    published: Vec<Begun>,
+    publish_due: Instant,
+    control: Control,
+    newcomers: Newcomers,
+    measured: Measured,
+}
+
+impl Honest {
+    fn connect(addr: SocketAddr, pid: u32) -> Self {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let open = |target: &str| {
+            let mut client = Client::connect(addr);
+            client.open_at(target, "");
+            client
+        };
+        let quick = |target: &str| {
+            let stream = open(target).into_stream();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        };
+        let count = u32::try_from(CLIENTS).unwrap();
+        let subscribe = format!("{TOPIC}?role=sub");
+        let control = Control::new().unwrap();
+        let publisher = open(&format!("{TOPIC}?role=pub"));
+        let subscribers: Vec<Subscriber> =
+            (0..SUBSCRIBERS).map(|_| Subscriber::new(quick(&subscribe))).collect();
+        let start = Instant::now();
+        let clients: Vec<Echo> =
+            (0..count).map(|i| Echo::new(quick("/"), start + PERIOD * i / count)).collect();
+        let streams = clients.iter().filter_map(Echo::stream);
+        let streams = streams.chain(subscribers.iter().filter_map(Subscriber::stream));
+        for (token, stream) in (0..).zip(streams.chain([&control.to])) {
+            let data = epoll::EventData::new_u64(token);
+            epoll::add(&epoll, stream, data, epoll::EventFlags::IN).unwrap();
+        }
+        Self {
+            newcomers: Newcomers::new(addr, CONTROL + 1, start),
+            clock: Clock::new(pid),
+            epoll,
+            clients,
+            subscribers,
+            publisher,
+            publisher_is_open: true,
+            published: Vec::new(),
+            publish_due: start,
+            control,
+            measured: Measured::default(),
+        }
+    }
+
+    fn begin(&self, phase: Phase) -> Begun {
+        Begun { at: self.clock.now(), phase }
+    }
+
+    /// Sends what is due.
+    fn send_due(&mut self, phase: Phase) {
+        let now = Instant::now();
+        for at in 0..self.clients.len() {
+            if self.clients[at].due <= now {
+                let begun = self.begin(phase);
+                let client = &mut self.clients[at];
+                // Not more at once than one, also after this thread had no processor for long.
+                client.due = (client.due + PERIOD).max(now);
+                client.send(begun, &[0x55; SIZE]);
+            }
+        }
+        if self.publish_due <= now && self.publisher_is_open {
+            self.publish_due = (self.publish_due + PERIOD).max(now);
+            let number = (self.published.len() as u64).to_be_bytes();
+            self.published.push(self.begin(phase));
+            self.publisher_is_open = self.publisher.try_send(&wire::frame(FIN | BINARY, &number));
+        }
+        if self.control.due <= now {
+            self.control.due = (self.control.due + CONTROL_PERIOD).max(now);
+            self.control.begun.push(self.begin(phase));
+            let _ = self.control.from.write(&[0]);
+        }
+        if self.newcomers.is_due(now) {
+            let begun = self.begin(phase);
+            self.newcomers.connect(&self.epoll, begun);
+        }
+    }
+
+    /// Waits a moment for what comes, and takes it.
+    fn receive(&mut self) {
+        let mut events = Vec::with_capacity(512);
+        let timeout = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        let room = rustix::buffer::spare_capacity(&mut events);
+        let _ = epoll::wait(&self.epoll, room, Some(&timeout));
+        if events.is_empty() {
+            return;
+        }
+        // All that is read now has come before this.
+        let now = self.clock.now();
+        for event in &events {
+            self.take(event.data.u64(), event.flags, &now);
+        }
+    }
+
+    fn take(&mut self, token: u64, flags: epoll::EventFlags, now: &Moment) {
+        let measured = &mut self.measured;
+        let at = usize::try_from(token).unwrap();
+        if token < CLIENTS as u64 {
+            self.clients[at].receive(now, &mut measured.echo);
+        } else if token < CONTROL {
+            let subscriber = &mut self.subscribers[at - CLIENTS];
+            subscriber.receive(now, &self.published, &mut measured.topic);
+        } else if token == CONTROL {
+            let mut room = [0; 64];
+            let len = self.control.to.read(&mut room).unwrap_or(0);
+            for begun in self.control.begun.drain(..len) {
+                measured.control.add(&begun, now);
+            }
+        } else {
+            self.newcomers.ready(token, flags, now, &mut measured.handshake);
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.clients.iter().any(Echo::is_waiting)
+            || self.subscribers.iter().any(|peer| peer.is_waiting(self.published.len()))
+            || self.newcomers.are_waiting()
+    }
+
+    /// What never came counts with the time until now.
+    fn finish(mut self) -> Measured {
+        let now = self.clock.now();
+        for client in &mut self.clients {
+            client.give_up(&now, &mut self.measured.echo);
+        }
+        for subscriber in &mut self.subscribers {
+            subscriber.give_up(&now, &self.published, &mut self.measured.topic);
+        }
+        self.newcomers.give_up(&now, &mut self.measured.handshake);
+        let ended = self.clients.iter().filter(|peer| peer.is_ended()).count()
+            + self.subscribers.iter().filter(|peer| peer.is_ended()).count()
+            + usize::from(!self.publisher_is_open);
+        self.measured.closed = ended as u64;
+        self.measured
+    }
+}

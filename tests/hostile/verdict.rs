@@ -1,0 +1,70 @@
+//! Whether a run stayed within the contract.
+
+use std::time::Duration;
+
+use crate::run::Outcome;
+use crate::script::Workload;
+
+/// Nobody else on the core waits longer than this for the work of one connection ...
+pub(crate) const FOR_ONE: Duration = Duration::from_millis(5);
+/// ... and than this for any number of hostile ones.
+pub(crate) const FOR_MANY: Duration = Duration::from_millis(20);
+/// A handshake takes several turns: the connection is accepted, its head is read, and the other
+/// cores acknowledge a subscription.
+const HANDSHAKE_TURNS: u32 = 3;
+/// The most memory that the server may hold for each core, and after the attackers have left.
+pub(crate) const PEAK: u64 = 384 << 20;
+pub(crate) const AFTER: u64 = 96 << 20;
+
+/// How late the measuring itself was: as late as over a connection that the server has no part in,
+/// or as the same server without the attack.
+pub(crate) fn noise(outcome: &Outcome) -> Duration {
+    let control = outcome.measured.control.longest();
+    control.max(outcome.measured.echo.quiet.counted.longest())
+}
+
+/// The longest wait that is allowed. A server with assertions, as that of the tests is, takes up to
+/// twice as long for the same work; one that `CORECAST` names has none.
+pub(crate) fn bound(workload: &Workload) -> Duration {
+    let has_assertions = cfg!(debug_assertions) && std::env::var_os("CORECAST").is_none();
+    let bound = if workload.is_one { FOR_ONE } else { FOR_MANY };
+    bound * if has_assertions { 2 } else { 1 }
+}
+
+/// What was beyond the contract; nothing if the run stayed within it.
+pub(crate) fn faults(workload: &Workload, outcome: &Outcome, cores: usize) -> Vec<String> {
+    let mut faults = Vec::new();
+    if outcome.is_dead {
+        faults.push("the server ended".to_owned());
+    }
+    if outcome.report.opened == 0 && outcome.report.sent == 0 {
+        faults.push("no attack came about".to_owned());
+    }
+    let bound = bound(workload);
+    let measured = &outcome.measured;
+    for (name, series, bound) in [
+        ("echo", &measured.echo, bound),
+        ("topic", &measured.topic, bound),
+        ("101", &measured.handshake, bound * HANDSHAKE_TURNS),
+    ] {
+        let longest = series.longest();
+        if longest.saturating_sub(noise(outcome)) > bound {
+            faults.push(format!("{name} {} ms", longest.as_millis()));
+        }
+        if series.lost > 0 {
+            faults.push(format!("{name} lost {}", series.lost));
+        }
+        if series.attack.counted.len() == 0 {
+            faults.push(format!("{name}: nothing was measured"));
+        }
+    }
+    if measured.closed > 0 {
+        faults.push(format!("{} honest closed", measured.closed));
+    }
+    for (name, bytes, most) in [("peak", outcome.peak, PEAK), ("after", outcome.after, AFTER)] {
+        if bytes > most * cores as u64 {
+            faults.push(format!("{name} {} MiB", bytes >> 20));
+        }
+    }
+    faults
+}

@@ -1,0 +1,73 @@
+//! Request heads.
+
+use crate::script::{Group, Then, Workload};
+use crate::support::client::request_to;
+
+/// So many header lines of so many bytes each.
+fn lines(count: usize, bytes: usize) -> String {
+    (0..count).map(|n| format!("X-{n:02}: {}\r\n", "v".repeat(bytes - 8))).collect()
+}
+
+pub(super) const ALL: &[Workload] = &[
+    Workload::many(
+        "trickling-heads",
+        "",
+        "1,000 connections send a head one byte each 100 ms",
+        || {
+            let first = b"GET / HTTP/1.1\r\nHost: a\r\nX: ".to_vec();
+            vec![Group::bare(1_000).first(first).again(b"v".to_vec()).every_ms(100).anew()]
+        },
+    ),
+    Workload::many(
+        "full-heads",
+        "",
+        "100 connections send valid heads of nearly 8 KiB and 60 lines, are answered, and repeat",
+        || {
+            let head = request_to("/", &lines(56, 136));
+            assert!(head.len() < 8_192 && head.len() > 7_000);
+            vec![Group::bare(100).first(head).then(Then::Finishes).anew()]
+        },
+    ),
+    Workload::many(
+        "head-too-large",
+        "",
+        "100 connections send heads of 64 KiB, are refused, and repeat",
+        || {
+            let start = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();
+            let head = [start, lines(500, 130).into_bytes()].concat();
+            vec![Group::bare(100).first(head).anew()]
+        },
+    ),
+    Workload::many(
+        "wrong-heads",
+        "",
+        "100 connections send heads that are no HTTP, are refused, and repeat",
+        || vec![Group::bare(100).first(b"\x16\x03\x01 / HTTP/9\r\n\r\n".to_vec()).anew()],
+    ),
+    Workload::many(
+        "plain-requests",
+        "",
+        "100 connections send 20 requests for `/` at once, and come again when ended",
+        || {
+            let request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(20);
+            vec![Group::bare(100).first(request).anew()]
+        },
+    ),
+    Workload::many(
+        "many-offers",
+        "",
+        "100 connections send heads that offer 150 extensions, are answered, and repeat",
+        || {
+            let offers = vec!["permessage-deflate; server_max_window_bits=8"; 150].join(",");
+            let head = request_to("/", &format!("Sec-WebSocket-Extensions: {offers}\r\n"));
+            assert!(head.len() < 8_192);
+            vec![Group::bare(100).first(head).then(Then::Finishes).anew()]
+        },
+    ),
+    Workload::many(
+        "bytewise-lines",
+        "",
+        "200 connections send empty lines before the request line as fast as they can",
+        || vec![Group::bare(200).again(b"\r\n".repeat(500)).anew()],
+    ),
+];

@@ -1,0 +1,92 @@
+//! Subscribers that read slowly or not at all, and publishers that do not care.
+
+use super::parts::{binary, small_binary, text};
+use crate::script::{Group, Reads, Workload};
+
+pub(super) const ALL: &[Workload] = &[
+    Workload::many(
+        "stopped-subscribers",
+        "B25",
+        "500 subscribers read nothing while 1,000 messages of 200 bytes a second go to them",
+        || {
+            let stopped = Group::to("/topics/stopped?role=sub", 500).room(4_096).unread();
+            let publisher = Group::to("/topics/stopped?role=pub", 1).after_ms(500);
+            vec![stopped, publisher.again(binary([7; 200]).repeat(20)).every_ms(20)]
+        },
+    ),
+    Workload::many(
+        "slow-subscribers",
+        "",
+        "500 subscribers read 100 bytes at a time while 1,000 messages a second go to them",
+        || {
+            let slow = Group::to("/topics/slow?role=sub", 500).room(4_096);
+            let publisher = Group::to("/topics/slow?role=pub", 1).after_ms(500);
+            let messages = binary([7; 200]).repeat(20);
+            vec![slow.reads(Reads::Slowly(100)), publisher.again(messages).every_ms(20)]
+        },
+    ),
+    Workload::many(
+        "own-messages-unread",
+        "W1",
+        "20 connections flood a topic that they are subscribed to and read nothing",
+        || {
+            let group = Group::to("/topics/own", 20).again(binary([7; 1_000]).repeat(50));
+            vec![group.unread().anew()]
+        },
+    ),
+    Workload::many(
+        "publish-flood-200",
+        "B28",
+        "3 publishers at full speed to 200 subscribers that read",
+        || {
+            let readers = Group::to("/topics/flood?role=sub", 200);
+            let publishers = Group::to("/topics/flood?role=pub", 3).after_ms(300);
+            vec![readers.anew(), publishers.again(binary([7; 100]).repeat(200))]
+        },
+    ),
+    Workload::many(
+        "empty-publishes",
+        "B12",
+        "20 publishers of empty messages at full speed to 20 subscribers that read",
+        || {
+            let readers = Group::to("/topics/empty?role=sub", 20);
+            let publishers = Group::to("/topics/empty?role=pub", 20).after_ms(300);
+            vec![readers.anew(), publishers.again(binary([]).repeat(2_000))]
+        },
+    ),
+    Workload::many(
+        "deflated-subscribers",
+        "",
+        "a publisher of 64 KiB messages each 5 ms to 100 subscribers that agreed to deflate",
+        || {
+            let readers = Group::to("/topics/packed?role=sub", 100).deflate();
+            let noise: Vec<u8> = (0..65_536_u32).map(|i| (i * 40_503 >> 7 & 63) as u8).collect();
+            let publisher = Group::to("/topics/packed?role=pub", 1).after_ms(300);
+            vec![readers.anew(), publisher.again(binary(noise)).every_ms(5)]
+        },
+    ),
+    Workload::many(
+        "bomb-publishes",
+        "B3",
+        "4 publishers of bombs to 50 subscribers, half of which read nothing",
+        || {
+            let bomb = small_binary(vec![0; 1 << 20]);
+            let publishers = Group::to("/topics/bombs?role=pub", 4).deflate().after_ms(300);
+            vec![
+                Group::to("/topics/bombs?role=sub", 25).anew(),
+                Group::to("/topics/bombs?role=sub", 25).unread(),
+                publishers.again(bomb.repeat(4)),
+            ]
+        },
+    ),
+    Workload::many(
+        "json-subscribers",
+        "",
+        "a publisher of text that has to be escaped, 64 KiB each 5 ms, to 50 JSON subscribers",
+        || {
+            let readers = Group::to("/pubsub", 50).first(text("{\"subscribe\":\"escaped\"}"));
+            let publisher = Group::to("/topics/escaped?role=pub", 1).after_ms(300);
+            vec![readers.anew(), publisher.again(text("\n\"".repeat(32_768))).every_ms(5)]
+        },
+    ),
+];

@@ -1,0 +1,109 @@
+//! Goal: a callback that holds its loop is warned of in the log.
+//! Method: a handler that sleeps, and a subscriber for the log of this process, which has no other
+//! server.
+
+mod support;
+
+use std::fmt::Write;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use corecast::app::{Accept, Context, Handler, Upgrade};
+use corecast::config::Config;
+use corecast::protocol::websocket::handshake::Request;
+use corecast::server::{Server, allowed_cores};
+use corecast::session::Message;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use support::client::Client;
+use support::host::wait_until;
+use support::wire::{FIN, TEXT, frame, unmasked};
+
+/// The warnings of this process, one line each.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Warnings;
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, "{}={value:?} ", field.name()).unwrap();
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        WARNINGS.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Sleeps as many milliseconds as a message says.
+struct Sleeper;
+
+impl Handler for Sleeper {
+    type Connection = ();
+    type User = ();
+
+    fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
+        Upgrade::Accept(())
+    }
+
+    fn message<'a>(&mut self, (): &mut (), message: Message<'a>, cx: &mut Context<'_, 'a>) {
+        let ms = message.text().unwrap().parse().unwrap();
+        std::thread::sleep(Duration::from_millis(ms));
+        cx.echo(message);
+    }
+}
+
+fn hold(client: &mut Client, ms: &str) {
+    client.send(&frame(FIN | TEXT, ms.as_bytes()));
+}
+
+#[test]
+fn a_callback_that_holds_its_loop_is_warned_of() {
+    tracing::subscriber::set_global_default(Warnings).unwrap();
+    let core = *allowed_cores().last().unwrap();
+    let server = Server::new(Config::default())
+        .listen(([127, 0, 0, 1], 0).into())
+        .cores(vec![core])
+        .watchdog(Some(Duration::from_millis(500)))
+        .start(|_, _| Sleeper)
+        .unwrap();
+    let mut client = Client::open(server.addresses()[0]);
+    let warnings = || {
+        let warnings = WARNINGS.lock().unwrap();
+        let is_ours = |line: &&String| line.contains("a callback holds its loop");
+        warnings.iter().filter(is_ours).cloned().collect::<Vec<_>>()
+    };
+    // A loop that sleeps for want of work holds nobody.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(warnings().is_empty(), "{:?}", warnings());
+    hold(&mut client, "3000");
+    assert!(wait_until(Duration::from_secs(20), || !warnings().is_empty()));
+    client.expect(&unmasked(FIN | TEXT, b"3000"));
+    assert!(warnings()[0].contains(&format!("core={core} ")), "{:?}", warnings());
+    server.drain();
+    drop(client);
+    server.join().unwrap();
+}
