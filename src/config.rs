@@ -47,6 +47,11 @@ pub struct Limits {
     /// arrives until the kernel has stopped receiving: up to a few times 512 KiB from a peer that
     /// sends as fast as it can and reads nothing.
     pub send_queue: usize,
+    /// Bytes that the peers of one loop may make it hold: incomplete messages, input and output that
+    /// waits. From seven eighths of it on, new connections are answered with 503; beyond it, those
+    /// that hold the most are closed, with 1009 if they send and with 1013 if they do not read.
+    /// Default 512 MiB.
+    pub memory: usize,
 }
 
 impl Default for Limits {
@@ -57,6 +62,7 @@ impl Default for Limits {
             head: HeadLimits::default(),
             max_connections: 1_000_000,
             send_queue: 256 << 10,
+            memory: 512 << 20,
         }
     }
 }

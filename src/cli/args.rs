@@ -45,6 +45,11 @@ pub(super) struct Serve {
     /// with 1009.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
     pub(super) max_message: usize,
+    /// The memory that the clients of one loop may make it hold, for incomplete messages, input and
+    /// output that waits, in bytes or with KiB, MiB, GiB. Near it, new connections are answered with
+    /// 503; beyond it, those that hold the most are closed.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_size)]
+    pub(super) max_memory: usize,
     /// Do not negotiate compression (permessage-deflate).
     #[arg(long)]
     pub(super) no_deflate: bool,

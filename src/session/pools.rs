@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{BufferPool, Work};
+use crate::base::{BufferPool, Ledger, Work};
 use crate::config::Config;
 use crate::protocol::websocket::assembler::MessageLimits;
 use crate::protocol::websocket::deflate::Pool as DeflatePool;
@@ -19,6 +19,8 @@ pub struct Pools {
     pub deflate: DeflatePool,
     /// The work of this turn.
     pub work: Work,
+    /// The memory that peers make the core hold.
+    pub ledger: Ledger,
 }
 
 impl Pools {
@@ -29,7 +31,7 @@ impl Pools {
         let mut work = Work::default();
         // For sessions without a loop that sets limits.
         work.allow(u64::MAX);
-        Self { config, buffers: BufferPool::default(), deflate, work }
+        Self { config, buffers: BufferPool::default(), deflate, work, ledger: Ledger::default() }
     }
 
     pub(crate) fn message_limits(&self) -> MessageLimits {

@@ -9,9 +9,9 @@ use super::pending::PendingFrame;
 use super::pools::Pools;
 use super::reason::CloseReason;
 use super::service::Inbound;
+use super::websocket::assembly::Assembly;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
-use crate::protocol::websocket::assembler::Assembler;
 
 /// How far a connection is, and what its driver has to do once its output is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Session {
     /// A frame of which only a part has been received.
     pub(super) pending: Option<Box<PendingFrame>>,
     /// A message of which only a part has been received.
-    pub(super) assembly: Option<Box<Assembler>>,
+    pub(super) assembly: Option<Box<Assembly>>,
     pub(super) compression: Option<Box<Compression>>,
 }
 
@@ -131,7 +131,13 @@ impl Session {
     /// The bytes of the message of which a part has been received, after decompression.
     #[must_use]
     pub fn assembled(&self) -> usize {
-        self.assembly.as_ref().map_or(0, |assembly| assembly.len())
+        self.assembly.as_ref().map_or(0, |assembly| assembly.assembler.len())
+    }
+
+    /// The memory that is charged for what it has received, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.assembly.as_ref().map_or(0, |assembly| assembly.charge.bytes())
     }
 
     /// Why it ended, or why it is ending.
@@ -185,7 +191,7 @@ impl Session {
     /// Drops what was gathered of a message.
     pub(super) fn drop_message(&mut self, pools: &mut Pools) {
         if let Some(assembly) = self.assembly.take() {
-            let (buffer, inflater) = assembly.into_parts();
+            let (buffer, inflater) = assembly.assembler.into_parts();
             pools.buffers.give(buffer);
             if let Some(inflater) = inflater {
                 pools.deflate.give_inflater(inflater);

@@ -147,7 +147,7 @@ impl<D: Driver> Core<D> {
     /// The queue of a connection, a new one if it has none.
     pub(super) fn queue(&mut self, id: ConnectionId) -> Option<&mut Queue> {
         let slot = self.slots.get(id)?;
-        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools.config)))
+        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools.config, &self.pools.ledger)))
     }
 
     /// Gives a connection up: what waits to be sent is dropped.

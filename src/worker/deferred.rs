@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use super::Worker;
-use super::slots::{Blocked, Flags, Input, Receive, Slot};
+use super::slots::{Blocked, Deferred, Flags, Input, Receive, Slot};
 use crate::base::ConnectionId;
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
@@ -21,7 +21,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if !armed {
             slot.receive = Receive::Idle;
         }
-        slot.deferred.get_or_insert_default().push_back(Input::Received(outcome));
+        let ledger = &self.core.pools.ledger;
+        slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_back(outcome);
         // Not more than is on its way: receive buffers are for all connections.
         self.core.cancel_receive(id);
         self.core.list_for_retry(id);
@@ -53,7 +54,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if !armed {
             slot.receive = Receive::Idle;
         }
-        slot.deferred.get_or_insert_default().push_back(Input::Received(outcome));
+        let ledger = &core.pools.ledger;
+        slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_back(outcome);
         slot.flags.insert(Flags::PAUSED);
         core.deferring.late.push_back(id);
         core.stats.late += 1;
@@ -220,7 +222,8 @@ impl<D: Driver> super::core::Core<D> {
             slot.blocked.insert(Blocked::BY_SERVICE);
         }
         if !rest.is_empty() {
-            slot.deferred.get_or_insert_default().push_front(Input::Rest(rest));
+            let ledger = &self.pools.ledger;
+            slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_front(rest);
         }
         // The receive goes on. Most waits are short, and if more arrives, `defer` cancels it.
         self.list_for_retry(id);

@@ -12,6 +12,7 @@ mod core;
 mod deferred;
 mod drain;
 mod listeners;
+mod memory;
 mod outbound;
 mod outbox;
 mod receive;
@@ -135,6 +136,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.drain_some();
         self.service.end_turn(self.core.now, DELIVERIES, &mut self.core);
         self.core.close_too_slow();
+        if self.core.pools.ledger.used() > self.core.pools.config.limits.memory {
+            self.core.shed_memory();
+        }
         self.flush();
         Ok(())
     }
@@ -184,7 +188,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// The counters of this worker and of its driver.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { driver: self.core.driver.stats(), ..self.core.stats }
+        Stats {
+            driver: self.core.driver.stats(),
+            memory: self.core.pools.ledger.used() as u64,
+            ..self.core.stats
+        }
     }
 
     /// The driver, for tests that look behind it.

@@ -130,7 +130,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
 /// Moves the output of a connection to its queue.
 #[cold]
 pub(super) fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
-    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config));
+    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config, &pools.ledger));
     queue.queue.push_output(&mut entry.output, |copied| pools.buffers.give(copied));
 }
 
@@ -197,8 +197,8 @@ impl<D: Driver> Core<D> {
 
     /// Releases what a connection has deferred.
     pub(super) fn drop_deferred(&mut self, id: ConnectionId) {
-        let deferred = self.slots.get(id).and_then(|slot| slot.deferred.take());
-        for input in deferred.into_iter().flat_map(|deferred| *deferred) {
+        let mut deferred = self.slots.get(id).and_then(|slot| slot.deferred.take());
+        while let Some(input) = deferred.as_mut().and_then(|deferred| deferred.pop_front()) {
             if let Input::Received(Received::Data { buffer, .. }) = input {
                 self.driver.release(buffer);
             }

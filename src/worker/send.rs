@@ -101,6 +101,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.send_queued(id);
         let core = &mut self.core;
         core.update_backlog(id);
+        core.charge_queue(id);
         core.list_for_retry(id);
         let Some(slot) = core.slots.get(id) else { return };
         if matches!(slot.session.phase(), Phase::Lingering | Phase::Finished)
@@ -182,6 +183,13 @@ impl<D: Driver> Core<D> {
                 slot.flags.remove(Flags::AWAITING_SEND);
                 self.mark_dirty(id);
             }
+        }
+    }
+
+    /// Charges what the queue of a connection holds now, besides what it shares with others.
+    fn charge_queue(&mut self, id: ConnectionId) {
+        if let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut()) {
+            queue.charge.set(queue.queue.memory());
         }
     }
 

@@ -30,6 +30,10 @@ pub struct Stats {
     pub dropped: u64,
     /// Subscribers closed with 1013 because they read too slowly.
     pub too_slow: u64,
+    /// Connections closed because they held the most memory when the limit of the core was reached.
+    pub shed: u64,
+    /// Bytes that peers make the core hold at this moment.
+    pub memory: u64,
     /// Events for a connection that has ended. Counted and not followed.
     pub stale: u64,
     /// What the driver counts.

@@ -131,6 +131,13 @@ impl Assembler {
         self.validator.push(added).map_err(|_| Violation::TextUtf8)
     }
 
+    /// The memory that it holds, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let inflater = self.inflater.as_ref().map_or(0, |inflater| inflater.memory());
+        self.buffer.capacity() + inflater + size_of::<Self>()
+    }
+
     /// The bytes of the message so far, after decompression.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -1,5 +1,6 @@
 //! The frames that one receive has brought.
 
+use super::assembly::Assembly;
 use super::control::Control;
 use super::fast_path::FrameSpan;
 use crate::base::Millis;
@@ -14,7 +15,6 @@ use crate::protocol::websocket::{Opcode, Violation};
 use crate::session::compression::{Compression, Encoder};
 use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::pending::{PendingFrame, PendingPayload, continue_header};
-use crate::session::pools::Pools;
 use crate::session::replies::{Message, Replies};
 use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, Session};
@@ -180,7 +180,7 @@ impl Session {
             return Ok(at + len);
         }
         if !header.opcode.is_control() {
-            self.begin_data_frame(header, cx.pools)?;
+            self.begin_data_frame(header, cx)?;
         }
         self.body(PendingPayload::new(header), bytes, at, cx, service)
     }
@@ -189,8 +189,9 @@ impl Session {
     fn begin_data_frame(
         &mut self,
         header: &FrameHeader,
-        pools: &mut Pools,
+        cx: &mut ReceiveContext<'_>,
     ) -> Result<(), Violation> {
+        let pools = &mut *cx.pools;
         if self.phase != Phase::Open {
             self.marks.insert(Marks::SENDS_AFTER_CLOSE);
             return Ok(());
@@ -205,13 +206,13 @@ impl Session {
                     _ => None,
                 };
                 let assembly = Assembler::new(opcode, pools.buffers.take_large(), inflater);
-                self.assembly = Some(Box::new(assembly));
+                self.assembly = Some(Assembly::new(assembly, cx.now, pools));
             }
             (Some(_), Opcode::Continuation) => {}
             (Some(_), _) => return Err(Violation::MessageInterrupted),
         }
         let limits = pools.message_limits();
-        self.assembly.as_mut().map_or(Ok(()), |assembly| assembly.frame(header, limits))
+        self.assembly.as_mut().map_or(Ok(()), |assembly| assembly.assembler.frame(header, limits))
     }
 
     /// Takes what has been received of a frame's payload, from `at`.
@@ -231,14 +232,17 @@ impl Session {
             unmask(fresh, body.mask);
             body.control.extend_from_slice(fresh);
         } else if let Some(assembly) = &mut self.assembly {
-            let before = assembly.len();
-            take = assembly.push(fresh, body.mask, cx.pools.message_limits())?;
-            let (added, work) = (assembly.len() - before, &mut cx.pools.work);
-            if assembly.is_compressed() {
+            let Assembly { assembler, received, .. } = &mut **assembly;
+            let before = assembler.len();
+            take = assembler.push(fresh, body.mask, cx.pools.message_limits())?;
+            *received += take as u64;
+            let (added, work) = (assembler.len() - before, &mut cx.pools.work);
+            if assembler.is_compressed() {
                 work.charge_bytes(take + added, INFLATED_BYTE);
             } else {
                 work.charge(added as u64 / PAYLOAD_BYTES);
             }
+            assembly.recharge();
             // A message under way is no idle time, however long it takes.
             self.last_message = cx.now;
         }
@@ -266,9 +270,10 @@ impl Session {
         service: &mut S,
     ) -> Result<(), Violation> {
         if let Some(assembly) = &mut self.assembly {
-            assembly.finish(cx.pools.message_limits())?;
+            assembly.assembler.finish(cx.pools.message_limits())?;
         }
         let Some(assembly) = self.assembly.take() else { return Ok(()) };
+        let Assembly { assembler: assembly, .. } = *assembly;
         self.last_message = cx.now;
         let (opcode, compressed) = (assembly.opcode(), assembly.is_compressed());
         let (mut buffer, inflater) = assembly.into_parts();

@@ -9,6 +9,8 @@ use super::window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 /// final block. The stream ends with them, without output, only if the message ended between two
 /// blocks. This distinguishes a truncated message from a whole one.
 const TAIL_AND_END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
+/// What the state of a stream takes, its window of 32 KiB included.
+const STATE: usize = 48 << 10;
 /// The smallest and the largest step by which the output grows.
 const STEPS: std::ops::RangeInclusive<usize> = 1 << 10..=64 << 10;
 /// A final block requires a new stream with a copy of the window. A message may contain this many,
@@ -51,6 +53,13 @@ impl Inflater {
     #[must_use]
     pub fn without_takeover() -> Self {
         Self { takeover: false, ..Self::new(MAX_WINDOW_BITS) }
+    }
+
+    /// The memory that it holds, in bytes, approximately: its state, and the window that it keeps
+    /// itself.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        STATE + self.history.capacity()
     }
 
     pub(super) const fn has_takeover(&self) -> bool {
