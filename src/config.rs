@@ -81,6 +81,9 @@ pub struct Timeouts {
     /// Time without data messages; close code 1001. Every byte of a message counts, also of one
     /// that is incomplete; pings and pongs do not. Default `None`: no limit.
     pub idle: Option<Duration>,
+    /// From the first byte of a message that comes in pieces until it must be complete, and one second
+    /// more for each 4 KiB of it; then close 1008. Default 60 s.
+    pub message: Duration,
     /// From the server's close frame to the peer's (RFC 6455 section 7.1). Default 5 s. A peer that
     /// goes on sending messages and has not read all that was sent to it is reset then.
     pub close: Duration,
@@ -103,6 +106,7 @@ impl Default for Timeouts {
             ping_after: Duration::from_secs(30),
             pong: Duration::from_secs(15),
             idle: None,
+            message: Duration::from_secs(60),
             close: Duration::from_secs(5),
             linger: Duration::from_secs(2),
             stall: Duration::from_secs(60),

@@ -64,6 +64,10 @@ pub(super) struct Serve {
     /// Seconds without a message before a connection is closed with 1001; without it, no limit.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(super) idle_timeout: Option<u64>,
+    /// Seconds within which a message that comes in pieces must be complete, and one second more for
+    /// each 4 KiB of it; beyond that, its connection is closed with 1008.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = parse_seconds)]
+    pub(super) message_timeout: u64,
     /// Do not serve topics: echo on /topics/... and /pubsub as on every other path.
     #[arg(long)]
     pub(super) no_pubsub: bool,

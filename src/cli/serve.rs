@@ -80,6 +80,7 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     config.deflate.enabled = !flags.no_deflate;
     config.timeouts.ping_after = Duration::from_secs(flags.ping_after);
     config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);
+    config.timeouts.message = Duration::from_secs(flags.message_timeout);
     config.origins = allowed(&flags.allow_origin);
     config.pubsub.endpoints = !flags.no_pubsub;
     config.pubsub.queue = flags.subscriber_queue;

@@ -97,7 +97,7 @@ impl Session {
             Phase::Open => {
                 let mut cx = ReceiveContext { now, backlog, pools, out, stop: Stop::No };
                 if !self.stream_event(StreamEvent::Timeout, &mut cx) {
-                    self.keep_alive(now, backlog, pools, out);
+                    self.handle_open_timeout(now, backlog, pools, out);
                 }
             }
             Phase::Closing | Phase::Lingering => {

@@ -3,6 +3,7 @@
 
 mod budget;
 mod deferred;
+mod memory;
 mod peers;
 mod streams;
 mod swarm;
@@ -216,9 +217,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_config(Config::default())
+    }
+
+    fn with_config(config: Config) -> Self {
         let (ring, rig) = (SimRing::new(1, SimOptions::default()), Rig::default());
         let network = ring.network();
-        let (config, stop) = (Arc::new(Config::default()), Arc::new(AtomicBool::new(false)));
+        let (config, stop) = (Arc::new(config), Arc::new(AtomicBool::new(false)));
         let worker = Worker::new(ring, config, rig.clone(), 1, stop);
         Self { worker, network, rig }
     }

@@ -206,7 +206,9 @@ impl Session {
                     _ => None,
                 };
                 let assembly = Assembler::new(opcode, pools.buffers.take_large(), inflater);
-                self.assembly = Some(Assembly::new(assembly, cx.now, pools));
+                let assembly = Assembly::new(assembly, cx.now, pools);
+                self.deadline = self.deadline.min(assembly.due(pools.config.timeouts.message));
+                self.assembly = Some(assembly);
             }
             (Some(_), Opcode::Continuation) => {}
             (Some(_), _) => return Err(Violation::MessageInterrupted),
