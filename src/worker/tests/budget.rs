@@ -19,7 +19,7 @@ impl Bench {
         self
     }
 
-    fn open(&mut self) -> ClientId {
+    pub(super) fn open(&mut self) -> ClientId {
         let (client, _) = self.request("/echo");
         self.read_head(client);
         client
