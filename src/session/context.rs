@@ -14,7 +14,7 @@ pub enum Handled {
     /// [`Outbound::set_reading`](super::Outbound::set_reading) or
     /// [`Outbound::respond`](super::Outbound::respond).
     Until(usize),
-    /// The bytes before this offset. The work that was allowed is used up; the rest may be handed in
+    /// The bytes before this offset. The work that was allowed is used up; the rest may be passed
     /// again at once or later.
     Paused(usize),
 }

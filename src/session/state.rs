@@ -2,6 +2,7 @@
 
 use bitflags::bitflags;
 
+use super::assembly::Assembly;
 use super::compression::Compression;
 use super::endpoint::EndpointId;
 use super::head::{Deciding, PartialHead};
@@ -9,7 +10,6 @@ use super::pending::PendingFrame;
 use super::pools::Pools;
 use super::reason::CloseReason;
 use super::service::Inbound;
-use super::websocket::assembly::Assembly;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 

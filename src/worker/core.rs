@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::budget::Budget;
-use super::deferred::Deferring;
+use super::deferring::Deferring;
 use super::listeners::Accepting;
 use super::outbox::{Entry, Outbox};
 use super::refusals::Refusals;

@@ -2,8 +2,6 @@
 //! no room, or which is left to a later turn because this one has done enough work. It stays in its
 //! receive buffers, still compressed, in order, and followed by the end of the connection.
 
-use std::collections::VecDeque;
-
 use super::Worker;
 use super::slots::{Blocked, Deferred, Flags, Input, Receive, Slot};
 use crate::base::ConnectionId;
@@ -183,32 +181,6 @@ impl Slot {
     /// Whether the connection may publish.
     fn may_need_room(&self) -> bool {
         self.session.endpoint().is_built_in() && self.session.phase() == Phase::Open
-    }
-}
-
-/// Connections with deferred input, by what it waits for. Each may be in two lists at most: once it
-/// is closing it needs no room any more.
-#[derive(Debug, Default)]
-pub(super) struct Deferring {
-    /// The turn in which the input came had done enough.
-    late: VecDeque<ConnectionId>,
-    /// The connection has used up its share of a turn.
-    paused: VecDeque<ConnectionId>,
-    /// The service had no room for what the client may publish.
-    awaiting_room: VecDeque<ConnectionId>,
-}
-
-impl Deferring {
-    /// Whether there is none.
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.late.len() + self.paused.len() + self.awaiting_room.len() == 0
-    }
-
-    /// Whether the next turn has deferred input to handle.
-    pub(super) fn has_work(&self, has_room: bool) -> bool {
-        let is_paused = !self.late.is_empty() || !self.paused.is_empty();
-        is_paused || (has_room && !self.awaiting_room.is_empty())
     }
 }
 

@@ -10,6 +10,7 @@ mod budget;
 mod closing;
 mod core;
 mod deferred;
+mod deferring;
 mod drain;
 mod listeners;
 mod memory;

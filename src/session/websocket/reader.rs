@@ -1,6 +1,5 @@
 //! The frames that one receive has brought.
 
-use super::assembly::Assembly;
 use super::control::Control;
 use super::fast_path::FrameSpan;
 use crate::base::Millis;
@@ -12,6 +11,7 @@ use crate::protocol::websocket::frame::{
 };
 use crate::protocol::websocket::mask::unmask;
 use crate::protocol::websocket::{Opcode, Violation};
+use crate::session::assembly::Assembly;
 use crate::session::compression::{Compression, Encoder};
 use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::pending::{PendingFrame, PendingPayload, continue_header};
