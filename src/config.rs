@@ -47,6 +47,11 @@ pub struct Limits {
     /// arrives until the kernel has stopped receiving: up to a few times 512 KiB from a peer that
     /// sends as fast as it can and reads nothing.
     pub send_queue: usize,
+    /// Bytes that the peers of one loop may make it hold: incomplete messages, input and output
+    /// that waits. From seven eighths of it on, new connections are answered with 503; beyond it,
+    /// those that hold the most are closed, with 1009 if they send and with 1013 if they do not
+    /// read. Default 512 MiB.
+    pub memory: usize,
 }
 
 impl Default for Limits {
@@ -57,6 +62,7 @@ impl Default for Limits {
             head: HeadLimits::default(),
             max_connections: 1_000_000,
             send_queue: 256 << 10,
+            memory: 512 << 20,
         }
     }
 }
@@ -75,6 +81,9 @@ pub struct Timeouts {
     /// Time without data messages; close code 1001. Every byte of a message counts, also of one
     /// that is incomplete; pings and pongs do not. Default `None`: no limit.
     pub idle: Option<Duration>,
+    /// From the first byte of a message that comes in pieces until it must be complete, and one
+    /// second more for each 4 KiB of it; then close 1008. Default 60 s.
+    pub message: Duration,
     /// From the server's close frame to the peer's (RFC 6455 section 7.1). Default 5 s. A peer that
     /// goes on sending messages and has not read all that was sent to it is reset then.
     pub close: Duration,
@@ -97,6 +106,7 @@ impl Default for Timeouts {
             ping_after: Duration::from_secs(30),
             pong: Duration::from_secs(15),
             idle: None,
+            message: Duration::from_secs(60),
             close: Duration::from_secs(5),
             linger: Duration::from_secs(2),
             stall: Duration::from_secs(60),

@@ -1,14 +1,19 @@
-//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, and
-//! tables by slot number. Nothing here depends on a protocol, a socket, a clock or a thread.
+//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, counted
+//! work and memory, and tables by slot number. Nothing here depends on a protocol, a socket, a
+//! clock or a thread.
 
 pub(crate) mod blocks;
 pub mod chunk;
 pub mod id;
+pub mod ledger;
 pub mod pool;
 pub mod time;
 pub(crate) mod wheel;
+pub mod work;
 
 pub use chunk::Chunk;
 pub use id::ConnectionId;
+pub use ledger::Ledger;
 pub use pool::BufferPool;
 pub use time::Millis;
+pub use work::Work;

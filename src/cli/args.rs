@@ -45,6 +45,11 @@ pub(super) struct Serve {
     /// with 1009.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
     pub(super) max_message: usize,
+    /// The memory that the clients of one loop may make it hold, for incomplete messages, input and
+    /// output that waits, in bytes or with KiB, MiB, GiB. Near it, new connections are answered
+    /// with 503; beyond it, those that hold the most are closed.
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_size)]
+    pub(super) max_memory: usize,
     /// Do not negotiate compression (permessage-deflate).
     #[arg(long)]
     pub(super) no_deflate: bool,
@@ -59,6 +64,10 @@ pub(super) struct Serve {
     /// Seconds without a message before a connection is closed with 1001; without it, no limit.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(super) idle_timeout: Option<u64>,
+    /// Seconds within which a message that comes in pieces must be complete, and one second more
+    /// for each 4 KiB of it; beyond that, its connection is closed with 1008.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = parse_seconds)]
+    pub(super) message_timeout: u64,
     /// Do not serve topics: echo on /topics/... and /pubsub as on every other path.
     #[arg(long)]
     pub(super) no_pubsub: bool,

@@ -76,9 +76,11 @@ fn start_log(format: LogFormat) {
 fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     let mut config = Config::default();
     config.limits.max_message = flags.max_message;
+    config.limits.memory = flags.max_memory;
     config.deflate.enabled = !flags.no_deflate;
     config.timeouts.ping_after = Duration::from_secs(flags.ping_after);
     config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);
+    config.timeouts.message = Duration::from_secs(flags.message_timeout);
     config.origins = allowed(&flags.allow_origin);
     config.pubsub.endpoints = !flags.no_pubsub;
     config.pubsub.queue = flags.subscriber_queue;

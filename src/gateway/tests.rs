@@ -126,6 +126,7 @@ impl Client {
         let handled = match handled {
             Handled::All => texts.len(),
             Handled::Until(at) => 1 + ends.iter().position(|end| *end == at).unwrap(),
+            Handled::Paused(at) => panic!("stopped at {at}"),
         };
         (handled, self::texts(&replies))
     }

@@ -1,12 +1,9 @@
 //! Frames that leave: compressed where that was agreed.
 
 use crate::protocol::websocket::Opcode;
-use crate::protocol::websocket::deflate::{Deflater, Inflater, Pool};
+use crate::protocol::websocket::deflate::{COMPRESSIBLE, Deflater, Inflater, Pool};
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame, write_server_header};
 use crate::protocol::websocket::handshake::Agreement;
-
-/// Shorter payloads are not compressed unasked: the few bytes saved cost more than they are worth.
-const WORTH_COMPRESSING: usize = 64;
 
 /// What permessage-deflate means for one connection. The compressors are the connection's own only
 /// where their context is kept from message to message.
@@ -65,10 +62,10 @@ impl Encoder<'_> {
 
     /// Whether `payload` may get smaller than it is.
     pub(super) fn is_compressible(&self, payload: &[u8]) -> bool {
-        self.compression.is_some() && payload.len() >= WORTH_COMPRESSING
+        self.compression.is_some() && COMPRESSIBLE.contains(&payload.len())
     }
 
-    /// Appends one frame; compressed if asked and agreed.
+    /// Appends one frame; compressed if asked and agreed, and if the length is one that pays.
     pub(super) fn append(
         &mut self,
         out: &mut Vec<u8>,
@@ -76,6 +73,7 @@ impl Encoder<'_> {
         payload: &[u8],
         compress: bool,
     ) {
+        let compress = compress && COMPRESSIBLE.contains(&payload.len());
         let Some(compression) = self.compression.as_deref_mut().filter(|_| compress) else {
             return append_frame(out, opcode, false, payload);
         };
@@ -87,6 +85,7 @@ impl Encoder<'_> {
         let start = out.len();
         out.resize(start + MAX_SERVER_HEADER, 0);
         deflater.message(payload, out);
+        self.pool.count_compressed(payload.len());
         let body = start + MAX_SERVER_HEADER;
         let len = out.len() - body;
         let mut header = [0; MAX_SERVER_HEADER];

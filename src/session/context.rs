@@ -14,6 +14,9 @@ pub enum Handled {
     /// [`Outbound::set_reading`](super::Outbound::set_reading) or
     /// [`Outbound::respond`](super::Outbound::respond).
     Until(usize),
+    /// The bytes before this offset. The work that was allowed is used up; the rest may be passed
+    /// again at once or later.
+    Paused(usize),
 }
 
 /// The surroundings of one call of [`Session::receive`](super::Session::receive).
@@ -23,8 +26,19 @@ pub(super) struct ReceiveContext<'t> {
     pub(super) backlog: usize,
     pub(super) pools: &'t mut Pools,
     pub(super) out: &'t mut Output,
-    /// The service wants the rest of the input to wait.
-    pub(super) held: bool,
+    /// Why no more of the input is to be handled.
+    pub(super) stop: Stop,
+}
+
+/// Why a session stops before the end of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It does not.
+    No,
+    /// The service wants the rest to wait.
+    Held,
+    /// The work that was allowed is used up.
+    Paused,
 }
 
 impl ReceiveContext<'_> {

@@ -8,6 +8,7 @@
 //! A session begins with an HTTP request (`http`) and becomes a WebSocket (`websocket`) or a
 //! [`Stream`] of another kind. What it wants to know of the server it asks a [`Service`].
 
+mod assembly;
 mod compression;
 mod context;
 mod endpoint;

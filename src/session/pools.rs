@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::BufferPool;
+use crate::base::{BufferPool, Ledger, Work};
 use crate::config::Config;
 use crate::protocol::websocket::assembler::MessageLimits;
 use crate::protocol::websocket::deflate::Pool as DeflatePool;
@@ -17,6 +17,10 @@ pub struct Pools {
     pub buffers: BufferPool,
     /// Compressors that no session owns.
     pub deflate: DeflatePool,
+    /// The work of this turn.
+    pub work: Work,
+    /// The memory that peers make the core hold.
+    pub ledger: Ledger,
 }
 
 impl Pools {
@@ -24,7 +28,10 @@ impl Pools {
     #[must_use]
     pub fn new(config: Arc<Config>) -> Self {
         let deflate = DeflatePool::new(u32::from(config.deflate_level.value()));
-        Self { config, buffers: BufferPool::default(), deflate }
+        let mut work = Work::default();
+        // For sessions without a loop that sets limits.
+        work.allow(u64::MAX);
+        Self { config, buffers: BufferPool::default(), deflate, work, ledger: Ledger::default() }
     }
 
     pub(crate) fn message_limits(&self) -> MessageLimits {

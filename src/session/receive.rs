@@ -1,6 +1,6 @@
 //! What drives a session: bytes, the end of input, time, and its driver's wish to close.
 
-use super::context::{Handled, ReceiveContext};
+use super::context::{Handled, ReceiveContext, Stop};
 use super::outbound::Output;
 use super::pending::PendingFrame;
 use super::pools::Pools;
@@ -32,7 +32,7 @@ impl Session {
     ) -> Handled {
         self.last_received = now;
         self.pong_due = Millis::NEVER;
-        let mut cx = ReceiveContext { now, backlog, pools, out, held: false };
+        let mut cx = ReceiveContext { now, backlog, pools, out, stop: Stop::No };
         if matches!(self.phase, Phase::Open | Phase::Closing) {
             self.receive_frames(bytes, &mut cx, service)
         } else {
@@ -95,9 +95,9 @@ impl Session {
             Phase::Request => self.end(Phase::Finished, CloseReason::NoRequest),
             Phase::Deciding => self.refuse(now, Rejection::Undecided, pools, out),
             Phase::Open => {
-                let mut cx = ReceiveContext { now, backlog, pools, out, held: false };
+                let mut cx = ReceiveContext { now, backlog, pools, out, stop: Stop::No };
                 if !self.stream_event(StreamEvent::Timeout, &mut cx) {
-                    self.keep_alive(now, backlog, pools, out);
+                    self.handle_open_timeout(now, backlog, pools, out);
                 }
             }
             Phase::Closing | Phase::Lingering => {
@@ -127,7 +127,7 @@ impl Session {
     ) {
         match self.phase {
             Phase::Open => {
-                let mut cx = ReceiveContext { now, backlog: 0, pools, out, held: false };
+                let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
                 if !self.stream_event(StreamEvent::Close(code), &mut cx) {
                     self.begin_close(now, code, reason, pools, out);
                 }

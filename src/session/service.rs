@@ -72,6 +72,12 @@ pub trait Inbound {
         replies: &mut Replies<'a>,
     );
 
+    /// The work that messages to built-in endpoints have caused since this was last called, in the
+    /// units of [`Work`](crate::base::Work).
+    fn take_work(&mut self) -> u64 {
+        0
+    }
+
     /// A ping or pong (`opcode`) was received. A ping has been answered already.
     fn control(
         &mut self,

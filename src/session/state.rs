@@ -2,6 +2,7 @@
 
 use bitflags::bitflags;
 
+use super::assembly::Assembly;
 use super::compression::Compression;
 use super::endpoint::EndpointId;
 use super::head::{Deciding, PartialHead};
@@ -11,7 +12,6 @@ use super::reason::CloseReason;
 use super::service::Inbound;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
-use crate::protocol::websocket::assembler::Assembler;
 
 /// How far a connection is, and what its driver has to do once its output is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Session {
     /// A frame of which only a part has been received.
     pub(super) pending: Option<Box<PendingFrame>>,
     /// A message of which only a part has been received.
-    pub(super) assembly: Option<Box<Assembler>>,
+    pub(super) assembly: Option<Box<Assembly>>,
     pub(super) compression: Option<Box<Compression>>,
 }
 
@@ -128,6 +128,18 @@ impl Session {
         self.deadline
     }
 
+    /// The bytes of the message of which a part has been received, after decompression.
+    #[must_use]
+    pub fn assembled(&self) -> usize {
+        self.assembly.as_ref().map_or(0, |assembly| assembly.assembler.len())
+    }
+
+    /// The memory that is charged for what it has received, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.assembly.as_ref().map_or(0, |assembly| assembly.charge.bytes())
+    }
+
     /// Why it ended, or why it is ending.
     #[must_use]
     pub const fn reason(&self) -> Option<CloseReason> {
@@ -179,7 +191,7 @@ impl Session {
     /// Drops what was gathered of a message.
     pub(super) fn drop_message(&mut self, pools: &mut Pools) {
         if let Some(assembly) = self.assembly.take() {
-            let (buffer, inflater) = assembly.into_parts();
+            let (buffer, inflater) = assembly.assembler.into_parts();
             pools.buffers.give(buffer);
             if let Some(inflater) = inflater {
                 pools.deflate.give_inflater(inflater);

@@ -82,11 +82,10 @@ impl<D: Driver> Core<D> {
 
     fn open(&mut self, index: u32) -> ConnectionId {
         self.stats.accepted += 1;
-        let config = &self.pools.config;
-        let full = self.slots.len() >= config.limits.max_connections as usize;
+        let full = self.slots.len() >= self.pools.config.limits.max_connections as usize;
         let id = self.slots.next_id(index);
-        let reject = full || self.accepting.stopped;
-        let session = Session::new(id, self.now, config, reject);
+        let reject = full || self.accepting.stopped || self.is_short_of_memory();
+        let session = Session::new(id, self.now, &self.pools.config, reject);
         let deadline = session.deadline();
         let mut slot = Slot::new(session);
         slot.receive = Receive::Armed;

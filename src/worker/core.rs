@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::budget::Budget;
+use super::deferring::Deferring;
 use super::listeners::Accepting;
 use super::outbox::{Entry, Outbox};
 use super::refusals::Refusals;
@@ -28,6 +30,7 @@ pub(super) struct Drain {
 pub(super) struct Core<D: Driver> {
     pub(super) driver: D,
     pub(super) pools: Pools,
+    pub(super) budget: Budget,
     pub(super) slots: Slots,
     pub(super) wheel: Wheel,
     pub(super) now: Millis,
@@ -37,10 +40,12 @@ pub(super) struct Core<D: Driver> {
     pub(super) closing: Vec<ConnectionId>,
     /// Connections to be armed again once there are receive buffers.
     pub(super) awaiting_buffer: VecDeque<ConnectionId>,
-    /// Connections whose deferred input is tried again once the service has room.
-    pub(super) retrying: VecDeque<ConnectionId>,
-    /// Connections whose deferred input waits for nothing any more.
-    pub(super) resuming: VecDeque<ConnectionId>,
+    /// Connections whose next send waits because large sends have filled the turn.
+    pub(super) awaiting_send: VecDeque<ConnectionId>,
+    /// The bytes of large sends of this turn.
+    pub(super) sent_large: usize,
+    /// Connections with deferred input, by what it waits for.
+    pub(super) deferring: Deferring,
     /// Slots whose timer is due; kept for its memory.
     pub(super) due: Vec<u32>,
     /// The wakers of the other cores, by their numbers.
@@ -58,14 +63,16 @@ impl<D: Driver> Core<D> {
         Self {
             driver,
             pools: Pools::new(config),
+            budget: Budget::default(),
             slots: Slots::default(),
             wheel: Wheel::new(),
             now: Millis::default(),
             outbox: Outbox::default(),
             closing: Vec::new(),
             awaiting_buffer: VecDeque::new(),
-            retrying: VecDeque::new(),
-            resuming: VecDeque::new(),
+            awaiting_send: VecDeque::new(),
+            sent_large: 0,
+            deferring: Deferring::default(),
             due: Vec::new(),
             peers: Vec::new(),
             too_slow: Vec::new(),
@@ -140,7 +147,7 @@ impl<D: Driver> Core<D> {
     /// The queue of a connection, a new one if it has none.
     pub(super) fn queue(&mut self, id: ConnectionId) -> Option<&mut Queue> {
         let slot = self.slots.get(id)?;
-        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools.config)))
+        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools.config, &self.pools.ledger)))
     }
 
     /// Gives a connection up: what waits to be sent is dropped.

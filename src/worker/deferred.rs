@@ -1,12 +1,15 @@
-//! Deferred input: what was received from a connection while the service wants it to wait, or has
-//! no room for what it may publish. It stays in its receive buffers, compressed as it came, in
-//! order and with the end of the connection behind it.
+//! Deferred input: input of a connection that the service wants to wait, for which the service has
+//! no room, or which is left to a later turn because this one has done enough work. It stays in its
+//! receive buffers, still compressed, in order, and followed by the end of the connection.
 
 use super::Worker;
-use super::slots::{Blocked, Flags, Input, Receive, Slot};
+use super::slots::{Blocked, Deferred, Flags, Input, Receive, Slot};
 use crate::base::ConnectionId;
-use crate::io::{Driver, Received};
+use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
+
+/// A connection with more than this of a message goes on before others.
+const LARGE_MESSAGE: usize = 256 << 10;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -16,51 +19,89 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if !armed {
             slot.receive = Receive::Idle;
         }
-        slot.deferred.get_or_insert_default().push_back(Input::Received(outcome));
+        let ledger = &self.core.pools.ledger;
+        slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_back(outcome);
         // Not more than is on its way: receive buffers are for all connections.
         self.core.cancel_receive(id);
         self.core.list_for_retry(id);
     }
 
-    /// The service wants `rest`, and all that follows, to wait.
+    /// This turn has done enough: defers all that was received and is not handled yet.
     #[cold]
-    pub(super) fn hold(&mut self, id: ConnectionId, rest: Vec<u8>) {
-        let Some(slot) = self.core.slots.get(id) else { return };
-        slot.blocked.insert(Blocked::BY_SERVICE);
-        if !rest.is_empty() {
-            slot.deferred.get_or_insert_default().push_front(Input::Rest(rest));
-        }
-        // The receive goes on. Most waits are short, and if more arrives, `defer` cancels it.
-    }
-
-    /// Handles the deferred input that needs no room, and that for which there is room now.
-    pub(super) fn retry_deferred(&mut self) {
-        for _ in 0..self.core.resuming.len() {
-            let Some(id) = self.core.resuming.pop_front() else { break };
-            self.retry(id, Flags::RESUMING);
-        }
-        for _ in 0..self.core.retrying.len() {
-            if !self.service.has_room() {
-                return;
+    pub(super) fn defer_events(&mut self) {
+        while let Some(event) = self.core.driver.next_event() {
+            match event {
+                Event::Received { id, outcome: outcome @ Received::Data { .. }, armed } => {
+                    self.defer_late(id, outcome, armed);
+                }
+                other => self.on_event(other),
             }
-            let Some(id) = self.core.retrying.pop_front() else { return };
-            self.retry(id, Flags::RETRYING);
         }
     }
 
-    /// A connection was taken from the list that `flag` stands for.
-    fn retry(&mut self, id: ConnectionId, flag: Flags) {
-        if let Some(slot) = self.core.slots.get(id) {
-            slot.flags.remove(flag);
-            // It may have been in both lists.
-            if slot.deferred.is_some() {
+    /// Defers what was received to the next turn. The receive goes on, because the wait is short.
+    fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
+        let (core, service) = (&mut self.core, &self.service);
+        let Some(slot) = core.slots.get(id) else {
+            // It has ended; that is noticed as for any other.
+            return self.on_event(Event::Received { id, outcome, armed });
+        };
+        if slot.defers(service) {
+            return self.defer(id, outcome, armed);
+        }
+        if !armed {
+            slot.receive = Receive::Idle;
+        }
+        let ledger = &core.pools.ledger;
+        slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_back(outcome);
+        slot.flags.insert(Flags::PAUSED);
+        core.deferring.late.push_back(id);
+        core.stats.late += 1;
+    }
+
+    /// Handles deferred input, as far as there is room and the budget of the turn allows.
+    #[cold]
+    pub(super) fn retry_deferred(&mut self) {
+        for _ in 0..self.core.deferring.late.len() {
+            if self.core.pools.work.used() >= self.core.budget.late {
+                break;
+            }
+            let Some(id) = self.core.deferring.late.pop_front() else { break };
+            self.resume(id);
+        }
+        let end = self.core.pools.work.used().saturating_add(self.core.budget.deferred);
+        for _ in 0..self.core.deferring.paused.len() {
+            if self.core.pools.work.used() >= end {
+                break;
+            }
+            let Some(id) = self.core.deferring.paused.pop_front() else { break };
+            self.resume(id);
+        }
+        for _ in 0..self.core.deferring.awaiting_room.len() {
+            if self.core.pools.work.used() >= end || !self.service.has_room() {
+                break;
+            }
+            let Some(id) = self.core.deferring.awaiting_room.pop_front() else { break };
+            if let Some(slot) = self.core.slots.get(id) {
+                slot.flags.remove(Flags::AWAITING_ROOM);
                 self.take_deferred(id);
             }
         }
     }
 
-    /// Handles the deferred input of a connection, until the service wants the rest to wait.
+    /// Goes on with a connection that was paused.
+    fn resume(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.core.slots.get(id) {
+            slot.flags.remove(Flags::PAUSED);
+            self.core.stats.resumed += 1;
+            self.take_deferred(id);
+        }
+    }
+
+    /// Handles the deferred input of a connection, until the service wants the rest to wait, or the
+    /// share of the connection is used up.
     fn take_deferred(&mut self, id: ConnectionId) {
+        self.core.pools.work.allow(self.core.budget.share);
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
             if slot.is_held() {
@@ -72,9 +113,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
             if slot.deferred.is_none() {
                 break;
             }
-            if slot.lacks_room(&self.service) {
+            if slot.lacks_room(&self.service) || self.core.pools.work.is_used_up() {
                 return self.core.list_for_retry(id);
             }
+            let Some(slot) = self.core.slots.get(id) else { return };
             let Some(deferred) = &mut slot.deferred else { break };
             match deferred.pop_front() {
                 Some(Input::Received(Received::Data { buffer, len })) => {
@@ -99,9 +141,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             handled = slot.session.receive(now, &mut rest, backlog, pools, service, output);
             output.copy_out(&rest, || pools.buffers.take());
         });
-        if let Handled::Until(at) = handled {
+        if let Handled::Until(at) | Handled::Paused(at) = handled {
             rest.drain(..at.min(rest.len()));
-            self.hold(id, rest);
+            self.core.defer_rest(id, rest, handled);
         }
     }
 }
@@ -133,30 +175,53 @@ impl Slot {
     /// Whether there is no room for what the connection may publish. That is of no concern once it
     /// is closing, since what it sends then has no meaning any more.
     fn lacks_room<S: Service>(&self, service: &S) -> bool {
-        self.needs_room() && !service.has_room()
+        self.may_need_room() && !service.has_room()
     }
 
-    fn needs_room(&self) -> bool {
+    /// Whether the connection may publish.
+    fn may_need_room(&self) -> bool {
         self.session.endpoint().is_built_in() && self.session.phase() == Phase::Open
     }
 }
 
 impl<D: Driver> super::core::Core<D> {
-    /// Puts a connection in a list of those whose deferred input is tried again. One that begins to
-    /// close while it waits for room is put in the other list as well, so that it does not wait
-    /// behind those that go on.
+    /// Lets the rest of a receive, of which the session has handled the beginning, wait for the
+    /// service or for a later turn.
+    #[cold]
+    pub(super) fn defer_rest(&mut self, id: ConnectionId, rest: Vec<u8>, handled: Handled) {
+        let Some(slot) = self.slots.get(id) else { return };
+        if matches!(handled, Handled::Until(_)) {
+            slot.blocked.insert(Blocked::BY_SERVICE);
+        }
+        if !rest.is_empty() {
+            let ledger = &self.pools.ledger;
+            slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_front(rest);
+        }
+        // The receive goes on. Most waits are short, and if more arrives, `defer` cancels it.
+        self.list_for_retry(id);
+    }
+
+    /// Puts a connection in the list of those whose deferred input is tried again.
     pub(super) fn list_for_retry(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
         if slot.deferred.is_none() || slot.is_held() {
             return;
         }
-        let (flag, list) = match slot.needs_room() {
-            true => (Flags::RETRYING, &mut self.retrying),
-            false => (Flags::RESUMING, &mut self.resuming),
-        };
-        if !slot.flags.contains(flag) {
-            slot.flags.insert(flag);
-            list.push_back(id);
+        if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
+            slot.flags.insert(Flags::AWAITING_ROOM);
+            if slot.session.assembled() > LARGE_MESSAGE {
+                self.deferring.awaiting_room.push_front(id);
+            } else {
+                self.deferring.awaiting_room.push_back(id);
+            }
+        } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
+            slot.flags.insert(Flags::PAUSED);
+            // Large messages are completed one after the other, which needs less memory.
+            if slot.session.assembled() > LARGE_MESSAGE {
+                self.deferring.paused.push_front(id);
+            } else {
+                self.deferring.paused.push_back(id);
+            }
         }
     }
 }

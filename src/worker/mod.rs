@@ -6,11 +6,14 @@
 //! knows neither topics nor applications.
 
 mod accept;
+mod budget;
 mod closing;
 mod core;
 mod deferred;
+mod deferring;
 mod drain;
 mod listeners;
+mod memory;
 mod outbound;
 mod outbox;
 mod receive;
@@ -74,6 +77,15 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self
     }
 
+    /// Lets a turn do about `units` of work, each about a nanosecond, instead of 4,000,000: for
+    /// tests of what is left to later turns.
+    #[cfg(any(test, feature = "sim"))]
+    #[must_use]
+    pub fn with_work_per_turn(mut self, units: u64) -> Self {
+        self.core.budget = budget::Budget::new(units);
+        self
+    }
+
     /// Serves until it is told to stop and every connection has ended.
     ///
     /// # Errors
@@ -98,7 +110,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.driver.enter(wait)?;
         self.service.start_turn();
         self.core.now = Millis::from(self.core.driver.now());
-        self.retry_deferred();
+        self.core.pools.work.begin_turn();
+        if !self.core.deferring.is_empty() {
+            self.retry_deferred();
+        }
+        self.core.pools.work.allow(self.core.budget.received);
         while let Some(event) = self.core.driver.next_event() {
             self.on_event(event);
         }
@@ -121,6 +137,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.drain_some();
         self.service.end_turn(self.core.now, DELIVERIES, &mut self.core);
         self.core.close_too_slow();
+        if self.core.pools.ledger.used() > self.core.pools.config.limits.memory {
+            self.core.shed_memory();
+        }
         self.flush();
         Ok(())
     }
@@ -129,9 +148,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
     fn wait(&self) -> Option<Duration> {
         let core = &self.core;
         let is_unfinished =
-            !core.outbox.is_empty() || !core.closing.is_empty() || !core.resuming.is_empty();
-        let is_retrying = !core.retrying.is_empty() && self.service.has_room();
-        if is_unfinished || is_retrying || core.drain_has_more() || !core.awaiting_buffer.is_empty()
+            !core.outbox.is_empty() || !core.closing.is_empty() || !core.awaiting_send.is_empty();
+        let has_deferred = core.deferring.has_work(self.service.has_room());
+        if is_unfinished
+            || has_deferred
+            || core.drain_has_more()
+            || !core.awaiting_buffer.is_empty()
         {
             return None;
         }
@@ -167,7 +189,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// The counters of this worker and of its driver.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { driver: self.core.driver.stats(), ..self.core.stats }
+        Stats {
+            driver: self.core.driver.stats(),
+            memory: self.core.pools.ledger.used() as u64,
+            ..self.core.stats
+        }
     }
 
     /// The driver, for tests that look behind it.

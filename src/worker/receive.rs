@@ -1,7 +1,5 @@
 //! Events of the driver, above all received data.
 
-use std::ops::Range;
-
 use super::Worker;
 use super::core::Core;
 use super::outbox::Entry;
@@ -68,8 +66,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let output = &mut entry.output;
         let pools = &mut core.pools;
         let handled = slot.session.receive(core.now, bytes, backlog, pools, service, output);
-        if let Handled::Until(at) = handled {
-            return self.hold_rest(id, buffer, at..len, armed);
+        if handled != Handled::All {
+            return self.keep_rest(id, buffer, len, handled, armed);
         }
         if output.in_place().is_some() {
             entry.buffer = Some(buffer);
@@ -81,19 +79,29 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
     }
 
-    /// The session has handled what `buffer` holds before `rest`; the service wants the rest to
-    /// wait.
+    /// The session has handled a part of the `len` bytes in `buffer`. The rest waits.
     #[cold]
-    fn hold_rest(&mut self, id: ConnectionId, buffer: Buffer, rest: Range<usize>, armed: bool) {
+    fn keep_rest(
+        &mut self,
+        id: ConnectionId,
+        buffer: Buffer,
+        len: usize,
+        handled: Handled,
+        armed: bool,
+    ) {
         let core = &mut self.core;
-        let rest = core.driver.bytes(&buffer).get(rest).unwrap_or_default().to_vec();
+        let (Handled::Until(at) | Handled::Paused(at)) = handled else { return };
+        let rest = core.driver.bytes(&buffer).get(at..len).unwrap_or_default().to_vec();
         match core.slots.get(id).and_then(|slot| core.outbox.entry(slot)) {
             Some(entry) if entry.output.in_place().is_some() => entry.buffer = Some(buffer),
             _ => core.driver.release(buffer),
         }
-        self.hold(id, rest);
+        core.defer_rest(id, rest, handled);
         if !armed {
             self.core.on_receive_stopped(id);
+        }
+        if self.core.pools.work.used() > self.core.budget.turn {
+            self.defer_events();
         }
     }
 
@@ -122,7 +130,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
 /// Moves the output of a connection to its queue.
 #[cold]
 pub(super) fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
-    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config));
+    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config, &pools.ledger));
     queue.queue.push_output(&mut entry.output, |copied| pools.buffers.give(copied));
 }
 
@@ -189,8 +197,8 @@ impl<D: Driver> Core<D> {
 
     /// Releases what a connection has deferred.
     pub(super) fn drop_deferred(&mut self, id: ConnectionId) {
-        let deferred = self.slots.get(id).and_then(|slot| slot.deferred.take());
-        for input in deferred.into_iter().flat_map(|deferred| *deferred) {
+        let mut deferred = self.slots.get(id).and_then(|slot| slot.deferred.take());
+        while let Some(input) = deferred.as_mut().and_then(|deferred| deferred.pop_front()) {
             if let Input::Received(Received::Data { buffer, .. }) = input {
                 self.driver.release(buffer);
             }

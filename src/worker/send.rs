@@ -11,12 +11,20 @@ use crate::session::{CloseReason, Output, Phase, Service};
 
 /// The most bytes that one queued send takes.
 const MAX_QUEUED_SEND: usize = 256 << 10;
+/// Longer outputs count as large.
+const LARGE: usize = 64 << 10;
+/// The most bytes of large and queued sends in one turn, exceeded by one send. They are copied by
+/// the kernel while the core waits: so many take about two milliseconds.
+const MAX_SENT_LARGE: usize = 4 << 20;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Sends the output of this turn.
     #[inline]
     pub(super) fn flush(&mut self) {
         self.core.send_broadcasts();
+        if self.core.sent_large > 0 {
+            self.core.begin_sends();
+        }
         let mut entries = std::mem::take(&mut self.core.outbox.entries);
         for entry in &mut entries {
             let (id, core) = (entry.id, &mut self.core);
@@ -43,7 +51,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 } else if entry.output.is_split() {
                     queue_output(entry, slot, &mut core.pools);
                 } else if !entry.output.is_empty() {
-                    core.driver.send_now(id, Payload::Chunk(entry.output.take_chunk()));
+                    let chunk = entry.output.take_chunk();
+                    if chunk.rest().len() > LARGE {
+                        self.send_large(id, chunk);
+                        continue;
+                    }
+                    core.driver.send_now(id, Payload::Chunk(chunk));
                     if is_plain {
                         continue;
                     }
@@ -69,12 +82,26 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.outbox.entries = entries;
     }
 
+    /// Sends a large output at once, or queues it if large sends have filled the turn.
+    #[cold]
+    fn send_large(&mut self, id: ConnectionId, chunk: Chunk) {
+        let core = &mut self.core;
+        if core.sent_large < MAX_SENT_LARGE {
+            core.sent_large += chunk.rest().len();
+            core.driver.send_now(id, Payload::Chunk(chunk));
+        } else if let Some(copied) = core.queue(id).and_then(|queue| queue.queue.push(chunk)) {
+            core.pools.buffers.give(copied);
+        }
+        self.update_state(id);
+    }
+
     /// Updates everything about a connection that is not the plain case: its queue, whether it is
     /// read from, its end, its timer.
     fn update_state(&mut self, id: ConnectionId) {
         self.send_queued(id);
         let core = &mut self.core;
         core.update_backlog(id);
+        core.charge_queue(id);
         core.list_for_retry(id);
         let Some(slot) = core.slots.get(id) else { return };
         if matches!(slot.session.phase(), Phase::Lingering | Phase::Finished)
@@ -109,7 +136,15 @@ impl<D: Driver, S: Service> Worker<D, S> {
             service.write_gap(id, subject, lost, out);
         };
         let buffers = &mut core.pools.buffers;
+        if core.sent_large >= MAX_SENT_LARGE && !queue.queue.is_empty() {
+            if !queue.queue.is_sending() && !slot.flags.contains(Flags::AWAITING_SEND) {
+                slot.flags.insert(Flags::AWAITING_SEND);
+                core.awaiting_send.push_back(id);
+            }
+            return;
+        }
         if let Some(chunk) = queue.queue.next_chunk(gap, || buffers.take()) {
+            core.sent_large += chunk.rest().len().min(MAX_QUEUED_SEND);
             if queue.stall == Millis::NEVER {
                 queue.stall = core.now.after(core.pools.config.timeouts.stall);
             }
@@ -136,6 +171,26 @@ impl<D: Driver> Core<D> {
             }
             driver.send_shared(ids, bytes);
         });
+    }
+
+    /// The sends of a new turn begin: those that waited come first.
+    #[cold]
+    fn begin_sends(&mut self) {
+        self.sent_large = 0;
+        for _ in 0..self.awaiting_send.len().min(MAX_SENT_LARGE / MAX_QUEUED_SEND) {
+            let Some(id) = self.awaiting_send.pop_front() else { return };
+            if let Some(slot) = self.slots.get(id) {
+                slot.flags.remove(Flags::AWAITING_SEND);
+                self.mark_dirty(id);
+            }
+        }
+    }
+
+    /// Charges what the queue of a connection holds now, besides what it shares with others.
+    fn charge_queue(&mut self, id: ConnectionId) {
+        if let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut()) {
+            queue.charge.set(queue.queue.memory());
+        }
     }
 
     /// Stops reading from a peer that does not read its replies, and reads again once half of the

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use bitflags::bitflags;
 
 use crate::base::blocks::Blocks;
-use crate::base::{ConnectionId, Millis};
+use crate::base::ledger::Charge;
+use crate::base::{ConnectionId, Ledger, Millis};
 use crate::config::Config;
 use crate::io::Received;
 use crate::session::{Phase, SendQueue, Session};
@@ -89,10 +90,12 @@ bitflags! {
         const HALF_CLOSED = 1 << 3;
         /// In the list of connections that are looked at for their end.
         const CLOSING = 1 << 4;
-        /// In the list of connections whose deferred input is tried again once there is room.
-        const RETRYING = 1 << 5;
-        /// In the list of connections whose deferred input waits for nothing any more.
-        const RESUMING = 1 << 6;
+        /// In the list of connections whose deferred input waits for room.
+        const AWAITING_ROOM = 1 << 5;
+        /// In a list of connections whose deferred input waits for a later turn.
+        const PAUSED = 1 << 6;
+        /// In the list of connections whose next send waits for a later turn.
+        const AWAITING_SEND = 1 << 7;
     }
 }
 
@@ -101,8 +104,44 @@ bitflags! {
 pub(super) enum Input {
     /// As the driver reported it.
     Received(Received),
-    /// The rest of a receive of which the service has held the rest back.
+    /// The rest of a receive, of which the session has handled the beginning only.
     Rest(Vec<u8>),
+}
+
+/// What was received from a connection and waits to be handled, in order.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    inputs: VecDeque<Input>,
+    /// For what is not in a receive buffer.
+    pub(super) charge: Charge,
+}
+
+impl Deferred {
+    pub(super) fn new(ledger: &Ledger) -> Box<Self> {
+        Box::new(Self { inputs: VecDeque::new(), charge: ledger.open() })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    pub(super) fn push_back(&mut self, received: Received) {
+        self.inputs.push_back(Input::Received(received));
+    }
+
+    /// Puts the rest of a receive in front of what came later.
+    pub(super) fn push_front(&mut self, rest: Vec<u8>) {
+        self.charge.set(self.charge.bytes() + rest.capacity());
+        self.inputs.push_front(Input::Rest(rest));
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Input> {
+        let input = self.inputs.pop_front();
+        if let Some(Input::Rest(rest)) = &input {
+            self.charge.set(self.charge.bytes() - rest.capacity());
+        }
+        input
+    }
 }
 
 /// One connection and the state of its operations.
@@ -118,8 +157,7 @@ pub(super) struct Slot {
     /// What waits to be sent.
     pub(super) queue: Option<Box<Queue>>,
     /// What was received and waits to be handled, in order.
-    #[allow(clippy::box_collection, reason = "one word for the many connections without any")]
-    pub(super) deferred: Option<Box<VecDeque<Input>>>,
+    pub(super) deferred: Option<Box<Deferred>>,
     pub(super) session: Session,
 }
 
@@ -129,12 +167,14 @@ pub(super) struct Queue {
     pub(super) queue: SendQueue,
     /// When the connection is given up if nothing more was sent until then.
     pub(super) stall: Millis,
+    /// For the bytes that it shares with no other connection.
+    pub(super) charge: Charge,
 }
 
 impl Queue {
-    pub(super) fn new(config: &Config) -> Box<Self> {
+    pub(super) fn new(config: &Config, ledger: &Ledger) -> Box<Self> {
         let queue = SendQueue::new(config.pubsub.slow, config.pubsub.queue);
-        Box::new(Self { queue, stall: Millis::NEVER })
+        Box::new(Self { queue, stall: Millis::NEVER, charge: ledger.open() })
     }
 }
 
@@ -250,14 +290,18 @@ impl Slots {
         slot
     }
 
+    /// All connections.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        (0..end).filter_map(|index| self.slots.get(index)?.as_ref())
+    }
+
     /// The open connections of the application.
     pub(super) fn open(&self) -> impl Iterator<Item = ConnectionId> {
-        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        let used = (0..end).filter_map(|index| self.slots.get(index)?.as_ref());
         let is_open = |slot: &&Slot| {
             slot.session.phase() == Phase::Open && !slot.session.endpoint().is_built_in()
         };
-        used.filter(is_open).map(Slot::id)
+        self.iter().filter(is_open).map(Slot::id)
     }
 
     /// The slot numbers in use, from `start` on, at most `max` of them; and where to go on.

@@ -22,10 +22,18 @@ pub struct Stats {
     pub short_sends: u64,
     /// Times a connection was not read from because its replies queued up.
     pub paused: u64,
+    /// Receives that were left to the next turn because connections caused much work.
+    pub late: u64,
+    /// Times a connection went on in a later turn because it had used up its share of work.
+    pub resumed: u64,
     /// Messages dropped because a subscriber reads too slowly.
     pub dropped: u64,
     /// Subscribers closed with 1013 because they read too slowly.
     pub too_slow: u64,
+    /// Connections closed because they held the most memory when the limit of the core was reached.
+    pub shed: u64,
+    /// Bytes that peers make the core hold at this moment.
+    pub memory: u64,
     /// Events for a connection that has ended. Counted and not followed.
     pub stale: u64,
     /// What the driver counts.

@@ -1,7 +1,9 @@
 //! The loop on a simulated ring, with a service that has input wait, decides late, lacks room, and
 //! opens sessions that are no WebSocket.
 
+mod budget;
 mod deferred;
+mod memory;
 mod peers;
 mod streams;
 mod swarm;
@@ -50,6 +52,8 @@ struct State {
     waiting: Vec<(ConnectionId, Option<u32>, Waiting)>,
     /// What is delivered at the end of the turn.
     due: Vec<(ConnectionId, Vec<u8>)>,
+    /// What is answered at the end of the turn.
+    answers: Vec<(ConnectionId, Vec<u8>)>,
     opened: Vec<ConnectionId>,
     ended: Vec<CloseReason>,
     /// Handshakes that were not decided in time.
@@ -150,6 +154,9 @@ impl Service for Rig {
                 }
             }
         }
+        for (id, frames) in state.answers.drain(..) {
+            out.answer(id, &frames);
+        }
         for (id, bytes) in state.due.drain(..) {
             let frames = Rc::new(Frames::new(Bytes::from(bytes), "t".into(), 1, 0));
             assert_eq!(out.deliver(id, &frames), Delivered::Taken);
@@ -165,7 +172,7 @@ impl Service for Rig {
         let goes_on = state.waiting.iter().any(|(_, turns, _)| turns.is_some());
         let is_full = (1..FOR_EVER).contains(&state.full);
         let is_asked = !state.due.is_empty() || !state.closing.is_empty();
-        let is_busy = goes_on || is_full || is_asked;
+        let is_busy = goes_on || is_full || is_asked || !state.answers.is_empty();
         if is_busy { Wakeup::Now } else { Wakeup::At(Millis::NEVER) }
     }
 
@@ -210,9 +217,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with_config(Config::default())
+    }
+
+    fn with_config(config: Config) -> Self {
         let (ring, rig) = (SimRing::new(1, SimOptions::default()), Rig::default());
         let network = ring.network();
-        let (config, stop) = (Arc::new(Config::default()), Arc::new(AtomicBool::new(false)));
+        let (config, stop) = (Arc::new(config), Arc::new(AtomicBool::new(false)));
         let worker = Worker::new(ring, config, rig.clone(), 1, stop);
         Self { worker, network, rig }
     }

@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     no_buffers: u64,
     short_sends: u64,
     paused: u64,
+    late: u64,
+    resumed: u64,
     enters: u64,
     overflows: u64,
     refused: u64,
@@ -40,6 +42,8 @@ impl Tally {
         self.no_buffers += stats.no_buffers;
         self.short_sends += stats.short_sends;
         self.paused += stats.paused;
+        self.late += stats.late;
+        self.resumed += stats.resumed;
         self.enters += stats.driver.enters;
         self.overflows += stats.driver.overflows;
         self.refused += stats.driver.refused;
@@ -63,6 +67,8 @@ impl Tally {
             self.no_buffers,
             self.short_sends,
             self.paused,
+            self.late,
+            self.resumed,
             self.overflows,
             self.refused,
         ];

@@ -10,7 +10,7 @@ use corecast::io::sim::ServerEnd;
 use sha1::{Digest, Sha1};
 
 /// The number of seeds, from 0 on, that are hashed if `CORECAST_TRACE` is set.
-const SEEDS: u64 = 200;
+pub(crate) const SEEDS: u64 = 200;
 
 /// The input of one client, or of several clients in order.
 #[derive(Clone, Default)]

@@ -8,6 +8,9 @@ use super::opcode::Opcode;
 use super::utf8::{Validator, unmask_text};
 use super::violation::Violation;
 
+/// How much one call of [`Assembler::push`] decompresses, approximately.
+const INFLATED_AT_ONCE: usize = 64 << 10;
+
 /// The limits on one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageLimits {
@@ -70,7 +73,8 @@ impl Assembler {
     }
 
     /// Adds payload bytes as received, masked with `mask`. Text is unmasked and validated in one
-    /// pass.
+    /// pass. Returns how many were added: of a compressed message not all, if the first of them
+    /// become more than [`INFLATED_AT_ONCE`]. The others are left as they were, to be passed again.
     ///
     /// # Errors
     /// Text that can no longer become UTF-8, data that does not inflate, or a message above the
@@ -80,7 +84,7 @@ impl Assembler {
         payload: &mut [u8],
         mask: MaskKey,
         limits: MessageLimits,
-    ) -> Result<(), Violation> {
+    ) -> Result<usize, Violation> {
         let Some(inflater) = &mut self.inflater else {
             if self.opcode == Opcode::Text {
                 unmask_text(payload, mask, &mut self.validator).map_err(|_| Violation::TextUtf8)?;
@@ -88,14 +92,16 @@ impl Assembler {
                 unmask(payload, mask);
             }
             self.buffer.extend_from_slice(payload);
-            return Ok(());
+            return Ok(payload.len());
         };
         unmask(payload, mask);
         let before = self.buffer.len();
-        inflater
-            .push(payload, &mut self.buffer, MAX_SERVER_HEADER, limits.bytes)
+        let used = inflater
+            .push(payload, &mut self.buffer, MAX_SERVER_HEADER, limits.bytes, INFLATED_AT_ONCE)
             .map_err(inflate_violation)?;
-        self.validate_from(before)
+        unmask(payload.get_mut(used..).unwrap_or_default(), mask.advanced(used));
+        self.validate_from(before)?;
+        Ok(used)
     }
 
     /// Ends the message: the rest of the inflater's output is added, and text must not end inside a
@@ -123,6 +129,19 @@ impl Assembler {
         }
         let added = self.buffer.get(before..).unwrap_or_default();
         self.validator.push(added).map_err(|_| Violation::TextUtf8)
+    }
+
+    /// The memory that it holds, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let inflater = self.inflater.as_ref().map_or(0, |inflater| inflater.memory());
+        self.buffer.capacity() + inflater + size_of::<Self>()
+    }
+
+    /// The bytes of the message so far, after decompression.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.buffer.len() - MAX_SERVER_HEADER
     }
 
     /// [`Opcode::Text`] or [`Opcode::Binary`].
@@ -206,11 +225,11 @@ mod tests {
     #[test]
     fn text_fails_with_its_first_bad_byte_and_when_it_ends_inside_a_character() {
         let mut message = text();
-        assert_eq!(message.push(&mut b"ok\xE2".to_vec(), PLAIN, LIMITS), Ok(()));
+        assert_eq!(message.push(&mut b"ok\xE2".to_vec(), PLAIN, LIMITS), Ok(3));
         assert_eq!(message.finish(LIMITS), Err(Violation::TextUtf8));
         assert_eq!(message.push(&mut [0x28], PLAIN, LIMITS), Err(Violation::TextUtf8));
         let mut binary = Assembler::new(Opcode::Binary, Vec::new(), None);
-        assert_eq!(binary.push(&mut [0xFF, 0xE2], PLAIN, LIMITS), Ok(()));
+        assert_eq!(binary.push(&mut [0xFF, 0xE2], PLAIN, LIMITS), Ok(2));
         assert_eq!(binary.finish(LIMITS), Ok(()));
     }
 }

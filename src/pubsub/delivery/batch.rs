@@ -1,12 +1,10 @@
 //! The messages that are published to one topic within a turn: framed once in each form that a
 //! subscriber wants, and shared by all cores.
 
-use std::ops::RangeInclusive;
-
 use bytes::Bytes;
 
 use crate::base::ConnectionId;
-use crate::protocol::websocket::deflate::Pool;
+use crate::protocol::websocket::deflate::{COMPRESSIBLE, Pool};
 use crate::protocol::websocket::frame::append_frame;
 use crate::pubsub::encoding::{self, Form};
 use crate::pubsub::index::Matches;
@@ -14,9 +12,6 @@ use crate::pubsub::name::Topic;
 use crate::pubsub::publication::{Publication, Value};
 use crate::pubsub::retained::Version;
 
-/// Shorter payloads are not compressed, because they save too few bytes. Longer ones are not
-/// either, because the core does nothing else during the compression.
-const COMPRESSIBLE: RangeInclusive<usize> = 64..=256 << 10;
 /// A batch that is longer takes no more messages, so that none grows far beyond what a socket
 /// takes.
 pub(in crate::pubsub) const MAX_BATCH: usize = 64 << 10;

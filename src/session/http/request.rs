@@ -1,12 +1,13 @@
 //! The opening handshake of a connection (RFC 6455 section 4.2).
 
 use crate::base::Millis;
+use crate::base::work::HEAD_BYTE;
 use crate::protocol::http::{HeadScanner, Response, Status};
 use crate::protocol::websocket::handshake::{
     Agreement, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse, write_accepted,
 };
 use crate::session::compression::Compression;
-use crate::session::context::{Handled, ReceiveContext};
+use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::head::{Deciding, PartialHead};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
@@ -51,8 +52,8 @@ impl Session {
                 let handled = self.answer_head(&whole, end, cx, service);
                 cx.pools.buffers.give(whole);
                 match handled {
-                    Handled::All => Handled::All,
                     Handled::Until(at) => Handled::Until(at - before),
+                    other => other,
                 }
             }
             Ok(None) => {
@@ -76,6 +77,7 @@ impl Session {
         service: &mut S,
     ) -> Handled {
         let (head, early) = bytes.split_at(end);
+        cx.pools.work.charge_bytes(end, HEAD_BYTE);
         let limits = cx.pools.config.limits.head;
         let result = match parse(head, &limits) {
             Err(rejection) => Err(rejection.into()),
@@ -95,7 +97,7 @@ impl Session {
         if let Err(refusal) = result {
             self.refuse(cx.now, refusal, cx.pools, cx.out);
         }
-        let waits = self.phase == Phase::Deciding || cx.held;
+        let waits = self.phase == Phase::Deciding || cx.stop == Stop::Held;
         if waits { Handled::Until(end) } else { Handled::All }
     }
 
@@ -153,7 +155,7 @@ impl Session {
                 let Deciding { key, offered, accept, agreement } = deciding;
                 let accept = decided.unwrap_or(accept);
                 self.endpoint = accept.endpoint;
-                let mut cx = ReceiveContext { now, backlog: 0, pools, out, held: false };
+                let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
                 self.switch(&key, offered.split(','), &accept, agreement, &mut cx);
                 self.call_open(&mut cx, |_, _, replies| open(replies));
                 return true;

@@ -18,6 +18,7 @@ fn a_message_under_way_is_not_idle() {
         for step in [1, 7, 60] {
             let mut config = Config::default();
             config.timeouts.idle = Some(Duration::from_secs(5));
+            config.timeouts.message = Duration::from_secs(3600);
             let mut bench = Bench::open_with(config);
             for piece in bytes[..bytes.len() - 1].chunks(step) {
                 bench.now = Millis(bench.now.0 + 4_000);
@@ -85,4 +86,54 @@ fn a_pong_in_pieces_is_no_message() {
         assert_eq!(said, close_frame(1001, "idle for too long"), "cut at {cut}");
         assert!((40_000..=45_000).contains(&bench.now.0), "cut at {cut}: {:?}", bench.now);
     }
+}
+
+/// In one frame, in fragments, and as a fragment that nothing follows.
+#[test]
+fn a_message_that_takes_too_long_ends_its_connection() {
+    let whole = frame(0x82, &[7; 60_000], [1, 2, 3, 4]);
+    let fragments = [frame(0x02, &[7; 30_000], [5; 4]), frame(0x80, &[7; 30_000], [6; 4])].concat();
+    for bytes in [whole, fragments] {
+        // Bytes a second, and whether they are enough.
+        for (rate, is_enough) in [(400, false), (600, false), (2_000, true), (60_000, true)] {
+            let mut bench = Bench::open();
+            let mut said = Vec::new();
+            for piece in bytes.chunks(rate) {
+                bench.now = Millis(bench.now.0 + 1_000);
+                said.extend(bench.receive(piece));
+                let Bench { session, pools, now, .. } = &mut bench;
+                if session.deadline() <= *now {
+                    let mut out = Output::default();
+                    session.handle_timeout(*now, 0, pools, &mut out);
+                    said.extend_from_slice(out.take_chunk().rest());
+                }
+                if bench.session.phase() != Phase::Open {
+                    break;
+                }
+            }
+            if is_enough {
+                assert_eq!(said.len(), 60_000 + 4, "at {rate} B/s");
+            } else {
+                assert_eq!(said, close_frame(1008, "a message takes too long"), "at {rate} B/s");
+                // 60 s, and one for each 4 KiB.
+                let most = 60_000 + 1_000 * (bench.now.0 / 1_000 * rate as u64 / 4096 + 1);
+                assert!((60_000..=most + 1_000).contains(&bench.now.0), "{:?}", bench.now);
+            }
+        }
+    }
+}
+
+/// Only a part of the message comes, then pongs for ever.
+#[test]
+fn control_frames_do_not_keep_a_message_alive() {
+    let mut bench = Bench::open();
+    bench.receive(&frame(0x02, &[7; 100], [5; 4]));
+    let mut said = Vec::new();
+    while bench.session.phase() == Phase::Open {
+        bench.receive(&frame(0x8A, b"", [0; 4]));
+        said = bench.timeout();
+    }
+    assert_eq!(said, close_frame(1008, "a message takes too long"));
+    assert_eq!(bench.now.0, 60_000);
+    assert_eq!(bench.pools.ledger.used(), 0, "it is dropped");
 }

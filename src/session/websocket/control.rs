@@ -4,7 +4,7 @@ use crate::base::{ConnectionId, Millis};
 use crate::protocol::websocket::close_frame::parse_close;
 use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{Opcode, Violation};
-use crate::session::context::ReceiveContext;
+use crate::session::context::{ReceiveContext, Stop};
 use crate::session::endpoint::EndpointId;
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
@@ -106,7 +106,7 @@ impl Session {
         if self.phase != Phase::Open || self.is_stream() {
             return false;
         }
-        let mut cx = ReceiveContext { now, backlog, pools, out, held: false };
+        let mut cx = ReceiveContext { now, backlog, pools, out, stop: Stop::No };
         let mut replies = Replies::new(&[], &mut cx, self.compression.as_deref_mut());
         act(&mut replies);
         let end = replies.end();
@@ -118,7 +118,9 @@ impl Session {
     /// to where replies may stand in it.
     #[inline]
     pub(super) fn apply(&mut self, end: RepliesEnd, buffer: &[u8], cx: &mut ReceiveContext<'_>) {
-        cx.held |= end.hold;
+        if end.hold {
+            cx.stop = Stop::Held;
+        }
         if let Some((code, reason)) = end.close {
             cx.copy_out(buffer);
             self.begin_close(cx.now, code, reason, cx.pools, cx.out);

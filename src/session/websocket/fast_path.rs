@@ -86,7 +86,7 @@ impl Session {
             let span = FrameSpan { opcode, mask, at: start, len };
             let hold = self.single_frame::<S, BUILT_IN>(span, bytes, cx, service)?;
             at = start + len;
-            if hold {
+            if hold || (BUILT_IN && cx.pools.work.is_used_up()) {
                 break;
             }
         }
@@ -158,6 +158,9 @@ impl Session {
             } else {
                 echo_copied(cx, before, opcode, payload);
             }
+        }
+        if BUILT_IN {
+            cx.pools.work.charge(service.take_work());
         }
         let hold = end.hold;
         if end.close.is_some() || hold {

@@ -6,12 +6,15 @@ use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
-use crate::session::state::Session;
+use crate::session::state::{Phase, Session};
 
 impl Session {
     /// Restarts the silence timers: the peer was not being read, so its silence proves nothing.
     pub fn reset_idle(&mut self, now: Millis, config: &Config) {
         (self.last_received, self.last_message) = (now, now);
+        if let Some(assembly) = &mut self.assembly {
+            assembly.begun = now;
+        }
         if self.pong_due != Millis::NEVER {
             self.pong_due = now.after(config.timeouts.pong);
         }
@@ -42,6 +45,26 @@ impl Session {
         } else {
             let ping_at = if ping_at <= now { now.after(ping_after) } else { ping_at };
             self.deadline = ping_at.min(idle_at);
+        }
+    }
+
+    /// What is due of an open connection: an incomplete message, then the peer itself.
+    pub(in crate::session) fn handle_open_timeout(
+        &mut self,
+        now: Millis,
+        backlog: usize,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        let timeout = pools.config.timeouts.message;
+        let due = self.assembly.as_ref().map_or(Millis::NEVER, |assembly| assembly.due(timeout));
+        if due <= now {
+            let (code, reason) = (CloseCode::POLICY_VIOLATION, "a message takes too long");
+            return self.begin_close(now, code, reason, pools, out);
+        }
+        self.keep_alive(now, backlog, pools, out);
+        if self.phase == Phase::Open {
+            self.deadline = self.deadline.min(due);
         }
     }
 

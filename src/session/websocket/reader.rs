@@ -3,24 +3,31 @@
 use super::control::Control;
 use super::fast_path::FrameSpan;
 use crate::base::Millis;
+use crate::base::work::{DEFLATED_BYTE, FRAME, INFLATED_BYTE, PAYLOAD_BYTES, SHORT_MESSAGES_BYTE};
 use crate::protocol::websocket::assembler::Assembler;
+use crate::protocol::websocket::deflate::COMPRESSIBLE;
 use crate::protocol::websocket::frame::{
     FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, write_server_header,
 };
 use crate::protocol::websocket::mask::unmask;
 use crate::protocol::websocket::{Opcode, Violation};
+use crate::session::assembly::Assembly;
 use crate::session::compression::{Compression, Encoder};
-use crate::session::context::{Handled, ReceiveContext};
+use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::pending::{PendingFrame, PendingPayload, continue_header};
-use crate::session::pools::Pools;
 use crate::session::replies::{Message, Replies};
 use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, Session};
 use crate::session::stream::StreamEvent;
 
+/// The work of short messages that are alone in a receive is not counted up to this many bytes: the
+/// receive itself is more.
+const FEW: usize = 2 << 10;
+
 impl Session {
-    /// Takes frames until `bytes` are used up, the connection is no longer open, or the service
-    /// wants the rest to wait.
+    /// Takes frames until `bytes` are used up, the connection is no longer open, the service wants
+    /// the rest to wait, or the work that is allowed is used up. At least one frame is taken, or a
+    /// piece of one.
     #[inline]
     pub(in crate::session) fn receive_frames<S: Inbound>(
         &mut self,
@@ -34,8 +41,13 @@ impl Session {
                 self.resume(bytes, at, cx, service)
             } else {
                 match self.short_frames(bytes, at, cx, service) {
-                    Ok(next) if next < bytes.len() && !cx.held => {
+                    Ok(next) if next < bytes.len() && cx.stop == Stop::No => {
+                        cx.pools.work.charge_bytes(next - at, SHORT_MESSAGES_BYTE);
                         self.frame(bytes, next, cx, service)
+                    }
+                    Ok(next) if next - at > FEW => {
+                        self.count_short_frames(next - at, cx);
+                        Ok(next)
                     }
                     done => done,
                 }
@@ -48,8 +60,10 @@ impl Session {
                     return Handled::All;
                 }
             }
-            if cx.held {
-                return Handled::Until(at);
+            match cx.stop {
+                Stop::No => {}
+                Stop::Held => return Handled::Until(at),
+                Stop::Paused => return Handled::Paused(at),
             }
         }
         // A peer that sends after its close frame would lose the answer to a reset.
@@ -58,6 +72,21 @@ impl Session {
             self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         }
         Handled::All
+    }
+
+    /// Counts the work of `len` bytes of short messages.
+    #[cold]
+    fn count_short_frames(&self, len: usize, cx: &mut ReceiveContext<'_>) {
+        cx.pools.work.charge_bytes(len, SHORT_MESSAGES_BYTE);
+        self.pause_if_used_up(cx);
+    }
+
+    /// After a piece of work that is counted: whether the rest has to wait.
+    fn pause_if_used_up(&self, cx: &mut ReceiveContext<'_>) {
+        let is_on = matches!(self.phase, Phase::Open | Phase::Closing);
+        if is_on && cx.stop == Stop::No && cx.pools.work.is_used_up() {
+            cx.stop = Stop::Paused;
+        }
     }
 
     fn rsv1_allowed(&self) -> bool {
@@ -140,16 +169,18 @@ impl Session {
             if len > cx.pools.config.limits.max_message {
                 return Err(Violation::MessageTooBig);
             }
+            cx.pools.work.charge(FRAME + len as u64 / PAYLOAD_BYTES);
             let span = FrameSpan { opcode: header.opcode, mask: header.mask, at, len };
             if self.endpoint.is_built_in() {
                 self.single_frame::<S, true>(span, bytes, cx, service)?;
             } else {
                 self.single_frame::<S, false>(span, bytes, cx, service)?;
             }
+            self.pause_if_used_up(cx);
             return Ok(at + len);
         }
         if !header.opcode.is_control() {
-            self.begin_data_frame(header, cx.pools)?;
+            self.begin_data_frame(header, cx)?;
         }
         self.body(PendingPayload::new(header), bytes, at, cx, service)
     }
@@ -158,8 +189,9 @@ impl Session {
     fn begin_data_frame(
         &mut self,
         header: &FrameHeader,
-        pools: &mut Pools,
+        cx: &mut ReceiveContext<'_>,
     ) -> Result<(), Violation> {
+        let pools = &mut *cx.pools;
         if self.phase != Phase::Open {
             self.marks.insert(Marks::SENDS_AFTER_CLOSE);
             return Ok(());
@@ -174,13 +206,15 @@ impl Session {
                     _ => None,
                 };
                 let assembly = Assembler::new(opcode, pools.buffers.take_large(), inflater);
-                self.assembly = Some(Box::new(assembly));
+                let assembly = Assembly::new(assembly, cx.now, pools);
+                self.deadline = self.deadline.min(assembly.due(pools.config.timeouts.message));
+                self.assembly = Some(assembly);
             }
             (Some(_), Opcode::Continuation) => {}
             (Some(_), _) => return Err(Violation::MessageInterrupted),
         }
         let limits = pools.message_limits();
-        self.assembly.as_mut().map_or(Ok(()), |assembly| assembly.frame(header, limits))
+        self.assembly.as_mut().map_or(Ok(()), |assembly| assembly.assembler.frame(header, limits))
     }
 
     /// Takes what has been received of a frame's payload, from `at`.
@@ -194,16 +228,27 @@ impl Session {
     ) -> Result<usize, Violation> {
         let there = bytes.len() - at;
         let take = usize::try_from(body.remaining).map_or(there, |remaining| remaining.min(there));
-        let end = at + take;
-        let fresh = &mut bytes[at..end];
+        let mut take = take;
+        let fresh = &mut bytes[at..at + take];
         if body.opcode.is_control() {
             unmask(fresh, body.mask);
             body.control.extend_from_slice(fresh);
         } else if let Some(assembly) = &mut self.assembly {
-            assembly.push(fresh, body.mask, cx.pools.message_limits())?;
+            let Assembly { assembler, received, .. } = &mut **assembly;
+            let before = assembler.len();
+            take = assembler.push(fresh, body.mask, cx.pools.message_limits())?;
+            *received += take as u64;
+            let (added, work) = (assembler.len() - before, &mut cx.pools.work);
+            if assembler.is_compressed() {
+                work.charge_bytes(take + added, INFLATED_BYTE);
+            } else {
+                work.charge(added as u64 / PAYLOAD_BYTES);
+            }
+            assembly.recharge();
             // A message under way is no idle time, however long it takes.
             self.last_message = cx.now;
         }
+        cx.pools.work.charge(FRAME);
         body.mask = body.mask.advanced(take);
         body.remaining -= take as u64;
         if body.remaining > 0 {
@@ -215,7 +260,8 @@ impl Session {
         } else if body.fin && self.assembly.is_some() {
             self.finish_message(bytes, cx, service)?;
         }
-        Ok(end)
+        self.pause_if_used_up(cx);
+        Ok(at + take)
     }
 
     /// The last byte of an assembled message is there.
@@ -226,9 +272,10 @@ impl Session {
         service: &mut S,
     ) -> Result<(), Violation> {
         if let Some(assembly) = &mut self.assembly {
-            assembly.finish(cx.pools.message_limits())?;
+            assembly.assembler.finish(cx.pools.message_limits())?;
         }
         let Some(assembly) = self.assembly.take() else { return Ok(()) };
+        let Assembly { assembler: assembly, .. } = *assembly;
         self.last_message = cx.now;
         let (opcode, compressed) = (assembly.opcode(), assembly.is_compressed());
         let (mut buffer, inflater) = assembly.into_parts();
@@ -245,6 +292,8 @@ impl Session {
             service.message::<false>(self.id, message, &mut replies);
         }
         let end = replies.end();
+        // An echo comes back compressed, as it came, where that pays.
+        let compressed = compressed && COMPRESSIBLE.contains(&payload.len());
         let buffer = if end.echo && cx.out.is_empty() && !compressed {
             // No reply precedes it: the memory that the message was assembled in is the reply.
             let took = write_server_header(room, opcode, false, payload.len());
@@ -259,6 +308,9 @@ impl Session {
             buffer
         };
         cx.pools.buffers.give(buffer);
+        let written = cx.pools.deflate.take_compressed();
+        cx.pools.work.charge_bytes(written, DEFLATED_BYTE);
+        cx.pools.work.charge(service.take_work());
         self.apply(end, bytes, cx);
         Ok(())
     }

@@ -34,6 +34,8 @@ struct Tally {
     faulted: usize,
     waits: usize,
     no_buffers: u64,
+    late: u64,
+    resumed: u64,
 }
 
 struct Client {
@@ -179,13 +181,15 @@ fn run(seed: u64, tally: &mut Tally) {
     let clients = Rc::new(RefCell::new(clients));
     let ring = SimRing::new(seed, options);
     let (network, rig) = (ring.network(), Rig::default());
+    let work_per_turn = *rng.choice(&[u64::MAX, 100, 2_000, 50_000]).unwrap();
     rig.0.borrow_mut().rng = Some(rng);
     let acting = Rc::clone(&clients);
     network.drive(move |network| {
         acting.borrow_mut().iter_mut().filter_map(|client| client.act(network)).min()
     });
     let (config, stop) = (Arc::new(Config::default()), Arc::new(AtomicBool::new(false)));
-    let mut worker = Worker::new(ring, config, rig.clone(), 1, stop);
+    let worker = Worker::new(ring, config, rig.clone(), 1, stop);
+    let mut worker = worker.with_work_per_turn(work_per_turn);
     for turn in 0.. {
         worker.turn().unwrap();
         if clients.borrow().iter().all(|client| client.is_gone(&network)) {
@@ -208,6 +212,8 @@ fn run(seed: u64, tally: &mut Tally) {
     assert!(state.waiting.is_empty(), "{state:?}");
     tally.waits += state.waits;
     tally.no_buffers += stats.no_buffers;
+    tally.late += stats.late;
+    tally.resumed += stats.resumed;
 }
 
 #[test]
@@ -219,7 +225,8 @@ fn everything_comes_back_in_order_whatever_waits() {
         }));
         assert!(result.is_ok(), "seed {seed}");
     }
-    let Tally { whole, reset, faulted, waits, no_buffers } = &tally;
+    let Tally { whole, reset, faulted, waits, no_buffers, late, resumed } = &tally;
     assert!(*whole > 500 && *reset > 100 && *faulted > 10, "{tally:?}");
     assert!(*waits > 1000 && *no_buffers > 100, "{tally:?}");
+    assert!(*late > 0 && *resumed > 100, "{tally:?}");
 }

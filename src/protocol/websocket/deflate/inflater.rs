@@ -9,6 +9,8 @@ use super::window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 /// final block. The stream ends with them, without output, only if the message ended between two
 /// blocks. This distinguishes a truncated message from a whole one.
 const TAIL_AND_END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
+/// What the state of a stream takes, its window of 32 KiB included.
+const STATE: usize = 48 << 10;
 /// The smallest and the largest step by which the output grows.
 const STEPS: std::ops::RangeInclusive<usize> = 1 << 10..=64 << 10;
 /// A final block requires a new stream with a copy of the window. A message may contain this many,
@@ -53,13 +55,21 @@ impl Inflater {
         Self { takeover: false, ..Self::new(MAX_WINDOW_BITS) }
     }
 
+    /// The memory that it holds, in bytes, approximately: its state, and the window that it keeps
+    /// itself.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        STATE + self.history.capacity()
+    }
+
     pub(super) const fn has_takeover(&self) -> bool {
         self.takeover
     }
 
     /// Decompresses a piece of a message and appends the result to `out`, in which the message
     /// begins at `start`. `out` grows by the bytes produced, never by a length that the peer
-    /// declares.
+    /// declares. Stops once about `most` bytes were produced, since a few bytes can become
+    /// megabytes. Returns how much of `input` was used; the rest is to be passed again.
     ///
     /// # Errors
     /// [`InflateError::TooLarge`] as soon as the message exceeds `limit` bytes;
@@ -70,9 +80,13 @@ impl Inflater {
         out: &mut Vec<u8>,
         start: usize,
         limit: usize,
-    ) -> Result<(), InflateError> {
-        let ended = self.run(input, out, start, limit)?;
-        if ended { self.final_block(&out[start..]) } else { Ok(()) }
+        most: usize,
+    ) -> Result<usize, InflateError> {
+        let (used, ended) = self.run(input, out, start, limit, most)?;
+        if ended {
+            self.final_block(&out[start..])?;
+        }
+        Ok(used)
     }
 
     /// Ends the message, whose bytes are all in `out` already. The next one may follow.
@@ -86,7 +100,7 @@ impl Inflater {
         limit: usize,
     ) -> Result<(), InflateError> {
         let len = out.len();
-        let ended = self.run(&TAIL_AND_END, out, start, limit)?;
+        let (_, ended) = self.run(&TAIL_AND_END, out, start, limit, usize::MAX)?;
         if !ended || out.len() > len {
             return self.fail(InflateError::Corrupt);
         }
@@ -112,21 +126,27 @@ impl Inflater {
         }
     }
 
-    /// Decompresses `input`; returns whether the stream ended with its last byte. A final block
-    /// inside a message does not end it (section 7.2.3.4): the following blocks use the same
-    /// window.
+    /// Decompresses `input`, until it is used up or `most` bytes were produced. Returns how much of
+    /// it was used, and whether the stream ended with its last byte. A final block inside a message
+    /// does not end it (section 7.2.3.4): the following blocks use the same window.
     fn run(
         &mut self,
         mut input: &[u8],
         out: &mut Vec<u8>,
         start: usize,
         limit: usize,
-    ) -> Result<bool, InflateError> {
+        most: usize,
+    ) -> Result<(usize, bool), InflateError> {
         if self.failed {
             return Err(InflateError::Corrupt);
         }
         self.used = true;
+        let (len, stop) = (input.len(), out.len().saturating_add(most));
         loop {
+            // What the stream still holds of input that it has read is little, and is taken out.
+            if out.len() >= stop && !input.is_empty() {
+                return Ok((len - input.len(), false));
+            }
             let filled = out.len();
             // One byte above the limit is enough to detect that it is exceeded.
             let left = limit.saturating_add(1).saturating_sub(filled - start);
@@ -143,10 +163,10 @@ impl Inflater {
                 return self.fail(InflateError::TooLarge);
             }
             match status {
-                Ok(Status::StreamEnd) if input.is_empty() => return Ok(true),
+                Ok(Status::StreamEnd) if input.is_empty() => return Ok((len, true)),
                 Ok(Status::StreamEnd) => self.final_block(&out[start..])?,
                 // With room left over, all input was read and there is no more output.
-                Ok(_) if input.is_empty() && written < room => return Ok(false),
+                Ok(_) if input.is_empty() && written < room => return Ok((len, false)),
                 Ok(_) if read > 0 || written > 0 => {}
                 _ => return self.fail(InflateError::Corrupt),
             }

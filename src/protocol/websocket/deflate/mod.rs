@@ -16,3 +16,7 @@ pub use error::InflateError;
 pub use inflater::Inflater;
 pub use pool::Pool;
 pub use window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+
+/// The lengths of messages that are compressed. Shorter ones save too few bytes. Longer ones would
+/// hold up the core, which does nothing else during the compression.
+pub const COMPRESSIBLE: std::ops::RangeInclusive<usize> = 64..=256 << 10;

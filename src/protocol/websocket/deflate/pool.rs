@@ -21,6 +21,7 @@ pub struct Pool {
     inflaters: Vec<Box<Inflater>>,
     #[expect(clippy::vec_box, reason = "lending moves the box, not its contents")]
     deflaters: [Vec<Box<Deflater>>; Self::KINDS],
+    compressed: usize,
 }
 
 impl Pool {
@@ -30,7 +31,18 @@ impl Pool {
     /// An empty pool. Its compressors will have this level (see [`Deflater::new`]).
     #[must_use]
     pub const fn new(level: u32) -> Self {
-        Self { level, inflaters: Vec::new(), deflaters: [const { Vec::new() }; Self::KINDS] }
+        let deflaters = [const { Vec::new() }; Self::KINDS];
+        Self { level, inflaters: Vec::new(), deflaters, compressed: 0 }
+    }
+
+    /// Counts the bytes of a message that was compressed.
+    pub const fn count_compressed(&mut self, len: usize) {
+        self.compressed = self.compressed.saturating_add(len);
+    }
+
+    /// The bytes counted since this was last called.
+    pub const fn take_compressed(&mut self) -> usize {
+        std::mem::replace(&mut self.compressed, 0)
     }
 
     /// A decompressor for one message, for any window size. It keeps no window between messages.

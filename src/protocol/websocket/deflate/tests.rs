@@ -23,8 +23,11 @@ fn inflate(
     let mut rest = payload;
     while !rest.is_empty() {
         let n = if longest == 0 { rest.len() } else { rng.usize(0..=longest.min(rest.len())) };
-        inflater.push(&rest[..n], &mut out, start, limit)?;
-        rest = &rest[n..];
+        let most = [1, 100, 10_000, usize::MAX][rng.usize(..4)];
+        let before = out.len();
+        let used = inflater.push(&rest[..n], &mut out, start, limit, most)?;
+        assert!(used == n || (used < n && out.len() - before >= most));
+        rest = &rest[used..];
     }
     inflater.finish(&mut out, start, limit)?;
     assert_eq!(&out[..start], b"before");

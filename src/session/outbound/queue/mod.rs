@@ -84,6 +84,12 @@ impl SendQueue {
         self.account.undroppable()
     }
 
+    /// The memory that it shares with no other connection, in bytes: what may be dropped is shared.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        self.account.undroppable()
+    }
+
     /// The bytes that may still be dropped.
     #[must_use]
     pub const fn droppable(&self) -> usize {

@@ -168,11 +168,12 @@ fn a_bomb_stops_at_the_limit() {
     let mut small = Vec::new();
     Deflater::new(15, 9).message(&vec![0; 1 << 22], &mut small);
     for limit in [0, 1000, 1 << 16, 1 << 20, 6 << 20] {
-        let (mut inflater, mut out, mut result) = (Inflater::new(15), Vec::new(), Ok(()));
+        let (mut inflater, mut out, mut result) = (Inflater::new(15), Vec::new(), Ok(0));
         let mut pushes = 0;
         while result.is_ok() && pushes < 256 {
-            result = inflater.push(&small, &mut out, 0, limit);
-            result = result.and_then(|()| inflater.push(&[0, 0, 0xff, 0xff], &mut out, 0, limit));
+            result = inflater.push(&small, &mut out, 0, limit, usize::MAX);
+            result = result
+                .and_then(|_| inflater.push(&[0, 0, 0xff, 0xff], &mut out, 0, limit, usize::MAX));
             pushes += 1;
         }
         assert_eq!(result, Err(InflateError::TooLarge));

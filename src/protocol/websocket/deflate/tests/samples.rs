@@ -15,8 +15,8 @@ fn sample_one_message_whole_and_in_fragments() {
     assert_eq!(read(&mut inflater, &HELLO).unwrap(), b"Hello");
     for cut in 0..=HELLO.len() {
         let (mut inflater, mut out) = (Inflater::new(15), Vec::new());
-        inflater.push(&HELLO[..cut], &mut out, 0, 5).unwrap();
-        inflater.push(&HELLO[cut..], &mut out, 0, 5).unwrap();
+        inflater.push(&HELLO[..cut], &mut out, 0, 5, usize::MAX).unwrap();
+        inflater.push(&HELLO[cut..], &mut out, 0, 5, usize::MAX).unwrap();
         inflater.finish(&mut out, 0, 5).unwrap();
         assert_eq!(out, b"Hello", "cut at {cut}");
     }

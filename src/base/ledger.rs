@@ -1,0 +1,70 @@
+//! The memory that peers make a core hold.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// The bytes that peers make one core hold, by all that holds them. Every holder has a [`Charge`]
+/// of its own, which is credited when it is dropped, so nothing stays counted that is freed.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Rc<Cell<usize>>);
+
+impl Ledger {
+    /// The bytes charged at this moment.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.get()
+    }
+
+    /// A charge of nothing, for a new holder.
+    #[must_use]
+    pub fn open(&self) -> Charge {
+        Charge { ledger: Rc::clone(&self.0), bytes: 0 }
+    }
+}
+
+/// What one holder is charged.
+#[derive(Debug)]
+pub struct Charge {
+    ledger: Rc<Cell<usize>>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// The bytes that are charged.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The holder holds `bytes` from now on.
+    pub fn set(&mut self, bytes: usize) {
+        self.ledger.set(self.ledger.get() - self.bytes + bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_is_credited() {
+        let ledger = Ledger::default();
+        let (mut one, mut other) = (ledger.open(), ledger.open());
+        one.set(10);
+        other.set(5);
+        one.set(7);
+        assert_eq!((ledger.used(), one.bytes(), other.bytes()), (12, 7, 5));
+        drop(one);
+        assert_eq!(ledger.clone().used(), 5);
+        other.set(0);
+        drop(other);
+        assert_eq!(ledger.used(), 0);
+    }
+}

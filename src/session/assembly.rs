@@ -1,0 +1,40 @@
+//! A message of which a part has been received, and what it is charged.
+
+use crate::base::Millis;
+use std::time::Duration;
+
+use super::pools::Pools;
+use crate::base::ledger::Charge;
+use crate::protocol::websocket::assembler::Assembler;
+
+/// The bytes of a message that have to come in each second, once its time is over.
+const LEAST_RATE: u64 = 4 << 10;
+
+/// A message of which only a part has been received.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    pub(super) assembler: Assembler,
+    pub(super) charge: Charge,
+    /// When its first frame came.
+    pub(super) begun: Millis,
+    /// The bytes that were received of it, as they came: masked and compressed.
+    pub(super) received: u64,
+}
+
+impl Assembly {
+    pub(super) fn new(assembler: Assembler, now: Millis, pools: &Pools) -> Box<Self> {
+        let mut assembly = Self { assembler, charge: pools.ledger.open(), begun: now, received: 0 };
+        assembly.recharge();
+        Box::new(assembly)
+    }
+
+    /// When it must be complete.
+    pub(super) fn due(&self, timeout: Duration) -> Millis {
+        self.begun.after(timeout + Duration::from_secs(self.received / LEAST_RATE))
+    }
+
+    /// Charges what it holds now.
+    pub(super) fn recharge(&mut self) {
+        self.charge.set(self.assembler.memory());
+    }
+}

@@ -1,0 +1,41 @@
+//! How much work one turn does, in units of [`Work`](crate::base::Work): about a nanosecond each.
+//!
+//! A connection that causes little work is served in the turn in which its bytes arrive, or in the
+//! next one. A connection that causes much work stops at the first place where it can be resumed,
+//! and shares a part of each following turn with all others that do.
+
+/// The parts of a turn, in the order in which they are used. Each may be exceeded by one piece of
+/// work, such as 64 KiB that are decompressed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// For connections whose input came when the turn before had done enough.
+    pub(super) late: u64,
+    /// For connections that have used up their share of earlier turns.
+    pub(super) deferred: u64,
+    /// The share of one such connection in one turn.
+    pub(super) share: u64,
+    /// For what is received in this turn. Beyond that, each connection is given one piece of work.
+    pub(super) received: u64,
+    /// After so much, nothing more of what was received is handled in this turn.
+    pub(super) turn: u64,
+}
+
+impl Budget {
+    /// A turn of about `units`.
+    pub(super) const fn new(units: u64) -> Self {
+        Self {
+            late: units / 4,
+            deferred: units / 8,
+            share: units / 64,
+            received: units / 4,
+            turn: units,
+        }
+    }
+}
+
+impl Default for Budget {
+    /// Four milliseconds: what somebody else waits at most who causes little work.
+    fn default() -> Self {
+        Self::new(4_000_000)
+    }
+}

@@ -1,0 +1,120 @@
+//! Turns that end early, and clients that cause more work than one turn does.
+
+use super::{Bench, frame, masked};
+use crate::io::sim::ClientId;
+
+const FIN_TEXT: u8 = 0x81;
+const TEXT: u8 = 0x01;
+const CONTINUATION: u8 = 0;
+
+/// A message of empty fragments, and `end`. A receive brings 2,700 at most.
+fn fragments(count: usize, end: &[u8]) -> Vec<u8> {
+    let middle = masked(CONTINUATION, b"").repeat(count);
+    [masked(TEXT, b""), middle, masked(0x80, end)].concat()
+}
+
+impl Bench {
+    fn with_work_per_turn(mut self, units: u64) -> Self {
+        self.worker = self.worker.with_work_per_turn(units);
+        self
+    }
+
+    pub(super) fn open(&mut self) -> ClientId {
+        let (client, _) = self.request("/echo");
+        self.read_head(client);
+        client
+    }
+}
+
+/// However many are at work, somebody who sends one short message is answered long before they are.
+#[test]
+fn much_work_of_some_holds_up_no_other() {
+    for busy in [1, 5, 50] {
+        let mut bench = Bench::new().with_work_per_turn(20_000);
+        let clients: Vec<ClientId> = (0..busy).map(|_| bench.open()).collect();
+        let other = bench.open();
+        for client in &clients {
+            bench.network.write(*client, &fragments(2000, b"end"));
+        }
+        bench.turn_until(|bench| bench.worker.stats().resumed > 2);
+        bench.network.write(other, &masked(FIN_TEXT, b"hi"));
+        let (network, mut turns) = (bench.network.clone(), 0);
+        bench.turn_until(|bench| {
+            // The bytes need some turns to arrive.
+            turns += usize::from(network.bytes_not_received(other) == 0);
+            bench.rig.0.borrow().messages > 0
+        });
+        assert!(turns < 3, "{busy} busy clients: {turns} turns");
+        assert_eq!(bench.read(other, 4), frame(b"hi"), "{busy} busy clients are still at work");
+        for client in &clients {
+            assert_eq!(bench.read(*client, 5), frame(b"end"));
+        }
+        bench.finish();
+    }
+}
+
+/// They are served one message each in turn, so that none is far ahead of the others.
+#[test]
+fn those_who_cause_much_work_share_it_evenly() {
+    const MESSAGES: usize = 10;
+    let mut bench = Bench::new().with_work_per_turn(20_000);
+    let clients: Vec<ClientId> = (0..8).map(|_| bench.open()).collect();
+    for client in &clients {
+        bench.network.write(*client, &fragments(200, b"end").repeat(MESSAGES));
+    }
+    let network = bench.network.clone();
+    let mut got = vec![0; clients.len()];
+    bench.turn_until(|_| {
+        for (client, got) in clients.iter().zip(&mut got) {
+            *got += network.read(*client).len();
+        }
+        got.iter().any(|got| *got == MESSAGES * frame(b"end").len())
+    });
+    assert!(got.iter().all(|got| *got >= (MESSAGES - 2) * frame(b"end").len()), "{got:?}");
+    bench.finish();
+}
+
+/// The end of a connection waits behind its own work, and a reset ends both.
+#[test]
+fn an_end_waits_for_the_work_before_it() {
+    let mut bench = Bench::new().with_work_per_turn(5_000);
+    let (says_goodbye, resets) = (bench.open(), bench.open());
+    let bytes = fragments(2000, b"end");
+    bench.network.write(says_goodbye, &bytes);
+    bench.network.half_close(says_goodbye);
+    bench.network.write(resets, &bytes);
+    bench.turn_until(|bench| bench.worker.stats().resumed > 4);
+    bench.network.reset(resets);
+    assert_eq!(bench.read_to_end(says_goodbye), frame(b"end"));
+    bench.turn_until(|bench| bench.worker.connections() == 0);
+    assert_eq!(bench.rig.0.borrow().messages, 1);
+    bench.finish();
+}
+
+/// Megabytes for many at once are not handed to the kernel in one turn.
+#[test]
+fn large_sends_are_spread_over_turns() {
+    const LEN: usize = 1 << 20;
+    let mut bench = Bench::new();
+    let clients: Vec<ClientId> = (0..12).map(|_| bench.open()).collect();
+    let ids = bench.rig.0.borrow().opened.clone();
+    for client in &clients {
+        bench.network.set_receive_window(*client, 16 << 20);
+    }
+    let payload = vec![b'l'; LEN];
+    let answers = ids.iter().map(|id| (*id, payload.clone())).collect();
+    bench.rig.0.borrow_mut().answers = answers;
+    let (network, mut most) = (bench.network.clone(), 0);
+    let mut got = vec![0; clients.len()];
+    bench.turn_until(|_| {
+        let mut turn = 0;
+        for (client, got) in clients.iter().zip(&mut got) {
+            let read = network.read(*client).len();
+            (*got, turn) = (*got + read, turn + read);
+        }
+        most = most.max(turn);
+        got.iter().all(|got| *got == LEN)
+    });
+    assert!(most <= 6 << 20, "{most} bytes in one turn");
+    bench.finish();
+}

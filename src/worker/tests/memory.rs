@@ -1,0 +1,84 @@
+//! What is charged, and what happens at the limit.
+
+use super::Bench;
+use crate::config::Config;
+use crate::io::sim::ClientId;
+
+const FIN_BINARY: u8 = 0x82;
+
+/// The header of a message of 64 KiB, and the first `len` bytes of it.
+fn beginning(len: usize) -> Vec<u8> {
+    let header = [&[FIN_BINARY, 0xFF][..], &(64_u64 << 10).to_be_bytes(), &[0; 4]].concat();
+    [header, vec![b'm'; len]].concat()
+}
+
+impl Bench {
+    fn with_memory(limit: usize) -> Self {
+        let mut config = Config::default();
+        config.limits.memory = limit;
+        Self::with_config(config)
+    }
+
+    fn memory(&self) -> u64 {
+        self.worker.stats().memory
+    }
+}
+
+#[test]
+fn incomplete_messages_are_charged_until_they_end() {
+    let mut bench = Bench::with_memory(1 << 30);
+    let (completes, resets) = (bench.open(), bench.open());
+    for client in [completes, resets] {
+        bench.network.write(client, &beginning(60_000));
+    }
+    bench.turn_until(|bench| bench.memory() > 120_000);
+    assert!(bench.memory() < 2 * 140_000, "{}", bench.memory());
+    bench.network.reset(resets);
+    bench.turn_until(|bench| bench.memory() < 140_000);
+    assert!(bench.memory() > 60_000);
+    bench.network.write(completes, &vec![b'm'; (64 << 10) - 60_000]);
+    assert_eq!(bench.read(completes, (64 << 10) + 10).len(), (64 << 10) + 10);
+    bench.turn_until(|bench| bench.memory() == 0);
+    bench.finish();
+}
+
+/// Those that hold the most are closed, and nobody else; from seven eighths on newcomers are
+/// refused.
+#[test]
+fn the_largest_holders_are_closed_at_the_limit() {
+    let mut bench = Bench::with_memory(1 << 20);
+    let small: Vec<ClientId> = (0..10).map(|_| bench.open()).collect();
+    for client in &small {
+        bench.network.write(*client, &beginning(1_000));
+    }
+    let large: Vec<ClientId> = (0..30).map(|_| bench.open()).collect();
+    for client in &large {
+        bench.network.write(*client, &beginning(60_000));
+        bench.settle();
+        assert!(bench.memory() <= (1 << 20) + (128 << 10), "{}", bench.memory());
+    }
+    bench.turn_until(|bench| bench.memory() <= 1 << 20);
+    assert!(bench.worker.stats().shed > 10, "{:?}", bench.worker.stats());
+    if bench.memory() >= 7 << 17 {
+        let late = bench.network.connect(0);
+        bench.network.write(late, &super::request("/echo"));
+        assert!(bench.read_to_end(late).starts_with(b"HTTP/1.1 503 "));
+    }
+    let mut closed = 0;
+    for client in large {
+        bench.network.write(client, &vec![b'm'; (64 << 10) - 60_000]);
+        let got = bench.read(client, (64 << 10) + 10);
+        if got.starts_with(&[0x88]) {
+            assert_eq!(got[2..4], 1009_u16.to_be_bytes());
+            closed += 1;
+        } else {
+            assert_eq!(got.len(), (64 << 10) + 10);
+        }
+    }
+    assert_eq!(closed, bench.worker.stats().shed);
+    for client in small {
+        bench.network.write(client, &vec![b'm'; (64 << 10) - 1_000]);
+        assert_eq!(bench.read(client, (64 << 10) + 10).len(), (64 << 10) + 10);
+    }
+    bench.finish();
+}
