@@ -62,10 +62,10 @@ fn stopped(time: Duration) -> Outcome {
 fn a_server_that_stops_for_a_moment_is_noticed() {
     let _alone = alone();
     let measured = stopped(Duration::from_millis(50)).measured;
-    for series in [&measured.echo, &measured.topic] {
-        assert!(series.longest() >= Duration::from_millis(40), "{:?}", series.longest());
-        assert_eq!(series.lost, 0);
-    }
+    // Some client sends in each half of a millisecond; the publisher only each 50 ms.
+    let longest = measured.echo.longest();
+    assert!(longest >= Duration::from_millis(40), "{longest:?}");
+    assert_eq!((measured.echo.lost, measured.topic.lost), (0, 0));
     assert!(measured.control.longest() < measured.echo.longest());
 }
 
