@@ -1,5 +1,5 @@
-//! A client of an endpoint of the server: the one place that lists these endpoints. A further one is
-//! a file beside this one, a variant here with an arm in each function, and a variant of
+//! A client of an endpoint of the server: the one place that lists these endpoints. A further one
+//! is a file beside this one, a variant here with an arm in each function, and a variant of
 //! [`Route`].
 
 use super::route::Route;

@@ -122,8 +122,8 @@ impl Subscriber {
             let Ok(number) = <[u8; 8]>::try_from(frame.payload) else { continue };
             let number = usize::try_from(u64::from_be_bytes(number)).unwrap();
             let Some(begun) = published.get(number) else { continue };
-            for lost in self.next..number {
-                series.lose(&published[lost], now);
+            if let Some(skipped) = published.get(self.next..number) {
+                skipped.iter().for_each(|begun| series.lose(begun, now));
             }
             series.add(begun, now);
             self.next = self.next.max(number + 1);

@@ -37,7 +37,7 @@ fn the_harmless_are_counted_and_harm_nobody() {
     assert_eq!(report.sent, 10 * (request as u64 + 26));
     assert!(report.said[0].starts_with(&wire::unmasked(FIN | BINARY, &[7; 20])));
     for series in [&measured.echo, &measured.topic] {
-        // 20 a second from each of 100, over 2.1 s; a slow machine sends fewer.
+        // 20 a second from each of 100, over 1.6 s; a slow machine sends fewer.
         assert!(series.attack.counted.len() > 500, "{}", series.attack.counted.len());
         assert!(series.quiet.counted.len() > 100, "{}", series.quiet.counted.len());
         assert_eq!(series.lost, 0);
@@ -62,10 +62,10 @@ fn stopped(time: Duration) -> Outcome {
 fn a_server_that_stops_for_a_moment_is_noticed() {
     let _alone = alone();
     let measured = stopped(Duration::from_millis(50)).measured;
-    for series in [&measured.echo, &measured.topic] {
-        assert!(series.longest() >= Duration::from_millis(40), "{:?}", series.longest());
-        assert_eq!(series.lost, 0);
-    }
+    // Some client sends in each half of a millisecond; the publisher only each 50 ms.
+    let longest = measured.echo.longest();
+    assert!(longest >= Duration::from_millis(40), "{longest:?}");
+    assert_eq!((measured.echo.lost, measured.topic.lost), (0, 0));
     assert!(measured.control.longest() < measured.echo.longest());
 }
 

@@ -18,7 +18,7 @@ use crate::support::server::{Server, binary};
 /// How long all run before anything counts.
 const WARM: Duration = Duration::from_millis(400);
 /// How long the honest are watched after the attackers have left.
-const AFTER: Duration = Duration::from_millis(1_500);
+const AFTER: Duration = Duration::from_millis(1_000);
 
 /// How a run is made.
 #[derive(Clone, Copy, Debug)]

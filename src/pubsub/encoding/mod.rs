@@ -63,8 +63,8 @@ impl Encoded {
         self.0.iter_mut().for_each(Vec::clear);
     }
 
-    /// The payload of a published message for the codec of `form`, written once for all forms of the
-    /// codec.
+    /// The payload of a published message for the codec of `form`, written once for all forms of
+    /// the codec.
     pub(crate) fn payload<'a>(
         &'a mut self,
         form: Form,

@@ -60,7 +60,8 @@ pub(super) const ALL: &[Workload] = &[
         "a publisher of 64 KiB messages each 5 ms to 100 subscribers that agreed to deflate",
         || {
             let readers = Group::to("/topics/packed?role=sub", 100).deflate();
-            let noise: Vec<u8> = (0..65_536_u32).map(|i| (i * 40_503 >> 7 & 63) as u8).collect();
+            let noise: Vec<u8> =
+                (0..65_536_u32).map(|i| (((i * 40_503) >> 7) & 63) as u8).collect();
             let publisher = Group::to("/topics/packed?role=pub", 1).after_ms(300);
             vec![readers.anew(), publisher.again(binary(noise)).every_ms(5)]
         },
