@@ -2,6 +2,7 @@
 //!
 //! The parts; each depends only on parts listed before it:
 //!
+//! - [`base`] and [`config`]: small types that all parts share, and the settings of a server.
 //! - [`protocol`]: frames, masking, UTF-8, compression and the opening handshake of RFC 6455 and
 //!   RFC 7692. Sans-IO.
 //! - [`session`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.

@@ -77,7 +77,7 @@ impl<'c, 'a> Context<'c, 'a> {
         self.replies.echo(message);
     }
 
-    /// Sends a text message; compressed where that was agreed and makes it shorter.
+    /// Sends a text message; compressed where that was agreed and may make it shorter.
     ///
     /// # Errors
     /// [`SendError::Full`], [`SendError::TooSlow`] or [`SendError::Gone`].

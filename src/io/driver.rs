@@ -219,7 +219,7 @@ pub trait Driver {
     /// has returned `None` since the last `enter` and the ring [is settled](Driver::is_settled).
     fn send_now(&mut self, id: ConnectionId, payload: Payload);
 
-    /// [`send_now`](Self::send_now) of the same bytes to each of `tokens`.
+    /// [`send_now`](Self::send_now) of the same bytes to each of `ids`.
     fn send_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Bytes>) {
         for id in ids {
             self.send_now(*id, Payload::Chunk(Chunk::Shared { bytes: Rc::clone(bytes), from: 0 }));

@@ -110,7 +110,7 @@ impl<'a> Replies<'a> {
         if self.echo.is_none() && !self.out.is_owned() {
             self.echo = Some(message);
         } else {
-            // Chunk by piece, so that the compiler need not keep `self` in memory for this.
+            // Passed as separate fields, so that `self` can stay in registers.
             let encoder = self.encoder.reborrow();
             let earlier = self.echo.take();
             let Message { opcode, payload, compressed, .. } = message;

@@ -40,7 +40,7 @@ bitflags! {
         const REJECT = 1;
         /// The service has accepted the connection, so it must be told of its end.
         const ACCEPTED = 1 << 1;
-        /// The peer has sent data after it could know that the connection is closing.
+        /// The peer has sent data after the close frame of this side.
         const SENDS_AFTER_CLOSE = 1 << 2;
     }
 }

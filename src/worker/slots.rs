@@ -202,7 +202,7 @@ impl Slot {
         self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall)
     }
 
-    /// Whether the peer has taken some of what waits for it within the close timeout before `now`.
+    /// Whether the queue made progress within the last `Timeouts::close` before `now`.
     pub(super) fn has_sent_since(&self, now: Millis, config: &Config) -> bool {
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.stall != Millis::NEVER) else {
             return false;

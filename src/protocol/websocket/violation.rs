@@ -54,7 +54,18 @@ impl Violation {
             Self::TextUtf8 | Self::CloseReasonUtf8 | Self::Deflate => CloseCode::INVALID_PAYLOAD,
             Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
-            _ => CloseCode::PROTOCOL_ERROR,
+            Self::Unmasked
+            | Self::Masked
+            | Self::ReservedBit
+            | Self::ReservedOpcode
+            | Self::LengthNotMinimal
+            | Self::LengthTopBit
+            | Self::ControlTooLong
+            | Self::ControlFragmented
+            | Self::ContinuationWithoutStart
+            | Self::MessageInterrupted
+            | Self::ClosePayloadOfOneByte
+            | Self::CloseCode => CloseCode::PROTOCOL_ERROR,
         }
     }
 

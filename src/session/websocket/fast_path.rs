@@ -170,7 +170,7 @@ impl Session {
     }
 }
 
-/// The first message of a receive, whose header lies in the one before: no room in front of it.
+/// There is no room in front of the payload for the header of the reply, so both are copied.
 #[cold]
 fn echo_copied(cx: &mut ReceiveContext<'_>, before: &[u8], opcode: Opcode, payload: &[u8]) {
     cx.copy_out(before);
