@@ -2,9 +2,10 @@
 //!
 //! The parts; each depends only on parts listed before it:
 //!
-//! - [`base`] and [`config`]: small types that all parts share, and the settings of a server.
+//! - [`base`]: small types that all parts share.
 //! - [`protocol`]: frames, masking, UTF-8, compression and the opening handshake of RFC 6455 and
 //!   RFC 7692. Sans-IO.
+//! - [`config`]: the settings of a server.
 //! - [`session`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.
 //! - [`mesh`]: lock-free queues between cores, and the flags that say which core to wake.
 //! - [`pubsub`]: topics shared across cores. Sans-IO.
