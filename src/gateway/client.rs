@@ -30,7 +30,10 @@ impl Client {
     ///
     /// # Errors
     /// If the client offers only subprotocols that its endpoint does not speak.
-    pub(super) fn new(route: Route, request: &Request<'_>) -> Result<Option<Opening>, Refusal> {
+    pub(super) fn of_route(
+        route: Route,
+        request: &Request<'_>,
+    ) -> Result<Option<Opening>, Refusal> {
         let (client, protocol) = match route {
             Route::Raw { topic, role, echo } => {
                 (Self::Raw(raw::Client { topic, role, echo }), raw::subprotocol(request))

@@ -115,7 +115,7 @@ impl<H: Handler> Gateway<H> {
             .map(|agreed| agreed.server_max_window_bits);
         let max_topic = self.config.pubsub.max_topic;
         let route = route(request.path, request.query, max_topic).map_err(Refusal::bad_request)?;
-        let Some(Opening { client, protocol }) = Client::new(route, request)? else {
+        let Some(Opening { client, protocol }) = Client::of_route(route, request)? else {
             return self.upgrade_app(id, request);
         };
         if let Some(filter) = client.subscribes_to() {

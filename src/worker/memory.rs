@@ -1,6 +1,8 @@
 //! What a core does when peers make it hold too much memory: it accepts no more connections, then
 //! it closes those that hold the most.
 
+use std::cmp::Reverse;
+
 use super::core::Core;
 use super::slots::Slot;
 use crate::base::ConnectionId;
@@ -43,10 +45,10 @@ impl<D: Driver> Core<D> {
         }
         let count = largest.len().min(MAX_CLOSED);
         if count > 0 && count < largest.len() {
-            largest.select_nth_unstable_by(count - 1, |a, b| b.0.cmp(&a.0));
+            largest.select_nth_unstable_by_key(count - 1, |(held, _)| Reverse(*held));
             largest.truncate(count);
         }
-        largest.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        largest.sort_unstable_by_key(|(held, _)| Reverse(*held));
         for (held, id) in largest {
             if excess == 0 {
                 return;

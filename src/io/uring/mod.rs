@@ -56,6 +56,7 @@ pub struct UringRing {
     listeners: Vec<OwnedFd>,
     accepts: u16,
     /// For each listener the address of its next peer, if it is asked for.
+    #[expect(clippy::vec_box, reason = "the kernel writes to them, so they must not move")]
     peer_names: Vec<Box<PeerName>>,
     slots: u32,
     wake: UringWaker,

@@ -140,6 +140,7 @@ impl Assembler {
 
     /// The bytes of the message so far, after decompression.
     #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a length in bytes, not of a collection")]
     pub const fn len(&self) -> usize {
         self.buffer.len() - MAX_SERVER_HEADER
     }

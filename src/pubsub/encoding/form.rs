@@ -78,7 +78,7 @@ impl Form {
 
     /// All forms, by index.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        (0..(Codec::COUNT as u8) << WINDOW_BITS).map(Self)
+        (0..u8::MAX).take(Self::COUNT).map(Self)
     }
 }
 
