@@ -6,11 +6,14 @@ use super::support::client::Client;
 use super::support::wire::{self, BINARY, FIN};
 use super::{say, script, wait_for};
 
+/// A path, how a connection there ends, and what the handler is told.
+type End = (&'static str, fn(Client), &'static str);
+
 /// Opens a connection at each path, ends it in a way of its own, and waits for what is told of it.
 #[test]
 fn the_end_tells_code_text_and_side() {
     let (server, log) = script(Config::default());
-    let ends: [(&str, fn(Client), &str); 8] = [
+    let ends: [End; 8] = [
         (
             "/bye",
             |mut client| {
