@@ -1,5 +1,5 @@
-//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, and
-//! tables by slot number. Nothing here knows a protocol, a socket, a clock or a thread.
+//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, work
+//! done, and tables by slot number. Nothing here knows a protocol, a socket, a clock or a thread.
 
 pub(crate) mod blocks;
 pub mod chunk;
@@ -7,8 +7,10 @@ pub mod id;
 pub mod pool;
 pub mod time;
 pub(crate) mod wheel;
+pub mod work;
 
 pub use chunk::Chunk;
 pub use id::ConnectionId;
 pub use pool::BufferPool;
 pub use time::Millis;
+pub use work::Work;
