@@ -4,6 +4,7 @@
 mod app;
 mod clients;
 mod json;
+mod overdue;
 mod raw;
 mod route;
 mod service;

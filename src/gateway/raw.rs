@@ -6,7 +6,7 @@ use super::route::Role;
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
-use crate::protocol::websocket::handshake::Request;
+use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::pubsub::{Broker, Filter, Form, Options, Publication};
 use crate::session::{Message, Replies};
 
@@ -22,17 +22,24 @@ pub(super) fn subprotocol(request: &Request<'_>) -> Option<Box<str>> {
 
 /// Subscribes a new connection, if its role demands it. Returns whether its handshake is answered
 /// later, once the subscription is in force: open means subscribed, on every core.
+///
+/// # Errors
+/// If a limit of subscriptions is reached: 503, since there may be room later.
 pub(super) fn open(
     id: ConnectionId,
     client: &Client,
     window_bits: Option<u8>,
     broker: &mut Broker,
-) -> bool {
-    let Client::Raw { topic, role: Role::Both | Role::Sub, echo } = client else { return false };
+) -> Result<bool, Refusal> {
+    let Client::Raw { topic, role: Role::Both | Role::Sub, echo } = client else {
+        return Ok(false);
+    };
     let form = Form::new(false, window_bits);
     broker.attach(id, Options { form, echo: *echo, marks_retained: false });
-    // One subscription never exceeds the limit.
-    broker.subscribe(id, vec![Filter::from(topic)]).is_ok()
+    broker.subscribe(id, vec![Filter::from(topic)]).map(|()| true).map_err(|limit| {
+        broker.detach(id);
+        Refusal::saying(Rejection::Full, limit.to_string())
+    })
 }
 
 /// Publishes a message to the topic of its connection, if `authorise` allows it.

@@ -128,7 +128,7 @@ impl<H: Handler> Gateway<H> {
                 }
                 let protocol = raw::subprotocol(request);
                 let client = Client::Raw { topic, role, echo };
-                let is_deferred = raw::open(id, &client, window_bits, &mut self.core.broker);
+                let is_deferred = raw::open(id, &client, window_bits, &mut self.core.broker)?;
                 self.clients.insert(id, client, user);
                 let accept = session::Accept { endpoint: RAW, protocol, ..Default::default() };
                 Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
@@ -242,6 +242,7 @@ impl<H: Handler> Gateway<H> {
         while let Some(established) = self.core.broker.take_established() {
             established.into_iter().for_each(|one| self.establish_one(one, out));
         }
+        self.end_overdue(out);
     }
 
     fn establish_one<O: Outbound>(&mut self, established: Established, out: &mut O) {
