@@ -67,6 +67,13 @@ pub(super) struct Serve {
     /// What may wait for one subscriber before that happens, in bytes or with KiB, MiB, GiB.
     #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
     pub(super) subscriber_queue: usize,
+    /// What the filters of one connection may take in the index; a further one is refused.
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
+    pub(super) max_connection_index: usize,
+    /// What the index of each core may take, for the filters of all connections; a further one is
+    /// refused.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(super) max_index: usize,
     /// How log lines are written to standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
