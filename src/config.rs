@@ -133,6 +133,15 @@ pub struct PubSub {
     pub max_topic: usize,
     /// Subscriptions of one connection; a further one is answered with an error. Default 128.
     pub max_subscriptions: usize,
+    /// Bytes that the filters of one connection may count for in the index; a further filter is
+    /// answered with an error, or the request with 503. A filter counts for its length and some 500
+    /// bytes, which is what it takes if no other connection has it. Default 256 KiB.
+    pub max_connection_index: usize,
+    /// Bytes that the index of each core may take: the filters of its connections, those that other
+    /// cores want, and the lists of subscribers. A further filter of a connection is answered with
+    /// an error, or the request with 503; what other cores want is indexed in any case. Default 256
+    /// MiB.
+    pub max_index: usize,
     /// Topics with a retained value; a further one is answered with an error. Default 10,000.
     pub max_retained: usize,
     /// Bytes of all retained values with their topics. Cores share the values, so this counts them
@@ -151,6 +160,8 @@ impl Default for PubSub {
             queue: 256 << 10,
             max_topic: 255,
             max_subscriptions: 128,
+            max_connection_index: 256 << 10,
+            max_index: 256 << 20,
             max_retained: 10_000,
             max_retained_bytes: 64 << 20,
             backlog: 8 << 20,

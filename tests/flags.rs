@@ -31,6 +31,8 @@ fn wrong_flags_exit_with_2_and_one_line_that_names_the_mistake() {
         (&["serve", "--max-message", "much"], "much"),
         (&["serve", "--max-message", "-1"], "-1"),
         (&["serve", "--max-message", "5GiB"], "5GiB"),
+        (&["serve", "--max-index", "0"], "--max-index"),
+        (&["serve", "--max-connection-index", "much"], "much"),
         (&["serve", "--ping-after", "0"], "--ping-after"),
         (&["serve", "--ping-after", "soon"], "soon"),
         (&["serve", "--ping-after", "86401"], "86401"),

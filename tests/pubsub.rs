@@ -12,6 +12,8 @@ mod deflated;
 mod errors;
 #[path = "pubsub/flood.rs"]
 mod flood;
+#[path = "pubsub/index_limits.rs"]
+mod index_limits;
 #[path = "pubsub/leaving.rs"]
 mod leaving;
 #[path = "pubsub/many_clients.rs"]

@@ -80,8 +80,9 @@ impl From<NameError> for PublishError {
 pub enum SubscribeError {
     /// The filter is not valid.
     Filter(NameError),
-    /// The connection has
-    /// [`PubSub::max_subscriptions`](crate::config::PubSub::max_subscriptions) already.
+    /// A limit is reached: [`PubSub::max_subscriptions`](crate::config::PubSub::max_subscriptions)
+    /// or [`PubSub::max_connection_index`](crate::config::PubSub::max_connection_index) by the
+    /// connection, or [`PubSub::max_index`](crate::config::PubSub::max_index) by the core.
     TooMany,
 }
 
@@ -89,7 +90,7 @@ impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filter(error) => error.fmt(f),
-            Self::TooMany => f.write_str("the connection has as many subscriptions as it may have"),
+            Self::TooMany => f.write_str("a limit of subscriptions is reached"),
         }
     }
 }

@@ -5,19 +5,6 @@
 //! stops at the same place, in a test as well as in a simulation. Calls into the kernel are not
 //! counted.
 
-/// What a frame costs besides its bytes, in whatever way it is handled.
-pub const FRAME: u64 = 60;
-/// What a byte costs of short messages that follow each other: they may be empty.
-pub const SHORT_MESSAGES_BYTE: u64 = 8;
-/// What a byte of a request head costs.
-pub const HEAD_BYTE: u64 = 8;
-/// How many bytes of a longer payload are unmasked, validated and copied for one unit.
-pub const PAYLOAD_BYTES: u64 = 4;
-/// What a byte costs that is decompressed: one that is read, and one that is written.
-pub const INFLATED_BYTE: u64 = 2;
-/// What a byte costs that is compressed.
-pub const DEFLATED_BYTE: u64 = 8;
-
 /// The work of one turn so far, and up to where the present piece of it may go.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Work {
@@ -26,6 +13,56 @@ pub struct Work {
 }
 
 impl Work {
+    /// A frame handled, without its bytes.
+    pub const RECEIVED_FRAME: u64 = 60;
+    /// A byte of short messages that follow each other: they may be empty.
+    pub const SHORT_MESSAGES_BYTE: u64 = 8;
+    /// A byte of a request head.
+    pub const HEAD_BYTE: u64 = 8;
+    /// A byte that is decompressed: one that is read, or one that is written.
+    pub const INFLATED_BYTE: u64 = 2;
+    /// A byte that is compressed.
+    pub const DEFLATED_BYTE: u64 = 8;
+    /// One node of the index visited, which is seldom in a cache.
+    pub const NODE: u64 = 60;
+    /// One level of a topic compared with one level of a filter.
+    pub const LEVEL: u64 = 5;
+    /// One filter that matches: its entry and its list of subscribers are looked at.
+    pub const FILTER: u64 = 120;
+    /// One filter added to the index or removed from it.
+    pub const CHANGE: u64 = 1_000;
+    /// One topic with a retained value compared with a filter.
+    pub const RETAINED_TOPIC: u64 = 150;
+    /// One delivery to a subscriber, the send included.
+    pub const DELIVERY: u64 = 2_500;
+    /// One subscriber looked at that is sent nothing.
+    pub const SUBSCRIBER: u64 = 20;
+    /// One message encoded in one form, without its bytes.
+    pub const FRAME: u64 = 100;
+
+    /// The work for `bytes` of a payload that are unmasked, validated and copied.
+    #[must_use]
+    pub const fn of_payload(bytes: usize) -> u64 {
+        bytes as u64 / 4
+    }
+
+    /// The work for `bytes` that are copied, validated or escaped.
+    #[must_use]
+    pub const fn of_bytes(bytes: usize) -> u64 {
+        bytes as u64 / 2
+    }
+
+    /// The work for `bytes` that are compressed.
+    #[must_use]
+    pub const fn of_deflated(bytes: usize) -> u64 {
+        bytes as u64 * Self::DEFLATED_BYTE
+    }
+
+    /// The work counted since the last call.
+    pub const fn take(&mut self) -> u64 {
+        std::mem::replace(&mut self.used, 0)
+    }
+
     /// A turn begins: nothing is done yet, and nothing may be done before
     /// [`allow`](Self::allow).
     pub const fn begin_turn(&mut self) {
@@ -85,5 +122,12 @@ mod tests {
         assert_eq!(work.used(), u64::MAX);
         work.begin_turn();
         assert_eq!(work.used(), 0);
+    }
+    #[test]
+    fn work_is_summed_up_until_it_is_taken() {
+        let mut work = Work::default();
+        work.charge(3 * Work::NODE);
+        work.charge(Work::of_bytes(1000));
+        assert_eq!((work.take(), work.take()), (680, 0));
     }
 }

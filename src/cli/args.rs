@@ -77,6 +77,14 @@ pub(super) struct Serve {
     /// The queue of one subscriber before that policy applies, in bytes or with KiB, MiB, GiB.
     #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
     pub(super) subscriber_queue: usize,
+    /// The memory that the filters of one connection may take in the index; a further filter is
+    /// refused.
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
+    pub(super) max_connection_index: usize,
+    /// The memory that the index of each loop may take, for the filters of all connections; a
+    /// further filter is refused.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(super) max_index: usize,
     /// The format of the log on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,

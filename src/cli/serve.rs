@@ -84,6 +84,8 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     config.origins = allowed(&flags.allow_origin);
     config.pubsub.endpoints = !flags.no_pubsub;
     config.pubsub.queue = flags.subscriber_queue;
+    config.pubsub.max_connection_index = flags.max_connection_index;
+    config.pubsub.max_index = flags.max_index;
     config.pubsub.slow = match flags.slow_consumer {
         Slow::Close => SlowConsumer::Close,
         Slow::DropNewest => SlowConsumer::DropNewest,

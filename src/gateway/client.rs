@@ -54,10 +54,18 @@ impl Client {
 
     /// Makes it known to the broker. Returns whether its handshake is answered later, once its
     /// subscription is in force.
-    pub(super) fn attach(&self, id: ConnectionId, bits: Option<u8>, broker: &mut Broker) -> bool {
+    ///
+    /// # Errors
+    /// If a limit of subscriptions is reached.
+    pub(super) fn attach(
+        &self,
+        id: ConnectionId,
+        window_bits: Option<u8>,
+        broker: &mut Broker,
+    ) -> Result<bool, Refusal> {
         match self {
-            Self::Raw(client) => client.attach(id, bits, broker),
-            Self::Json(_) => json::attach(id, bits, broker),
+            Self::Raw(client) => client.attach(id, window_bits, broker),
+            Self::Json(_) => Ok(json::attach(id, window_bits, broker)),
         }
     }
 
@@ -84,6 +92,14 @@ impl Client {
         match self {
             Self::Raw(_) => raw::confirm(id, out),
             Self::Json(client) => client.confirm(id, out),
+        }
+    }
+
+    /// Its subscription is not confirmed in time: its handshake is refused, or it is closed.
+    pub(super) fn give_up<O: Outbound>(&self, id: ConnectionId, why: &'static str, out: &mut O) {
+        match self {
+            Self::Raw(_) => raw::give_up(id, why, out),
+            Self::Json(_) => json::give_up(id, why, out),
         }
     }
 }

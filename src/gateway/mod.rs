@@ -6,6 +6,7 @@ mod client;
 mod clients;
 mod inbox;
 mod json;
+mod overdue;
 mod raw;
 mod route;
 mod service;

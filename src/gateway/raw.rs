@@ -5,7 +5,7 @@ use super::route::Role;
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
-use crate::protocol::websocket::handshake::Request;
+use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic};
 use crate::session::{Message, Outbound, Replies};
 
@@ -33,6 +33,11 @@ pub(super) fn confirm<O: Outbound>(id: ConnectionId, out: &mut O) {
     out.respond(id, Ok(None), |_| {});
 }
 
+/// The subscription of a client is not confirmed in time: its handshake is refused with 503.
+pub(super) fn give_up<O: Outbound>(id: ConnectionId, why: &'static str, out: &mut O) {
+    out.respond(id, Err(Refusal::saying(Rejection::Undecided, why)), |_| {});
+}
+
 impl Client {
     pub(super) fn subscribes_to(&self) -> Option<Filter> {
         (self.role != Role::Pub).then(|| Filter::from(&self.topic))
@@ -40,17 +45,22 @@ impl Client {
 
     /// Subscribes a new connection, if its role demands it. Returns whether its handshake is
     /// answered later, once the subscription is in force: open means subscribed, on every core.
+    ///
+    /// # Errors
+    /// If a limit of subscriptions is reached: 503, since there may be room later.
     pub(super) fn attach(
         &self,
         id: ConnectionId,
         window_bits: Option<u8>,
         broker: &mut Broker,
-    ) -> bool {
-        let Some(filter) = self.subscribes_to() else { return false };
+    ) -> Result<bool, Refusal> {
+        let Some(filter) = self.subscribes_to() else { return Ok(false) };
         let form = Form::new(Codec::Raw, window_bits);
         broker.attach(id, Options { form, echo: self.echo, marks_retained: false });
-        // One subscription never exceeds the limit.
-        broker.subscribe(id, vec![filter]).is_ok()
+        broker.subscribe(id, vec![filter]).map(|()| true).map_err(|limit| {
+            broker.detach(id);
+            Refusal::saying(Rejection::Full, limit.to_string())
+        })
     }
 
     /// Publishes a message to the topic of its connection, if `authorise` allows it.

@@ -121,7 +121,7 @@ impl<H: Handler> Gateway<H> {
         if let Some(filter) = client.subscribes_to() {
             self.authorise(id, &user, Action::Subscribe(&filter))?;
         }
-        let is_deferred = client.attach(id, window_bits, &mut self.core.broker);
+        let is_deferred = client.attach(id, window_bits, &mut self.core.broker)?;
         self.clients.insert(id, client, user);
         let accept = session::Accept { endpoint: BUILT_IN, protocol, ..Default::default() };
         Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
@@ -173,6 +173,7 @@ impl<H: Handler> Gateway<H> {
         while let Some(established) = self.core.broker.take_established() {
             established.into_iter().for_each(|one| self.establish_one(one, out));
         }
+        self.end_overdue(out);
     }
 
     fn establish_one<O: Outbound>(&mut self, established: Established, out: &mut O) {
@@ -246,6 +247,10 @@ impl<H: Handler> Inbound for Gateway<H> {
             }),
             _ => self.call("pong", id, replies, |app, state, cx| app.pong(state, payload, cx)),
         }
+    }
+
+    fn take_work(&mut self) -> u64 {
+        self.core.broker.take_work()
     }
 
     fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {

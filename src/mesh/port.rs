@@ -5,6 +5,9 @@ use std::fmt;
 use super::sleep::{SleepFlag, publish_fence};
 use super::spsc::{Consumer, Producer, queue};
 
+/// The entries of each queue for control items, if there are as many for other items.
+const CONTROL_ENTRIES: usize = 256;
+
 /// The capacity of each queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -20,8 +23,8 @@ impl Default for Limits {
     }
 }
 
-/// Makes a port for each of `cores` cores, in the order of their numbers, with a queue from each
-/// core to each other.
+/// Makes a port for each of `cores` cores, in the order of their numbers, with two queues from each
+/// core to each other: one for items, and one for control items, which do not wait behind items.
 #[must_use]
 pub fn mesh<T: Send>(cores: usize, limits: Limits) -> Vec<Port<T>> {
     let flags: Vec<SleepFlag> = (0..cores).map(|_| SleepFlag::awake()).collect();
@@ -35,9 +38,10 @@ pub fn mesh<T: Send>(cores: usize, limits: Limits) -> Vec<Port<T>> {
                 incoming.push(None);
                 continue;
             }
-            let (producer, consumer) = queue(limits.entries, limits.bytes);
-            outgoing.push(Some(Outgoing { queue: producer, receiver: flag.clone() }));
-            incoming.push(Some(consumer));
+            let (items, from_items) = queue(limits.entries, limits.bytes);
+            let (control, from_control) = queue(limits.entries.min(CONTROL_ENTRIES), limits.bytes);
+            outgoing.push(Some(Outgoing { items, control, receiver: flag.clone() }));
+            incoming.push(Some(Incoming { items: from_items, control: from_control }));
         }
         let sleep_flag = own.clone();
         let (incoming, unpublished) = (Vec::new(), Vec::new());
@@ -49,10 +53,23 @@ pub fn mesh<T: Send>(cores: usize, limits: Limits) -> Vec<Port<T>> {
     ports
 }
 
-/// The queue to another core, and that core's flag.
+/// The queues to another core, and that core's flag.
 struct Outgoing<T> {
-    queue: Producer<T>,
+    items: Producer<T>,
+    control: Producer<T>,
     receiver: SleepFlag,
+}
+
+impl<T> Outgoing<T> {
+    const fn has_unpublished(&self) -> bool {
+        self.items.has_unpublished() || self.control.has_unpublished()
+    }
+}
+
+/// The queues from another core.
+struct Incoming<T> {
+    items: Consumer<T>,
+    control: Consumer<T>,
 }
 
 /// One core's end of the mesh, for the thread of that core.
@@ -64,7 +81,7 @@ pub struct Port<T> {
     /// By the number of the other core; `None` for this one.
     outgoing: Vec<Option<Outgoing<T>>>,
     /// By the number of the other core; `None` for this one.
-    incoming: Vec<Option<Consumer<T>>>,
+    incoming: Vec<Option<Incoming<T>>>,
     sleep_flag: SleepFlag,
     /// The cores that items were pushed for since the last [`publish`](Self::publish). It first
     /// allocates on the thread of its core, so that it shares no cache line with another core's
@@ -98,9 +115,33 @@ impl<T> Port<T> {
     /// If `to` is not another core of this mesh.
     #[inline]
     pub fn push(&mut self, to: usize, bytes: usize, item: T) -> Result<(), T> {
+        self.push_to(to, |outgoing| outgoing.items.push(bytes, item))
+    }
+
+    /// Queues a control item: as [`push`](Self::push), but in a queue of its own, in which it waits
+    /// for control items only. There is no order between the items of the two queues.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push`](Self::push).
+    ///
+    /// # Panics
+    ///
+    /// If `to` is not another core of this mesh.
+    #[inline]
+    pub fn push_control(&mut self, to: usize, bytes: usize, item: T) -> Result<(), T> {
+        self.push_to(to, |outgoing| outgoing.control.push(bytes, item))
+    }
+
+    #[inline]
+    fn push_to(
+        &mut self,
+        to: usize,
+        push: impl FnOnce(&mut Outgoing<T>) -> Result<(), T>,
+    ) -> Result<(), T> {
         let Some(Some(outgoing)) = self.outgoing.get_mut(to) else { not_a_peer(to) };
-        let is_first = !outgoing.queue.has_unpublished();
-        outgoing.queue.push(bytes, item)?;
+        let is_first = !outgoing.has_unpublished();
+        push(outgoing)?;
         if is_first {
             self.unpublished.push(to);
         }
@@ -116,7 +157,12 @@ impl<T> Port<T> {
         }
         for to in &self.unpublished {
             if let Some(Some(outgoing)) = self.outgoing.get_mut(*to) {
-                outgoing.queue.publish();
+                if outgoing.control.has_unpublished() {
+                    outgoing.control.publish();
+                }
+                if outgoing.items.has_unpublished() {
+                    outgoing.items.publish();
+                }
             }
         }
         publish_fence();
@@ -131,22 +177,35 @@ impl<T> Port<T> {
 
     /// Takes the items that are visible in each queue, at most `max` from each and oldest first:
     /// `take(from, item)`. Returns their number. The space of a queue is freed after its last item
-    /// is taken.
+    /// is taken. Control items are not among them.
     #[inline]
     pub fn drain(&mut self, max: usize, mut take: impl FnMut(usize, T)) -> usize {
         let mut count = 0;
-        for (from, queue) in self.incoming.iter_mut().enumerate() {
-            if let Some(queue) = queue {
-                count += queue.drain(max, |item| take(from, item));
+        for (from, queues) in self.incoming.iter_mut().enumerate() {
+            if let Some(queues) = queues {
+                count += queues.items.drain(max, |item| take(from, item));
             }
         }
         count
     }
 
-    /// Whether there is an item to take.
+    /// Takes the control items that are visible, as [`drain`](Self::drain) takes the others.
+    #[inline]
+    pub fn drain_control(&mut self, max: usize, mut take: impl FnMut(usize, T)) -> usize {
+        let mut count = 0;
+        for (from, queues) in self.incoming.iter_mut().enumerate() {
+            if let Some(queues) = queues {
+                count += queues.control.drain(max, |item| take(from, item));
+            }
+        }
+        count
+    }
+
+    /// Whether there is an item or a control item to take.
     #[must_use]
     pub fn has_incoming(&self) -> bool {
-        self.incoming.iter().flatten().any(Consumer::has_items)
+        let mut all = self.incoming.iter().flatten();
+        all.any(|queues| queues.items.has_items() || queues.control.has_items())
     }
 
     /// Declares that this core is about to sleep. Returns false, and declares nothing, if there is

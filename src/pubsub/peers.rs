@@ -1,5 +1,10 @@
 //! The other cores: what each core wants of a filter, and the messages between cores.
 //!
+//! Messages without payload (interest and acknowledgements) go through a queue of their own, so
+//! that a core that is busy with payload delays no subscription. There is no order between the two
+//! queues, and none is needed: a message that is accepted after a subscription is in force is sent
+//! after its acknowledgement was taken, whichever queue is read first.
+//!
 //! Interest is a table with two sides. Each core counts the changes of what it wants. For every
 //! other core it keeps which filters have changed since the last update, the last change that was
 //! sent, and the last change that the other core has acknowledged. Changes of a filter are sent as
@@ -21,6 +26,8 @@ pub struct PeerMessage(pub(super) Message);
 pub(super) enum Message {
     /// Published messages.
     Batch(Arc<Batch>),
+    /// All batches that the sender will send have retained values of a later clock.
+    Clock(u64),
     /// The forms that subscribers of the sender want of the filter now.
     Interest(Filter, Forms),
     /// All changes of interest up to this number have been sent.
@@ -29,8 +36,17 @@ pub(super) enum Message {
     Acked(u64),
 }
 
+impl PeerMessage {
+    fn batch(batch: &Arc<Batch>) -> Self {
+        Self(Message::Batch(Arc::clone(batch)))
+    }
+}
+
 /// The bytes that a message without payload counts for.
 const SMALL: usize = 256;
+
+/// A core sends its clock when that has advanced so far.
+const CLOCK_EVERY: u64 = 1024;
 
 /// What this core wants of a filter.
 #[derive(Debug, Default)]
@@ -56,6 +72,8 @@ struct Peer {
     /// The last change received from the other core, and the last that was acknowledged to it.
     received: u64,
     ack_sent: u64,
+    /// The last clock that was sent.
+    clock_sent: u64,
 }
 
 /// The other cores.
@@ -65,6 +83,8 @@ pub(super) struct Peers {
     /// By core; that of this core is not used.
     peers: Vec<Peer>,
     wanted: HashMap<Filter, Wanted>,
+    /// The bytes of all batches that found no room.
+    backlog: usize,
     /// Counted up with each change of what is wanted.
     changes: u64,
 }
@@ -72,7 +92,7 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(port: Port<PeerMessage>) -> Self {
         let peers = (0..port.cores()).map(|_| Peer::default()).collect();
-        Self { port, peers, wanted: HashMap::new(), changes: 0 }
+        Self { port, peers, wanted: HashMap::new(), backlog: 0, changes: 0 }
     }
 
     pub(super) const fn port(&mut self) -> &mut Port<PeerMessage> {
@@ -89,9 +109,9 @@ impl Peers {
         (0..self.port.cores()).filter(move |core| *core != own)
     }
 
-    /// Whether batches wait for room.
-    pub(super) fn is_backed_up(&self) -> bool {
-        self.peers.iter().any(|peer| !peer.backlog.is_empty())
+    /// The bytes of the batches that wait for room.
+    pub(super) const fn backlog(&self) -> usize {
+        self.backlog
     }
 
     /// Whether anything waits for room.
@@ -109,9 +129,10 @@ impl Peers {
     /// Sends a batch to core `to`.
     pub(super) fn send_batch(&mut self, to: usize, batch: &Arc<Batch>) {
         let Some(peer) = self.peers.get_mut(to) else { return };
-        let message = PeerMessage(Message::Batch(Arc::clone(batch)));
+        let message = PeerMessage::batch(batch);
         if !peer.backlog.is_empty() || self.port.push(to, batch.len(), message).is_err() {
             peer.backlog.push_back(Arc::clone(batch));
+            self.backlog += batch.len();
         }
     }
 
@@ -161,6 +182,11 @@ impl Peers {
         acked.min().unwrap_or(u64::MAX)
     }
 
+    /// The core that is furthest behind in acknowledging.
+    pub(super) fn last_to_acknowledge(&self) -> Option<usize> {
+        self.others().min_by_key(|core| self.peers.get(*core).map(|peer| peer.acked))
+    }
+
     /// Another core has acknowledged the changes of this core up to `number`.
     pub(super) fn set_acked(&mut self, core: usize, number: u64) {
         if let Some(peer) = self.peers.get_mut(core) {
@@ -176,11 +202,16 @@ impl Peers {
         }
     }
 
-    /// Sends what there is room for; `wake` takes the numbers of the cores to be woken.
-    pub(super) fn flush(&mut self, wake: &mut Vec<usize>) {
+    /// Sends what there is room for; `wake` takes the numbers of the cores to be woken. `clock` is
+    /// that of the retained values, if all changes up to it are in batches that were sent.
+    pub(super) fn flush(&mut self, clock: Option<u64>, wake: &mut Vec<usize>) {
         for to in self.others() {
             if let Some(peer) = self.peers.get_mut(to) {
-                let _ = peer.flush(to, &mut self.port, &self.wanted, self.changes);
+                self.backlog -= peer.flush_batches(to, &mut self.port);
+                if let Some(clock) = clock {
+                    peer.flush_clock(to, &mut self.port, clock);
+                }
+                let _ = peer.flush_control(to, &mut self.port, &self.wanted, self.changes);
             }
         }
         self.port.publish(|core| wake.push(core));
@@ -202,19 +233,41 @@ impl Peer {
         self.backlog.is_empty() && self.sent == changes && self.received == self.ack_sent
     }
 
+    /// Sends batches until there is no more room. Returns the bytes of those that were sent.
+    fn flush_batches(&mut self, to: usize, port: &mut Port<PeerMessage>) -> usize {
+        let mut sent = 0;
+        while let Some(batch) = self.backlog.front() {
+            if port.push(to, batch.len(), PeerMessage::batch(batch)).is_err() {
+                break;
+            }
+            sent += batch.len();
+            self.backlog.pop_front();
+        }
+        sent
+    }
+
+    /// Sends the clock behind the batches, now and then: so the other core learns that no change of
+    /// an earlier clock is on its way, also if this core makes none.
+    fn flush_clock(&mut self, to: usize, port: &mut Port<PeerMessage>, clock: u64) {
+        if clock >= self.clock_sent + CLOCK_EVERY
+            && self.backlog.is_empty()
+            && port.push(to, SMALL, PeerMessage(Message::Clock(clock))).is_ok()
+        {
+            self.clock_sent = clock;
+        }
+    }
+
+    /// Sends what carries no payload, in a queue of its own, so that it never waits for batches.
     /// Sends until there is no more room, which is the error.
-    fn flush(
+    fn flush_control(
         &mut self,
         to: usize,
         port: &mut Port<PeerMessage>,
         wanted: &HashMap<Filter, Wanted>,
         changes: u64,
     ) -> Result<(), ()> {
-        let mut push = |bytes, message| port.push(to, bytes, PeerMessage(message)).map_err(drop);
-        while let Some(batch) = self.backlog.front() {
-            push(batch.len(), Message::Batch(Arc::clone(batch)))?;
-            self.backlog.pop_front();
-        }
+        let mut push =
+            |bytes, message| port.push_control(to, bytes, PeerMessage(message)).map_err(drop);
         if self.received != self.ack_sent {
             push(SMALL, Message::Acked(self.received))?;
             self.ack_sent = self.received;

@@ -75,3 +75,8 @@ pub(super) struct Value {
     pub(super) bytes: Bytes,
     pub(super) opcode: Opcode,
 }
+
+impl Value {
+    /// What subscribers are sent of a value that was cleared.
+    pub(super) const EMPTY: Self = Self { bytes: Bytes::new(), opcode: Opcode::Text };
+}

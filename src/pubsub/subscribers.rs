@@ -35,6 +35,13 @@ pub(crate) struct Established {
     pub(super) filters: Vec<Filter>,
 }
 
+/// The bytes that a subscription takes besides the index: its filter, and what is kept for the
+/// other cores.
+pub(super) fn filter_bytes(filter: &Filter) -> usize {
+    const SUBSCRIPTION: usize = 96;
+    SUBSCRIPTION + filter.as_str().len()
+}
+
 /// One connection that subscribes.
 #[derive(Debug)]
 pub(super) struct Subscriber {

@@ -14,9 +14,9 @@ use std::borrow::Cow;
 
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
-use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::protocol::websocket::handshake::{Refusal, Request as Upgrade};
+use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::{Broker, Codec, Filter, Form, NameError, Options, Publication, Topic};
 use crate::session::{Message, Outbound, Replies};
 use request::{Command, parse};
@@ -56,6 +56,13 @@ pub(super) fn attach(id: ConnectionId, window_bits: Option<u8>, broker: &mut Bro
     let form = Form::new(Codec::Json, window_bits);
     broker.attach(id, Options { form, echo: true, marks_retained: true });
     false
+}
+
+/// The subscription of a client is not confirmed in time: it is closed with 1013.
+pub(super) fn give_up<O: Outbound>(id: ConnectionId, why: &str, out: &mut O) {
+    out.close(id, CloseCode::TRY_AGAIN_LATER, why);
+    // The close frame of the peer is read, and nothing that it has sent is handled.
+    out.set_reading(id, true);
 }
 
 impl Client {

@@ -5,6 +5,10 @@
 //! subscriptions, then [`Broker::distribute`], [`Broker::flush`] and [`Broker::deliver`].
 
 mod drafts;
+mod ended;
+mod establish;
+mod establishing;
+mod pending;
 mod publish;
 mod replay;
 mod state;
@@ -12,5 +16,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod unsubscribe;
 
+pub(crate) use establish::Overdue;
 pub use state::{Broker, Stats};

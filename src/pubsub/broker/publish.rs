@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::drafts::Unfinished;
+use super::pending::{Item, Message};
 use super::state::Broker;
-use crate::pubsub::delivery::batch::{Batch, Retain};
+use crate::pubsub::delivery::batch::{Batch, Finished, Retain};
+use crate::pubsub::index::Recipients;
 use crate::pubsub::publication::{Publication, Value};
 use crate::pubsub::retained::{RetainLimit, Version};
 
@@ -28,7 +31,7 @@ impl Broker {
             },
             false => (None, Ok(())),
         };
-        self.drafts.add(message, retain, &self.index);
+        self.accept(message, retain);
         result
     }
 
@@ -49,33 +52,94 @@ impl Broker {
     /// the cores that want them.
     pub(super) fn distribute_batches(&mut self) {
         for draft in self.drafts.take() {
-            let (batch, matches, origins) = draft.finish();
+            let Finished { batch, recipients, origins } = draft.finish();
             let batch = Arc::new(batch);
             for to in self.peers.others() {
-                let is_wanted = matches.remote.get(to).is_some_and(|forms| !forms.is_empty());
+                let is_wanted = recipients.remote.get(to).is_some_and(|forms| !forms.is_empty());
                 // Every core stores retained values.
                 if is_wanted || batch.retain.is_some() {
                     self.peers.send_batch(to, &batch);
                 }
             }
-            if !matches.lists.is_empty() {
-                self.deliveries.add(batch, origins, &matches.lists);
+            if !recipients.lists.is_empty() {
+                self.deliveries.add(batch, origins, recipients.lists);
             }
         }
     }
 
     /// Takes a batch of another core.
     pub(super) fn receive_batch(&mut self, batch: Arc<Batch>) {
-        if let Some(retain) = &batch.retain {
+        let is_change = batch.retain.as_ref().is_some_and(|retain| {
             let value = retain.value.clone().map(|value| {
                 let bytes = value.bytes.len();
                 (value, bytes)
             });
-            self.retained.apply(&batch.topic, retain.version, value, self.now.0);
+            self.retained.apply(&batch.topic, retain.version, value, self.now.0)
+        });
+        self.accept_batch(batch, is_change);
+    }
+
+    /// Adds a message to the batch of its topic, now or once its subscribers are found.
+    pub(super) fn accept(&mut self, message: &Publication<'_>, retain: Option<Retain>) {
+        if !self.pending.is_empty() {
+            self.pending.push(Item::Message(Message::new(message), retain));
+        } else if let Err(Unfinished(retain)) = self.drafts.add(message, retain, &self.index) {
+            self.pending.put_back(Item::Message(Message::new(message), retain));
         }
-        let matches = self.drafts.matches(&batch.topic, &self.index);
-        if !matches.lists.is_empty() {
-            self.deliveries.add(batch, Vec::new(), &matches.lists);
+    }
+
+    /// Adds a batch of another core to the deliveries, now or once its subscribers are found.
+    fn accept_batch(&mut self, batch: Arc<Batch>, is_change: bool) {
+        if !self.pending.is_empty() {
+            self.pending.push(Item::Batch(batch, is_change));
+        } else if let Some(recipients) = self.drafts.search(&batch.topic, &self.index) {
+            self.deliver_batch(batch, is_change, recipients);
+        } else {
+            self.pending.put_back(Item::Batch(batch, is_change));
+        }
+    }
+
+    /// A change of a retained value is delivered in any form. It may have been published before its
+    /// core knew of a subscription here, which has come into force since, since acknowledgements do
+    /// not wait for batches.
+    fn deliver_batch(&mut self, mut batch: Arc<Batch>, is_change: bool, recipients: Recipients) {
+        if recipients.lists.is_empty() {
+            return;
+        }
+        if is_change && let Some(completed) = batch.completed(recipients.local) {
+            batch = Arc::new(completed);
+        }
+        self.deliveries.add(batch, Vec::new(), recipients.lists);
+    }
+
+    /// Goes on with the messages that wait, as far as the work of the turn allows.
+    pub(super) fn resume_pending(&mut self) {
+        while let Some((item, is_searching)) = self.pending.pop() {
+            let (drafts, index) = (&mut self.drafts, &self.index);
+            match item {
+                Item::Message(message, retain) => {
+                    let publication = message.publication();
+                    let added = if is_searching {
+                        drafts.resume(&publication, retain, index)
+                    } else {
+                        drafts.add(&publication, retain, index)
+                    };
+                    if let Err(Unfinished(retain)) = added {
+                        return self.pending.put_back(Item::Message(message, retain));
+                    }
+                }
+                Item::Batch(batch, is_change) => {
+                    let found = if is_searching {
+                        drafts.resume_search(&batch.topic, index)
+                    } else {
+                        drafts.search(&batch.topic, index)
+                    };
+                    let Some(recipients) = found else {
+                        return self.pending.put_back(Item::Batch(batch, is_change));
+                    };
+                    self.deliver_batch(batch, is_change, recipients);
+                }
+            }
         }
     }
 }

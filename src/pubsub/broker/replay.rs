@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::state::Broker;
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Work};
 use crate::pubsub::encoding::{Event, Form, encode};
 use crate::pubsub::name::{Filter, Topic};
 use crate::pubsub::publication::Value;
@@ -13,8 +13,10 @@ use crate::pubsub::retained::Next;
 use crate::pubsub::subscribers::Replay;
 use crate::session::{Delivered, Frames, Outbound};
 
-/// The most topics that are looked at in one step.
+/// The most topics that are looked at in one step, and in one turn. A filter of a subscriber that a
+/// topic is compared with counts as well.
 const MAX_LOOKED_AT: usize = 256;
+const MAX_IN_TURN: usize = 4096;
 
 impl Broker {
     /// Has the values of `filter` that are retained now sent to `id`, in this turn or later ones.
@@ -30,7 +32,7 @@ impl Broker {
 
     /// The retained value of a topic, as one frame.
     pub(super) fn retained_frame(&self, form: Form, filter: &Filter) -> Option<Vec<u8>> {
-        let Next::Value(topic, value) = self.retained.next(filter, None, u64::MAX, 1) else {
+        let Next::Value(topic, value) = self.retained.next(filter, None, u64::MAX, &mut 1) else {
             return None;
         };
         Some(retained(form, topic, value))
@@ -49,13 +51,21 @@ impl Broker {
     /// Sends retained values. Each step sends one value, or looks at some topics. A connection with
     /// unsent bytes is skipped until these are sent, and one that has been given as much as one
     /// turn allows is skipped until the next turn. Returns the number of steps that are left.
+    ///
+    /// The topics that are looked at in a turn are limited as well, since most may match no filter.
     pub(super) fn replay<O: Outbound>(&mut self, mut steps: usize, out: &mut O) -> usize {
         let mut next_turn = Vec::new();
+        let mut left = MAX_IN_TURN;
         while steps > 0
+            && left > 0
             && let Some(id) = self.replaying.pop_front()
         {
             steps -= 1;
-            match self.replay_step(id, out) {
+            let mut topics = left.min(MAX_LOOKED_AT);
+            left -= topics;
+            let step = self.replay_step(id, &mut topics, out);
+            left += topics;
+            match step {
                 Step::Done => self.resume_replay(id),
                 Step::NextTurn => next_turn.push(id),
                 // It is added again once its bytes are sent.
@@ -63,23 +73,35 @@ impl Broker {
             }
         }
         next_turn.into_iter().for_each(|id| self.resume_replay(id));
+        self.work.charge((MAX_IN_TURN - left) as u64 * Work::RETAINED_TOPIC);
         steps
     }
 
-    fn replay_step<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) -> Step {
+    /// A step that looks at `left` topics at most; what it has looked at is subtracted.
+    fn replay_step<O: Outbound>(
+        &mut self,
+        id: ConnectionId,
+        left: &mut usize,
+        out: &mut O,
+    ) -> Step {
         let Some(subscriber) = self.subscribers.get(id) else { return Step::Done };
         subscriber.is_replaying = false;
         if out.has_backlog(id) {
             return Step::Backlog;
         }
         let Some(replay) = subscriber.replays.front_mut() else { return Step::Done };
-        match self.retained.next(&replay.filter, replay.after.as_ref(), replay.until, MAX_LOOKED_AT)
-        {
+        match self.retained.next(&replay.filter, replay.after.as_ref(), replay.until, left) {
             Next::Value(topic, value) => {
                 // An earlier subscription has brought it already, as retained or as new.
-                let mut earlier = subscriber.filters.iter().take_while(|f| **f != replay.filter);
                 let form = subscriber.options.form;
-                let is_known = earlier.any(|filter| filter.matches(topic));
+                let is_own = |filter: &&Filter| **filter == replay.filter;
+                let mut compared = 0;
+                let mut earlier = subscriber.filters.iter().take_while(|filter| !is_own(filter));
+                let is_known = earlier.any(|filter| {
+                    compared += 1;
+                    filter.matches(topic)
+                });
+                *left = left.saturating_sub(compared);
                 if !is_known && out.deliver(id, &frames(form, topic, value)) == Delivered::NextTurn
                 {
                     return Step::NextTurn;

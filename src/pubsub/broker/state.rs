@@ -1,19 +1,21 @@
 //! The state of a broker.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::drafts::Drafts;
-use crate::base::{ConnectionId, Millis};
+use super::ended::Ended;
+use super::establishing::Establishing;
+use super::pending::Pending;
+use crate::base::{ConnectionId, Millis, Work};
 use crate::config::Config;
 use crate::mesh::Port;
 use crate::pubsub::delivery::queue::DeliveryQueue;
 use crate::pubsub::index::Index;
-use crate::pubsub::name::Filter;
 use crate::pubsub::peers::{PeerMessage, Peers};
 use crate::pubsub::publication::Value;
 use crate::pubsub::retained::{Retained, Totals};
-use crate::pubsub::subscribers::{Established, Subscribers};
+use crate::pubsub::subscribers::Subscribers;
 
 /// The counters of a broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,18 +43,28 @@ pub struct Broker {
     pub(super) subscribers: Subscribers,
     pub(super) index: Index,
     pub(super) retained: Retained<Value>,
+    /// Messages of which the subscribers are still searched for. While there are any, the index
+    /// does not change.
+    pub(super) pending: Pending,
     pub(super) drafts: Drafts,
     pub(super) deliveries: DeliveryQueue,
     pub(super) peers: Peers,
     /// Subscriptions that are not in force yet, by the change of interest that the other cores have
     /// to acknowledge first.
-    pub(super) establishing: BTreeMap<u64, Vec<Established>>,
+    pub(super) establishing: Establishing,
+    /// While subscriptions wait, the last change that was acknowledged and since when that has been
+    /// so.
+    pub(super) stalled: Option<(u64, Millis)>,
+    /// No report of a core that does not acknowledge before this time.
+    pub(super) report_again: Millis,
     /// Connections that are sent retained values.
     pub(super) replaying: VecDeque<ConnectionId>,
-    /// Subscriptions that end with this turn.
-    pub(super) ended: Vec<(ConnectionId, Filter)>,
-    /// Connections that have unsubscribed in this turn.
-    pub(super) ending: Vec<ConnectionId>,
+    /// Subscriptions that end with this turn or the next ones.
+    pub(super) ended: Ended,
+    /// The changes of the index by clients of this core that are left in this turn.
+    pub(super) changes_left: usize,
+    /// The bytes of the filters of this core's connections.
+    pub(super) filter_bytes: usize,
     /// Connections that have unsubscribed, each with the number of the last delivery that may be
     /// for it.
     pub(super) delivering_last: VecDeque<(u64, ConnectionId)>,
@@ -60,11 +72,15 @@ pub struct Broker {
     pub(super) has_news: bool,
     /// The core has declared that it sleeps.
     pub(super) is_asleep: bool,
-    /// Messages of other cores and the cores to be woken; empty between calls, kept for their
-    /// memory.
-    pub(super) incoming: Vec<(usize, PeerMessage)>,
+    /// Batches of other cores that are taken and not handled, because too much waits to be
+    /// delivered.
+    pub(super) incoming: VecDeque<(usize, PeerMessage)>,
+    /// Empty between calls, kept for their memory.
+    pub(super) control: Vec<(usize, PeerMessage)>,
     pub(super) to_wake: Vec<usize>,
     pub(super) stats: Stats,
+    /// The work that is done outside of the drafts.
+    pub(super) work: Work,
 }
 
 impl Broker {
@@ -73,26 +89,41 @@ impl Broker {
     #[must_use]
     pub fn new(config: Arc<Config>, port: Port<PeerMessage>, totals: Totals) -> Self {
         let core = u16::try_from(port.number()).unwrap_or(u16::MAX);
+        let mut retained = Retained::new(totals, core);
+        retained.set_cores(port.cores());
         Self {
             now: Millis::default(),
             subscribers: Subscribers::default(),
             index: Index::new(port.cores()),
-            retained: Retained::new(totals, core),
+            retained,
+            pending: Pending::default(),
             drafts: Drafts::new(u32::from(config.deflate_level.value())),
             deliveries: DeliveryQueue::default(),
             peers: Peers::new(port),
-            establishing: BTreeMap::new(),
+            establishing: Establishing::default(),
+            stalled: None,
+            report_again: Millis::default(),
             replaying: VecDeque::new(),
-            ended: Vec::new(),
-            ending: Vec::new(),
+            ended: Ended::default(),
+            changes_left: 0,
+            filter_bytes: 0,
             delivering_last: VecDeque::new(),
             has_news: false,
             is_asleep: false,
-            incoming: Vec::new(),
+            incoming: VecDeque::new(),
+            control: Vec::new(),
+            work: Work::default(),
             to_wake: Vec::new(),
             stats: Stats::default(),
             config,
         }
+    }
+
+    /// The work done since the last call, in units of about a nanosecond: index nodes visited,
+    /// filters that match, retained topics looked at, deliveries, bytes encoded. See
+    /// [`Work`](crate::base::Work).
+    pub const fn take_work(&mut self) -> u64 {
+        self.work.take() + self.drafts.work.take()
     }
 
     /// Its counters.

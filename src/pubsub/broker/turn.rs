@@ -1,18 +1,22 @@
 //! What a broker does in each turn of its core, and when it needs the next one.
 
 use super::state::Broker;
-use crate::base::Millis;
+use crate::base::{Millis, Work};
 use crate::pubsub::peers::{Message, PeerMessage};
 use crate::session::{Outbound, Wakeup};
 
-/// The most messages of each core that are taken in one turn.
+/// The most batches of each core that are taken in one turn, and at once.
 const PEER_BATCH: usize = 256;
+const PEER_CHUNK: usize = 16;
+/// The most changes of the index by clients of this core in one turn, each about a microsecond.
+const CHANGES: usize = 1024;
 /// The time until it is tried again whether another core has room.
 const RETRY_MS: u64 = 1;
 
 impl Broker {
-    /// A turn begins. Takes the messages of other cores, unless too many bytes wait to be
-    /// delivered.
+    /// A turn begins. Goes on with searches that the turn before has not completed, then takes the
+    /// messages of other cores: what they want and acknowledge in any case, and published messages
+    /// unless too many bytes wait to be delivered.
     ///
     /// The input of clients is handled after this, so that the Lamport clock of this core is ahead
     /// of everything that its clients may have seen from other cores.
@@ -20,23 +24,63 @@ impl Broker {
         if std::mem::take(&mut self.is_asleep) {
             self.peers.port().wake_up();
         }
-        // Nothing but its own deliveries keeps a core from taking messages, so two cores cannot
-        // wait for each other.
-        if self.deliveries.bytes() > self.config.pubsub.backlog {
-            return;
+        self.drafts.start_turn();
+        if !self.pending.is_empty() {
+            self.resume_pending();
         }
-        let mut incoming = std::mem::take(&mut self.incoming);
-        self.peers.port().drain(PEER_BATCH, |from, message| incoming.push((from, message)));
-        self.has_news |= !incoming.is_empty();
-        for (from, PeerMessage(message)) in incoming.drain(..) {
+        if self.pending.is_empty() {
+            self.take_control();
+        }
+        if !self.is_busy() {
+            self.take_batches();
+        }
+    }
+
+    /// Takes the messages without payload. While a search goes on they wait, since they change the
+    /// index.
+    fn take_control(&mut self) {
+        let mut control = std::mem::take(&mut self.control);
+        self.peers.port().drain_control(usize::MAX, |from, message| control.push((from, message)));
+        self.has_news |= !control.is_empty();
+        for (from, PeerMessage(message)) in control.drain(..) {
             match message {
-                Message::Batch(batch) => self.receive_batch(batch),
                 Message::Interest(filter, forms) => self.index.set_remote(&filter, from, forms),
                 Message::Sent(number) => self.peers.set_received(from, number),
                 Message::Acked(number) => self.peers.set_acked(from, number),
+                _ => debug_assert!(false, "no control message"),
             }
         }
-        self.incoming = incoming;
+        self.control = control;
+    }
+
+    /// Takes batches of other cores. Nothing but its own deliveries and searches keeps a core from
+    /// that, so two cores cannot wait for each other.
+    fn take_batches(&mut self) {
+        for _ in 0..PEER_BATCH / PEER_CHUNK {
+            let incoming = &mut self.incoming;
+            if incoming.is_empty() {
+                self.peers.port().drain(PEER_CHUNK, |from, item| incoming.push_back((from, item)));
+            }
+            if self.incoming.is_empty() {
+                return;
+            }
+            self.has_news = true;
+            while let Some((from, PeerMessage(message))) = self.incoming.pop_front() {
+                match message {
+                    Message::Batch(batch) => self.receive_batch(batch),
+                    Message::Clock(clock) => self.retained.passed(from, clock),
+                    _ => debug_assert!(false, "a control message among batches"),
+                }
+                if self.is_busy() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether too much waits for the deliveries of this core, or a search goes on.
+    fn is_busy(&self) -> bool {
+        self.deliveries.bytes() > self.config.pubsub.backlog || !self.pending.is_empty()
     }
 
     /// All input of the turn is handled. Passes its messages on to the subscribers of before the
@@ -44,13 +88,18 @@ impl Broker {
     pub fn distribute(&mut self, now: Millis) {
         self.now = now;
         self.has_news = false;
+        self.changes_left = CHANGES;
+        self.watch_acknowledgements();
         self.distribute_batches();
-        self.end_subscriptions();
+        if self.pending.is_empty() {
+            self.end_subscriptions();
+        }
     }
 
     /// Sends messages to the other cores as far as there is room, and wakes those that sleep.
     pub fn flush<O: Outbound>(&mut self, out: &mut O) {
-        self.peers.flush(&mut self.to_wake);
+        let clock = self.pending.is_empty().then_some(self.retained.last_clock());
+        self.peers.flush(clock, &mut self.to_wake);
         for core in self.to_wake.drain(..) {
             out.wake(core);
         }
@@ -65,21 +114,27 @@ impl Broker {
         if self.deliveries.is_empty() && self.replaying.is_empty() {
             return;
         }
+        let before = self.deliveries.delivered;
         let left = self.deliveries.deliver(max - max / 2, out);
         let left = self.replay(max / 2 + left, out);
-        self.deliveries.deliver(left, out);
+        let left = self.deliveries.deliver(left, out);
+        self.work.charge((self.deliveries.delivered - before) * Work::DELIVERY);
+        self.work.charge((max - left) as u64 * Work::SUBSCRIBER);
     }
 
     /// When the broker needs its next turn.
     #[must_use]
     pub fn wakeup(&self) -> Wakeup {
         let has_deliveries = !self.deliveries.is_empty() || !self.replaying.is_empty();
-        if has_deliveries || self.has_news || !self.drafts.is_empty() {
+        let has_drafts = !self.drafts.is_empty() || !self.pending.is_empty();
+        let has_changes = !self.ended.is_empty() || self.has_acknowledged();
+        let has_batches = self.has_news || !self.incoming.is_empty();
+        if has_deliveries || has_batches || has_drafts || has_changes {
             Wakeup::Now
         } else if self.peers.is_unfinished() {
             Wakeup::At(Millis(self.now.0 + RETRY_MS))
         } else {
-            Wakeup::At(Millis::NEVER)
+            Wakeup::At(self.overdue_at())
         }
     }
 
@@ -87,8 +142,18 @@ impl Broker {
     #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let waiting = self.deliveries.bytes() + self.drafts.bytes();
-        waiting <= self.config.pubsub.backlog && !self.peers.is_backed_up()
+        self.waiting() <= self.config.pubsub.backlog
+            && self.peers.backlog() == 0
+            && self.pending.is_empty()
+    }
+
+    /// The bytes that published messages hold on this core until they are delivered to its
+    /// subscribers and passed on to other cores, with what is kept about each, and with the lists
+    /// of their subscribers, each counted once.
+    #[inline]
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.deliveries.bytes() + self.drafts.bytes() + self.pending.bytes() + self.peers.backlog()
     }
 
     /// Declares that the core is about to sleep. Returns false if another core has sent messages:

@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Work};
 use crate::protocol::websocket::deflate::{COMPRESSIBLE, Pool};
 use crate::protocol::websocket::frame::append_frame;
-use crate::pubsub::encoding::{self, Form};
-use crate::pubsub::index::Matches;
+use crate::pubsub::encoding::{self, Form, Forms};
+use crate::pubsub::index::Recipients;
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::{Publication, Value};
 use crate::pubsub::retained::Version;
@@ -17,7 +17,7 @@ use crate::pubsub::retained::Version;
 pub(in crate::pubsub) const MAX_BATCH: usize = 64 << 10;
 
 /// Frames in one form.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::pubsub) struct Encoded {
     form: Form,
     pub(in crate::pubsub) bytes: Bytes,
@@ -31,6 +31,12 @@ impl Encoded {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let ranges = starts.zip(self.ends.iter().copied());
         ranges.map(|(from, to)| self.bytes.get(from..to).unwrap_or_default())
+    }
+
+    /// The number of messages.
+    #[allow(clippy::cast_possible_truncation, reason = "a batch of 64 KiB or one message")]
+    pub(in crate::pubsub) const fn count(&self) -> u32 {
+        self.ends.len() as u32
     }
 
     /// The start of the last message in `bytes`.
@@ -50,12 +56,15 @@ pub(in crate::pubsub) struct Retain {
 #[derive(Debug)]
 pub(in crate::pubsub) struct Batch {
     pub(in crate::pubsub) topic: Topic,
-    pub(in crate::pubsub) messages: u32,
     pub(in crate::pubsub) retain: Option<Retain>,
     encoded: Vec<Encoded>,
+    len: usize,
 }
 
 impl Batch {
+    /// The memory of allocations and places in queues that a batch of any kind takes.
+    const OVERHEAD: usize = 128;
+
     /// The frames for subscribers of this form, uncompressed if there are none with its
     /// compression.
     pub(in crate::pubsub) fn encoded(&self, form: Form) -> Option<&Encoded> {
@@ -63,12 +72,37 @@ impl Batch {
         find(form).or_else(|| find(form.plain()))
     }
 
-    /// The bytes that it counts for between cores and in the queue of deliveries.
-    pub(in crate::pubsub) fn len(&self) -> usize {
-        let retained = self.retain.as_ref().and_then(|retain| retain.value.as_ref());
-        let encoded: usize = self.encoded.iter().map(|encoded| encoded.bytes.len()).sum();
-        // The memory of a batch without payload.
-        encoded + retained.map_or(0, |value| value.bytes.len()) + 256
+    /// The batch with the change of the retained value also in those of `forms` that it lacks, if
+    /// it changes one and lacks some. Its messages were accepted before the core that published
+    /// them knew of these forms, and are not owed to their subscribers, but the value is.
+    pub(in crate::pubsub) fn completed(&self, forms: Forms) -> Option<Self> {
+        let retain = self.retain.as_ref()?;
+        let lacks = |form: &Form| self.encoded(*form).is_none();
+        let lacking = forms.iter().filter(lacks).map(Form::plain);
+        let lacking = lacking.fold(Forms::EMPTY, Forms::with);
+        if lacking.is_empty() {
+            return None;
+        }
+        let Value { bytes, opcode } = retain.value.clone().unwrap_or(Value::EMPTY);
+        let retain = Retain { version: retain.version, value: retain.value.clone() };
+        let (topic, json, origin) = (&self.topic, None, None);
+        let payload = &bytes;
+        let message = Publication { topic, opcode, payload, json, retain: true, origin };
+        let mut encoded = self.encoded.clone();
+        let (mut scratch, mut pool, mut len) = (Scratch::default(), Pool::new(1), self.len);
+        for form in lacking.iter() {
+            let mut encoder = Encoder { form, bytes: Vec::new(), ends: Vec::new() };
+            encoder.write(&message, &mut scratch, &mut pool);
+            len += encoder.len();
+            encoded.push(encoder.finish());
+        }
+        Some(Self { topic: self.topic.clone(), retain: Some(retain), encoded, len })
+    }
+
+    /// The bytes that it counts for between cores and in the queue of deliveries: those of its
+    /// frames and of what is kept about it.
+    pub(in crate::pubsub) const fn len(&self) -> usize {
+        self.len
     }
 }
 
@@ -76,15 +110,25 @@ impl Batch {
 #[derive(Debug)]
 pub(in crate::pubsub) struct BatchBuilder {
     pub(in crate::pubsub) topic: Topic,
-    /// The subscribers when it began, and the version of the index at that time.
-    pub(in crate::pubsub) matches: Matches,
+    /// Those whom it is for when it began, and the version of the index at that time.
+    recipients: Recipients,
     pub(in crate::pubsub) version: u64,
     encoders: Vec<Encoder>,
     /// For each message the publisher that must not be sent it; empty if there is none for any
     /// message.
-    pub(in crate::pubsub) origins: Vec<Option<ConnectionId>>,
+    origins: Vec<Option<ConnectionId>>,
     messages: u32,
     retain: Option<Retain>,
+}
+
+/// A batch that is finished, and whom it is for.
+#[derive(Debug)]
+pub(in crate::pubsub) struct Finished {
+    pub(in crate::pubsub) batch: Batch,
+    pub(in crate::pubsub) recipients: Recipients,
+    /// For each message the publisher that must not be sent it; empty if there is none for any
+    /// message.
+    pub(in crate::pubsub) origins: Vec<Option<ConnectionId>>,
 }
 
 #[derive(Debug)]
@@ -101,24 +145,54 @@ pub(in crate::pubsub) struct Scratch {
     deflated: Vec<u8>,
 }
 
+impl Scratch {
+    /// More is not kept for the next message.
+    const MAX_KEPT: usize = 2 << 20;
+
+    /// Frees what a very large message has left behind.
+    fn shrink(&mut self) {
+        self.encoded.shrink(Self::MAX_KEPT);
+        if self.deflated.capacity() > Self::MAX_KEPT {
+            self.deflated = Vec::new();
+        }
+    }
+}
+
 impl BatchBuilder {
-    pub(in crate::pubsub) fn new(topic: &Topic, matches: Matches, version: u64) -> Self {
-        let forms = matches.remote.iter().fold(matches.local, |all, forms| all.union(*forms));
+    pub(in crate::pubsub) fn new(topic: &Topic, recipients: Recipients, version: u64) -> Self {
         let encoder = |form| Encoder { form, bytes: Vec::new(), ends: Vec::new() };
         Self {
             topic: topic.clone(),
             version,
-            encoders: forms.iter().map(encoder).collect(),
-            matches,
+            encoders: recipients.forms().iter().map(encoder).collect(),
+            recipients,
             origins: Vec::new(),
             messages: 0,
             retain: None,
         }
     }
 
+    /// The bytes that it takes before any message is added, lists of subscribers included.
+    pub(in crate::pubsub) fn empty_len(&self) -> usize {
+        // The memory of the batch is that of the builder, and of its place in a table.
+        let kept = size_of::<Self>() + size_of::<Batch>() + self.topic.as_str().len();
+        let encoders = self.encoders.len() * (size_of::<Encoder>() + size_of::<Encoded>());
+        kept + encoders + self.recipients.lists.bytes()
+    }
+
     /// Whether another message may be added.
     pub(in crate::pubsub) fn has_room(&self) -> bool {
-        self.encoders.iter().all(|encoder| encoder.bytes.len() < MAX_BATCH)
+        self.encoders.iter().all(|encoder| encoder.len() < MAX_BATCH)
+    }
+
+    /// The work that adding a message costs.
+    pub(in crate::pubsub) fn work(&self, message: &Publication<'_>) -> u64 {
+        let bytes = message.payload.len();
+        let encode = |encoder: &Encoder| match encoder.form.window_bits() {
+            Some(_) if COMPRESSIBLE.contains(&bytes) => Work::of_deflated(bytes),
+            _ => Work::of_bytes(bytes),
+        };
+        self.encoders.iter().map(|encoder| Work::FRAME + encode(encoder)).sum()
     }
 
     /// Encodes a message in each form; returns the bytes added.
@@ -132,13 +206,16 @@ impl BatchBuilder {
         let mut taken = retain.as_ref().map_or(0, |_| message.payload.len());
         scratch.encoded.clear();
         for encoder in &mut self.encoders {
-            let before = encoder.bytes.len();
+            let before = encoder.len();
             encoder.write(message, scratch, pool);
-            taken += encoder.bytes.len() - before;
+            taken += encoder.len() - before;
         }
+        scratch.shrink();
         if message.origin.is_some() || !self.origins.is_empty() {
+            let before = self.origins.len();
             self.origins.resize(self.messages as usize, None);
             self.origins.push(message.origin);
+            taken += (self.origins.len() - before) * size_of::<Option<ConnectionId>>();
         }
         self.messages += 1;
         self.retain = retain.or(self.retain.take());
@@ -146,23 +223,30 @@ impl BatchBuilder {
     }
 
     /// The finished batch.
-    pub(in crate::pubsub) fn finish(self) -> (Batch, Matches, Vec<Option<ConnectionId>>) {
-        let encoded = |encoder: Encoder| Encoded {
-            form: encoder.form,
-            bytes: Bytes::from(encoder.bytes),
-            ends: encoder.ends,
-        };
+    pub(in crate::pubsub) fn finish(self) -> Finished {
+        let frames: usize = self.encoders.iter().map(Encoder::len).sum();
+        let retained = self.retain.as_ref().and_then(|retain| retain.value.as_ref());
+        let kept = size_of::<Batch>() + self.topic.as_str().len() + Batch::OVERHEAD;
         let batch = Batch {
             topic: self.topic,
-            messages: self.messages,
+            len: frames + retained.map_or(0, |value| value.bytes.len()) + kept,
             retain: self.retain,
-            encoded: self.encoders.into_iter().map(encoded).collect(),
+            encoded: self.encoders.into_iter().map(Encoder::finish).collect(),
         };
-        (batch, self.matches, self.origins)
+        Finished { batch, recipients: self.recipients, origins: self.origins }
     }
 }
 
 impl Encoder {
+    /// The bytes of its frames, and of what is kept about each.
+    const fn len(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<usize>()
+    }
+
+    fn finish(self) -> Encoded {
+        Encoded { form: self.form, bytes: Bytes::from(self.bytes), ends: self.ends }
+    }
+
     fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) {
         let Scratch { encoded, deflated } = scratch;
         let content = (message.opcode, message.payload, message.data());
@@ -186,13 +270,13 @@ impl Encoder {
 mod tests {
     use super::*;
     use crate::protocol::websocket::Opcode;
-    use crate::pubsub::encoding::Forms;
 
     /// A batch of these payloads in these forms; and whether there was room for more after each.
     fn batch(forms: &[Form], payloads: &[&[u8]]) -> (Batch, Vec<bool>) {
         let topic = Topic::new("t", 64).unwrap();
         let local = forms.iter().fold(Forms::EMPTY, |all, form| all.with(*form));
-        let mut builder = BatchBuilder::new(&topic, Matches { local, ..Matches::default() }, 0);
+        let recipients = Recipients { local, ..Recipients::default() };
+        let mut builder = BatchBuilder::new(&topic, recipients, 0);
         let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
         let add = |payload: &&[u8]| {
             let (opcode, json, retain, origin) = (Opcode::Binary, None, false, None);
@@ -201,7 +285,7 @@ mod tests {
             builder.has_room()
         };
         let room = payloads.iter().map(add).collect();
-        (builder.finish().0, room)
+        (builder.finish().batch, room)
     }
 
     #[test]
@@ -230,7 +314,35 @@ mod tests {
             assert_eq!(message.ends_with(payload), message[0] & 0x40 == 0);
             assert!(message.len() <= payload.len() + 10);
         }
-        assert_eq!(batch.messages, 6);
+        assert_eq!(encoded.count(), 6);
+    }
+
+    #[test]
+    fn a_retained_value_is_added_in_forms_that_were_not_known() {
+        let topic = Topic::new("t", 64).unwrap();
+        let deflated = Form::new(encoding::Codec::Raw, Some(15));
+        let local = Forms::EMPTY.with(deflated);
+        let mut builder =
+            BatchBuilder::new(&topic, Recipients { local, ..Recipients::default() }, 0);
+        let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
+        let value = Value { bytes: Bytes::from_static(b"[1]"), opcode: Opcode::Text };
+        for value in [None, Some(value)] {
+            let (opcode, json, origin, payload) = (Opcode::Text, None, None, b"[1]");
+            let retain = value.is_some();
+            let message = Publication { topic: &topic, opcode, payload, json, retain, origin };
+            let version = Version { clock: 1, core: 0 };
+            let retain = value.map(|value| Retain { version, value: Some(value) });
+            builder.add(&message, retain, &mut scratch, &mut pool);
+        }
+        let batch = builder.finish().batch;
+        assert!(batch.completed(local).is_none());
+        let json = Form::new(encoding::Codec::Json, Some(9));
+        let more = batch.completed(local.with(json).with(Form::RAW)).unwrap();
+        assert_eq!(more.encoded(deflated).unwrap().count(), 2);
+        assert_eq!(more.encoded(Form::RAW).unwrap().bytes[..], *b"\x81\x03[1]");
+        let text = br#"{"topic":"t","data":[1]}"#;
+        assert_eq!(more.encoded(json).unwrap().bytes[2..], *text);
+        assert!(more.len() > batch.len() + text.len());
     }
 
     #[test]

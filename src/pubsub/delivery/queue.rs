@@ -12,9 +12,14 @@ use bytes::{Bytes, BytesMut};
 use super::batch::{Batch, Encoded, MAX_BATCH};
 use crate::base::ConnectionId;
 use crate::pubsub::encoding::Form;
-use crate::pubsub::index::{Snapshot, Subscriber};
+use crate::pubsub::index::{Lists, Subscriber};
 use crate::pubsub::name::Topic;
 use crate::session::{Delivered, Frames, Outbound};
+
+/// The memory of a delivery itself, with its place in the queue and in the table by topic.
+const DELIVERY: usize = 2 * size_of::<Delivery>() + 64;
+/// A delivery to more lists is not joined with others.
+const MAX_JOINED_LISTS: usize = 1024;
 
 /// A batch, and the publishers that must not be sent their own messages of it.
 #[derive(Debug)]
@@ -31,18 +36,28 @@ impl Segment {
         let publishers = origins.iter().copied().flatten().collect();
         Self { batch, origins, publishers }
     }
+
+    /// The bytes that it counts for.
+    fn len(&self) -> usize {
+        let origins = self.origins.len() * size_of::<Option<ConnectionId>>();
+        let publishers = self.publishers.capacity() * (size_of::<ConnectionId>() + 1);
+        self.batch.len() + size_of::<Self>() + origins + publishers
+    }
 }
 
 /// Batches of one topic for the same subscribers.
 #[derive(Debug)]
 struct Delivery {
     segments: Vec<Segment>,
-    /// The bytes of the batches.
+    /// The bytes of the batches, and its own.
     bytes: usize,
-    /// The subscribers as they were when the messages were published.
-    lists: Vec<Rc<Snapshot>>,
-    /// The next subscriber: the list, and the position in it.
-    list: usize,
+    /// The subscribers as they were when the messages were published, without the lists that are
+    /// done.
+    lists: Lists,
+    /// Whether there was more than one list, so that a connection may be in several.
+    overlaps: bool,
+    has_begun: bool,
+    /// The position of the next subscriber in the last list.
     position: usize,
     /// The frames of each form, made for the first subscriber that needs them.
     frames: [Option<Rc<Frames>>; Form::COUNT],
@@ -63,8 +78,8 @@ pub(in crate::pubsub) struct DeliveryQueue {
 }
 
 impl DeliveryQueue {
-    /// The bytes that wait to be delivered. Each batch counts once, and each list of subscribers
-    /// once.
+    /// The bytes that wait to be delivered, and those of what is kept about them. Each batch counts
+    /// once, and each list of subscribers once.
     pub(in crate::pubsub) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -89,30 +104,36 @@ impl DeliveryQueue {
         &mut self,
         batch: Arc<Batch>,
         origins: Vec<Option<ConnectionId>>,
-        lists: &[Rc<Snapshot>],
+        mut lists: Lists,
     ) {
-        let bytes = batch.len();
+        self.bytes += lists.bytes();
+        let segment = Segment::new(batch, origins);
+        let bytes = segment.len();
         self.bytes += bytes;
-        let waiting = self.not_begun.get(&batch.topic).and_then(|number| {
+        let topic = &segment.batch.topic;
+        let waiting = self.not_begun.get(topic).and_then(|number| {
             let at = usize::try_from(number.checked_sub(self.done)?).ok()?;
             self.queue.get_mut(at)
         });
+        // Without many lists, whose comparison and release would take long.
         if let Some(delivery) = waiting
             && delivery.bytes + bytes <= MAX_BATCH
-            && delivery.has_lists(lists)
+            && lists.len() <= MAX_JOINED_LISTS
+            && delivery.lists.is_same(&lists)
         {
             delivery.bytes += bytes;
-            delivery.segments.push(Segment::new(batch, origins));
+            delivery.segments.push(segment);
+            self.bytes -= lists.release();
             return;
         }
-        // By the time of the delivery, it may be the only holder of a list.
-        self.bytes += lists.iter().map(|list| list.begin_delivery()).sum::<usize>();
-        self.not_begun.insert(batch.topic.clone(), self.accepted());
+        self.not_begun.insert(topic.clone(), self.accepted());
+        self.bytes += DELIVERY;
         self.queue.push_back(Delivery {
-            segments: vec![Segment::new(batch, origins)],
-            bytes,
-            lists: lists.to_vec(),
-            list: 0,
+            segments: vec![segment],
+            bytes: bytes + DELIVERY,
+            overlaps: lists.len() > 1,
+            lists,
+            has_begun: false,
             position: 0,
             frames: [const { None }; Form::COUNT],
         });
@@ -125,25 +146,26 @@ impl DeliveryQueue {
             && let Some(delivery) = self.queue.front_mut()
         {
             // Once it has begun, nothing may be joined to it.
-            if delivery.list == 0
-                && delivery.position == 0
-                && let Some(segment) = delivery.segments.first()
-                && self.not_begun.get(&segment.batch.topic) == Some(&self.done)
-            {
-                self.not_begun.remove(&segment.batch.topic);
+            if !delivery.has_begun {
+                delivery.has_begun = true;
+                if let Some(segment) = delivery.segments.first()
+                    && self.not_begun.get(&segment.batch.topic) == Some(&self.done)
+                {
+                    self.not_begun.remove(&segment.batch.topic);
+                }
             }
             // Counted from 1, so that 0 means a slot without a delivery.
             let number = self.done + 1;
-            let (done, delivered) = delivery.run(number, &mut self.last_delivery, max, out);
-            self.delivered += delivered;
-            max -= done;
-            if delivery.list < delivery.lists.len() {
+            let ran = delivery.run(number, &mut self.last_delivery, max, out);
+            self.delivered += ran.delivered;
+            self.bytes -= ran.freed;
+            max -= ran.done;
+            if !delivery.lists.is_empty() {
                 return max;
             }
             // A delivery without subscribers counts as well, so that the loop is bounded.
             max = max.saturating_sub(1);
             self.bytes -= delivery.bytes;
-            self.bytes -= delivery.lists.iter().map(|list| list.end_delivery()).sum::<usize>();
             self.done += 1;
             self.queue.pop_front();
         }
@@ -151,33 +173,34 @@ impl DeliveryQueue {
     }
 }
 
-impl Delivery {
-    /// Whether it is for the subscribers in exactly these lists.
-    fn has_lists(&self, lists: &[Rc<Snapshot>]) -> bool {
-        // A list that a delivery holds is never changed in place, so the same list means the same
-        // subscribers.
-        self.lists.len() == lists.len()
-            && self.lists.iter().zip(lists).all(|(ours, theirs)| Rc::ptr_eq(ours, theirs))
-    }
+/// A part of a delivery.
+#[derive(Default)]
+struct Ran {
+    /// The subscribers looked at, and those that it was delivered to.
+    done: usize,
+    delivered: u64,
+    /// The bytes of lists that are done.
+    freed: usize,
+}
 
-    /// Continues this delivery; returns the number of subscribers looked at, and of those that it
-    /// was delivered to.
+impl Delivery {
+    /// Continues this delivery.
     fn run<O: Outbound>(
         &mut self,
         number: u64,
         last_delivery: &mut Vec<u64>,
         max: usize,
         out: &mut O,
-    ) -> (usize, u64) {
-        let (mut left, mut done, mut delivered) = (max, 0, 0);
-        let overlaps = self.lists.len() > 1;
-        while let Some(list) = self.lists.get(self.list) {
+    ) -> Ran {
+        let (mut left, mut ran) = (max, Ran::default());
+        let overlaps = self.overlaps;
+        while let Some(list) = self.lists.last() {
             let list = Rc::clone(list);
             let rest = list.get(self.position..).unwrap_or_default();
             let chunk = &rest[..rest.len().min(left)];
             for subscriber in chunk {
                 let slot = subscriber.id.slot;
-                done += 1;
+                ran.done += 1;
                 if overlaps && last_delivered(last_delivery, slot) == number {
                     self.position += 1;
                     continue;
@@ -190,9 +213,9 @@ impl Delivery {
                     Delivered::Taken
                 };
                 if taken == Delivered::NextTurn {
-                    return (done, delivered);
+                    return ran;
                 }
-                delivered += 1;
+                ran.delivered += 1;
                 if overlaps && let Some(last) = last_delivery.get_mut(slot as usize) {
                     *last = number;
                 }
@@ -202,9 +225,12 @@ impl Delivery {
             if self.position < list.len() {
                 break;
             }
-            (self.list, self.position) = (self.list + 1, 0);
+            // The list goes back to its filter, which may change it in place again.
+            drop(list);
+            ran.freed += self.lists.pop();
+            self.position = 0;
         }
-        (done, delivered)
+        ran
     }
 
     /// The frames for subscribers of `form`.
@@ -221,9 +247,7 @@ impl Delivery {
     fn make_frames(&mut self, form: Form) {
         let encoded: Vec<&Encoded> =
             self.segments.iter().filter_map(|segment| segment.batch.encoded(form)).collect();
-        let has_form = |segment: &&Segment| segment.batch.encoded(form).is_some();
-        let messages =
-            self.segments.iter().filter(has_form).map(|segment| segment.batch.messages).sum();
+        let messages = encoded.iter().map(|encoded| encoded.count()).sum();
         let (Some(last), Some(first)) = (encoded.last(), self.segments.first()) else { return };
         let subject = Arc::clone(first.batch.topic.shared());
         let frames = match encoded.as_slice() {

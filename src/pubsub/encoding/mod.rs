@@ -63,6 +63,13 @@ impl Encoded {
         self.0.iter_mut().for_each(Vec::clear);
     }
 
+    /// Frees buffers of more than `max` bytes.
+    pub(crate) fn shrink(&mut self, max: usize) {
+        for buffer in self.0.iter_mut().filter(|buffer| buffer.capacity() > max) {
+            *buffer = Vec::new();
+        }
+    }
+
     /// The payload of a published message for the codec of `form`, written once for all forms of
     /// the codec.
     pub(crate) fn payload<'a>(

@@ -1,8 +1,8 @@
 //! What the index holds for one filter, and what a search collects from the filters that match.
 
-use std::rc::Rc;
-
-use super::list::{Members, Snapshot};
+use super::list::Members;
+use super::search::Search;
+use super::snapshot::Lists;
 use crate::pubsub::encoding::Forms;
 
 /// One filter: its local subscribers and the interest of other cores. A single lookup serves a
@@ -33,25 +33,18 @@ impl Entry {
     }
 }
 
-/// The result of a search. It is reused, so that a search does not allocate.
-#[derive(Clone, Debug, Default)]
-pub(in crate::pubsub) struct Matches {
+/// Those whom a message is for.
+#[derive(Debug, Default)]
+pub(in crate::pubsub) struct Recipients {
     /// The local subscribers of each matching filter that has some.
-    pub(in crate::pubsub) lists: Vec<Rc<Snapshot>>,
+    pub(in crate::pubsub) lists: Lists,
     /// The forms that these want.
     pub(in crate::pubsub) local: Forms,
     /// The forms that other cores want, by core. After a search it has an entry for each core.
     pub(in crate::pubsub) remote: Vec<Forms>,
 }
 
-impl Matches {
-    /// Drops the result and its references to lists. Keeps the memory.
-    pub(in crate::pubsub) fn clear(&mut self) {
-        self.lists.clear();
-        self.local = Forms::EMPTY;
-        self.remote.clear();
-    }
-
+impl Recipients {
     /// Whether another core wants the message.
     #[must_use]
     pub(in crate::pubsub) fn has_remote(&self) -> bool {
@@ -64,13 +57,41 @@ impl Matches {
         self.lists.is_empty() && !self.has_remote()
     }
 
+    /// The forms that anybody wants.
+    pub(in crate::pubsub) fn forms(&self) -> Forms {
+        self.remote.iter().fold(self.local, |all, forms| all.union(*forms))
+    }
+
     pub(super) fn add(&mut self, entry: &Entry) {
-        if !entry.local.is_empty() {
-            self.lists.push(entry.local.snapshot());
+        if let Some(list) = entry.local.snapshot() {
+            self.lists.push(list);
             self.local = self.local.union(entry.local.forms());
         }
         for (sum, forms) in self.remote.iter_mut().zip(&entry.remote) {
             *sum = sum.union(*forms);
         }
+    }
+}
+
+/// A search of an index, and what it has found so far. It is reused, so that a search does not
+/// allocate.
+#[derive(Debug, Default)]
+pub(in crate::pubsub) struct Matches {
+    pub(super) search: Search,
+    pub(in crate::pubsub) found: Recipients,
+}
+
+impl Matches {
+    /// Drops the result and its references to lists. Keeps the memory.
+    pub(in crate::pubsub) fn clear(&mut self) {
+        self.search.end();
+        self.found.lists.release();
+        self.found.local = Forms::EMPTY;
+        self.found.remote.clear();
+    }
+
+    /// Takes the result of a search that is complete.
+    pub(in crate::pubsub) fn take(&mut self) -> Recipients {
+        std::mem::take(&mut self.found)
     }
 }

@@ -1,11 +1,10 @@
 //! The local subscribers of one filter.
 
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::ops::Deref;
 use std::rc::Rc;
 
 use super::shrink::{is_sparse, shrink_if_sparse};
+use super::snapshot::{Snapshot, Subscriber};
 use crate::base::ConnectionId;
 use crate::pubsub::encoding::{Form, Forms};
 
@@ -15,73 +14,11 @@ const LARGE: usize = 64;
 /// the limit from building and dropping its table again and again.
 const SMALL: usize = LARGE / 2;
 
-/// One connection's subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pubsub) struct Subscriber {
-    pub(in crate::pubsub) id: ConnectionId,
-    /// The form that it is sent.
-    pub(in crate::pubsub) form: Form,
-    /// Whether it is sent its own messages.
-    pub(in crate::pubsub) echo: bool,
-}
-
-/// The subscribers of one filter at one moment. Deliveries share it: taking one copies a pointer,
-/// and a later change of the list copies the list only while a delivery holds it.
-#[derive(Debug, Default)]
-pub(in crate::pubsub) struct Snapshot {
-    subscribers: Vec<Subscriber>,
-    /// The number of waiting deliveries that hold it, for the account of their memory.
-    deliveries: Cell<u32>,
-}
-
-impl Snapshot {
-    /// Counts a delivery that waits with this list. Returns the bytes to account for the list: 0 if
-    /// it is accounted for already.
-    pub(in crate::pubsub) fn begin_delivery(&self) -> usize {
-        let before = self.deliveries.replace(self.deliveries.get() + 1);
-        if before == 0 { self.size() } else { 0 }
-    }
-
-    /// A delivery that waited with this list has ended. Returns the bytes that were accounted for
-    /// the list: 0 if another delivery still waits with it.
-    pub(in crate::pubsub) fn end_delivery(&self) -> usize {
-        let after = self.deliveries.get() - 1;
-        self.deliveries.set(after);
-        if after == 0 { self.size() } else { 0 }
-    }
-
-    fn size(&self) -> usize {
-        self.subscribers.len() * size_of::<Subscriber>()
-    }
-}
-
-impl Clone for Snapshot {
-    /// The copy belongs to no delivery.
-    fn clone(&self) -> Self {
-        Self { subscribers: self.subscribers.clone(), deliveries: Cell::new(0) }
-    }
-}
-
-impl Deref for Snapshot {
-    type Target = Vec<Subscriber>;
-
-    #[inline]
-    fn deref(&self) -> &Vec<Subscriber> {
-        &self.subscribers
-    }
-}
-
-#[cfg(test)]
-impl FromIterator<Subscriber> for Snapshot {
-    fn from_iter<I: IntoIterator<Item = Subscriber>>(subscribers: I) -> Self {
-        Self { subscribers: subscribers.into_iter().collect(), deliveries: Cell::new(0) }
-    }
-}
-
 /// A list without an order, with at most one entry for each connection.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    list: Rc<Snapshot>,
+    /// None if there are no subscribers, as in most entries for filters of other cores.
+    list: Option<Rc<Snapshot>>,
     /// The forms that the subscribers want.
     forms: Forms,
     large: Option<Box<Large>>,
@@ -126,26 +63,41 @@ impl Large {
 }
 
 impl Members {
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    pub(super) const fn is_empty(&self) -> bool {
+        self.list.is_none()
     }
 
-    /// The list as it is now.
-    pub(super) fn snapshot(&self) -> Rc<Snapshot> {
-        Rc::clone(&self.list)
+    pub(super) fn len(&self) -> usize {
+        self.list().len()
+    }
+
+    /// The list as it is now, if there are subscribers.
+    pub(super) const fn snapshot(&self) -> Option<&Rc<Snapshot>> {
+        self.list.as_ref()
+    }
+
+    fn list(&self) -> &[Subscriber] {
+        self.list.as_deref().map_or(&[], |list| list)
     }
 
     pub(super) const fn forms(&self) -> Forms {
         self.forms
     }
 
-    /// Returns false if the connection is in the list already.
+    /// Returns false if the connection is in the list already. It takes the place of an earlier
+    /// connection of its slot, which has ended.
     pub(super) fn add(&mut self, subscriber: Subscriber) -> bool {
         if let Some(position) = self.position(subscriber.id.slot) {
-            debug_assert_eq!(self.list[position].id, subscriber.id, "an earlier connection");
-            return false;
+            let earlier = self.list()[position].id;
+            if earlier == subscriber.id {
+                return false;
+            }
+            self.remove(earlier);
         }
-        let list = &mut Rc::make_mut(&mut self.list).subscribers;
+        let list = Rc::make_mut(self.list.get_or_insert_default()).subscribers();
+        if list.is_empty() {
+            list.reserve_exact(1);
+        }
         list.push(subscriber);
         self.forms = self.forms.with(subscriber.form);
         match &mut self.large {
@@ -158,9 +110,13 @@ impl Members {
 
     /// Returns false if the connection is not in the list.
     pub(super) fn remove(&mut self, id: ConnectionId) -> bool {
-        let found = self.position(id.slot).filter(|position| self.list[*position].id == id);
-        let Some(position) = found else { return false };
-        let list = &mut Rc::make_mut(&mut self.list).subscribers;
+        let found = self.position(id.slot).filter(|position| self.list()[*position].id == id);
+        let (Some(position), Some(list)) = (found, &mut self.list) else { return false };
+        if list.len() == 1 {
+            *self = Self::default();
+            return true;
+        }
+        let list = Rc::make_mut(list).subscribers();
         let removed = list.swap_remove(position);
         if is_sparse(list.len(), list.capacity()) {
             list.shrink_to(2 * list.len());
@@ -187,7 +143,7 @@ impl Members {
     fn position(&self, slot: u32) -> Option<usize> {
         match &self.large {
             Some(large) => large.positions.get(&slot).map(|position| *position as usize),
-            None => self.list.iter().position(|subscriber| subscriber.id.slot == slot),
+            None => self.list().iter().position(|subscriber| subscriber.id.slot == slot),
         }
     }
 }

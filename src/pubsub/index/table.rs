@@ -4,12 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::entry::{Entry, Matches};
-use super::list::Subscriber;
 use super::shrink::shrink_if_sparse;
+use super::snapshot::Subscriber;
 use super::trie::Trie;
 use crate::base::ConnectionId;
 use crate::pubsub::encoding::Forms;
 use crate::pubsub::name::{Filter, Topic};
+
+/// The bytes of an entry with its list of subscribers, and of its place in a table.
+const ENTRY: usize = 160;
+/// The bytes of a place in a list of subscribers, and of room to grow.
+const PLACE: usize = 2 * size_of::<Subscriber>();
 
 /// The subscriptions of one core.
 #[derive(Debug)]
@@ -20,22 +25,30 @@ pub(in crate::pubsub) struct Index {
     pub(super) exact: HashMap<Arc<str>, Entry>,
     pub(super) wild: Trie,
     version: u64,
+    /// The bytes of the filters in `exact`.
+    text: usize,
+    /// The places in all lists of subscribers.
+    places: usize,
 }
 
 impl Index {
     /// An empty index of one of `cores` cores.
     #[must_use]
     pub(in crate::pubsub) fn new(cores: usize) -> Self {
-        Self { cores, exact: HashMap::new(), wild: Trie::default(), version: 0 }
+        Self { cores, exact: HashMap::new(), wild: Trie::default(), version: 0, text: 0, places: 0 }
     }
 
     /// Adds a subscriber. Returns false, and changes nothing, if the connection already has this
     /// filter.
     ///
-    /// Within a filter a connection is known by its slot alone, so an earlier connection in that
-    /// slot must have been removed.
+    /// Within a filter a connection is known by its slot alone, so it takes the place of an earlier
+    /// connection of that slot, which has ended and of which the removal may still be to come.
     pub(in crate::pubsub) fn subscribe(&mut self, filter: &Filter, subscriber: Subscriber) -> bool {
-        let added = self.entry(filter).local.add(subscriber);
+        let members = &mut self.entry(filter).local;
+        let before = members.len();
+        let added = members.add(subscriber);
+        let more = members.len() - before;
+        self.places += more;
         self.version += u64::from(added);
         added
     }
@@ -48,6 +61,7 @@ impl Index {
         if is_empty {
             self.remove(filter);
         }
+        self.places -= usize::from(removed);
         self.version += u64::from(removed);
         removed
     }
@@ -92,18 +106,44 @@ impl Index {
         self.version
     }
 
-    /// Replaces `into` with everything that matches `topic`.
+    /// Begins to replace `into` with everything that matches `topic`; [`resume`](Self::resume) goes
+    /// on.
     ///
     /// A connection is in one list for each of its filters that match.
-    pub(in crate::pubsub) fn find(&self, topic: &Topic, into: &mut Matches) {
+    pub(in crate::pubsub) fn begin(&self, topic: &Topic, into: &mut Matches) {
         into.clear();
-        into.remote.resize(self.cores, Forms::EMPTY);
+        into.found.remote.resize(self.cores, Forms::EMPTY);
         if let Some(entry) = self.exact.get(topic.as_str()) {
-            into.add(entry);
+            into.found.add(entry);
         }
         if !self.wild.is_empty() {
-            self.wild.find(topic, |entry| into.add(entry));
+            into.search.begin();
         }
+    }
+
+    /// Goes on with a search since which the index has not changed, until it is complete or about
+    /// `budget` of work is done, which is subtracted from it. Returns whether it is complete.
+    pub(in crate::pubsub) fn resume(
+        &self,
+        topic: &Topic,
+        into: &mut Matches,
+        budget: &mut u64,
+    ) -> bool {
+        let Matches { search, found } = into;
+        self.wild.is_empty() || self.wild.find(topic, search, budget, |entry| found.add(entry))
+    }
+
+    /// The bytes that it takes, approximately: nodes, entries and lists of subscribers.
+    #[must_use]
+    pub(in crate::pubsub) fn bytes(&self) -> usize {
+        let filters = self.exact.len() + self.wild.len();
+        filters * ENTRY + self.text + self.wild.bytes() + self.places * PLACE
+    }
+
+    /// The bytes that a new filter adds at most, approximately.
+    #[must_use]
+    pub(in crate::pubsub) fn cost(filter: &Filter) -> usize {
+        ENTRY + PLACE + 2 * Trie::NODE + filter.as_str().len()
     }
 
     /// The number of filters that have a local subscriber or that another core wants.
@@ -125,7 +165,11 @@ impl Index {
         if filter.has_wildcard() {
             self.wild.entry(filter.as_str())
         } else {
-            self.exact.entry(Arc::clone(filter.shared())).or_default()
+            let text = &mut self.text;
+            self.exact.entry(Arc::clone(filter.shared())).or_insert_with(|| {
+                *text += filter.as_str().len();
+                Entry::default()
+            })
         }
     }
 
@@ -133,7 +177,9 @@ impl Index {
         if filter.has_wildcard() {
             self.wild.remove(filter.as_str());
         } else {
-            self.exact.remove(filter.as_str());
+            if self.exact.remove(filter.as_str()).is_some() {
+                self.text -= filter.as_str().len();
+            }
             shrink_if_sparse(&mut self.exact);
         }
     }

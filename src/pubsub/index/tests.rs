@@ -5,6 +5,8 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "numbers of the tests' own")]
 
+mod lists;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::rc::Rc;
@@ -31,10 +33,20 @@ fn subscriber(slot: u32) -> Subscriber {
     Subscriber { id, form: Form::RAW, echo: false }
 }
 
-fn found(index: &Index, name: &str) -> Matches {
+/// Searches in one go, or in steps of one node.
+fn find(index: &Index, name: &str, matches: &mut Matches, in_steps: bool) {
+    let topic = topic(name);
+    index.begin(&topic, matches);
+    let budget = if in_steps { 1 } else { u64::MAX };
+    while !index.resume(&topic, matches, &mut budget.clone()) {
+        assert!(in_steps);
+    }
+}
+
+fn found(index: &Index, name: &str) -> Recipients {
     let mut matches = Matches::default();
-    index.find(&topic(name), &mut matches);
-    matches
+    find(index, name, &mut matches, false);
+    matches.take()
 }
 
 /// The slots in all lists that match, sorted.
@@ -122,7 +134,8 @@ impl Model {
     }
 
     fn check(&self, index: &Index, name: &str, matches: &mut Matches) {
-        index.find(&topic(name), matches);
+        find(index, name, matches, name.len().is_multiple_of(2));
+        let matches = matches.take();
         let mut expected: BTreeMap<&str, Vec<(u32, usize, bool)>> = BTreeMap::new();
         let mut local = Forms::EMPTY;
         for ((wanted, _), s) in self.local.iter().filter(|((wanted, _), _)| oracle(wanted, name)) {
@@ -226,31 +239,7 @@ fn the_index_finds_what_the_model_finds() {
             index.set_remote(&filter(&wanted), core, Forms::EMPTY);
         }
         model.check(&index, "a/b", &mut matches);
-        assert_eq!((index.filters(), index.wild.nodes().0), (0, 1));
-    }
-}
-
-#[test]
-fn a_list_that_is_held_does_not_change() {
-    for text in ["a/b", "a/+"] {
-        let mut index = Index::new(1);
-        for slot in 0..200 {
-            assert!(index.subscribe(&filter(text), subscriber(slot)));
-        }
-        let held = found(&index, "a/b").lists;
-        let before = held[0].to_vec();
-        assert!(index.unsubscribe(&filter(text), subscriber(0).id));
-        assert!(index.subscribe(&filter(text), subscriber(500)));
-        for slot in 100..200 {
-            assert!(index.unsubscribe(&filter(text), subscriber(slot).id));
-        }
-        assert_eq!(**held[0], before);
-        assert!(slots(&index, "a/b").into_iter().eq((1..100).chain([500])));
-        drop(held);
-        // Nobody holds it any more, so a change does not copy.
-        let at = found(&index, "a/b").lists[0].as_ptr();
-        assert!(index.unsubscribe(&filter(text), subscriber(1).id));
-        assert_eq!(found(&index, "a/b").lists[0].as_ptr(), at);
+        assert_eq!((index.filters(), index.wild.nodes().0, index.bytes()), (0, 1, 0));
     }
 }
 
@@ -279,50 +268,18 @@ fn a_search_starts_from_nothing() {
     let mut index = Index::new(2);
     index.set_remote(&filter("a"), 1, Forms::EMPTY.with(Form::JSON));
     assert!(index.subscribe(&filter("a"), subscriber(3)));
-    let mut matches = found(&index, "a");
-    assert!(matches.has_remote() && matches.remote[1].contains(Form::JSON));
-    assert_eq!((matches.lists.len(), matches.remote.len()), (1, 2));
-    index.find(&topic("b"), &mut matches);
-    assert!(matches.is_empty() && matches.local.is_empty() && matches.remote.len() == 2);
-    index.find(&topic("a"), &mut matches);
+    let mut matches = Matches::default();
+    find(&index, "a", &mut matches, false);
+    let got = &matches.found;
+    assert!(got.has_remote() && got.remote[1].contains(Form::JSON));
+    assert_eq!((got.lists.len(), got.remote.len()), (1, 2));
+    find(&index, "b", &mut matches, false);
+    let got = &matches.found;
+    assert!(got.is_empty() && got.local.is_empty() && got.remote.len() == 2);
+    find(&index, "a", &mut matches, false);
     matches.clear();
-    assert!(matches.is_empty() && !matches.has_remote() && matches.local.is_empty());
-}
-
-#[test]
-fn a_hundred_thousand_subscribers_come_and_go() {
-    const COUNT: u32 = 100_000;
-    let mut rng = Rng::with_seed(3);
-    for text in ["news", "news/#"] {
-        let mut index = Index::new(1);
-        let mut order: Vec<u32> = (0..COUNT).collect();
-        rng.shuffle(&mut order);
-        // Ten want JSON, all others the plain form.
-        let form = |slot: u32| if slot < 10 { Form::JSON } else { Form::RAW };
-        for slot in &order {
-            let new = Subscriber { form: form(*slot), ..subscriber(*slot) };
-            assert!(index.subscribe(&filter(text), new) && !index.subscribe(&filter(text), new));
-        }
-        rng.shuffle(&mut order);
-        let mut rare = 10;
-        for (gone, slot) in order.iter().enumerate() {
-            assert!(index.unsubscribe(&filter(text), subscriber(*slot).id));
-            rare -= u32::from(*slot < 10);
-            let forms = index.local_forms(&filter(text));
-            let left = COUNT - gone as u32 - 1;
-            assert_eq!(forms.contains(Form::JSON), rare > 0);
-            assert_eq!(forms.contains(Form::RAW), left > rare);
-            if gone % 10_000 == 0 {
-                let capacity = found(&index, "news").lists[0].capacity();
-                assert!(capacity <= (4 * left as usize).max(COUNT as usize * 2), "{capacity}");
-            }
-            if left == 1_000 {
-                let list = &found(&index, "news").lists[0];
-                assert!(list.capacity() <= 4_000, "{} for {}", list.capacity(), list.len());
-            }
-        }
-        assert_eq!(index.filters(), 0);
-    }
+    let got = matches.take();
+    assert!(got.is_empty() && !got.has_remote() && got.local.is_empty());
 }
 
 #[test]
@@ -335,7 +292,7 @@ fn memory_comes_back() {
         assert!(index.subscribe(&exact(n), subscriber(1)));
         index.set_remote(&wild(n), 0, Forms::EMPTY.with(Form::RAW));
     }
-    assert_eq!((index.filters(), index.wild.nodes().0), (2 * COUNT as usize, COUNT as usize + 101));
+    assert_eq!((index.filters(), index.wild.nodes().0), (2 * COUNT as usize, COUNT as usize + 51));
     let most = index.exact.capacity();
     for n in 50..COUNT {
         assert!(index.unsubscribe(&exact(n), subscriber(1).id));
@@ -343,7 +300,7 @@ fn memory_comes_back() {
     }
     // What is left is whole, after all the moving.
     let (nodes, held) = index.wild.nodes();
-    assert_eq!((index.filters(), nodes), (100, 151));
+    assert_eq!((index.filters(), nodes), (100, 51));
     assert!(held < 2_000, "memory for {held} nodes");
     assert!(index.exact.capacity() < most / 16, "{} of {most}", index.exact.capacity());
     for n in 0..50 {
@@ -373,7 +330,7 @@ fn deep_topics_take_no_stack() {
             assert!(index.unsubscribe(&filter(&pluses), subscriber(1).id));
             assert_eq!(slots(&index, &name), [1, 1]);
             assert!(index.unsubscribe(&filter(&format!("{pluses}/+")), subscriber(1).id));
-            assert_eq!(index.wild.nodes().0, levels + 1);
+            assert_eq!(index.wild.nodes().0, 2);
         }
         // Of a topic any number of levels may come.
         let mut index = Index::new(1);
@@ -392,5 +349,5 @@ fn names_that_are_no_wildcards_stay_out_of_the_trie() {
     assert!(index.subscribe(&filter("a/b"), subscriber(1)));
     assert!(index.wild.is_empty() && index.wild.nodes().0 == 1);
     assert!(index.subscribe(&filter("a/+"), subscriber(1)));
-    assert_eq!((index.wild.len(), index.exact.len(), index.wild.nodes().0), (1, 1, 3));
+    assert_eq!((index.wild.len(), index.exact.len(), index.wild.nodes().0), (1, 1, 2));
 }

@@ -1,163 +1,43 @@
-//! Filters with wildcards, as a trie with a node for each level.
+//! Filters with wildcards, as a trie with compressed paths: a node for each place where filters
+//! part or end, so at most two for each filter, however many levels the filters have.
 //!
 //! Nodes are in one vector and refer to each other by index, so that neither dropping a trie nor
-//! searching it recurses, however many levels a filter has.
+//! searching it recurses.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
 
 use super::entry::Entry;
-use super::shrink::{is_sparse, shrink_if_sparse};
+use super::node::Node;
+use super::search::{NodeId, ROOT, Search};
+use super::shrink::is_sparse;
+use crate::base::Work;
 use crate::pubsub::name::Topic;
 
-/// The index of a node in the vector.
-type NodeId = usize;
-
-/// The node of no level. It is no node's child, so as a child it means that there is none.
-const ROOT: NodeId = 0;
-
-/// A node with more children has a hash table of them; up to this number they are searched one by
-/// one.
-const MAX_LISTED: usize = 8;
-
-#[derive(Debug, Default)]
-struct Node {
-    children: Children,
-    /// The child for `+`, or `ROOT`.
-    plus: NodeId,
-    /// The filter that ends here.
-    here: Option<Box<Entry>>,
-    /// The filter that ends here with `#` as one more level.
-    hash: Option<Box<Entry>>,
-}
-
-impl Node {
-    fn child(&self, level: &str) -> Option<NodeId> {
-        match level {
-            "+" => Some(self.plus).filter(|node_id| *node_id != ROOT),
-            _ => self.children.get(level),
-        }
-    }
-
-    fn link(&mut self, level: &str, child: NodeId) {
-        match level {
-            "+" => self.plus = child,
-            _ => self.children.insert(level.into(), child),
-        }
-    }
-
-    fn unlink(&mut self, level: &str) {
-        match level {
-            "+" => self.plus = ROOT,
-            _ => self.children.remove(level),
-        }
-    }
-
-    fn entry_mut(&mut self, is_hash: bool) -> &mut Option<Box<Entry>> {
-        if is_hash { &mut self.hash } else { &mut self.here }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.plus == ROOT && self.here.is_none() && self.hash.is_none() && self.children.is_empty()
-    }
-}
-
-/// Children by the text of their level. Most nodes have one child, so that case has to be small.
-#[derive(Debug)]
-enum Children {
-    Listed(Vec<(Box<str>, NodeId)>),
-    #[expect(clippy::box_collection, reason = "without it, every node would be twice the size")]
-    Hashed(Box<HashMap<Box<str>, NodeId>>),
-}
-
-impl Default for Children {
-    fn default() -> Self {
-        Self::Listed(Vec::new())
-    }
-}
-
-impl Children {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Listed(few) => few.is_empty(),
-            Self::Hashed(many) => many.is_empty(),
-        }
-    }
-
-    fn get(&self, level: &str) -> Option<NodeId> {
-        match self {
-            Self::Listed(few) => few.iter().find(|(name, _)| **name == *level).map(|(_, at)| *at),
-            Self::Hashed(many) => many.get(level).copied(),
-        }
-    }
-
-    /// Adds a child. No other child has its text.
-    fn insert(&mut self, level: Box<str>, child: NodeId) {
-        match self {
-            Self::Listed(few) if few.len() < MAX_LISTED => {
-                if few.is_empty() {
-                    few.reserve_exact(1);
-                }
-                few.push((level, child));
-            }
-            Self::Listed(few) => {
-                let all = few.drain(..).chain([(level, child)]).collect();
-                *self = Self::Hashed(Box::new(all));
-            }
-            Self::Hashed(many) => {
-                many.insert(level, child);
-            }
-        }
-    }
-
-    fn remove(&mut self, level: &str) {
-        match self {
-            Self::Listed(few) => few.retain(|(name, _)| **name != *level),
-            Self::Hashed(many) => {
-                many.remove(level);
-                shrink_if_sparse(many);
-                if many.len() <= MAX_LISTED / 2 {
-                    *self = Self::Listed(many.drain().collect());
-                }
-            }
-        }
-    }
-
-    fn for_each(&mut self, mut visit: impl FnMut(&mut NodeId)) {
-        match self {
-            Self::Listed(few) => few.iter_mut().for_each(|(_, node_id)| visit(node_id)),
-            Self::Hashed(many) => many.values_mut().for_each(visit),
-        }
-    }
-}
-
 /// Filters with wildcards, each with its entry.
+///
+/// Every node but the root has an entry or at least two children, which is what bounds their
+/// number.
 #[derive(Debug)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
     /// Nodes that are not in use.
     free: Vec<NodeId>,
     filters: usize,
-    /// The stack of searches; kept, so that a search does not allocate.
-    stack: RefCell<Vec<Step>>,
+    /// The bytes of text in all nodes.
+    text: usize,
 }
-
-/// A node to be visited, and the offset in the topic where the next level begins. The offset is one
-/// beyond the topic's end if no level is left.
-type Step = (NodeId, usize);
 
 impl Default for Trie {
     fn default() -> Self {
-        Self {
-            nodes: vec![Node::default()],
-            free: Vec::new(),
-            filters: 0,
-            stack: RefCell::default(),
-        }
+        Self { nodes: vec![Node::default()], free: Vec::new(), filters: 0, text: 0 }
     }
 }
 
 impl Trie {
+    /// The bytes of a node without its text, of its place in its parent, and of room to grow.
+    pub(super) const NODE: usize = size_of::<Node>() * 3 / 2 + 48;
+
     pub(super) const fn len(&self) -> usize {
         self.filters
     }
@@ -166,32 +46,44 @@ impl Trie {
         self.filters == 0
     }
 
+    /// The bytes that the nodes take, without their entries.
+    pub(super) const fn bytes(&self) -> usize {
+        (self.nodes.len() - self.free.len() - 1) * Self::NODE + self.text
+    }
+
     #[cfg(test)]
     pub(super) fn get(&self, filter: &str) -> Option<&Entry> {
-        let (levels, is_hash) = levels(filter);
-        let node = &self.nodes[self.descend(levels)?];
+        let (path, is_hash) = path(filter);
+        let node = &self.nodes[self.descend(path)?.node_id];
         if is_hash { node.hash.as_deref() } else { node.here.as_deref() }
     }
 
     pub(super) fn get_mut(&mut self, filter: &str) -> Option<&mut Entry> {
-        let (levels, is_hash) = levels(filter);
-        let node_id = self.descend(levels)?;
+        let (path, is_hash) = path(filter);
+        let node_id = self.descend(path)?.node_id;
         self.nodes[node_id].entry_mut(is_hash).as_deref_mut()
     }
 
     /// The filter's entry, an empty one if it is new.
     pub(super) fn entry(&mut self, filter: &str) -> &mut Entry {
-        let (levels, is_hash) = levels(filter);
+        let (mut left, is_hash) = path(filter);
         let mut node_id = ROOT;
-        for level in levels {
-            node_id = match self.nodes[node_id].child(level) {
-                Some(child) => child,
-                None => {
-                    let child = self.node();
-                    self.nodes[node_id].link(level, child);
-                    child
-                }
+        while let Some(text) = left {
+            let (level, behind) = split_first(text);
+            let Some(child) = self.nodes[node_id].child(level) else {
+                let child = self.node();
+                self.nodes[child].rest = behind.into();
+                self.nodes[node_id].link(level, child);
+                self.text += text.len();
+                node_id = child;
+                break;
             };
+            let common = common_levels(&self.nodes[child].rest, behind);
+            if common < self.nodes[child].rest.len() {
+                self.split(child, common);
+            }
+            node_id = child;
+            left = behind[common..].strip_prefix('/');
         }
         let entry = self.nodes[node_id].entry_mut(is_hash);
         self.filters += usize::from(entry.is_none());
@@ -200,51 +92,67 @@ impl Trie {
 
     /// Removes a filter, and every node that no other filter needs.
     pub(super) fn remove(&mut self, filter: &str) {
-        let (levels, is_hash) = levels(filter);
-        let mut path = Vec::new();
-        let mut node_id = ROOT;
-        for level in levels {
-            let Some(child) = self.nodes[node_id].child(level) else { return };
-            path.push((node_id, level));
-            node_id = child;
+        let (path, is_hash) = path(filter);
+        let Some(Place { node_id, parent, level }) = self.descend(path) else { return };
+        let node = &mut self.nodes[node_id];
+        if node.entry_mut(is_hash).take().is_none() {
+            return;
         }
-        let entry = self.nodes[node_id].entry_mut(is_hash).take();
-        self.filters -= usize::from(entry.is_some());
-        while let Some((parent, level)) = path.pop() {
-            if !self.nodes[node_id].is_empty() {
-                break;
+        self.filters -= 1;
+        if node_id == ROOT || node.has_entry() {
+            return;
+        }
+        match node.links() {
+            0 => {
+                self.text -= level.len() + node.rest.len();
+                *node = Node::default();
+                self.free.push(node_id);
+                let parent_node = &mut self.nodes[parent];
+                parent_node.unlink(level);
+                let is_needed = parent == ROOT || parent_node.has_entry();
+                if !is_needed && parent_node.links() == 1 {
+                    self.merge(parent);
+                }
             }
-            self.nodes[node_id] = Node::default();
-            self.free.push(node_id);
-            self.nodes[parent].unlink(level);
-            node_id = parent;
+            1 => self.merge(node_id),
+            _ => {}
         }
         if is_sparse(self.nodes.len() - self.free.len(), self.nodes.len()) {
             self.compact();
         }
     }
 
-    /// Calls `found` once with the entry of every filter that matches `topic`. Returns the number
-    /// of nodes visited.
+    /// Calls `found` once with the entry of each filter that matches `topic`, until all are found
+    /// or about `budget` of work is done, which is subtracted from it. Returns whether all are
+    /// found.
     ///
-    /// A node is a fixed number of levels deep, so it is reached with one prefix of the topic only,
-    /// and from its parent only. Hence no node is visited twice, and a search costs at most the
-    /// number of nodes, whatever the wildcards (`+/+/+/...`). Every node leads to at most two more,
-    /// so the stack holds at most one step more than the topic has levels.
-    pub(super) fn find(&self, topic: &Topic, mut found: impl FnMut(&Entry)) -> usize {
+    /// The run of a node has a fixed number of levels, so the node is reached with one prefix of
+    /// the topic only, and from its parent only. Hence no node is visited twice and none of its
+    /// levels compared twice, and a search costs at most the size of the trie, whatever the
+    /// wildcards (`+/+/+/...`). Every node leads to at most two more, so the stack holds at most
+    /// one step more than the topic has levels.
+    pub(super) fn find(
+        &self,
+        topic: &Topic,
+        search: &mut Search,
+        budget: &mut u64,
+        mut found: impl FnMut(&Entry),
+    ) -> bool {
         let name = topic.as_str();
-        let mut visited = 0;
-        let mut stack = self.stack.take();
-        stack.push((ROOT, 0));
-        while let Some((node_id, start)) = stack.pop() {
-            visited += 1;
+        while *budget > 0 {
+            let Some((node_id, start)) = search.stack.pop() else { return true };
             let node = &self.nodes[node_id];
+            let (levels, start) = match_rest(&node.rest, name, start);
+            *budget = budget.saturating_sub(Work::NODE + levels * Work::LEVEL);
+            let Some(start) = start else { continue };
             let is_hidden = node_id == ROOT && topic.is_hidden();
             if let Some(entry) = node.hash.as_deref().filter(|_| !is_hidden) {
+                *budget = budget.saturating_sub(Work::FILTER);
                 found(entry);
             }
             let Some(rest) = name.get(start..) else {
                 if let Some(entry) = node.here.as_deref() {
+                    *budget = budget.saturating_sub(Work::FILTER);
                     found(entry);
                 }
                 continue;
@@ -252,18 +160,54 @@ impl Trie {
             let level = rest.split('/').next().unwrap_or_default();
             let next = start + level.len() + 1;
             if node.plus != ROOT && !is_hidden {
-                stack.push((node.plus, next));
+                search.stack.push((node.plus, next));
             }
             if let Some(child) = node.children.get(level) {
-                stack.push((child, next));
+                search.stack.push((child, next));
             }
         }
-        self.stack.replace(stack);
-        visited
+        search.stack.is_empty()
     }
 
-    fn descend<'a>(&self, mut levels: impl Iterator<Item = &'a str>) -> Option<NodeId> {
-        levels.try_fold(ROOT, |node_id, level| self.nodes[node_id].child(level))
+    /// The node that a path leads to exactly.
+    fn descend<'a>(&self, mut left: Option<&'a str>) -> Option<Place<'a>> {
+        let mut place = Place { node_id: ROOT, parent: ROOT, level: "" };
+        while let Some(text) = left {
+            let (level, behind) = split_first(text);
+            let child = self.nodes[place.node_id].child(level)?;
+            place = Place { node_id: child, parent: place.node_id, level };
+            let behind = behind.strip_prefix(&*self.nodes[child].rest)?;
+            left = behind.strip_prefix('/');
+            if left.is_none() && !behind.is_empty() {
+                return None;
+            }
+        }
+        Some(place)
+    }
+
+    /// Makes a node of its own of what is behind the first `common` bytes of a run.
+    fn split(&mut self, upper: NodeId, common: usize) {
+        let lower = self.node();
+        let mut node = std::mem::take(&mut self.nodes[upper]);
+        let run = std::mem::take(&mut node.rest);
+        let (kept, moved) = run.split_at(common);
+        let (level, rest) = split_first(moved.strip_prefix('/').unwrap_or(moved));
+        node.rest = rest.into();
+        self.nodes[lower] = node;
+        self.nodes[upper].rest = kept.into();
+        self.nodes[upper].link(level, lower);
+        self.text -= 1;
+    }
+
+    /// Joins a node without an entry with its only child.
+    fn merge(&mut self, upper: NodeId) {
+        let Some((level, lower)) = self.nodes[upper].any_child() else { return };
+        let run = [&self.nodes[upper].rest, "/", level, &self.nodes[lower].rest].concat();
+        let mut node = std::mem::take(&mut self.nodes[lower]);
+        node.rest = run.into();
+        self.nodes[upper] = node;
+        self.free.push(lower);
+        self.text += 1;
     }
 
     /// The index of an empty node.
@@ -304,68 +248,55 @@ impl Trie {
     }
 }
 
-/// The levels that have nodes, and whether a `#` follows them.
-fn levels(filter: &str) -> (impl Iterator<Item = &str>, bool) {
-    let (rest, is_hash) = match filter.strip_suffix('#') {
-        Some(rest) => (rest.strip_suffix('/'), true),
-        None => (Some(filter), false),
-    };
-    (rest.into_iter().flat_map(|rest| rest.split('/')), is_hash)
+/// A node, its parent, and the first level of the run between them.
+struct Place<'a> {
+    node_id: NodeId,
+    parent: NodeId,
+    level: &'a str,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finds(trie: &Trie, name: &str) -> (usize, usize) {
-        let mut found = 0;
-        let visited = trie.find(&Topic::new(name, 255).unwrap(), |_| found += 1);
-        (visited, found)
+/// The levels of a filter that lead to a node, none for `#` alone, and whether a `#` follows them.
+fn path(filter: &str) -> (Option<&str>, bool) {
+    match filter.strip_suffix('#') {
+        Some(path) => (path.strip_suffix('/'), true),
+        None => (Some(filter), false),
     }
+}
 
-    #[test]
-    fn a_search_costs_no_more_than_the_nodes() {
-        let mut trie = Trie::default();
-        // Every mixture of `a` and `+` in twelve levels, and long runs of `+` that fail at their
-        // end.
-        for bits in 1_u32..1 << 12 {
-            let levels = (0..12).map(|n| if bits >> n & 1 == 1 { "+" } else { "a" });
-            trie.entry(&levels.collect::<Vec<_>>().join("/"));
-        }
-        for length in 1..=127 {
-            trie.entry(&format!("{}x", "+/".repeat(length)));
-        }
-        let deep = vec!["a"; 128].join("/");
-        let nodes = trie.nodes().0;
-        for (name, expected) in [(&deep[..], 0), (&deep[..23], (1 << 12) - 1)] {
-            let (visited, found) = finds(&trie, name);
-            assert_eq!(found, expected);
-            assert!(visited <= nodes, "visited {visited} of {nodes} nodes");
-        }
-        assert_eq!(finds(&trie, "b/b"), (3, 0), "the root, `+` and `+/+`");
-        assert_eq!(finds(&trie, "$/b"), (1, 0), "the root only");
-    }
+/// The first level, and the others with a `/` before each.
+fn split_first(text: &str) -> (&str, &str) {
+    text.split_at(text.find('/').unwrap_or(text.len()))
+}
 
-    #[test]
-    fn children_are_found_in_lists_and_tables() {
-        let mut children = Children::default();
-        let name = |n: usize| format!("level {n}");
-        for n in 1..=100 {
-            children.insert(name(n).into(), n);
-            assert!((1..=n).all(|n| children.get(&name(n)) == Some(n)));
-            assert_eq!(matches!(children, Children::Hashed(_)), n > MAX_LISTED);
-        }
-        for n in 1..=100 {
-            assert!(!children.is_empty());
-            children.remove(&name(n));
-            assert!((1..=n).all(|n| children.get(&name(n)).is_none()));
-            assert!((n + 1..=100).all(|n| children.get(&name(n)) == Some(n)));
-            let mut node_ids = Vec::new();
-            children.for_each(|node_id| node_ids.push(*node_id));
-            node_ids.sort_unstable();
-            assert!(node_ids.into_iter().eq(n + 1..=100));
-            assert_eq!(matches!(children, Children::Hashed(_)), 100 - n > MAX_LISTED / 2);
-        }
-        assert!(children.is_empty());
+/// The length of the longest run of levels with which both begin. Each level has a `/` before it.
+fn common_levels(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let is_end = |text: &[u8]| text.get(same).is_none_or(|byte| *byte == b'/');
+    if is_end(one) && is_end(other) {
+        return same;
     }
+    one[..same].iter().rposition(|byte| *byte == b'/').unwrap_or(0)
+}
+
+/// Compares the further levels of a run with the levels of the topic `name` from `start` on.
+/// Returns the number of levels compared, and, if they match, where the next level of the topic
+/// begins.
+#[inline]
+fn match_rest(rest: &str, name: &str, mut start: usize) -> (u64, Option<usize>) {
+    let mut compared = 0;
+    if rest.is_empty() {
+        return (compared, Some(start));
+    }
+    // What is before the first `/` is empty.
+    for wanted in rest.split('/').skip(1) {
+        compared += 1;
+        let Some(left) = name.get(start..) else { return (compared, None) };
+        let level = left.split('/').next().unwrap_or_default();
+        if wanted != "+" && wanted != level {
+            return (compared, None);
+        }
+        start += level.len() + 1;
+    }
+    (compared, Some(start))
 }

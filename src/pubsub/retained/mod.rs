@@ -53,6 +53,9 @@ pub(crate) struct Retained<V> {
     /// This core, which counts in the totals the values that it has accepted itself.
     core: u16,
     clock: u64,
+    /// By core, the clock that all changes made there and still to come are above. Empty if there
+    /// is one core.
+    behind: Vec<u64>,
     sequence: u64,
 }
 
@@ -92,7 +95,22 @@ impl<V> Retained<V> {
             totals,
             core,
             clock: 0,
+            behind: Vec::new(),
             sequence: 0,
+        }
+    }
+
+    /// Changes come from `cores` cores, each in the order of its clock; [`passed`](Self::passed)
+    /// says how far. Until a tombstone is passed by all of them it is kept, however many there are.
+    pub(crate) fn set_cores(&mut self, cores: usize) {
+        self.behind = vec![0; cores];
+        self.passed(usize::from(self.core), u64::MAX);
+    }
+
+    /// All further changes made on another core are above this clock.
+    pub(crate) fn passed(&mut self, core: usize, clock: u64) {
+        if let Some(behind) = self.behind.get_mut(core) {
+            *behind = (*behind).max(clock);
         }
     }
 
@@ -117,6 +135,7 @@ impl<V> Retained<V> {
         now_ms: u64,
     ) -> bool {
         self.observe(version.clock);
+        self.passed(usize::from(version.core), version.clock);
         self.expire_tombstones(now_ms);
         let name = topic.as_str();
         let set = self.values.get(name).map(|value| value.version);
@@ -142,9 +161,7 @@ impl<V> Retained<V> {
             None => {
                 self.tombstones.insert(key, (version, sequence));
                 self.ages.insert(sequence, (topic.clone(), now_ms));
-                if self.ages.len() > self.totals.max_count() {
-                    self.drop_oldest_tombstone();
-                }
+                self.limit_tombstones();
             }
         }
         true
@@ -153,6 +170,11 @@ impl<V> Retained<V> {
     /// The clock for the next change made on this core.
     pub(crate) fn clock(&mut self) -> u64 {
         self.clock += 1;
+        self.clock
+    }
+
+    /// The clock of the last change that is known.
+    pub(crate) const fn last_clock(&self) -> u64 {
         self.clock
     }
 
@@ -168,13 +190,14 @@ impl<V> Retained<V> {
     }
 
     /// The first value after the topic `after` that `filter` matches and that was set by the change
-    /// number `until` or before. Looks at `max_looked_at` topics, but at least at one.
+    /// number `until` or before. Looks at `left` topics at most, but at least at one, and subtracts
+    /// those that it has looked at.
     pub(crate) fn next(
         &self,
         filter: &Filter,
         after: Option<&Topic>,
         until: u64,
-        max_looked_at: usize,
+        left: &mut usize,
     ) -> Next<'_, V> {
         let prefix = filter.literal_prefix();
         let after = after.map(Topic::as_str);
@@ -192,11 +215,12 @@ impl<V> Retained<V> {
             .values
             .range::<str, _>((start, Bound::Unbounded))
             .take_while(|(key, _)| wildcard && key.0.as_str().starts_with(prefix));
-        for (looked_at, (key, value)) in (1..).zip(alone.into_iter().chain(rest)) {
+        for (key, value) in alone.into_iter().chain(rest) {
+            *left = left.saturating_sub(1);
             if value.sequence <= until && filter.matches(&key.0) {
                 return Next::Value(&key.0, &value.value);
             }
-            if looked_at >= max_looked_at {
+            if *left == 0 {
                 return Next::Continue(key.0.clone());
             }
         }
@@ -211,6 +235,19 @@ impl<V> Retained<V> {
     fn expire_tombstones(&mut self, now_ms: u64) {
         while let Some((_, (_, made))) = self.ages.first_key_value()
             && now_ms.saturating_sub(*made) >= TOMBSTONE_MS
+        {
+            self.drop_oldest_tombstone();
+        }
+    }
+
+    /// Drops the oldest tombstones beyond the limit, as far as no change that they are for can come
+    /// any more. How many are kept beyond it is limited by the changes that can be on their way.
+    fn limit_tombstones(&mut self) {
+        let passed = self.behind.iter().min().copied().unwrap_or(u64::MAX);
+        while self.ages.len() > self.totals.max_count()
+            && let Some((_, (topic, _))) = self.ages.first_key_value()
+            && let Some((version, _)) = self.tombstones.get(topic.as_str())
+            && version.clock <= passed
         {
             self.drop_oldest_tombstone();
         }

@@ -240,7 +240,7 @@ fn replays_are_in_order_and_complete() {
         let expected: Vec<_> = expected.map(|(name, clock)| (topic(name), *clock)).collect();
         let (mut found, mut after) = (Vec::new(), first);
         loop {
-            let next = retained.next(&filter, after.as_ref(), until, most);
+            let next = retained.next(&filter, after.as_ref(), until, &mut most.clone());
             let to = match next {
                 Next::Value(topic, clock) => {
                     found.push((topic.clone(), *clock));
@@ -260,4 +260,29 @@ fn replays_are_in_order_and_complete() {
         }
         assert_eq!(found, expected, "{filter:?} {until}");
     }
+}
+
+/// A burst of clears pushes out no tombstone that a change on its way may need.
+#[test]
+fn tombstones_are_kept_until_all_cores_have_passed_them() {
+    let mut retained = Retained::new(totals(10, 999), 0);
+    retained.set_cores(3);
+    let version = |clock, core| Version { clock, core };
+    for clock in 1..=100 {
+        assert!(retained.apply(&topic(&format!("t/{clock}")), version(clock, 0), None, 0));
+    }
+    assert_eq!(retained.ages.len(), 100);
+    // An earlier value of another core comes late.
+    assert!(!retained.apply(&topic("t/5"), version(2, 1), Some((7, 1)), 0));
+    retained.passed(1, 1000);
+    assert!(retained.apply(&topic("t/101"), version(101, 0), None, 0));
+    assert_eq!(retained.ages.len(), 101, "core 2 may be behind");
+    retained.passed(2, 60);
+    assert!(retained.apply(&topic("t/102"), version(102, 0), None, 0));
+    assert_eq!(retained.ages.len(), 42, "from 61 on");
+    assert!(!retained.apply(&topic("t/61"), version(60, 2), Some((7, 1)), 0));
+    assert!(retained.apply(&topic("t/61"), version(62, 2), Some((7, 1)), 0));
+    retained.passed(2, 1000);
+    assert!(retained.apply(&topic("t/103"), version(103, 0), None, 0));
+    assert_eq!(retained.ages.len(), 10);
 }

@@ -1,7 +1,7 @@
 //! The opening handshake of a connection (RFC 6455 section 4.2).
 
 use crate::base::Millis;
-use crate::base::work::HEAD_BYTE;
+use crate::base::Work;
 use crate::protocol::http::{HeadScanner, Response, Status};
 use crate::protocol::websocket::handshake::{
     Agreement, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse, write_accepted,
@@ -77,7 +77,7 @@ impl Session {
         service: &mut S,
     ) -> Handled {
         let (head, early) = bytes.split_at(end);
-        cx.pools.work.charge_bytes(end, HEAD_BYTE);
+        cx.pools.work.charge_bytes(end, Work::HEAD_BYTE);
         let limits = cx.pools.config.limits.head;
         let result = match parse(head, &limits) {
             Err(rejection) => Err(rejection.into()),

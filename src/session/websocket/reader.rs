@@ -2,8 +2,7 @@
 
 use super::control::Control;
 use super::fast_path::FrameSpan;
-use crate::base::Millis;
-use crate::base::work::{DEFLATED_BYTE, FRAME, INFLATED_BYTE, PAYLOAD_BYTES, SHORT_MESSAGES_BYTE};
+use crate::base::{Millis, Work};
 use crate::protocol::websocket::assembler::Assembler;
 use crate::protocol::websocket::deflate::COMPRESSIBLE;
 use crate::protocol::websocket::frame::{
@@ -42,7 +41,7 @@ impl Session {
             } else {
                 match self.short_frames(bytes, at, cx, service) {
                     Ok(next) if next < bytes.len() && cx.stop == Stop::No => {
-                        cx.pools.work.charge_bytes(next - at, SHORT_MESSAGES_BYTE);
+                        cx.pools.work.charge_bytes(next - at, Work::SHORT_MESSAGES_BYTE);
                         self.frame(bytes, next, cx, service)
                     }
                     Ok(next) if next - at > FEW => {
@@ -77,7 +76,7 @@ impl Session {
     /// Counts the work of `len` bytes of short messages.
     #[cold]
     fn count_short_frames(&self, len: usize, cx: &mut ReceiveContext<'_>) {
-        cx.pools.work.charge_bytes(len, SHORT_MESSAGES_BYTE);
+        cx.pools.work.charge_bytes(len, Work::SHORT_MESSAGES_BYTE);
         self.pause_if_used_up(cx);
     }
 
@@ -169,7 +168,7 @@ impl Session {
             if len > cx.pools.config.limits.max_message {
                 return Err(Violation::MessageTooBig);
             }
-            cx.pools.work.charge(FRAME + len as u64 / PAYLOAD_BYTES);
+            cx.pools.work.charge(Work::RECEIVED_FRAME + Work::of_payload(len));
             let span = FrameSpan { opcode: header.opcode, mask: header.mask, at, len };
             if self.endpoint.is_built_in() {
                 self.single_frame::<S, true>(span, bytes, cx, service)?;
@@ -240,15 +239,15 @@ impl Session {
             *received += take as u64;
             let (added, work) = (assembler.len() - before, &mut cx.pools.work);
             if assembler.is_compressed() {
-                work.charge_bytes(take + added, INFLATED_BYTE);
+                work.charge_bytes(take + added, Work::INFLATED_BYTE);
             } else {
-                work.charge(added as u64 / PAYLOAD_BYTES);
+                work.charge(Work::of_payload(added));
             }
             assembly.recharge();
             // A message under way is no idle time, however long it takes.
             self.last_message = cx.now;
         }
-        cx.pools.work.charge(FRAME);
+        cx.pools.work.charge(Work::RECEIVED_FRAME);
         body.mask = body.mask.advanced(take);
         body.remaining -= take as u64;
         if body.remaining > 0 {
@@ -309,7 +308,7 @@ impl Session {
         };
         cx.pools.buffers.give(buffer);
         let written = cx.pools.deflate.take_compressed();
-        cx.pools.work.charge_bytes(written, DEFLATED_BYTE);
+        cx.pools.work.charge_bytes(written, Work::DEFLATED_BYTE);
         cx.pools.work.charge(service.take_work());
         self.apply(end, bytes, cx);
         Ok(())

@@ -1,9 +1,9 @@
 use super::*;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::deflate::Pool;
-use crate::pubsub::delivery::batch::{BatchBuilder, Scratch};
+use crate::pubsub::delivery::batch::{BatchBuilder, Finished, Scratch};
 use crate::pubsub::encoding::Forms;
-use crate::pubsub::index::Matches;
+use crate::pubsub::index::{Recipients, Snapshot};
 use crate::pubsub::publication::Publication;
 use crate::pubsub::testing::Recorder;
 
@@ -58,7 +58,8 @@ fn add(
 ) {
     let topic = Topic::new(topic, 64).unwrap();
     let local = Forms::EMPTY.with(Form::RAW);
-    let mut builder = BatchBuilder::new(&topic, Matches { local, ..Matches::default() }, 0);
+    let recipients = Recipients { local, ..Recipients::default() };
+    let mut builder = BatchBuilder::new(&topic, recipients, 0);
     for (payload, origin) in messages {
         let message = Publication {
             topic: &topic,
@@ -70,8 +71,8 @@ fn add(
         };
         builder.add(&message, None, &mut Scratch::default(), &mut Pool::new(1));
     }
-    let (batch, _, origins) = builder.finish();
-    queue.add(Arc::new(batch), origins, lists);
+    let Finished { batch, origins, .. } = builder.finish();
+    queue.add(Arc::new(batch), origins, Lists::from(lists));
 }
 
 fn got(slot: u32, payloads: &[&str]) -> Got {
@@ -151,7 +152,8 @@ fn a_connection_that_takes_no_more_in_a_turn_is_continued_in_the_next() {
     out.full.clear();
     queue.deliver(usize::MAX, &mut out);
     assert!(queue.is_empty());
-    assert_eq!(all(&out), [0, 1, 2, 3, 4, 5].map(|slot| got(slot, &["1"])));
+    // The last list goes first.
+    assert_eq!(all(&out), [2, 3, 4, 5, 0, 1].map(|slot| got(slot, &["1"])));
 }
 
 #[test]
@@ -179,16 +181,52 @@ fn without_echo_only_own_messages_are_left_out() {
 #[test]
 fn a_list_counts_once_for_all_deliveries_that_hold_it() {
     let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
-    let (mut empty, lists) = (DeliveryQueue::default(), [list(0..1_000, true)]);
-    add(&mut empty, "t", &[("1", None)], &[]);
-    let (alone, kept) = (empty.bytes(), 1_000 * size_of::<Subscriber>());
-    for _ in 0..3 {
-        add(&mut queue, "t", &[("1", None)], &lists);
-        assert_eq!(queue.bytes(), kept + alone);
-        add(&mut queue, "u", &[("1", None)], &lists);
-        assert_eq!(queue.bytes(), kept + 2 * alone, "the same list");
-        queue.deliver(usize::MAX, &mut out);
-        // It counts again the next time.
-        assert_eq!(queue.bytes(), 0);
+    let (one, many) = ([list(0..1, true)], [list(0..1_000, true)]);
+    let mut alone = 0;
+    for (lists, more) in [(one, 0), (many, 999 * size_of::<Subscriber>())] {
+        for round in 0..3 {
+            add(&mut queue, "t", &[("1", None)], &lists);
+            let first = queue.bytes();
+            add(&mut queue, "u", &[("1", None)], &lists);
+            let (second, list) = (queue.bytes() - first, first - (queue.bytes() - first));
+            assert!(list > lists[0].len() * size_of::<Subscriber>(), "{list}");
+            // It counts again the next time.
+            if more == 0 && round == 0 {
+                alone = list;
+            }
+            assert_eq!(list, alone + more, "the same list");
+            assert!(second < 1500, "{second} for a short message");
+            queue.deliver(usize::MAX, &mut out);
+            assert_eq!(queue.bytes(), 0);
+        }
     }
+}
+
+#[test]
+fn lists_are_freed_one_by_one() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    let lists: Vec<Rc<Snapshot>> = (0..3000).map(|slot| list(slot..slot + 1, true)).collect();
+    add(&mut queue, "t", &[("1", None)], &lists);
+    // Too many lists to be compared.
+    add(&mut queue, "t", &[("2", None)], &lists);
+    let most = queue.bytes();
+    assert!(most > 2 * 3000 * size_of::<Rc<Snapshot>>() + 3000 * size_of::<Snapshot>());
+    queue.deliver(3000, &mut out);
+    let half = queue.bytes();
+    queue.deliver(1000, &mut out);
+    assert!(queue.bytes() < half - 1000 * size_of::<Subscriber>(), "{half} {}", queue.bytes());
+    assert_eq!((out.deliveries.len(), Rc::strong_count(&lists[2999])), (4000, 1));
+    queue.deliver(usize::MAX, &mut out);
+    assert_eq!((out.deliveries.len(), queue.bytes()), (6000, 0));
+    assert!(lists.iter().all(|list| Rc::strong_count(list) == 1));
+}
+
+#[test]
+fn tiny_messages_count_for_what_is_kept_about_them() {
+    let mut queue = DeliveryQueue::default();
+    let (lists, many) = ([list(0..1, false)], vec![("", Some(7)); 1000]);
+    add(&mut queue, "t", &many, &lists);
+    // The end of each message in its batch, and its publisher.
+    let kept = size_of::<usize>() + size_of::<Option<ConnectionId>>();
+    assert!(queue.bytes() > 1000 * kept, "{}", queue.bytes());
 }

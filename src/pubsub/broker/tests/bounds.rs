@@ -1,0 +1,186 @@
+//! Work and memory are bounded, whatever clients send.
+
+use super::*;
+
+/// Filters that match one topic, each with a subscriber of its own.
+fn subscribe_many(broker: &mut Broker, count: u32) {
+    let levels = |n: u32| (0..20).map(move |bit| if n >> bit & 1 == 1 { "+" } else { "a" });
+    for n in 0..count {
+        let name = levels(n).collect::<Vec<_>>().join("/") + "/#";
+        subscribe_now(broker, &name, n % 500);
+    }
+}
+
+#[test]
+fn a_message_for_very_many_filters_is_distributed_over_turns() {
+    const COUNT: u32 = 40_000;
+    let [mut broker, mut other] = brokers();
+    let name = ["a"; 20].join("/");
+    subscribe_many(&mut broker, COUNT);
+    subscribe_now(&mut broker, "first", 1000);
+    broker.attach(id(2000), json());
+    broker.attach(id(2001), json());
+    let mut out = Recorder::default();
+    publish(&mut broker, "first", 1, false);
+    publish(&mut broker, &name, 1, true);
+    publish(&mut broker, "first", 2, false);
+    assert!(!broker.has_room() && broker.take_work() < 3_000_000);
+    // Subscriptions neither begin nor end before all that was accepted earlier is distributed.
+    broker.subscribe(id(2000), vec![filter("#")]).unwrap();
+    broker.unsubscribe(id(1), &[filter("first")]);
+    let mut turns = 0;
+    while !broker.has_room() || broker.deliveries.is_empty() {
+        turns += 1;
+        turn(&mut broker);
+        turn(&mut other);
+        assert!(broker.take_work() < 3_000_000, "in turn {turns}");
+        assert!(broker.wakeup() == Wakeup::Now && turns < 1000);
+        if !broker.pending.is_empty() {
+            broker.subscribe(id(2001), vec![filter("first")]).unwrap();
+            assert!(broker.take_established().is_none());
+        }
+        broker.deliver(10, &mut out);
+        if broker.pending.is_empty() {
+            break;
+        }
+    }
+    assert!(turns > 3, "{turns}");
+    while broker.wakeup() == Wakeup::Now {
+        turn(&mut broker);
+        turn(&mut other);
+        broker.deliver(1000, &mut out);
+    }
+    let mut got = out.by_topic();
+    // Once to each of 500 connections, and the retained value to the new subscription.
+    assert_eq!(got.remove(&name), Some(501));
+    assert_eq!(got.remove("first"), Some(2));
+    assert_eq!((got.len(), broker.waiting()), (0, 0));
+    let order: Vec<_> = out.deliveries.iter().filter(|(to, _)| to.slot == 1000).collect();
+    assert!(order[0].1.bytes().len() < order[1].1.bytes().len());
+}
+
+#[test]
+fn a_batch_of_another_core_for_very_many_filters_is_searched_over_turns() {
+    let [mut broker, mut other] = brokers();
+    let name = ["a"; 20].join("/");
+    subscribe_many(&mut broker, 40_000);
+    other.index.set_remote(&filter("#"), 0, Forms::EMPTY.with(Form::RAW));
+    publish(&mut other, &name, 1, false);
+    turn(&mut other);
+    let (mut out, mut searching) = (Recorder::default(), 0);
+    loop {
+        turn(&mut broker);
+        searching += usize::from(!broker.pending.is_empty());
+        broker.deliver(1000, &mut out);
+        if broker.wakeup() != Wakeup::Now {
+            break;
+        }
+    }
+    assert!(searching > 3, "{searching}");
+    assert_eq!((out.by_topic()[&name], broker.waiting()), (500, 0));
+}
+
+/// A loop over topics that a filter does not match is work as well.
+#[test]
+fn topics_that_are_looked_at_for_retained_values_are_counted() {
+    let [mut broker, _] = brokers();
+    for number in 0..9_000 {
+        publish(&mut broker, &format!("r/{number}"), 1, true);
+    }
+    turn(&mut broker);
+    broker.take_work();
+    for slot in 0..50 {
+        broker.attach(id(slot), json());
+        broker.replay_later(id(slot), filter("+/none"));
+    }
+    let (mut turns, mut out) = (0, Recorder::default());
+    while broker.wakeup() == Wakeup::Now {
+        turns += 1;
+        broker.deliver(128, &mut out);
+        let work = broker.take_work();
+        assert!(work < 1_000_000, "{work}");
+    }
+    assert!(turns > 50 * 9_000 / 5_000 && out.deliveries.is_empty(), "{turns}");
+}
+
+#[test]
+fn control_messages_do_not_wait_for_payload() {
+    let [mut broker, mut other] = brokers();
+    subscribe_now(&mut broker, "t", 7);
+    broker.index.set_remote(&filter("t"), 1, Forms::EMPTY.with(Form::RAW));
+    other.index.set_remote(&filter("t"), 0, Forms::EMPTY.with(Form::RAW));
+    for _ in 0..3 {
+        publish(&mut other, "t", BACKLOG, false);
+        publish(&mut broker, "t", BACKLOG, false);
+        turn(&mut other);
+        turn(&mut broker);
+    }
+    // Neither has room for batches, and the ring between them is full.
+    assert!(!broker.has_room() && !other.has_room());
+    broker.attach(id(1), json());
+    broker.subscribe(id(1), vec![filter("new")]).unwrap();
+    let mut is_established = false;
+    for _ in 0..10 {
+        broker.start_turn();
+        broker.distribute(Millis(1));
+        is_established |= broker.take_established().is_some();
+        broker.flush(&mut Recorder::default());
+        turn(&mut other);
+    }
+    assert!(is_established && !broker.has_room());
+}
+
+#[test]
+fn an_acknowledgement_that_does_not_come_is_noticed() {
+    let [mut broker, _other] = brokers();
+    broker.attach(id(1), json());
+    broker.attach(id(2), json());
+    for slot in [1, 2] {
+        broker.subscribe(id(slot), vec![filter("new")]).unwrap();
+    }
+    // The core may have slept for long before.
+    broker.distribute(Millis(500));
+    for _ in 0..3 {
+        broker.flush(&mut Recorder::default());
+    }
+    broker.distribute(Millis(10_499));
+    assert_eq!((broker.take_overdue(), broker.wakeup()), (None, Wakeup::At(Millis(10_500))));
+    broker.distribute(Millis(10_500));
+    let first = broker.take_overdue().unwrap();
+    assert_eq!((first.id, first.core), (id(1), Some(1)));
+    assert_eq!(broker.take_overdue().map(|next| (next.id, next.core)), Some((id(2), None)));
+    assert_eq!((broker.take_overdue(), broker.establishing.bytes()), (None, 0));
+}
+
+#[test]
+fn the_index_is_limited_for_each_connection_and_core() {
+    let [mut broker, _] = brokers();
+    let mut config = Config::default();
+    config.pubsub.max_connection_index = 10_000;
+    config.pubsub.max_index = 60_000;
+    broker.config = Arc::new(config);
+    let (mut accepted, mut errors) = (0, Vec::new());
+    for slot in 0..20 {
+        broker.attach(id(slot), json());
+        for n in 0..50 {
+            match broker.subscribe(id(slot), vec![filter(&format!("{slot}/{n}/+"))]) {
+                Ok(()) => accepted += 1,
+                Err(error) => {
+                    errors.push(error.to_string());
+                    break;
+                }
+            }
+        }
+    }
+    assert!((50..300).contains(&accepted), "{accepted}");
+    assert!(errors[0].contains("max-connection-index"), "{errors:?}");
+    assert!(errors.last().unwrap().contains("max-index"), "{errors:?}");
+    assert!(broker.index_bytes() <= 60_000);
+    // One that it has costs nothing.
+    broker.subscribe(id(0), vec![filter("0/0/+")]).unwrap();
+    (0..20).for_each(|slot| broker.detach(id(slot)));
+    while broker.wakeup() == Wakeup::Now {
+        turn(&mut broker);
+    }
+    assert!(broker.index_bytes() <= broker.establishing.bytes());
+}

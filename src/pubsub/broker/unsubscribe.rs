@@ -1,0 +1,77 @@
+//! The end of subscriptions.
+
+use super::ended::Step;
+use super::state::Broker;
+use crate::base::{ConnectionId, Work};
+use crate::pubsub::name::Filter;
+use crate::pubsub::subscribers::filter_bytes;
+
+impl Broker {
+    /// Ends all subscriptions of a connection.
+    pub(crate) fn detach(&mut self, id: ConnectionId) {
+        if let Some(subscriber) = self.subscribers.remove(id) {
+            self.stats.subscriptions -= subscriber.filters.len() as u64;
+            self.filter_bytes -= subscriber.filters.iter().map(filter_bytes).sum::<usize>();
+            self.ended.gone.extend(subscriber.filters.into_iter().map(|filter| (id, filter)));
+        }
+    }
+
+    /// Ends subscriptions at the end of the turn. If the connection had some of them, it returns
+    /// true, and [`take_ended`](Self::take_ended) then returns the connection once, after the
+    /// messages that were published before the end are delivered.
+    pub(crate) fn unsubscribe(&mut self, id: ConnectionId, filters: &[Filter]) -> bool {
+        self.work.charge(filters.len() as u64 * Work::CHANGE);
+        let Some(subscriber) = self.subscribers.get(id) else { return false };
+        let mut has_ended = false;
+        for filter in filters {
+            if let Some(at) = subscriber.filters.iter().position(|ours| ours == filter) {
+                let filter = subscriber.filters.remove(at);
+                subscriber.replays.retain(|replay| replay.filter != filter);
+                self.stats.subscriptions -= 1;
+                self.filter_bytes -= filter_bytes(&filter);
+                self.ended.requested.push_back(Step::End(id, filter));
+                has_ended = true;
+            }
+        }
+        if has_ended {
+            self.ended.requested.push_back(Step::Answer(id));
+        }
+        has_ended
+    }
+
+    /// Ends subscriptions, as far as the turn allows changes of the index. The messages that are
+    /// for them are in the queue of deliveries.
+    pub(super) fn end_subscriptions(&mut self) {
+        while self.changes_left > 0
+            && let Some(step) = self.ended.requested.pop_front()
+        {
+            match step {
+                Step::End(id, filter) => self.end(id, &filter),
+                Step::Answer(id) => {
+                    self.delivering_last.push_back((self.deliveries.accepted(), id));
+                }
+            }
+        }
+        while self.changes_left > 0
+            && let Some((id, filter)) = self.ended.gone.pop_front()
+        {
+            self.end(id, &filter);
+        }
+    }
+
+    fn end(&mut self, id: ConnectionId, filter: &Filter) {
+        self.changes_left -= 1;
+        self.index.unsubscribe(filter, id);
+        self.peers.withdraw(filter);
+    }
+
+    /// Takes a connection whose subscriptions have ended and whose last messages are delivered, if
+    /// there is one.
+    pub(crate) fn take_ended(&mut self) -> Option<ConnectionId> {
+        let (last, _) = self.delivering_last.front()?;
+        if *last > self.deliveries.done() {
+            return None;
+        }
+        self.delivering_last.pop_front().map(|(_, id)| id)
+    }
+}
