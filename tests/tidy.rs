@@ -28,12 +28,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// The files that may hold `unsafe`: two for SIMD, three that talk to the kernel, and the ring
+/// The files that may hold `unsafe`: two for SIMD, four that talk to the kernel, and the ring
 /// between two cores.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 7] = [
     "src/io/uring/buf_ring.rs",
     "src/io/uring/mod.rs",
     "src/io/uring/submit.rs",
+    "src/io/uring/tcp.rs",
     "src/mesh/spsc.rs",
     "src/protocol/websocket/mask/x86.rs",
     "src/protocol/websocket/utf8/avx512.rs",

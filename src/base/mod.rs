@@ -1,14 +1,17 @@
-//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, and
-//! tables by slot number. Nothing here knows a protocol, a socket, a clock or a thread.
+//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, the
+//! progress of sends, and tables by slot number. Nothing here knows a protocol, a socket, a clock
+//! or a thread.
 
 pub(crate) mod blocks;
 pub mod chunk;
 pub mod id;
 pub mod pool;
+pub mod progress;
 pub mod time;
 pub(crate) mod wheel;
 
 pub use chunk::Chunk;
 pub use id::ConnectionId;
 pub use pool::BufferPool;
+pub use progress::SendProgress;
 pub use time::Millis;

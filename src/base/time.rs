@@ -16,6 +16,12 @@ impl Millis {
         Self(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// This long before `self`, or the beginning of time.
+    #[must_use]
+    pub fn before(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// How long from `self` until `later`; zero if that is past.
     #[must_use]
     pub const fn until(self, later: Self) -> Duration {

@@ -13,6 +13,7 @@ mod drain;
 mod listeners;
 mod outbound;
 mod outbox;
+mod progress;
 mod receive;
 mod refusals;
 mod send;

@@ -8,7 +8,7 @@ use crate::base::blocks::Blocks;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::Received;
-use crate::session::{Phase, SendQueue, Session};
+use crate::session::{CloseReason, Phase, SendQueue, Session, WindowEdge};
 
 /// Where the output of a connection is in the [`Outbox`](super::outbox::Outbox). Kept in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,14 +125,19 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) queue: SendQueue,
-    /// When the connection is given up if nothing more was sent until then.
+    /// When the connection is given up if the peer takes and reads nothing more until then.
     pub(super) stall: Millis,
+    /// When the peer's progress is queried if nothing more was sent until then.
+    pub(super) check: Millis,
+    /// The edge of the peer's window in the queries since something was sent.
+    pub(super) edge: WindowEdge,
 }
 
 impl Queue {
     pub(super) fn new(config: &Config) -> Box<Self> {
         let queue = SendQueue::new(config.pubsub.slow, config.pubsub.queue);
-        Box::new(Self { queue, stall: Millis::NEVER })
+        let (stall, check) = (Millis::NEVER, Millis::NEVER);
+        Box::new(Self { queue, stall, check, edge: WindowEdge::default() })
     }
 }
 
@@ -155,12 +160,19 @@ impl Slot {
         self.session.id()
     }
 
-    /// When it is given up if nothing more is sent.
-    pub(super) fn stall(&self) -> Millis {
-        self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall)
+    /// When its queue is to be looked at, unless something more is sent before.
+    pub(super) fn queue_deadline(&self) -> Millis {
+        self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall.min(queue.check))
     }
 
-    /// Whether the peer has taken some of what waits for it within the close timeout before `now`.
+    /// Whether it may have sent something that was not handled.
+    pub(super) fn may_have_unread(&self) -> bool {
+        let unread = Blocked::SEND_BACKLOG | Blocked::BY_SERVICE;
+        self.blocked.intersects(unread) || self.deferred.is_some()
+    }
+
+    /// Whether the peer has taken some of what waits for it, or was seen to read, within the close
+    /// timeout before `now`.
     pub(super) fn has_sent_since(&self, now: Millis, config: &Config) -> bool {
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.stall != Millis::NEVER) else {
             return false;
@@ -189,9 +201,12 @@ impl Slot {
     }
 
     /// Whether too many replies wait to be sent to it. Not once it is closing: then its input
-    /// causes no more replies, and has to be read to see whether it goes on sending.
+    /// causes no more replies, and has to be read to see whether it goes on sending. But input of a
+    /// peer that reads nothing stays unread, so that the kernel resets the connection at its end.
     fn has_send_backlog(&self) -> bool {
-        self.blocked.contains(Blocked::SEND_BACKLOG) && self.session.phase() == Phase::Open
+        let is_stalled = self.session.reason() == Some(CloseReason::Stalled);
+        self.blocked.contains(Blocked::SEND_BACKLOG)
+            && (self.session.phase() == Phase::Open || is_stalled)
     }
 
     /// Whether it is to be read from.

@@ -312,8 +312,11 @@ impl Client {
             )),
             Stage::Leaving if self.model.is_answered() => Some(("FIN", at_once)),
             Stage::Refused { .. } | Stage::Leaving => Some(("the end of the stream", soon)),
-            // Ping, no pong, close frame, no close frame.
+            // Ping, no pong, close frame, no close frame. The server does not know how much of what
+            // it sent has been read, and leaves the client the time for that.
             Stage::Silent => {
+                let reading = Duration::from_secs(self.model.echoed_bytes.min(4 << 20) / (8 << 10));
+                let silence = timeouts.ping_after + timeouts.pong.max(reading) + timeouts.close;
                 let until = self.last_word_at.max(self.heard_at) + silence + LATE;
                 Some(("the end of a silent connection", until))
             }

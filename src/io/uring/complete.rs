@@ -110,6 +110,7 @@ impl UringRing {
                 self.accepts = self.accepts.saturating_sub(u16::from(!armed));
                 Some(Event::Accepted { listener, result: outcome(result), armed })
             }
+            Kind::Progress => Some(Event::Progress { id, progress: self.end_query(result) }),
             Kind::HalfClose => Some(Event::HalfClosed { id }),
             Kind::Wake => {
                 self.wake.take();
