@@ -70,6 +70,17 @@ pub struct Timeouts {
     /// Silence of the peer before it is sent a ping. Default 30 s.
     pub ping_after: Duration,
     /// From the ping to any sign of life; then close 1001. Default 15 s.
+    ///
+    /// A peer cannot answer a ping that it has not been able to read. So where the kernel tells
+    /// how far it is (Linux 6.8), it has more time:
+    ///
+    /// - While its receive window moves on by 4 KiB within this time, it is not closed. If the
+    ///   window is closed, or its kernel acknowledges the same bytes again because segments are
+    ///   lost, it has [`stall`](Self::stall) for that.
+    /// - Once its kernel has the ping, it has the time to read what was sent before the ping at
+    ///   8 KiB for each second: what was sent since it last spoke, 4 MiB at most.
+    ///
+    /// A peer whose host is gone acknowledges nothing, and is closed after this time in any case.
     pub pong: Duration,
     /// From the last byte of a message to close 1001, if given. Bytes of a message under way count;
     /// pings and pongs do not. Not given by default.
@@ -80,8 +91,13 @@ pub struct Timeouts {
     /// After a fatal error or a refusal, how long what the peer still sends is read and thrown
     /// away, so that it gets the close frame instead of a reset. Default 2 s.
     pub linger: Duration,
-    /// Without progress towards a peer that does not read. Default 60 s: Linux reports progress
-    /// only when a third of the socket's send buffer is free again.
+    /// Without progress towards a peer that does not read; then close 1013. Default 60 s. If the
+    /// peer does not take the close frame, it is cut after [`close`](Self::close) more, a quarter
+    /// of this time at most.
+    ///
+    /// Progress is that the socket takes some of what waits, or that the peer's receive window
+    /// moves on by 4 KiB. Where the kernel does not tell of the window (before Linux 6.8), the
+    /// socket is tried four times in this time.
     pub stall: Duration,
     /// From the signal to stop until connections that do not leave are cut. Default 9 s, so that
     /// the server is gone within 10.
