@@ -77,6 +77,17 @@ pub struct Timeouts {
     /// Time without input from the peer before it is sent a ping. Default 30 s.
     pub ping_after: Duration,
     /// From the ping to the next input from the peer; close code 1001. Default 15 s.
+    ///
+    /// A peer cannot answer a ping that it has not been able to read. So where the kernel reports
+    /// how far the peer has read (Linux 6.8), it has more time:
+    ///
+    /// - While its receive window moves by 4 KiB within this time, it is not closed. If the window
+    ///   is closed, or its kernel acknowledges the same bytes again because segments are lost, it
+    ///   has [`stall`](Self::stall) for that.
+    /// - Once its kernel has the ping, it has the time to read what was sent before the ping at
+    ///   8 KiB for each second: what was sent since its last input, 4 MiB at most.
+    ///
+    /// A peer whose host is gone acknowledges nothing, and is closed after this time in any case.
     pub pong: Duration,
     /// Time without data messages; close code 1001. Every byte of a message counts, also of one
     /// that is incomplete; pings and pongs do not. Default `None`: no limit.
@@ -90,9 +101,13 @@ pub struct Timeouts {
     /// After a protocol error or a refusal, the time for which input is still read and discarded,
     /// so that the peer receives the close frame or response and not a reset. Default 2 s.
     pub linger: Duration,
-    /// Time for which queued data makes no progress, because the peer does not read; then the
-    /// connection is cut. Default 60 s: Linux reports progress only when a third of the socket's
-    /// send buffer is free again.
+    /// Time for which queued data makes no progress, because the peer does not read; close code
+    /// 1013. Default 60 s. If the peer does not take the close frame, the connection is cut after
+    /// [`close`](Self::close) more, a quarter of this time at most.
+    ///
+    /// Progress is that the socket takes some of the queued data, or that the peer's receive window
+    /// moves by 4 KiB. Where the kernel does not report the window (before Linux 6.8), the send is
+    /// tried again four times in this time.
     pub stall: Duration,
     /// From the start of draining until the connections that are left are cut. Default 9 s, so
     /// that a server stops within 10 s.

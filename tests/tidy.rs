@@ -28,12 +28,13 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// The files that may contain `unsafe`: two for SIMD, three that call the kernel, and the queue
+/// The files that may contain `unsafe`: two for SIMD, four that call the kernel, and the queue
 /// between two cores.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 7] = [
     "src/io/uring/buf_ring.rs",
     "src/io/uring/mod.rs",
     "src/io/uring/submit.rs",
+    "src/io/uring/tcp.rs",
     "src/mesh/spsc.rs",
     "src/protocol/websocket/mask/x86.rs",
     "src/protocol/websocket/utf8/avx512.rs",

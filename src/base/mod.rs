@@ -1,5 +1,5 @@
 //! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, counted
-//! work and memory, and tables by slot number. Nothing here depends on a protocol, a socket, a
+//! work and memory, the progress of sends, and tables by slot number. Nothing here depends on a protocol, a socket, a
 //! clock or a thread.
 
 pub(crate) mod blocks;
@@ -7,6 +7,7 @@ pub mod chunk;
 pub mod id;
 pub mod ledger;
 pub mod pool;
+pub mod progress;
 pub mod time;
 pub(crate) mod wheel;
 pub mod work;
@@ -15,5 +16,6 @@ pub use chunk::Chunk;
 pub use id::ConnectionId;
 pub use ledger::Ledger;
 pub use pool::BufferPool;
+pub use progress::SendProgress;
 pub use time::Millis;
 pub use work::Work;

@@ -16,6 +16,12 @@ impl Millis {
         Self(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// The time `wait` before `self`; zero if that is before the beginning.
+    #[must_use]
+    pub fn before(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The time from `self` until `later`; zero if `later` is not after `self`.
     #[must_use]
     pub const fn until(self, later: Self) -> Duration {

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::base::{Chunk, ConnectionId};
+use crate::base::{Chunk, ConnectionId, SendProgress};
 use bytes::Bytes;
 pub use rustix::io::Errno;
 
@@ -148,6 +148,13 @@ pub enum Event {
         /// Whose.
         id: ConnectionId,
     },
+    /// The answer to [`Driver::query_progress`].
+    Progress {
+        /// Whose.
+        id: ConnectionId,
+        /// How far the peer is; `None` if the kernel cannot tell.
+        progress: Option<SendProgress>,
+    },
     /// Some thread called [`Wake::wake`].
     Woken,
 }
@@ -233,6 +240,10 @@ pub trait Driver {
 
     /// Cancels the queued send of `id`; its event follows.
     fn cancel_send(&mut self, id: ConnectionId);
+
+    /// Asks the kernel how far the peer is. An [`Event::Progress`] follows within the next calls of
+    /// [`Driver::enter`], even if the connection has been closed by then.
+    fn query_progress(&mut self, id: ConnectionId);
 
     /// Sends FIN, while still receiving; an [`Event::HalfClosed`] follows.
     fn half_close(&mut self, id: ConnectionId);

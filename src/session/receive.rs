@@ -9,7 +9,6 @@ use super::service::Inbound;
 use super::state::{Marks, Phase, RareState, Session};
 use super::stream::{Next, Stream, StreamEvent};
 use crate::base::Millis;
-use crate::config::Config;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Rejection;
 
@@ -58,10 +57,10 @@ impl Session {
         }
     }
 
-    /// The peer will send no more. It has a while to take what is still queued.
-    pub fn receive_eof(&mut self, now: Millis, config: &Config) {
+    /// The peer will send no more. It may take what is still queued, as long as it reads.
+    pub fn receive_eof(&mut self) {
         if self.phase != Phase::Finished {
-            self.deadline = now.after(config.timeouts.stall);
+            self.deadline = Millis::NEVER;
         }
         self.end(Phase::Finished, CloseReason::Eof);
     }
@@ -81,13 +80,16 @@ impl Session {
     /// does not move the deadline, so it is common that nothing is due yet.
     ///
     /// `backlog` as in [`receive`](Self::receive); a ping would only wait behind it.
+    ///
+    /// Returns whether the driver is to query the peer's progress, for
+    /// [`handle_progress`](Self::handle_progress).
     pub fn handle_timeout(
         &mut self,
         now: Millis,
         backlog: usize,
         pools: &mut Pools,
         out: &mut Output,
-    ) {
+    ) -> bool {
         match self.phase {
             Phase::Request if matches!(self.rare.as_deref(), Some(RareState::Head(_))) => {
                 self.refuse(now, Rejection::Timeout, pools, out);
@@ -97,21 +99,22 @@ impl Session {
             Phase::Open => {
                 let mut cx = ReceiveContext { now, backlog, pools, out, stop: Stop::No };
                 if !self.stream_event(StreamEvent::Timeout, &mut cx) {
-                    self.handle_open_timeout(now, backlog, pools, out);
+                    return self.handle_open_timeout(now, backlog, pools, out);
                 }
             }
             Phase::Closing | Phase::Lingering => {
-                // What is still queued may take a while. But a peer that was closed because it does
-                // not read, and that goes on sending, has to learn it soon: by a reset.
+                // What is still queued is sent as long as the peer reads. But a peer that was
+                // closed because it does not read, and that goes on sending, has to learn it soon:
+                // by a reset.
                 let is_unaware = self.marks.contains(Marks::SENDS_AFTER_CLOSE);
-                let timeout = pools.config.timeouts.stall;
                 let is_slow = CloseReason::Local(CloseCode::TRY_AGAIN_LATER);
                 let is_reset = is_unaware && self.reason == Some(is_slow);
-                self.deadline = if is_reset { now } else { now.after(timeout) };
+                self.deadline = if is_reset { now } else { Millis::NEVER };
                 self.end(Phase::Finished, CloseReason::Broken);
             }
             Phase::Finished => self.deadline = Millis::NEVER,
         }
+        false
     }
 
     /// Sends a close frame and waits for the peer's, as when the server stops. A connection that is
@@ -136,6 +139,13 @@ impl Session {
             Phase::Request => self.end(Phase::Finished, CloseReason::Local(code)),
             Phase::Closing | Phase::Lingering | Phase::Finished => {}
         }
+    }
+
+    /// The peer does not read what is sent to it: closes as [`close`](Self::close) does, with 1013.
+    /// The close frame stands behind what is queued, so it may be that the peer never gets it.
+    pub fn close_stalled(&mut self, now: Millis, pools: &mut Pools, out: &mut Output) {
+        self.reason.get_or_insert(CloseReason::Stalled);
+        self.close(now, CloseCode::TRY_AGAIN_LATER, "does not read", pools, out);
     }
 
     /// The connection becomes `stream`, which answers the request.

@@ -47,6 +47,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         core.drop_deferred(id);
         core.driver.close(id);
         core.wheel.clear(id.slot);
+        core.trackers.remove(&id);
         if let Some(mut slot) = core.slots.remove(id.slot) {
             tracing::trace!(slot = id.slot, reason = ?slot.session.reason(), "closed");
             if let Some(reason) = slot.session.reason() {

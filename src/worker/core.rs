@@ -1,6 +1,6 @@
 //! What a loop owns: the driver, the connections, the output of the turn, timers and pools.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::budget::Budget;
@@ -14,7 +14,7 @@ use crate::base::wheel::Wheel;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::Driver;
-use crate::session::{CloseReason, Output, Phase, Pools};
+use crate::session::{CloseReason, Output, Phase, Pools, ReadTracker};
 
 /// How far a worker is with stopping.
 #[derive(Debug)]
@@ -48,6 +48,9 @@ pub(super) struct Core<D: Driver> {
     pub(super) deferring: Deferring,
     /// Slots whose timer is due; kept for its memory.
     pub(super) due: Vec<u32>,
+    /// What is remembered of peers whose progress was queried. Few have an entry: those that owe a
+    /// pong for some time, and those that were sent much.
+    pub(super) trackers: HashMap<ConnectionId, ReadTracker>,
     /// The wakers of the other cores, by their numbers.
     pub(super) peers: Vec<D::Waker>,
     /// Subscribers to be closed because they read too slowly.
@@ -74,6 +77,7 @@ impl<D: Driver> Core<D> {
             sent_large: 0,
             deferring: Deferring::default(),
             due: Vec::new(),
+            trackers: HashMap::new(),
             peers: Vec::new(),
             too_slow: Vec::new(),
             accepting: Accepting::new(listeners),
@@ -156,7 +160,7 @@ impl<D: Driver> Core<D> {
         slot.session.abort(reason);
         slot.flags.insert(Flags::ABORTED);
         if let Some(queue) = &mut slot.queue {
-            queue.stall = Millis::NEVER;
+            (queue.stall, queue.check) = (Millis::NEVER, Millis::NEVER);
             self.stats.dropped += queue.queue.clear();
             if queue.queue.is_sending() {
                 self.driver.cancel_send(id);

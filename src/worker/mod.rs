@@ -16,6 +16,7 @@ mod listeners;
 mod memory;
 mod outbound;
 mod outbox;
+mod progress;
 mod receive;
 mod refusals;
 mod send;

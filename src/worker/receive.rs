@@ -28,6 +28,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             }
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),
+            Event::Progress { id, progress } => self.core.on_progress(id, progress),
             Event::HalfClosed { id } => self.core.on_half_closed(id),
             // What a wake announces is looked at in every turn.
             Event::Woken => {}
@@ -159,7 +160,7 @@ impl<D: Driver> Core<D> {
         match outcome {
             Received::Eof => {
                 slot.flags.insert(Flags::INPUT_ENDED);
-                slot.session.receive_eof(self.now, &self.pools.config);
+                slot.session.receive_eof();
             }
             Received::NoBuffers => {
                 self.stats.no_buffers += 1;

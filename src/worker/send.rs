@@ -110,7 +110,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             slot.flags.insert(Flags::CLOSING);
             core.closing.push(id);
         }
-        let due = slot.session.deadline().min(slot.stall());
+        let due = slot.session.deadline().min(slot.queue_deadline());
         if due < slot.timer || slot.timer <= core.now {
             slot.timer = due;
             core.wheel.set(id.slot, due.0);
@@ -146,7 +146,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if let Some(chunk) = queue.queue.next_chunk(gap, || buffers.take()) {
             core.sent_large += chunk.rest().len().min(MAX_QUEUED_SEND);
             if queue.stall == Millis::NEVER {
-                queue.stall = core.now.after(core.pools.config.timeouts.stall);
+                queue.moved(core.now, core.pools.config.timeouts.stall);
             }
             return core.driver.send_queued(id, chunk, MAX_QUEUED_SEND);
         }
@@ -252,9 +252,19 @@ impl<D: Driver> Core<D> {
         let Some(queue) = &mut slot.queue else { return self.give(chunk) };
         match result {
             Ok(sent) if sent > 0 && !is_aborted => {
-                // One byte of progress is enough.
-                queue.stall = self.now.after(self.pools.config.timeouts.stall);
+                // One byte of progress is enough. But when a send was tried again to close a
+                // connection that is given up, only what the peer reads is progress.
+                if slot.session.reason() != Some(CloseReason::Stalled) {
+                    queue.moved(self.now, self.pools.config.timeouts.stall);
+                }
                 if let Some(memory) = queue.queue.sent(chunk, sent) {
+                    self.pools.buffers.give(memory);
+                }
+                self.mark_dirty(id);
+            }
+            // It was cancelled to be tried again.
+            Err(Errno::CANCELED) if !is_aborted => {
+                if let Some(memory) = queue.queue.sent(chunk, 0) {
                     self.pools.buffers.give(memory);
                 }
                 self.mark_dirty(id);

@@ -9,7 +9,7 @@ use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Ledger, Millis};
 use crate::config::Config;
 use crate::io::Received;
-use crate::session::{Phase, SendQueue, Session};
+use crate::session::{CloseReason, Phase, SendQueue, Session, WindowEdge};
 
 /// Where the output of a connection is in the [`Outbox`](super::outbox::Outbox). Kept in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,16 +165,21 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) queue: SendQueue,
-    /// When the connection is given up if nothing more was sent until then.
+    /// When the connection is given up if the peer takes and reads nothing more until then.
     pub(super) stall: Millis,
     /// For the bytes that it shares with no other connection.
     pub(super) charge: Charge,
+    /// When the peer's progress is queried if nothing more was sent until then.
+    pub(super) check: Millis,
+    /// The edge of the peer's window in the queries since something was sent.
+    pub(super) edge: WindowEdge,
 }
 
 impl Queue {
     pub(super) fn new(config: &Config, ledger: &Ledger) -> Box<Self> {
         let queue = SendQueue::new(config.pubsub.slow, config.pubsub.queue);
-        Box::new(Self { queue, stall: Millis::NEVER, charge: ledger.open() })
+        let (stall, check) = (Millis::NEVER, Millis::NEVER);
+        Box::new(Self { queue, stall, charge: ledger.open(), check, edge: WindowEdge::default() })
     }
 }
 
@@ -197,12 +202,19 @@ impl Slot {
         self.session.id()
     }
 
-    /// When it is given up if nothing more is sent.
-    pub(super) fn stall(&self) -> Millis {
-        self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall)
+    /// When its queue is to be looked at, unless something more is sent before.
+    pub(super) fn queue_deadline(&self) -> Millis {
+        self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall.min(queue.check))
     }
 
-    /// Whether the queue made progress within the last `Timeouts::close` before `now`.
+    /// Whether it may have sent something that was not handled.
+    pub(super) fn may_have_unread(&self) -> bool {
+        let unread = Blocked::SEND_BACKLOG | Blocked::BY_SERVICE;
+        self.blocked.intersects(unread) || self.deferred.is_some()
+    }
+
+    /// Whether the queue made progress, or the peer was seen to read, within the last
+    /// `Timeouts::close` before `now`.
     pub(super) fn has_sent_since(&self, now: Millis, config: &Config) -> bool {
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.stall != Millis::NEVER) else {
             return false;
@@ -231,9 +243,12 @@ impl Slot {
     }
 
     /// Whether too many replies wait to be sent to it. Not once it is closing: then its input
-    /// causes no more replies, and has to be read to see whether it goes on sending.
+    /// causes no more replies, and has to be read to see whether it goes on sending. But input of a
+    /// peer that reads nothing stays unread, so that the kernel resets the connection at its end.
     fn has_send_backlog(&self) -> bool {
-        self.blocked.contains(Blocked::SEND_BACKLOG) && self.session.phase() == Phase::Open
+        let is_stalled = self.session.reason() == Some(CloseReason::Stalled);
+        self.blocked.contains(Blocked::SEND_BACKLOG)
+            && (self.session.phase() == Phase::Open || is_stalled)
     }
 
     /// Whether it is to be read from.

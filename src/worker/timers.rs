@@ -1,7 +1,8 @@
 //! Timers that are due.
 
 use super::Worker;
-use super::slots::Blocked;
+use super::progress::CHECKS;
+use super::slots::Flags;
 use crate::base::{ConnectionId, Millis};
 use crate::io::Driver;
 use crate::session::{CloseReason, Phase, Service};
@@ -23,32 +24,47 @@ impl<D: Driver, S: Service> Worker<D, S> {
     fn on_timeout(&mut self, id: ConnectionId) {
         let core = &mut self.core;
         let Some(slot) = core.slots.get(id) else { return };
-        if slot.stall() <= core.now {
+        let mut query = slot.queue_deadline() <= core.now;
+        if query && slot.flags.contains(Flags::ABORTED) {
             return core.abort(id, CloseReason::Stalled);
+        }
+        // The connection is not given up before the kernel was asked whether the peer reads.
+        if let Some(queue) = slot.queue.as_mut().filter(|_| query) {
+            queue.check = core.now.after(core.pools.config.timeouts.stall / CHECKS);
         }
         if slot.session.deadline() > core.now {
-            return core.mark_dirty(id);
-        }
-        // Its time to leave is over, and its replies still are not sent.
-        if slot.session.phase() == Phase::Finished && slot.queue.is_some() {
+            core.mark_dirty(id);
+        } else if slot.session.phase() == Phase::Finished && slot.queue.is_some() {
+            // Its time to leave is over, and its replies still are not sent.
             return core.abort(id, CloseReason::Stalled);
+        } else {
+            query |= self.on_session_timeout(id);
         }
+        if query {
+            self.core.driver.query_progress(id);
+        }
+    }
+
+    /// The deadline of a session has come. Returns whether the peer's progress is to be queried.
+    fn on_session_timeout(&mut self, id: ConnectionId) -> bool {
+        let core = &mut self.core;
+        let Some(slot) = core.slots.get(id) else { return false };
         let was_deciding = slot.session.phase() == Phase::Deciding;
+        let mut query = false;
         core.with_output(id, |slot, now, pools, output| {
-            let unread = Blocked::SEND_BACKLOG | Blocked::BY_SERVICE;
-            if slot.blocked.intersects(unread) || slot.deferred.is_some() {
-                // There may be unread input.
+            if slot.may_have_unread() {
                 slot.session.reset_idle(now, &pools.config);
             }
             if slot.has_sent_since(now, &pools.config) {
                 slot.session.reads_on();
             }
-            slot.session.handle_timeout(now, slot.backlog(), pools, output);
+            query = slot.session.handle_timeout(now, slot.backlog(), pools, output);
         });
         // A connection that was held and is closing now has to be read from.
         core.update_receive(id);
         if was_deciding {
             self.service.undecided(id);
         }
+        query
     }
 }

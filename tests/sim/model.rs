@@ -9,6 +9,8 @@ use crate::tally::Tally;
 use crate::world::World;
 
 pub(crate) const GOING_AWAY: u16 = 1001;
+/// To a client that does not read what it is sent.
+const TRY_AGAIN_LATER: u16 = 1013;
 
 /// The way in which the client ends the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub(crate) struct Model {
     answered: bool,
     code: Option<u16>,
     echoed: u64,
-    echoed_bytes: u64,
+    pub(crate) echoed_bytes: u64,
     pongs: u64,
     pub(crate) server_pings: u64,
     /// The send time of the last echoed message, and the arrival time of its echo; at first the
@@ -206,6 +208,9 @@ impl Model {
         }
         let idle = world.is_past(self.idle_until(world).0);
         if code == Some(GOING_AWAY) && (world.is_draining() || self.may_be_cut || idle) {
+            return Ok(Reaction::Close(payload));
+        }
+        if code == Some(TRY_AGAIN_LATER) && self.may_be_cut {
             return Ok(Reaction::Close(payload));
         }
         let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());

@@ -31,6 +31,8 @@ impl World {
             buffer_size: *rng.choice(&[64, 200, 1000, 4096, 16_448]).unwrap(),
             listeners: rng.usize(1..=2),
             completions: *rng.choice(&[4, 32, 256]).unwrap(),
+            tells_progress: !seed.is_multiple_of(4),
+            notifies_late: false,
             faults: if rng.u8(0..8) == 0 { Faults::default() } else { Faults::swarm(rng.u64(..)) },
         };
         let mut config = Config::default();

@@ -52,6 +52,7 @@ impl fmt::Display for Brief<'_, Submission> {
                 write!(f, "{} send queued {}, at most {max}", Brief(id), Brief(chunk))
             }
             Submission::CancelSend(id) => write!(f, "{} cancel send", Brief(id)),
+            Submission::QueryProgress(id) => write!(f, "{} query progress", Brief(id)),
             Submission::HalfClose(id) => write!(f, "{} half close", Brief(id)),
             Submission::Close(id) => write!(f, "{} close", Brief(id)),
         }
@@ -74,6 +75,9 @@ impl fmt::Display for Brief<'_, Event> {
                 write!(f, "{} fell short by {}, {error:?}", Brief(id), Brief(rest))
             }
             Event::Sent { id, result, .. } => write!(f, "{} sent {result:?}", Brief(id)),
+            Event::Progress { id, progress } => {
+                write!(f, "{} progress {progress:?}", Brief(id))
+            }
             Event::HalfClosed { id } => write!(f, "{} half closed", Brief(id)),
             Event::Woken => f.write_str("woken"),
         }

@@ -103,7 +103,8 @@ impl Kernel {
             return;
         }
         let bytes = send.chunk.as_ref().map_or(&[][..], Chunk::rest);
-        let result = if !network.sockets[client.0].is_writable() {
+        let must_notify = std::mem::replace(&mut send.waits, true);
+        let result = if !network.is_writable(client, must_notify) {
             Ok(0)
         } else if let Some(error) = send_fault(network, client) {
             Err(error)

@@ -111,8 +111,17 @@ impl SimNetwork {
     /// Takes what has arrived from the server.
     #[must_use]
     pub fn read(&self, client: ClientId) -> Vec<u8> {
+        self.read_up_to(client, usize::MAX)
+    }
+
+    /// Takes at most `max` bytes of what has arrived from the server.
+    #[must_use]
+    pub fn read_up_to(&self, client: ClientId, max: usize) -> Vec<u8> {
         let network = &mut self.world.borrow_mut().network;
-        let bytes = Vec::from(std::mem::take(&mut network.sockets[client.0].arrived));
+        let socket = &mut network.sockets[client.0];
+        let count = max.min(socket.arrived.len());
+        let bytes: Vec<u8> = socket.arrived.drain(..count).collect();
+        socket.read += count as u64;
         network.start_moving_out(client);
         bytes
     }

@@ -130,6 +130,10 @@ impl Kernel {
                 let slot = self.slot_of(id, "cancel_send");
                 allow(slot.send.stage != Stage::Idle, "cancel of a send that is not under way")
             }
+            Submission::QueryProgress(id) => {
+                self.slot_of(id, "query_progress");
+                Ok(())
+            }
             Submission::HalfClose(id) => {
                 begin(&mut self.slot_of(id, "half_close").half_close.stage, "half_close twice")
             }
@@ -171,7 +175,10 @@ impl Kernel {
             Event::HalfClosed { id } => {
                 self.slots[id.slot as usize].half_close.stage = Stage::Idle;
             }
-            Event::Accepted { .. } | Event::Received { .. } | Event::Woken => {}
+            Event::Accepted { .. }
+            | Event::Received { .. }
+            | Event::Progress { .. }
+            | Event::Woken => {}
         }
         Some(event)
     }

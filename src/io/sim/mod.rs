@@ -54,6 +54,11 @@ pub struct SimOptions {
     /// The number of events that fit into the completion queue. When one `enter` brings more, the
     /// multishot receives concerned end, and the overflow is counted.
     pub completions: usize,
+    /// Whether the kernel tells how far a peer is, as Linux does since 6.8.
+    pub tells_progress: bool,
+    /// Whether a send that waits is notified of room only once a third of the socket's buffer is
+    /// free, as in Linux.
+    pub notifies_late: bool,
     /// What goes wrong, and how often.
     pub faults: Faults,
 }
@@ -66,6 +71,8 @@ impl Default for SimOptions {
             buffer_size: 4096,
             listeners: 1,
             completions: 256,
+            tells_progress: true,
+            notifies_late: false,
             faults: Faults::default(),
         }
     }
@@ -112,7 +119,7 @@ impl SimRing {
         assert!((1..=ConnectionId::MAX_SLOTS).contains(&options.slots), "slots out of range");
         let pool = Pool::new(options.buffers, options.buffer_size);
         let world = World {
-            network: Network::new(seed, options.listeners, options.faults),
+            network: Network::new(seed, &options),
             kernel: Kernel::new(seed, &options, pool.lent_counter()),
             clients: Clients::default(),
         };
@@ -226,6 +233,10 @@ impl Driver for SimRing {
 
     fn cancel_send(&mut self, id: ConnectionId) {
         self.world.borrow_mut().kernel.queue(Submission::CancelSend(id));
+    }
+
+    fn query_progress(&mut self, id: ConnectionId) {
+        self.world.borrow_mut().kernel.queue(Submission::QueryProgress(id));
     }
 
     fn half_close(&mut self, id: ConnectionId) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::faults::Faults;
 use super::socket::{Socket, move_bytes};
-use super::{ClientId, ServerEnd};
+use super::{ClientId, ServerEnd, SimOptions};
+use crate::base::SendProgress;
 use crate::io::Errno;
 
 /// Something that happens at a set time.
@@ -31,6 +32,8 @@ pub(super) enum Happening {
 pub(super) struct Network {
     pub(super) rng: fastrand::Rng,
     pub(super) faults: Faults,
+    tells_progress: bool,
+    notifies_late: bool,
     pub(super) now: Duration,
     /// Sleeps are cut short here.
     pub(super) limit: Option<Duration>,
@@ -49,10 +52,13 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(seed: u64, listeners: usize, faults: Faults) -> Self {
+    pub(super) fn new(seed: u64, options: &SimOptions) -> Self {
+        let listeners = options.listeners;
         Self {
             rng: fastrand::Rng::with_seed(seed),
-            faults,
+            faults: options.faults,
+            tells_progress: options.tells_progress,
+            notifies_late: options.notifies_late,
             now: Duration::ZERO,
             limit: None,
             sleeps_until: None,
@@ -232,8 +238,20 @@ impl Network {
             let count = self.piece(available);
             let socket = &mut self.sockets[client.0];
             move_bytes(&mut socket.outbound, &mut socket.arrived, count);
+            socket.acked += count as u64;
         }
         self.start_moving_out(client);
+    }
+
+    /// Whether a send of the server would take something. One that is waiting to be notified may
+    /// have to wait longer.
+    pub(super) fn is_writable(&self, client: ClientId, must_notify: bool) -> bool {
+        self.sockets[client.0].is_writable(must_notify && self.notifies_late)
+    }
+
+    /// How far a client is with what it was sent, if the simulated kernel tells.
+    pub(super) fn progress(&self, client: ClientId) -> Option<SendProgress> {
+        if self.tells_progress { self.sockets[client.0].progress() } else { None }
     }
 
     pub(super) fn reset_by_client(&mut self, client: ClientId) {

@@ -16,6 +16,7 @@ pub(super) enum Submission {
     SendNow { id: ConnectionId, payload: Payload },
     SendQueued { id: ConnectionId, chunk: Chunk, max: usize },
     CancelSend(ConnectionId),
+    QueryProgress(ConnectionId),
     HalfClose(ConnectionId),
     Close(ConnectionId),
 }
@@ -52,6 +53,8 @@ pub(super) struct Send {
     /// How many bytes are to be sent.
     pub(super) goal: usize,
     pub(super) sent: usize,
+    /// Has been tried, and waits until the socket notifies of room.
+    pub(super) waits: bool,
     pub(super) cancel_at: Option<Duration>,
 }
 

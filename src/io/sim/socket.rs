@@ -3,7 +3,11 @@
 use std::collections::VecDeque;
 
 use super::ServerEnd;
+use crate::base::SendProgress;
 use crate::io::Errno;
+
+/// The bytes that a client advertises to take before it reads.
+const RECEIVE_BUFFER: u64 = 64 << 10;
 
 /// Both ends of a connection and the network between them.
 #[derive(Debug)]
@@ -42,6 +46,9 @@ pub(super) struct Socket {
     /// Arrived at the client, not read.
     pub(super) arrived: VecDeque<u8>,
     pub(super) window: usize,
+    /// Bytes that have arrived at the client, and those of them that it has read.
+    pub(super) acked: u64,
+    pub(super) read: u64,
     /// What has arrived at the client after the last byte.
     pub(super) end: Option<ServerEnd>,
 }
@@ -67,6 +74,8 @@ impl Socket {
             moving_out: false,
             arrived: VecDeque::new(),
             window: usize::MAX,
+            acked: 0,
+            read: 0,
             end: None,
         }
     }
@@ -76,9 +85,23 @@ impl Socket {
         !self.inbound.is_empty() || self.client_fin_arrived || self.broken
     }
 
-    /// Whether a send of the server would return at once.
-    pub(super) fn is_writable(&self) -> bool {
-        self.broken || self.server_fin || self.outbound.len() < self.outbound_capacity
+    /// How far the client is. The edge of its window moves by what it reads, whatever the size of
+    /// the window.
+    pub(super) fn progress(&self) -> Option<SendProgress> {
+        (!self.broken).then(|| SendProgress {
+            written: self.acked + self.outbound.len() as u64,
+            acked: self.acked,
+            window_edge: self.read + RECEIVE_BUFFER,
+            in_flight: !self.outbound.is_empty() && self.arrived.len() < self.window,
+            since_ack_ms: 0,
+        })
+    }
+
+    /// Whether a send of the server would return at once; `late`, whether one that waits is
+    /// notified that it would, which in Linux takes a third of the send buffer to be free.
+    pub(super) fn is_writable(&self, late: bool) -> bool {
+        let full = if late { self.outbound_capacity / 3 * 2 + 1 } else { self.outbound_capacity };
+        self.broken || self.server_fin || self.outbound.len() < full
     }
 
     /// The server's end breaks with `error`, which the next operation reports.

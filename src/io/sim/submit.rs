@@ -41,9 +41,15 @@ impl Kernel {
                     let send = &mut self.slots[id.slot as usize].send;
                     send.goal = max.min(chunk.rest().len());
                     (send.stage, send.sent, send.cancel_at) = (Stage::Held, 0, None);
+                    send.waits = false;
                     send.chunk = Some(chunk);
                 }
                 Submission::CancelSend(id) => self.cancel_send(network, id),
+                Submission::QueryProgress(id) => {
+                    let client = self.slots[id.slot as usize].client;
+                    let progress = client.and_then(|client| network.progress(client));
+                    self.events.push_back(Event::Progress { id: masked(id), progress });
+                }
                 Submission::HalfClose(id) => self.half_close(network, id),
                 Submission::Close(id) => self.close(network, id),
             }

@@ -113,6 +113,7 @@ impl UringRing {
                 let peer = name.and_then(|name| name.address());
                 Some(Event::Accepted { listener, result, armed, peer })
             }
+            Kind::Progress => Some(Event::Progress { id, progress: self.end_query(result) }),
             Kind::HalfClose => Some(Event::HalfClosed { id }),
             Kind::Wake => {
                 self.wake.take();

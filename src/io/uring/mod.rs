@@ -8,6 +8,7 @@ mod complete;
 mod setup;
 mod submit;
 mod tag;
+mod tcp;
 mod wake;
 
 use std::collections::{HashMap, VecDeque};
@@ -78,6 +79,7 @@ pub struct UringRing {
     /// Events that the kernel has no part in.
     own_events: VecDeque<Event>,
     receives: u32,
+    queries: tcp::Queries,
     stats: DriverStats,
 }
 
@@ -136,6 +138,7 @@ impl UringRing {
             backlog: VecDeque::new(),
             own_events: VecDeque::new(),
             receives: 0,
+            queries: tcp::Queries::default(),
             stats: DriverStats::default(),
         };
         setup?;
@@ -265,6 +268,10 @@ impl Driver for UringRing {
         self.cancel(Tag::new(Kind::SendQueued, id, 0));
     }
 
+    fn query_progress(&mut self, id: ConnectionId) {
+        self.query(id);
+    }
+
     fn half_close(&mut self, id: ConnectionId) {
         const SHUT_WR: i32 = 1;
         let entry = opcode::Shutdown::new(Fixed(id.slot), SHUT_WR)
@@ -368,6 +375,7 @@ impl Drop for UringRing {
             let cancelled = queues.submitter.register_sync_cancel(patience, all);
             idle = !matches!(cancelled, Err(error) if error.raw_os_error() != Some(2));
             let _ = queues.submitter.unregister_buf_ring(BUFFER_GROUP);
+            tcp::close_installed(&mut queues.cq);
         }
         // SAFETY: `ring` came from `Box::into_raw` in `new`, the views into it are gone, and it is
         // taken back only here.

@@ -26,6 +26,8 @@ pub struct Features {
     pub no_iowait: bool,
     /// The ring is registered with its own thread (6.3): no look-up of the descriptor in a call.
     pub registered_ring: bool,
+    /// `IORING_OP_FIXED_FD_INSTALL` (6.8): the kernel can be asked how far a peer has read.
+    pub progress: bool,
 }
 
 impl fmt::Display for Features {
@@ -35,6 +37,7 @@ impl fmt::Display for Features {
             ("no_sqarray", self.no_sqarray),
             ("no_iowait", self.no_iowait),
             ("registered_ring", self.registered_ring),
+            ("progress", self.progress),
         ] {
             if used {
                 write!(f, ",{name}")?;
@@ -171,10 +174,12 @@ pub(super) fn build() -> Result<(IoUring, Features), SetupError> {
         }
         match builder.build(SQ_ENTRIES) {
             Ok(ring) => {
-                check_operations(&ring, &kernel)?;
+                let progress = check_operations(&ring, &kernel)?;
                 let no_iowait = ring.params().is_feature_no_iowait();
                 let registered_ring = false;
-                return Ok((ring, Features { kernel, no_sqarray, no_iowait, registered_ring }));
+                let features =
+                    Features { kernel, no_sqarray, no_iowait, registered_ring, progress };
+                return Ok((ring, features));
             }
             Err(error) => last = errno_of(&error),
         }
@@ -185,8 +190,9 @@ pub(super) fn build() -> Result<(IoUring, Features), SetupError> {
     Err(explain(last, Call::Setup, kernel))
 }
 
-/// Refuses a kernel that lacks an operation, as some vendors' do.
-fn check_operations(ring: &IoUring, kernel: &str) -> Result<(), SetupError> {
+/// Refuses a kernel that lacks an operation, as some vendors' do. Returns whether it also has the
+/// operation by which a peer's progress is asked for; the server can do without that one.
+fn check_operations(ring: &IoUring, kernel: &str) -> Result<bool, SetupError> {
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe).map_err(|error| refused_register(&error))?;
     let needed = [
@@ -200,7 +206,7 @@ fn check_operations(ring: &IoUring, kernel: &str) -> Result<(), SetupError> {
     ];
     let skips = ring.params().is_feature_skip_cqe_on_success();
     if skips && needed.iter().all(|code| probe.is_supported(*code)) {
-        Ok(())
+        Ok(probe.is_supported(opcode::FixedFdInstall::CODE))
     } else {
         Err(SetupError::Kernel { release: kernel.to_owned() })
     }

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     WakePeer = 9,
     /// A `send_now` of bytes that other connections are sent as well.
     SendShared = 10,
+    /// Installing an ordinary descriptor, through which the peer's progress is asked for.
+    Progress = 11,
 }
 
 /// Operation, connection and index, packed: kind 4 bits, generation 20, slot 24, index 16. The
@@ -62,6 +64,7 @@ impl Tag {
             8 => Kind::PeerWake,
             9 => Kind::WakePeer,
             10 => Kind::SendShared,
+            11 => Kind::Progress,
             _ => return None,
         })
     }
@@ -99,6 +102,7 @@ mod tests {
             Kind::PeerWake,
             Kind::WakePeer,
             Kind::SendShared,
+            Kind::Progress,
         ];
         let mut seen = std::collections::HashSet::new();
         for kind in kinds {

@@ -56,8 +56,8 @@ impl Session {
         }
         // The server closes TCP first (RFC 6455 section 7.1.1).
         self.end(Phase::Finished, CloseReason::Peer(code));
-        // For what still waits to be sent before the answer.
-        self.deadline = cx.now.after(cx.pools.config.timeouts.stall);
+        // What still waits to be sent before the answer is sent as long as the peer reads.
+        self.deadline = Millis::NEVER;
         self.free(cx.pools);
         Ok(())
     }
