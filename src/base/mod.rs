@@ -1,6 +1,6 @@
 //! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, counted
-//! work and memory, the progress of sends, and tables by slot number. Nothing here depends on a protocol, a socket, a
-//! clock or a thread.
+//! work and memory, the progress of sends, and tables by slot number. Nothing here depends on a
+//! protocol, a socket, a clock or a thread.
 
 pub(crate) mod blocks;
 pub mod chunk;

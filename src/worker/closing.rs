@@ -9,8 +9,8 @@ use crate::io::Driver;
 use crate::session::{Phase, Service};
 
 impl<D: Driver, S: Service> Worker<D, S> {
-    /// Looks at every connection that is ending. Runs after all events, so an empty queue means that
-    /// the kernel has taken every byte.
+    /// Looks at every connection that is ending. Runs after all events, so an empty queue means
+    /// that the kernel has taken every byte.
     pub(super) fn reap(&mut self) {
         let mut closing = std::mem::take(&mut self.core.closing);
         for id in closing.drain(..) {

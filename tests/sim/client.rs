@@ -315,8 +315,8 @@ impl Client {
             )),
             Stage::Ending if self.model.is_answered() => Some(("FIN", at_once)),
             Stage::Refused { .. } | Stage::Ending => Some(("the end of the stream", soon)),
-            // The timeouts for the ping, the pong, and the close frame. The server does not know how
-            // much of what it sent has been read, and leaves the client the time for that.
+            // The timeouts for the ping, the pong, and the close frame. The server does not know
+            // how much of what it sent has been read, and leaves the client the time for that.
             Stage::Silent => {
                 let reading = Duration::from_secs(self.model.echoed_bytes.min(4 << 20) / (8 << 10));
                 let silence = timeouts.ping_after + timeouts.pong.max(reading) + timeouts.close;
