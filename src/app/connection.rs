@@ -19,11 +19,18 @@ pub(super) struct Reach(AtomicU8);
 
 impl Reach {
     pub(super) fn set_full(&self) {
-        self.0.store(FULL, Ordering::Relaxed);
+        self.change(OPEN, FULL);
     }
 
     pub(super) fn set_open(&self) {
-        self.0.store(OPEN, Ordering::Relaxed);
+        self.change(FULL, OPEN);
+    }
+
+    /// Only its core changes it. A connection that is gone stays so.
+    fn change(&self, from: u8, to: u8) {
+        if self.0.load(Ordering::Relaxed) == from {
+            self.0.store(to, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn set_gone(&self) {

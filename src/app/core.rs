@@ -156,7 +156,14 @@ impl CoreState {
         self.has_work = true;
     }
 
-    /// Handles may send to a connection again.
+    /// A connection is closing: handles can send nothing to it any more.
+    pub(crate) fn set_gone(&mut self, id: ConnectionId) {
+        if let Some(reach) = self.handles.get_mut().get(&id) {
+            reach.set_gone();
+        }
+    }
+
+    /// Handles may send to a connection again, unless it is closing.
     pub(crate) fn set_open(&mut self, id: ConnectionId) {
         if let Some(reach) = self.handles.get_mut().get(&id) {
             reach.set_open();

@@ -44,7 +44,7 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
     }
 }
 
-/// Logs the sums of the counters of all loops, and at DEBUG the counters of each loop.
+/// Logs the sums of the counters of all loops.
 fn log_totals(stats: &[Stats]) {
     let sum = |counter: fn(&Stats) -> u64| stats.iter().map(counter).sum::<u64>();
     tracing::info!(
@@ -55,10 +55,10 @@ fn log_totals(stats: &[Stats]) {
         paused = sum(|loops| loops.paused),
         dropped = sum(|loops| loops.dropped),
         too_slow = sum(|loops| loops.too_slow),
+        shed = sum(|loops| loops.shed),
         no_buffers = sum(|loops| loops.no_buffers),
         "stopped"
     );
-    tracing::debug!(?stats);
 }
 
 fn start_log(format: LogFormat) {

@@ -123,9 +123,13 @@ impl<H: Handler> Gateway<H> {
             if self.core.drained(id) {
                 out.set_reading(id, true);
             }
-            out.with_replies(id, |replies| {
+            let is_open = out.with_replies(id, |replies| {
                 self.call("drain", id, replies, |app, state, cx| app.drain(state, cx));
             });
+            if !is_open {
+                // It is closing: what handles send now would be lost.
+                self.core.set_gone(id);
+            }
         }
     }
 

@@ -25,11 +25,14 @@ impl<H: Handler> Gateway<H> {
                 }
                 Some(Command::Send { to, payload }) => {
                     let core = &mut self.core;
-                    out.with_replies(to, |replies| {
+                    let is_open = out.with_replies(to, |replies| {
                         // What is refused is counted, and later sends of handles learn of it.
                         let mut cx = Context::new(to, replies, core);
                         let _ = cx.send(payload.opcode, &payload.bytes);
                     });
+                    if !is_open {
+                        self.core.set_gone(to);
+                    }
                 }
                 Some(Command::Close { to, code, reason }) => out.close(to, code, &reason),
                 None => return,
