@@ -34,7 +34,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 Event::Received { id, outcome: outcome @ Received::Data { .. }, armed } => {
                     self.defer_late(id, outcome, armed);
                 }
-                other => self.on_event(other),
+                other => self.on_rare_event(other),
             }
         }
     }
@@ -44,7 +44,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let (core, service) = (&mut self.core, &self.service);
         let Some(slot) = core.slots.get(id) else {
             // It has ended; that is noticed as for any other.
-            return self.on_event(Event::Received { id, outcome, armed });
+            return self.on_rare_event(Event::Received { id, outcome, armed });
         };
         if slot.defers(service) {
             return self.defer(id, outcome, armed);

@@ -97,6 +97,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
 
     /// Updates everything about a connection that is not the plain case: its queue, whether it is
     /// read from, its end, its timer.
+    #[inline(never)]
     fn update_state(&mut self, id: ConnectionId) {
         self.send_queued(id);
         let core = &mut self.core;

@@ -28,6 +28,10 @@ impl Broker {
     /// allows changes of the index. The caller answers the client, then
     /// [`put_in_force`](Self::put_in_force) starts the deliveries.
     pub(crate) fn take_established(&mut self) -> Option<Vec<Established>> {
+        // So it is in most turns.
+        if self.establishing.is_empty() {
+            return None;
+        }
         let mut taken = Vec::new();
         while self.can_establish()
             && self.changes_left > 0
@@ -52,8 +56,12 @@ impl Broker {
 
     /// Notes since when subscriptions wait and no core has acknowledged anything.
     pub(super) fn watch_acknowledgements(&mut self) {
+        if self.establishing.is_empty() {
+            self.stalled = None;
+            return;
+        }
         let acked = self.peers.acked_by_all();
-        if self.establishing.is_empty() || self.has_acknowledged() {
+        if self.has_acknowledged() {
             self.stalled = None;
         } else if self.stalled.is_none_or(|(before, _)| before != acked) {
             self.stalled = Some((acked, self.now));
