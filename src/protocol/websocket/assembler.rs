@@ -74,7 +74,7 @@ impl Assembler {
 
     /// Adds payload bytes as received, masked with `mask`. Text is unmasked and validated in one
     /// pass. Returns how many were added: of a compressed message not all, if the first of them
-    /// become more than [`INFLATED_AT_ONCE`]. The others are left as they were, to be passed again.
+    /// become more than about 64 KiB. The others are left as they were, to be passed again.
     ///
     /// # Errors
     /// Text that can no longer become UTF-8, data that does not inflate, or a message above the
