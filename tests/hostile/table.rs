@@ -11,8 +11,8 @@ use crate::verdict;
 /// attack and with it, the longest handshake, the longest wait that the server had no part in, and
 /// the processor time that the machine below took from both cores.
 pub(crate) const HEAD: &str = "\
-| workload | fault | echo quiet | echo | topic quiet | topic | 101 longest | late / stolen | peak MiB \
-| after MiB | sent MB | CPU s/MB | verdict |\n\
+| workload | fault | echo quiet | echo | topic quiet | topic | 101 longest | late / stolen \
+| peak MiB | after MiB | sent MB | CPU s/MB | verdict |\n\
 |---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 fn ms(wait: Duration) -> String {
