@@ -10,12 +10,12 @@ use crate::workloads::named;
 /// The judged workloads, some 4 s each. One that is mended is added here, or takes the place of one
 /// that says less: the whole file is to take less than a minute.
 const JUDGED: [&str; 6] = [
-    "declared",
     "json-subscribers",
     "mixtures-8k",
     "open-and-close",
     "open-and-reset",
     "slow-subscribers",
+    "stopped-subscribers",
 ];
 
 /// How often a workload is tried, and how many tries must fail. What the server does wrong it does
