@@ -44,6 +44,8 @@ pub(crate) struct Outcome {
     pub(crate) cpu: Duration,
     /// Processor time that the machine below took during the attack, of all cores.
     pub(crate) stolen: Duration,
+    /// How long the attack and its end took.
+    pub(crate) time: Duration,
     /// Whether the server ended by itself.
     pub(crate) is_dead: bool,
 }
@@ -106,7 +108,8 @@ pub(crate) fn run_with(
     let is_dead = !server.is_running();
     let (peak, after) = if is_dead { (0, 0) } else { (host::peak(pid), host::rss(pid)) };
     let cpu = cpu.saturating_sub(usual);
-    Outcome { measured, report, before, peak, after, cpu, stolen, is_dead }
+    let time = settings.attack + AFTER;
+    Outcome { measured, report, before, peak, after, cpu, stolen, time, is_dead }
 }
 
 /// Runs `workload`.

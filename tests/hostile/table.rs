@@ -38,8 +38,11 @@ pub(crate) fn cpu_for_megabyte(outcome: &Outcome) -> f64 {
 pub(crate) fn row(workload: &Workload, outcome: &Outcome, cores: usize) -> String {
     let measured = &outcome.measured;
     let faults = verdict::faults(workload, outcome, cores);
-    let verdict =
-        if faults.is_empty() { "holds".to_owned() } else { format!("over: {}", faults.join(", ")) };
+    let over = if verdict::is_disturbed(outcome) { "over (disturbed)" } else { "over" };
+    let verdict = match faults.is_empty() {
+        true => "holds".to_owned(),
+        false => format!("{over}: {}", faults.join(", ")),
+    };
     let sent = outcome.report.sent as f64 / 1e6;
     format!(
         "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} | {} | {sent:.1} | {:.4} | {verdict} |",

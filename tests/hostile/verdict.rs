@@ -31,15 +31,20 @@ pub(crate) fn bound(workload: &Workload) -> Duration {
     bound * if has_assertions { 2 } else { 1 }
 }
 
-/// What was beyond the contract; nothing if the run stayed within it.
+/// Whether the machine below took so much processor time during the attack that waits say little:
+/// more than a twentieth of what one core has. The scheduler does not tell of it.
+pub(crate) fn is_disturbed(outcome: &Outcome) -> bool {
+    outcome.stolen * 20 > outcome.time
+}
+
+/// All that was beyond the contract; nothing if the run stayed within it.
 pub(crate) fn faults(workload: &Workload, outcome: &Outcome, cores: usize) -> Vec<String> {
+    [long_waits(workload, outcome), others(outcome, cores)].concat()
+}
+
+/// The waits that were too long.
+pub(crate) fn long_waits(workload: &Workload, outcome: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();
-    if outcome.is_dead {
-        faults.push("the server ended".to_owned());
-    }
-    if outcome.report.opened == 0 && outcome.report.sent == 0 {
-        faults.push("no attack came about".to_owned());
-    }
     let bound = bound(workload);
     let measured = &outcome.measured;
     for (name, series, bound) in [
@@ -51,6 +56,24 @@ pub(crate) fn faults(workload: &Workload, outcome: &Outcome, cores: usize) -> Ve
         if longest.saturating_sub(noise(outcome)) > bound {
             faults.push(format!("{name} {} ms", longest.as_millis()));
         }
+    }
+    faults
+}
+
+/// What has nothing to do with time: messages and connections that are lost, memory, and runs that
+/// say nothing.
+pub(crate) fn others(outcome: &Outcome, cores: usize) -> Vec<String> {
+    let mut faults = Vec::new();
+    let measured = &outcome.measured;
+    if outcome.is_dead {
+        faults.push("the server ended".to_owned());
+    }
+    if outcome.report.opened == 0 && outcome.report.sent == 0 {
+        faults.push("no attack came about".to_owned());
+    }
+    for (name, series) in
+        [("echo", &measured.echo), ("topic", &measured.topic), ("101", &measured.handshake)]
+    {
         if series.lost > 0 {
             faults.push(format!("{name} lost {}", series.lost));
         }
