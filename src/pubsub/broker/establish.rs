@@ -28,6 +28,9 @@ impl Broker {
     /// allows changes of the index. The caller answers the client, then
     /// [`put_in_force`](Self::put_in_force) starts the deliveries.
     pub(crate) fn take_established(&mut self) -> Option<Vec<Established>> {
+        if self.establishing.is_empty() {
+            return None;
+        }
         let mut taken = Vec::new();
         while self.can_establish()
             && self.changes_left > 0
