@@ -24,15 +24,17 @@ impl Work {
     /// A byte that is compressed.
     pub const DEFLATED_BYTE: u64 = 8;
     /// One node of the index visited, which is seldom in a cache.
-    pub const NODE: u64 = 60;
+    pub const NODE: u64 = 150;
     /// One level of a topic compared with one level of a filter.
-    pub const LEVEL: u64 = 5;
+    pub const LEVEL: u64 = 20;
     /// One filter that matches: its entry and its list of subscribers are looked at.
-    pub const FILTER: u64 = 120;
+    pub const FILTER: u64 = 300;
     /// One filter added to the index or removed from it.
     pub const CHANGE: u64 = 1_000;
-    /// One topic with a retained value compared with a filter.
-    pub const RETAINED_TOPIC: u64 = 150;
+    /// One topic with a retained value looked at, without the comparison of its levels.
+    pub const RETAINED_TOPIC: u64 = 100;
+    /// One level of the filter that such a topic is compared with.
+    pub const RETAINED_LEVEL: u64 = 50;
     /// One delivery to a subscriber, the send included.
     pub const DELIVERY: u64 = 2_500;
     /// One subscriber looked at that is sent nothing.
@@ -128,6 +130,6 @@ mod tests {
         let mut work = Work::default();
         work.charge(3 * Work::NODE);
         work.charge(Work::of_bytes(1000));
-        assert_eq!((work.take(), work.take()), (680, 0));
+        assert_eq!((work.take(), work.take()), (950, 0));
     }
 }

@@ -103,6 +103,11 @@ impl Peers {
         self.port.number()
     }
 
+    /// Whether there are other cores.
+    pub(super) const fn are_some(&self) -> bool {
+        self.port.cores() > 1
+    }
+
     /// The numbers of the other cores.
     pub(super) fn others(&self) -> impl Iterator<Item = usize> + use<> {
         let own = self.number();

@@ -13,10 +13,10 @@ use crate::pubsub::retained::Next;
 use crate::pubsub::subscribers::Replay;
 use crate::session::{Delivered, Frames, Outbound};
 
-/// The most topics that are looked at in one step, and in one turn. A filter of a subscriber that a
-/// topic is compared with counts as well.
-const MAX_LOOKED_AT: usize = 256;
-const MAX_IN_TURN: usize = 4096;
+/// The most topics that are looked at in one step.
+const MAX_LOOKED_AT: u64 = 256;
+/// The work of looking at topics in one turn, about a millisecond.
+const LOOK_WORK: u64 = 1_000_000;
 
 impl Broker {
     /// Has the values of `filter` that are retained now sent to `id`, in this turn or later ones.
@@ -55,16 +55,13 @@ impl Broker {
     /// The topics that are looked at in a turn are limited as well, since most may match no filter.
     pub(super) fn replay<O: Outbound>(&mut self, mut steps: usize, out: &mut O) -> usize {
         let mut next_turn = Vec::new();
-        let mut left = MAX_IN_TURN;
+        let mut left = LOOK_WORK;
         while steps > 0
             && left > 0
             && let Some(id) = self.replaying.pop_front()
         {
             steps -= 1;
-            let mut topics = left.min(MAX_LOOKED_AT);
-            left -= topics;
-            let step = self.replay_step(id, &mut topics, out);
-            left += topics;
+            let step = self.replay_step(id, &mut left, out);
             match step {
                 Step::Done => self.resume_replay(id),
                 Step::NextTurn => next_turn.push(id),
@@ -73,24 +70,28 @@ impl Broker {
             }
         }
         next_turn.into_iter().for_each(|id| self.resume_replay(id));
-        self.work.charge((MAX_IN_TURN - left) as u64 * Work::RETAINED_TOPIC);
+        self.work.charge(LOOK_WORK - left);
         steps
     }
 
-    /// A step that looks at `left` topics at most; what it has looked at is subtracted.
-    fn replay_step<O: Outbound>(
-        &mut self,
-        id: ConnectionId,
-        left: &mut usize,
-        out: &mut O,
-    ) -> Step {
+    /// A step that costs about `left` of work at most, which is subtracted from it.
+    fn replay_step<O: Outbound>(&mut self, id: ConnectionId, left: &mut u64, out: &mut O) -> Step {
         let Some(subscriber) = self.subscribers.get(id) else { return Step::Done };
         subscriber.is_replaying = false;
         if out.has_backlog(id) {
             return Step::Backlog;
         }
         let Some(replay) = subscriber.replays.front_mut() else { return Step::Done };
-        match self.retained.next(&replay.filter, replay.after.as_ref(), replay.until, left) {
+        // What it costs to compare a topic with the filter.
+        let levels = 1 + replay.filter.as_str().bytes().filter(|byte| *byte == b'/').count() as u64;
+        let cost = Work::RETAINED_TOPIC + levels * Work::RETAINED_LEVEL;
+        #[allow(clippy::cast_possible_truncation, reason = "256 at most")]
+        let most = (*left / cost).clamp(1, MAX_LOOKED_AT) as usize;
+        let mut unused = most;
+        let next =
+            self.retained.next(&replay.filter, replay.after.as_ref(), replay.until, &mut unused);
+        *left = left.saturating_sub((most - unused) as u64 * cost);
+        match next {
             Next::Value(topic, value) => {
                 // An earlier subscription has brought it already, as retained or as new.
                 let form = subscriber.options.form;
@@ -101,7 +102,7 @@ impl Broker {
                     compared += 1;
                     filter.matches(topic)
                 });
-                *left = left.saturating_sub(compared);
+                *left = left.saturating_sub(compared * cost);
                 if !is_known && out.deliver(id, &frames(form, topic, value)) == Delivered::NextTurn
                 {
                     return Step::NextTurn;

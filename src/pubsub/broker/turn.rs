@@ -28,11 +28,13 @@ impl Broker {
         if !self.pending.is_empty() {
             self.resume_pending();
         }
-        if self.pending.is_empty() {
-            self.take_control();
-        }
-        if !self.is_busy() {
-            self.take_batches();
+        if self.peers.are_some() {
+            if self.pending.is_empty() {
+                self.take_control();
+            }
+            if !self.is_busy() {
+                self.take_batches();
+            }
         }
     }
 
@@ -89,7 +91,9 @@ impl Broker {
         self.now = now;
         self.has_news = false;
         self.changes_left = CHANGES;
-        self.watch_acknowledgements();
+        if self.peers.are_some() {
+            self.watch_acknowledgements();
+        }
         self.distribute_batches();
         if self.pending.is_empty() {
             self.end_subscriptions();

@@ -119,6 +119,9 @@ pub(in crate::pubsub) struct BatchBuilder {
     origins: Vec<Option<ConnectionId>>,
     messages: u32,
     retain: Option<Retain>,
+    /// The work for each message, and for each KiB of it.
+    frame_work: u64,
+    kib_work: u64,
 }
 
 /// A batch that is finished, and whom it is for.
@@ -150,6 +153,7 @@ impl Scratch {
     const MAX_KEPT: usize = 2 << 20;
 
     /// Frees what a very large message has left behind.
+    #[inline]
     fn shrink(&mut self) {
         self.encoded.shrink(Self::MAX_KEPT);
         if self.deflated.capacity() > Self::MAX_KEPT {
@@ -161,10 +165,17 @@ impl Scratch {
 impl BatchBuilder {
     pub(in crate::pubsub) fn new(topic: &Topic, recipients: Recipients, version: u64) -> Self {
         let encoder = |form| Encoder { form, bytes: Vec::new(), ends: Vec::new() };
+        let encoders: Vec<Encoder> = recipients.forms().iter().map(encoder).collect();
+        let of_kib = |encoder: &Encoder| match encoder.form.window_bits() {
+            Some(_) => Work::of_deflated(1024),
+            None => Work::of_bytes(1024),
+        };
         Self {
             topic: topic.clone(),
             version,
-            encoders: recipients.forms().iter().map(encoder).collect(),
+            frame_work: encoders.len() as u64 * Work::FRAME,
+            kib_work: encoders.iter().map(of_kib).sum(),
+            encoders,
             recipients,
             origins: Vec::new(),
             messages: 0,
@@ -186,13 +197,9 @@ impl BatchBuilder {
     }
 
     /// The work that adding a message costs.
-    pub(in crate::pubsub) fn work(&self, message: &Publication<'_>) -> u64 {
-        let bytes = message.payload.len();
-        let encode = |encoder: &Encoder| match encoder.form.window_bits() {
-            Some(_) if COMPRESSIBLE.contains(&bytes) => Work::of_deflated(bytes),
-            _ => Work::of_bytes(bytes),
-        };
-        self.encoders.iter().map(|encoder| Work::FRAME + encode(encoder)).sum()
+    #[inline]
+    pub(in crate::pubsub) const fn work(&self, message: &Publication<'_>) -> u64 {
+        self.frame_work + message.payload.len() as u64 * self.kib_work / 1024
     }
 
     /// Encodes a message in each form; returns the bytes added.

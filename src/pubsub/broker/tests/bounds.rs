@@ -98,9 +98,9 @@ fn topics_that_are_looked_at_for_retained_values_are_counted() {
         turns += 1;
         broker.deliver(128, &mut out);
         let work = broker.take_work();
-        assert!(work < 1_000_000, "{work}");
+        assert!(work < 1_100_000, "{work}");
     }
-    assert!(turns > 50 * 9_000 / 5_000 && out.deliveries.is_empty(), "{turns}");
+    assert!(turns >= 50 * 9_000 / 5_000 && out.deliveries.is_empty(), "{turns}");
 }
 
 #[test]
