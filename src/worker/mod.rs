@@ -119,10 +119,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         while let Some(event) = self.core.driver.next_event() {
             self.on_event(event);
         }
-        // Memory was short, and sends of the last turn are still waiting: nothing may overtake
-        // them, so this turn goes on with the next call.
         if !self.core.driver.is_settled() {
-            return Ok(());
+            self.settle()?;
         }
         // From here on it is known of every earlier send whether it was complete.
         while let Some(memory) = self.core.driver.take_recycled() {
@@ -142,6 +140,19 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.core.shed_memory();
         }
         self.flush();
+        Ok(())
+    }
+
+    /// Memory is short, and sends of the last turn are still waiting. Nothing may overtake them, so
+    /// nothing can be sent before the kernel has taken them. What is received meanwhile waits in its
+    /// buffers: its replies would fill the memory.
+    #[cold]
+    #[inline(never)]
+    fn settle(&mut self) -> Result<(), Errno> {
+        while !self.core.driver.is_settled() {
+            self.core.driver.enter(None)?;
+            self.defer_events();
+        }
         Ok(())
     }
 

@@ -155,17 +155,11 @@ impl UringRing {
         }
     }
 
-    /// The completion queue is empty: every submitted `send_now` without a completion is complete,
-    /// so its memory is free.
+    /// The completion queue is empty: every `send_now` without a completion is complete if it was
+    /// submitted, so its memory is free.
     pub(super) fn unpin(&mut self) {
-        let submitted = match &mut self.queues {
-            Some(queues) => {
-                queues.sq.sync();
-                queues.sq.is_empty()
-            }
-            None => false,
-        };
-        if submitted && self.backlog.is_empty() {
+        if self.submitted {
+            self.submitted = false;
             self.shared.clear();
             while let Some(pinned) = self.pinned.pop() {
                 match pinned {

@@ -76,6 +76,9 @@ pub struct UringRing {
     recycled: Vec<Vec<u8>>,
     /// Submissions for which the queue had no room.
     backlog: VecDeque<Entry>,
+    /// Whether the kernel has taken every submission since the last [`unpin`](Self::unpin), so each
+    /// send of `pinned` and `shared`. What events add to the queue later does not count.
+    submitted: bool,
     /// Events that the kernel has no part in.
     own_events: VecDeque<Event>,
     receives: u32,
@@ -136,6 +139,7 @@ impl UringRing {
             queued: HashMap::new(),
             recycled: Vec::new(),
             backlog: VecDeque::new(),
+            submitted: false,
             own_events: VecDeque::new(),
             receives: 0,
             queries: tcp::Queries::default(),

@@ -81,6 +81,7 @@ impl UringRing {
         // returns and has the size that the flag EXT_ARG stands for.
         let result = unsafe { queues.submitter.enter(count, want, flags.bits(), args) };
         queues.sq.sync();
+        self.submitted |= queues.sq.is_empty() && self.backlog.is_empty();
         result.map(drop).map_err(|error| setup::errno_of(&error))
     }
 
