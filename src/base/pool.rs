@@ -23,10 +23,16 @@ impl BufferPool {
         self.small.pop().unwrap_or_default()
     }
 
-    /// An empty vector for a message that is expected to be larger than a receive buffer.
+    /// An empty vector for a message of which `expected` bytes are announced, perhaps with more to
+    /// follow. Its capacity is at most that of a small vector or four times `expected`: a
+    /// connection is charged for all of it.
     #[must_use]
-    pub fn take_large(&mut self) -> Vec<u8> {
-        self.large.pop().unwrap_or_else(|| self.take())
+    pub fn take_large(&mut self, expected: u64) -> Vec<u8> {
+        let most = expected.saturating_mul(4);
+        match self.large.iter().rposition(|buffer| buffer.capacity() as u64 <= most) {
+            Some(at) => self.large.swap_remove(at),
+            None => self.take(),
+        }
     }
 
     /// Returns a vector to the pool, which keeps it if it has room for one of that size.
@@ -41,5 +47,33 @@ impl BufferPool {
         if (1..=LARGE_CAPACITY).contains(&capacity) && class.len() < max {
             class.push(buffer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_given_no_vector_far_larger_than_what_it_announces() {
+        let mut pool = BufferPool::default();
+        for capacity in [1 << 20, 300 << 10, 2 << 20, 100 << 10, 600 << 10, 10 << 10] {
+            pool.give(Vec::with_capacity(capacity));
+        }
+        assert_eq!(pool.take_large(1_000).capacity(), 10 << 10);
+        assert_eq!(pool.take_large(1_000).capacity(), 0);
+        assert_eq!(pool.take_large(26 << 10).capacity(), 100 << 10);
+        assert_eq!(pool.take_large(80 << 10).capacity(), 300 << 10);
+        // The fifth large vector was not kept.
+        assert_eq!(pool.take_large(u64::MAX).capacity(), 2 << 20);
+        assert_eq!(pool.take_large(u64::MAX).capacity(), 1 << 20);
+        assert_eq!(pool.take_large(u64::MAX).capacity(), 0);
+    }
+
+    #[test]
+    fn vectors_above_the_limit_are_freed() {
+        let mut pool = BufferPool::default();
+        pool.give(Vec::with_capacity(LARGE_CAPACITY + 1));
+        assert_eq!(pool.take_large(u64::MAX).capacity(), 0);
     }
 }

@@ -204,7 +204,8 @@ impl Session {
                     }
                     _ => None,
                 };
-                let assembly = Assembler::new(opcode, pools.buffers.take_large(), inflater);
+                let buffer = pools.buffers.take_large(header.payload_len);
+                let assembly = Assembler::new(opcode, buffer, inflater);
                 let assembly = Assembly::new(assembly, cx.now, pools);
                 self.deadline = self.deadline.min(assembly.due(pools.config.timeouts.message));
                 self.assembly = Some(assembly);
