@@ -1,9 +1,9 @@
 //! A message of which a part has been received, and what it is charged.
 
-use crate::base::Millis;
 use std::time::Duration;
 
 use super::pools::Pools;
+use crate::base::Millis;
 use crate::base::ledger::Charge;
 use crate::protocol::websocket::assembler::Assembler;
 
@@ -30,7 +30,7 @@ impl Assembly {
 
     /// When it must be complete.
     pub(super) fn due(&self, timeout: Duration) -> Millis {
-        self.begun.after(timeout + Duration::from_secs(self.received / LEAST_RATE))
+        self.begun.after(timeout.saturating_add(Duration::from_secs(self.received / LEAST_RATE)))
     }
 
     /// Charges what it holds now.
