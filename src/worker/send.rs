@@ -23,7 +23,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     pub(super) fn flush(&mut self) {
         self.core.send_broadcasts();
         if self.core.sent_large > 0 {
-            self.core.begin_sends();
+            self.begin_sends();
         }
         let mut entries = std::mem::take(&mut self.core.outbox.entries);
         for entry in &mut entries {
@@ -80,6 +80,20 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
         entries.clear();
         self.core.outbox.entries = entries;
+    }
+
+    /// The large sends of a new turn begin. Those that waited go first, so that those of this turn do
+    /// not take their place again and again.
+    #[cold]
+    fn begin_sends(&mut self) {
+        self.core.sent_large = 0;
+        for _ in 0..self.core.awaiting_send.len().min(MAX_SENT_LARGE / MAX_QUEUED_SEND) {
+            let Some(id) = self.core.awaiting_send.pop_front() else { return };
+            if let Some(slot) = self.core.slots.get(id) {
+                slot.flags.remove(Flags::AWAITING_SEND);
+                self.update_state(id);
+            }
+        }
     }
 
     /// Sends a large output at once, or queues it if large sends have filled the turn.
@@ -172,19 +186,6 @@ impl<D: Driver> Core<D> {
             }
             driver.send_shared(ids, bytes);
         });
-    }
-
-    /// The sends of a new turn begin: those that waited come first.
-    #[cold]
-    fn begin_sends(&mut self) {
-        self.sent_large = 0;
-        for _ in 0..self.awaiting_send.len().min(MAX_SENT_LARGE / MAX_QUEUED_SEND) {
-            let Some(id) = self.awaiting_send.pop_front() else { return };
-            if let Some(slot) = self.slots.get(id) {
-                slot.flags.remove(Flags::AWAITING_SEND);
-                self.mark_dirty(id);
-            }
-        }
     }
 
     /// Charges what the queue of a connection holds now, besides what it shares with others.
