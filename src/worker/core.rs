@@ -44,6 +44,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) awaiting_send: VecDeque<ConnectionId>,
     /// The bytes of large sends of this turn.
     pub(super) sent_large: usize,
+    /// The largest holders of memory are not looked for before this time.
+    pub(super) shed_again: Millis,
     /// Connections with deferred input, by what it waits for.
     pub(super) deferring: Deferring,
     /// Slots whose timer is due; kept for its memory.
@@ -75,6 +77,7 @@ impl<D: Driver> Core<D> {
             awaiting_buffer: VecDeque::new(),
             awaiting_send: VecDeque::new(),
             sent_large: 0,
+            shed_again: Millis::default(),
             deferring: Deferring::default(),
             due: Vec::new(),
             trackers: HashMap::new(),

@@ -2,6 +2,7 @@
 //! it closes those that hold the most.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use super::core::Core;
 use super::slots::Slot;
@@ -10,7 +11,10 @@ use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::session::{Outbound, Phase};
 
-/// The most connections that are closed in one turn. What they hold is freed in the next.
+/// How often the largest holders are looked for while more is held than the limit: that looks at
+/// all connections.
+const SHED_EVERY: Duration = Duration::from_millis(5);
+/// The most connections that are closed at once.
 const MAX_CLOSED: usize = 16;
 const REASON: &str = "the server is short of memory";
 
@@ -31,15 +35,21 @@ impl<D: Driver> Core<D> {
     }
 
     /// Closes the largest holders of memory while more is held than the limit. Those that send more
-    /// than they are allowed to get 1009, those that read too slowly 1013.
+    /// than they are allowed to get 1009, those that read too slowly 1013. What is held by
+    /// connections that are closing already will be freed, so nobody else is closed for it.
     #[cold]
     pub(super) fn shed_memory(&mut self) {
-        let limit = self.pools.config.limits.memory;
-        let mut excess = self.pools.ledger.used().saturating_sub(limit);
+        if self.now < self.shed_again {
+            return;
+        }
+        self.shed_again = self.now.after(SHED_EVERY);
+        let mut excess = self.pools.ledger.used().saturating_sub(self.pools.config.limits.memory);
         let mut largest: Vec<(usize, ConnectionId)> = Vec::new();
-        for slot in self.slots.iter().filter(|slot| slot.session.phase() == Phase::Open) {
+        for slot in self.slots.iter() {
             let held = slot.memory();
-            if held > 0 {
+            if slot.session.phase() != Phase::Open {
+                excess = excess.saturating_sub(held);
+            } else if held > 0 {
                 largest.push((held, slot.id()));
             }
         }

@@ -82,3 +82,37 @@ fn the_largest_holders_are_closed_at_the_limit() {
     }
     bench.finish();
 }
+
+/// Connections that do not read are closed, and their replies stay for a while. Nobody else is
+/// closed for that.
+#[test]
+fn what_is_held_while_closing_costs_nobody_else_the_connection() {
+    const LEN: usize = 512 << 10;
+    let mut bench = Bench::with_memory(4 << 20);
+    let innocent: Vec<ClientId> = (0..10).map(|_| bench.open()).collect();
+    let mut stalled = Vec::new();
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        let client = bench.open();
+        bench.network.set_receive_window(client, 1_000);
+        stalled.push(client);
+        let id = *bench.rig.0.borrow().opened.last().unwrap();
+        answers.push((id, vec![0; LEN]));
+    }
+    for client in &innocent {
+        bench.network.write(*client, &beginning(1_000));
+    }
+    bench.rig.0.borrow_mut().answers = answers;
+    bench.turn_until(|bench| bench.worker.stats().shed > 0);
+    for _ in 0..20 {
+        bench.settle();
+    }
+    let shed = bench.worker.stats().shed;
+    assert!((1..=8).contains(&shed), "{shed} of 12 are closed");
+    for client in innocent {
+        bench.network.write(client, &vec![b'm'; (64 << 10) - 1_000]);
+        assert_eq!(bench.read(client, (64 << 10) + 10).len(), (64 << 10) + 10);
+    }
+    stalled.into_iter().for_each(|client| bench.network.reset(client));
+    bench.finish();
+}
