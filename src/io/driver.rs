@@ -125,6 +125,12 @@ pub enum Event {
         /// Whether the receive stays armed. If not, the kernel is done with it.
         armed: bool,
     },
+    /// The kernel did not find the receive that [`Driver::cancel_receive`] named: it has ended, or it
+    /// was just being tried again and goes on.
+    NotCancelled {
+        /// Whose receive.
+        id: ConnectionId,
+    },
     /// A [`Driver::send_now`] did not send everything; of one that did, nothing is heard.
     ShortSend {
         /// Whose send.
@@ -209,7 +215,7 @@ pub trait Driver {
     /// buffer, which is right unless data is known to wait.
     fn receive(&mut self, id: ConnectionId, poll_first: bool);
 
-    /// Cancels the receive of `id`; its last event follows.
+    /// Cancels the receive of `id`; its last event follows, or an [`Event::NotCancelled`].
     fn cancel_receive(&mut self, id: ConnectionId);
 
     /// The bytes of a lent buffer.

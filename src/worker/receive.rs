@@ -29,6 +29,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                     self.service.connected(id, peer);
                 }
             }
+            Event::NotCancelled { id } => self.core.on_not_cancelled(id),
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),
             Event::Progress { id, progress } => self.core.on_progress(id, progress),
@@ -160,6 +161,20 @@ impl<D: Driver> Core<D> {
         if let Some(slot) = self.slots.get(id) {
             slot.receive = Receive::Idle;
             self.update_receive(id);
+            self.mark_dirty(id);
+        }
+    }
+
+    /// A receive that was to be cancelled may go on: it is cancelled again, unless it has ended or is
+    /// wanted by now.
+    #[cold]
+    pub(super) fn on_not_cancelled(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && slot.receive == Receive::Cancelling
+        {
+            slot.receive = Receive::Armed;
+            self.update_receive(id);
+            // The end of the turn goes on with a connection that has ended.
             self.mark_dirty(id);
         }
     }

@@ -24,6 +24,8 @@ pub struct Faults {
     pub accept_error: u16,
     /// A cancel takes effect some time after it was submitted.
     pub late_cancel: u16,
+    /// A cancel of a receive does not find it.
+    pub missed_cancel: u16,
     /// A half close takes effect some time after it was submitted.
     pub late_half_close: u16,
     /// A call of `enter` brings a wake-up that nobody asked for.
@@ -76,6 +78,7 @@ impl Faults {
             slow: often(100),
             tiny: often(300),
             small_sockets: often(1000),
+            missed_cancel: often(500),
         }
     }
 }

@@ -177,6 +177,7 @@ impl Kernel {
             }
             Event::Accepted { .. }
             | Event::Received { .. }
+            | Event::NotCancelled { .. }
             | Event::Progress { .. }
             | Event::Woken => {}
         }

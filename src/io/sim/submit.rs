@@ -75,6 +75,9 @@ impl Kernel {
     }
 
     fn cancel_receive(&mut self, network: &mut Network, id: ConnectionId) {
+        if network.strikes(network.faults.missed_cancel) {
+            return self.events.push_back(Event::NotCancelled { id: masked(id) });
+        }
         let at = late_or_now(network, network.faults.late_cancel);
         let receive = &mut self.slots[id.slot as usize].receive;
         if receive.stage == Stage::Held && receive.cancel_at.is_none() {

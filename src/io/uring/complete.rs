@@ -114,6 +114,7 @@ impl UringRing {
                 Some(Event::Accepted { listener, result, armed, peer })
             }
             Kind::Progress => Some(Event::Progress { id, progress: self.end_query(result) }),
+            Kind::CancelReceive => Some(Event::NotCancelled { id }),
             Kind::HalfClose => Some(Event::HalfClosed { id }),
             Kind::Wake => {
                 self.wake.take();

@@ -200,7 +200,7 @@ impl Driver for UringRing {
     fn stop_accepting(&mut self) {
         for index in 0..self.listeners.len() {
             let index = u16::try_from(index).unwrap_or(u16::MAX);
-            self.cancel(Tag::plain(Kind::Accept, index));
+            self.cancel(Tag::plain(Kind::Accept, index), Tag::plain(Kind::Ignore, 0));
         }
         // The accepts hold the sockets until they are cancelled, at the next call.
         self.listeners.clear();
@@ -224,7 +224,7 @@ impl Driver for UringRing {
     }
 
     fn cancel_receive(&mut self, id: ConnectionId) {
-        self.cancel(Tag::new(Kind::Receive, id, 0));
+        self.cancel(Tag::new(Kind::Receive, id, 0), Tag::new(Kind::CancelReceive, id, 0));
     }
 
     #[inline]
@@ -269,7 +269,7 @@ impl Driver for UringRing {
     }
 
     fn cancel_send(&mut self, id: ConnectionId) {
-        self.cancel(Tag::new(Kind::SendQueued, id, 0));
+        self.cancel(Tag::new(Kind::SendQueued, id, 0), Tag::plain(Kind::Ignore, 0));
     }
 
     fn query_progress(&mut self, id: ConnectionId) {

@@ -142,11 +142,12 @@ impl UringRing {
         self.push(entry);
     }
 
-    pub(super) fn cancel(&mut self, target: Tag) {
+    /// Cancels the operation `target`. A failure has a completion with the tag `failed`.
+    pub(super) fn cancel(&mut self, target: Tag, failed: Tag) {
         let entry = opcode::AsyncCancel::new(target.0)
             .build()
             .flags(Flags::SKIP_SUCCESS)
-            .user_data(Tag::plain(Kind::Ignore, 0).0);
+            .user_data(failed.0);
         self.push(entry);
     }
 }

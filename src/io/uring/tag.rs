@@ -22,6 +22,8 @@ pub(super) enum Kind {
     SendShared = 10,
     /// Installing an ordinary descriptor, through which the peer's progress is asked for.
     Progress = 11,
+    /// Cancelling a receive. It has a completion only if it failed.
+    CancelReceive = 12,
 }
 
 /// Operation, connection and index, packed: kind 4 bits, generation 20, slot 24, index 16. The
@@ -65,6 +67,7 @@ impl Tag {
             9 => Kind::WakePeer,
             10 => Kind::SendShared,
             11 => Kind::Progress,
+            12 => Kind::CancelReceive,
             _ => return None,
         })
     }
@@ -103,6 +106,7 @@ mod tests {
             Kind::WakePeer,
             Kind::SendShared,
             Kind::Progress,
+            Kind::CancelReceive,
         ];
         let mut seen = std::collections::HashSet::new();
         for kind in kinds {

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::config::Config;
-use crate::io::sim::ClientId;
+use crate::io::sim::{ClientId, Faults};
 
 const FIN_BINARY: u8 = 0x82;
 
@@ -114,5 +114,27 @@ fn what_is_held_while_closing_costs_nobody_else_the_connection() {
         assert_eq!(bench.read(client, (64 << 10) + 10).len(), (64 << 10) + 10);
     }
     stalled.into_iter().for_each(|client| bench.network.reset(client));
+    bench.finish();
+}
+
+/// A cancel of a receive can miss it. It is repeated, so that a peer which reads nothing and goes on
+/// sending does not fill its queue.
+#[test]
+fn a_receive_that_was_not_cancelled_is_cancelled_again() {
+    let mut bench = Bench::new();
+    let client = bench.open();
+    bench.network.set_receive_window(client, 1_000);
+    bench.network.set_faults(Faults { missed_cancel: 900, ..Faults::default() });
+    let message = [beginning(64 << 10), beginning(64 << 10)].concat();
+    let mut written = 0;
+    for _ in 0..400 {
+        bench.network.write(client, &message);
+        written += message.len() as u64;
+        bench.settle();
+    }
+    let held = bench.memory();
+    assert!(held > 256 << 10 && held < 4 << 20, "{held} bytes of {written}");
+    bench.network.set_faults(Faults::default());
+    bench.network.reset(client);
     bench.finish();
 }
