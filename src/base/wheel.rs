@@ -26,13 +26,14 @@ pub(crate) struct Wheel {
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
-    /// The tick of the deadline, or `u64::MAX` if there is none.
-    tick: u64,
+    /// The tick of the deadline, or [`NONE`] if there is none. 32 bits last for eight years; a
+    /// deadline after that is looked at then.
+    tick: u32,
     next: u32,
     previous: u32,
 }
 
-const UNLINKED: Link = Link { tick: u64::MAX, next: NONE, previous: NONE };
+const UNLINKED: Link = Link { tick: NONE, next: NONE, previous: NONE };
 
 impl Wheel {
     pub(crate) fn new() -> Self {
@@ -42,8 +43,14 @@ impl Wheel {
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "below BUCKETS")]
-    const fn bucket(tick: u64) -> usize {
-        (tick % BUCKETS) as usize
+    const fn bucket(tick: u32) -> usize {
+        (tick as u64 % BUCKETS) as usize
+    }
+
+    /// A tick as a link holds it.
+    #[allow(clippy::cast_possible_truncation, reason = "checked before")]
+    const fn short(tick: u64) -> u32 {
+        if tick < NONE as u64 { tick as u32 } else { NONE - 1 }
     }
 
     /// Sets the deadline of `slot` to the first tick at or after `at_ms`. It replaces the previous
@@ -53,14 +60,14 @@ impl Wheel {
         if at_ms == u64::MAX {
             return;
         }
-        let tick = at_ms.div_ceil(TICK_MS).max(self.current);
+        let tick = Self::short(at_ms.div_ceil(TICK_MS).max(self.current));
         let bucket = Self::bucket(tick);
         let next = std::mem::replace(&mut self.heads[bucket], slot);
         *self.links.reach(slot, || UNLINKED) = Link { tick, next, previous: NONE };
         if next != NONE {
             self.links[next].previous = slot;
         }
-        self.earliest = self.earliest.min(tick);
+        self.earliest = self.earliest.min(u64::from(tick));
         self.scheduled += 1;
     }
 
@@ -68,7 +75,7 @@ impl Wheel {
     pub(crate) fn clear(&mut self, slot: u32) {
         let Some(link) = self.links.get_mut(slot) else { return };
         let Link { tick, next, previous } = std::mem::replace(link, UNLINKED);
-        if tick == u64::MAX {
+        if tick == NONE {
             return;
         }
         match previous {
@@ -99,10 +106,10 @@ impl Wheel {
         let first = self.earliest.max(self.current).max(now.saturating_sub(BUCKETS - 1));
         let before = due.len();
         for tick in first..=now {
-            let mut slot = self.heads[Self::bucket(tick)];
+            let mut slot = self.heads[Self::bucket(Self::short(tick))];
             while slot != NONE {
                 let link = self.links[slot];
-                if link.tick <= now {
+                if u64::from(link.tick) <= now {
                     due.push(slot);
                 }
                 slot = link.next;
@@ -121,7 +128,7 @@ impl Wheel {
             return u64::MAX;
         }
         (self.current..self.current + BUCKETS)
-            .find(|tick| self.heads[Self::bucket(*tick)] != NONE)
+            .find(|tick| self.heads[Self::bucket(Self::short(*tick))] != NONE)
             .unwrap_or(self.current)
     }
 }
@@ -171,5 +178,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_deadline_of_the_far_future_is_kept() {
+        let mut wheel = Wheel::new();
+        let (day, mut due) = (24 * 3_600_000, Vec::new());
+        wheel.set(3, u64::MAX - 1);
+        wheel.set(4, 4_000 * day);
+        wheel.expire(3_000 * day, &mut due);
+        assert!(due.is_empty() && wheel.next_ms().is_some());
+        wheel.clear(3);
+        wheel.clear(4);
+        assert_eq!(wheel.next_ms(), None);
     }
 }
