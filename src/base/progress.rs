@@ -19,6 +19,8 @@ pub struct SendProgress {
     /// Milliseconds since the peer's kernel last acknowledged anything, the same bytes again
     /// included. Four bytes, so that the events of a driver stay small.
     pub since_ack_ms: u32,
+    /// Bytes that the peer has sent and this side's program has not received.
+    pub unread: u32,
 }
 
 impl SendProgress {

@@ -70,6 +70,11 @@ impl Session {
         self.end(Phase::Finished, reason);
     }
 
+    /// Whether it was closed because it does not read, or too slowly.
+    fn is_too_slow(&self) -> bool {
+        self.reason == Some(CloseReason::Local(CloseCode::TRY_AGAIN_LATER))
+    }
+
     /// The peer takes what is sent to it, so it will find the close frame by itself, although it
     /// has sent data after this side had closed.
     pub fn reads_on(&mut self) {
@@ -107,8 +112,12 @@ impl Session {
                 // closed because it does not read, and that goes on sending, has to learn it soon:
                 // by a reset.
                 let is_unaware = self.marks.contains(Marks::SENDS_AFTER_CLOSE);
-                let is_slow = CloseReason::Local(CloseCode::TRY_AGAIN_LATER);
-                let is_reset = is_unaware && self.reason == Some(is_slow);
+                let is_reset = is_unaware && self.is_too_slow();
+                if self.phase == Phase::Closing && self.is_too_slow() && !is_reset && backlog > 0 {
+                    // It may begin to send at any time before all is sent.
+                    self.deadline = now.after(pools.config.timeouts.close);
+                    return false;
+                }
                 self.deadline = if is_reset { now } else { Millis::NEVER };
                 self.end(Phase::Finished, CloseReason::Broken);
             }

@@ -179,7 +179,7 @@ impl Slot {
     }
 
     /// Whether the connection may publish.
-    fn may_need_room(&self) -> bool {
+    pub(super) fn may_need_room(&self) -> bool {
         self.session.endpoint().is_built_in() && self.session.phase() == Phase::Open
     }
 }

@@ -36,9 +36,15 @@ impl<D: Driver> Core<D> {
             if progress.is_some_and(|progress| queue.edge.advances(progress.window_edge)) {
                 queue.stall = now.after(stall);
             }
-            if queue.stall <= now {
+            let is_sending = progress.is_some_and(|progress| progress.unread > 0);
+            if queue.stall <= now
+                || is_sending
+                    && slot.keeps_from_publishing()
+                    && !slot.has_sent_since(now, &self.pools.config)
+            {
                 return self.give_up(id);
             }
+            let Some(queue) = &slot.queue else { return };
             // A send that waits is notified of room when a third of the socket's buffer is free.
             // One that is tried takes what room there is: some, if the peer has read anything.
             if progress.is_none() && queue.queue.is_sending() {

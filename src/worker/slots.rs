@@ -213,6 +213,12 @@ impl Slot {
         self.blocked.intersects(unread) || self.deferred.is_some()
     }
 
+    /// Whether it may publish and is not read from, because it does not read. What it sends then is
+    /// lost if it never reads, so it must learn that soon.
+    pub(super) fn keeps_from_publishing(&self) -> bool {
+        self.blocked.contains(Blocked::SEND_BACKLOG) && self.may_need_room()
+    }
+
     /// Whether the queue made progress, or the peer was seen to read, within the last
     /// `Timeouts::close` before `now`.
     pub(super) fn has_sent_since(&self, now: Millis, config: &Config) -> bool {

@@ -29,8 +29,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return core.abort(id, CloseReason::Stalled);
         }
         // The connection is not given up before the kernel was asked whether the peer reads.
-        if let Some(queue) = slot.queue.as_mut().filter(|_| query) {
-            queue.check = core.now.after(core.pools.config.timeouts.stall / CHECKS);
+        if query {
+            let timeouts = &core.pools.config.timeouts;
+            let most = if slot.keeps_from_publishing() { timeouts.close } else { timeouts.stall };
+            if let Some(queue) = &mut slot.queue {
+                queue.check = core.now.after(most.min(timeouts.stall / CHECKS));
+            }
         }
         if slot.session.deadline() > core.now {
             core.mark_dirty(id);

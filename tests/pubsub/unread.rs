@@ -171,6 +171,51 @@ fn a_writer_that_does_not_read_is_reset_with_default_timeouts() {
     assert!(received > 0 && received < sent && after < LIMIT, "{received} of {sent}, {after:?}");
 }
 
+/// Sends `message` every 50 ms until the connection fails; returns the time that took.
+fn time_to_reset(mut client: Client, message: &[u8]) -> Duration {
+    let start = Instant::now();
+    while client.try_send(message) {
+        sleep(Duration::from_millis(50));
+        assert!(start.elapsed() < LIMIT * 3, "no error");
+    }
+    start.elapsed()
+}
+
+/// No policy closes a writer for the rest of one large message of its own, but it is read from no
+/// more, and learns of that as soon.
+#[test]
+fn a_writer_that_does_not_read_its_own_large_message_is_reset() {
+    for is_json in [false, true] {
+        let server = Embedded::start_on(config(), 1);
+        let large = Writer { is_json, ..writer(None, 8 << 20, 0) };
+        let mut client = large.connect(server.addr());
+        client.send(&large.message(0));
+        let small = Writer { size: 1_000, ..large };
+        let took = time_to_reset(client, &small.message(1));
+        println!("json: {is_json}: the error after {took:?}");
+        assert!(took < LIMIT, "json: {is_json}: the error came after {took:?}");
+    }
+}
+
+/// A writer that says nothing for a while after it was closed, and then goes on, is reset as well.
+#[test]
+fn a_writer_that_pauses_after_it_was_closed_is_reset_when_it_goes_on() {
+    let server = Embedded::start_on(config(), 1);
+    let medium = writer(None, 50_000, 0);
+    let mut client = medium.connect(server.addr());
+    let is_closed = || server.handle().stats().iter().any(|stats| stats.worker.too_slow == 1);
+    let mut number = 0;
+    while !is_closed() {
+        client.send(&medium.message(number));
+        number += 1;
+        wait_until(Duration::from_millis(20), is_closed);
+    }
+    sleep(CLOSE_TIMEOUT * 4);
+    let took = time_to_reset(client, &medium.message(number));
+    println!("the error after {took:?}");
+    assert!(took < LIMIT, "the error came after {took:?}");
+}
+
 /// A subscriber that sends no messages loses none: it may read later, and gets the close frame.
 /// Pings are not messages.
 #[test]

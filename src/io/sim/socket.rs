@@ -94,6 +94,7 @@ impl Socket {
             window_edge: self.read + RECEIVE_BUFFER,
             in_flight: !self.outbound.is_empty() && self.arrived.len() < self.window,
             since_ack_ms: 0,
+            unread: u32::try_from(self.inbound.len()).unwrap_or(u32::MAX),
         })
     }
 

@@ -107,7 +107,17 @@ fn progress(socket: BorrowedFd<'_>) -> Option<SendProgress> {
     // SAFETY: the descriptor is open; the kernel writes at most `len` bytes to `info`, and how many
     // it wrote to `len`; both outlive the call.
     let result = unsafe { libc::getsockopt(fd, level, option, to, room) };
-    (result == 0 && len as usize >= field::END).then(|| parse(&info))
+    let is_told = result == 0 && len as usize >= field::END;
+    is_told.then(|| SendProgress { unread: unread(socket), ..parse(&info) })
+}
+
+/// The bytes in the receive buffer of a socket; 0 if the kernel does not tell.
+fn unread(socket: BorrowedFd<'_>) -> u32 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open; the kernel writes one `int` to `bytes`, which outlives the
+    // call.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    if result == 0 { u32::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
 fn parse(info: &[u8; 256]) -> SendProgress {
@@ -127,6 +137,7 @@ fn parse(info: &[u8; 256]) -> SendProgress {
         window_edge: acked.saturating_add(short(field::SND_WND).into()),
         in_flight: short(field::UNACKED) > 0,
         since_ack_ms: short(field::LAST_ACK_RECV),
+        unread: 0,
     }
 }
 
@@ -166,6 +177,9 @@ mod tests {
         assert_eq!((progress.written, progress.acked, progress.in_flight), (5_000, 5_000, false));
         assert!(progress.window_edge > progress.acked, "a window is open: {progress:?}");
         client.read_exact(&mut [0; 5_000]).unwrap();
+        assert_eq!(progress.unread, 0);
+        client.write_all(&[1; 300]).unwrap();
+        wait_for(&server, |progress| progress.unread == 300);
         // Nothing more is acknowledged, so the last time goes by.
         std::thread::sleep(Duration::from_millis(100));
         let later = wait_for(&server, |_| true);
