@@ -117,6 +117,10 @@ impl Handler for Script {
                 let (accepted, error) = (0..100).find_map(send).unwrap();
                 self.note(format!("accepted {accepted} {error:?}"));
             }
+            "echoes" => {
+                (0..300).for_each(|_| cx.echo(message));
+                self.note(format!("echoes {}", cx.queued()));
+            }
             "large" => {
                 let megabyte = vec![b'x'; 1 << 20];
                 let count = rest.parse().unwrap();

@@ -70,11 +70,20 @@ impl<'c, 'a> Context<'c, 'a> {
     }
 
     /// Sends the message back, compressed if it came compressed. Without a copy where nothing else
-    /// has been sent to this connection in the turn. Never refused: a client that does not read its
-    /// echoes is not read from.
+    /// has been sent to this connection in the turn.
+    ///
+    /// The first echo of a callback is never refused: a client that does not read its echoes is not
+    /// read from. Each further echo in the same callback counts as a message sent with
+    /// [`text`](Self::text) or [`binary`](Self::binary), and is dropped where they would be
+    /// refused.
     #[inline(always)]
     pub fn echo(&mut self, message: Message<'a>) {
-        self.replies.echo(message);
+        if self.replies.has_echo() {
+            // Of a message that is refused the policy has taken care.
+            let _ = self.send(message.opcode(), message.payload());
+        } else {
+            self.replies.echo(message);
+        }
     }
 
     /// Sends a text message; compressed where that was agreed and may make it shorter.
@@ -225,7 +234,7 @@ impl<'c, 'a> Context<'c, 'a> {
 
     /// The callback has panicked.
     #[cold]
-    pub(crate) fn panicked(&mut self, callback: &'static str, payload: &PanicPayload) {
+    pub(crate) fn panicked(&mut self, callback: &'static str, payload: PanicPayload) {
         self.core.panics.record(callback, self.id, payload);
         self.replies.close(CloseCode::INTERNAL_ERROR, "internal error");
     }

@@ -49,6 +49,15 @@ pub(crate) fn catch<R>(callback: impl FnOnce() -> R) -> Result<R, Payload> {
     catch_unwind(AssertUnwindSafe(callback))
 }
 
+/// Drops what a panic carried. That can panic again, if it is a value with a `Drop` of its own.
+#[cold]
+fn discard(payload: Payload) {
+    if let Err(again) = catch(|| drop(payload)) {
+        // What this one carries may panic in the same way.
+        std::mem::forget(again);
+    }
+}
+
 /// The text of a panic.
 pub(crate) fn panic_text(payload: &Payload) -> String {
     let text = payload.downcast_ref::<&str>().copied();
@@ -59,13 +68,15 @@ pub(crate) fn panic_text(payload: &Payload) -> String {
 impl Panics {
     /// Counts and logs a panic, and passes it on.
     #[cold]
-    pub(crate) fn record(&mut self, callback: &'static str, id: ConnectionId, payload: &Payload) {
+    pub(crate) fn record(&mut self, callback: &'static str, id: ConnectionId, payload: Payload) {
         self.count += 1;
-        let panic = Panic { callback, connection: id, message: panic_text(payload) };
+        let panic = Panic { callback, connection: id, message: panic_text(&payload) };
+        discard(payload);
         tracing::error!(callback, slot = id.slot, message = %panic.message, "a callback panicked");
         if let Some(hook) = &self.hook
-            && catch(|| hook(&panic)).is_err()
+            && let Err(payload) = catch(|| hook(&panic))
         {
+            discard(payload);
             tracing::error!("the callback for panics panicked");
         }
     }

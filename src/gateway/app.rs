@@ -32,7 +32,7 @@ impl<H: Handler> Gateway<H> {
             }
             // It belongs to another handshake.
             Ok(Upgrade::Later(_)) => Err(Rejection::Undecided.into()),
-            Err(panic) => Err(self.refuse_after_panic("upgrade", id, &panic)),
+            Err(panic) => Err(self.refuse_after_panic("upgrade", id, panic)),
         }
     }
 
@@ -62,7 +62,7 @@ impl<H: Handler> Gateway<H> {
                     });
                     return;
                 }
-                Err(panic) => self.refuse_after_panic("the state of a decision", id, &panic),
+                Err(panic) => self.refuse_after_panic("the state of a decision", id, panic),
             },
         };
         out.respond(id, Err(refusal), |_| {});
@@ -74,7 +74,7 @@ impl<H: Handler> Gateway<H> {
         &mut self,
         callback: &'static str,
         id: ConnectionId,
-        panic: &Box<dyn Any + Send>,
+        panic: Box<dyn Any + Send>,
     ) -> Refusal {
         self.core.panics.record(callback, id, panic);
         Refusal::saying(Rejection::Undecided, PANICKED)
@@ -92,7 +92,7 @@ impl<H: Handler> Gateway<H> {
         let mut cx = Context::new(id, replies, &mut self.core);
         let app = &mut self.app;
         if let Err(panic) = catch(|| callback(app, state, &mut cx)) {
-            cx.panicked(name, &panic);
+            cx.panicked(name, panic);
         }
     }
 
@@ -108,7 +108,7 @@ impl<H: Handler> Gateway<H> {
         if let Err(panic) =
             catch(|| app.close(state, reason, &mut CloseContext::new(id, text, core)))
         {
-            self.core.panics.record("close", id, &panic);
+            self.core.panics.record("close", id, panic);
         }
     }
 

@@ -102,12 +102,15 @@ impl<H: Handler> Gateway<H> {
         request: &Request<'_>,
         deflate: Option<&Agreement>,
     ) -> Result<Verdict, Refusal> {
-        let mut user = H::User::default();
         let app = &mut self.app;
-        match catch(|| app.authorise_connect(request, &mut user)) {
+        let authorised = catch(|| {
+            let mut user = H::User::default();
+            app.authorise_connect(request, &mut user).map(|()| user)
+        });
+        let user = match authorised {
             Ok(result) => result?,
-            Err(panic) => return Err(self.refuse_after_panic("authorise_connect", id, &panic)),
-        }
+            Err(panic) => return Err(self.refuse_after_panic("authorise_connect", id, panic)),
+        };
         // Frames that subscribers share refer to nothing before them, which does not work with a
         // compressor that keeps its window.
         let window_bits = deflate
@@ -141,7 +144,7 @@ impl<H: Handler> Gateway<H> {
         // The one place where the later actions of a client are authorised.
         let authorise = |action: Action<'_>| {
             catch(|| app.authorise(user, action)).unwrap_or_else(|panic| {
-                panics.record("authorise", id, &panic);
+                panics.record("authorise", id, panic);
                 has_panicked = true;
                 Err(Denied::because("internal error"))
             })
@@ -163,7 +166,7 @@ impl<H: Handler> Gateway<H> {
         match catch(|| app.authorise(user, action)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(denied)) => Err(Refusal::saying(Rejection::Forbidden, denied.to_string())),
-            Err(panic) => Err(self.refuse_after_panic("authorise", id, &panic)),
+            Err(panic) => Err(self.refuse_after_panic("authorise", id, panic)),
         }
     }
 
@@ -227,7 +230,7 @@ impl<H: Handler> Inbound for Gateway<H> {
             let mut cx = Context::new(id, replies, &mut self.core);
             let app = &mut self.app;
             if let Err(panic) = catch(|| app.message(state, message, &mut cx)) {
-                cx.panicked("message", &panic);
+                cx.panicked("message", panic);
             }
         }
     }
@@ -298,7 +301,8 @@ impl<H: Handler> Service for Gateway<H> {
                 client.confirm(id, out);
             }
         }
-        // Deliveries are bounded by their number. No client that publishes next is charged for them.
+        // Deliveries are bounded by their number. No client that publishes next is charged for
+        // them.
         self.core.broker.take_work();
     }
 

@@ -64,6 +64,8 @@ pub struct Replies<'a> {
     backlog: usize,
     /// An echo that may still be done in place.
     echo: Option<Message<'a>>,
+    /// There was an echo that could not be done in place.
+    has_copied_echo: bool,
     close: Option<(CloseCode, &'static str)>,
     hold: bool,
 }
@@ -93,6 +95,7 @@ impl<'a> Replies<'a> {
             encoder: Encoder { compression, pool: &mut pools.deflate },
             backlog: cx.backlog,
             echo: None,
+            has_copied_echo: false,
             close: None,
             hold: false,
         }
@@ -110,6 +113,7 @@ impl<'a> Replies<'a> {
         if self.echo.is_none() && !self.out.is_owned() {
             self.echo = Some(message);
         } else {
+            self.has_copied_echo = true;
             // Passed as separate fields, so that `self` can stay in registers.
             let encoder = self.encoder.reborrow();
             let earlier = self.echo.take();
@@ -125,6 +129,13 @@ impl<'a> Replies<'a> {
                 compressed,
             );
         }
+    }
+
+    /// Whether [`echo`](Self::echo) was called.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_echo(&self) -> bool {
+        self.echo.is_some() || self.has_copied_echo
     }
 
     /// Sends a message of this payload; compressed where that was agreed and may pay.

@@ -34,6 +34,21 @@ fn three_hundred_megabytes_for_a_peer_that_does_not_read_are_not_held() {
     assert_eq!((sum(|app| app.dropped), sum(|app| app.too_slow)), (1, 1));
 }
 
+/// The first echo is never refused. Each further one is a message like any other.
+#[test]
+fn many_echoes_of_one_message_are_not_held() {
+    let _memory = super::memory();
+    let (server, log) = script(Config::default());
+    let mut client = Client::open(server.addr());
+    say(&mut client, &format!("echoes {}", "e".repeat(1 << 20)));
+    wait_for(&log, "echoes ");
+    let line = log.lock().unwrap().first().cloned().unwrap();
+    let queued: u64 = line.trim_start_matches("echoes ").parse().unwrap();
+    assert!(queued < 3 * MIB, "{queued} bytes");
+    let stats = server.handle().stats();
+    assert_eq!(stats.iter().map(|stats| stats.app.too_slow).sum::<u64>(), 1);
+}
+
 #[test]
 // Other tests of this process take memory as well, so the bound is not a tight one.
 fn the_same_from_another_thread() {

@@ -59,6 +59,15 @@ struct Fragile;
 #[derive(Default)]
 struct Fuse(bool);
 
+/// What a panic carries, and panics when it is dropped.
+struct Twice;
+
+impl Drop for Twice {
+    fn drop(&mut self) {
+        std::panic::panic_any(Self);
+    }
+}
+
 impl Drop for Fuse {
     fn drop(&mut self) {
         assert!(!self.0, "no callback of a handler");
@@ -70,6 +79,9 @@ impl Handler for Fragile {
     type User = Fuse;
 
     fn upgrade(&mut self, request: &Request<'_>, _: &mut Accept) -> Upgrade<String> {
+        if request.path == "/twice" {
+            std::panic::panic_any(Twice);
+        }
         Upgrade::Accept(request.path.to_owned())
     }
 
@@ -192,6 +204,22 @@ fn each_callback_may_panic() {
     assert_eq!(*told.lock().unwrap(), expected);
     let panics: u64 = server.stats().iter().map(|stats| stats.app.panics).sum();
     assert_eq!(panics, expected.len() as u64);
+    server.drain();
+    drop(other);
+    server.join().unwrap();
+}
+
+/// Nobody knows what a panic carries: dropping it may panic, again and again.
+#[test]
+fn a_panic_that_panics_when_it_is_dropped_ends_its_connection_only() {
+    let (server, told) = fragile();
+    let mut other = Client::open(server.addresses()[0]);
+    let mut refused = Client::connect(server.addresses()[0]);
+    refused.send(&request_to("/twice", ""));
+    assert!(refused.read_head().status.contains(" 503 "));
+    assert_eq!(*told.lock().unwrap(), ["upgrade"]);
+    other.send(&wire::frame(FIN | PING, b"there?"));
+    other.expect(&wire::unmasked(FIN | PONG, b"there?"));
     server.drain();
     drop(other);
     server.join().unwrap();
