@@ -208,6 +208,7 @@ impl ServerHandle {
     }
 
     /// Stops at once: connections are cut without a close frame.
+    /// [`Handler::close`](crate::app::Handler::close) is called for each, with 1001.
     pub fn stop(&self) {
         self.0.parts.stop.halt.store(true, Ordering::Release);
         self.0.parts.controls.iter().for_each(|control| control.notify());

@@ -98,6 +98,7 @@ impl CoreThread {
             if control.count_turn() {
                 control.answer(&worker);
                 if self.handle.is_halting() {
+                    worker.abandon();
                     return Ok(worker.stats());
                 }
             }

@@ -33,7 +33,8 @@ use std::time::Duration;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::{Driver, Errno};
-use crate::session::{Service, Wakeup};
+use crate::protocol::websocket::CloseCode;
+use crate::session::{CloseReason, Service, Wakeup};
 use core::Core;
 pub use stats::Stats;
 
@@ -185,6 +186,17 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// deadline to leave. Does nothing when called again.
     pub fn drain(&mut self) {
         self.core.begin_drain();
+    }
+
+    /// Ends every connection at once: the service is told of each, and nothing more is sent. Then
+    /// the worker is of no more use; the driver resets the connections when it is dropped.
+    pub fn abandon(&mut self) {
+        for index in self.core.slots.used_from(0, usize::MAX).0 {
+            let Some(mut slot) = self.core.slots.remove(index) else { continue };
+            slot.session.abort(CloseReason::Local(CloseCode::GOING_AWAY));
+            slot.session.finish(&mut self.core.pools, &mut self.service);
+            self.core.stats.closed += 1;
+        }
     }
 
     /// The number of connections.

@@ -6,6 +6,24 @@ use super::support::client::Client;
 use super::support::wire::{self, BINARY, FIN};
 use super::{say, script, wait_for};
 
+/// `stop` cuts connections without a close frame, but their handlers are told.
+#[test]
+fn a_stop_tells_the_handler_of_each_connection() {
+    let (server, log) = script(Config::default());
+    let clients: Vec<Client> = (0..5)
+        .map(|number| {
+            let mut client = Client::connect(server.addr());
+            client.open_at(&format!("/{number}"), "");
+            client
+        })
+        .collect();
+    server.handle().stop();
+    for number in 0..5 {
+        wait_for(&log, &format!("end /{number}: here 1001 \"\""));
+    }
+    drop(clients);
+}
+
 /// A path, how a connection there ends, and what the handler is told.
 type End = (&'static str, fn(Client), &'static str);
 
