@@ -125,8 +125,8 @@ pub enum Event {
         /// Whether the receive stays armed. If not, the kernel is done with it.
         armed: bool,
     },
-    /// The kernel did not find the receive that [`Driver::cancel_receive`] named: it has ended, or it
-    /// was just being tried again and goes on.
+    /// The kernel did not find the receive that [`Driver::cancel_receive`] named: it has ended, or
+    /// it was just being tried again and goes on.
     NotCancelled {
         /// Whose receive.
         id: ConnectionId,

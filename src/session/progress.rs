@@ -1,5 +1,6 @@
-//! The rules by which a slow reader is told from a peer that reads nothing, or is gone: from what
-//! this side's kernel knows of the peer. No socket and no clock: progress and time are handed in.
+//! The rules that distinguish a slow reader from a peer that reads nothing or is gone. They use what
+//! the kernel of this side knows of the peer. No socket and no clock: progress and time are
+//! arguments.
 
 use std::time::Duration;
 

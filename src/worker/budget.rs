@@ -34,7 +34,8 @@ impl Budget {
 }
 
 impl Default for Budget {
-    /// Four milliseconds: what somebody else waits at most who causes little work.
+    /// Four milliseconds. A connection that causes little work waits about so long at most for the
+    /// work of all others.
     fn default() -> Self {
         Self::new(4_000_000)
     }

@@ -151,10 +151,10 @@ mod tests {
         assert_eq!(sent(&mut outbox), []);
     }
 
-    /// Whoever is to be sent more leaves the sharing, and takes along what it was given; the others
-    /// are sent theirs as before.
+    /// A connection that gets more output than the broadcast has an entry of its own, which begins
+    /// with the bytes of the broadcast. The others are sent the shared bytes as before.
     #[test]
-    fn who_gets_more_leaves_the_sharing() {
+    fn a_connection_with_more_output_leaves_the_broadcast() {
         let (a, b) = (Rc::new(Bytes::from("aa")), Rc::new(Bytes::from("b")));
         for leaving in 0..5 {
             let mut slots: Vec<Slot> = (0..5).map(slot).collect();

@@ -13,8 +13,8 @@ use crate::session::{CloseReason, Output, Phase, Service};
 const MAX_QUEUED_SEND: usize = 256 << 10;
 /// Longer outputs count as large.
 const LARGE: usize = 64 << 10;
-/// The most bytes of large and queued sends in one turn, exceeded by one send. They are copied by
-/// the kernel while the core waits: so many take about two milliseconds.
+/// The most bytes of large and queued sends in one turn. The last send may exceed it. The kernel
+/// copies these bytes during the call; 4 MiB take about two milliseconds.
 const MAX_SENT_LARGE: usize = 4 << 20;
 
 impl<D: Driver, S: Service> Worker<D, S> {

@@ -1,6 +1,6 @@
 //! What the scheduler says about threads: how long each ran, and how long each was runnable and
-//! waited for a processor. A wait that a busy machine causes is told apart by this from one that
-//! the server causes.
+//! waited for a processor. This distinguishes waits that a busy machine causes from waits that the
+//! server causes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

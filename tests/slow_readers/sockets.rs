@@ -216,7 +216,7 @@ fn a_subscriber_that_reads_nothing_is_cut() {
     publisher.send(&wire::frame(FIN | BINARY, &[1; 10_000]).repeat(1_000));
     publisher.close();
     let start = Instant::now();
-    // It speaks all the time, until the server is there no more.
+    // It sends pings until the server has closed the connection.
     let is_cut = wait_until(PATIENCE, || !subscriber.try_send(&wire::frame(FIN | PING, b"")));
     assert!(is_cut && start.elapsed() + HELD_UP > STALL, "{is_cut}, {:?}", start.elapsed());
 }

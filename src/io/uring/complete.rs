@@ -139,7 +139,7 @@ impl UringRing {
         match (outcome(result), buffer) {
             (Ok(len @ 1..), Some(buffer)) => Received::Data { buffer, len: len as usize },
             (outcome, buffer) => {
-                // A buffer that comes with an error is ours to give back all the same.
+                // A completion with an error can come with a buffer, which has to be released too.
                 if let Some(buffer) = buffer {
                     self.buffers.release(buffer);
                 }

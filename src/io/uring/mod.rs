@@ -37,7 +37,8 @@ const POLL_FIRST: u16 = 1;
 /// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
 /// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
 const NOW: i32 = libc_flags::DONTWAIT | libc_flags::WAITALL | libc_flags::NOSIGNAL;
-/// Tells of each bit of progress, so that a peer who reads slowly is told from one who does not.
+/// No WAITALL: a queued send completes with each part that the socket takes, which shows that the
+/// peer reads.
 const QUEUED: i32 = libc_flags::NOSIGNAL;
 
 /// Flags of send(2).

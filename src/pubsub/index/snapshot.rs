@@ -78,8 +78,8 @@ impl FromIterator<Subscriber> for Snapshot {
 /// The lists of subscribers that a message is for, one for each filter that matches. A connection
 /// may be in several.
 ///
-/// Each list is accounted for once, however many messages wait for it. Whoever holds the lists adds
-/// [`bytes`](Self::bytes) to an account when it takes them, and subtracts what
+/// Each list is counted once, however many messages wait for it. The owner of the lists adds
+/// [`bytes`](Self::bytes) to its account when it takes them, and subtracts what
 /// [`pop`](Self::pop) and [`release`](Self::release) return.
 #[derive(Debug, Default)]
 pub(in crate::pubsub) struct Lists {

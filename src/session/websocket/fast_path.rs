@@ -9,8 +9,9 @@ use crate::session::replies::{Message, Replies};
 use crate::session::service::Inbound;
 use crate::session::state::{Phase, Session};
 
-/// From here on, text that stays in its place is unmasked and validated in one pass; below, and
-/// where it moves, unmasking tells ASCII by the way, which is all that most text is.
+/// Text of at least so many bytes that stays in its place is unmasked and validated in one pass.
+/// For shorter text, and where text moves, unmasking also reports whether all bytes are ASCII; most
+/// text is, and then needs no validation.
 const ONE_PASS: usize = 128;
 /// The longest payload with a length of one byte.
 const SHORT: usize = 125;

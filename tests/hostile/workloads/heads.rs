@@ -3,7 +3,7 @@
 use crate::script::{Group, Then, Workload};
 use crate::support::client::request_to;
 
-/// So many header lines of so many bytes each.
+/// `count` header lines of `bytes` bytes each.
 fn lines(count: usize, bytes: usize) -> String {
     (0..count).map(|n| format!("X-{n:02}: {}\r\n", "v".repeat(bytes - 8))).collect()
 }
