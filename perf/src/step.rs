@@ -5,16 +5,19 @@
 
 #[cfg(target_arch = "x86_64")]
 mod ptrace;
+mod shared;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod tracer;
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+
+pub use shared::Profile;
+use shared::Shared;
 
 /// The counts of a process while it was stepped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,17 +26,6 @@ pub struct Count {
     pub instructions: u64,
     /// System calls that have returned.
     pub syscalls: u64,
-}
-
-/// The number of executions of the instruction at each address.
-pub type Profile = HashMap<u64, u64>;
-
-/// The state that the stepping thread shares with the owner of the [`Stepper`].
-#[derive(Default)]
-struct Shared {
-    instructions: AtomicU64,
-    syscalls: AtomicU64,
-    stop: AtomicBool,
 }
 
 /// Steps all threads of a process, until it is dropped.

@@ -1,6 +1,7 @@
 //! The command line: flags, the start line, signals, exit codes.
 
 mod args;
+mod exit;
 mod serve;
 mod usage;
 mod values;
@@ -12,11 +13,7 @@ use corecast::config::Buffers;
 use corecast::io::uring::{UringRing, UringWaker};
 
 use args::{Cli, Command};
-
-/// Exit code for wrong flags.
-const USAGE: u8 = 2;
-/// Exit code if the server cannot run here, or failed while it ran.
-const FAILURE: u8 = 1;
+use exit::{FAILURE, USAGE, fail};
 
 /// Runs the command that the flags ask for.
 pub(crate) fn run() -> ExitCode {
@@ -31,12 +28,6 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(flags) => serve::serve(&flags),
         Command::Probe => probe(),
     }
-}
-
-/// Prints the error to standard error and returns the exit code.
-fn fail(code: u8, text: &str) -> ExitCode {
-    eprintln!("corecast: {text}");
-    ExitCode::from(code)
 }
 
 /// Prints the features of the kernel's io_uring that will be used.

@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::args::{LogFormat, Serve, Slow};
-use super::{FAILURE, USAGE, fail};
+use super::exit::{FAILURE, USAGE, fail};
 
 /// Serves until a signal.
 pub(super) fn serve(flags: &Serve) -> ExitCode {

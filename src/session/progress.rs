@@ -1,5 +1,5 @@
-//! The rules that distinguish a slow reader from a peer that reads nothing or is gone. They use what
-//! the kernel of this side knows of the peer. No socket and no clock: progress and time are
+//! The rules that distinguish a slow reader from a peer that reads nothing or is gone. They use
+//! what the kernel of this side knows of the peer. No socket and no clock: progress and time are
 //! arguments.
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::budget::Budget;
 use super::deferring::Deferring;
@@ -24,6 +25,9 @@ pub(super) struct Drain {
     pub(super) cursor: Option<u32>,
     pub(super) cutting: bool,
 }
+
+/// How long until a cancel that brought nothing is repeated.
+const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
 /// Everything of a loop but its service. What needs no service is a method of this type.
 #[derive(Debug)]
@@ -168,7 +172,7 @@ impl<D: Driver> Core<D> {
             if queue.queue.is_sending() {
                 self.driver.cancel_send(id);
                 // A cancel may miss a send that is just being tried: once more then.
-                queue.stall = self.now.after(super::CANCEL_AGAIN);
+                queue.stall = self.now.after(CANCEL_AGAIN);
             }
         }
         // The output of this turn is dropped as well.

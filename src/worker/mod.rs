@@ -45,8 +45,6 @@ const BATCH: usize = 128;
 const DELIVERIES: usize = 128;
 /// The longest sleep: nothing depends on it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
-/// How long until a cancel that brought nothing is repeated.
-const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
 /// The connections of one core, the loop that serves them, and the service that answers them.
 #[derive(Debug)]
@@ -145,8 +143,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 
     /// Memory is short, and sends of the last turn are still waiting. Nothing may overtake them, so
-    /// nothing can be sent before the kernel has taken them. What is received meanwhile waits in its
-    /// buffers: its replies would fill the memory.
+    /// nothing can be sent before the kernel has taken them. What is received meanwhile waits in
+    /// its buffers: its replies would fill the memory.
     #[cold]
     #[inline(never)]
     fn settle(&mut self) -> Result<(), Errno> {

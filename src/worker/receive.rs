@@ -165,8 +165,8 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// A receive that was to be cancelled may go on: it is cancelled again, unless it has ended or is
-    /// wanted by now.
+    /// A receive that was to be cancelled may go on: it is cancelled again, unless it has ended or
+    /// is wanted by now.
     #[cold]
     pub(super) fn on_not_cancelled(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slots.get(id)

@@ -3,9 +3,10 @@
 //! Paths that begin with `crate`, `super` or `self`, and those of `use`, are resolved through `use`
 //! declarations to the module that defines the item. Such an import counts for the two siblings
 //! that contain the two modules: `crate::b::y::Item` in `a/x.rs` means that `a` imports `b`. So the
-//! children of each module are checked separately; those of the root are the top-level folders. A
-//! parent may import its children, and a child the items that its parent defines. An item that the
-//! parent re-exports from another child counts as an import of that sibling.
+//! children of each module are checked separately; those of the root are the top-level folders. The
+//! items that a parent defines itself count as one more child, [`PARENT`]: a parent that imports a
+//! child must define nothing that this child imports. An item that the parent re-exports from
+//! another child counts as an import of that sibling.
 //!
 //! Code for tests is ignored. An inline module counts as a part of its file.
 
@@ -17,6 +18,9 @@ type Name = Vec<String>;
 
 /// The limit of `use` declarations followed for one path, so that cyclic names end.
 const MAX_STEPS: usize = 16;
+
+/// Stands for the items that a parent defines itself.
+const PARENT: &str = "mod";
 
 struct Module {
     file: PathBuf,
@@ -76,10 +80,15 @@ impl Crate {
             for path in module.paths.iter().chain(module.uses.iter().map(|(_, path)| path)) {
                 let Some(target) = self.resolve(name, path, MAX_STEPS) else { continue };
                 let same = name.iter().zip(&target).take_while(|(a, b)| a == b).count();
-                if let (Some(from), Some(to)) = (name.get(same), target.get(same)) {
+                // A path that ends with the module is a visibility, such as `pub(in crate::io)`.
+                let is_item = target.last() != path.last();
+                if same < name.len() && (same < target.len() || is_item)
+                    || same == name.len() && same < target.len()
+                {
+                    let [from, to] = [name, &target].map(|it| part(it, same));
                     let text = format!("{} names {}", module.file.display(), path.join("::"));
                     let imports = by_parent.entry(name[..same].to_vec()).or_default();
-                    imports.entry(from.clone()).or_default().entry(to.clone()).or_insert(text);
+                    imports.entry(from).or_default().entry(to).or_insert(text);
                 }
             }
         }
@@ -129,6 +138,11 @@ impl Crate {
         let from = self.brings_in(module, name).filter(|from| *from != path)?;
         self.resolve(module, from, left.checked_sub(1)?)
     }
+}
+
+/// The child of a module at `depth` that contains `name`.
+fn part(name: &[String], depth: usize) -> String {
+    name.get(depth).cloned().unwrap_or_else(|| PARENT.to_owned())
 }
 
 fn join(name: &[String], child: &str) -> Name {

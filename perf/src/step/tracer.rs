@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use libc::{c_int, pid_t};
 
 use super::ptrace::{self, Event, TRAP_BRKPT, TRAP_TRACE};
-use super::{Profile, Shared};
+use super::shared::{Profile, Shared};
 use crate::sys;
 
 /// The time that the threads of the process may take to stop when the tracer detaches.

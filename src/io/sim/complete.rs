@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::handle::ClientId;
+use super::client::ClientId;
 use super::kernel::Kernel;
 use super::network::Network;
 use super::operation::Stage;

@@ -1,58 +1,12 @@
 //! The test's side of the simulation: the clients and the clock.
 
-use std::cell::RefCell;
-use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
+use super::client::{ClientId, ServerEnd};
 use super::faults::Faults;
-use super::{Clients, World};
-
-/// A simulated client: its connection, from the client's side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(pub(super) usize);
-
-impl ClientId {
-    /// The address that the client connects from: IPv4 and IPv6 in turn, each another.
-    #[must_use]
-    pub fn address(self) -> SocketAddr {
-        #[allow(clippy::cast_possible_truncation, reason = "not so many clients")]
-        let number = self.0 as u32;
-        let [_, a, b, c] = number.to_be_bytes();
-        match number % 2 {
-            0 => SocketAddr::from(([10, a, b, c], 40_000)),
-            _ => SocketAddr::from((
-                [0xfd00, 0, 0, 0, 0, 0, u16::from(a), u16::from_be_bytes([b, c])],
-                40_000,
-            )),
-        }
-    }
-}
-
-/// How the server ended its direction of a connection, as the client sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerEnd {
-    /// The end of the stream: all that was sent has arrived.
-    Fin,
-    /// Reset: bytes may be lost in both directions.
-    Reset,
-}
-
-impl ServerEnd {
-    pub(super) const RESET: Option<Self> = Some(Self::Reset);
-}
-
-/// The clients of a simulated ring, its clock and its last check. All clones are the same network.
-#[derive(Clone, Debug)]
-pub struct SimNetwork {
-    world: Rc<RefCell<World>>,
-}
+use super::world::{Clients, SimNetwork, World};
 
 impl SimNetwork {
-    pub(super) const fn new(world: Rc<RefCell<World>>) -> Self {
-        Self { world }
-    }
-
     /// Virtual time since the ring began.
     #[must_use]
     pub fn now(&self) -> Duration {

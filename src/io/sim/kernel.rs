@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::SimOptions;
 use super::brief::Brief;
 use super::operation::{Listener, Slot, Stage, Submission};
+use super::options::SimOptions;
 use crate::base::ConnectionId;
 use crate::io::{DriverStats, Event};
 

@@ -8,7 +8,6 @@
 
 use crate::base::{Chunk, ConnectionId};
 use std::cell::RefCell;
-use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,89 +16,34 @@ use std::time::Duration;
 use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload, Wake};
 
 mod brief;
+mod client;
 mod complete;
 mod faults;
 mod handle;
 mod kernel;
 mod network;
 mod operation;
+mod options;
 mod pool;
 mod socket;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod world;
 
+pub use client::{ClientId, ServerEnd};
 pub use faults::Faults;
-pub use handle::{ClientId, ServerEnd, SimNetwork};
+pub use options::SimOptions;
+pub use world::SimNetwork;
 
 use kernel::Kernel;
 use network::{Happening, Network};
 use operation::Submission;
 use pool::Pool;
+use world::{Clients, World};
 
 /// A sleep that nobody means to end.
 const FOR_EVER: Option<Duration> = Some(Duration::from_secs(u32::MAX as u64));
-
-/// The dimensions of a simulated ring.
-#[derive(Clone, Copy, Debug)]
-pub struct SimOptions {
-    /// The size of the table of connections.
-    pub slots: u32,
-    /// The number of receive buffers.
-    pub buffers: u16,
-    /// The size of a receive buffer in bytes.
-    pub buffer_size: usize,
-    /// The number of listeners.
-    pub listeners: usize,
-    /// The number of events that fit into the completion queue. When one `enter` brings more, the
-    /// multishot receives concerned end, and the overflow is counted.
-    pub completions: usize,
-    /// Whether the kernel tells how far a peer is, as Linux does since 6.8.
-    pub tells_progress: bool,
-    /// Whether a send that waits is notified of room only once a third of the socket's buffer is
-    /// free, as in Linux.
-    pub notifies_late: bool,
-    /// What goes wrong, and how often.
-    pub faults: Faults,
-}
-
-impl Default for SimOptions {
-    fn default() -> Self {
-        Self {
-            slots: 64,
-            buffers: 64,
-            buffer_size: 4096,
-            listeners: 1,
-            completions: 256,
-            tells_progress: true,
-            notifies_late: false,
-            faults: Faults::default(),
-        }
-    }
-}
-
-/// What the ring and the test share.
-#[derive(Debug)]
-struct World {
-    network: Network,
-    kernel: Kernel,
-    clients: Clients,
-}
-
-/// What acts for the clients, and when it wants to be called at the latest.
-#[derive(Default)]
-struct Clients {
-    act: Option<Box<Act>>,
-    due: Option<Duration>,
-}
-
-type Act = dyn FnMut(&SimNetwork) -> Option<Duration>;
-
-impl fmt::Debug for Clients {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clients").field("due", &self.due).finish_non_exhaustive()
-    }
-}
 
 /// A simulated ring. See the [module](self).
 #[derive(Debug)]

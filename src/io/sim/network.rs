@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
+use super::client::{ClientId, ServerEnd};
 use super::faults::Faults;
+use super::options::SimOptions;
 use super::socket::{Socket, move_bytes};
-use super::{ClientId, ServerEnd, SimOptions};
 use crate::base::SendProgress;
 use crate::io::Errno;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::handle::ClientId;
+use super::client::ClientId;
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Accepts, Payload};
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::ServerEnd;
+use super::client::ServerEnd;
 use crate::base::SendProgress;
 use crate::io::Errno;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Next, StreamEvent};
+use super::event::{Next, StreamEvent};
 use crate::base::Millis;
 use crate::protocol::websocket::CloseCode;
 use crate::session::context::ReceiveContext;

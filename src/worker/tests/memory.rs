@@ -117,8 +117,8 @@ fn what_is_held_while_closing_costs_nobody_else_the_connection() {
     bench.finish();
 }
 
-/// A cancel of a receive can miss it. It is repeated, so that a peer which reads nothing and goes on
-/// sending does not fill its queue.
+/// A cancel of a receive can miss it. It is repeated, so that a peer which reads nothing and goes
+/// on sending does not fill its queue.
 #[test]
 fn a_receive_that_was_not_cancelled_is_cancelled_again() {
     let mut bench = Bench::new();
