@@ -2,6 +2,7 @@
 
 mod affinity;
 mod control;
+mod ending;
 mod handle;
 mod listener;
 mod rlimit;
@@ -22,6 +23,7 @@ use crate::io::Wake;
 use crate::io::uring::{Features, UringWaker};
 use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
+use crate::worker;
 pub use affinity::allowed_cores;
 pub use control::CoreStats;
 use control::{CoreControl, Stop};
@@ -174,7 +176,8 @@ impl Server {
             connections: config.limits.max_connections,
             publishers,
             controls: controls.clone(),
-            stop: Arc::clone(&stop),
+            stop,
+            drain: config.timeouts.drain.saturating_add(worker::GRACE),
         });
         let totals = Totals::new(&config.pubsub);
         let make = Arc::new(make);
@@ -195,7 +198,7 @@ impl Server {
                 on_panic: self.on_panic.clone(),
                 handle: handle.clone(),
             };
-            handle.add_thread(thread.spawn(Arc::clone(&make), ready.clone())?);
+            handle.add_thread(control, thread.spawn(Arc::clone(&make), ready.clone())?);
             Ok(())
         });
         drop(ready);

@@ -10,7 +10,7 @@ use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Outbound};
 
 /// After the deadline, for what was cut to come back from the kernel.
-const GRACE: Duration = Duration::from_millis(500);
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
 impl<D: Driver> Core<D> {
     /// Begins to stop, unless it has begun.

@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::io::{Driver, Errno};
 use crate::session::{Service, Wakeup};
 use core::Core;
+pub(crate) use drain::GRACE;
 pub use stats::Stats;
 
 /// How many connections are armed again, or told to go, in one turn.
