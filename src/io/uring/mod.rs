@@ -34,18 +34,6 @@ pub use wake::UringWaker;
 const BUFFER_GROUP: u16 = 0;
 /// `IORING_RECVSEND_POLL_FIRST`, for which the crate's multishot receive has no setter.
 const POLL_FIRST: u16 = 1;
-/// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
-/// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
-const NOW: i32 = libc_flags::DONTWAIT | libc_flags::WAITALL | libc_flags::NOSIGNAL;
-/// Tells of each bit of progress, so that a peer who reads slowly is told from one who does not.
-const QUEUED: i32 = libc_flags::NOSIGNAL;
-
-/// Flags of send(2).
-mod libc_flags {
-    pub(super) const DONTWAIT: i32 = 0x40;
-    pub(super) const WAITALL: i32 = 0x100;
-    pub(super) const NOSIGNAL: i32 = 0x4000;
-}
 
 /// One core's io_uring.
 pub struct UringRing {
@@ -257,7 +245,7 @@ impl Driver for UringRing {
         let bytes = chunk.rest();
         let len = u32::try_from(bytes.len().min(max)).unwrap_or(u32::MAX);
         let entry = opcode::Send::new(Fixed(id.slot), bytes.as_ptr(), len)
-            .flags(QUEUED)
+            .flags(submit::QUEUED)
             .build()
             .user_data(Tag::new(Kind::SendQueued, id, 0).0);
         // The kernel reads the earlier bytes still, so they must not make room for these.
