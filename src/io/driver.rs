@@ -201,6 +201,15 @@ pub trait Driver {
     /// that finds no slot loses its connection, so near the end of the slots it should be for one.
     fn accept(&mut self, listener: usize, kind: Accepts);
 
+    /// Cancels the accept of listener number `listener`; its last event follows, and may be a
+    /// connection.
+    fn cancel_accept(&mut self, listener: usize);
+
+    /// The most connections that a multishot accept may bring between two calls of
+    /// [`Driver::next_event`], as far as the driver can tell: what waits in the queue of the
+    /// listener, and some more that arrive meanwhile.
+    fn accept_burst(&self) -> u32;
+
     /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last
     /// events follow.
     fn stop_accepting(&mut self);

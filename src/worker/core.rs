@@ -65,6 +65,7 @@ pub(super) struct Core<D: Driver> {
 
 impl<D: Driver> Core<D> {
     pub(super) fn new(driver: D, config: Arc<Config>, listeners: usize) -> Self {
+        let accepting = Accepting::new(listeners, driver.accept_burst());
         Self {
             driver,
             pools: Pools::new(config),
@@ -83,7 +84,7 @@ impl<D: Driver> Core<D> {
             trackers: HashMap::new(),
             peers: Vec::new(),
             too_slow: Vec::new(),
-            accepting: Accepting::new(listeners),
+            accepting,
             drain: None,
             refusals: Refusals::default(),
             stats: Stats::default(),

@@ -252,6 +252,9 @@ impl Kernel {
             let error = if network.rng.bool() { Errno::CANCELED } else { Errno::INVAL };
             return Some((Err(error), false));
         }
+        if self.listeners[listener].cancel_at.is_some_and(|at| at <= network.now) {
+            return Some((Err(Errno::CANCELED), false));
+        }
         if waiting && network.strikes(network.faults.accept_error) {
             let errors =
                 [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::CONNABORTED];

@@ -107,7 +107,7 @@ impl Kernel {
                 };
                 begin(&mut listener.stage, "accept armed twice")
             }
-            Submission::StopAccepting => Ok(()),
+            Submission::CancelAccept(_) | Submission::StopAccepting => Ok(()),
             Submission::Receive { id, .. } => {
                 begin(&mut self.slot_of(id, "receive").receive.stage, "receive armed twice")
             }

@@ -193,6 +193,14 @@ impl Driver for SimRing {
         self.world.borrow_mut().kernel.queue(Submission::Accept { listener, kind });
     }
 
+    fn cancel_accept(&mut self, listener: usize) {
+        self.world.borrow_mut().kernel.queue(Submission::CancelAccept(listener));
+    }
+
+    fn accept_burst(&self) -> u32 {
+        64
+    }
+
     fn stop_accepting(&mut self) {
         self.world.borrow_mut().kernel.queue(Submission::StopAccepting);
     }

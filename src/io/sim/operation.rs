@@ -10,6 +10,7 @@ use crate::io::{Accepts, Payload};
 #[derive(Debug)]
 pub(super) enum Submission {
     Accept { listener: usize, kind: Accepts },
+    CancelAccept(usize),
     StopAccepting,
     Receive { id: ConnectionId, poll_first: bool },
     CancelReceive(ConnectionId),
@@ -105,3 +106,5 @@ pub(super) struct Listener {
     /// When the armed accept learns that the worker stopped accepting.
     pub(super) stop_at: Option<Duration>,
 }
+    /// When the armed accept learns that it is cancelled.
+    pub(super) cancel_at: Option<Duration>,

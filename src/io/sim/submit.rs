@@ -25,7 +25,9 @@ impl Kernel {
                 Submission::Accept { listener, kind } => {
                     let listener = &mut self.listeners[listener];
                     (listener.stage, listener.kind) = (Stage::Held, Some(kind));
+                    listener.cancel_at = None;
                 }
+                Submission::CancelAccept(listener) => self.cancel_accept(network, listener),
                 Submission::StopAccepting => self.stop_accepting(network),
                 Submission::Receive { id, poll_first } => {
                     let receive = &mut self.slots[id.slot as usize].receive;
@@ -67,6 +69,14 @@ impl Kernel {
     }
 
     fn stop_accepting(&mut self, network: &mut Network) {
+    fn cancel_accept(&mut self, network: &mut Network, listener: usize) {
+        let at = late_or_now(network, network.faults.late_cancel);
+        let listener = &mut self.listeners[listener];
+        if listener.stage == Stage::Held && listener.cancel_at.is_none() {
+            listener.cancel_at = Some(at);
+        }
+    }
+
         for listener in &mut self.listeners {
             if listener.stop_at.is_none() {
                 listener.stop_at = Some(late_or_now(network, network.faults.late_cancel));

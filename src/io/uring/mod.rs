@@ -185,10 +185,17 @@ impl Driver for UringRing {
         self.push_accept(listener, kind);
     }
 
+    fn cancel_accept(&mut self, listener: usize) {
+        self.cancel(Tag::plain(Kind::Accept, u16::try_from(listener).unwrap_or(u16::MAX)));
+    }
+
+    fn accept_burst(&self) -> u32 {
+        accept::BURST
+    }
+
     fn stop_accepting(&mut self) {
         for index in 0..self.listeners.len() {
-            let index = u16::try_from(index).unwrap_or(u16::MAX);
-            self.cancel(Tag::plain(Kind::Accept, index));
+            self.cancel_accept(index);
         }
         // The accepts hold the sockets until they are cancelled, at the next call.
         self.listeners.clear();

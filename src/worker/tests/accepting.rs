@@ -1,0 +1,81 @@
+//! Connections at the limits of the table.
+
+use std::time::Duration;
+
+use super::{Bench, request};
+use crate::config::Config;
+use crate::io::sim::{ClientId, SimOptions};
+
+/// A core with this many slots, of which a part is for connections.
+fn bench(slots: u32, max_connections: u32) -> Bench {
+    let mut config = Config::default();
+    config.limits.max_connections = max_connections;
+    Bench::with_options(config, SimOptions { slots, ..SimOptions::default() })
+}
+
+fn connect(bench: &Bench, count: usize) -> Vec<ClientId> {
+    (0..count).map(|_| bench.network.connect(0)).collect()
+}
+
+/// Clients that have sent their request.
+fn connect_echo(bench: &Bench, count: usize) -> Vec<ClientId> {
+    let clients = connect(bench, count);
+    clients.iter().for_each(|client| bench.network.write(*client, &request("/echo")));
+    clients
+}
+
+/// The status that each client is answered with.
+fn statuses(bench: &mut Bench, clients: &[ClientId]) -> Vec<String> {
+    let mut status = |client: &ClientId| {
+        let answer = String::from_utf8(bench.read(*client, 12)).unwrap();
+        answer.get(9..12).unwrap_or_default().to_owned()
+    };
+    clients.iter().map(&mut status).collect()
+}
+
+#[test]
+fn no_connection_is_lost_when_the_table_is_full() {
+    let mut bench = bench(100, 90);
+    let early = connect_echo(&bench, 40);
+    assert!(statuses(&mut bench, &early).iter().all(|status| status == "101"));
+    let late = connect_echo(&bench, 100);
+    let statuses = statuses(&mut bench, &late);
+    let count = |wanted: &str| statuses.iter().filter(|status| *status == wanted).count();
+    assert_eq!((count("101"), count("503")), (50, 50), "{statuses:?}");
+    assert_eq!(bench.worker.stats().accept_errors, 0);
+    bench.finish();
+}
+
+#[test]
+fn connections_without_a_request_keep_nobody_from_a_503() {
+    let mut bench = bench(20, 12);
+    let open = connect_echo(&bench, 12);
+    assert!(statuses(&mut bench, &open).iter().all(|status| status == "101"));
+    let silent = connect(&bench, 200);
+    bench.settle();
+    let began = bench.network.now();
+    let newcomer = connect_echo(&bench, 1);
+    assert_eq!(statuses(&mut bench, &newcomer), ["503"]);
+    let waited = bench.network.now() - began;
+    assert!(waited < Duration::from_millis(2_000), "{waited:?}");
+    // They were answered as well, and those that are open were left alone.
+    let answered = statuses(&mut bench, &silent[..100]);
+    assert!(answered.iter().all(|status| status == "503"), "{answered:?}");
+    for client in &open {
+        assert_eq!(bench.network.closed_by_server(*client), None);
+    }
+    bench.finish();
+}
+
+#[test]
+fn connections_above_the_limit_keep_their_time_while_there_are_slots() {
+    let mut bench = bench(20, 10);
+    let open = connect_echo(&bench, 10);
+    statuses(&mut bench, &open);
+    let silent = connect(&bench, 5);
+    bench.turn_until(|bench| bench.network.now() > Duration::from_secs(1));
+    assert!(silent.iter().all(|client| bench.network.closed_by_server(*client).is_none()));
+    silent.iter().for_each(|client| bench.network.write(*client, &request("/echo")));
+    assert_eq!(statuses(&mut bench, &silent), ["503"; 5]);
+    bench.finish();
+}
