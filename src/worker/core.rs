@@ -48,7 +48,7 @@ pub(super) struct Core<D: Driver> {
     pub(super) shed_again: Millis,
     /// Connections with deferred input, by what it waits for.
     pub(super) deferring: Deferring,
-    /// Slots whose timer is due; kept for its memory.
+    /// Slots whose timer is due, which are handled in this turn and the next ones.
     pub(super) due: Vec<u32>,
     /// What is remembered of peers whose progress was queried. Few have an entry: those that owe a
     /// pong for some time, and those that were sent much.

@@ -167,6 +167,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             || has_deferred
             || core.drain_has_more()
             || !core.awaiting_buffer.is_empty()
+            || !core.due.is_empty()
         {
             return None;
         }

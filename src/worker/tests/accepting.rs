@@ -1,10 +1,11 @@
-//! Connections at the limits of the table.
+//! Connections at the limits of the table, and those that are not open yet.
 
 use std::time::Duration;
 
 use super::{Bench, request};
 use crate::config::Config;
 use crate::io::sim::{ClientId, SimOptions};
+use crate::session::Phase;
 
 /// A core with this many slots, of which a part is for connections.
 fn bench(slots: u32, max_connections: u32) -> Bench {
@@ -77,5 +78,27 @@ fn connections_above_the_limit_keep_their_time_while_there_are_slots() {
     assert!(silent.iter().all(|client| bench.network.closed_by_server(*client).is_none()));
     silent.iter().for_each(|client| bench.network.write(*client, &request("/echo")));
     assert_eq!(statuses(&mut bench, &silent), ["503"; 5]);
+    bench.finish();
+}
+
+#[test]
+fn connections_that_expire_together_end_over_several_turns() {
+    const COUNT: usize = 2_000;
+    let mut bench = bench(2_100, 2_050);
+    connect(&bench, COUNT);
+    bench.turn_until(|bench| bench.worker.connections() == COUNT);
+    let expired = |bench: &Bench| {
+        let in_table = bench.worker.core.slots.iter();
+        let open = in_table.filter(|slot| slot.session.phase() == Phase::Request).count();
+        COUNT - open
+    };
+    let (mut before, mut most) = (0, 0);
+    bench.turn_until(|bench| {
+        let now = expired(bench);
+        most = most.max(now - before);
+        before = now;
+        now == COUNT
+    });
+    assert!((1..=256).contains(&most), "{most} in one turn");
     bench.finish();
 }
