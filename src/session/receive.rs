@@ -1,5 +1,7 @@
 //! What drives a session: bytes, the end of input, time, and its driver's wish to close.
 
+use std::time::Duration;
+
 use super::context::{Handled, ReceiveContext, Stop};
 use super::outbound::Output;
 use super::pending::PendingFrame;
@@ -11,6 +13,9 @@ use super::stream::{Next, Stream, StreamEvent};
 use crate::base::Millis;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Rejection;
+
+/// How long a request may still be on its way when the connection is to be closed.
+const REQUEST_GRACE: Duration = Duration::from_millis(100);
 
 impl Session {
     /// Handles `bytes` just received, which are changed in place, and leaves replies in `out`.
@@ -51,9 +56,24 @@ impl Session {
             Phase::Request => self.receive_head(bytes, cx, service),
             Phase::Deciding => Handled::Until(0),
             _ => {
+                self.linger_again(cx);
                 self.marks.insert(Marks::SENDS_AFTER_CLOSE);
                 Handled::All
             }
+        }
+    }
+
+    /// The peer has sent something behind its close frame, before the connection was closed. To
+    /// close it with input unread would reset it, and the peer might lose the answer to its close
+    /// frame. So the connection lingers, once.
+    fn linger_again(&mut self, cx: &ReceiveContext<'_>) {
+        let is_ended_by_peer = matches!(self.reason, Some(CloseReason::Peer(_)));
+        if self.phase == Phase::Finished
+            && is_ended_by_peer
+            && !self.marks.contains(Marks::SENDS_AFTER_CLOSE)
+        {
+            self.phase = Phase::Lingering;
+            self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         }
     }
 
@@ -136,7 +156,13 @@ impl Session {
                 }
             }
             Phase::Deciding => self.refuse(now, Rejection::Full, pools, out),
-            Phase::Request => self.end(Phase::Finished, CloseReason::Local(code)),
+            Phase::Request if matches!(self.rare.as_deref(), Some(RareState::Head(_))) => {
+                self.refuse(now, Rejection::Full, pools, out);
+            }
+            Phase::Request => {
+                self.marks.insert(Marks::REJECT);
+                self.deadline = self.deadline.min(now.after(REQUEST_GRACE));
+            }
             Phase::Closing | Phase::Lingering | Phase::Finished => {}
         }
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Bench, request};
+use super::{Bench, masked, request};
 use crate::config::Config;
-use crate::io::sim::{ClientId, SimOptions};
+use crate::io::sim::{ClientId, Faults, ServerEnd, SimOptions};
 use crate::session::Phase;
 
 /// A core with this many slots, of which a part is for connections.
@@ -100,5 +100,46 @@ fn connections_that_expire_together_end_over_several_turns() {
         now == COUNT
     });
     assert!((1..=256).contains(&most), "{most} in one turn");
+    bench.finish();
+}
+
+#[test]
+fn a_handshake_under_way_is_answered_when_the_server_stops() {
+    let mut bench = bench(20, 10);
+    let clients = connect(&bench, 3);
+    let (head, rest) = (request("/echo")[..20].to_vec(), request("/echo")[20..].to_vec());
+    bench.network.write(clients[0], &head);
+    bench.turn_until(|bench| bench.worker.connections() == 3);
+    bench.settle();
+    let stopped = bench.network.now();
+    bench.worker.drain();
+    // One has sent a part, one sends all of it now, one sends nothing.
+    bench.network.write(clients[1], &[head, rest].concat());
+    assert_eq!(statuses(&mut bench, &clients[..2]), ["503"; 2]);
+    bench.turn_until(|bench| bench.network.closed_by_server(clients[2]).is_some());
+    assert!(bench.network.now() - stopped < Duration::from_millis(500));
+    clients[..2].iter().for_each(|client| bench.network.half_close(*client));
+    bench.finish();
+}
+
+#[test]
+fn input_behind_a_close_frame_does_not_reset_the_connection() {
+    // The receive goes on for a while when it is cancelled.
+    let faults = Faults { late_cancel: 1000, ..Faults::default() };
+    let options = SimOptions { faults, ..SimOptions::default() };
+    let mut bench = Bench::with_options(Config::default(), options);
+    let (client, id) = bench.request("/echo");
+    bench.read_head(client);
+    let phase = |bench: &mut Bench| bench.worker.core.slots.get(id).map(|s| s.session.phase());
+    bench.network.write(client, &masked(0x88, &[3, 232]));
+    bench.network.write(client, &masked(0x81, b"late").repeat(3000));
+    while matches!(phase(&mut bench), Some(Phase::Open | Phase::Finished)) {
+        bench.network.limit(bench.network.now() + Duration::from_micros(100));
+        bench.worker.turn().unwrap();
+    }
+    assert_eq!(phase(&mut bench), Some(Phase::Lingering));
+    bench.network.half_close(client);
+    assert_eq!(bench.read_to_end(client), [0x88, 2, 3, 232]);
+    assert_eq!(bench.network.closed_by_server(client), Some(ServerEnd::Fin));
     bench.finish();
 }
