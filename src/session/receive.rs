@@ -127,8 +127,7 @@ impl Session {
                 // closed because it does not read, and that goes on sending, has to learn it soon:
                 // by a reset.
                 let is_unaware = self.marks.contains(Marks::SENDS_AFTER_CLOSE);
-                let is_slow = CloseReason::Local(CloseCode::TRY_AGAIN_LATER);
-                let is_reset = is_unaware && self.reason == Some(is_slow);
+                let is_reset = is_unaware && self.reason == Some(CloseReason::TooSlow);
                 self.deadline = if is_reset { now } else { Millis::NEVER };
                 self.end(Phase::Finished, CloseReason::Broken);
             }
@@ -137,22 +136,23 @@ impl Session {
         false
     }
 
-    /// Sends a close frame and waits for the peer's, as when the server stops. A connection that is
-    /// not open yet is answered with 503 if its request is known, otherwise ended. One that is
-    /// closing already is left alone.
+    /// Sends a close frame with the code of `reason` and waits for the peer's, as when the server
+    /// stops. A connection that is not open yet is answered with 503: at once if a part of its
+    /// request is known, otherwise if its request comes soon. One that is closing already is left
+    /// alone.
     pub fn close(
         &mut self,
         now: Millis,
-        code: CloseCode,
-        reason: &str,
+        reason: CloseReason,
+        text: &str,
         pools: &mut Pools,
         out: &mut Output,
     ) {
         match self.phase {
             Phase::Open => {
                 let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
-                if !self.stream_event(StreamEvent::Close(code), &mut cx) {
-                    self.begin_close(now, code, reason, pools, out);
+                if !self.stream_event(StreamEvent::Close(reason.code()), &mut cx) {
+                    self.begin_close(now, reason, text, pools, out);
                 }
             }
             Phase::Deciding => self.refuse(now, Rejection::Full, pools, out),
@@ -171,7 +171,8 @@ impl Session {
     /// The close frame stands behind what is queued, so it may be that the peer never gets it.
     pub fn close_stalled(&mut self, now: Millis, pools: &mut Pools, out: &mut Output) {
         self.reason.get_or_insert(CloseReason::Stalled);
-        self.close(now, CloseCode::TRY_AGAIN_LATER, "does not read", pools, out);
+        let reason = CloseReason::Local(CloseCode::TRY_AGAIN_LATER);
+        self.close(now, reason, "does not read", pools, out);
     }
 
     /// The connection becomes `stream`, which answers the request.
