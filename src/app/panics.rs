@@ -62,7 +62,9 @@ impl Panics {
     pub(crate) fn record(&mut self, callback: &'static str, id: ConnectionId, payload: &Payload) {
         self.count += 1;
         let panic = Panic { callback, connection: id, message: panic_text(payload) };
-        tracing::error!(callback, slot = id.slot, message = %panic.message, "a callback panicked");
+        // The text may be that of a client. As a string, of which a log line escapes line feeds.
+        let text = panic.message.as_str();
+        tracing::error!(callback, slot = id.slot, panic = text, "a callback panicked");
         if let Some(hook) = &self.hook
             && catch(|| hook(&panic)).is_err()
         {
