@@ -104,7 +104,8 @@ bitflags! {
 pub(super) enum Input {
     /// As the driver reported it.
     Received(Received),
-    /// The rest of a receive, of which the session has handled the beginning only.
+    /// Bytes that are in no receive buffer: the rest of a receive, of which the session has handled
+    /// the beginning only, or a whole one.
     Rest(Vec<u8>),
 }
 
@@ -127,6 +128,12 @@ impl Deferred {
 
     pub(super) fn push_back(&mut self, received: Received) {
         self.inputs.push_back(Input::Received(received));
+    }
+
+    /// Adds a whole receive that was copied out of its buffer.
+    pub(super) fn push_copied(&mut self, bytes: Vec<u8>) {
+        self.charge.set(self.charge.bytes() + bytes.capacity());
+        self.inputs.push_back(Input::Rest(bytes));
     }
 
     /// Puts the rest of a receive in front of what came later.

@@ -217,6 +217,10 @@ impl Driver for SimRing {
         self.pool.bytes(buffer)
     }
 
+    fn is_short_of_buffers(&self) -> bool {
+        self.pool.lent_counter().get() * 2 >= self.pool.len()
+    }
+
     fn release(&mut self, buffer: Buffer) {
         self.pool.release(buffer);
     }

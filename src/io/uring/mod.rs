@@ -227,6 +227,10 @@ impl Driver for UringRing {
         self.buffers.bytes(buffer)
     }
 
+    fn is_short_of_buffers(&self) -> bool {
+        self.buffers.lent() * 2 >= u32::from(self.buffers.len())
+    }
+
     #[inline]
     fn release(&mut self, buffer: Buffer) {
         self.buffers.release(buffer);
