@@ -8,8 +8,8 @@ use super::control::CoreControl;
 use crate::error::Error;
 use crate::io::Wake;
 
-/// The time after which a core whose turn does not end hangs: the other cores go on without it. Less
-/// than the default time of a handshake, so that those that wait for the core are accepted.
+/// The time after which a core whose turn does not end hangs: the other cores go on without it.
+/// Less than the default time of a handshake, so that those that wait for the core are accepted.
 const HUNG_AFTER: Duration = Duration::from_secs(3);
 
 /// Starts the thread that watches these cores until all of them have ended. Turns longer than

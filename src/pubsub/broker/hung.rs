@@ -1,6 +1,6 @@
 //! Other cores that hang. Messages for such a core are dropped once its queue is full, so that the
-//! publishers of the others need not wait for it. When it goes on, it learns of that, and closes its
-//! subscribers, since nobody knows how many messages each of them has missed.
+//! publishers of the others need not wait for it. When it goes on, it learns of that, and closes
+//! its subscribers, since nobody knows how many messages each of them has missed.
 
 use super::state::Broker;
 use crate::base::ConnectionId;
