@@ -264,6 +264,10 @@ pub trait Driver {
     /// be under way; a [`Driver::send_now`] is until the next [`Driver::enter`] is settled.
     fn close(&mut self, id: ConnectionId);
 
+    /// Closes the connection as [`close`](Self::close) does, but keeps its slot taken until that is
+    /// called for it too. Returns false if that is not possible; then nothing has happened.
+    fn retire(&mut self, id: ConnectionId) -> bool;
+
     /// Wakes another ring, at the latest with the next [`Driver::enter`].
     fn wake_peer(&mut self, peer: &Self::Waker) {
         peer.wake();

@@ -26,7 +26,8 @@ const MAX_REJECTED: usize = 1024;
 impl<D: Driver> Core<D> {
     /// Arms the listeners that do not accept, if it is time and there is room.
     pub(super) fn arm_accepts(&mut self) {
-        let free = (self.driver.slots() as usize).saturating_sub(self.slots.len());
+        let used = self.slots.len() + self.slots.retired.len();
+        let free = (self.driver.slots() as usize).saturating_sub(used);
         let is_scarce = free <= self.accepting.few;
         if (self.accepting.is_settled && !is_scarce) || self.accepting.stopped {
             return;
@@ -37,7 +38,10 @@ impl<D: Driver> Core<D> {
     /// An accept that finds no slot loses its connection. So where slots are scarce, each accept
     /// is for one connection and has a slot reserved.
     #[cold]
-    fn arm_each(&mut self, free: usize, is_scarce: bool) {
+    fn arm_each(&mut self, mut free: usize, is_scarce: bool) {
+        if free <= self.accepting.reserved() && self.return_retired() {
+            free += 1;
+        }
         let accepting = &mut self.accepting;
         for (listener, armed) in accepting.armed.iter_mut().enumerate() {
             if is_scarce && *armed == Armed::Many {

@@ -272,6 +272,8 @@ pub(super) struct Slots {
     slots: Blocks<Option<Slot>>,
     generations: Blocks<u32>,
     used: usize,
+    /// Slots whose generations are used up, and which therefore rest, longest first.
+    pub(super) retired: VecDeque<u32>,
 }
 
 impl Slots {
@@ -285,6 +287,12 @@ impl Slots {
         let generation = self.generations.reach(index, || 0);
         *generation = generation.wrapping_add(1) & ConnectionId::GENERATION_MASK;
         ConnectionId { slot: index, generation: *generation }
+    }
+
+    /// The next id of slot `index` is the one after this generation.
+    #[cfg(test)]
+    pub(super) fn set_generation(&mut self, index: u32, generation: u32) {
+        *self.generations.reach(index, || 0) = generation;
     }
 
     pub(super) fn insert(&mut self, index: u32, slot: Slot) {

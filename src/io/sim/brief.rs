@@ -56,6 +56,7 @@ impl fmt::Display for Brief<'_, Submission> {
             Submission::QueryProgress(id) => write!(f, "{} query progress", Brief(id)),
             Submission::HalfClose(id) => write!(f, "{} half close", Brief(id)),
             Submission::Close(id) => write!(f, "{} close", Brief(id)),
+            Submission::Retire(id) => write!(f, "{} retire", Brief(id)),
         }
     }
 }

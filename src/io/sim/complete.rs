@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::handle::ClientId;
 use super::kernel::Kernel;
 use super::network::Network;
-use super::operation::Stage;
+use super::operation::{Slot, Stage};
 use super::pool::Pool;
 use super::submit::{masked, send_fault};
 use crate::base::{Chunk, ConnectionId};
@@ -265,7 +265,7 @@ impl Kernel {
             return Some((Err(error), false));
         }
         let client = *network.backlogs[listener].front()?;
-        let Some(slot) = self.slots.iter().position(|slot| slot.client.is_none()) else {
+        let Some(slot) = self.slots.iter().position(Slot::is_free) else {
             // Linux takes the connection off the backlog before it looks for a place.
             network.drop_from_backlog(listener);
             return Some((Err(Errno::NFILE), false));

@@ -259,6 +259,11 @@ impl Driver for SimRing {
         self.world.borrow_mut().kernel.queue(Submission::Close(id));
     }
 
+    fn retire(&mut self, id: ConnectionId) -> bool {
+        self.world.borrow_mut().kernel.queue(Submission::Retire(id));
+        true
+    }
+
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
         let deadline = {
             let World { network, kernel, .. } = &mut *self.world.borrow_mut();

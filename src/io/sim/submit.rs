@@ -53,7 +53,8 @@ impl Kernel {
                     self.events.push_back(Event::Progress { id: masked(id), progress });
                 }
                 Submission::HalfClose(id) => self.half_close(network, id),
-                Submission::Close(id) => self.close(network, id),
+                Submission::Close(id) => self.close(network, id, false),
+                Submission::Retire(id) => self.close(network, id, true),
             }
         }
     }
@@ -68,7 +69,6 @@ impl Kernel {
         !self.submissions.iter().any(|queued| matches!(queued, Submission::SendNow { .. }))
     }
 
-    fn stop_accepting(&mut self, network: &mut Network) {
     fn cancel_accept(&mut self, network: &mut Network, listener: usize) {
         let at = late_or_now(network, network.faults.late_cancel);
         let listener = &mut self.listeners[listener];
@@ -77,6 +77,7 @@ impl Kernel {
         }
     }
 
+    fn stop_accepting(&mut self, network: &mut Network) {
         for listener in &mut self.listeners {
             if listener.stop_at.is_none() {
                 listener.stop_at = Some(late_or_now(network, network.faults.late_cancel));
@@ -106,12 +107,13 @@ impl Kernel {
         (half_close.stage, half_close.at) = (Stage::Held, at);
     }
 
-    fn close(&mut self, network: &mut Network, id: ConnectionId) {
+    fn close(&mut self, network: &mut Network, id: ConnectionId, retires: bool) {
         let slot = &mut self.slots[id.slot as usize];
+        slot.retired = retires;
         if let Some(client) = slot.client.take() {
             network.close_by_server(client);
         }
-        slot.generation_before = slot.generation.take();
+        slot.generation_before = slot.generation.take().or(slot.generation_before);
         slot.closing = false;
     }
 

@@ -291,6 +291,10 @@ impl Driver for UringRing {
         self.push(entry);
     }
 
+    fn retire(&mut self, id: ConnectionId) -> bool {
+        self.replace_file(id.slot)
+    }
+
     fn wake_peer(&mut self, peer: &UringWaker) {
         self.wake_ring(peer);
     }

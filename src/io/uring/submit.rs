@@ -30,6 +30,13 @@ mod libc_flags {
 }
 
 impl UringRing {
+    /// Puts a file of this ring into a slot, in place of that of the connection, which is closed.
+    /// Returns whether that was possible.
+    pub(super) fn replace_file(&self, slot: u32) -> bool {
+        let (queues, fd) = (self.queues.as_ref(), self.wake.as_raw_fd());
+        queues.is_some_and(|queues| queues.submitter.register_files_update(slot, &[fd]).is_ok())
+    }
+
     /// Queues a submission. Everything it points to must live until its completion; the callers,
     /// all in this folder, keep it in `pinned`, `shared`, `queued`
     /// or `buffers`.

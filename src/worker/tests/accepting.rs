@@ -1,8 +1,9 @@
-//! Connections at the limits of the table, and those that are not open yet.
+//! Connections at the limits of the table, their ids, and those that are not open yet.
 
 use std::time::Duration;
 
 use super::{Bench, masked, request};
+use crate::base::ConnectionId;
 use crate::config::Config;
 use crate::io::sim::{ClientId, Faults, ServerEnd, SimOptions};
 use crate::session::Phase;
@@ -141,5 +142,37 @@ fn input_behind_a_close_frame_does_not_reset_the_connection() {
     bench.network.half_close(client);
     assert_eq!(bench.read_to_end(client), [0x88, 2, 3, 232]);
     assert_eq!(bench.network.closed_by_server(client), Some(ServerEnd::Fin));
+    bench.finish();
+}
+
+/// Ids of a slot are given again only after all others, and after the slot has rested.
+#[test]
+fn a_slot_whose_ids_are_used_up_rests() {
+    const LAST: u32 = ConnectionId::GENERATION_MASK;
+    let mut bench = bench(4, 3);
+    let once = |bench: &mut Bench| {
+        let (client, id) = bench.request("/echo");
+        bench.read_head(client);
+        bench.network.half_close(client);
+        bench.turn_until(|bench| bench.worker.connections() == 0);
+        id
+    };
+    // Uses up the generations of a slot. The simulation notices a jump by more than a half of them.
+    let use_up = |bench: &mut Bench, slot| {
+        for generation in [LAST / 3, LAST / 3 * 2, LAST] {
+            bench.worker.core.slots.set_generation(slot, generation - 1);
+            assert_eq!(once(bench), ConnectionId { slot, generation });
+        }
+    };
+    assert_eq!(once(&mut bench), ConnectionId { slot: 0, generation: 1 });
+    use_up(&mut bench, 0);
+    // The slot was freed last, and is not the next one.
+    assert_eq!(once(&mut bench), ConnectionId { slot: 1, generation: 1 });
+    // One of four may rest.
+    use_up(&mut bench, 1);
+    assert_eq!(once(&mut bench), ConnectionId { slot: 0, generation: 0 });
+    // Where slots are scarce, none rests.
+    let all = connect_echo(&bench, 4);
+    assert_eq!(statuses(&mut bench, &all).iter().filter(|status| *status == "101").count(), 3);
     bench.finish();
 }
