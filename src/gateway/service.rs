@@ -299,7 +299,8 @@ impl<H: Handler> Service for Gateway<H> {
                 client.confirm(id, out);
             }
         }
-        // Deliveries are bounded by their number. No client that publishes next is charged for them.
+        // Deliveries are bounded by their number. No client that publishes next is charged for
+        // them.
         self.core.broker.take_work();
     }
 

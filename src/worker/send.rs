@@ -82,8 +82,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.outbox.entries = entries;
     }
 
-    /// The large sends of a new turn begin. Those that waited go first, so that those of this turn do
-    /// not take their place again and again.
+    /// The large sends of a new turn begin. Those that waited go first, so that those of this turn
+    /// do not take their place again and again.
     #[cold]
     fn begin_sends(&mut self) {
         self.core.sent_large = 0;
