@@ -22,6 +22,10 @@ pub(super) struct Drain {
     pub(super) deadline: Millis,
     /// The next slot to be told, while there are some.
     pub(super) cursor: Option<u32>,
+    /// When the receives of those that are waited for are armed again.
+    pub(super) rearm_at: Millis,
+    /// The next slot whose receive is armed again, while there are some.
+    pub(super) rearming: Option<u32>,
     pub(super) cutting: bool,
 }
 

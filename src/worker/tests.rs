@@ -294,9 +294,15 @@ impl Bench {
     }
 
     /// Stops the worker. Every slot and buffer is given back, and every end was told.
-    fn finish(mut self) {
+    fn finish(self) {
+        self.finish_by(Duration::MAX);
+    }
+
+    /// The same, before this time.
+    fn finish_by(mut self, time: Duration) {
         self.worker.drain();
         self.turn_until(|bench| bench.worker.is_done());
+        assert!(self.network.now() < time, "{:?}", self.network.now());
         self.worker.turn().unwrap();
         self.network.check_quiescent();
         let (stats, state) = (self.worker.stats(), self.rig.0.borrow());

@@ -179,7 +179,10 @@ impl Kernel {
         if !waited && pool.is_empty() {
             return Some((Received::NoBuffers, false));
         }
-        let readable = network.sockets[client.0].is_readable();
+        let socket = &network.sockets[client.0];
+        let misses = receive.has_brought && socket.is_readable() && socket.inbound.is_empty();
+        receive.is_deaf |= misses && network.strikes(network.faults.missed_end);
+        let readable = network.sockets[client.0].is_readable() && !receive.is_deaf;
         // What is ready when the cancel takes effect may come before it.
         let cancelled = receive.cancel_at.is_some_and(|at| at <= network.now);
         if cancelled && (!readable || network.rng.bool()) {
@@ -209,6 +212,7 @@ impl Kernel {
         to_front.copy_from_slice(&front[..to_front.len()]);
         to_back.copy_from_slice(&back[..to_back.len()]);
         inbound.drain(..len);
+        self.slots[slot].receive.has_brought = true;
         let armed = !network.strikes(network.faults.receive_ends);
         Some((Received::Data { buffer, len }, armed))
     }

@@ -45,6 +45,10 @@ pub(super) struct Receive {
     pub(super) waits: bool,
     /// When the cancel takes effect.
     pub(super) cancel_at: Option<Duration>,
+    /// Has brought data since it was armed.
+    pub(super) has_brought: bool,
+    /// Has missed the end.
+    pub(super) is_deaf: bool,
 }
 
 /// The queued send of a connection.

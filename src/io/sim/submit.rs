@@ -34,6 +34,7 @@ impl Kernel {
                     receive.stage = Stage::Held;
                     receive.waits = poll_first;
                     receive.cancel_at = None;
+                    (receive.has_brought, receive.is_deaf) = (false, false);
                 }
                 Submission::CancelReceive(id) => self.cancel_receive(network, id),
                 Submission::SendNow { id, payload } => {

@@ -145,6 +145,29 @@ fn input_behind_a_close_frame_does_not_reset_the_connection() {
     bench.finish();
 }
 
+/// A receive may miss that its connection has ended.
+#[test]
+fn a_server_that_stops_does_not_wait_for_connections_that_have_ended() {
+    let faults = Faults { missed_end: 1000, ..Faults::default() };
+    let options = SimOptions { faults, ..SimOptions::default() };
+    for resets in [false, true] {
+        let mut bench = Bench::with_options(Config::default(), options);
+        let (client, _) = bench.request("/echo");
+        bench.read_head(client);
+        bench.network.write(client, &masked(0x81, b"x"));
+        bench.read(client, 3);
+        bench.worker.drain();
+        assert_eq!(bench.read(client, 2)[0], 0x88);
+        if resets {
+            bench.network.reset(client);
+        } else {
+            bench.network.half_close(client);
+        }
+        let began = bench.network.now();
+        bench.finish_by(began + Duration::from_secs(2));
+    }
+}
+
 /// Ids of a slot are given again only after all others, and after the slot has rested.
 #[test]
 fn a_slot_whose_ids_are_used_up_rests() {
