@@ -29,9 +29,11 @@ impl<D: Driver> Core<D> {
         let used = self.slots.len() + self.slots.retired.len();
         let free = (self.driver.slots() as usize).saturating_sub(used);
         let is_scarce = free <= self.accepting.few;
-        if (self.accepting.is_settled && !is_scarce) || self.accepting.stopped {
+        let is_settled = self.accepting.is_settled && is_scarce == self.accepting.is_scarce;
+        if is_settled || self.accepting.stopped {
             return;
         }
+        self.accepting.is_scarce = is_scarce;
         self.arm_each(free, is_scarce);
     }
 
@@ -71,7 +73,7 @@ impl<D: Driver> Core<D> {
             self.driver.accept(listener, kind);
         }
         accepting.no_room = accepting.armed.contains(&Armed::No);
-        accepting.is_settled = accepting.armed.iter().all(|armed| *armed == Armed::Many);
+        accepting.is_settled = !accepting.no_room;
         if accepting.no_room {
             self.make_room();
         }

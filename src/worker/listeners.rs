@@ -30,7 +30,9 @@ pub(super) struct Accepting {
     pub(super) first: usize,
     /// From so few free slots on, no accept is for any number of connections.
     pub(super) few: usize,
-    /// All accepts are for any number of connections, so there is nothing to arm.
+    /// Slots were scarce the last time that accepts were armed.
+    pub(super) is_scarce: bool,
+    /// Every listener has an accept, so there is nothing to arm.
     pub(super) is_settled: bool,
     pub(super) stopped: bool,
     /// The service wants the addresses of peers.
@@ -52,6 +54,7 @@ impl Accepting {
             armed: vec![Armed::No; listeners],
             first: 0,
             few: listeners.saturating_mul(burst as usize),
+            is_scarce: false,
             is_settled: false,
             stopped: false,
             wants_peers: false,
