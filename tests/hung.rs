@@ -21,7 +21,8 @@ use support::client::{Client, End, request_to};
 use support::host::wait_until;
 use support::wire::{BINARY, FIN, TEXT, frame, unmasked};
 
-/// Answers with the number of its loop. A message of digits holds the loop for so many milliseconds.
+/// Answers with the number of its loop. A message of digits holds the loop for so many
+/// milliseconds.
 struct Loop(usize);
 
 impl Handler for Loop {
@@ -104,7 +105,8 @@ fn the_others_go_on_without_a_loop_that_hangs() {
     let began = Instant::now();
     hung.send(&frame(FIN | TEXT, b"12000"));
     std::thread::sleep(Duration::from_millis(100));
-    // A new subscription waits for the loop until it is declared to hang, and then comes into force.
+    // A new subscription waits for the loop until that is declared to hang, and then comes into
+    // force.
     let mut subscriber = served(addr, "/topics/new?role=sub");
     // More than the queue between the loops holds: publishers do not wait.
     let mut publisher = served(addr, "/topics/new?role=pub");

@@ -1,5 +1,5 @@
-//! Goal: a callback that holds its loop is warned of in the log, and text of clients cannot add lines
-//! to it.
+//! Goal: a callback that holds its loop is warned of in the log, and text of clients cannot add
+//! lines to it.
 //! Method: a handler that sleeps, and a subscriber for the log of this process, which has no other.
 
 mod support;
