@@ -227,7 +227,7 @@ pub trait Driver {
     /// Gives a lent buffer back.
     fn release(&mut self, buffer: Buffer);
 
-    /// Whether half of the receive buffers that there may be are lent out.
+    /// Whether three quarters of the receive buffers that there may be are lent out.
     fn is_short_of_buffers(&self) -> bool;
 
     /// Sends as much as the socket takes at once, at the next [`Driver::enter`]. An

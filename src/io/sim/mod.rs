@@ -218,7 +218,7 @@ impl Driver for SimRing {
     }
 
     fn is_short_of_buffers(&self) -> bool {
-        self.pool.lent_counter().get() * 2 >= self.pool.len()
+        self.pool.lent_counter().get() * 4 >= self.pool.len() * 3
     }
 
     fn release(&mut self, buffer: Buffer) {

@@ -228,7 +228,7 @@ impl Driver for UringRing {
     }
 
     fn is_short_of_buffers(&self) -> bool {
-        self.buffers.lent() * 2 >= u32::from(self.buffers.len())
+        self.buffers.lent() * 4 >= u32::from(self.buffers.len()) * 3
     }
 
     #[inline]
