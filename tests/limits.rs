@@ -88,8 +88,8 @@ fn endless_fragments_are_refused_at_the_limit() {
             }
         });
     });
-    // The receive buffers of both cores, which are added as needed: 32 MiB at most. To keep something
-    // for each fragment would take more than 60 MiB.
+    // The receive buffers of both cores, which are added as needed: 32 MiB at most. To keep
+    // something for each fragment would take more than 60 MiB.
     assert!(grown < 40 * MIB, "{grown} bytes for empty fragments");
 }
 
