@@ -48,6 +48,12 @@ pub enum Error {
     /// The server's own code or the function that creates the handlers panicked. The whole server
     /// has stopped.
     Panic(String),
+    /// The threads of these cores have not ended after the server was told to stop: a callback or
+    /// the kernel holds them. They end with the process.
+    Hung {
+        /// The cores.
+        cores: Vec<usize>,
+    },
 }
 
 impl fmt::Display for Error {
@@ -105,6 +111,12 @@ impl fmt::Display for Error {
             ),
             Self::Worker(errno) => write!(f, "a worker's ring failed: {errno}"),
             Self::Panic(text) => write!(f, "a thread of the server panicked: {text}"),
+            Self::Hung { cores } => write!(
+                f,
+                "the loops of cores {} have not ended in time: a callback or the kernel holds \
+                 their threads",
+                CoreList(cores)
+            ),
         }
     }
 }
@@ -115,7 +127,8 @@ impl std::error::Error for Error {
             Self::Ring(error) => Some(error),
             Self::Listen { source, .. } | Self::Thread(source) => Some(source),
             Self::Pin(errno) | Self::Waker(errno) | Self::Worker(errno) => Some(errno),
-            Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) | Self::Panic(_) => None,
+            Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) => None,
+            Self::Panic(_) | Self::Hung { .. } => None,
         }
     }
 }

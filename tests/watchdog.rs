@@ -1,6 +1,6 @@
-//! Goal: a callback that holds its loop is warned of in the log.
-//! Method: a handler that sleeps, and a subscriber for the log of this process, which has no other
-//! server.
+//! Goal: a callback that holds its loop is warned of in the log, and text of clients cannot add
+//! lines to it.
+//! Method: a handler that sleeps, and a subscriber for the log of this process, which has no other.
 
 mod support;
 
@@ -11,6 +11,7 @@ use std::time::Duration;
 use corecast::app::{Accept, Context, Handler, Upgrade};
 use corecast::config::Config;
 use corecast::protocol::websocket::handshake::Request;
+use corecast::pubsub::Payload;
 use corecast::server::{Server, allowed_cores};
 use corecast::session::Message;
 use tracing::field::{Field, Visit};
@@ -82,7 +83,7 @@ fn hold(client: &mut Client, ms: &str) {
 
 #[test]
 fn a_callback_that_holds_its_loop_is_warned_of() {
-    tracing::subscriber::set_global_default(Warnings).unwrap();
+    let _ = tracing::subscriber::set_global_default(Warnings);
     let core = *allowed_cores().last().unwrap();
     let server = Server::new(Config::default())
         .listen(([127, 0, 0, 1], 0).into())
@@ -105,5 +106,27 @@ fn a_callback_that_holds_its_loop_is_warned_of() {
     assert!(warnings()[0].contains(&format!("core={core} ")), "{:?}", warnings());
     server.drain();
     drop(client);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_topic_adds_no_line_to_the_log() {
+    let _ = tracing::subscriber::set_global_default(Warnings);
+    let mut config = Config::default();
+    config.pubsub.max_retained = 0;
+    let server = Server::new(config)
+        .listen(([127, 0, 0, 1], 0).into())
+        .cores(vec![*allowed_cores().last().unwrap()])
+        .start(|_, _| Sleeper)
+        .unwrap();
+    server.retain("a\nERROR forged", Payload::text("x")).unwrap();
+    let find = || {
+        let warnings = WARNINGS.lock().unwrap();
+        warnings.iter().find(|line| line.contains("not retained")).cloned()
+    };
+    assert!(wait_until(Duration::from_secs(20), || find().is_some()));
+    let line = find().unwrap();
+    assert!(line.contains(r#"topic="a\nERROR forged""#) && !line.contains('\n'), "{line}");
+    server.stop();
     server.join().unwrap();
 }

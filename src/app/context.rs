@@ -13,7 +13,7 @@ use crate::config::SlowConsumer;
 use crate::protocol::websocket::frame::MAX_CONTROL_PAYLOAD;
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::Payload;
-use crate::session::{Message, Replies};
+use crate::session::{CloseReason, Message, Replies};
 
 /// So many bytes may wait before a message that is larger than the limit.
 const LITTLE: usize = 16 << 10;
@@ -218,7 +218,7 @@ impl<'c, 'a> Context<'c, 'a> {
         let is_closed = config.slow == SlowConsumer::Close;
         if is_closed {
             self.core.stats.too_slow += 1;
-            self.replies.close(CloseCode::TRY_AGAIN_LATER, TOO_SLOW);
+            self.replies.close_for(CloseReason::TooSlow, TOO_SLOW);
         }
         self.core.set_full(self.id);
         Err(if is_closed { SendError::TooSlow } else { SendError::Full })

@@ -72,7 +72,9 @@ impl Panics {
         self.count += 1;
         let panic = Panic { callback, connection: id, message: panic_text(&payload) };
         discard(payload);
-        tracing::error!(callback, slot = id.slot, message = %panic.message, "a callback panicked");
+        // The text may be that of a client. As a string, of which a log line escapes line feeds.
+        let text = panic.message.as_str();
+        tracing::error!(callback, slot = id.slot, panic = text, "a callback panicked");
         if let Some(hook) = &self.hook
             && let Err(payload) = catch(|| hook(&panic))
         {

@@ -60,7 +60,8 @@ impl<H: Handler> Gateway<H> {
         if self.now >= self.warn_again {
             self.warn_again = self.now.after(WARN_EVERY);
             let so_far = self.core.broker.stats().not_retained;
-            tracing::warn!(%topic, so_far, "{limit}");
+            // As a string, of which a log line escapes line feeds.
+            tracing::warn!(topic = topic.as_str(), so_far, "{limit}");
         }
     }
 }

@@ -7,9 +7,10 @@ use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic};
-use crate::session::{Message, Outbound, Replies};
+use crate::session::{CloseReason, Message, Outbound, Replies};
 
 const NOT_ALLOWED: &str = "not allowed to publish to this topic";
+const POLICY: CloseReason = CloseReason::Policy(CloseCode::POLICY_VIOLATION);
 const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
 
 /// The subprotocol to answer with: the first that the client offers, since payloads are passed on
@@ -74,10 +75,10 @@ impl Client {
     ) {
         let Self { topic, role, echo } = self;
         if *role == Role::Sub {
-            return replies.close(CloseCode::POLICY_VIOLATION, ONLY_SUBSCRIBES);
+            return replies.close_for(POLICY, ONLY_SUBSCRIBES);
         }
         if authorise(Action::Publish(topic)).is_err() {
-            return replies.close(CloseCode::POLICY_VIOLATION, NOT_ALLOWED);
+            return replies.close_for(POLICY, NOT_ALLOWED);
         }
         // Only retaining can fail.
         let _ = broker.publish(&Publication {

@@ -177,6 +177,7 @@ impl<H: Handler> Gateway<H> {
             established.into_iter().for_each(|one| self.establish_one(one, out));
         }
         self.end_overdue(out);
+        self.close_missed(out);
     }
 
     fn establish_one<O: Outbound>(&mut self, established: Established, out: &mut O) {

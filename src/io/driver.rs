@@ -207,6 +207,15 @@ pub trait Driver {
     /// that finds no slot loses its connection, so near the end of the slots it should be for one.
     fn accept(&mut self, listener: usize, kind: Accepts);
 
+    /// Cancels the accept of listener number `listener`; its last event follows, and may be a
+    /// connection.
+    fn cancel_accept(&mut self, listener: usize);
+
+    /// The most connections that a multishot accept may bring between two calls of
+    /// [`Driver::next_event`], as far as the driver can tell: what waits in the queue of the
+    /// listener, and some more that arrive meanwhile.
+    fn accept_burst(&self) -> u32;
+
     /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last
     /// events follow.
     fn stop_accepting(&mut self);
@@ -223,6 +232,9 @@ pub trait Driver {
 
     /// Gives a lent buffer back.
     fn release(&mut self, buffer: Buffer);
+
+    /// Whether three quarters of the receive buffers that there may be are lent out.
+    fn is_short_of_buffers(&self) -> bool;
 
     /// Sends as much as the socket takes at once, at the next [`Driver::enter`]. An
     /// [`Event::ShortSend`] tells of a rest; nothing is heard of a send that was complete.
@@ -257,6 +269,10 @@ pub trait Driver {
     /// Closes the connection, its slot free from the next accept on. No operation of `id` may
     /// be under way; a [`Driver::send_now`] is until the next [`Driver::enter`] is settled.
     fn close(&mut self, id: ConnectionId);
+
+    /// Closes the connection as [`close`](Self::close) does, but keeps its slot taken until that is
+    /// called for it too. Returns false if that is not possible; then nothing has happened.
+    fn retire(&mut self, id: ConnectionId) -> bool;
 
     /// Wakes another ring, at the latest with the next [`Driver::enter`].
     fn wake_peer(&mut self, peer: &Self::Waker) {

@@ -230,6 +230,13 @@ impl<T> Port<T> {
         self.sleep_flag.end_sleep();
     }
 
+    /// Whether the core `to` was declared to hang ([`SleepFlag::set_hung`]).
+    #[must_use]
+    pub fn is_hung(&self, to: usize) -> bool {
+        let outgoing = self.outgoing.get(to).and_then(Option::as_ref);
+        outgoing.is_some_and(|outgoing| outgoing.receiver.is_hung())
+    }
+
     /// The flag of this core, for threads without a port that pass work to it by other means.
     #[must_use]
     pub fn sleep_flag(&self) -> SleepFlag {

@@ -1,4 +1,4 @@
-//! Whether a core sleeps, and which thread wakes it.
+//! Whether a core sleeps, which thread wakes it, and whether it hangs.
 //!
 //! A core that wants to sleep sets its flag and then looks for work. Other threads make work
 //! visible and then look at the flag. A SeqCst fence separates the two steps on either side, so at
@@ -13,6 +13,7 @@ use super::sync::atomic::{AtomicBool, Ordering, fence};
 #[repr(align(128))]
 struct Aligned {
     is_asleep: AtomicBool,
+    is_hung: AtomicBool,
 }
 
 /// The flag that says whether a core sleeps. For threads without a port that pass work to the core
@@ -25,7 +26,8 @@ pub struct SleepFlag {
 impl SleepFlag {
     /// The flag of a core that is awake.
     pub(super) fn awake() -> Self {
-        Self { flag: Arc::new(Aligned { is_asleep: AtomicBool::new(false) }) }
+        let (is_asleep, is_hung) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { flag: Arc::new(Aligned { is_asleep, is_hung }) }
     }
 
     /// Call this after making work visible by other means. If it returns true, the core sleeps and
@@ -40,6 +42,17 @@ impl SleepFlag {
     #[must_use]
     pub fn is_asleep(&self) -> bool {
         self.flag.is_asleep.load(Ordering::Relaxed)
+    }
+
+    /// Declares that the core hangs, or that it goes on: for a thread that watches it.
+    pub fn set_hung(&self, is_hung: bool) {
+        self.flag.is_hung.store(is_hung, Ordering::Release);
+    }
+
+    /// Whether the core was declared to hang.
+    #[must_use]
+    pub fn is_hung(&self) -> bool {
+        self.flag.is_hung.load(Ordering::Acquire)
     }
 
     /// Whether the caller has to wake the core. [`publish_fence`] has to come first.

@@ -34,6 +34,8 @@ pub(super) enum Message {
     Sent(u64),
     /// All changes of interest of the receiver up to this number are in the index of the sender.
     Acked(u64),
+    /// The sender has dropped messages for the receiver, because it did not respond.
+    Lost,
 }
 
 impl PeerMessage {
@@ -74,6 +76,10 @@ struct Peer {
     ack_sent: u64,
     /// The last clock that was sent.
     clock_sent: u64,
+    /// The other core hangs, and there is no room for more batches: they are dropped.
+    is_cut_off: bool,
+    /// Messages for the other core were dropped, which it has not been told.
+    has_lost: bool,
 }
 
 /// The other cores.
@@ -87,12 +93,14 @@ pub(super) struct Peers {
     backlog: usize,
     /// Counted up with each change of what is wanted.
     changes: u64,
+    /// The batches that were dropped because the core they were for hangs.
+    lost: u64,
 }
 
 impl Peers {
     pub(super) fn new(port: Port<PeerMessage>) -> Self {
         let peers = (0..port.cores()).map(|_| Peer::default()).collect();
-        Self { port, peers, wanted: HashMap::new(), backlog: 0, changes: 0 }
+        Self { port, peers, wanted: HashMap::new(), backlog: 0, changes: 0, lost: 0 }
     }
 
     pub(super) const fn port(&mut self) -> &mut Port<PeerMessage> {
@@ -114,15 +122,29 @@ impl Peers {
         (0..self.port.cores()).filter(move |core| *core != own)
     }
 
-    /// The bytes of the batches that wait for room.
+    /// The batches that were dropped because the core they were for hangs.
+    pub(super) const fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Whether batches for some core are dropped because it hangs.
+    pub(super) fn has_cut_off(&self) -> bool {
+        self.peers.iter().any(|peer| peer.is_cut_off)
+    }
+
+    /// The bytes of the batches that wait for room, except at cores that are cut off.
     pub(super) const fn backlog(&self) -> usize {
         self.backlog
     }
 
-    /// Whether anything waits for room.
+    /// Whether anything waits for room. Cores that hang are left out: when one goes on, this core
+    /// is woken.
     pub(super) fn is_unfinished(&self) -> bool {
-        let mut peers = self.others().filter_map(|core| self.peers.get(core));
-        peers.any(|peer| !peer.is_finished(self.changes))
+        let is_waiting = |core: usize| {
+            self.peers.get(core).is_some_and(|peer| !peer.is_finished(self.changes))
+                && !self.port.is_hung(core)
+        };
+        self.others().any(is_waiting)
     }
 
     /// The number of updates that are not sent yet.
@@ -134,6 +156,10 @@ impl Peers {
     /// Sends a batch to core `to`.
     pub(super) fn send_batch(&mut self, to: usize, batch: &Arc<Batch>) {
         let Some(peer) = self.peers.get_mut(to) else { return };
+        if peer.is_cut_off {
+            self.lost += peer.hold_back(Arc::clone(batch));
+            return;
+        }
         let message = PeerMessage::batch(batch);
         if !peer.backlog.is_empty() || self.port.push(to, batch.len(), message).is_err() {
             peer.backlog.push_back(Arc::clone(batch));
@@ -181,9 +207,11 @@ impl Peers {
         }
     }
 
-    /// The last change that all other cores have acknowledged.
+    /// The last change that all other cores have acknowledged. Cores that hang are left out: they
+    /// accept no messages, and take the changes when they go on.
     pub(super) fn acked_by_all(&self) -> u64 {
-        let acked = self.others().filter_map(|core| self.peers.get(core)).map(|peer| peer.acked);
+        let others = self.others().filter(|core| !self.port.is_hung(*core));
+        let acked = others.filter_map(|core| self.peers.get(core)).map(|peer| peer.acked);
         acked.min().unwrap_or(u64::MAX)
     }
 
@@ -211,8 +239,8 @@ impl Peers {
     /// that of the retained values, if all changes up to it are in batches that were sent.
     pub(super) fn flush(&mut self, clock: Option<u64>, wake: &mut Vec<usize>) {
         for to in self.others() {
+            self.flush_backlog(to);
             if let Some(peer) = self.peers.get_mut(to) {
-                self.backlog -= peer.flush_batches(to, &mut self.port);
                 if let Some(clock) = clock {
                     peer.flush_clock(to, &mut self.port, clock);
                 }
@@ -221,9 +249,45 @@ impl Peers {
         }
         self.port.publish(|core| wake.push(core));
     }
+
+    /// Sends batches that found no room. If the core hangs, it is cut off: what waits for it is
+    /// dropped, and what is sent to it from here on as well, until it goes on.
+    fn flush_backlog(&mut self, to: usize) {
+        let Some(peer) = self.peers.get_mut(to) else { return };
+        if peer.backlog.is_empty() && !peer.is_cut_off {
+            return;
+        }
+        let is_hung = self.port.is_hung(to);
+        if is_hung != peer.is_cut_off {
+            peer.is_cut_off = is_hung;
+            let bytes: usize = peer.backlog.iter().map(|batch| batch.len()).sum();
+            if is_hung {
+                self.backlog -= bytes;
+                for batch in std::mem::take(&mut peer.backlog) {
+                    self.lost += peer.hold_back(batch);
+                }
+            } else {
+                self.backlog += bytes;
+            }
+        }
+        if !peer.is_cut_off {
+            self.backlog -= peer.flush_batches(to, &mut self.port);
+        }
+    }
 }
 
 impl Peer {
+    /// Drops a batch for a core that is cut off. Returns the number of its messages. Changes of
+    /// retained values are kept: there are few, since no value is retained while a core is cut off.
+    fn hold_back(&mut self, batch: Arc<Batch>) -> u64 {
+        if batch.retain.is_some() {
+            self.backlog.push_back(batch);
+            return 0;
+        }
+        self.has_lost = true;
+        batch.messages()
+    }
+
     /// The filter is not wanted any more.
     fn mark_gone(&mut self, filter: &Filter) {
         if self.dirty.get(filter) == Some(&false) {
@@ -235,7 +299,10 @@ impl Peer {
 
     /// Whether the other core has been sent everything.
     fn is_finished(&self, changes: u64) -> bool {
-        self.backlog.is_empty() && self.sent == changes && self.received == self.ack_sent
+        self.backlog.is_empty()
+            && self.sent == changes
+            && self.received == self.ack_sent
+            && !self.has_lost
     }
 
     /// Sends batches until there is no more room. Returns the bytes of those that were sent.
@@ -273,6 +340,10 @@ impl Peer {
     ) -> Result<(), ()> {
         let mut push =
             |bytes, message| port.push_control(to, bytes, PeerMessage(message)).map_err(drop);
+        if self.has_lost && !self.is_cut_off {
+            push(SMALL, Message::Lost)?;
+            self.has_lost = false;
+        }
         if self.received != self.ack_sent {
             push(SMALL, Message::Acked(self.received))?;
             self.ack_sent = self.received;

@@ -81,6 +81,11 @@ impl Subscribers {
         }));
     }
 
+    /// All of them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.0.iter().flatten().map(|subscriber| subscriber.id)
+    }
+
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Box<Subscriber>> {
         self.get(id)?;
         self.0.get_mut(id.slot as usize)?.take()

@@ -145,6 +145,11 @@ impl CoreControl {
         self.has_ended.load(Ordering::Acquire)
     }
 
+    /// Declares for the other cores that this one hangs, or that it goes on.
+    pub(super) fn set_hung(&self, is_hung: bool) {
+        self.sleep_flag.set_hung(is_hung);
+    }
+
     /// The number of the current turn; `None` while the core sleeps.
     pub(super) fn turn(&self) -> Option<u64> {
         (!self.sleep_flag.is_asleep()).then(|| self.turns.load(Ordering::Relaxed))

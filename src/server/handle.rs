@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::control::{self, CoreControl, CoreStats, Request, Stop};
+use super::ending::Ending;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
 use crate::error::Error;
 use crate::io::Wake;
@@ -34,6 +35,7 @@ struct Shared {
     parts: Parts,
     features: OnceLock<Features>,
     next_publisher: AtomicUsize,
+    ending: Ending,
     joined: Mutex<Joined>,
 }
 
@@ -46,15 +48,20 @@ pub(super) struct Parts {
     pub(super) publishers: Vec<Publisher>,
     pub(super) controls: Vec<Arc<CoreControl>>,
     pub(super) stop: Arc<Stop>,
+    /// The time from the beginning of a drain until every connection is gone.
+    pub(super) drain: Duration,
 }
 
 /// The threads that are not joined yet, and the results of those that are.
 #[derive(Debug, Default)]
 struct Joined {
-    threads: Vec<JoinHandle<Result<Stats, Failure>>>,
+    threads: Vec<(Arc<CoreControl>, CoreJoin)>,
     stats: Vec<Stats>,
     failure: Option<Failure>,
 }
+
+/// The handle of a core's thread, with the result of the loop.
+pub(super) type CoreJoin = JoinHandle<Result<Stats, Failure>>;
 
 /// The reason why the thread of a core failed.
 #[derive(Clone, Debug)]
@@ -78,12 +85,24 @@ impl ServerHandle {
             parts,
             features: OnceLock::new(),
             next_publisher: AtomicUsize::new(0),
+            ending: Ending::default(),
             joined: Mutex::default(),
         }))
     }
 
-    pub(super) fn add_thread(&self, thread: JoinHandle<Result<Stats, Failure>>) {
-        self.joined().threads.push(thread);
+    pub(super) fn add_thread(&self, control: &Arc<CoreControl>, thread: CoreJoin) {
+        self.joined().threads.push((Arc::clone(control), thread));
+    }
+
+    /// The thread of a core ends.
+    pub(super) fn end_core(&self, control: &CoreControl, has_failed: bool) {
+        control.end();
+        // Subscriptions on every core wait for the acknowledgement of this one, so the whole
+        // server stops.
+        if has_failed {
+            self.stop();
+        }
+        self.0.ending.notify();
     }
 
     pub(super) fn set_features(&self, features: Features) {
@@ -202,6 +221,7 @@ impl ServerHandle {
     /// are left after [`Timeouts::drain`](crate::config::Timeouts::drain) are cut.
     pub fn drain(&self) {
         self.0.parts.stop.drain.store(true, Ordering::Release);
+        self.0.ending.expect_within(self.0.parts.drain);
         for control in &self.0.parts.controls {
             control.waker.wake();
         }
@@ -211,6 +231,7 @@ impl ServerHandle {
     /// [`Handler::close`](crate::app::Handler::close) is called for each, with 1001.
     pub fn stop(&self) {
         self.0.parts.stop.halt.store(true, Ordering::Release);
+        self.0.ending.expect_within(Duration::ZERO);
         self.0.parts.controls.iter().for_each(|control| control.notify());
     }
 
@@ -219,13 +240,20 @@ impl ServerHandle {
     ///
     /// # Errors
     /// The first failure of a loop, which stops all others: its ring failed, or the server's own
-    /// code panicked. [`Error::Usage`] if called in a callback, which cannot wait for its own loop.
+    /// code panicked. [`Error::Hung`] if a loop has not ended 5 s after it should have, because a
+    /// callback or the kernel holds its thread; a later call looks again. [`Error::Usage`] if
+    /// called in a callback, which cannot wait for its own loop.
     pub fn join(&self) -> Result<Vec<Stats>, Error> {
         if control::is_core_thread() {
             return Err(Error::Usage("a callback cannot wait for the end of its own server"));
         }
+        let controls = &self.0.parts.controls;
+        self.0.ending.wait(|| controls.iter().all(|control| control.has_ended()));
         let mut joined = self.joined();
-        for thread in std::mem::take(&mut joined.threads) {
+        let (ended, hung): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut joined.threads).into_iter().partition(|(core, _)| core.has_ended());
+        joined.threads = hung;
+        for (_, thread) in ended {
             match thread.join() {
                 Ok(Ok(stats)) => joined.stats.push(stats),
                 Ok(Err(failure)) => {
@@ -237,8 +265,10 @@ impl ServerHandle {
                 }
             }
         }
+        let hung = joined.threads.iter().map(|(core, _)| core.core).collect::<Vec<_>>();
         match &joined.failure {
             Some(failure) => Err(failure.clone().into()),
+            None if !hung.is_empty() => Err(Error::Hung { cores: hung }),
             None => Ok(joined.stats.clone()),
         }
     }

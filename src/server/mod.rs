@@ -2,6 +2,7 @@
 
 mod affinity;
 mod control;
+mod ending;
 mod handle;
 mod listener;
 mod rlimit;
@@ -22,6 +23,7 @@ use crate::io::Wake;
 use crate::io::uring::{Features, UringWaker};
 use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
+use crate::worker;
 pub use affinity::allowed_cores;
 pub use control::CoreStats;
 use control::{CoreControl, Stop};
@@ -126,7 +128,11 @@ impl Server {
 
     /// Logs a warning when a loop takes longer than `limit` for one turn because a callback blocks
     /// or computes. No other connection of the loop is served during that time. Default 1 s;
-    /// `None` turns it off.
+    /// `None` turns it off. If there are several loops, one that takes longer than 3 s is logged
+    /// as an error in any case, and the others go on without it: they do not wait until it has
+    /// acknowledged a subscription, and drop messages for its subscribers once 8 MiB
+    /// ([`PubSub::backlog`](crate::config::PubSub::backlog)) wait. Meanwhile no value is retained.
+    /// If messages were dropped, the loop closes its subscribers with 1013 when it goes on.
     #[must_use]
     pub const fn watchdog(mut self, limit: Option<Duration>) -> Self {
         self.watchdog = limit;
@@ -170,7 +176,8 @@ impl Server {
             connections: config.limits.max_connections,
             publishers,
             controls: controls.clone(),
-            stop: Arc::clone(&stop),
+            stop,
+            drain: config.timeouts.drain.saturating_add(worker::GRACE),
         });
         let totals = Totals::new(&config.pubsub);
         let make = Arc::new(make);
@@ -191,16 +198,18 @@ impl Server {
                 on_panic: self.on_panic.clone(),
                 handle: handle.clone(),
             };
-            handle.add_thread(thread.spawn(Arc::clone(&make), ready.clone())?);
+            handle.add_thread(control, thread.spawn(Arc::clone(&make), ready.clone())?);
             Ok(())
         });
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        let features = result.map_err(|error| handle.end_failed_start(error))?;
-        handle.set_features(features);
-        if let Some(limit) = self.watchdog {
-            watchdog::spawn(controls, limit)?;
-        }
+        let result = result.and_then(|features| {
+            handle.set_features(features);
+            // A single loop has no other to go on without it.
+            let is_watched = self.watchdog.is_some() || controls.len() > 1;
+            if is_watched { watchdog::spawn(controls, self.watchdog) } else { Ok(()) }
+        });
+        result.map_err(|error| handle.end_failed_start(error))?;
         Ok(handle)
     }
 

@@ -4,11 +4,11 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 
 use super::affinity;
 use super::control::{self, CoreControl};
-use super::handle::{Failure, ServerHandle};
+use super::handle::{CoreJoin, Failure, ServerHandle};
 use crate::app::{Handler, Inbox, OnPanic, panic_text};
 use crate::config::Config;
 use crate::error::Error;
@@ -36,8 +36,19 @@ pub(super) struct CoreThread {
 
 /// Receives the result of the start of each core.
 type Ready = Sender<Result<Features, Error>>;
-/// The handle of a core's thread, with the result of the loop.
-pub(super) type CoreJoin = JoinHandle<Result<Stats, Failure>>;
+
+/// Ends a core when its thread ends, however that happens.
+struct End {
+    control: Arc<CoreControl>,
+    handle: ServerHandle,
+    has_failed: bool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.handle.end_core(&self.control, self.has_failed);
+    }
+}
 
 impl CoreThread {
     pub(super) fn spawn<H, F>(self, make: Arc<F>, ready: Ready) -> Result<CoreJoin, Error>
@@ -56,12 +67,11 @@ impl CoreThread {
     ) -> Result<Stats, Failure> {
         control::set_core_thread();
         let (control, handle) = (Arc::clone(&self.control), self.handle.clone());
+        let mut end = End { control, handle, has_failed: true };
         let result = catch_unwind(AssertUnwindSafe(|| self.serve(make, ready)))
             .unwrap_or_else(|panic| Err(Failure::Panic(panic_text(&panic))));
-        control.end();
-        // Subscriptions on every core wait for the acknowledgement of this one, so the whole server
-        // stops.
-        result.inspect_err(|_| handle.stop())
+        end.has_failed = result.is_err();
+        result
     }
 
     fn serve<H: Handler>(

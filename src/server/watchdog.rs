@@ -6,24 +6,62 @@ use std::time::{Duration, Instant};
 
 use super::control::CoreControl;
 use crate::error::Error;
+use crate::io::Wake;
 
-/// Starts the thread that watches these cores until all of them have ended.
-pub(super) fn spawn(cores: Vec<Arc<CoreControl>>, limit: Duration) -> Result<(), Error> {
+/// The time after which a core whose turn does not end hangs: the other cores go on without it.
+/// Less than the default time of a handshake, so that those that wait for the core are accepted.
+const HUNG_AFTER: Duration = Duration::from_secs(3);
+
+/// Starts the thread that watches these cores until all of them have ended. Turns longer than
+/// `limit` are logged.
+pub(super) fn spawn(cores: Vec<Arc<CoreControl>>, limit: Option<Duration>) -> Result<(), Error> {
+    let pause = (limit.unwrap_or(HUNG_AFTER).min(HUNG_AFTER) / 6)
+        .clamp(Duration::from_millis(1), Duration::from_secs(1));
     let watch = move || {
-        let mut seen = vec![Seen::default(); cores.len()];
+        let mut watched = vec![Watched::default(); cores.len()];
         while cores.iter().any(|core| !core.has_ended()) {
-            thread::sleep((limit / 4).clamp(Duration::from_millis(1), Duration::from_secs(1)));
-            for (core, seen) in cores.iter().zip(&mut seen) {
-                let turn = core.turn().filter(|_| !core.has_ended());
-                if let Some(held) = seen.observe(turn, Instant::now(), limit) {
-                    let ms = u64::try_from(held.as_millis()).unwrap_or(u64::MAX);
-                    tracing::warn!(core = core.core, ms, "a callback holds its loop");
+            thread::sleep(pause);
+            for (core, watched) in cores.iter().zip(&mut watched) {
+                if watched.look(core, limit) {
+                    // What waits for the core, or was to wait for it, is looked at again.
+                    cores.iter().for_each(|core| core.waker.wake());
                 }
             }
         }
     };
     let thread = thread::Builder::new().name("corecast-watchdog".to_owned());
     thread.spawn(watch).map(drop).map_err(Error::Thread)
+}
+
+/// What is known of one core.
+#[derive(Clone, Copy, Debug, Default)]
+struct Watched {
+    long: Seen,
+    hung: Seen,
+}
+
+impl Watched {
+    /// Looks at a core and logs what is wrong. Returns whether it began to hang or goes on.
+    fn look(&mut self, core: &CoreControl, limit: Option<Duration>) -> bool {
+        let (turn, now) = (core.turn().filter(|_| !core.has_ended()), Instant::now());
+        let millis = |held: Duration| u64::try_from(held.as_millis()).unwrap_or(u64::MAX);
+        if let Some(held) = limit.and_then(|limit| self.long.observe(turn, now, limit)) {
+            tracing::warn!(core = core.core, ms = millis(held), "a callback holds its loop");
+        }
+        let was_hung = self.hung.is_reported;
+        if let Some(held) = self.hung.observe(turn, now, HUNG_AFTER) {
+            let ms = millis(held);
+            tracing::error!(core = core.core, ms, "a loop hangs; the others go on without it");
+        }
+        if was_hung == self.hung.is_reported {
+            return false;
+        }
+        core.set_hung(self.hung.is_reported);
+        if was_hung {
+            tracing::warn!(core = core.core, "the loop that hung goes on");
+        }
+        true
+    }
 }
 
 /// The last observed turn of a core, and the time of its first observation.

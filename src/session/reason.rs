@@ -13,8 +13,13 @@ pub enum CloseReason {
     Peer(CloseCode),
     /// This side sent a close frame with this code, without the peer's fault.
     Local(CloseCode),
-    /// The peer broke a rule.
+    /// The peer broke a rule of the protocol.
     Violation(Violation),
+    /// This side sent a close frame with this code, because the peer did what this server does not
+    /// allow: a message that takes too long or too much memory, or that it may not send.
+    Policy(CloseCode),
+    /// The peer read too slowly, so this side sent a close frame with 1013.
+    TooSlow,
     /// The opening handshake was refused.
     Refused(Rejection),
     /// The request was answered as plain HTTP.
@@ -35,7 +40,8 @@ impl CloseReason {
     #[must_use]
     pub const fn code(self) -> CloseCode {
         match self {
-            Self::Peer(code) | Self::Local(code) => code,
+            Self::Peer(code) | Self::Local(code) | Self::Policy(code) => code,
+            Self::TooSlow => CloseCode::TRY_AGAIN_LATER,
             Self::Violation(violation) => violation.code(),
             _ => CloseCode::ABNORMAL,
         }
@@ -55,6 +61,8 @@ impl fmt::Display for CloseReason {
             Self::Peer(code) => write!(f, "closed by the peer with {code}"),
             Self::Local(code) => write!(f, "closed here with {code}"),
             Self::Violation(violation) => violation.fmt(f),
+            Self::Policy(code) => write!(f, "closed here with {code} for what the peer did"),
+            Self::TooSlow => f.write_str("the peer read too slowly"),
             Self::Refused(rejection) => {
                 write!(f, "refused with {}: {}", rejection.status(), rejection.reason())
             }

@@ -1,5 +1,7 @@
 //! What drives a session: bytes, the end of input, time, and its driver's wish to close.
 
+use std::time::Duration;
+
 use super::context::{Handled, ReceiveContext, Stop};
 use super::outbound::Output;
 use super::pending::PendingFrame;
@@ -11,6 +13,9 @@ use super::stream::{Next, Stream, StreamEvent};
 use crate::base::Millis;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Rejection;
+
+/// How long a request may still be on its way when the connection is to be closed.
+const REQUEST_GRACE: Duration = Duration::from_millis(100);
 
 impl Session {
     /// Handles `bytes` just received, which are changed in place, and leaves replies in `out`.
@@ -51,9 +56,24 @@ impl Session {
             Phase::Request => self.receive_head(bytes, cx, service),
             Phase::Deciding => Handled::Until(0),
             _ => {
+                self.linger_again(cx);
                 self.marks.insert(Marks::SENDS_AFTER_CLOSE);
                 Handled::All
             }
+        }
+    }
+
+    /// The peer has sent something behind its close frame, before the connection was closed. To
+    /// close it with input unread would reset it, and the peer might lose the answer to its close
+    /// frame. So the connection lingers, once.
+    fn linger_again(&mut self, cx: &ReceiveContext<'_>) {
+        let is_ended_by_peer = matches!(self.reason, Some(CloseReason::Peer(_)));
+        if self.phase == Phase::Finished
+            && is_ended_by_peer
+            && !self.marks.contains(Marks::SENDS_AFTER_CLOSE)
+        {
+            self.phase = Phase::Lingering;
+            self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         }
     }
 
@@ -72,7 +92,7 @@ impl Session {
 
     /// Whether it was closed because it does not read, or too slowly.
     fn is_too_slow(&self) -> bool {
-        self.reason == Some(CloseReason::Local(CloseCode::TRY_AGAIN_LATER))
+        self.reason == Some(CloseReason::TooSlow)
     }
 
     /// The peer takes what is sent to it, so it will find the close frame by itself, although it
@@ -126,26 +146,33 @@ impl Session {
         false
     }
 
-    /// Sends a close frame and waits for the peer's, as when the server stops. A connection that is
-    /// not open yet is answered with 503 if its request is known, otherwise ended. One that is
-    /// closing already is left alone.
+    /// Sends a close frame with the code of `reason` and waits for the peer's, as when the server
+    /// stops. A connection that is not open yet is answered with 503: at once if a part of its
+    /// request is known, otherwise if its request comes soon. One that is closing already is left
+    /// alone.
     pub fn close(
         &mut self,
         now: Millis,
-        code: CloseCode,
-        reason: &str,
+        reason: CloseReason,
+        text: &str,
         pools: &mut Pools,
         out: &mut Output,
     ) {
         match self.phase {
             Phase::Open => {
                 let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
-                if !self.stream_event(StreamEvent::Close(code), &mut cx) {
-                    self.begin_close(now, code, reason, pools, out);
+                if !self.stream_event(StreamEvent::Close(reason.code()), &mut cx) {
+                    self.begin_close(now, reason, text, pools, out);
                 }
             }
             Phase::Deciding => self.refuse(now, Rejection::Full, pools, out),
-            Phase::Request => self.end(Phase::Finished, CloseReason::Local(code)),
+            Phase::Request if matches!(self.rare.as_deref(), Some(RareState::Head(_))) => {
+                self.refuse(now, Rejection::Full, pools, out);
+            }
+            Phase::Request => {
+                self.marks.insert(Marks::REJECT);
+                self.deadline = self.deadline.min(now.after(REQUEST_GRACE));
+            }
             Phase::Closing | Phase::Lingering | Phase::Finished => {}
         }
     }
@@ -154,7 +181,8 @@ impl Session {
     /// The close frame stands behind what is queued, so it may be that the peer never gets it.
     pub fn close_stalled(&mut self, now: Millis, pools: &mut Pools, out: &mut Output) {
         self.reason.get_or_insert(CloseReason::Stalled);
-        self.close(now, CloseCode::TRY_AGAIN_LATER, "does not read", pools, out);
+        let reason = CloseReason::Local(CloseCode::TRY_AGAIN_LATER);
+        self.close(now, reason, "does not read", pools, out);
     }
 
     /// The connection becomes `stream`, which answers the request.

@@ -6,6 +6,7 @@ use super::compression::{Compression, Encoder};
 use super::context::ReceiveContext;
 use super::endpoint::EndpointId;
 use super::outbound::Output;
+use super::reason::CloseReason;
 use crate::base::BufferPool;
 use crate::protocol::websocket::frame::MAX_CONTROL_PAYLOAD;
 use crate::protocol::websocket::{CloseCode, Opcode};
@@ -66,7 +67,7 @@ pub struct Replies<'a> {
     echo: Option<Message<'a>>,
     /// There was an echo that could not be done in place.
     has_copied_echo: bool,
-    close: Option<(CloseCode, &'static str)>,
+    close: Option<(CloseReason, &'static str)>,
     hold: bool,
 }
 
@@ -74,7 +75,7 @@ pub struct Replies<'a> {
 pub(super) struct RepliesEnd {
     /// Echo the message in place.
     pub(super) echo: bool,
-    pub(super) close: Option<(CloseCode, &'static str)>,
+    pub(super) close: Option<(CloseReason, &'static str)>,
     pub(super) hold: bool,
 }
 
@@ -192,8 +193,13 @@ impl<'a> Replies<'a> {
     }
 
     /// Closes the connection with this code, after what was sent before.
-    pub fn close(&mut self, code: CloseCode, reason: &'static str) {
-        self.close = Some((code, reason));
+    pub fn close(&mut self, code: CloseCode, text: &'static str) {
+        self.close_for(CloseReason::Local(code), text);
+    }
+
+    /// Closes the connection as [`close`](Self::close) does, with the code of this reason.
+    pub fn close_for(&mut self, reason: CloseReason, text: &'static str) {
+        self.close = Some((reason, text));
     }
 }
 

@@ -282,8 +282,8 @@ fn the_close_handshake_from_either_side() {
 
     let mut bench = Bench::open();
     bench.receive(&frame(0x01, b"half a message", [3; 4]));
-    let code = CloseCode::GOING_AWAY;
-    let out = bench.act(|session, now, pools, out| session.close(now, code, "stop", pools, out));
+    let reason = CloseReason::Local(CloseCode::GOING_AWAY);
+    let out = bench.act(|session, now, pools, out| session.close(now, reason, "stop", pools, out));
     assert_eq!(out, close_frame(1001, "stop"));
     assert_eq!(bench.session.phase(), Phase::Closing);
     // What the peer had under way is read and not answered.

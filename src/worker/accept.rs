@@ -3,39 +3,113 @@
 use std::time::Duration;
 
 use super::core::Core;
+use super::listeners::{Armed, PATIENCE};
 use super::slots::{Receive, Slot};
 use crate::base::ConnectionId;
 use crate::io::{Accepts, Driver, Errno};
-use crate::session::Session;
+use crate::protocol::websocket::handshake::Rejection;
+use crate::session::{CloseReason, Phase, Session};
 
 /// After the system ran out of descriptors or memory, how long until accepting is tried again if
 /// no connection closes before. Trying at once would only spin.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// From so few free slots on, accepts are for one connection each, and none is armed without a
-/// free slot: an accept that finds none loses its connection.
-const FEW: usize = 64;
+/// The least time between two warnings that accepting fails.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// The most connections above the limit that are ended in one turn.
+const MAX_EVICTED: usize = 16;
+
+/// The most connections above the limit that are remembered.
+const MAX_REJECTED: usize = 1024;
 
 impl<D: Driver> Core<D> {
     /// Arms the listeners that do not accept, if it is time and there is room.
     pub(super) fn arm_accepts(&mut self) {
-        if self.accepting.stopped || self.now < self.accepting.retry_at {
+        let used = self.slots.len() + self.slots.retired.len();
+        let free = (self.driver.slots() as usize).saturating_sub(used);
+        let is_scarce = free <= self.accepting.few;
+        let is_settled = self.accepting.is_settled && is_scarce == self.accepting.is_scarce;
+        if is_settled || self.accepting.stopped {
             return;
         }
-        let free = (self.driver.slots() as usize).saturating_sub(self.slots.len());
-        self.accepting.no_room = free == 0;
-        if free == 0 {
-            return;
+        self.accepting.is_scarce = is_scarce;
+        self.arm_each(free, is_scarce);
+    }
+
+    /// An accept that finds no slot loses its connection. So where slots are scarce, each accept
+    /// is for one connection and has a slot reserved.
+    #[cold]
+    fn arm_each(&mut self, mut free: usize, is_scarce: bool) {
+        if free <= self.accepting.reserved() && self.return_retired() {
+            free += 1;
         }
-        for listener in 0..self.accepting.armed.len() {
-            if !std::mem::replace(&mut self.accepting.armed[listener], true) {
-                let kind = match (self.accepting.wants_peers, free <= FEW) {
-                    (true, _) => Accepts::OnceWithPeer,
-                    (false, true) => Accepts::Once,
-                    (false, false) => Accepts::Multishot,
-                };
-                self.driver.accept(listener, kind);
+        let accepting = &mut self.accepting;
+        for (listener, armed) in accepting.armed.iter_mut().enumerate() {
+            if is_scarce && *armed == Armed::Many {
+                *armed = Armed::Ending;
+                self.driver.cancel_accept(listener);
             }
+        }
+        if self.now < accepting.retry_at {
+            return;
+        }
+        let mut room = free.saturating_sub(accepting.reserved());
+        // Another listener comes first each time, so that the last slots are not all given to one.
+        let (count, first) = (accepting.armed.len(), accepting.first);
+        accepting.first = (first + 1) % count.max(1);
+        for listener in (0..count).map(|listener| (listener + first) % count) {
+            let armed = &mut accepting.armed[listener];
+            if *armed != Armed::No || room == 0 {
+                continue;
+            }
+            let (kind, state) = match (accepting.wants_peers, is_scarce) {
+                (true, _) => (Accepts::OnceWithPeer, Armed::Once),
+                (false, true) => (Accepts::Once, Armed::Once),
+                (false, false) => (Accepts::Multishot, Armed::Many),
+            };
+            *armed = state;
+            room -= usize::from(state == Armed::Once);
+            self.driver.accept(listener, kind);
+        }
+        accepting.no_room = accepting.armed.contains(&Armed::No);
+        accepting.is_settled = !accepting.no_room;
+        if accepting.no_room {
+            self.make_room();
+        }
+    }
+
+    /// Every slot is in use. Ends the oldest connections above the limit, which are to be answered
+    /// with 503 only: those that send no request are answered without, and those that were answered
+    /// are closed. Otherwise clients that send nothing would keep others from their answer.
+    fn make_room(&mut self) {
+        for _ in 0..MAX_EVICTED {
+            let Some(&(id, since)) = self.accepting.rejected.front() else { return };
+            let phase = self.slots.get(id).map(|slot| slot.session.phase());
+            if phase.is_some() && since.after(PATIENCE) > self.now {
+                return;
+            }
+            self.accepting.rejected.pop_front();
+            match phase {
+                Some(Phase::Request) => {
+                    self.with_output(id, |slot, now, pools, output| {
+                        slot.session.refuse(now, Rejection::Full, pools, output);
+                    });
+                    self.accepting.rejected.push_back((id, self.now));
+                }
+                Some(Phase::Lingering) => self.abort(id, CloseReason::Broken),
+                _ => {}
+            }
+        }
+    }
+
+    /// Remembers a connection above the limit.
+    fn remember_rejected(&mut self, id: ConnectionId) {
+        if self.accepting.rejected.len() >= MAX_REJECTED {
+            self.accepting.rejected.retain(|(id, _)| self.slots.get(*id).is_some());
+        }
+        if self.accepting.rejected.len() < MAX_REJECTED {
+            self.accepting.rejected.push_back((id, self.now));
         }
     }
 
@@ -57,21 +131,21 @@ impl<D: Driver> Core<D> {
         result: Result<u32, Errno>,
         armed: bool,
     ) -> Option<ConnectionId> {
-        if let Some(state) = self.accepting.armed.get_mut(listener) {
-            *state = armed;
+        if !armed && let Some(state) = self.accepting.armed.get_mut(listener) {
+            *state = Armed::No;
+            self.accepting.is_settled = false;
         }
         match result {
-            Ok(index) => {
-                self.accepting.failing = false;
-                Some(self.open(index))
-            }
+            Ok(index) => Some(self.open(index)),
             Err(Errno::CANCELED) => None,
             Err(error) => {
                 self.stats.accept_errors += 1;
                 let gone = matches!(error, Errno::CONNABORTED | Errno::PROTO | Errno::INTR);
                 if !gone {
                     self.accepting.retry_at = self.now.after(RETRY);
-                    if !std::mem::replace(&mut self.accepting.failing, true) {
+                    let is_full = self.slots.len() >= self.driver.slots() as usize;
+                    if !is_full && self.now >= self.accepting.warn_again {
+                        self.accepting.warn_again = self.now.after(WARN_EVERY);
                         tracing::warn!(%error, "accepting fails; tried again as connections end");
                     }
                 }
@@ -91,6 +165,9 @@ impl<D: Driver> Core<D> {
         slot.receive = Receive::Armed;
         slot.timer = deadline;
         self.slots.insert(index, slot);
+        if reject {
+            self.remember_rejected(id);
+        }
         self.wheel.set(index, deadline.0);
         // The request is often there already, so no poll before the first receive.
         self.driver.receive(id, false);

@@ -8,6 +8,9 @@ use crate::base::ConnectionId;
 use crate::io::Driver;
 use crate::session::{Phase, Service};
 
+/// At most one slot in so many rests.
+const RESTING: usize = 64;
+
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Looks at every connection that is ending. Runs after all events, so an empty queue means
     /// that the kernel has taken every byte.
@@ -45,7 +48,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return;
         }
         core.drop_deferred(id);
-        core.driver.close(id);
+        core.close_or_retire(id);
         core.wheel.clear(id.slot);
         core.trackers.remove(&id);
         if let Some(mut slot) = core.slots.remove(id.slot) {
@@ -61,6 +64,25 @@ impl<D: Driver, S: Service> Worker<D, S> {
 }
 
 impl<D: Driver> Core<D> {
+    /// Closes a connection. If it has the last id of its slot, the slot rests, so that its ids are
+    /// not given again soon: the kernel gives the slot that was freed last.
+    fn close_or_retire(&mut self, id: ConnectionId) {
+        if id.generation != ConnectionId::GENERATION_MASK || !self.driver.retire(id) {
+            return self.driver.close(id);
+        }
+        self.slots.retired.push_back(id.slot);
+        if self.slots.retired.len() > (self.driver.slots() as usize / RESTING).max(1) {
+            self.return_retired();
+        }
+    }
+
+    /// The slot that has rested longest may be used again. Returns whether there was one.
+    pub(super) fn return_retired(&mut self) -> bool {
+        let Some(slot) = self.slots.retired.pop_front() else { return false };
+        self.driver.close(ConnectionId { slot, generation: ConnectionId::GENERATION_MASK });
+        true
+    }
+
     /// Sends FIN once all else is sent. The receive goes on, to read and throw away.
     fn half_close_when_sent(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };

@@ -23,6 +23,10 @@ pub(super) struct Drain {
     pub(super) deadline: Millis,
     /// The next slot to be told, while there are some.
     pub(super) cursor: Option<u32>,
+    /// When the receives of those that are waited for are armed again.
+    pub(super) rearm_at: Millis,
+    /// The next slot whose receive is armed again, while there are some.
+    pub(super) rearming: Option<u32>,
     pub(super) cutting: bool,
 }
 
@@ -52,7 +56,7 @@ pub(super) struct Core<D: Driver> {
     pub(super) shed_again: Millis,
     /// Connections with deferred input, by what it waits for.
     pub(super) deferring: Deferring,
-    /// Slots whose timer is due; kept for its memory.
+    /// Slots whose timer is due, which are handled in this turn and the next ones.
     pub(super) due: Vec<u32>,
     /// What is remembered of peers whose progress was queried. Few have an entry: those that owe a
     /// pong for some time, and those that were sent much.
@@ -69,6 +73,7 @@ pub(super) struct Core<D: Driver> {
 
 impl<D: Driver> Core<D> {
     pub(super) fn new(driver: D, config: Arc<Config>, listeners: usize) -> Self {
+        let accepting = Accepting::new(listeners, driver.accept_burst());
         Self {
             driver,
             pools: Pools::new(config),
@@ -87,7 +92,7 @@ impl<D: Driver> Core<D> {
             trackers: HashMap::new(),
             peers: Vec::new(),
             too_slow: Vec::new(),
-            accepting: Accepting::new(listeners),
+            accepting,
             drain: None,
             refusals: Refusals::default(),
             stats: Stats::default(),

@@ -1,6 +1,7 @@
 //! Deferred input: input of a connection that the service wants to wait, for which the service has
 //! no room, or which is left to a later turn because this one has done enough work. It stays in its
-//! receive buffers, still compressed, in order, and followed by the end of the connection.
+//! receive buffers, still compressed, in order, and followed by the end of the connection. It is
+//! copied if it would take too many of the buffers, which other connections need.
 
 use super::Worker;
 use super::slots::{Blocked, Deferred, Flags, Input, Receive, Slot};
@@ -15,12 +16,20 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
     #[cold]
     pub(super) fn defer(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
-        let Some(slot) = self.core.slots.get(id) else { return };
+        let core = &mut self.core;
+        let Some(slot) = core.slots.get(id) else { return };
         if !armed {
             slot.receive = Receive::Idle;
         }
-        let ledger = &self.core.pools.ledger;
-        slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_back(outcome);
+        let deferred = slot.deferred.get_or_insert_with(|| Deferred::new(&core.pools.ledger));
+        match outcome {
+            Received::Data { buffer, len } if core.driver.is_short_of_buffers() => {
+                let bytes = core.driver.bytes(&buffer).get(..len).unwrap_or_default().to_vec();
+                core.driver.release(buffer);
+                deferred.push_copied(bytes);
+            }
+            outcome => deferred.push_back(outcome),
+        }
         // Not more than is on its way: receive buffers are for all connections.
         self.core.cancel_receive(id);
         self.core.list_for_retry(id);

@@ -1,37 +1,82 @@
 //! Whether the listeners of a core accept connections.
 
-use crate::base::Millis;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::{ConnectionId, Millis};
+
+/// While there is no free slot, a connection above the limit has so long to send its request, and
+/// again so long to take the answer, before its slot is given to another.
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The accept of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Armed {
+    /// The kernel holds none.
+    No,
+    /// For one connection, which has a slot reserved.
+    Once,
+    /// For any number of connections.
+    Many,
+    /// For any number of connections, and being cancelled.
+    Ending,
+}
 
 /// Whether each listener accepts.
 #[derive(Debug)]
 pub(super) struct Accepting {
-    pub(super) armed: Vec<bool>,
+    pub(super) armed: Vec<Armed>,
+    /// The listener that is armed first the next time.
+    pub(super) first: usize,
+    /// From so few free slots on, no accept is for any number of connections.
+    pub(super) few: usize,
+    /// Slots were scarce the last time that accepts were armed.
+    pub(super) is_scarce: bool,
+    /// Every listener has an accept, so there is nothing to arm.
+    pub(super) is_settled: bool,
     pub(super) stopped: bool,
     /// The service wants the addresses of peers.
     pub(super) wants_peers: bool,
     /// There is no slot for another accept; nothing changes before a connection ends.
     pub(super) no_room: bool,
     pub(super) retry_at: Millis,
-    /// The last failure was logged already.
-    pub(super) failing: bool,
+    /// A failure is not logged before this time.
+    pub(super) warn_again: Millis,
+    /// Connections above the limit, oldest first, each with the time at which it was accepted or
+    /// answered.
+    pub(super) rejected: VecDeque<(ConnectionId, Millis)>,
 }
 
 impl Accepting {
-    pub(super) fn new(listeners: usize) -> Self {
+    /// For this number of listeners, of which each may bring `burst` connections at once.
+    pub(super) fn new(listeners: usize, burst: u32) -> Self {
         Self {
-            armed: vec![false; listeners],
+            armed: vec![Armed::No; listeners],
+            first: 0,
+            few: listeners.saturating_mul(burst as usize),
+            is_scarce: false,
+            is_settled: false,
             stopped: false,
             wants_peers: false,
             no_room: false,
             retry_at: Millis::default(),
-            failing: false,
+            warn_again: Millis::default(),
+            rejected: VecDeque::new(),
         }
     }
 
-    /// When accepting is to be tried again; never while all listeners accept or none can.
+    /// The number of slots that accepts of one connection have reserved.
+    pub(super) fn reserved(&self) -> usize {
+        self.armed.iter().filter(|armed| **armed == Armed::Once).count()
+    }
+
+    /// When accepting is to be tried again, or room to be made for it; never while all listeners
+    /// accept or none can.
     pub(super) fn retry_at(&self) -> Millis {
-        if self.stopped || self.no_room || self.armed.iter().all(|armed| *armed) {
+        if self.stopped || !self.armed.contains(&Armed::No) {
             Millis::NEVER
+        } else if self.no_room {
+            self.rejected.front().map_or(Millis::NEVER, |(_, since)| since.after(PATIENCE))
         } else {
             self.retry_at
         }
@@ -39,6 +84,6 @@ impl Accepting {
 
     /// Whether the kernel holds no accept.
     pub(super) fn is_idle(&self) -> bool {
-        !self.armed.contains(&true)
+        self.armed.iter().all(|armed| *armed == Armed::No)
     }
 }

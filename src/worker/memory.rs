@@ -9,7 +9,7 @@ use super::slots::Slot;
 use crate::base::ConnectionId;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
-use crate::session::{Outbound, Phase};
+use crate::session::{CloseReason, Phase};
 
 /// How often the largest holders are looked for while more is held than the limit: that looks at
 /// all connections.
@@ -76,8 +76,11 @@ impl<D: Driver> Core<D> {
         if let Some(queue) = &mut slot.queue {
             self.stats.dropped += queue.queue.clear_droppable();
         }
-        let code = if is_sender { CloseCode::MESSAGE_TOO_BIG } else { CloseCode::TRY_AGAIN_LATER };
+        let reason = match is_sender {
+            true => CloseReason::Policy(CloseCode::MESSAGE_TOO_BIG),
+            false => CloseReason::TooSlow,
+        };
         // What it has received of a message is dropped with it.
-        self.close(id, code, REASON);
+        self.close_for(id, reason, REASON);
     }
 }

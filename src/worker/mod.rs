@@ -36,6 +36,7 @@ use crate::io::{Driver, Errno};
 use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Service, Wakeup};
 use core::Core;
+pub(crate) use drain::GRACE;
 pub use stats::Stats;
 
 /// How many connections are armed again, or told to go, in one turn.
@@ -165,6 +166,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             || has_deferred
             || core.drain_has_more()
             || !core.awaiting_buffer.is_empty()
+            || !core.due.is_empty()
         {
             return None;
         }

@@ -8,7 +8,9 @@ use crate::base::ConnectionId;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Refusal;
-use crate::session::{Accept, Delivered, Frames, Offer, Outbound, Output, Phase, Replies};
+use crate::session::{
+    Accept, CloseReason, Delivered, Frames, Offer, Outbound, Output, Phase, Replies,
+};
 
 /// What one connection is given in one turn, unless a single delivery is larger. More follows in
 /// the next turn.
@@ -72,13 +74,8 @@ impl<D: Driver> Outbound for Core<D> {
         self.update_receive(id);
     }
 
-    fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) {
-        self.with_output(id, |slot, now, pools, output| {
-            slot.session.close(now, code, reason, pools, output);
-        });
-        // The peer's answer has to be read, whatever kept it from being read so far.
-        self.list_for_retry(id);
-        self.update_receive(id);
+    fn close(&mut self, id: ConnectionId, code: CloseCode, text: &str) {
+        self.close_for(id, CloseReason::Local(code), text);
     }
 
     fn has_backlog(&mut self, id: ConnectionId) -> bool {
@@ -130,6 +127,16 @@ impl<D: Driver> Core<D> {
         Delivered::Taken
     }
 
+    /// Closes a connection with the code of this reason.
+    pub(super) fn close_for(&mut self, id: ConnectionId, reason: CloseReason, text: &str) {
+        self.with_output(id, |slot, now, pools, output| {
+            slot.session.close(now, reason, text, pools, output);
+        });
+        // The peer's answer has to be read, whatever kept it from being read so far.
+        self.list_for_retry(id);
+        self.update_receive(id);
+    }
+
     /// Closes the subscribers that read too slowly.
     pub(super) fn close_too_slow(&mut self) {
         while let Some(id) = self.too_slow.pop() {
@@ -137,7 +144,7 @@ impl<D: Driver> Core<D> {
             if let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut()) {
                 self.stats.dropped += queue.queue.clear_droppable();
             }
-            self.close(id, CloseCode::TRY_AGAIN_LATER, TOO_SLOW);
+            self.close_for(id, CloseReason::TooSlow, TOO_SLOW);
         }
     }
 }

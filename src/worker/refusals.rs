@@ -53,6 +53,13 @@ impl Refusals {
                     tracing::info!(connections, code, last = violation.reason(), "broke a rule");
                 }
             }
+            CloseReason::Policy(code) => {
+                stats.violations += 1;
+                if let Some(connections) = self.violations.add(now) {
+                    let (code, last) = (code.value(), "a limit of this server");
+                    tracing::info!(connections, code, last, "broke a rule");
+                }
+            }
             _ => {}
         }
     }
@@ -78,12 +85,14 @@ mod tests {
             CloseReason::Refused(Rejection::Full),
             CloseReason::Refused(Rejection::Origin),
             CloseReason::Violation(Violation::TextUtf8),
+            CloseReason::Policy(CloseCode::POLICY_VIOLATION),
+            CloseReason::TooSlow,
             CloseReason::Peer(CloseCode::NORMAL),
             CloseReason::Local(CloseCode::GOING_AWAY),
             CloseReason::Eof,
         ] {
             refusals.ended(reason, Millis(5), &mut stats);
         }
-        assert_eq!((stats.refused, stats.violations), (2, 1));
+        assert_eq!((stats.refused, stats.violations), (2, 2));
     }
 }

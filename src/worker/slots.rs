@@ -104,7 +104,8 @@ bitflags! {
 pub(super) enum Input {
     /// As the driver reported it.
     Received(Received),
-    /// The rest of a receive, of which the session has handled the beginning only.
+    /// Bytes that are in no receive buffer: the rest of a receive, of which the session has handled
+    /// the beginning only, or a whole one.
     Rest(Vec<u8>),
 }
 
@@ -127,6 +128,12 @@ impl Deferred {
 
     pub(super) fn push_back(&mut self, received: Received) {
         self.inputs.push_back(Input::Received(received));
+    }
+
+    /// Adds a whole receive that was copied out of its buffer.
+    pub(super) fn push_copied(&mut self, bytes: Vec<u8>) {
+        self.charge.set(self.charge.bytes() + bytes.capacity());
+        self.inputs.push_back(Input::Rest(bytes));
     }
 
     /// Puts the rest of a receive in front of what came later.
@@ -271,6 +278,8 @@ pub(super) struct Slots {
     slots: Blocks<Option<Slot>>,
     generations: Blocks<u32>,
     used: usize,
+    /// Slots whose generations are used up, and which therefore rest, longest first.
+    pub(super) retired: VecDeque<u32>,
 }
 
 impl Slots {
@@ -284,6 +293,12 @@ impl Slots {
         let generation = self.generations.reach(index, || 0);
         *generation = generation.wrapping_add(1) & ConnectionId::GENERATION_MASK;
         ConnectionId { slot: index, generation: *generation }
+    }
+
+    /// The next id of slot `index` is the one after this generation.
+    #[cfg(test)]
+    pub(super) fn set_generation(&mut self, index: u32, generation: u32) {
+        *self.generations.reach(index, || 0) = generation;
     }
 
     pub(super) fn insert(&mut self, index: u32, slot: Slot) {

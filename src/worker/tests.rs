@@ -1,6 +1,7 @@
 //! The loop on a simulated ring, with a service that has input wait, decides late, lacks room, and
 //! opens sessions that are no WebSocket.
 
+mod accepting;
 mod budget;
 mod deferred;
 mod memory;
@@ -221,7 +222,11 @@ impl Bench {
     }
 
     fn with_config(config: Config) -> Self {
-        let (ring, rig) = (SimRing::new(1, SimOptions::default()), Rig::default());
+        Self::with_options(config, SimOptions::default())
+    }
+
+    fn with_options(config: Config, options: SimOptions) -> Self {
+        let (ring, rig) = (SimRing::new(1, options), Rig::default());
         let network = ring.network();
         let (config, stop) = (Arc::new(config), Arc::new(AtomicBool::new(false)));
         let worker = Worker::new(ring, config, rig.clone(), 1, stop);
@@ -289,9 +294,15 @@ impl Bench {
     }
 
     /// Stops the worker. Every slot and buffer is given back, and every end was told.
-    fn finish(mut self) {
+    fn finish(self) {
+        self.finish_by(Duration::MAX);
+    }
+
+    /// The same, before this time.
+    fn finish_by(mut self, time: Duration) {
         self.worker.drain();
         self.turn_until(|bench| bench.worker.is_done());
+        assert!(self.network.now() < time, "{:?}", self.network.now());
         self.worker.turn().unwrap();
         self.network.check_quiescent();
         let (stats, state) = (self.worker.stats(), self.rig.0.borrow());

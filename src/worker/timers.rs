@@ -7,12 +7,19 @@ use crate::base::{ConnectionId, Millis};
 use crate::io::Driver;
 use crate::session::{CloseReason, Phase, Service};
 
+/// The most timers that are handled in one turn. Each may take some microseconds, to answer a
+/// client and to end its connection.
+const EXPIRED: usize = 256;
+
 impl<D: Driver, S: Service> Worker<D, S> {
-    /// Handles every timer that is due.
+    /// Handles timers that are due, at most [`EXPIRED`] in one turn.
     pub(super) fn expire(&mut self) {
         let mut due = std::mem::take(&mut self.core.due);
-        self.core.wheel.expire(self.core.now.0, &mut due);
-        for index in due.drain(..) {
+        if due.is_empty() {
+            self.core.wheel.expire(self.core.now.0, &mut due);
+        }
+        for _ in 0..EXPIRED {
+            let Some(index) = due.pop() else { break };
             let Some(slot) = self.core.slots.at(index) else { continue };
             slot.timer = Millis::NEVER;
             let id = slot.id();

@@ -40,6 +40,7 @@ impl fmt::Display for Brief<'_, Submission> {
                 let once = *kind != Accepts::Multishot;
                 write!(f, "accept on {listener}, once: {once}")
             }
+            Submission::CancelAccept(listener) => write!(f, "cancel accept {listener}"),
             Submission::StopAccepting => f.write_str("stop accepting"),
             Submission::Receive { id, poll_first } => {
                 write!(f, "{} receive, poll first: {poll_first}", Brief(id))
@@ -55,6 +56,7 @@ impl fmt::Display for Brief<'_, Submission> {
             Submission::QueryProgress(id) => write!(f, "{} query progress", Brief(id)),
             Submission::HalfClose(id) => write!(f, "{} half close", Brief(id)),
             Submission::Close(id) => write!(f, "{} close", Brief(id)),
+            Submission::Retire(id) => write!(f, "{} retire", Brief(id)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::client::ClientId;
 use super::kernel::Kernel;
 use super::network::Network;
-use super::operation::Stage;
+use super::operation::{Slot, Stage};
 use super::pool::Pool;
 use super::submit::{masked, send_fault};
 use crate::base::{Chunk, ConnectionId};
@@ -179,7 +179,10 @@ impl Kernel {
         if !waited && pool.is_empty() {
             return Some((Received::NoBuffers, false));
         }
-        let readable = network.sockets[client.0].is_readable();
+        let socket = &network.sockets[client.0];
+        let misses = receive.has_brought && socket.is_readable() && socket.inbound.is_empty();
+        receive.is_deaf |= misses && network.strikes(network.faults.missed_end);
+        let readable = network.sockets[client.0].is_readable() && !receive.is_deaf;
         // What is ready when the cancel takes effect may come before it.
         let cancelled = receive.cancel_at.is_some_and(|at| at <= network.now);
         if cancelled && (!readable || network.rng.bool()) {
@@ -209,6 +212,7 @@ impl Kernel {
         to_front.copy_from_slice(&front[..to_front.len()]);
         to_back.copy_from_slice(&back[..to_back.len()]);
         inbound.drain(..len);
+        self.slots[slot].receive.has_brought = true;
         let armed = !network.strikes(network.faults.receive_ends);
         Some((Received::Data { buffer, len }, armed))
     }
@@ -252,6 +256,9 @@ impl Kernel {
             let error = if network.rng.bool() { Errno::CANCELED } else { Errno::INVAL };
             return Some((Err(error), false));
         }
+        if self.listeners[listener].cancel_at.is_some_and(|at| at <= network.now) {
+            return Some((Err(Errno::CANCELED), false));
+        }
         if waiting && network.strikes(network.faults.accept_error) {
             let errors =
                 [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::CONNABORTED];
@@ -262,7 +269,7 @@ impl Kernel {
             return Some((Err(error), false));
         }
         let client = *network.backlogs[listener].front()?;
-        let Some(slot) = self.slots.iter().position(|slot| slot.client.is_none()) else {
+        let Some(slot) = self.slots.iter().position(Slot::is_free) else {
             // Linux takes the connection off the backlog before it looks for a place.
             network.drop_from_backlog(listener);
             return Some((Err(Errno::NFILE), false));

@@ -18,6 +18,9 @@ pub struct Faults {
     pub no_buffers: u16,
     /// A multishot receive ends with the data it brings.
     pub receive_ends: u16,
+    /// A multishot receive that has brought data misses the end that follows, until it is armed
+    /// again. Linux does that if both arrive together.
+    pub missed_end: u16,
     /// A multishot accept ends with the connection it brings.
     pub accept_ends: u16,
     /// An accept fails: EMFILE, ENFILE, ENOBUFS, ENOMEM or ECONNABORTED. Keep it below 500.
@@ -66,6 +69,7 @@ impl Faults {
             receive_error: often(5),
             no_buffers: often(300),
             receive_ends: often(500),
+            missed_end: 0,
             accept_ends: often(500),
             accept_error: often(300),
             late_cancel: often(1000),

@@ -107,7 +107,7 @@ impl Kernel {
                 };
                 begin(&mut listener.stage, "accept armed twice")
             }
-            Submission::StopAccepting => Ok(()),
+            Submission::CancelAccept(_) | Submission::StopAccepting => Ok(()),
             Submission::Receive { id, .. } => {
                 begin(&mut self.slot_of(id, "receive").receive.stage, "receive armed twice")
             }
@@ -137,7 +137,12 @@ impl Kernel {
             Submission::HalfClose(id) => {
                 begin(&mut self.slot_of(id, "half_close").half_close.stage, "half_close twice")
             }
-            Submission::Close(id) => {
+            Submission::Close(id)
+                if self.slots.get(id.slot as usize).is_some_and(|s| s.retired) =>
+            {
+                Ok(())
+            }
+            Submission::Close(id) | Submission::Retire(id) => {
                 let slot = self.slot_of(id, "close");
                 slot.closing = true;
                 match slot.under_way() {

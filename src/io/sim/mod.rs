@@ -137,6 +137,14 @@ impl Driver for SimRing {
         self.world.borrow_mut().kernel.queue(Submission::Accept { listener, kind });
     }
 
+    fn cancel_accept(&mut self, listener: usize) {
+        self.world.borrow_mut().kernel.queue(Submission::CancelAccept(listener));
+    }
+
+    fn accept_burst(&self) -> u32 {
+        64
+    }
+
     fn stop_accepting(&mut self) {
         self.world.borrow_mut().kernel.queue(Submission::StopAccepting);
     }
@@ -151,6 +159,10 @@ impl Driver for SimRing {
 
     fn bytes(&mut self, buffer: &Buffer) -> &mut [u8] {
         self.pool.bytes(buffer)
+    }
+
+    fn is_short_of_buffers(&self) -> bool {
+        self.pool.lent_counter().get() * 4 >= self.pool.len() * 3
     }
 
     fn release(&mut self, buffer: Buffer) {
@@ -189,6 +201,11 @@ impl Driver for SimRing {
 
     fn close(&mut self, id: ConnectionId) {
         self.world.borrow_mut().kernel.queue(Submission::Close(id));
+    }
+
+    fn retire(&mut self, id: ConnectionId) -> bool {
+        self.world.borrow_mut().kernel.queue(Submission::Retire(id));
+        true
     }
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {

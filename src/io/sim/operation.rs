@@ -10,6 +10,7 @@ use crate::io::{Accepts, Payload};
 #[derive(Debug)]
 pub(super) enum Submission {
     Accept { listener: usize, kind: Accepts },
+    CancelAccept(usize),
     StopAccepting,
     Receive { id: ConnectionId, poll_first: bool },
     CancelReceive(ConnectionId),
@@ -19,6 +20,7 @@ pub(super) enum Submission {
     QueryProgress(ConnectionId),
     HalfClose(ConnectionId),
     Close(ConnectionId),
+    Retire(ConnectionId),
 }
 
 /// How far an operation is, from the worker's first call to the event that ends it.
@@ -43,6 +45,10 @@ pub(super) struct Receive {
     pub(super) waits: bool,
     /// When the cancel takes effect.
     pub(super) cancel_at: Option<Duration>,
+    /// Has brought data since it was armed.
+    pub(super) has_brought: bool,
+    /// Has missed the end.
+    pub(super) is_deaf: bool,
 }
 
 /// The queued send of a connection.
@@ -74,6 +80,8 @@ pub(super) struct Slot {
     pub(super) generation: Option<u32>,
     /// The generation of the connection before this one.
     pub(super) generation_before: Option<u32>,
+    /// Taken, although its connection is closed.
+    pub(super) retired: bool,
     /// A close is queued.
     pub(super) closing: bool,
     pub(super) receive: Receive,
@@ -84,6 +92,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Whether an accept may take it.
+    pub(super) fn is_free(&self) -> bool {
+        self.client.is_none() && !self.retired
+    }
+
     /// The name of an operation that is under way, if there is one.
     pub(super) fn under_way(&self) -> Option<&'static str> {
         let stages = [
@@ -104,4 +117,6 @@ pub(super) struct Listener {
     pub(super) kind: Option<Accepts>,
     /// When the armed accept learns that the worker stopped accepting.
     pub(super) stop_at: Option<Duration>,
+    /// When the armed accept learns that it is cancelled.
+    pub(super) cancel_at: Option<Duration>,
 }

@@ -25,13 +25,16 @@ impl Kernel {
                 Submission::Accept { listener, kind } => {
                     let listener = &mut self.listeners[listener];
                     (listener.stage, listener.kind) = (Stage::Held, Some(kind));
+                    listener.cancel_at = None;
                 }
+                Submission::CancelAccept(listener) => self.cancel_accept(network, listener),
                 Submission::StopAccepting => self.stop_accepting(network),
                 Submission::Receive { id, poll_first } => {
                     let receive = &mut self.slots[id.slot as usize].receive;
                     receive.stage = Stage::Held;
                     receive.waits = poll_first;
                     receive.cancel_at = None;
+                    (receive.has_brought, receive.is_deaf) = (false, false);
                 }
                 Submission::CancelReceive(id) => self.cancel_receive(network, id),
                 Submission::SendNow { id, payload } => {
@@ -51,7 +54,8 @@ impl Kernel {
                     self.events.push_back(Event::Progress { id: masked(id), progress });
                 }
                 Submission::HalfClose(id) => self.half_close(network, id),
-                Submission::Close(id) => self.close(network, id),
+                Submission::Close(id) => self.close(network, id, false),
+                Submission::Retire(id) => self.close(network, id, true),
             }
         }
     }
@@ -64,6 +68,14 @@ impl Kernel {
     /// Whether no send waits to be taken.
     pub(super) fn is_settled(&self) -> bool {
         !self.submissions.iter().any(|queued| matches!(queued, Submission::SendNow { .. }))
+    }
+
+    fn cancel_accept(&mut self, network: &mut Network, listener: usize) {
+        let at = late_or_now(network, network.faults.late_cancel);
+        let listener = &mut self.listeners[listener];
+        if listener.stage == Stage::Held && listener.cancel_at.is_none() {
+            listener.cancel_at = Some(at);
+        }
     }
 
     fn stop_accepting(&mut self, network: &mut Network) {
@@ -99,12 +111,13 @@ impl Kernel {
         (half_close.stage, half_close.at) = (Stage::Held, at);
     }
 
-    fn close(&mut self, network: &mut Network, id: ConnectionId) {
+    fn close(&mut self, network: &mut Network, id: ConnectionId, retires: bool) {
         let slot = &mut self.slots[id.slot as usize];
+        slot.retired = retires;
         if let Some(client) = slot.client.take() {
             network.close_by_server(client);
         }
-        slot.generation_before = slot.generation.take();
+        slot.generation_before = slot.generation.take().or(slot.generation_before);
         slot.closing = false;
     }
 

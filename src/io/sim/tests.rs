@@ -189,7 +189,7 @@ fn closing_with_unread_input_resets() {
 }
 
 #[test]
-fn events_carry_twenty_bits_of_the_generation() {
+fn events_carry_24_bits_of_the_generation() {
     let mut ring = kind();
     let (client, mut id) = connected(&mut ring);
     id.generation = 0xABC1_2345;
@@ -197,7 +197,7 @@ fn events_carry_twenty_bits_of_the_generation() {
     ring.network().half_close(client);
     match &events(&mut ring)[..] {
         [Event::Received { id, outcome: Received::Eof, armed: false }] => {
-            assert_eq!(*id, ConnectionId { slot: 0, generation: 0x1_2345 });
+            assert_eq!(*id, ConnectionId { slot: 0, generation: 0xC1_2345 });
         }
         other => panic!("{other:?}"),
     }

@@ -12,6 +12,10 @@ use super::UringRing;
 use super::tag::{Kind, Tag};
 use crate::io::Accepts;
 
+/// The most connections that wait in the accept queue of a listener (net.core.somaxconn, and the
+/// server asks for as many), and some more for those that arrive while these are accepted.
+pub(super) const BURST: u32 = 4096 + 512;
+
 /// The words of `struct sockaddr_storage`.
 const WORDS: usize = 32;
 

@@ -34,19 +34,6 @@ pub use wake::UringWaker;
 const BUFFER_GROUP: u16 = 0;
 /// `IORING_RECVSEND_POLL_FIRST`, for which the crate's multishot receive has no setter.
 const POLL_FIRST: u16 = 1;
-/// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
-/// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
-const NOW: i32 = libc_flags::DONTWAIT | libc_flags::WAITALL | libc_flags::NOSIGNAL;
-/// No WAITALL: a queued send completes with each part that the socket takes, which shows that the
-/// peer reads.
-const QUEUED: i32 = libc_flags::NOSIGNAL;
-
-/// Flags of send(2).
-mod libc_flags {
-    pub(super) const DONTWAIT: i32 = 0x40;
-    pub(super) const WAITALL: i32 = 0x100;
-    pub(super) const NOSIGNAL: i32 = 0x4000;
-}
 
 /// One core's io_uring.
 pub struct UringRing {
@@ -198,10 +185,18 @@ impl Driver for UringRing {
         self.push_accept(listener, kind);
     }
 
+    fn cancel_accept(&mut self, listener: usize) {
+        let listener = u16::try_from(listener).unwrap_or(u16::MAX);
+        self.cancel(Tag::plain(Kind::Accept, listener), Tag::plain(Kind::Ignore, 0));
+    }
+
+    fn accept_burst(&self) -> u32 {
+        accept::BURST
+    }
+
     fn stop_accepting(&mut self) {
         for index in 0..self.listeners.len() {
-            let index = u16::try_from(index).unwrap_or(u16::MAX);
-            self.cancel(Tag::plain(Kind::Accept, index), Tag::plain(Kind::Ignore, 0));
+            self.cancel_accept(index);
         }
         // The accepts hold the sockets until they are cancelled, at the next call.
         self.listeners.clear();
@@ -233,6 +228,10 @@ impl Driver for UringRing {
         self.buffers.bytes(buffer)
     }
 
+    fn is_short_of_buffers(&self) -> bool {
+        self.buffers.lent() * 4 >= u32::from(self.buffers.len()) * 3
+    }
+
     #[inline]
     fn release(&mut self, buffer: Buffer) {
         self.buffers.release(buffer);
@@ -258,7 +257,7 @@ impl Driver for UringRing {
         let bytes = chunk.rest();
         let len = u32::try_from(bytes.len().min(max)).unwrap_or(u32::MAX);
         let entry = opcode::Send::new(Fixed(id.slot), bytes.as_ptr(), len)
-            .flags(QUEUED)
+            .flags(submit::QUEUED)
             .build()
             .user_data(Tag::new(Kind::SendQueued, id, 0).0);
         // The kernel reads the earlier bytes still, so they must not make room for these.
@@ -291,6 +290,10 @@ impl Driver for UringRing {
             .flags(Flags::SKIP_SUCCESS)
             .user_data(Tag::plain(Kind::Ignore, 0).0);
         self.push(entry);
+    }
+
+    fn retire(&mut self, id: ConnectionId) -> bool {
+        self.replace_file(id.slot)
     }
 
     fn wake_peer(&mut self, peer: &UringWaker) {

@@ -12,11 +12,32 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, Fixed, SubmitArgs, Timespec};
 
 use super::tag::{Kind, Tag};
-use super::{NOW, UringRing, setup};
+use super::{UringRing, setup};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Errno, Event, Payload};
 
+/// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
+/// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
+const NOW: i32 = libc_flags::DONTWAIT | libc_flags::WAITALL | libc_flags::NOSIGNAL;
+/// No WAITALL: a queued send completes with each part that the socket takes, which shows that the
+/// peer reads.
+pub(super) const QUEUED: i32 = libc_flags::NOSIGNAL;
+
+/// Flags of send(2).
+mod libc_flags {
+    pub(super) const DONTWAIT: i32 = 0x40;
+    pub(super) const WAITALL: i32 = 0x100;
+    pub(super) const NOSIGNAL: i32 = 0x4000;
+}
+
 impl UringRing {
+    /// Puts a file of this ring into a slot, in place of that of the connection, which is closed.
+    /// Returns whether that was possible.
+    pub(super) fn replace_file(&self, slot: u32) -> bool {
+        let (queues, fd) = (self.queues.as_ref(), self.wake.as_raw_fd());
+        queues.is_some_and(|queues| queues.submitter.register_files_update(slot, &[fd]).is_ok())
+    }
+
     /// Queues a submission. Everything it points to must live until its completion; the callers,
     /// all in this folder, keep it in `pinned`, `shared`, `queued`
     /// or `buffers`.

@@ -26,7 +26,7 @@ pub(super) enum Kind {
     CancelReceive = 12,
 }
 
-/// Operation, connection and index, packed: kind 4 bits, generation 20, slot 24, index 16. The
+/// Operation, connection and index, packed: kind 4 bits, generation 24, slot 20, index 16. The
 /// kind is never 0, so neither is the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag(pub(super) u64);
@@ -37,7 +37,7 @@ impl Tag {
         let ConnectionId { slot, generation } = id.masked();
         Self(
             (kind as u64) << 60
-                | u64::from(generation) << 40
+                | u64::from(generation) << 36
                 | u64::from(slot) << 16
                 | u64::from(index),
         )
@@ -73,11 +73,11 @@ impl Tag {
     }
 
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "masked to 24 and 20 bits")]
+    #[allow(clippy::cast_possible_truncation, reason = "masked to 20 and 24 bits")]
     pub(super) const fn id(self) -> ConnectionId {
         ConnectionId {
-            slot: (self.0 >> 16) as u32 & 0xFF_FFFF,
-            generation: (self.0 >> 40) as u32 & ConnectionId::GENERATION_MASK,
+            slot: (self.0 >> 16) as u32 & (ConnectionId::MAX_SLOTS - 1),
+            generation: (self.0 >> 36) as u32 & ConnectionId::GENERATION_MASK,
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
         ];
         let mut seen = std::collections::HashSet::new();
         for kind in kinds {
-            for slot in [0, 1, ConnectionId::MAX_SLOTS - 1, (1 << 24) - 1] {
+            for slot in [0, 1, ConnectionId::MAX_SLOTS / 2, ConnectionId::MAX_SLOTS - 1] {
                 for generation in [0, 1, ConnectionId::GENERATION_MASK] {
                     for index in [0, 1, u16::MAX] {
                         let id = ConnectionId { slot, generation };

@@ -8,6 +8,7 @@ mod drafts;
 mod ended;
 mod establish;
 mod establishing;
+mod hung;
 mod pending;
 mod publish;
 mod replay;

@@ -21,6 +21,10 @@ impl Broker {
     pub(crate) fn publish(&mut self, message: &Publication<'_>) -> Result<(), RetainLimit> {
         self.stats.published += 1;
         let (retain, result) = match message.retain {
+            true if self.peers.has_cut_off() => {
+                self.stats.not_retained += 1;
+                (None, Err(RetainLimit::CoreHangs))
+            }
             true if message.clears() => (Some(self.retain(message)), Ok(())),
             true => match self.retained.reserve(message.topic, message.payload.len()) {
                 Ok(()) => (Some(self.retain(message)), Ok(())),

@@ -31,8 +31,11 @@ pub struct Stats {
     pub filters: u64,
     /// Retained values at this moment.
     pub retained: u64,
-    /// Messages that were published but not retained, because of the limits.
+    /// Messages that were published but not retained, because of the limits or because another
+    /// core hangs.
     pub not_retained: u64,
+    /// Messages that were not passed on to another core because that core hangs.
+    pub lost: u64,
 }
 
 /// The broker of one core.
@@ -68,6 +71,8 @@ pub struct Broker {
     /// Connections that have unsubscribed, each with the number of the last delivery that may be
     /// for it.
     pub(super) delivering_last: VecDeque<(u64, ConnectionId)>,
+    /// Connections to be closed because messages for them were lost.
+    pub(super) missed: Vec<ConnectionId>,
     /// Messages of other cores were taken, and `distribute` has not been called since.
     pub(super) has_news: bool,
     /// The core has declared that it sleeps.
@@ -108,6 +113,7 @@ impl Broker {
             changes_left: 0,
             filter_bytes: 0,
             delivering_last: VecDeque::new(),
+            missed: Vec::new(),
             has_news: false,
             is_asleep: false,
             incoming: VecDeque::new(),
@@ -133,6 +139,7 @@ impl Broker {
             deliveries: self.deliveries.delivered,
             filters: self.index.filters() as u64,
             retained: self.retained.len() as u64,
+            lost: self.peers.lost(),
             ..self.stats
         }
     }

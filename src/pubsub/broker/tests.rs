@@ -1,4 +1,5 @@
 mod bounds;
+mod hung;
 mod searches;
 
 use std::collections::HashMap;

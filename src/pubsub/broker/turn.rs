@@ -49,6 +49,7 @@ impl Broker {
                 Message::Interest(filter, forms) => self.index.set_remote(&filter, from, forms),
                 Message::Sent(number) => self.peers.set_received(from, number),
                 Message::Acked(number) => self.peers.set_acked(from, number),
+                Message::Lost => self.note_missed(from),
                 _ => debug_assert!(false, "no control message"),
             }
         }
@@ -132,7 +133,7 @@ impl Broker {
         let has_deliveries = !self.deliveries.is_empty() || !self.replaying.is_empty();
         let has_drafts = !self.drafts.is_empty() || !self.pending.is_empty();
         let has_changes = !self.ended.is_empty() || self.has_acknowledged();
-        let has_batches = self.has_news || !self.incoming.is_empty();
+        let has_batches = self.has_news || !self.incoming.is_empty() || !self.missed.is_empty();
         if has_deliveries || has_batches || has_drafts || has_changes {
             Wakeup::Now
         } else if self.peers.is_unfinished() {

@@ -99,6 +99,11 @@ impl Batch {
         Some(Self { topic: self.topic.clone(), retain: Some(retain), encoded, len })
     }
 
+    /// The number of its messages.
+    pub(in crate::pubsub) fn messages(&self) -> u64 {
+        self.encoded.first().map_or(0, |encoded| u64::from(encoded.count()))
+    }
+
     /// The bytes that it counts for between cores and in the queue of deliveries: those of its
     /// frames and of what is kept about it.
     pub(in crate::pubsub) const fn len(&self) -> usize {

@@ -27,6 +27,8 @@ pub(crate) enum RetainLimit {
     Count(usize),
     /// The most bytes.
     Bytes(usize),
+    /// Another core does not respond, and the queue of messages for it is full.
+    CoreHangs,
 }
 
 impl fmt::Display for RetainLimit {
@@ -39,6 +41,7 @@ impl fmt::Display for RetainLimit {
             Self::Bytes(max) => {
                 write!(f, "retained values and their topics may have {max} bytes together")
             }
+            Self::CoreHangs => f.write_str("a part of the server does not respond"),
         }
     }
 }

@@ -184,7 +184,7 @@ impl Session {
     }
 
     /// Answers with the status of the refusal, then lingers.
-    pub(in crate::session) fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         now: Millis,
         refusal: impl Into<Refusal>,

@@ -258,8 +258,8 @@ fn a_handshake_that_is_never_decided_is_answered_503() {
 #[test]
 fn a_server_that_stops_answers_a_deferred_handshake_503() {
     let mut bench = deferred(0);
-    let code = CloseCode::GOING_AWAY;
-    let out = bench.act(|session, now, pools, out| session.close(now, code, "stop", pools, out));
+    let reason = CloseReason::Local(CloseCode::GOING_AWAY);
+    let out = bench.act(|session, now, pools, out| session.close(now, reason, "stop", pools, out));
     assert!(out.starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&out));
     assert_eq!(bench.session.phase(), Phase::Lingering);
 }

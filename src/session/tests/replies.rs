@@ -133,3 +133,19 @@ fn a_service_chooses_path_and_subprotocol() {
         assert_eq!(bench.service.ended.len(), usize::from(status == "101"), "{path}");
     }
 }
+
+/// Codes that stand for a close frame without a code, and for none, are never sent.
+#[test]
+fn a_code_that_is_never_on_the_wire_is_left_out() {
+    for code in [CloseCode::NO_STATUS, CloseCode::ABNORMAL] {
+        let mut bench = Bench::open();
+        let out = bench.act(|session, now, pools, out| {
+            session.reply(now, 0, pools, out, |replies| replies.close(code, "reason"));
+        });
+        assert_eq!(out, [0x88, 0], "{code}");
+        let mut bench = Bench::open();
+        let reason = CloseReason::Local(code);
+        let out = bench.act(|session, now, pools, out| session.close(now, reason, "x", pools, out));
+        assert_eq!(out, [0x88, 0], "{code}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Close frames that this side sends first.
 
 use crate::base::Millis;
+use crate::protocol::websocket::Violation;
 use crate::protocol::websocket::close_frame::{ClosePayload, append_close};
-use crate::protocol::websocket::{CloseCode, Violation};
 use crate::session::context::ReceiveContext;
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
@@ -14,15 +14,16 @@ impl Session {
     pub(in crate::session) fn begin_close(
         &mut self,
         now: Millis,
-        code: CloseCode,
-        reason: &str,
+        reason: CloseReason,
+        text: &str,
         pools: &mut Pools,
         out: &mut Output,
     ) {
-        append_close(out.appendable(|| pools.buffers.take()), code, reason);
+        let code = reason.code();
+        append_close(out.appendable(|| pools.buffers.take()), code, text);
         self.drop_message(pools);
-        self.note_close(ClosePayload::new(code, reason).reason());
-        self.end(Phase::Closing, CloseReason::Local(code));
+        self.note_close(ClosePayload::new(code, text).reason());
+        self.end(Phase::Closing, reason);
         self.deadline = now.after(pools.config.timeouts.close);
     }
 

@@ -121,9 +121,9 @@ impl Session {
         if end.hold {
             cx.stop = Stop::Held;
         }
-        if let Some((code, reason)) = end.close {
+        if let Some((reason, text)) = end.close {
             cx.copy_out(buffer);
-            self.begin_close(cx.now, code, reason, cx.pools, cx.out);
+            self.begin_close(cx.now, reason, text, cx.pools, cx.out);
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::progress::ReadTracker;
+use crate::session::reason::CloseReason;
 use crate::session::state::{Phase, Session};
 
 /// How often the peer's progress is queried between a ping and the time its pong is due.
@@ -38,7 +39,8 @@ impl Session {
         let idle_at = idle.map_or(Millis::NEVER, |idle| self.last_message.after(idle));
         let ping_at = self.last_received.after(ping_after);
         if idle_at <= now {
-            self.begin_close(now, CloseCode::GOING_AWAY, "idle for too long", pools, out);
+            let reason = CloseReason::Local(CloseCode::GOING_AWAY);
+            self.begin_close(now, reason, "idle for too long", pools, out);
             return false;
         }
         if self.pong_due != Millis::NEVER {
@@ -84,7 +86,8 @@ impl Session {
             tracker.pong_due(progress, self.pong_due.before(pong), pong, stall)
         });
         if due <= now {
-            self.begin_close(now, CloseCode::GOING_AWAY, "no pong in time", pools, out);
+            let reason = CloseReason::Local(CloseCode::GOING_AWAY);
+            self.begin_close(now, reason, "no pong in time", pools, out);
         } else {
             self.deadline = self.deadline.min(due);
         }
@@ -111,8 +114,8 @@ impl Session {
         let timeout = pools.config.timeouts.message;
         let due = self.assembly.as_ref().map_or(Millis::NEVER, |assembly| assembly.due(timeout));
         if due <= now {
-            let (code, reason) = (CloseCode::POLICY_VIOLATION, "a message takes too long");
-            self.begin_close(now, code, reason, pools, out);
+            let reason = CloseReason::Policy(CloseCode::POLICY_VIOLATION);
+            self.begin_close(now, reason, "a message takes too long", pools, out);
             return false;
         }
         let query = self.keep_alive(now, backlog, pools, out);

@@ -1,10 +1,11 @@
 //! What is charged, and what happens at the limit.
 
-use super::Bench;
+use super::{Bench, FOR_EVER, frame, masked};
 use crate::config::Config;
 use crate::io::sim::{ClientId, Faults};
 
 const FIN_BINARY: u8 = 0x82;
+const TEXT: u8 = 0x81;
 
 /// The header of a message of 64 KiB, and the first `len` bytes of it.
 fn beginning(len: usize) -> Vec<u8> {
@@ -136,5 +137,36 @@ fn a_receive_that_was_not_cancelled_is_cancelled_again() {
     assert!(held > 256 << 10 && held < 4 << 20, "{held} bytes of {written}");
     bench.network.set_faults(Faults::default());
     bench.network.reset(client);
+    bench.finish();
+}
+
+/// Publishers whose input waits for room do not keep the receive buffers that others need.
+#[test]
+fn input_that_waits_leaves_receive_buffers_to_others() {
+    let mut bench = Bench::new();
+    let (echo, _) = bench.request("/echo");
+    bench.read_head(echo);
+    let mut publishers = Vec::new();
+    for _ in 0..40 {
+        let (client, _) = bench.request("/hold");
+        bench.read_head(client);
+        publishers.push(client);
+    }
+    bench.rig.0.borrow_mut().full = FOR_EVER;
+    let message = masked(TEXT, &[b'm'; 100]);
+    for client in &publishers {
+        bench.network.write(*client, &message.repeat(400));
+    }
+    bench.settle();
+    assert!(bench.worker.stats().driver.buffers_lent <= 48);
+    assert_eq!(bench.rig.0.borrow().messages, 0);
+    bench.network.write(echo, &masked(TEXT, b"hello"));
+    assert_eq!(bench.read(echo, 7), frame(b"hello"));
+    // What waited is handled in order, once there is room.
+    bench.rig.0.borrow_mut().full = 0;
+    for client in publishers {
+        let expected = frame(&[b'm'; 100]).repeat(400);
+        assert!(bench.read(client, expected.len()) == expected);
+    }
     bench.finish();
 }
