@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::client::{Client, Opening};
 use super::clients::Clients;
+use super::incoming::Incoming;
 use super::route::{is_endpoint, route};
 use super::states::States;
 use crate::app::{
@@ -131,7 +134,7 @@ impl<H: Handler> Gateway<H> {
     fn client_message(
         &mut self,
         id: ConnectionId,
-        message: Message<'_>,
+        message: Incoming<'_>,
         replies: &mut Replies<'_>,
     ) {
         let max_topic = self.config.pubsub.max_topic;
@@ -222,7 +225,7 @@ impl<H: Handler> Inbound for Gateway<H> {
         replies: &mut Replies<'a>,
     ) {
         if BUILT_IN {
-            self.client_message(id, message, replies);
+            self.client_message(id, Incoming { message, memory: None }, replies);
         } else if let Some(state) = self.states.get_mut(id) {
             let mut cx = Context::new(id, replies, &mut self.core);
             let app = &mut self.app;
@@ -230,6 +233,21 @@ impl<H: Handler> Inbound for Gateway<H> {
                 cx.panicked("message", &panic);
             }
         }
+    }
+
+    fn large_message<'a>(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'a>,
+        memory: &Bytes,
+        replies: &mut Replies<'a>,
+    ) {
+        self.client_message(id, Incoming { message, memory: Some(memory) }, replies);
+    }
+
+    fn assembling(&mut self, id: ConnectionId, opcode: Opcode, so_far: &[u8]) -> usize {
+        let Some((client, _)) = self.clients.get(id) else { return 0 };
+        client.assembling(opcode, so_far, &mut self.core.broker)
     }
 
     fn control(

@@ -119,6 +119,11 @@ impl Broker {
         }
     }
 
+    /// Counts work that was done for a message besides that of the broker.
+    pub(crate) const fn charge(&mut self, units: u64) {
+        self.work.charge(units);
+    }
+
     /// The work done since the last call, in units of about a nanosecond: index nodes visited,
     /// filters that match, retained topics looked at, deliveries, bytes encoded. See
     /// [`Work`](crate::base::Work).

@@ -8,7 +8,6 @@ use super::state::Broker;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::mesh::{Limits, mesh};
-use crate::protocol::websocket::Opcode;
 use crate::pubsub::encoding::{Form, Forms};
 use crate::pubsub::index::{Matches, Recipients, Subscriber};
 use crate::pubsub::name::{Filter, Topic};
@@ -55,8 +54,7 @@ fn subscribe_now(broker: &mut Broker, name: &str, slot: u32) {
 
 fn publish(broker: &mut Broker, name: &str, len: usize, retain: bool) {
     let (topic, payload) = (topic(name), vec![b'1'; len]);
-    let (opcode, json, origin) = (Opcode::Text, None, None);
-    let message = Publication { topic: &topic, opcode, payload: &payload, json, retain, origin };
+    let message = Publication { retain, ..Publication::of(&topic, &payload) };
     broker.publish(&message).unwrap();
 }
 

@@ -85,9 +85,7 @@ impl Batch {
         }
         let Value { bytes, opcode } = retain.value.clone().unwrap_or(Value::EMPTY);
         let retain = Retain { version: retain.version, value: retain.value.clone() };
-        let (topic, json, origin) = (&self.topic, None, None);
-        let payload = &bytes;
-        let message = Publication { topic, opcode, payload, json, retain: true, origin };
+        let message = Publication { opcode, retain: true, ..Publication::of(&self.topic, &bytes) };
         let mut encoded = self.encoded.clone();
         let (mut scratch, mut pool, mut len) = (Scratch::default(), Pool::new(1), self.len);
         for form in lacking.iter() {
@@ -286,8 +284,8 @@ mod tests {
         let mut builder = BatchBuilder::new(&topic, recipients, 0);
         let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
         let add = |payload: &&[u8]| {
-            let (opcode, json, retain, origin) = (Opcode::Binary, None, false, None);
-            let message = Publication { topic: &topic, opcode, payload, json, retain, origin };
+            let message =
+                Publication { opcode: Opcode::Binary, ..Publication::of(&topic, payload) };
             builder.add(&message, None, &mut scratch, &mut pool);
             builder.has_room()
         };
@@ -334,9 +332,8 @@ mod tests {
         let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
         let value = Value { bytes: Bytes::from_static(b"[1]"), opcode: Opcode::Text };
         for value in [None, Some(value)] {
-            let (opcode, json, origin, payload) = (Opcode::Text, None, None, b"[1]");
             let retain = value.is_some();
-            let message = Publication { topic: &topic, opcode, payload, json, retain, origin };
+            let message = Publication { retain, ..Publication::of(&topic, b"[1]") };
             let version = Version { clock: 1, core: 0 };
             let retain = value.map(|value| Retain { version, value: Some(value) });
             builder.add(&message, retain, &mut scratch, &mut pool);

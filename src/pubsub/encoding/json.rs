@@ -14,7 +14,7 @@ use simdutf8::basic::from_utf8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Data<'a> {
     /// JSON that is known to be valid.
-    Json(&'a str),
+    Json(&'a [u8]),
     /// Any bytes: encoded as JSON if they are JSON, else as a string, and in base64 if they are not
     /// UTF-8.
     Bytes(&'a [u8]),
@@ -23,8 +23,7 @@ pub(crate) enum Data<'a> {
 /// A value of a topic, either just published or retained.
 pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained: bool) {
     let payload = match data {
-        Data::Json(text) => text.as_bytes(),
-        Data::Bytes(bytes) => bytes,
+        Data::Json(bytes) | Data::Bytes(bytes) => bytes,
     };
     // Enough, except for base64 and for characters that have to be escaped.
     out.reserve(payload.len() + topic.len() + r#"{"topic":"","data":"","retained":true}"#.len());
@@ -34,7 +33,7 @@ pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained:
         _ if payload.is_empty() => out.extend_from_slice(br#","data":"""#),
         Data::Json(text) => json(out, text),
         Data::Bytes(bytes) => match from_utf8(bytes) {
-            Ok(text) if is_json(text) => json(out, text),
+            Ok(text) if is_json(text) => json(out, bytes),
             Ok(text) => {
                 out.extend_from_slice(br#","data":"#);
                 string(out, text);
@@ -54,9 +53,9 @@ pub(super) fn gap(out: &mut Vec<u8>, topic: &str, lost: u64) {
     print(out, format_args!(r#","lost":{lost}}}"#));
 }
 
-fn json(out: &mut Vec<u8>, text: &str) {
+fn json(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(br#","data":"#);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }
 
 /// Checks the grammar only, without recursion: large numbers and deep nesting are fine.

@@ -49,10 +49,7 @@ impl Script {
                 numbers.entry((slot, name.to_owned())).or_default().push(number);
             }
         }
-        let (opcode, json, origin, retain) = (Opcode::Text, None, None, false);
-        let payload = payload.as_bytes();
-        let message = Publication { topic: &topic, opcode, payload, json, retain, origin };
-        self.broker.publish(&message).unwrap();
+        self.broker.publish(&Publication::of(&topic, payload.as_bytes())).unwrap();
     }
 
     fn subscribe(&mut self, slot: u32, name: &str) {

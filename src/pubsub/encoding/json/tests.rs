@@ -9,7 +9,7 @@ use crate::pubsub::testing::hard_json;
 fn data_is_untouched() {
     for value in &hard_json() {
         let mut out = Vec::new();
-        delivery(&mut out, "t", Data::Json(value), false);
+        delivery(&mut out, "t", Data::Json(value.as_bytes()), false);
         assert_eq!(out, format!(r#"{{"topic":"t","data":{value}}}"#).into_bytes());
         let mut bytes = Vec::new();
         delivery(&mut bytes, "t", Data::Bytes(value.as_bytes()), false);
@@ -26,13 +26,13 @@ fn deliveries_and_gaps_are_exact() {
         (&|out| gap(out, hard, u64::MAX), {
             r#"{"gap":"\"\\\n\u0001é","lost":18446744073709551615}"#
         }),
-        (&|out| delivery(out, "a/x", Data::Json("[1, 2]"), false), {
+        (&|out| delivery(out, "a/x", Data::Json(b"[1, 2]"), false), {
             r#"{"topic":"a/x","data":[1, 2]}"#
         }),
-        (&|out| delivery(out, hard, Data::Json("1"), true), {
+        (&|out| delivery(out, hard, Data::Json(b"1"), true), {
             r#"{"topic":"\"\\\n\u0001é","data":1,"retained":true}"#
         }),
-        (&|out| delivery(out, "a", Data::Json(""), true), {
+        (&|out| delivery(out, "a", Data::Json(b""), true), {
             r#"{"topic":"a","data":"","retained":true}"#
         }),
         (&|out| delivery(out, "a", Data::Bytes(b""), false), r#"{"topic":"a","data":""}"#),
