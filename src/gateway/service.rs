@@ -316,7 +316,8 @@ impl<H: Handler> Service for Gateway<H> {
                 client.confirm(id, out);
             }
         }
-        // Deliveries are bounded by their number. No client that publishes next is charged for them.
+        // Deliveries are bounded by their number, and large messages are encoded for a fixed time.
+        // No client that publishes next is charged for either.
         self.core.broker.take_work();
     }
 
@@ -330,6 +331,10 @@ impl<H: Handler> Service for Gateway<H> {
     #[inline]
     fn has_room(&self) -> bool {
         self.core.broker.has_room()
+    }
+
+    fn has_room_for_large(&self) -> bool {
+        self.core.broker.has_room_for_large()
     }
 
     fn undecided(&mut self, id: ConnectionId) {

@@ -169,6 +169,12 @@ pub trait Service: Inbound {
         true
     }
 
+    /// The same for a large message to such an endpoint, of which 16 KiB have come: whether the
+    /// rest is handled now.
+    fn has_room_for_large(&self) -> bool {
+        true
+    }
+
     /// The handshake timeout is over, and [`Outbound::respond`] was not called for a deferred
     /// handshake. It was answered with 503; [`closed`](Inbound::closed) follows.
     fn undecided(&mut self, id: ConnectionId) {

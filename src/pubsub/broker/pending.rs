@@ -59,8 +59,12 @@ impl Message {
         }
     }
 
+    pub(super) const fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
     /// The bytes that it holds.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.payload.len() + self.topic.as_str().len()
     }
 

@@ -65,7 +65,10 @@ pub struct Broker {
     pub(super) changes_left: usize,
     /// The bytes of the filters of this core's connections.
     pub(super) filter_bytes: usize,
-    /// Connections that have unsubscribed, each with the number of the last delivery that may be
+    /// Connections that have unsubscribed, each with the number of the last message that is encoded
+    /// in pieces and may be for it.
+    pub(super) encoding_last: VecDeque<(u64, ConnectionId)>,
+    /// The same once that is done, each with the number of the last delivery that may be
     /// for it.
     pub(super) delivering_last: VecDeque<(u64, ConnectionId)>,
     /// Messages of other cores were taken, and `distribute` has not been called since.
@@ -107,6 +110,7 @@ impl Broker {
             ended: Ended::default(),
             changes_left: 0,
             filter_bytes: 0,
+            encoding_last: VecDeque::new(),
             delivering_last: VecDeque::new(),
             has_news: false,
             is_asleep: false,

@@ -1,4 +1,5 @@
 mod bounds;
+mod large;
 mod searches;
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use crate::pubsub::publication::Publication;
 use crate::pubsub::retained::Totals;
 use crate::pubsub::subscribers::Options;
 use crate::pubsub::testing::Recorder;
-use crate::session::Wakeup;
+use crate::session::{Frames, Wakeup};
 
 const BACKLOG: usize = 5_000;
 
