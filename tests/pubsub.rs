@@ -14,6 +14,8 @@ mod errors;
 mod flood;
 #[path = "pubsub/index_limits.rs"]
 mod index_limits;
+#[path = "pubsub/large.rs"]
+mod large;
 #[path = "pubsub/leaving.rs"]
 mod leaving;
 #[path = "pubsub/many_clients.rs"]

@@ -128,14 +128,7 @@ impl CoreState {
         if !self.broker.has_room() {
             return Err(PublishError::Full);
         }
-        let publication = Publication {
-            topic: &topic,
-            opcode: payload.opcode,
-            payload: &payload.bytes,
-            json: None,
-            retain,
-            origin,
-        };
+        let publication = Publication { retain, origin, ..payload.to(&topic) };
         self.broker.publish(&publication).map_err(|_| PublishError::NotRetained)
     }
 

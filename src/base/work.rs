@@ -23,6 +23,8 @@ impl Work {
     pub const INFLATED_BYTE: u64 = 2;
     /// A byte that is compressed.
     pub const DEFLATED_BYTE: u64 = 8;
+    /// A byte of JSON that is checked.
+    pub const JSON_BYTE: u64 = 3;
     /// One node of the index visited, which is seldom in a cache.
     pub const NODE: u64 = 150;
     /// One level of a topic compared with one level of a filter.

@@ -2,13 +2,15 @@
 //! is a file beside this one, a variant here with an arm in each function, and a variant of
 //! [`Route`].
 
+use super::incoming::Incoming;
 use super::route::Route;
 use super::{json, raw};
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
+use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::pubsub::{Broker, Filter};
-use crate::session::{Message, Outbound, Replies};
+use crate::session::{Outbound, Replies};
 
 /// One connection, by the protocol of its endpoint.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Client {
     pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
         &mut self,
         id: ConnectionId,
-        message: Message<'_>,
+        message: Incoming<'_>,
         max_topic: usize,
         broker: &mut Broker,
         replies: &mut Replies<'_>,
@@ -84,6 +86,19 @@ impl Client {
             Self::Json(client) => {
                 client.message(id, message, max_topic, broker, replies, authorise);
             }
+        }
+    }
+
+    /// More of a message has come. Returns the bytes that are held for it.
+    pub(super) fn assembling(
+        &mut self,
+        opcode: Opcode,
+        so_far: &[u8],
+        broker: &mut Broker,
+    ) -> usize {
+        match self {
+            Self::Raw(_) => 0,
+            Self::Json(client) => client.assembling(opcode, so_far, broker),
         }
     }
 

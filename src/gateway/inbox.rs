@@ -41,14 +41,7 @@ impl<H: Handler> Gateway<H> {
     }
 
     fn publish(&mut self, topic: &Topic, payload: &Payload, retain: bool) {
-        let result = self.core.broker.publish(&Publication {
-            topic,
-            opcode: payload.opcode,
-            payload: &payload.bytes,
-            json: None,
-            retain,
-            origin: None,
-        });
+        let result = self.core.broker.publish(&Publication { retain, ..payload.to(topic) });
         if let Err(limit) = result {
             self.warn_not_retained(topic, limit);
         }

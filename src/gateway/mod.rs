@@ -5,6 +5,7 @@ mod app;
 mod client;
 mod clients;
 mod inbox;
+mod incoming;
 mod json;
 mod overdue;
 mod raw;

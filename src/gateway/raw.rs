@@ -1,5 +1,6 @@
 //! The endpoint `/topics/<topic>`: messages are payloads of one topic, as they are.
 
+use super::incoming::Incoming;
 use super::json::PROTOCOL;
 use super::route::Role;
 use crate::app::{Action, Denied};
@@ -7,7 +8,7 @@ use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic};
-use crate::session::{CloseReason, Message, Outbound, Replies};
+use crate::session::{CloseReason, Outbound, Replies};
 
 const NOT_ALLOWED: &str = "not allowed to publish to this topic";
 const POLICY: CloseReason = CloseReason::Policy(CloseCode::POLICY_VIOLATION);
@@ -68,7 +69,7 @@ impl Client {
     pub(super) fn message(
         &self,
         id: ConnectionId,
-        message: Message<'_>,
+        Incoming { message, memory }: Incoming<'_>,
         broker: &mut Broker,
         replies: &mut Replies<'_>,
         authorise: impl FnOnce(Action<'_>) -> Result<(), Denied>,
@@ -82,12 +83,10 @@ impl Client {
         }
         // Only retaining can fail.
         let _ = broker.publish(&Publication {
-            topic,
             opcode: message.opcode(),
-            payload: message.payload(),
-            json: None,
-            retain: false,
             origin: (!echo && *role == Role::Both).then_some(id),
+            memory,
+            ..Publication::of(topic, message.payload())
         });
     }
 }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::client::{Client, Opening};
 use super::clients::Clients;
+use super::incoming::Incoming;
 use super::route::{is_endpoint, route};
 use super::states::States;
 use crate::app::{
@@ -134,7 +137,7 @@ impl<H: Handler> Gateway<H> {
     fn client_message(
         &mut self,
         id: ConnectionId,
-        message: Message<'_>,
+        message: Incoming<'_>,
         replies: &mut Replies<'_>,
     ) {
         let max_topic = self.config.pubsub.max_topic;
@@ -226,7 +229,7 @@ impl<H: Handler> Inbound for Gateway<H> {
         replies: &mut Replies<'a>,
     ) {
         if BUILT_IN {
-            self.client_message(id, message, replies);
+            self.client_message(id, Incoming { message, memory: None }, replies);
         } else if let Some(state) = self.states.get_mut(id) {
             let mut cx = Context::new(id, replies, &mut self.core);
             let app = &mut self.app;
@@ -234,6 +237,21 @@ impl<H: Handler> Inbound for Gateway<H> {
                 cx.panicked("message", panic);
             }
         }
+    }
+
+    fn large_message<'a>(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'a>,
+        memory: &Bytes,
+        replies: &mut Replies<'a>,
+    ) {
+        self.client_message(id, Incoming { message, memory: Some(memory) }, replies);
+    }
+
+    fn assembling(&mut self, id: ConnectionId, opcode: Opcode, so_far: &[u8]) -> usize {
+        let Some((client, _)) = self.clients.get(id) else { return 0 };
+        client.assembling(opcode, so_far, &mut self.core.broker)
     }
 
     fn control(
@@ -302,8 +320,8 @@ impl<H: Handler> Service for Gateway<H> {
                 client.confirm(id, out);
             }
         }
-        // Deliveries are bounded by their number. No client that publishes next is charged for
-        // them.
+        // Deliveries are bounded by their number, and large messages are encoded for a fixed time.
+        // No client that publishes next is charged for either.
         self.core.broker.take_work();
     }
 
@@ -317,6 +335,10 @@ impl<H: Handler> Service for Gateway<H> {
     #[inline]
     fn has_room(&self) -> bool {
         self.core.broker.has_room()
+    }
+
+    fn has_room_for_large(&self) -> bool {
+        self.core.broker.has_room_for_large()
     }
 
     fn undecided(&mut self, id: ConnectionId) {

@@ -1,6 +1,8 @@
 //! The gateway of each core, driven by sessions: requests go in as bytes of clients, and what the
 //! gateway does to connections is recorded.
 
+mod large;
+
 use std::sync::Arc;
 
 use super::Gateway;
@@ -31,6 +33,7 @@ struct Core<H: Handler> {
 fn cores_with<H: Handler>(app: impl Fn() -> H) -> [Core<H>; 2] {
     let mut config = Config::default();
     config.pubsub.backlog = BACKLOG;
+    config.deflate.enabled = true;
     let totals = Totals::new(&config.pubsub);
     let config = Arc::new(config);
     let core = |port: Port<PeerMessage>| {

@@ -4,4 +4,5 @@
 //! [`websocket`] uses [`http`] for its opening handshake; [`http`] knows nothing of WebSocket.
 
 pub mod http;
+pub mod json;
 pub mod websocket;

@@ -34,6 +34,12 @@ impl Payload {
         self.bytes.len()
     }
 
+    /// The message with this payload to `topic`.
+    pub(crate) fn to<'a>(&'a self, topic: &'a Topic) -> Publication<'a> {
+        let of = Publication::of(topic, &self.bytes);
+        Publication { opcode: self.opcode, memory: Some(&self.bytes), ..of }
+    }
+
     /// Whether it is empty. Retained, an empty payload clears the topic's value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -47,24 +53,37 @@ pub(crate) struct Publication<'a> {
     pub(crate) topic: &'a Topic,
     pub(crate) opcode: Opcode,
     pub(crate) payload: &'a [u8],
-    /// The payload as JSON, if it is known to be valid JSON.
-    pub(crate) json: Option<&'a str>,
+    /// Whether the payload is known to be valid JSON.
+    pub(crate) is_json: bool,
+    /// Memory that the payload is a part of, if it may be kept instead of a copy.
+    pub(crate) memory: Option<&'a Bytes>,
     pub(crate) retain: bool,
     /// The publisher, if it must not be sent the message.
     pub(crate) origin: Option<ConnectionId>,
 }
 
-impl Publication<'_> {
+impl<'a> Publication<'a> {
+    /// A text, known to be nothing else, with nothing asked for.
+    pub(crate) const fn of(topic: &'a Topic, payload: &'a [u8]) -> Self {
+        let (opcode, is_json, memory) = (Opcode::Text, false, None);
+        Self { topic, opcode, payload, is_json, memory, retain: false, origin: None }
+    }
+
     /// Whether it clears the retained value instead of replacing it: it is empty. In JSON, where no
     /// value is empty, `null` and `""` clear as well; they are published unchanged.
     pub(super) fn clears(&self) -> bool {
-        self.payload.is_empty() || matches!(self.json, Some("null" | r#""""#))
+        self.payload.is_empty() || self.is_json && matches!(self.payload, b"null" | br#""""#)
     }
 
-    pub(super) const fn data(&self) -> Data<'_> {
-        match self.json {
-            Some(text) => Data::Json(text),
-            None => Data::Bytes(self.payload),
+    pub(super) const fn data(&self) -> Data<'a> {
+        if self.is_json { Data::Json(self.payload) } else { Data::Bytes(self.payload) }
+    }
+
+    /// The payload, kept: a part of its memory if it has any, or a copy.
+    pub(super) fn kept_payload(&self) -> Bytes {
+        match self.memory {
+            Some(memory) => memory.slice_ref(self.payload),
+            None => Bytes::copy_from_slice(self.payload),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Assembly {
 impl Assembly {
     pub(super) fn new(assembler: Assembler, now: Millis, pools: &Pools) -> Box<Self> {
         let mut assembly = Self { assembler, charge: pools.ledger.open(), begun: now, received: 0 };
-        assembly.recharge();
+        assembly.recharge(0);
         Box::new(assembly)
     }
 
@@ -33,8 +33,8 @@ impl Assembly {
         self.begun.after(timeout.saturating_add(Duration::from_secs(self.received / LEAST_RATE)))
     }
 
-    /// Charges what it holds now.
-    pub(super) fn recharge(&mut self) {
-        self.charge.set(self.assembler.memory());
+    /// Charges what it holds now, with `besides` that the service holds for it.
+    pub(super) fn recharge(&mut self, besides: usize) {
+        self.charge.set(self.assembler.memory() + besides);
     }
 }

@@ -8,6 +8,8 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::endpoint::EndpointId;
 use super::outbound::Frames;
 use super::reason::CloseReason;
@@ -71,6 +73,27 @@ pub trait Inbound {
         message: Message<'a>,
         replies: &mut Replies<'a>,
     );
+
+    /// The same for a large message to a built-in endpoint. The payload is a part of `memory`,
+    /// which may be kept instead of a copy.
+    fn large_message<'a>(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'a>,
+        memory: &Bytes,
+        replies: &mut Replies<'a>,
+    ) {
+        let _ = memory;
+        self.message::<true>(id, message, replies);
+    }
+
+    /// More of a message to a built-in endpoint has come: `so_far`, its beginning. Called while a
+    /// message is assembled from pieces, so that the work on a large one is done piece by piece.
+    /// Returns the bytes that the service holds for it until it is complete.
+    fn assembling(&mut self, id: ConnectionId, opcode: Opcode, so_far: &[u8]) -> usize {
+        let _ = (id, opcode, so_far);
+        0
+    }
 
     /// The work that messages to built-in endpoints have caused since this was last called, in the
     /// units of [`Work`](crate::base::Work).
@@ -143,6 +166,12 @@ pub trait Service: Inbound {
     /// was received from them is deferred.
     #[inline]
     fn has_room(&self) -> bool {
+        true
+    }
+
+    /// The same for a large message to such an endpoint, of which 16 KiB have come: whether the
+    /// rest is handled now.
+    fn has_room_for_large(&self) -> bool {
         true
     }
 

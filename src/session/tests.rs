@@ -3,6 +3,7 @@
 
 mod held;
 mod idle;
+mod large;
 mod liveness;
 mod replies;
 

@@ -11,6 +11,8 @@ use crate::session::{EndpointId, Handled, Phase, Service};
 
 /// A connection with more than this of a message goes on before others.
 const LARGE_MESSAGE: usize = 256 << 10;
+/// More than this of a message for which the service needs room is large to it.
+const ONE_PIECE: usize = 16 << 10;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -92,6 +94,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
             }
             let Some(id) = self.core.deferring.awaiting_room.pop_front() else { break };
             if let Some(slot) = self.core.slots.get(id) {
+                if slot.lacks_room(&self.service) {
+                    // Its message is a large one.
+                    self.core.deferring.awaiting_room.push_back(id);
+                    continue;
+                }
                 slot.flags.remove(Flags::AWAITING_ROOM);
                 self.take_deferred(id);
             }
@@ -184,7 +191,8 @@ impl Slot {
     /// Whether there is no room for what the connection may publish. That is of no concern once it
     /// is closing, since what it sends then has no meaning any more.
     fn lacks_room<S: Service>(&self, service: &S) -> bool {
-        self.may_need_room() && !service.has_room()
+        let is_large = || self.session.assembled() > ONE_PIECE;
+        self.may_need_room() && (!service.has_room() || is_large() && !service.has_room_for_large())
     }
 
     /// Whether the connection may publish.

@@ -7,19 +7,23 @@
 
 mod answers;
 mod request;
+mod strings;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
+use super::incoming::Incoming;
 use crate::app::{Action, Denied};
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Work};
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::protocol::websocket::handshake::{Refusal, Request as Upgrade};
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::{Broker, Codec, Filter, Form, NameError, Options, Publication, Topic};
-use crate::session::{Message, Outbound, Replies};
-use request::{Command, parse};
+use crate::session::{Outbound, Replies};
+use request::{Command, Parser};
 
 /// The subprotocol of `/pubsub`.
 pub const PROTOCOL: &str = "corecast.v1.json";
@@ -49,6 +53,8 @@ pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Ref
 #[derive(Debug, Default)]
 pub(super) struct Client {
     answer: Option<Vec<u8>>,
+    /// A request of which only a part has been received.
+    parser: Option<Box<Parser>>,
 }
 
 /// A new connection, which may subscribe. Its handshake is answered at once.
@@ -71,19 +77,20 @@ impl Client {
     pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
         &mut self,
         id: ConnectionId,
-        message: Message<'_>,
+        Incoming { message, memory }: Incoming<'_>,
         max_topic: usize,
         broker: &mut Broker,
         replies: &mut Replies<'_>,
         authorise: A,
     ) {
-        let text = match message.opcode() {
-            Opcode::Text => message.text(),
-            _ => None,
-        };
-        let (request, id_of_request) = match text.map(parse) {
-            Some(request) => (request.command, request.id),
-            None => (Err(NOT_TEXT.to_owned()), None),
+        let (request, id_of_request) = match message.opcode() {
+            Opcode::Text => {
+                let mut parser = self.parser.take().map_or_else(Parser::default, |begun| *begun);
+                scan(&mut parser, message.payload(), broker);
+                let request = parser.finish(message.payload());
+                (request.command, request.id)
+            }
+            _ => (Err(NOT_TEXT.to_owned()), None),
         };
         let mut client = Requester { id, max_topic, broker, authorise };
         let result = request.and_then(|command| match command {
@@ -107,7 +114,7 @@ impl Client {
                 Ok(None)
             }
             Command::Publish { topic, data, retain } => {
-                client.publish(&topic, data, retain)?;
+                client.publish(&topic, data, retain, memory)?;
                 Ok(id_of_request.map(|request| {
                     let mut text = Vec::new();
                     answers::published(&mut text, &topic, Some(request));
@@ -126,6 +133,21 @@ impl Client {
         }
     }
 
+    /// Parses what has come of a request. Returns the bytes that are held for it.
+    pub(super) fn assembling(
+        &mut self,
+        opcode: Opcode,
+        so_far: &[u8],
+        broker: &mut Broker,
+    ) -> usize {
+        if opcode != Opcode::Text {
+            return 0;
+        }
+        let parser = self.parser.get_or_insert_default();
+        scan(parser, so_far, broker);
+        size_of::<Parser>() + parser.memory()
+    }
+
     /// Sends the answer that has waited, and lets the client go on.
     pub(super) fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
         if let Some(text) = self.answer.take() {
@@ -135,6 +157,12 @@ impl Client {
         }
         out.set_reading(id, true);
     }
+}
+
+/// Parses what is new of a request.
+fn scan(parser: &mut Parser, so_far: &[u8], broker: &mut Broker) {
+    let scanned = parser.scan(so_far);
+    broker.charge(scanned as u64 * Work::JSON_BYTE);
 }
 
 /// The client whose request is handled. An error is one line for the client.
@@ -168,12 +196,22 @@ impl<A: FnMut(Action<'_>) -> Result<(), Denied>> Requester<'_, A> {
         Ok(self.broker.unsubscribe(self.id, &filters))
     }
 
-    fn publish(&mut self, name: &str, data: Option<&str>, retain: bool) -> Result<(), String> {
+    fn publish(
+        &mut self,
+        name: &str,
+        data: Option<&[u8]>,
+        retain: bool,
+        memory: Option<&Bytes>,
+    ) -> Result<(), String> {
         let topic = &Topic::new(name, self.max_topic).map_err(|error| complaint(name, error))?;
         (self.authorise)(Action::Publish(topic))
             .map_err(|denied| format!("{}: {denied}", shown(topic.as_str())))?;
-        let (opcode, payload) = (Opcode::Text, data.unwrap_or_default().as_bytes());
-        let publication = Publication { topic, opcode, payload, json: data, retain, origin: None };
+        let payload = data.unwrap_or_default();
+        // Memory that is much larger than the payload is not kept.
+        let memory = memory.filter(|memory| payload.len() > memory.len() / 8 * 7);
+        let is_json = data.is_some();
+        let of = Publication::of(topic, payload);
+        let publication = Publication { is_json, memory, retain, ..of };
         self.broker
             .publish(&publication)
             .map_err(|limit| format!("{}: {limit}", shown(topic.as_str())))

@@ -1,17 +1,23 @@
 //! Requests of clients.
 //!
-//! The text is parsed once, and each value is taken as a slice of it. Nesting of any depth in
-//! published data takes no stack, and only strings with escapes are copied.
+//! A text is scanned once, while it arrives: the [`Parser`] notes where its values are. So a
+//! request of many megabytes holds nobody up when it is complete. Nesting of any depth in published
+//! data takes no stack, and only strings with escapes are copied.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use super::strings::{MAX_NAMES, STRING, decoded, kind, string, string_fault};
+use crate::protocol::json::{Event, Fault, Scanner, position};
 
 /// The most filters in one list: far more than a connection may have, and little memory.
 const MAX_FILTERS: usize = 1024;
 const TOO_MANY: &str = "more than 1,024 filters";
+/// The longest `id`. It is copied into the answer.
+const MAX_ID: usize = 1 << 20;
+/// How far a request is still scanned behind a key that is not known or repeated: an `id` may
+/// follow.
+const MAX_BEHIND_FAULT: usize = 1 << 20;
 
 /// One request.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,23 +41,13 @@ pub(crate) enum Command<'a> {
         /// The topic's name.
         topic: Cow<'a, str>,
         /// The JSON as it came. `None` clears the retained value, and comes with `retain` only.
-        data: Option<&'a str>,
+        data: Option<&'a [u8]>,
         /// Whether later subscribers are sent the value too.
         retain: bool,
     },
 }
 
-/// Parses one message.
-pub(crate) fn parse(text: &str) -> Request<'_> {
-    let mut members = Members::default();
-    let command = match members.read(text) {
-        Ok(()) => members.command(),
-        Err(wrong) => Err(wrong),
-    };
-    Request { id: members.id, command }
-}
-
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
     Id,
     Subscribe,
@@ -77,57 +73,204 @@ impl Key {
     }
 }
 
-/// The values of a request, as slices of the text. Each is valid JSON.
-#[derive(Default)]
-struct Members<'a> {
-    id: Option<&'a str>,
-    subscribe: Option<&'a str>,
-    unsubscribe: Option<&'a str>,
-    publish: Option<&'a str>,
-    data: Option<&'a str>,
-    retain: Option<&'a str>,
-    /// The error for the first key that is unknown or repeated. It is kept because an `id` may
-    /// follow.
-    fault: Option<String>,
+/// A request of which a part has been received.
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    scanner: Scanner,
+    has_begun: bool,
+    /// The member whose value is being read. Without a key it is not known or repeated.
+    member: Option<(Option<Key>, usize)>,
+    /// The key of the next value.
+    key: Option<Key>,
+    /// Where the values are, by [`Key`].
+    values: [Option<Range<usize>>; Key::ALL.len()],
+    elements: Elements,
+    /// Why the request is invalid, for a fault after which nothing is scanned.
+    broken: Option<String>,
+    /// Why it is invalid, for the first key that is unknown or repeated, and where the scan ends.
+    wrong_key: Option<(String, usize)>,
 }
 
-impl<'a> Members<'a> {
-    /// Values that were parsed before an error stay.
-    fn read(&mut self, text: &'a str) -> Result<(), String> {
-        if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
-            return Err(r#"The message is not a JSON object, such as {"subscribe":"a/b"}."#.into());
-        }
-        let mut json = serde_json::Deserializer::from_str(text);
-        json.deserialize_map(&mut *self)
-            .and_then(|()| json.end())
-            .map_err(|error| format!("The message is not valid JSON: {error}."))?;
-        self.fault.take().map_or(Ok(()), Err)
+/// The strings of a list of filters.
+#[derive(Debug, Default)]
+struct Elements {
+    /// Where they are, with their quotes.
+    strings: Vec<Range<usize>>,
+    start: usize,
+    bytes: usize,
+    /// What there is instead behind them.
+    wrong: Option<&'static str>,
+}
+
+impl Elements {
+    /// An element ends. Returns whether further ones are of interest.
+    fn end(&mut self, text: &[u8], end: usize) -> bool {
+        let raw = text.get(self.start..end).unwrap_or_default();
+        self.bytes += raw.len();
+        self.wrong = match kind(raw) {
+            STRING if self.strings.len() == MAX_FILTERS => Some(TOO_MANY),
+            STRING if self.bytes > MAX_NAMES => Some(TOO_LONG_TOGETHER),
+            STRING => {
+                self.strings.push(self.start..end);
+                None
+            }
+            other => Some(other),
+        };
+        self.wrong.is_none()
+    }
+}
+
+impl Parser {
+    /// The memory that it holds besides itself, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.scanner.memory() + self.elements.strings.capacity() * size_of::<Range<usize>>()
     }
 
-    fn slot(&mut self, key: Key) -> &mut Option<&'a str> {
-        match key {
-            Key::Id => &mut self.id,
-            Key::Subscribe => &mut self.subscribe,
-            Key::Unsubscribe => &mut self.unsubscribe,
-            Key::Publish => &mut self.publish,
-            Key::Data => &mut self.data,
-            Key::Retain => &mut self.retain,
+    /// Goes on in `text`: what was passed before, and more. Returns how many bytes were scanned.
+    pub(crate) fn scan(&mut self, text: &[u8]) -> usize {
+        let before = self.scanner.at();
+        while self.broken.is_none() {
+            let end = self.wrong_key.as_ref().map_or(text.len(), |(_, end)| text.len().min(*end));
+            match self.scanner.next(text.get(..end).unwrap_or_default()) {
+                Event::More => break,
+                Event::Begin(at) => self.begin(text, at),
+                Event::Key(start, end) => self.take_key(text, start, end),
+                Event::End(at) => self.end(text, at),
+                Event::Fault(fault) => self.fault(text, fault),
+            }
         }
+        self.scanner.at() - before
+    }
+
+    /// All of `text` is there: what it asks for.
+    pub(crate) fn finish(mut self, text: &[u8]) -> Request<'_> {
+        self.scan(text);
+        if self.broken.is_none()
+            && self.scanner.at() == text.len()
+            && let Some(fault) = self.scanner.finish()
+        {
+            self.fault(text, fault);
+        }
+        let wrong_key = self.wrong_key.take().map(|(why, _)| why);
+        let members = Members { text, values: &self.values, elements: &self.elements };
+        let command = match self.broken.take().or(wrong_key) {
+            Some(wrong) => Err(wrong),
+            None => members.command(),
+        };
+        Request { id: members.get(Key::Id).and_then(|id| str::from_utf8(id).ok()), command }
+    }
+
+    fn begin(&mut self, text: &[u8], at: usize) {
+        if !self.has_begun {
+            self.has_begun = true;
+            if text.get(at) != Some(&b'{') {
+                self.broken = Some(NO_OBJECT.into());
+            }
+        } else if self.member.is_some() {
+            self.elements.start = at;
+        } else {
+            self.member = Some((self.key, at));
+            let is_of_filters = matches!(self.key, Some(Key::Subscribe | Key::Unsubscribe));
+            if is_of_filters && text.get(at) == Some(&b'[') {
+                self.elements = Elements::default();
+                self.scanner.watch(2);
+            }
+        }
+    }
+
+    fn end(&mut self, text: &[u8], at: usize) {
+        match self.scanner.depth() {
+            2 if !self.elements.end(text, at) => self.scanner.watch(1),
+            1 => {
+                self.scanner.watch(1);
+                if let Some((Some(key), start)) = self.member.take() {
+                    if key == Key::Id && at - start > MAX_ID {
+                        let why = "The value of id is longer than 1 MiB; give a shorter one.";
+                        self.wrong(why.to_owned());
+                    } else if let Some(value) = self.values.get_mut(key as usize) {
+                        *value = Some(start..at);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_key(&mut self, text: &[u8], start: usize, end: usize) {
+        self.key = None;
+        let name = match decoded(text.get(start..end).unwrap_or_default()) {
+            Ok(name) => name,
+            Err((what, at)) => return self.broken(text, &what, start + at),
+        };
+        match Key::ALL.into_iter().find(|key| key.name() == name) {
+            Some(key) if self.values.get(key as usize).is_some_and(Option::is_some) => {
+                self.wrong(format!("The key {} is there twice; give it once.", key.name()));
+            }
+            Some(key) => self.key = Some(key),
+            // The name may be as long as the message; this much is enough to recognise it.
+            None => self.wrong(format!(
+                "The key \"{name:.40}\" is not known; known are subscribe, unsubscribe, publish, \
+                 data, retain and id."
+            )),
+        }
+    }
+
+    /// The request is wrong, but an `id` may follow.
+    fn wrong(&mut self, why: String) {
+        let end = self.scanner.at() + MAX_BEHIND_FAULT;
+        self.wrong_key.get_or_insert((why, end));
+    }
+
+    fn fault(&mut self, text: &[u8], fault: Fault) {
+        // A key is decoded, and may be at fault earlier.
+        let key = self.scanner.open_key();
+        match key.and_then(|start| Some((start, string_fault(text.get(start..)?)?))) {
+            Some((start, (what, at))) => self.broken(text, &what, start + at),
+            None => self.broken(text, fault.what, fault.at),
+        }
+    }
+
+    /// The text is not valid JSON.
+    fn broken(&mut self, text: &[u8], what: &str, at: usize) {
+        let (line, column) = position(text, at);
+        self.broken = Some(if self.has_begun {
+            format!("The message is not valid JSON: {what} at line {line} column {column}.")
+        } else {
+            NO_OBJECT.into()
+        });
+    }
+}
+
+const NO_OBJECT: &str = r#"The message is not a JSON object, such as {"subscribe":"a/b"}."#;
+const TOO_LONG_TOGETHER: &str = "strings of more than 1 MiB";
+
+/// The members of a request, each valid JSON.
+struct Members<'a, 'p> {
+    text: &'a [u8],
+    values: &'p [Option<Range<usize>>; Key::ALL.len()],
+    elements: &'p Elements,
+}
+
+impl<'a> Members<'a, '_> {
+    fn get(&self, key: Key) -> Option<&'a [u8]> {
+        self.text.get(self.values.get(key as usize)?.clone()?)
     }
 
     fn command(&self) -> Result<Command<'a>, String> {
         let several = |one, other| {
             Err(format!("The request holds {one} and {other}; send a request for each."))
         };
-        match (self.subscribe, self.unsubscribe, self.publish) {
+        let [subscribe, unsubscribe, publish] =
+            [Key::Subscribe, Key::Unsubscribe, Key::Publish].map(|key| self.get(key));
+        match (subscribe, unsubscribe, publish) {
             (None, None, Some(topic)) => self.publish(topic),
             (Some(raw), None, None) => {
                 self.no_publish()?;
-                filters("subscribe", raw).map(Command::Subscribe)
+                self.filters("subscribe", raw).map(Command::Subscribe)
             }
             (None, Some(raw), None) => {
                 self.no_publish()?;
-                filters("unsubscribe", raw).map(Command::Unsubscribe)
+                self.filters("unsubscribe", raw).map(Command::Unsubscribe)
             }
             (None, None, None) => {
                 Err("The request asks for nothing; give subscribe, unsubscribe or publish.".into())
@@ -139,26 +282,27 @@ impl<'a> Members<'a> {
     }
 
     fn no_publish(&self) -> Result<(), String> {
-        for (key, value) in [("data", self.data), ("retain", self.retain)] {
-            if value.is_some() {
-                return Err(format!("The key {key} goes with publish only; leave it out here."));
+        for key in [Key::Data, Key::Retain] {
+            if self.get(key).is_some() {
+                let name = key.name();
+                return Err(format!("The key {name} goes with publish only; leave it out here."));
             }
         }
         Ok(())
     }
 
-    fn publish(&self, topic: &'a str) -> Result<Command<'a>, String> {
+    fn publish(&self, topic: &'a [u8]) -> Result<Command<'a>, String> {
         let topic = string(topic)
             .map_err(|what| format!("The value of publish is {what}; give a topic as a string."))?;
-        let retain = match self.retain {
-            None | Some("false") => false,
-            Some("true") => true,
+        let retain = match self.get(Key::Retain) {
+            None | Some(b"false") => false,
+            Some(b"true") => true,
             Some(raw) => {
                 let what = kind(raw);
                 return Err(format!("The value of retain is {what}; give true or false."));
             }
         };
-        let data = match self.data {
+        let data = match self.get(Key::Data) {
             None if retain => None,
             None => {
                 let why = "The key data is missing; give any JSON, or retain true to clear what is \
@@ -169,132 +313,29 @@ impl<'a> Members<'a> {
         };
         Ok(Command::Publish { topic, data, retain })
     }
-}
 
-impl<'de> Visitor<'de> for &mut Members<'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(AnyKey)? {
-            let raw = map.next_value::<&'de RawValue>()?.get();
-            let fault = match key {
-                Ok(key) => {
-                    let slot = self.slot(key);
-                    if slot.is_none() {
-                        *slot = Some(raw);
-                        continue;
-                    }
-                    format!("The key {} is there twice; give it once.", key.name())
-                }
-                Err(fault) => fault,
-            };
-            self.fault.get_or_insert(fault);
+    /// Filters: a string or a list of strings.
+    fn filters(&self, key: &str, raw: &'a [u8]) -> Result<Vec<Cow<'a, str>>, String> {
+        if !raw.starts_with(b"[") {
+            let one = string(raw).map_err(|what| {
+                format!(
+                    "The value of {key} is {what}; give a filter or a list of filters as strings."
+                )
+            });
+            return Ok(vec![one?]);
         }
-        Ok(())
-    }
-}
-
-/// A key of a request, or an error for it.
-struct AnyKey;
-
-impl<'de> DeserializeSeed<'de> for AnyKey {
-    type Value = Result<Key, String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
-        key.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for AnyKey {
-    type Value = Result<Key, String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        // The name may be as long as the message; this much is enough to recognise it.
-        Ok(Key::ALL.into_iter().find(|key| key.name() == name).ok_or_else(|| {
-            format!(
-                "The key \"{name:.40}\" is not known; known are subscribe, unsubscribe, publish, \
-                 data, retain and id."
-            )
-        }))
-    }
-}
-
-/// Filters: a string or a list of strings.
-fn filters<'a>(key: &str, raw: &'a str) -> Result<Vec<Cow<'a, str>>, String> {
-    if !raw.starts_with('[') {
-        let one = string(raw).map_err(|what| {
-            format!("The value of {key} is {what}; give a filter or a list of filters as strings.")
-        });
-        return Ok(vec![one?]);
-    }
-    let found = serde_json::Deserializer::from_str(raw)
-        .deserialize_seq(Strings)
-        .map_err(|error| format!("The list of {key} is not valid JSON: {error}."))?
-        .map_err(|what| {
-            let instead =
-                if what == TOO_MANY { "ask several times" } else { "give filters as strings" };
+        let strings = self.elements.strings.iter();
+        let strings = strings.map(|at| string(self.text.get(at.clone()).unwrap_or_default()));
+        let found = strings.collect::<Result<Vec<_>, _>>();
+        let found = found.and_then(|found| self.elements.wrong.map_or(Ok(found), Err));
+        let found = found.map_err(|what| {
+            let is_large = matches!(what, TOO_MANY | TOO_LONG_TOGETHER);
+            let instead = if is_large { "ask several times" } else { "give filters as strings" };
             format!("The list of {key} holds {what}; {instead}.")
         })?;
-    if found.is_empty() {
-        return Err(format!("The list of {key} is empty; give one filter at least."));
-    }
-    Ok(found)
-}
-
-/// A list of strings, or the kind of its first other value.
-struct Strings;
-
-impl<'de> Visitor<'de> for Strings {
-    type Value = Result<Vec<Cow<'de, str>>, &'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut found = Ok(Vec::new());
-        // The list has to be parsed to its end, also after a wrong value.
-        while let Some(raw) = list.next_element::<&'de RawValue>()? {
-            if let Ok(strings) = &mut found {
-                match string(raw.get()) {
-                    Ok(_) if strings.len() == MAX_FILTERS => found = Err(TOO_MANY),
-                    Ok(text) => strings.push(text),
-                    Err(what) => found = Err(what),
-                }
-            }
+        if found.is_empty() {
+            return Err(format!("The list of {key} is empty; give one filter at least."));
         }
         Ok(found)
-    }
-}
-
-/// The string that `raw`, a valid JSON value, encodes; or the kind of value that it is instead.
-fn string(raw: &str) -> Result<Cow<'_, str>, &'static str> {
-    let Some(inside) = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        return Err(kind(raw));
-    };
-    if !inside.contains('\\') {
-        return Ok(Cow::Borrowed(inside));
-    }
-    // The grammar of JSON allows a lone surrogate, which no string can hold.
-    serde_json::from_str(raw).map(Cow::Owned).map_err(|_| "a string with half a surrogate pair")
-}
-
-/// The kind of value that `raw`, valid JSON, is.
-fn kind(raw: &str) -> &'static str {
-    match raw.as_bytes().first() {
-        Some(b'{') => "an object",
-        Some(b'[') => "a list",
-        Some(b'"') => "a string",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
     }
 }

@@ -9,10 +9,15 @@ use serde_json::Value;
 
 use super::answers;
 use super::answers::{error, subscribed, unsubscribed};
-use super::request::{Command, Request, parse};
+use super::request::{Command, Parser, Request};
 use crate::pubsub::testing::{deep_json, hard_json};
 
+fn parse(text: &str) -> Request<'_> {
+    Parser::default().finish(text.as_bytes())
+}
+
 fn published(topic: &str, data: Option<&'static str>, retain: bool) -> Command<'static> {
+    let data = data.map(str::as_bytes);
     Command::Publish { topic: Cow::Owned(topic.to_owned()), data, retain }
 }
 
@@ -137,7 +142,7 @@ fn data_and_id_are_untouched() {
         let request = parse(&text);
         assert_eq!(request.id, Some(value.as_str()));
         let Ok(Command::Publish { data, .. }) = request.command else { panic!("{text:.80}") };
-        assert_eq!(data, Some(value.as_str()));
+        assert_eq!(data, Some(value.as_bytes()));
     }
     let [deep, deeper] = deep_json();
     // There is no recursion either where a value is cut short or is in the wrong place.
@@ -229,7 +234,7 @@ fn parts(command: Command<'_>) -> Parts {
         Command::Subscribe(names) => ("subscribe", own(names), None, false),
         Command::Unsubscribe(names) => ("unsubscribe", own(names), None, false),
         Command::Publish { topic, data, retain } => {
-            let data = data.map(|data| serde_json::from_str(data).unwrap());
+            let data = data.map(|data| serde_json::from_slice(data).unwrap());
             ("publish", vec![topic.into_owned()], data, retain)
         }
     }
@@ -267,6 +272,11 @@ fn damaged_requests_are_judged_as_by_the_oracle() {
         }
         let text: String = text.into_iter().collect();
         let request = parse(&text);
+        let mut parser = Parser::default();
+        for end in (0..text.len()).step_by(1 + text.len() / 7) {
+            parser.scan(&text.as_bytes()[..end]);
+        }
+        assert_eq!(parser.finish(text.as_bytes()), request, "{text} in pieces");
         let mut json = serde_json::Deserializer::from_str(&text);
         match json.deserialize_map(Pairs).and_then(|pairs| json.end().map(|()| pairs)) {
             Ok(pairs) => {
@@ -294,4 +304,58 @@ fn a_list_of_filters_ends_somewhere() {
     );
     let wrong = "The list of subscribe holds more than 1,024 filters; ask several times.";
     assert_eq!(parse(&list(1025)).command, Err(wrong.into()));
+}
+
+#[test]
+fn an_id_is_looked_for_up_to_1_mib_behind_a_wrong_key() {
+    let request = |padding: usize| format!(r#"{{"x":{}1,"id":7}}"#, " ".repeat(padding));
+    // The key ends after 4 bytes; the number that is the id has to end, too.
+    let most = (1 << 20) - ":1,\"id\":7}".len();
+    for (padding, id) in [(most, Some("7")), (most + 1, None)] {
+        let text = request(padding);
+        for piece in [usize::MAX, 100_000, 4_099] {
+            let mut parser = Parser::default();
+            for end in (0..text.len()).step_by(piece.min(text.len())) {
+                parser.scan(&text.as_bytes()[..end]);
+            }
+            let request = parser.finish(text.as_bytes());
+            assert_eq!(request.id, id, "{padding} in pieces of {piece}");
+            assert!(request.command.unwrap_err().contains("\"x\" is not known"));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_scanned_far_behind_a_fault() {
+    let text = format!(r#"{{"a":1{}"#, r#","a":1"#.repeat(1_000_000));
+    let mut parser = Parser::default();
+    assert!(parser.scan(text.as_bytes()) <= (1 << 20) + 10);
+    assert_eq!((parser.scan(text.as_bytes()), parser.memory()), (0, 0));
+    let text = format!("{{]{}", "[".repeat(1_000_000));
+    assert!(Parser::default().scan(text.as_bytes()) <= 2);
+}
+
+#[test]
+fn keys_and_names_of_any_length_are_named_or_refused() {
+    for key in ["\\u0061", "\\ud83d\\ude00", "\u{e9}x", "\\n"] {
+        let text = format!(r#"{{"{}":1}}"#, key.repeat(10_000));
+        let name: String = serde_json::from_str(&format!("\"{}\"", key.repeat(40))).unwrap();
+        let why = parse(&text).command.unwrap_err();
+        assert!(why.starts_with(&format!("The key \"{name:.40}\" is not known")), "{why}");
+    }
+    // As serde_json says it, and where.
+    for key in ["\\ud800", "\\udc00x", "\\ud800\\x", "a\\x", "\n", "\\u12", "ab\\ud800\\u0041"] {
+        let text = format!("{{\n \"id\":1, \"{key}\":1}}");
+        let expected = serde_json::Deserializer::from_str(&text).deserialize_map(Pairs);
+        let expected = format!("The message is not valid JSON: {}.", expected.unwrap_err());
+        assert_eq!(parse(&text), Request { id: Some("1"), command: Err(expected) }, "{text}");
+    }
+    let long = |len: usize| format!(r#"{{"publish":"{}","data":1}}"#, "a".repeat(len - 2));
+    assert!(parse(&long(1 << 20)).command.is_ok());
+    let wrong = "The value of publish is a string of more than 1 MiB; give a topic as a string.";
+    assert_eq!(parse(&long((1 << 20) + 1)).command, Err(wrong.into()));
+    let id = |len: usize| format!(r#"{{"publish":"","data":1,"id":"{}"}}"#, "i".repeat(len - 2));
+    assert!(parse(&id(1 << 20)).command.is_ok());
+    let wrong = "The value of id is longer than 1 MiB; give a shorter one.";
+    assert_eq!(parse(&id((1 << 20) + 1)), Request { id: None, command: Err(wrong.into()) });
 }

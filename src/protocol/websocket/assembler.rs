@@ -145,6 +145,12 @@ impl Assembler {
         self.buffer.len() - MAX_SERVER_HEADER
     }
 
+    /// The message so far, after decompression.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.buffer.get(MAX_SERVER_HEADER..).unwrap_or_default()
+    }
+
     /// [`Opcode::Text`] or [`Opcode::Binary`].
     #[must_use]
     pub const fn opcode(&self) -> Opcode {

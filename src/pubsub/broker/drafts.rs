@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::encoding::Encoding;
+use super::pending::Message;
 use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{BatchBuilder, Retain, Scratch};
+use crate::pubsub::encoding::ONE_PIECE;
 use crate::pubsub::index::{Index, Matches, Recipients};
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::Publication;
@@ -12,6 +15,8 @@ use crate::pubsub::publication::Publication;
 /// The work that the searches of one turn may cost, about a millisecond. A search that exceeds it
 /// goes on in the next turn.
 const SEARCH_WORK: u64 = 1_000_000;
+/// The same for the encoding of large messages.
+const ENCODE_WORK: u64 = 1_000_000;
 
 /// The batches of this turn.
 #[derive(Debug)]
@@ -25,6 +30,10 @@ pub(super) struct Drafts {
     scratch: Scratch,
     pool: Pool,
     matches: Matches,
+    /// Messages that are encoded in pieces, which become batches of this turn or a later one.
+    pub(super) encoding: Encoding,
+    /// The work for them in each turn.
+    pub(super) encode_work: u64,
     /// The work for searches in each turn, and what is left of it in this one.
     pub(super) search_work: u64,
     search_left: u64,
@@ -46,6 +55,8 @@ impl Drafts {
             scratch: Scratch::default(),
             pool: Pool::new(deflate_level),
             matches: Matches::default(),
+            encoding: Encoding::default(),
+            encode_work: ENCODE_WORK,
             search_work: SEARCH_WORK,
             search_left: SEARCH_WORK,
             work: Work::default(),
@@ -54,11 +65,16 @@ impl Drafts {
 
     /// The bytes that all of them hold, with their lists of subscribers.
     pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.encoding.bytes()
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.encoding.is_empty()
+    }
+
+    /// Whether a message is encoded in pieces: it is large, or one of its topic is before it.
+    fn is_slow(&self, message: &Publication<'_>) -> bool {
+        message.payload.len() > ONE_PIECE || self.encoding.holds(message.topic)
     }
 
     /// A turn begins, with new work for searches.
@@ -78,11 +94,11 @@ impl Drafts {
         index: &Index,
     ) -> Result<(), Unfinished> {
         match self.find(message.topic, index.version()) {
-            Some(at) => {
+            Some(at) if !self.is_slow(message) => {
                 self.encode(at, message, retain);
                 Ok(())
             }
-            None => {
+            _ => {
                 index.begin(message.topic, &mut self.matches);
                 self.resume(message, retain, index)
             }
@@ -103,6 +119,11 @@ impl Drafts {
             return Err(Unfinished(retain));
         }
         if !self.matches.found.is_empty() || retain.is_some() {
+            if self.is_slow(message) {
+                let (recipients, version) = (self.matches.take(), index.version());
+                self.encoding.push(Message::new(message), retain, recipients, version);
+                return Ok(());
+            }
             let at = self.begin(message.topic, index.version());
             self.encode(at, message, retain);
         }
@@ -142,6 +163,15 @@ impl Drafts {
         }
     }
 
+    /// Goes on with the messages that are encoded in pieces, as far as a turn allows.
+    pub(super) fn encode_some(&mut self) {
+        let mut left = self.encode_work;
+        while let Some(draft) = self.encoding.step(&mut left, &mut self.pool) {
+            self.push(draft);
+        }
+        self.work.charge(self.encode_work - left);
+    }
+
     /// The position of the batch that a message of `topic` may be added to: the last of its topic,
     /// if it has room and its subscribers are still the same.
     fn find(&self, topic: &Topic, version: u64) -> Option<usize> {
@@ -156,11 +186,15 @@ impl Drafts {
 
     /// Begins a batch for the recipients found last.
     fn begin(&mut self, topic: &Topic, version: u64) -> usize {
+        let recipients = self.matches.take();
+        self.push(BatchBuilder::new(topic, recipients, version))
+    }
+
+    fn push(&mut self, draft: BatchBuilder) -> usize {
         let at = self.list.len();
-        let draft = BatchBuilder::new(topic, self.matches.take(), version);
-        self.bytes += draft.empty_len();
+        self.bytes += draft.len();
+        self.by_topic.insert(draft.topic.clone(), at);
         self.list.push(draft);
-        self.by_topic.insert(topic.clone(), at);
         at
     }
 }

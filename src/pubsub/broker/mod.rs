@@ -5,6 +5,7 @@
 //! subscriptions, then [`Broker::distribute`], [`Broker::flush`] and [`Broker::deliver`].
 
 mod drafts;
+mod encoding;
 mod ended;
 mod establish;
 mod establishing;

@@ -9,6 +9,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
 use crate::pubsub::delivery::batch::{Batch, Retain};
@@ -39,7 +41,7 @@ pub(super) enum Item {
 pub(super) struct Message {
     topic: Topic,
     opcode: Opcode,
-    payload: Vec<u8>,
+    payload: Bytes,
     is_json: bool,
     retain: bool,
     origin: Option<ConnectionId>,
@@ -50,26 +52,34 @@ impl Message {
         Self {
             topic: of.topic.clone(),
             opcode: of.opcode,
-            payload: of.payload.to_vec(),
-            is_json: of.json.is_some(),
+            payload: of.kept_payload(),
+            is_json: of.is_json,
             retain: of.retain,
             origin: of.origin,
         }
     }
 
+    pub(super) const fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// The bytes that it holds.
+    pub(super) fn len(&self) -> usize {
+        self.payload.len() + self.topic.as_str().len()
+    }
+
     pub(super) fn publication(&self) -> Publication<'_> {
-        // It was text when it came.
-        let json = self.is_json.then(|| std::str::from_utf8(&self.payload).ok()).flatten();
-        let Self { topic, opcode, payload, retain, origin, .. } = self;
-        let (opcode, retain, origin) = (*opcode, *retain, *origin);
-        Publication { topic, opcode, payload, json, retain, origin }
+        let Self { topic, payload, .. } = self;
+        let Self { opcode, is_json, retain, origin, .. } = *self;
+        let memory = Some(payload);
+        Publication { topic, opcode, payload, is_json, memory, retain, origin }
     }
 }
 
 impl Item {
     fn len(&self) -> usize {
         let held = match self {
-            Self::Message(message, _) => message.payload.capacity() + message.topic.as_str().len(),
+            Self::Message(message, _) => message.len(),
             Self::Batch(batch, _) => batch.len(),
         };
         held + size_of::<Self>()

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::drafts::Unfinished;
 use super::pending::{Item, Message};
 use super::state::Broker;
@@ -43,10 +41,8 @@ impl Broker {
     fn retain(&mut self, message: &Publication<'_>) -> Retain {
         let core = u16::try_from(self.peers.number()).unwrap_or(u16::MAX);
         let version = Version { clock: self.retained.clock(), core };
-        let value = (!message.clears()).then(|| Value {
-            bytes: Bytes::copy_from_slice(message.payload),
-            opcode: message.opcode,
-        });
+        let value = (!message.clears())
+            .then(|| Value { bytes: message.kept_payload(), opcode: message.opcode });
         let stored = value.clone().map(|value| (value, message.payload.len()));
         self.retained.apply(message.topic, version, stored, self.now.0);
         Retain { version, value }

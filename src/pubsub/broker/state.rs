@@ -68,7 +68,10 @@ pub struct Broker {
     pub(super) changes_left: usize,
     /// The bytes of the filters of this core's connections.
     pub(super) filter_bytes: usize,
-    /// Connections that have unsubscribed, each with the number of the last delivery that may be
+    /// Connections that have unsubscribed, each with the number of the last message that is encoded
+    /// in pieces and may be for it.
+    pub(super) encoding_last: VecDeque<(u64, ConnectionId)>,
+    /// The same once that is done, each with the number of the last delivery that may be
     /// for it.
     pub(super) delivering_last: VecDeque<(u64, ConnectionId)>,
     /// Connections to be closed because messages for them were lost.
@@ -112,6 +115,7 @@ impl Broker {
             ended: Ended::default(),
             changes_left: 0,
             filter_bytes: 0,
+            encoding_last: VecDeque::new(),
             delivering_last: VecDeque::new(),
             missed: Vec::new(),
             has_news: false,
@@ -123,6 +127,11 @@ impl Broker {
             stats: Stats::default(),
             config,
         }
+    }
+
+    /// Counts work that was done for a message besides that of the broker.
+    pub(crate) const fn charge(&mut self, units: u64) {
+        self.work.charge(units);
     }
 
     /// The work done since the last call, in units of about a nanosecond: index nodes visited,

@@ -1,5 +1,6 @@
 mod bounds;
 mod hung;
+mod large;
 mod searches;
 
 use std::collections::HashMap;
@@ -9,7 +10,6 @@ use super::state::Broker;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::mesh::{Limits, mesh};
-use crate::protocol::websocket::Opcode;
 use crate::pubsub::encoding::{Form, Forms};
 use crate::pubsub::index::{Matches, Recipients, Subscriber};
 use crate::pubsub::name::{Filter, Topic};
@@ -17,7 +17,7 @@ use crate::pubsub::publication::Publication;
 use crate::pubsub::retained::Totals;
 use crate::pubsub::subscribers::Options;
 use crate::pubsub::testing::Recorder;
-use crate::session::Wakeup;
+use crate::session::{Frames, Wakeup};
 
 const BACKLOG: usize = 5_000;
 
@@ -56,8 +56,7 @@ fn subscribe_now(broker: &mut Broker, name: &str, slot: u32) {
 
 fn publish(broker: &mut Broker, name: &str, len: usize, retain: bool) {
     let (topic, payload) = (topic(name), vec![b'1'; len]);
-    let (opcode, json, origin) = (Opcode::Text, None, None);
-    let message = Publication { topic: &topic, opcode, payload: &payload, json, retain, origin };
+    let message = Publication { retain, ..Publication::of(&topic, &payload) };
     broker.publish(&message).unwrap();
 }
 

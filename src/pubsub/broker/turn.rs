@@ -95,7 +95,9 @@ impl Broker {
         if self.peers.are_some() {
             self.watch_acknowledgements();
         }
+        self.drafts.encode_some();
         self.distribute_batches();
+        self.answer_encoded();
         if self.pending.is_empty() {
             self.end_subscriptions();
         }
@@ -103,7 +105,10 @@ impl Broker {
 
     /// Sends messages to the other cores as far as there is room, and wakes those that sleep.
     pub fn flush<O: Outbound>(&mut self, out: &mut O) {
-        let clock = self.pending.is_empty().then_some(self.retained.last_clock());
+        // Every change before that clock has been sent.
+        let encoded = self.drafts.encoding.first_clock().map(|clock| clock.saturating_sub(1));
+        let clock = encoded.unwrap_or_else(|| self.retained.last_clock());
+        let clock = self.pending.is_empty().then_some(clock);
         self.peers.flush(clock, &mut self.to_wake);
         for core in self.to_wake.drain(..) {
             out.wake(core);
@@ -152,9 +157,17 @@ impl Broker {
             && self.pending.is_empty()
     }
 
+    /// Whether a further large message would be encoded at once. Otherwise it waits, so that one at
+    /// a time is held for that.
+    #[must_use]
+    pub fn has_room_for_large(&self) -> bool {
+        self.drafts.encoding.is_empty()
+    }
+
     /// The bytes that published messages hold on this core until they are delivered to its
     /// subscribers and passed on to other cores, with what is kept about each, and with the lists
-    /// of their subscribers, each counted once.
+    /// of their subscribers, each counted once. The large message that is being encoded is not
+    /// counted before it is done.
     #[inline]
     #[must_use]
     pub const fn waiting(&self) -> usize {

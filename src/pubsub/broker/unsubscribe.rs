@@ -48,14 +48,26 @@ impl Broker {
             match step {
                 Step::End(id, filter) => self.end(id, &filter),
                 Step::Answer(id) => {
-                    self.delivering_last.push_back((self.deliveries.accepted(), id));
+                    self.encoding_last.push_back((self.drafts.encoding.accepted(), id));
                 }
             }
         }
+        self.answer_encoded();
         while self.changes_left > 0
             && let Some((id, filter)) = self.ended.gone.pop_front()
         {
             self.end(id, &filter);
+        }
+    }
+
+    /// Of the connections that have unsubscribed, those whose last messages are encoded wait for
+    /// their delivery.
+    pub(super) fn answer_encoded(&mut self) {
+        while let Some((last, id)) = self.encoding_last.front()
+            && *last <= self.drafts.encoding.done()
+        {
+            self.delivering_last.push_back((self.deliveries.accepted(), *id));
+            self.encoding_last.pop_front();
         }
     }
 

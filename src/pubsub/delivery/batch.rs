@@ -1,6 +1,9 @@
 //! The messages that are published to one topic within a turn: framed once in each form that a
 //! subscriber wants, and shared by all cores.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use crate::base::{ConnectionId, Work};
@@ -85,13 +88,11 @@ impl Batch {
         }
         let Value { bytes, opcode } = retain.value.clone().unwrap_or(Value::EMPTY);
         let retain = Retain { version: retain.version, value: retain.value.clone() };
-        let (topic, json, origin) = (&self.topic, None, None);
-        let payload = &bytes;
-        let message = Publication { topic, opcode, payload, json, retain: true, origin };
+        let message = Publication { opcode, retain: true, ..Publication::of(&self.topic, &bytes) };
         let mut encoded = self.encoded.clone();
         let (mut scratch, mut pool, mut len) = (Scratch::default(), Pool::new(1), self.len);
         for form in lacking.iter() {
-            let mut encoder = Encoder { form, bytes: Vec::new(), ends: Vec::new() };
+            let mut encoder = Encoder::new(form);
             encoder.write(&message, &mut scratch, &mut pool);
             len += encoder.len();
             encoded.push(encoder.finish());
@@ -139,10 +140,14 @@ pub(in crate::pubsub) struct Finished {
     pub(in crate::pubsub) origins: Vec<Option<ConnectionId>>,
 }
 
+/// Frames in one form while messages are added.
 #[derive(Debug)]
-struct Encoder {
+pub(super) struct Encoder {
     form: Form,
     bytes: Vec<u8>,
+    /// Where the first frame begins in `bytes`.
+    start: usize,
+    /// The end of each frame, counted from there.
     ends: Vec<usize>,
 }
 
@@ -169,8 +174,7 @@ impl Scratch {
 
 impl BatchBuilder {
     pub(in crate::pubsub) fn new(topic: &Topic, recipients: Recipients, version: u64) -> Self {
-        let encoder = |form| Encoder { form, bytes: Vec::new(), ends: Vec::new() };
-        let encoders: Vec<Encoder> = recipients.forms().iter().map(encoder).collect();
+        let encoders: Vec<Encoder> = recipients.forms().iter().map(Encoder::new).collect();
         let of_kib = |encoder: &Encoder| match encoder.form.window_bits() {
             Some(_) => Work::of_deflated(1024),
             None => Work::of_bytes(1024),
@@ -186,6 +190,27 @@ impl BatchBuilder {
             messages: 0,
             retain: None,
         }
+    }
+
+    /// A batch that begins with one message, which is encoded already.
+    pub(super) fn of_one(
+        message: &Publication<'_>,
+        retain: Option<Retain>,
+        recipients: Recipients,
+        version: u64,
+        encoders: Vec<Encoder>,
+    ) -> Self {
+        let mut batch = Self::new(message.topic, recipients, version);
+        batch.encoders = encoders;
+        batch.count(message, retain);
+        batch
+    }
+
+    /// The bytes that it takes with its messages.
+    pub(in crate::pubsub) fn len(&self) -> usize {
+        let retained = self.retain.as_ref().and_then(|retain| retain.value.as_ref());
+        let frames: usize = self.encoders.iter().map(Encoder::len).sum();
+        self.empty_len() + frames + retained.map_or(0, |value| value.bytes.len())
     }
 
     /// The bytes that it takes before any message is added, lists of subscribers included.
@@ -223,6 +248,12 @@ impl BatchBuilder {
             taken += encoder.len() - before;
         }
         scratch.shrink();
+        taken + self.count(message, retain)
+    }
+
+    /// Notes a message whose frames are there; returns the bytes that this takes.
+    fn count(&mut self, message: &Publication<'_>, retain: Option<Retain>) -> usize {
+        let mut taken = 0;
         if message.origin.is_some() || !self.origins.is_empty() {
             let before = self.origins.len();
             self.origins.resize(self.messages as usize, None);
@@ -250,13 +281,24 @@ impl BatchBuilder {
 }
 
 impl Encoder {
+    const fn new(form: Form) -> Self {
+        Self { form, bytes: Vec::new(), start: 0, ends: Vec::new() }
+    }
+
+    /// The frames of one message, which begin at `start`.
+    pub(super) fn of_one(form: Form, bytes: Vec<u8>, start: usize) -> Self {
+        let ends = vec![bytes.len() - start];
+        Self { form, bytes, start, ends }
+    }
+
     /// The bytes of its frames, and of what is kept about each.
-    const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.bytes.len() + self.ends.len() * size_of::<usize>()
     }
 
     fn finish(self) -> Encoded {
-        Encoded { form: self.form, bytes: Bytes::from(self.bytes), ends: self.ends }
+        let bytes = Bytes::from(self.bytes).slice(self.start..);
+        Encoded { form: self.form, bytes, ends: self.ends }
     }
 
     fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) {
@@ -274,97 +316,6 @@ impl Encoder {
         });
         let body = if compressed { deflated.as_slice() } else { payload };
         append_frame(&mut self.bytes, opcode, compressed, body);
-        self.ends.push(self.bytes.len());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::websocket::Opcode;
-
-    /// A batch of these payloads in these forms; and whether there was room for more after each.
-    fn batch(forms: &[Form], payloads: &[&[u8]]) -> (Batch, Vec<bool>) {
-        let topic = Topic::new("t", 64).unwrap();
-        let local = forms.iter().fold(Forms::EMPTY, |all, form| all.with(*form));
-        let recipients = Recipients { local, ..Recipients::default() };
-        let mut builder = BatchBuilder::new(&topic, recipients, 0);
-        let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
-        let add = |payload: &&[u8]| {
-            let (opcode, json, retain, origin) = (Opcode::Binary, None, false, None);
-            let message = Publication { topic: &topic, opcode, payload, json, retain, origin };
-            builder.add(&message, None, &mut scratch, &mut pool);
-            builder.has_room()
-        };
-        let room = payloads.iter().map(add).collect();
-        (builder.finish().batch, room)
-    }
-
-    #[test]
-    fn a_batch_ends_at_64_kib_of_any_form() {
-        let payload = [0x80; 15_000];
-        let (_, room) = batch(&[Form::RAW], &[&payload[..]; 5]);
-        assert_eq!(room, [true, true, true, true, false]);
-        // In JSON that is a third longer.
-        let (_, room) = batch(&[Form::RAW, Form::JSON], &[&payload[..]; 4]);
-        assert_eq!(room, [true, true, true, false]);
-    }
-
-    #[test]
-    fn only_what_gets_shorter_and_is_not_too_long_is_compressed() {
-        let deflated = Form::new(encoding::Codec::Raw, Some(15));
-        let mut random = fastrand::Rng::with_seed(3);
-        let noise: Vec<u8> = (0..500).map(|_| random.u8(..)).collect();
-        let (most, least) = (vec![b'x'; 256 << 10], vec![b'x'; 64]);
-        let (longer, shorter) = (vec![b'x'; (256 << 10) + 1], vec![b'x'; 63]);
-        let payloads: [&[u8]; 6] = [&noise, &most, &longer, &least, &shorter, b""];
-        let (batch, _) = batch(&[deflated], &payloads);
-        let encoded = batch.encoded(deflated).unwrap();
-        let compressed: Vec<bool> = encoded.messages().map(|m| m[0] & 0x40 != 0).collect();
-        assert_eq!(compressed, [false, true, false, true, false, false]);
-        for (message, payload) in encoded.messages().zip(payloads) {
-            assert_eq!(message.ends_with(payload), message[0] & 0x40 == 0);
-            assert!(message.len() <= payload.len() + 10);
-        }
-        assert_eq!(encoded.count(), 6);
-    }
-
-    #[test]
-    fn a_retained_value_is_added_in_forms_that_were_not_known() {
-        let topic = Topic::new("t", 64).unwrap();
-        let deflated = Form::new(encoding::Codec::Raw, Some(15));
-        let local = Forms::EMPTY.with(deflated);
-        let mut builder =
-            BatchBuilder::new(&topic, Recipients { local, ..Recipients::default() }, 0);
-        let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
-        let value = Value { bytes: Bytes::from_static(b"[1]"), opcode: Opcode::Text };
-        for value in [None, Some(value)] {
-            let (opcode, json, origin, payload) = (Opcode::Text, None, None, b"[1]");
-            let retain = value.is_some();
-            let message = Publication { topic: &topic, opcode, payload, json, retain, origin };
-            let version = Version { clock: 1, core: 0 };
-            let retain = value.map(|value| Retain { version, value: Some(value) });
-            builder.add(&message, retain, &mut scratch, &mut pool);
-        }
-        let batch = builder.finish().batch;
-        assert!(batch.completed(local).is_none());
-        let json = Form::new(encoding::Codec::Json, Some(9));
-        let more = batch.completed(local.with(json).with(Form::RAW)).unwrap();
-        assert_eq!(more.encoded(deflated).unwrap().count(), 2);
-        assert_eq!(more.encoded(Form::RAW).unwrap().bytes[..], *b"\x81\x03[1]");
-        let text = br#"{"topic":"t","data":[1]}"#;
-        assert_eq!(more.encoded(json).unwrap().bytes[2..], *text);
-        assert!(more.len() > batch.len() + text.len());
-    }
-
-    #[test]
-    fn it_is_known_where_the_last_message_begins() {
-        for count in 1..4 {
-            let payloads: Vec<&[u8]> = [&b"first"[..], b"", b"last"][3 - count..].to_vec();
-            let (batch, _) = batch(&[Form::RAW], &payloads);
-            let encoded = batch.encoded(Form::RAW).unwrap();
-            assert_eq!(encoded.bytes[encoded.last()..], *b"\x82\x04last");
-            assert_eq!(encoded.messages().count(), count);
-        }
+        self.ends.push(self.bytes.len() - self.start);
     }
 }

@@ -1,4 +1,5 @@
 //! Published messages on their way to the subscribers of one core.
 
 pub(super) mod batch;
+pub(super) mod large;
 pub(super) mod queue;

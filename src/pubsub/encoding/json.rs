@@ -1,5 +1,6 @@
 //! The JSON encoding of deliveries and gap notices: the text of one message each.
 
+mod pieces;
 #[cfg(test)]
 mod tests;
 
@@ -10,21 +11,26 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 use simdutf8::basic::from_utf8;
 
+pub(crate) use pieces::Pieces;
+
+/// A longer payload is encoded in pieces. In the worst case one of this length takes some
+/// milliseconds: six times as long in JSON, and compressed for three windows.
+pub(crate) const ONE_PIECE: usize = 16 << 10;
+
 /// A payload to be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Data<'a> {
     /// JSON that is known to be valid.
-    Json(&'a str),
+    Json(&'a [u8]),
     /// Any bytes: encoded as JSON if they are JSON, else as a string, and in base64 if they are not
-    /// UTF-8.
+    /// UTF-8 or a large text that would become more than twice as long.
     Bytes(&'a [u8]),
 }
 
 /// A value of a topic, either just published or retained.
 pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained: bool) {
     let payload = match data {
-        Data::Json(text) => text.as_bytes(),
-        Data::Bytes(bytes) => bytes,
+        Data::Json(bytes) | Data::Bytes(bytes) => bytes,
     };
     // Enough, except for base64 and for characters that have to be escaped.
     out.reserve(payload.len() + topic.len() + r#"{"topic":"","data":"","retained":true}"#.len());
@@ -34,14 +40,18 @@ pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained:
         _ if payload.is_empty() => out.extend_from_slice(br#","data":"""#),
         Data::Json(text) => json(out, text),
         Data::Bytes(bytes) => match from_utf8(bytes) {
-            Ok(text) if is_json(text) => json(out, text),
+            Ok(text) if is_json(text) => json(out, bytes),
             Ok(text) => {
+                let head = out.len();
                 out.extend_from_slice(br#","data":"#);
+                let start = out.len();
                 string(out, text);
+                if text.len() > ONE_PIECE && out.len() - start - 2 > longest(text.len()) {
+                    out.truncate(head);
+                    base64(out, bytes);
+                }
             }
-            Err(_) => {
-                print(out, format_args!(r#","data64":"{}""#, Base64Display::new(bytes, &STANDARD)))
-            }
+            Err(_) => base64(out, bytes),
         },
     }
     out.extend_from_slice(if retained { br#","retained":true}"# } else { b"}" });
@@ -54,9 +64,19 @@ pub(super) fn gap(out: &mut Vec<u8>, topic: &str, lost: u64) {
     print(out, format_args!(r#","lost":{lost}}}"#));
 }
 
-fn json(out: &mut Vec<u8>, text: &str) {
+fn json(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(br#","data":"#);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
+}
+
+fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    print(out, format_args!(r#","data64":"{}""#, Base64Display::new(bytes, &STANDARD)));
+}
+
+/// The longest string, without quotes, that a large text of `len` bytes is sent as; base64 is
+/// shorter.
+const fn longest(len: usize) -> usize {
+    2 * len
 }
 
 /// Checks the grammar only, without recursion: large numbers and deep nesting are fine.

@@ -5,7 +5,7 @@ pub(crate) mod form;
 pub(crate) mod json;
 
 pub(crate) use form::{Codec, Form, Forms};
-pub(crate) use json::Data;
+pub(crate) use json::{Data, ONE_PIECE, Pieces};
 
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::append_frame;

@@ -1,12 +1,14 @@
 //! The frames that one receive has brought.
 
+use bytes::Bytes;
+
 use super::control::Control;
 use super::fast_path::FrameSpan;
 use crate::base::{Millis, Work};
 use crate::protocol::websocket::assembler::Assembler;
 use crate::protocol::websocket::deflate::COMPRESSIBLE;
 use crate::protocol::websocket::frame::{
-    FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, write_server_header,
+    FrameHeader, MAX_CLIENT_HEADER, MAX_SERVER_HEADER, append_frame, write_server_header,
 };
 use crate::protocol::websocket::mask::unmask;
 use crate::protocol::websocket::{Opcode, Violation};
@@ -22,6 +24,8 @@ use crate::session::stream::StreamEvent;
 /// The work of short messages that are alone in a receive is not counted up to this many bytes: the
 /// receive itself is more.
 const FEW: usize = 2 << 10;
+/// From here on a message is not copied if the service has to keep it.
+const LARGE: usize = 128 << 10;
 
 impl Session {
     /// Takes frames until `bytes` are used up, the connection is no longer open, the service wants
@@ -244,7 +248,13 @@ impl Session {
             } else {
                 work.charge(Work::of_payload(added));
             }
-            assembly.recharge();
+            let mut besides = 0;
+            if self.endpoint.is_built_in() {
+                let opcode = assembler.opcode();
+                besides = service.assembling(self.id, opcode, assembler.payload());
+                cx.pools.work.charge(service.take_work());
+            }
+            assembly.recharge(besides);
             // A message under way is no idle time, however long it takes.
             self.last_message = cx.now;
         }
@@ -282,6 +292,10 @@ impl Session {
         if let (Some(inflater), Some(compression)) = (inflater, &mut self.compression) {
             compression.keep_inflater(inflater, &mut cx.pools.deflate);
         }
+        if self.endpoint.is_built_in() && buffer.len() > LARGE {
+            self.large_message(opcode, buffer, bytes, cx, service);
+            return Ok(());
+        }
         let (room, payload) = buffer.split_at_mut(MAX_SERVER_HEADER);
         let message = Message { opcode, payload, compressed, endpoint: self.endpoint };
         let compression: Option<&mut Compression> = self.compression.as_deref_mut();
@@ -313,5 +327,33 @@ impl Session {
         cx.pools.work.charge(service.take_work());
         self.apply(end, bytes, cx);
         Ok(())
+    }
+
+    /// A large message to an endpoint of the server: the service may keep the memory.
+    fn large_message<S: Inbound>(
+        &mut self,
+        opcode: Opcode,
+        buffer: Vec<u8>,
+        bytes: &mut [u8],
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) {
+        let memory = Bytes::from(buffer);
+        let payload = memory.get(MAX_SERVER_HEADER..).unwrap_or_default();
+        let message = Message { opcode, payload, compressed: false, endpoint: self.endpoint };
+        let mut replies = Replies::new(bytes, cx, self.compression.as_deref_mut());
+        service.large_message(self.id, message, &memory, &mut replies);
+        let end = replies.end();
+        if end.echo {
+            cx.copy_out(bytes);
+            append_frame(cx.appendable(), opcode, false, payload);
+        }
+        if memory.is_unique() {
+            cx.pools.buffers.give(Vec::from(memory));
+        }
+        let written = cx.pools.deflate.take_compressed();
+        cx.pools.work.charge_bytes(written, Work::DEFLATED_BYTE);
+        cx.pools.work.charge(service.take_work());
+        self.apply(end, bytes, cx);
     }
 }

@@ -107,4 +107,28 @@ pub(super) const ALL: &[Workload] = &[
             vec![group, publisher.again(data).every_ms(200)]
         },
     ),
+    Workload::one(
+        "one-large-to-all-forms",
+        "B11",
+        "16 MiB of JSON, deflated to 16 KB, each 300 ms to a subscriber in each form, all read",
+        || {
+            let json = || Group::to("/pubsub", 1).first(text("{\"subscribe\":\"forms\"}"));
+            let raw = || Group::to("/topics/forms?role=sub", 1);
+            let data = small_text(filled("[1", ",[]", "]", LARGE));
+            let publisher = Group::to("/topics/forms?role=pub", 1).deflate().after_ms(500);
+            let publisher = publisher.again(data).every_ms(300);
+            vec![json(), json().deflate(), raw(), raw().deflate(), publisher]
+        },
+    ),
+    Workload::one(
+        "one-large-id",
+        "B20",
+        "one connection sends deflated requests with an id or a list of filters of 16 MiB",
+        || {
+            let id = filled("{\"publish\":\"x\",\"data\":1,\"id\":\"", "a", "\"}", LARGE);
+            let list = filled("{\"subscribe\":[\"a\"", ",\"a\"", "]}", LARGE);
+            let requests = [small_text(id), small_text(list)].concat();
+            vec![Group::to("/pubsub", 1).deflate().again(requests)]
+        },
+    ),
 ];

@@ -151,6 +151,7 @@ impl Inflater {
             // One byte above the limit is enough to detect that it is exceeded.
             let left = limit.saturating_add(1).saturating_sub(filled - start);
             let room = (2 * input.len()).clamp(*STEPS.start(), *STEPS.end()).min(left);
+            grow(out, room, start.saturating_add(limit).saturating_add(1));
             out.resize(filled + room, 0);
             let (read_before, written_before) = (self.stream.total_in(), self.stream.total_out());
             let status = self.stream.decompress(input, &mut out[filled..], FlushDecompress::Sync);
@@ -200,5 +201,15 @@ impl Inflater {
             (old, fresh) => self.stream.set_dictionary(&[old, fresh].concat()),
         };
         set.map(drop).map_err(|_| InflateError::Corrupt)
+    }
+}
+
+/// Makes room for `more` bytes. Grows to twice the size, as a vector does, but not beyond `most`: a
+/// message just below the limit would be copied once more, into twice the memory that it can need.
+fn grow(out: &mut Vec<u8>, more: usize, most: usize) {
+    let needed = out.len().saturating_add(more);
+    if needed > out.capacity() {
+        let wanted = out.capacity().saturating_mul(2).min(most).max(needed);
+        out.reserve_exact(wanted - out.len());
     }
 }

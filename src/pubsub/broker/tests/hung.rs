@@ -81,9 +81,9 @@ fn retained_values_stay_the_same_on_all_cores() {
     turn(&mut broker);
     flag.set_hung(true);
     turn(&mut broker);
-    let (topic, opcode, json, origin) = (topic("t"), Opcode::Text, None, None);
+    let topic = topic("t");
     for payload in [&b"1"[..], b""] {
-        let message = Publication { topic: &topic, opcode, payload, json, retain: true, origin };
+        let message = Publication { retain: true, ..Publication::of(&topic, payload) };
         assert_eq!(broker.publish(&message), Err(RetainLimit::CoreHangs));
         turn(&mut broker);
     }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{BatchBuilder, Finished, Scratch};
 use crate::pubsub::encoding::Forms;
@@ -61,14 +60,8 @@ fn add(
     let recipients = Recipients { local, ..Recipients::default() };
     let mut builder = BatchBuilder::new(&topic, recipients, 0);
     for (payload, origin) in messages {
-        let message = Publication {
-            topic: &topic,
-            opcode: Opcode::Text,
-            payload: payload.as_bytes(),
-            json: None,
-            retain: false,
-            origin: origin.map(id),
-        };
+        let of = Publication::of(&topic, payload.as_bytes());
+        let message = Publication { origin: origin.map(id), ..of };
         builder.add(&message, None, &mut Scratch::default(), &mut Pool::new(1));
     }
     let Finished { batch, origins, .. } = builder.finish();

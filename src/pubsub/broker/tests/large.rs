@@ -1,0 +1,102 @@
+//! Messages that are encoded over several turns: they hold up neither other topics nor
+//! subscriptions, and keep the order of their topic and their place before an unsubscription.
+
+use super::*;
+use crate::pubsub::encoding::ONE_PIECE;
+
+fn broker() -> Broker {
+    let port = mesh(1, Limits::default()).remove(0);
+    let config = Arc::new(Config::default());
+    let totals = Totals::new(&config.pubsub);
+    let mut broker = Broker::new(config, port, totals);
+    broker.drafts.encode_work = 10_000;
+    let raw = Options { form: Form::RAW, echo: true, marks_retained: false };
+    (0..3).for_each(|slot| broker.attach(id(slot), raw));
+    broker
+}
+
+/// A turn; returns the connections whose subscriptions have begun and ended with it.
+fn turn(broker: &mut Broker, out: &mut Recorder) -> (Vec<u32>, Vec<u32>) {
+    let (mut begun, mut ended) = (Vec::new(), Vec::new());
+    broker.start_turn();
+    broker.distribute(Millis(1));
+    for one in broker.take_established().into_iter().flatten() {
+        begun.push(one.id.slot);
+        broker.put_in_force(one, out);
+    }
+    broker.flush(out);
+    broker.deliver(100, out);
+    while let Some(id) = broker.take_ended() {
+        ended.push(id.slot);
+    }
+    (begun, ended)
+}
+
+fn subscribe(broker: &mut Broker, out: &mut Recorder, slot: u32, name: &str) {
+    broker.subscribe(id(slot), vec![filter(name)]).unwrap();
+    while turn(broker, out).0.is_empty() {}
+}
+
+/// The lengths of what was delivered, with the connection and the topic.
+fn delivered(out: &Recorder) -> Vec<(u32, String, usize)> {
+    let of = |frames: &Frames| (frames.subject().to_string(), frames.len());
+    out.deliveries.iter().map(|(to, frames)| (to.slot, of(frames).0, of(frames).1)).collect()
+}
+
+#[test]
+fn a_large_message_holds_up_its_own_topic_only() {
+    let (mut broker, mut out) = (broker(), Recorder::default());
+    subscribe(&mut broker, &mut out, 0, "t");
+    subscribe(&mut broker, &mut out, 1, "u");
+    let long = 2_000_000;
+    publish(&mut broker, "t", long, false);
+    publish(&mut broker, "t", 1, false);
+    publish(&mut broker, "u", 2, false);
+    assert!(broker.has_room() && !broker.has_room_for_large());
+    assert!(broker.waiting() < 10_000, "the message that is encoded is not counted");
+    turn(&mut broker, &mut out);
+    assert_eq!(delivered(&out), [(1, "u".to_owned(), 4)]);
+    // Subscriptions begin meanwhile, and are not sent what was accepted before.
+    subscribe(&mut broker, &mut out, 2, "#");
+    assert!(broker.unsubscribe(id(0), &[filter("t")]));
+    publish(&mut broker, "t", 3, false);
+    let mut turns = 0;
+    while out.deliveries.len() < 4 {
+        let (_, ended) = turn(&mut broker, &mut out);
+        let has_all = delivered(&out).iter().filter(|(to, ..)| *to == 0).count() >= 2;
+        assert!(ended.is_empty() || has_all, "the answer overtakes a message");
+        turns += 1;
+        assert!(turns < 10_000);
+    }
+    assert!(turns > 20, "{turns}");
+    let t = || "t".to_owned();
+    let expected = [(0, t(), long + 10), (0, t(), 3), (0, t(), 5), (2, t(), 5)];
+    let mut found = delivered(&out).split_off(1);
+    found.sort_by_key(|(to, _, len)| (*to, usize::MAX - *len));
+    let mut expected = expected.to_vec();
+    expected.sort_by_key(|(to, _, len)| (*to, usize::MAX - *len));
+    assert_eq!(found, expected);
+    assert!(broker.has_room_for_large());
+    assert_eq!(broker.waiting(), 0);
+}
+
+#[test]
+fn what_waits_behind_a_large_message_is_counted() {
+    let (mut broker, mut out) = (broker(), Recorder::default());
+    subscribe(&mut broker, &mut out, 0, "#");
+    let len = 3 << 20;
+    for number in 0..4 {
+        assert!(broker.has_room());
+        publish(&mut broker, &number.to_string(), len, false);
+        assert!(broker.waiting() >= number * len && broker.waiting() < number * len + 10_000);
+    }
+    assert!(!broker.has_room());
+    while broker.wakeup() == Wakeup::Now {
+        turn(&mut broker, &mut out);
+    }
+    assert_eq!((broker.waiting(), out.deliveries.len()), (0, 4));
+    publish(&mut broker, "short", ONE_PIECE, false);
+    assert!(broker.has_room_for_large());
+    publish(&mut broker, "long", ONE_PIECE + 1, false);
+    assert!(!broker.has_room_for_large());
+}
