@@ -3,7 +3,7 @@
 
 use super::Worker;
 use super::core::Core;
-use super::receive::queue_output;
+use super::outbox::queue_output;
 use super::slots::{Blocked, Flags};
 use crate::base::{Chunk, ConnectionId, Millis};
 use crate::io::{Driver, Errno, Payload};
@@ -82,8 +82,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.outbox.entries = entries;
     }
 
-    /// The large sends of a new turn begin. Those that waited go first, so that those of this turn do
-    /// not take their place again and again.
+    /// The large sends of a new turn begin. Those that waited go first, so that those of this turn
+    /// do not take their place again and again.
     #[cold]
     fn begin_sends(&mut self) {
         self.core.sent_large = 0;

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
+use crate::base::ledger::Charge;
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::protocol::websocket::handshake::{Refusal, Request as Upgrade};
 use crate::protocol::websocket::{CloseCode, Opcode};
@@ -48,7 +49,8 @@ pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Ref
 /// A connection of this protocol. An answer may have to wait for the broker.
 #[derive(Debug, Default)]
 pub(super) struct Client {
-    answer: Option<Vec<u8>>,
+    /// With its charge: it repeats names and the id of the request.
+    answer: Option<(Vec<u8>, Charge)>,
 }
 
 /// A new connection, which may subscribe. Its handshake is answered at once.
@@ -91,7 +93,7 @@ impl Client {
                 client.subscribe(&names)?;
                 let mut text = Vec::new();
                 answers::subscribed(&mut text, &names, id_of_request);
-                self.answer = Some(text);
+                self.answer = Some(charged(text, client.broker));
                 replies.hold();
                 Ok(None)
             }
@@ -102,7 +104,7 @@ impl Client {
                 if !has_ended {
                     return Ok(Some(text));
                 }
-                self.answer = Some(text);
+                self.answer = Some(charged(text, client.broker));
                 replies.hold();
                 Ok(None)
             }
@@ -128,13 +130,20 @@ impl Client {
 
     /// Sends the answer that has waited, and lets the client go on.
     pub(super) fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
-        if let Some(text) = self.answer.take() {
+        if let Some((text, _)) = self.answer.take() {
             let mut frame = Vec::with_capacity(text.len() + MAX_SERVER_HEADER);
             append_frame(&mut frame, Opcode::Text, false, &text);
             out.answer(id, &frame);
         }
         out.set_reading(id, true);
     }
+}
+
+/// An answer that waits.
+fn charged(text: Vec<u8>, broker: &Broker) -> (Vec<u8>, Charge) {
+    let mut charge = broker.ledger().open();
+    charge.set(text.capacity());
+    (text, charge)
 }
 
 /// The client whose request is handled. An error is one line for the client.

@@ -27,6 +27,8 @@ pub(crate) enum RetainLimit {
     Count(usize),
     /// The most bytes.
     Bytes(usize),
+    /// The most memory that filters and retained values take on a core.
+    Memory(usize),
 }
 
 impl fmt::Display for RetainLimit {
@@ -38,6 +40,9 @@ impl fmt::Display for RetainLimit {
             }
             Self::Bytes(max) => {
                 write!(f, "retained values and their topics may have {max} bytes together")
+            }
+            Self::Memory(max) => {
+                write!(f, "retained values and filters may take {max} bytes, half of max-memory")
             }
         }
     }
