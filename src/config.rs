@@ -47,11 +47,20 @@ pub struct Limits {
     /// arrives until the kernel has stopped receiving: up to a few times 512 KiB from a peer that
     /// sends as fast as it can and reads nothing.
     pub send_queue: usize,
-    /// Bytes that the peers of one loop may make it hold: incomplete messages, input and output
-    /// that waits. From seven eighths of it on, new connections are answered with 503; beyond it,
-    /// those that hold the most are closed, with 1009 if they send and with 1013 if they do not
-    /// read. Default 512 MiB.
+    /// Bytes that the peers of one loop may make it hold: incomplete heads and messages, input and
+    /// output that waits, filters and retained values. Filters and retained values may take half of
+    /// it; a further one is answered with an error, or the request with 503. From seven eighths on,
+    /// new connections are answered with 503 and those that publish are not read from. Beyond it,
+    /// or after a second at seven eighths, those that hold the most are closed, with 1009 if they
+    /// send and with 1013 if they do not read. Default 512 MiB.
     pub memory: usize,
+}
+
+impl Limits {
+    /// The memory from which on a loop is short of it: seven eighths of the limit.
+    pub(crate) const fn short_memory(&self) -> usize {
+        self.memory - self.memory / 8
+    }
 }
 
 impl Default for Limits {

@@ -156,7 +156,7 @@ impl Core {
             _ => bytes.extend([&[127][..], &(len as u64).to_be_bytes()].concat()),
         }
         bytes.extend(vec![letter; len]);
-        let frames = Frames::new(Bytes::from(bytes), "t".into(), 1, 0);
+        let frames = Frames::new(Bytes::from(bytes).into(), "t".into(), 1, 0);
         self.state.0.borrow_mut().due.push_back((id, Rc::new(frames)));
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
+use super::shared::Shared;
 
 /// Bytes to be sent, starting at an offset.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub enum Chunk {
     /// Shared with other connections.
     Shared {
         /// The memory.
-        bytes: Rc<Bytes>,
+        bytes: Rc<Shared>,
         /// The first byte to send.
         from: usize,
     },
@@ -37,6 +37,17 @@ impl Chunk {
     pub fn skip(&mut self, sent: usize) {
         let (Self::Owned { from, .. } | Self::Shared { from, .. }) = self;
         *from = from.saturating_add(sent);
+    }
+
+    /// The memory that only this chunk holds, in bytes: not that of shared bytes which are charged
+    /// by themselves.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Owned { bytes, .. } => bytes.capacity(),
+            Self::Shared { bytes, .. } if bytes.is_charged() => 0,
+            Self::Shared { bytes, .. } => bytes.len(),
+        }
     }
 
     /// The vector of an owned chunk, for reuse.

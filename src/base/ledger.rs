@@ -36,6 +36,12 @@ impl Charge {
         self.bytes
     }
 
+    /// The ledger that counts them.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        Ledger(Rc::clone(&self.ledger))
+    }
+
     /// The holder holds `bytes` from now on.
     pub fn set(&mut self, bytes: usize) {
         self.ledger.set(self.ledger.get() - self.bytes + bytes);

@@ -46,8 +46,9 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
     pub(super) max_message: usize,
     /// The memory that the clients of one loop may make it hold, for incomplete messages, input and
-    /// output that waits, in bytes or with KiB, MiB, GiB. Near it, new connections are answered
-    /// with 503; beyond it, those that hold the most are closed.
+    /// output that waits, filters and retained values, in bytes or with KiB, MiB, GiB. Filters and
+    /// retained values may take half of it. Near it, new connections are answered with 503 and
+    /// publishers wait; beyond it, those that hold the most are closed.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_size)]
     pub(super) max_memory: usize,
     /// Do not negotiate compression (permessage-deflate).

@@ -15,7 +15,7 @@ use crate::app::{
     Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
     Undecided, catch,
 };
-use crate::base::{ConnectionId, Millis};
+use crate::base::{ConnectionId, Ledger, Millis};
 use crate::config::Config;
 use crate::mesh::Port;
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
@@ -298,6 +298,10 @@ impl<H: Handler> Service for Gateway<H> {
         *self.core.peers.reach(id.slot, || None) = peer;
     }
 
+    fn use_ledger(&mut self, ledger: &Ledger) {
+        self.core.broker.use_ledger(ledger);
+    }
+
     fn start_turn(&mut self) {
         self.core.broker.start_turn();
     }
@@ -320,6 +324,7 @@ impl<H: Handler> Service for Gateway<H> {
                 client.confirm(id, out);
             }
         }
+        self.core.broker.charge_memory();
         // Deliveries are bounded by their number, and large messages are encoded for a fixed time.
         // No client that publishes next is charged for either.
         self.core.broker.take_work();

@@ -13,8 +13,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::base::{Chunk, ConnectionId, SendProgress};
-use bytes::Bytes;
+use crate::base::{Chunk, ConnectionId, SendProgress, Shared};
 pub use rustix::io::Errno;
 
 /// A receive buffer lent by a ring. Whoever holds it gives it back with [`Driver::release`] or
@@ -245,7 +244,7 @@ pub trait Driver {
     fn send_now(&mut self, id: ConnectionId, payload: Payload);
 
     /// [`send_now`](Self::send_now) of the same bytes to each of `ids`.
-    fn send_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Bytes>) {
+    fn send_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Shared>) {
         for id in ids {
             self.send_now(*id, Payload::Chunk(Chunk::Shared { bytes: Rc::clone(bytes), from: 0 }));
         }

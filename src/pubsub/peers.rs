@@ -42,10 +42,18 @@ impl PeerMessage {
     fn batch(batch: &Arc<Batch>) -> Self {
         Self(Message::Batch(Arc::clone(batch)))
     }
+
+    /// The bytes of published messages in it.
+    pub(super) fn len(&self) -> usize {
+        if let Message::Batch(batch) = &self.0 { batch.len() } else { 0 }
+    }
 }
 
 /// The bytes that a message without payload counts for.
 const SMALL: usize = 256;
+
+/// The memory of an update that waits, with a filter that nobody else may hold any more.
+const UPDATE: usize = 128;
 
 /// A core sends its clock when that has advanced so far.
 const CLOCK_EVERY: u64 = 1024;
@@ -135,6 +143,11 @@ impl Peers {
     /// The bytes of the batches that wait for room, except at cores that are cut off.
     pub(super) const fn backlog(&self) -> usize {
         self.backlog
+    }
+
+    /// The memory of what waits to be sent to other cores, besides batches.
+    pub(super) fn memory(&self) -> usize {
+        self.peers.iter().map(|peer| peer.dirty.len() * UPDATE).sum()
     }
 
     /// Whether anything waits for room. Cores that hang are left out: when one goes on, this core

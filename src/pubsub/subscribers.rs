@@ -1,10 +1,12 @@
 //! The connections of a core that subscribe.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::encoding::Form;
 use super::name::{Filter, Topic};
 use crate::base::ConnectionId;
+use crate::session::Frames;
 
 /// How a connection subscribes.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Replay {
     pub(super) until: u64,
     /// The last topic that was looked at.
     pub(super) after: Option<Topic>,
+    /// The next value, framed, if the connection could not be sent it in the turn before.
+    pub(super) ready: Option<Rc<Frames>>,
 }
 
 /// Subscriptions of one request that every core has acknowledged.
@@ -38,9 +42,11 @@ pub(crate) struct Established {
 /// The bytes that a subscription takes besides the index: its filter, and what is kept for the
 /// other cores.
 pub(super) fn filter_bytes(filter: &Filter) -> usize {
-    const SUBSCRIPTION: usize = 96;
     SUBSCRIPTION + filter.as_str().len()
 }
+
+/// What of this is not text.
+pub(super) const SUBSCRIPTION: usize = 96;
 
 /// One connection that subscribes.
 #[derive(Debug)]

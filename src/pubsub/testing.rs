@@ -60,6 +60,10 @@ impl Outbound for Recorder {
         self.calls.push(Call::Answer(to, frames.to_vec()));
     }
 
+    fn answer_shared(&mut self, to: ConnectionId, frames: &Rc<Frames>) {
+        self.answer(to, frames.bytes());
+    }
+
     fn with_replies(&mut self, _: ConnectionId, _: impl FnOnce(&mut Replies<'_>)) -> bool {
         false
     }

@@ -1,5 +1,7 @@
 //! Frames that leave: compressed where that was agreed.
 
+use crate::base::Ledger;
+use crate::base::ledger::Charge;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::deflate::{COMPRESSIBLE, Deflater, Inflater, Pool};
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame, write_server_header};
@@ -10,18 +12,49 @@ use crate::protocol::websocket::handshake::Agreement;
 #[derive(Debug)]
 pub(super) struct Compression {
     pub(super) agreement: Agreement,
-    pub(super) inflater: Option<Box<Inflater>>,
-    pub(super) deflater: Option<Box<Deflater>>,
+    /// None if no context is kept.
+    own: Option<Box<Own>>,
+}
+
+/// The compressors of a connection that keeps a context, once they are needed.
+#[derive(Debug)]
+struct Own {
+    inflater: Option<Box<Inflater>>,
+    deflater: Option<Box<Deflater>>,
+    charge: Charge,
+}
+
+impl Own {
+    /// Charges what it holds now.
+    fn recharge(&mut self) {
+        let inflater = self.inflater.as_ref().map_or(0, |inflater| inflater.memory());
+        let deflater = self.deflater.as_ref().map_or(0, |deflater| deflater.memory());
+        self.charge.set(inflater + deflater);
+    }
 }
 
 impl Compression {
-    pub(super) fn new(agreement: Agreement) -> Self {
-        Self { agreement, inflater: None, deflater: None }
+    pub(super) fn new(agreement: Agreement, ledger: &Ledger) -> Self {
+        let keeps_none =
+            agreement.client_no_context_takeover && agreement.server_no_context_takeover;
+        let own = || Box::new(Own { inflater: None, deflater: None, charge: ledger.open() });
+        let own = (!keeps_none).then(own);
+        Self { agreement, own }
+    }
+
+    /// The memory that is charged for it, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.own.as_ref().map_or(0, |own| own.charge.bytes())
     }
 
     /// The inflater for the next message: the connection's own, or one of the pool.
     pub(super) fn inflater(&mut self, pool: &mut Pool) -> Box<Inflater> {
-        match self.inflater.take() {
+        let own = self.own.as_mut().and_then(|own| {
+            let inflater = own.inflater.take();
+            own.recharge();
+            inflater
+        });
+        match own {
             Some(own) => own,
             None if self.agreement.client_no_context_takeover => pool.inflater(),
             None => Box::new(Inflater::new(self.agreement.client_max_window_bits)),
@@ -30,19 +63,39 @@ impl Compression {
 
     /// Takes it back after the message.
     pub(super) fn keep_inflater(&mut self, inflater: Box<Inflater>, pool: &mut Pool) {
-        if self.agreement.client_no_context_takeover {
-            pool.give_inflater(inflater);
-        } else {
-            self.inflater = Some(inflater);
+        match &mut self.own {
+            Some(own) if !self.agreement.client_no_context_takeover => {
+                own.inflater = Some(inflater);
+                own.recharge();
+            }
+            _ => pool.give_inflater(inflater),
+        }
+    }
+
+    /// The deflater for the next message: the connection's own, or one of the pool.
+    fn deflater(&mut self, pool: &mut Pool) -> Box<Deflater> {
+        let own = self.own.as_mut().and_then(|own| own.deflater.take());
+        own.unwrap_or_else(|| pool.deflater(self.agreement.server_max_window_bits))
+    }
+
+    /// Takes it back after the message.
+    fn keep_deflater(&mut self, deflater: Box<Deflater>, pool: &mut Pool) {
+        match &mut self.own {
+            Some(own) if !self.agreement.server_no_context_takeover => {
+                own.deflater = Some(deflater);
+                own.recharge();
+            }
+            _ => pool.give_deflater(deflater),
         }
     }
 
     /// Gives everything back at the end of the connection.
     pub(super) fn free(self, pool: &mut Pool) {
-        if let Some(inflater) = self.inflater {
+        let Some(own) = self.own else { return };
+        if let Some(inflater) = own.inflater {
             pool.give_inflater(inflater);
         }
-        if let Some(deflater) = self.deflater {
+        if let Some(deflater) = own.deflater {
             pool.give_deflater(deflater);
         }
     }
@@ -77,10 +130,7 @@ impl Encoder<'_> {
         let Some(compression) = self.compression.as_deref_mut().filter(|_| compress) else {
             return append_frame(out, opcode, false, payload);
         };
-        let mut deflater = compression
-            .deflater
-            .take()
-            .unwrap_or_else(|| self.pool.deflater(compression.agreement.server_max_window_bits));
+        let mut deflater = compression.deflater(self.pool);
         // The length is known only afterwards: leave room for the longest header, then close up.
         let start = out.len();
         out.resize(start + MAX_SERVER_HEADER, 0);
@@ -93,10 +143,6 @@ impl Encoder<'_> {
         out[start..start + took].copy_from_slice(&header[MAX_SERVER_HEADER - took..]);
         out.copy_within(body.., start + took);
         out.truncate(start + took + len);
-        if compression.agreement.server_no_context_takeover {
-            self.pool.give_deflater(deflater);
-        } else {
-            compression.deflater = Some(deflater);
-        }
+        compression.keep_deflater(deflater, self.pool);
     }
 }

@@ -1,6 +1,7 @@
 //! What is kept of a request that is not answered yet.
 
 use super::service::Accept;
+use crate::base::ledger::Charge;
 use crate::protocol::http::HeadScanner;
 use crate::protocol::websocket::handshake::Agreement;
 
@@ -9,9 +10,15 @@ use crate::protocol::websocket::handshake::Agreement;
 pub(super) struct PartialHead {
     pub(super) scanner: HeadScanner,
     pub(super) bytes: Vec<u8>,
+    pub(super) charge: Charge,
 }
 
 impl PartialHead {
+    /// Charges what it holds now.
+    pub(super) fn recharge(&mut self) {
+        self.charge.set(size_of::<Self>() + self.bytes.capacity());
+    }
+
     pub(super) fn into_buffer(self) -> Vec<u8> {
         self.bytes
     }
@@ -26,4 +33,5 @@ pub(super) struct Deciding {
     /// How the handshake is answered unless the decision says otherwise.
     pub(super) accept: Accept,
     pub(super) agreement: Option<Agreement>,
+    pub(super) charge: Charge,
 }

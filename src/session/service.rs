@@ -15,7 +15,7 @@ use super::outbound::Frames;
 use super::reason::CloseReason;
 use super::replies::{Message, Replies};
 use super::stream::Stream;
-use crate::base::{ConnectionId, Millis};
+use crate::base::{ConnectionId, Ledger, Millis};
 use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
 
@@ -148,6 +148,12 @@ pub trait Service: Inbound {
         let _ = (id, peer);
     }
 
+    /// Called once, before anything else: what the service holds for its clients is to be charged
+    /// at this ledger of the core.
+    fn use_ledger(&mut self, ledger: &Ledger) {
+        let _ = ledger;
+    }
+
     /// A turn begins, before any event of it is handled. If the core has slept, it is awake again.
     fn start_turn(&mut self) {}
 
@@ -223,6 +229,10 @@ pub trait Outbound {
     /// Sends whole frames that must not be dropped, such as answers. What the peer has not taken
     /// counts against its limit for replies, beyond which it is not read from.
     fn answer(&mut self, to: ConnectionId, frames: &[u8]);
+
+    /// The same with frames that other connections may be sent as well: they are not copied if
+    /// they are long.
+    fn answer_shared(&mut self, to: ConnectionId, frames: &Rc<Frames>);
 
     /// Lets `act` send to a connection as in a callback of [`Inbound`], outside of what it
     /// receives. Returns whether the connection is open; otherwise `act` is not called. Nothing is

@@ -137,7 +137,14 @@ impl Session {
     /// The memory that is charged for what it has received, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.assembly.as_ref().map_or(0, |assembly| assembly.charge.bytes())
+        let assembly = self.assembly.as_ref().map_or(0, |assembly| assembly.charge.bytes());
+        let compression = self.compression.as_ref().map_or(0, |compression| compression.memory());
+        let request = match self.rare.as_deref() {
+            Some(RareState::Head(head)) => head.charge.bytes(),
+            Some(RareState::Deciding(deciding)) => deciding.charge.bytes(),
+            _ => 0,
+        };
+        assembly + compression + request
     }
 
     /// Why it ended, or why it is ending.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::deferring::Deferring;
 use super::listeners::Accepting;
-use super::outbox::{Entry, Outbox};
+use super::outbox::{Entry, Outbox, queue_output};
 use super::refusals::Refusals;
 use super::slots::{Flags, Queue, Receive, Slots};
 use super::stats::Stats;
@@ -52,6 +52,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) awaiting_send: VecDeque<ConnectionId>,
     /// The bytes of large sends of this turn.
     pub(super) sent_large: usize,
+    /// Since when memory is short, as far as a turn has seen.
+    pub(super) short_since: Option<Millis>,
     /// The largest holders of memory are not looked for before this time.
     pub(super) shed_again: Millis,
     /// Connections with deferred input, by what it waits for.
@@ -86,6 +88,7 @@ impl<D: Driver> Core<D> {
             awaiting_buffer: VecDeque::new(),
             awaiting_send: VecDeque::new(),
             sent_large: 0,
+            short_since: None,
             shed_again: Millis::default(),
             deferring: Deferring::default(),
             due: Vec::new(),
@@ -102,6 +105,17 @@ impl<D: Driver> Core<D> {
     /// The output entry of a connection in this turn. Replies in a receive buffer are copied out,
     /// so that anything may be appended.
     pub(super) fn entry(&mut self, id: ConnectionId) -> Option<&mut Entry> {
+        let slot = self.slots.get(id)?;
+        let entry = self.outbox.entry(slot)?;
+        // What is added would have them copied.
+        if entry.output.has_many_shared() {
+            queue_output(entry, slot, &mut self.pools);
+        }
+        self.copied_entry(id)
+    }
+
+    /// The output entry of a connection in this turn, without replies in a receive buffer.
+    fn copied_entry(&mut self, id: ConnectionId) -> Option<&mut Entry> {
         let slot = self.slots.get(id)?;
         let entry = self.outbox.entry(slot)?;
         if let Some(buffer) = entry.buffer.take() {
@@ -181,7 +195,7 @@ impl<D: Driver> Core<D> {
             }
         }
         // The output of this turn is dropped as well.
-        if let Some(entry) = self.entry(id) {
+        if let Some(entry) = self.copied_entry(id) {
             entry.output = Output::default();
         }
     }

@@ -61,11 +61,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
     pub fn new(
         driver: D,
         config: Arc<Config>,
-        service: S,
+        mut service: S,
         listeners: usize,
         stop: Arc<AtomicBool>,
     ) -> Self {
         let mut core = Core::new(driver, config, listeners);
+        service.use_ledger(&core.pools.ledger);
         core.accepting.wants_peers = S::PEER_ADDRESSES;
         core.arm_accepts();
         Self { core, service, stop }
@@ -136,8 +137,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.drain_some();
         self.service.end_turn(self.core.now, DELIVERIES, &mut self.core);
         self.core.close_too_slow();
-        if self.core.pools.ledger.used() > self.core.pools.config.limits.memory {
-            self.core.shed_memory();
+        if self.core.is_short_of_memory() || self.core.short_since.is_some() {
+            self.core.watch_memory();
         }
         self.flush();
         Ok(())
@@ -173,6 +174,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let Wakeup::At(service) = self.service.wakeup() else { return None };
         let timer = core.wheel.next_ms().map_or(Millis::NEVER, Millis);
         let next = timer.min(core.accepting.retry_at()).min(core.drain_deadline()).min(service);
+        let next = next.min(core.watch_memory_at());
         Some(core.now.until(next).min(LONGEST_SLEEP))
     }
 

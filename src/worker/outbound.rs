@@ -40,6 +40,15 @@ impl<D: Driver> Outbound for Core<D> {
         }
     }
 
+    fn answer_shared(&mut self, to: ConnectionId, frames: &Rc<Frames>) {
+        if self.slots.get(to).is_some_and(|slot| slot.session.phase() == Phase::Open)
+            && let Some(entry) = self.entry(to)
+        {
+            entry.delivered += frames.len();
+            entry.output.append_frames(frames.bytes(), Vec::new);
+        }
+    }
+
     fn with_replies(&mut self, to: ConnectionId, act: impl FnOnce(&mut Replies<'_>)) -> bool {
         if self.slots.get(to).is_none_or(|slot| slot.session.phase() != Phase::Open) {
             return false;
@@ -111,7 +120,7 @@ impl<D: Driver> Core<D> {
             if entry.output.is_empty() {
                 entry.output = Output::of_shared(frames.bytes());
             } else {
-                entry.output.append(frames.bytes(), || buffers.take());
+                entry.output.append_frames(frames.bytes(), || buffers.take());
             }
             return Delivered::Taken;
         };

@@ -3,12 +3,10 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-
-use super::slots::{OutboxIndex, Slot};
-use crate::base::ConnectionId;
+use super::slots::{OutboxIndex, Queue, Slot};
+use crate::base::{ConnectionId, Shared};
 use crate::io::Buffer;
-use crate::session::Output;
+use crate::session::{Output, Pools};
 
 /// Recorded in the place of a connection that has left a broadcast for an entry. There is no such
 /// slot.
@@ -38,7 +36,7 @@ pub(super) struct Outbox {
 /// The bytes for the recipients up to `end`, from where the last broadcast ends.
 #[derive(Debug)]
 struct Broadcast {
-    bytes: Rc<Bytes>,
+    bytes: Rc<Shared>,
     end: usize,
 }
 
@@ -68,7 +66,7 @@ impl Outbox {
 
     /// Sends `bytes` to a connection that has no other output in this turn so far.
     #[inline]
-    pub(super) fn broadcast(&mut self, slot: &mut Slot, bytes: &Rc<Bytes>) {
+    pub(super) fn broadcast(&mut self, slot: &mut Slot, bytes: &Rc<Shared>) {
         self.recipients.push(slot.id());
         let end = self.recipients.len();
         slot.outbox = OutboxIndex::recipient(end);
@@ -96,7 +94,7 @@ impl Outbox {
 
     /// Takes out all recipients, and has them sent their broadcasts.
     #[inline]
-    pub(super) fn take_broadcasts(&mut self, mut send: impl FnMut(&[ConnectionId], &Rc<Bytes>)) {
+    pub(super) fn take_broadcasts(&mut self, mut send: impl FnMut(&[ConnectionId], &Rc<Shared>)) {
         let mut from = 0;
         for broadcast in self.broadcasts.drain(..) {
             let ids = self.recipients.get(from..broadcast.end).unwrap_or_default();
@@ -112,8 +110,17 @@ impl Outbox {
     }
 }
 
+/// Moves the output of a connection to its queue.
+#[cold]
+pub(super) fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
+    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config, &pools.ledger));
+    queue.queue.push_output(&mut entry.output, |copied| pools.buffers.give(copied));
+}
+
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::base::Millis;
     use crate::config::Config;
@@ -122,6 +129,10 @@ mod tests {
     fn slot(number: u32) -> Slot {
         let id = ConnectionId { slot: number, generation: 7 };
         Slot::new(Session::new(id, Millis::default(), &Config::default(), false))
+    }
+
+    fn shared(text: &'static str) -> Rc<Shared> {
+        Rc::new(Bytes::from(text).into())
     }
 
     fn sent(outbox: &mut Outbox) -> Vec<(Vec<u32>, Bytes)> {
@@ -137,7 +148,7 @@ mod tests {
 
     #[test]
     fn each_share_goes_to_those_who_were_given_it() {
-        let (a, b) = (Rc::new(Bytes::from("a")), Rc::new(Bytes::from("b")));
+        let (a, b) = (shared("a"), shared("b"));
         let mut slots: Vec<Slot> = (0..5).map(slot).collect();
         let mut outbox = Outbox::default();
         for (slot, bytes) in slots.iter_mut().zip([&a, &a, &b, &a, &a]) {
@@ -155,7 +166,7 @@ mod tests {
     /// with the bytes of the broadcast. The others are sent the shared bytes as before.
     #[test]
     fn a_connection_with_more_output_leaves_the_broadcast() {
-        let (a, b) = (Rc::new(Bytes::from("aa")), Rc::new(Bytes::from("b")));
+        let (a, b) = (shared("aa"), shared("b"));
         for leaving in 0..5 {
             let mut slots: Vec<Slot> = (0..5).map(slot).collect();
             let mut outbox = Outbox::default();

@@ -2,8 +2,8 @@
 
 use super::Worker;
 use super::core::Core;
-use super::outbox::Entry;
-use super::slots::{Blocked, Flags, Input, Queue, Receive, Slot};
+use super::outbox::{Entry, queue_output};
+use super::slots::{Blocked, Flags, Input, Receive};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Driver, Event, Received};
 use crate::session::{CloseReason, Handled, Pools, Service};
@@ -137,13 +137,6 @@ impl<D: Driver, S: Service> Worker<D, S> {
             slot.receive = Receive::Idle;
         }
     }
-}
-
-/// Moves the output of a connection to its queue.
-#[cold]
-pub(super) fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
-    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config, &pools.ledger));
-    queue.queue.push_output(&mut entry.output, |copied| pools.buffers.give(copied));
 }
 
 /// Copies output that stands in a receive buffer, and releases the buffer.

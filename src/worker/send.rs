@@ -3,7 +3,7 @@
 
 use super::Worker;
 use super::core::Core;
-use super::receive::queue_output;
+use super::outbox::queue_output;
 use super::slots::{Blocked, Flags};
 use crate::base::{Chunk, ConnectionId, Millis};
 use crate::io::{Driver, Errno, Payload};

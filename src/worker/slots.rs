@@ -176,6 +176,8 @@ pub(super) struct Queue {
     pub(super) stall: Millis,
     /// For the bytes that it shares with no other connection.
     pub(super) charge: Charge,
+    /// When it is cut off if memory is short then, because it was closed for what it holds.
+    pub(super) cut_at: Millis,
     /// When the peer's progress is queried if nothing more was sent until then.
     pub(super) check: Millis,
     /// The edge of the peer's window in the queries since something was sent.
@@ -185,8 +187,8 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new(config: &Config, ledger: &Ledger) -> Box<Self> {
         let queue = SendQueue::new(config.pubsub.slow, config.pubsub.queue);
-        let (stall, check) = (Millis::NEVER, Millis::NEVER);
-        Box::new(Self { queue, stall, charge: ledger.open(), check, edge: WindowEdge::default() })
+        let (never, charge, edge) = (Millis::NEVER, ledger.open(), WindowEdge::default());
+        Box::new(Self { queue, stall: never, charge, cut_at: never, check: never, edge })
     }
 }
 

@@ -32,7 +32,8 @@ pub struct Stats {
     pub too_slow: u64,
     /// Connections closed because they held the most memory when the limit of the core was reached.
     pub shed: u64,
-    /// Bytes that peers make the core hold at this moment.
+    /// Bytes that peers make the core hold at this moment. Bytes that several cores hold, such as a
+    /// retained value, count on each.
     pub memory: u64,
     /// Events for a connection that has ended. Counted and not followed.
     pub stale: u64,

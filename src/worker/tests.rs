@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Worker;
-use crate::base::{ConnectionId, Millis};
+use crate::base::{ConnectionId, Ledger, Millis, Shared};
 use crate::config::Config;
 use crate::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
 use crate::protocol::websocket::frame::append_frame;
@@ -51,7 +51,9 @@ enum Waiting {
 struct State {
     /// The turns left until the service goes on; never if there are none.
     waiting: Vec<(ConnectionId, Option<u32>, Waiting)>,
-    /// What is delivered at the end of the turn.
+    /// The ledger of the core.
+    ledger: Ledger,
+    /// What is delivered at the end of the turn. The same bytes in a row are shared.
     due: Vec<(ConnectionId, Vec<u8>)>,
     /// What is answered at the end of the turn.
     answers: Vec<(ConnectionId, Vec<u8>)>,
@@ -135,6 +137,10 @@ impl Inbound for Rig {
 }
 
 impl Service for Rig {
+    fn use_ledger(&mut self, ledger: &Ledger) {
+        self.0.borrow_mut().ledger = ledger.clone();
+    }
+
     fn end_turn<O: Outbound>(&mut self, _: Millis, _: usize, out: &mut O) {
         let state = &mut *self.0.borrow_mut();
         state.full = if state.full == FOR_EVER { FOR_EVER } else { state.full.saturating_sub(1) };
@@ -158,9 +164,15 @@ impl Service for Rig {
         for (id, frames) in state.answers.drain(..) {
             out.answer(id, &frames);
         }
+        let mut last: Option<Rc<Frames>> = None;
         for (id, bytes) in state.due.drain(..) {
-            let frames = Rc::new(Frames::new(Bytes::from(bytes), "t".into(), 1, 0));
+            let frames = last.filter(|last| ***last.bytes() == bytes).unwrap_or_else(|| {
+                let len = bytes.len();
+                let shared = Shared::charged(Bytes::from(bytes), len, &state.ledger);
+                Rc::new(Frames::new(shared, "t".into(), 1, 0))
+            });
             assert_eq!(out.deliver(id, &frames), Delivered::Taken);
+            last = Some(frames);
         }
     }
 

@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use super::incoming::Incoming;
 use crate::app::{Action, Denied};
+use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Work};
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::protocol::websocket::handshake::{Refusal, Request as Upgrade};
@@ -52,7 +53,8 @@ pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Ref
 /// A connection of this protocol. An answer may have to wait for the broker.
 #[derive(Debug, Default)]
 pub(super) struct Client {
-    answer: Option<Vec<u8>>,
+    /// With its charge: it repeats names and the id of the request.
+    answer: Option<(Vec<u8>, Charge)>,
     /// A request of which only a part has been received.
     parser: Option<Box<Parser>>,
 }
@@ -98,7 +100,7 @@ impl Client {
                 client.subscribe(&names)?;
                 let mut text = Vec::new();
                 answers::subscribed(&mut text, &names, id_of_request);
-                self.answer = Some(text);
+                self.answer = Some(charged(text, client.broker));
                 replies.hold();
                 Ok(None)
             }
@@ -109,7 +111,7 @@ impl Client {
                 if !has_ended {
                     return Ok(Some(text));
                 }
-                self.answer = Some(text);
+                self.answer = Some(charged(text, client.broker));
                 replies.hold();
                 Ok(None)
             }
@@ -150,7 +152,7 @@ impl Client {
 
     /// Sends the answer that has waited, and lets the client go on.
     pub(super) fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
-        if let Some(text) = self.answer.take() {
+        if let Some((text, _)) = self.answer.take() {
             let mut frame = Vec::with_capacity(text.len() + MAX_SERVER_HEADER);
             append_frame(&mut frame, Opcode::Text, false, &text);
             out.answer(id, &frame);
@@ -163,6 +165,13 @@ impl Client {
 fn scan(parser: &mut Parser, so_far: &[u8], broker: &mut Broker) {
     let scanned = parser.scan(so_far);
     broker.charge(scanned as u64 * Work::JSON_BYTE);
+}
+
+/// An answer that waits.
+fn charged(text: Vec<u8>, broker: &Broker) -> (Vec<u8>, Charge) {
+    let mut charge = broker.ledger().open();
+    charge.set(text.capacity());
+    (text, charge)
 }
 
 /// The client whose request is handled. An error is one line for the client.

@@ -16,13 +16,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fixed, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
 
 use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload};
-use crate::base::{Chunk, ConnectionId};
+use crate::base::{Chunk, ConnectionId, Shared};
 use crate::config::Buffers;
 use accept::PeerName;
 use buf_ring::BufRing;
@@ -57,7 +56,7 @@ pub struct UringRing {
     /// may read them until then; an entry is taken out when its send fell short.
     pinned: Vec<Option<Payload>>,
     /// The same for `send_shared`, of which each may be what many connections are sent.
-    shared: Vec<Rc<Bytes>>,
+    shared: Vec<Rc<Shared>>,
     /// The payloads of queued sends: the kernel reads them until their completion.
     queued: HashMap<ConnectionId, Chunk>,
     /// Vectors of sends that are complete, for reuse.
@@ -249,7 +248,7 @@ impl Driver for UringRing {
     }
 
     #[inline]
-    fn send_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Bytes>) {
+    fn send_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Shared>) {
         self.send_pinned_shared(ids, bytes);
     }
 

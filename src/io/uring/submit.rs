@@ -5,7 +5,6 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use io_uring::EnterFlags;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
@@ -13,7 +12,7 @@ use io_uring::types::{Fd, Fixed, SubmitArgs, Timespec};
 
 use super::tag::{Kind, Tag};
 use super::{UringRing, setup};
-use crate::base::{Chunk, ConnectionId};
+use crate::base::{Chunk, ConnectionId, Shared};
 use crate::io::{Errno, Event, Payload};
 
 /// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
@@ -125,7 +124,7 @@ impl UringRing {
 
     /// One place for what all of `ids` are sent.
     #[inline]
-    pub(super) fn send_pinned_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Bytes>) {
+    pub(super) fn send_pinned_shared(&mut self, ids: &[ConnectionId], bytes: &Rc<Shared>) {
         let (index, len) = (u16::try_from(self.shared.len()), u32::try_from(bytes.len()));
         let (Ok(index), Ok(len)) = (index, len) else {
             for id in ids {

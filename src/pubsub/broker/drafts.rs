@@ -93,7 +93,7 @@ impl Drafts {
         retain: Option<Retain>,
         index: &Index,
     ) -> Result<(), Unfinished> {
-        match self.find(message.topic, index.version()) {
+        match self.find(message, index.version()) {
             Some(at) if !self.is_slow(message) => {
                 self.encode(at, message, retain);
                 Ok(())
@@ -172,16 +172,17 @@ impl Drafts {
         self.work.charge(self.encode_work - left);
     }
 
-    /// The position of the batch that a message of `topic` may be added to: the last of its topic,
-    /// if it has room and its subscribers are still the same.
-    fn find(&self, topic: &Topic, version: u64) -> Option<usize> {
+    /// The position of the batch that a message may be added to: the last of its topic, if it has
+    /// room and its subscribers are still the same.
+    fn find(&self, message: &Publication<'_>, version: u64) -> Option<usize> {
+        let topic = message.topic;
         let last = self.list.len().checked_sub(1)?;
         let at = match self.list.get(last) {
             Some(draft) if draft.topic.is_same(topic) => last,
             _ => *self.by_topic.get(topic)?,
         };
         let draft = self.list.get(at)?;
-        (draft.version == version && draft.has_room()).then_some(at)
+        (draft.version == version && draft.has_room(message.payload.len())).then_some(at)
     }
 
     /// Begins a batch for the recipients found last.

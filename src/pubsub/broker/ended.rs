@@ -24,6 +24,11 @@ pub(super) enum Step {
 }
 
 impl Ended {
+    /// The number of steps that are left.
+    pub(super) fn len(&self) -> usize {
+        self.requested.len() + self.gone.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.requested.is_empty() && self.gone.is_empty()
     }

@@ -89,6 +89,7 @@ impl Broker {
 
     /// From here on messages are delivered, and the values that are retained now are sent.
     pub(crate) fn put_in_force<O: Outbound>(&mut self, established: Established, out: &mut O) {
+        self.held.set_stale();
         let Established { id, filters } = established;
         for filter in filters {
             let Some(subscriber) = self.subscribers.get(id) else { return };
@@ -104,9 +105,9 @@ impl Broker {
             }
             if marks_retained || filter.has_wildcard() {
                 self.replay_later(id, filter);
-            } else if let Some(frame) = self.retained_frame(form, &filter) {
+            } else if let Some(frames) = self.retained_frames(form, &filter) {
                 // It is not marked as retained, so it has to precede every newer message.
-                out.answer(id, &frame);
+                out.answer_shared(id, &frames);
             }
         }
     }

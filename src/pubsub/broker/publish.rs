@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::drafts::Unfinished;
+use super::kept::Kept;
 use super::pending::{Item, Message};
 use super::state::Broker;
 use crate::pubsub::delivery::batch::{Batch, Finished, Retain};
@@ -24,7 +25,7 @@ impl Broker {
                 (None, Err(RetainLimit::CoreHangs))
             }
             true if message.clears() => (Some(self.retain(message)), Ok(())),
-            true => match self.retained.reserve(message.topic, message.payload.len()) {
+            true => match self.reserve(message) {
                 Ok(()) => (Some(self.retain(message)), Ok(())),
                 Err(limit) => {
                     self.stats.not_retained += 1;
@@ -37,13 +38,25 @@ impl Broker {
         result
     }
 
+    /// Counts a message that is to be retained.
+    fn reserve(&self, message: &Publication<'_>) -> Result<(), RetainLimit> {
+        let (topic, len, max) = (message.topic, message.payload.len(), self.max_lasting());
+        // What other cores retain is retained here in any case; they refuse values like this one.
+        let more = self.retained.growth(topic, len);
+        if more > 0 && self.lasting().saturating_add_signed(more) > max {
+            return Err(RetainLimit::Memory(max));
+        }
+        self.retained.reserve(topic, len)
+    }
+
     /// Retains the message on this core. The result goes to the other cores with the message.
     fn retain(&mut self, message: &Publication<'_>) -> Retain {
         let core = u16::try_from(self.peers.number()).unwrap_or(u16::MAX);
         let version = Version { clock: self.retained.clock(), core };
         let value = (!message.clears())
             .then(|| Value { bytes: message.kept_payload(), opcode: message.opcode });
-        let stored = value.clone().map(|value| (value, message.payload.len()));
+        self.held.set_stale();
+        let stored = value.clone().map(|value| (Kept::new(value), message.payload.len()));
         self.retained.apply(message.topic, version, stored, self.now.0);
         Retain { version, value }
     }
@@ -72,8 +85,9 @@ impl Broker {
         let is_change = batch.retain.as_ref().is_some_and(|retain| {
             let value = retain.value.clone().map(|value| {
                 let bytes = value.bytes.len();
-                (value, bytes)
+                (Kept::new(value), bytes)
             });
+            self.held.set_stale();
             self.retained.apply(&batch.topic, retain.version, value, self.now.0)
         });
         self.accept_batch(batch, is_change);
@@ -81,6 +95,7 @@ impl Broker {
 
     /// Adds a message to the batch of its topic, now or once its subscribers are found.
     pub(super) fn accept(&mut self, message: &Publication<'_>, retain: Option<Retain>) {
+        self.held.has_changed = true;
         if !self.pending.is_empty() {
             self.pending.push(Item::Message(Message::new(message), retain));
         } else if let Err(Unfinished(retain)) = self.drafts.add(message, retain, &self.index) {
@@ -114,6 +129,7 @@ impl Broker {
 
     /// Goes on with the messages that wait, as far as the work of the turn allows.
     pub(super) fn resume_pending(&mut self) {
+        self.held.has_changed = true;
         while let Some((item, is_searching)) = self.pending.pop() {
             let (drafts, index) = (&mut self.drafts, &self.index);
             match item {

@@ -2,13 +2,11 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use super::state::Broker;
 use crate::base::{ConnectionId, Work};
-use crate::pubsub::encoding::{Event, Form, encode};
-use crate::pubsub::name::{Filter, Topic};
-use crate::pubsub::publication::Value;
+use crate::pubsub::delivery::queue::PACED;
+use crate::pubsub::encoding::Form;
+use crate::pubsub::name::Filter;
 use crate::pubsub::retained::Next;
 use crate::pubsub::subscribers::Replay;
 use crate::session::{Delivered, Frames, Outbound};
@@ -25,17 +23,19 @@ impl Broker {
             && let Some(subscriber) = self.subscribers.get(id)
         {
             let until = self.retained.sequence();
-            subscriber.replays.push_back(Replay { filter, until, after: None });
+            subscriber.replays.push_back(Replay { filter, until, after: None, ready: None });
             self.resume_replay(id);
         }
     }
 
     /// The retained value of a topic, as one frame.
-    pub(super) fn retained_frame(&self, form: Form, filter: &Filter) -> Option<Vec<u8>> {
+    pub(super) fn retained_frames(&mut self, form: Form, filter: &Filter) -> Option<Rc<Frames>> {
         let Next::Value(topic, value) = self.retained.next(filter, None, u64::MAX, &mut 1) else {
             return None;
         };
-        Some(retained(form, topic, value))
+        let (frames, encoded) = value.frames(form, topic, &self.ledger);
+        self.work.charge(Work::of_bytes(encoded));
+        Some(frames)
     }
 
     /// Adds `id` to the connections that are sent retained values, if there are some for it.
@@ -48,19 +48,20 @@ impl Broker {
         }
     }
 
-    /// Sends retained values. Each step sends one value, or looks at some topics. A connection with
-    /// unsent bytes is skipped until these are sent, and one that has been given as much as one
-    /// turn allows is skipped until the next turn. Returns the number of steps that are left.
+    /// Sends retained values. Each step sends one value, or looks at some topics; a long value
+    /// takes several. A connection with unsent bytes is skipped until these are sent, and one that
+    /// has been given as much as one turn allows is skipped until the next turn. Returns the number
+    /// of steps that are left.
     ///
     /// The topics that are looked at in a turn are limited as well, since most may match no filter.
-    pub(super) fn replay<O: Outbound>(&mut self, mut steps: usize, out: &mut O) -> usize {
+    pub(super) fn replay<O: Outbound>(&mut self, steps: usize, out: &mut O) -> usize {
         let mut next_turn = Vec::new();
-        let mut left = LOOK_WORK;
-        while steps > 0
-            && left > 0
+        let mut left = Left { steps, work: LOOK_WORK };
+        while left.steps > 0
+            && left.work > 0
             && let Some(id) = self.replaying.pop_front()
         {
-            steps -= 1;
+            left.steps -= 1;
             let step = self.replay_step(id, &mut left, out);
             match step {
                 Step::Done => self.resume_replay(id),
@@ -70,12 +71,13 @@ impl Broker {
             }
         }
         next_turn.into_iter().for_each(|id| self.resume_replay(id));
-        self.work.charge(LOOK_WORK - left);
-        steps
+        self.work.charge(LOOK_WORK - left.work);
+        left.steps
     }
 
-    /// A step that costs about `left` of work at most, which is subtracted from it.
-    fn replay_step<O: Outbound>(&mut self, id: ConnectionId, left: &mut u64, out: &mut O) -> Step {
+    /// A step that costs about as much work as is left, which is subtracted, or the encoding of one
+    /// value.
+    fn replay_step<O: Outbound>(&mut self, id: ConnectionId, left: &mut Left, out: &mut O) -> Step {
         let Some(subscriber) = self.subscribers.get(id) else { return Step::Done };
         subscriber.is_replaying = false;
         if out.has_backlog(id) {
@@ -86,11 +88,11 @@ impl Broker {
         let levels = 1 + replay.filter.as_str().bytes().filter(|byte| *byte == b'/').count() as u64;
         let cost = Work::RETAINED_TOPIC + levels * Work::RETAINED_LEVEL;
         #[allow(clippy::cast_possible_truncation, reason = "256 at most")]
-        let most = (*left / cost).clamp(1, MAX_LOOKED_AT) as usize;
+        let most = (left.work / cost).clamp(1, MAX_LOOKED_AT) as usize;
         let mut unused = most;
         let next =
             self.retained.next(&replay.filter, replay.after.as_ref(), replay.until, &mut unused);
-        *left = left.saturating_sub((most - unused) as u64 * cost);
+        left.spend((most - unused) as u64 * cost);
         match next {
             Next::Value(topic, value) => {
                 // An earlier subscription has brought it already, as retained or as new.
@@ -102,10 +104,20 @@ impl Broker {
                     compared += 1;
                     filter.matches(topic)
                 });
-                *left = left.saturating_sub(compared * cost);
-                if !is_known && out.deliver(id, &frames(form, topic, value)) == Delivered::NextTurn
-                {
-                    return Step::NextTurn;
+                left.spend(compared * cost);
+                if !is_known {
+                    // A value that is set since then is not among these.
+                    let is_same = |frames: &Rc<Frames>| **frames.subject() == *topic.as_str();
+                    let (frames, encoded) = match replay.ready.take().filter(is_same) {
+                        Some(frames) => (frames, 0),
+                        None => value.frames(form, topic, &self.ledger),
+                    };
+                    left.spend(Work::of_bytes(encoded));
+                    if out.deliver(id, &frames) == Delivered::NextTurn {
+                        replay.ready = Some(frames);
+                        return Step::NextTurn;
+                    }
+                    left.steps = left.steps.saturating_sub(frames.len() / PACED);
                 }
                 replay.after = Some(topic.clone());
             }
@@ -125,15 +137,14 @@ enum Step {
     Backlog,
 }
 
-/// A retained value, framed.
-fn retained(form: Form, topic: &Topic, value: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let (opcode, payload) = (value.opcode, &value.bytes);
-    encode(form, Event::Retained { topic: topic.as_str(), opcode, payload }, &mut bytes);
-    bytes
+/// What is left of a turn.
+struct Left {
+    steps: usize,
+    work: u64,
 }
 
-fn frames(form: Form, topic: &Topic, value: &Value) -> Rc<Frames> {
-    let bytes = Bytes::from(retained(form, topic, value));
-    Rc::new(Frames::new(bytes, topic.shared().clone(), 1, 0))
+impl Left {
+    const fn spend(&mut self, work: u64) {
+        self.work = self.work.saturating_sub(work);
+    }
 }

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use super::drafts::Drafts;
 use super::ended::Ended;
 use super::establishing::Establishing;
+use super::held::Held;
+use super::kept::Kept;
 use super::pending::Pending;
-use crate::base::{ConnectionId, Millis, Work};
+use crate::base::ledger::Charge;
+use crate::base::{ConnectionId, Ledger, Millis, Work};
 use crate::config::Config;
 use crate::mesh::Port;
 use crate::pubsub::delivery::queue::DeliveryQueue;
 use crate::pubsub::index::Index;
 use crate::pubsub::peers::{PeerMessage, Peers};
-use crate::pubsub::publication::Value;
 use crate::pubsub::retained::{Retained, Totals};
 use crate::pubsub::subscribers::Subscribers;
 
@@ -45,7 +47,7 @@ pub struct Broker {
     pub(super) now: Millis,
     pub(super) subscribers: Subscribers,
     pub(super) index: Index,
-    pub(super) retained: Retained<Value>,
+    pub(super) retained: Retained<Kept>,
     /// Messages of which the subscribers are still searched for. While there are any, the index
     /// does not change.
     pub(super) pending: Pending,
@@ -83,10 +85,17 @@ pub struct Broker {
     /// Batches of other cores that are taken and not handled, because too much waits to be
     /// delivered.
     pub(super) incoming: VecDeque<(usize, PeerMessage)>,
+    /// The bytes of these.
+    pub(super) incoming_bytes: usize,
     /// Empty between calls, kept for their memory.
     pub(super) control: Vec<(usize, PeerMessage)>,
     pub(super) to_wake: Vec<usize>,
     pub(super) stats: Stats,
+    /// What it holds for its clients is charged there.
+    pub(super) ledger: Ledger,
+    /// For all but frames, which are charged one by one.
+    pub(super) charge: Charge,
+    pub(super) held: Held,
     /// The work that is done outside of the drafts.
     pub(super) work: Work,
 }
@@ -99,6 +108,7 @@ impl Broker {
         let core = u16::try_from(port.number()).unwrap_or(u16::MAX);
         let mut retained = Retained::new(totals, core);
         retained.set_cores(port.cores());
+        let ledger = Ledger::default();
         Self {
             now: Millis::default(),
             subscribers: Subscribers::default(),
@@ -121,7 +131,11 @@ impl Broker {
             has_news: false,
             is_asleep: false,
             incoming: VecDeque::new(),
+            incoming_bytes: 0,
             control: Vec::new(),
+            charge: ledger.open(),
+            held: Held::default(),
+            ledger,
             work: Work::default(),
             to_wake: Vec::new(),
             stats: Stats::default(),

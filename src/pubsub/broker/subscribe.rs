@@ -20,6 +20,8 @@ pub(crate) enum SubscribeError {
     Connection { max: usize, wants: usize },
     /// The most bytes that the index of a core may take.
     Core { max: usize },
+    /// The most memory that filters and retained values may take on a core.
+    Memory { max: usize },
 }
 
 impl fmt::Display for SubscribeError {
@@ -39,6 +41,11 @@ impl fmt::Display for SubscribeError {
                 f,
                 "the server's index of filters is full: it may take {max} bytes (the limit \
                  max-index); try again later"
+            ),
+            Self::Memory { max } => write!(
+                f,
+                "the server is short of memory: filters and retained values may take {max} bytes \
+                 (half of the limit max-memory); try again later"
             ),
         }
     }
@@ -69,7 +76,8 @@ impl Broker {
         filters: Vec<Filter>,
     ) -> Result<(), SubscribeError> {
         self.work.charge(filters.len() as u64 * Work::CHANGE);
-        let index_bytes = self.index_bytes();
+        let (index_bytes, lasting) = (self.index_bytes(), self.lasting());
+        let max_lasting = self.max_lasting();
         let Some(subscriber) = self.subscribers.get(id) else { return Ok(()) };
         let is_new = |filter: &&Filter| !subscriber.filters.contains(filter);
         let mut added: Vec<&Filter> = filters.iter().filter(is_new).collect();
@@ -91,6 +99,9 @@ impl Broker {
         if more > 0 && index_bytes + more > limits.max_index {
             return Err(SubscribeError::Core { max: limits.max_index });
         }
+        if more > 0 && lasting + more > max_lasting {
+            return Err(SubscribeError::Memory { max: max_lasting });
+        }
         let (mut number, mut added) = (0, Vec::new());
         for filter in filters {
             if !subscriber.filters.contains(&filter) {
@@ -101,6 +112,7 @@ impl Broker {
                 added.push(filter);
             }
         }
+        self.held.set_stale();
         self.establishing.add(number, Established { id, filters: added });
         Ok(())
     }

@@ -1,6 +1,7 @@
 mod bounds;
 mod hung;
 mod large;
+mod memory;
 mod searches;
 
 use std::collections::HashMap;
@@ -23,7 +24,10 @@ const BACKLOG: usize = 5_000;
 
 /// Two cores with room for one message between them.
 fn brokers() -> [Broker; 2] {
-    let mut config = Config::default();
+    brokers_with(Config::default())
+}
+
+fn brokers_with(mut config: Config) -> [Broker; 2] {
     config.pubsub.backlog = BACKLOG;
     let totals = Totals::new(&config.pubsub);
     let config = Arc::new(config);

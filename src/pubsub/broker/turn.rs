@@ -43,7 +43,10 @@ impl Broker {
     fn take_control(&mut self) {
         let mut control = std::mem::take(&mut self.control);
         self.peers.port().drain_control(usize::MAX, |from, message| control.push((from, message)));
-        self.has_news |= !control.is_empty();
+        if !control.is_empty() {
+            self.has_news = true;
+            self.held.set_stale();
+        }
         for (from, PeerMessage(message)) in control.drain(..) {
             match message {
                 Message::Interest(filter, forms) => self.index.set_remote(&filter, from, forms),
@@ -60,16 +63,21 @@ impl Broker {
     /// that, so two cores cannot wait for each other.
     fn take_batches(&mut self) {
         for _ in 0..PEER_BATCH / PEER_CHUNK {
-            let incoming = &mut self.incoming;
+            let (incoming, bytes) = (&mut self.incoming, &mut self.incoming_bytes);
             if incoming.is_empty() {
-                self.peers.port().drain(PEER_CHUNK, |from, item| incoming.push_back((from, item)));
+                self.peers.port().drain(PEER_CHUNK, |from, item| {
+                    *bytes += item.len();
+                    incoming.push_back((from, item));
+                });
             }
             if self.incoming.is_empty() {
                 return;
             }
             self.has_news = true;
-            while let Some((from, PeerMessage(message))) = self.incoming.pop_front() {
-                match message {
+            self.held.has_changed = true;
+            while let Some((from, message)) = self.incoming.pop_front() {
+                self.incoming_bytes -= message.len();
+                match message.0 {
                     Message::Batch(batch) => self.receive_batch(batch),
                     Message::Clock(clock) => self.retained.passed(from, clock),
                     _ => debug_assert!(false, "a control message among batches"),
@@ -105,6 +113,7 @@ impl Broker {
 
     /// Sends messages to the other cores as far as there is room, and wakes those that sleep.
     pub fn flush<O: Outbound>(&mut self, out: &mut O) {
+        self.held.has_changed |= self.peers.backlog() > 0;
         // Every change before that clock has been sent.
         let encoded = self.drafts.encoding.first_clock().map(|clock| clock.saturating_sub(1));
         let clock = encoded.unwrap_or_else(|| self.retained.last_clock());
@@ -124,6 +133,7 @@ impl Broker {
         if self.deliveries.is_empty() && self.replaying.is_empty() {
             return;
         }
+        self.held.has_changed = true;
         let before = self.deliveries.delivered;
         let left = self.deliveries.deliver(max - max / 2, out);
         let left = self.replay(max / 2 + left, out);
@@ -148,13 +158,15 @@ impl Broker {
         }
     }
 
-    /// Whether there is room for further messages. If not, publishers have to wait.
+    /// Whether there is room for further messages. If not, or if the core is short of memory,
+    /// publishers have to wait.
     #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.waiting() <= self.config.pubsub.backlog
             && self.peers.backlog() == 0
             && self.pending.is_empty()
+            && !self.is_short_of_memory()
     }
 
     /// Whether a further large message would be encoded at once. Otherwise it waits, so that one at

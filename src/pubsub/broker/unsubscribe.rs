@@ -10,6 +10,7 @@ impl Broker {
     /// Ends all subscriptions of a connection.
     pub(crate) fn detach(&mut self, id: ConnectionId) {
         if let Some(subscriber) = self.subscribers.remove(id) {
+            self.held.set_stale();
             self.stats.subscriptions -= subscriber.filters.len() as u64;
             self.filter_bytes -= subscriber.filters.iter().map(filter_bytes).sum::<usize>();
             self.ended.gone.extend(subscriber.filters.into_iter().map(|filter| (id, filter)));
@@ -34,6 +35,7 @@ impl Broker {
             }
         }
         if has_ended {
+            self.held.set_stale();
             self.ended.requested.push_back(Step::Answer(id));
         }
         has_ended
@@ -73,6 +75,7 @@ impl Broker {
 
     fn end(&mut self, id: ConnectionId, filter: &Filter) {
         self.changes_left -= 1;
+        self.held.set_stale();
         self.index.unsubscribe(filter, id);
         self.peers.withdraw(filter);
     }

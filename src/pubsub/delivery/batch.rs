@@ -24,6 +24,8 @@ pub(in crate::pubsub) const MAX_BATCH: usize = 64 << 10;
 pub(in crate::pubsub) struct Encoded {
     form: Form,
     pub(in crate::pubsub) bytes: Bytes,
+    /// The memory of `bytes`.
+    pub(in crate::pubsub) memory: usize,
     /// The end of each message in `bytes`.
     pub(in crate::pubsub) ends: Vec<usize>,
 }
@@ -109,6 +111,11 @@ impl Batch {
     /// frames and of what is kept about it.
     pub(in crate::pubsub) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// The bytes that it counts for in each of its forms, on average.
+    pub(in crate::pubsub) fn form_len(&self) -> usize {
+        self.len / self.encoded.len().max(1)
     }
 }
 
@@ -221,9 +228,10 @@ impl BatchBuilder {
         kept + encoders + self.recipients.lists.bytes()
     }
 
-    /// Whether another message may be added.
-    pub(in crate::pubsub) fn has_room(&self) -> bool {
-        self.encoders.iter().all(|encoder| encoder.len() < MAX_BATCH)
+    /// Whether another message of `len` bytes may be added. One that is longer than a batch has a
+    /// batch of its own: those whom it is not for would be sent copies of the others.
+    pub(in crate::pubsub) fn has_room(&self, len: usize) -> bool {
+        len <= MAX_BATCH && self.encoders.iter().all(|encoder| encoder.len() < MAX_BATCH)
     }
 
     /// The work that adding a message costs.
@@ -297,8 +305,9 @@ impl Encoder {
     }
 
     fn finish(self) -> Encoded {
+        let memory = self.bytes.capacity();
         let bytes = Bytes::from(self.bytes).slice(self.start..);
-        Encoded { form: self.form, bytes, ends: self.ends }
+        Encoded { form: self.form, bytes, memory, ends: self.ends }
     }
 
     fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::batch::{Batch, Encoded, MAX_BATCH};
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Ledger, Shared};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{Lists, Subscriber};
 use crate::pubsub::name::Topic;
@@ -18,6 +18,9 @@ use crate::session::{Delivered, Frames, Outbound};
 
 /// The memory of a delivery itself, with its place in the queue and in the table by topic.
 const DELIVERY: usize = 2 * size_of::<Delivery>() + 64;
+/// A delivery of more bytes counts for several, one for each of so many: the kernel copies what is
+/// sent while the core waits.
+pub(in crate::pubsub) const PACED: usize = 32 << 10;
 /// A delivery to more lists is not joined with others.
 const MAX_JOINED_LISTS: usize = 1024;
 
@@ -61,6 +64,9 @@ struct Delivery {
     position: usize,
     /// The frames of each form, made for the first subscriber that needs them.
     frames: [Option<Rc<Frames>>; Form::COUNT],
+    /// The bytes of the batches that `frames` hold as well, and that are charged for these.
+    framed: usize,
+    ledger: Ledger,
 }
 
 /// The deliveries of one core, in the order in which their messages were published.
@@ -75,6 +81,8 @@ pub(in crate::pubsub) struct DeliveryQueue {
     /// For each slot the number of the last delivery that was made to it.
     last_delivery: Vec<u64>,
     pub(in crate::pubsub) delivered: u64,
+    /// Frames are charged there, from when they are made until nobody holds them.
+    pub(in crate::pubsub) ledger: Ledger,
 }
 
 impl DeliveryQueue {
@@ -82,6 +90,12 @@ impl DeliveryQueue {
     /// once, and each list of subscribers once.
     pub(in crate::pubsub) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The memory that it holds besides the frames that are charged.
+    pub(in crate::pubsub) fn memory(&self) -> usize {
+        let framed = self.queue.front().map_or(0, |delivery| delivery.framed);
+        self.bytes.saturating_sub(framed)
     }
 
     pub(in crate::pubsub) fn is_empty(&self) -> bool {
@@ -136,10 +150,13 @@ impl DeliveryQueue {
             has_begun: false,
             position: 0,
             frames: [const { None }; Form::COUNT],
+            framed: 0,
+            ledger: self.ledger.clone(),
         });
     }
 
-    /// Makes up to `max` deliveries; returns how many of these are left. Some are left if the queue
+    /// Makes up to `max` deliveries, of which a long one counts for several; returns how many of
+    /// these are left. Some are left if the queue
     /// is empty, or if a connection has been given as much as one turn allows.
     pub(in crate::pubsub) fn deliver<O: Outbound>(&mut self, mut max: usize, out: &mut O) -> usize {
         while max > 0
@@ -156,10 +173,11 @@ impl DeliveryQueue {
             }
             // Counted from 1, so that 0 means a slot without a delivery.
             let number = self.done + 1;
-            let ran = delivery.run(number, &mut self.last_delivery, max, out);
+            let each = delivery.counts_for();
+            let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
             self.delivered += ran.delivered;
             self.bytes -= ran.freed;
-            max -= ran.done;
+            max = max.saturating_sub(ran.done * each);
             if !delivery.lists.is_empty() {
                 return max;
             }
@@ -184,6 +202,12 @@ struct Ran {
 }
 
 impl Delivery {
+    /// The number of deliveries that each one of it counts for.
+    fn counts_for(&self) -> usize {
+        let len: usize = self.segments.iter().map(|segment| segment.batch.form_len()).sum();
+        (len / PACED).max(1)
+    }
+
     /// Continues this delivery.
     fn run<O: Outbound>(
         &mut self,
@@ -251,13 +275,18 @@ impl Delivery {
         let (Some(last), Some(first)) = (encoded.last(), self.segments.first()) else { return };
         let subject = Arc::clone(first.batch.topic.shared());
         let frames = match encoded.as_slice() {
-            [only] => Frames::new(only.bytes.clone(), subject, messages, only.last()),
+            [only] => {
+                self.framed += only.memory;
+                let bytes = Shared::charged(only.bytes.clone(), only.memory, &self.ledger);
+                Frames::new(bytes, subject, messages, only.last())
+            }
             several => {
                 let len: usize = several.iter().map(|encoded| encoded.bytes.len()).sum();
                 let mut bytes = BytesMut::with_capacity(len);
                 several.iter().for_each(|encoded| bytes.extend_from_slice(&encoded.bytes));
                 let last = len - last.bytes.len() + last.last();
-                Frames::new(bytes.freeze(), subject, messages, last)
+                let bytes = Shared::charged(bytes.freeze(), len, &self.ledger);
+                Frames::new(bytes, subject, messages, last)
             }
         };
         if let Some(place) = self.frames.get_mut(form.index()) {
@@ -287,7 +316,9 @@ impl Delivery {
             return Delivered::Taken;
         };
         let subject = Arc::clone(segment.batch.topic.shared());
-        let frames = Frames::new(Bytes::from(bytes), subject, messages, last);
+        let memory = bytes.capacity();
+        let bytes = Shared::charged(Bytes::from(bytes), memory, &self.ledger);
+        let frames = Frames::new(bytes, subject, messages, last);
         out.deliver(subscriber.id, &Rc::new(frames))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::entry::{Entry, Matches};
 use super::shrink::shrink_if_sparse;
-use super::snapshot::Subscriber;
+use super::snapshot::{Snapshot, Subscriber};
 use super::trie::Trie;
 use crate::base::ConnectionId;
 use crate::pubsub::encoding::Forms;
@@ -15,6 +15,11 @@ use crate::pubsub::name::{Filter, Topic};
 const ENTRY: usize = 160;
 /// The bytes of a place in a list of subscribers, and of room to grow.
 const PLACE: usize = 2 * size_of::<Subscriber>();
+
+/// The memory of a list with one subscriber, and of each further place in it: lists have room to
+/// grow, and long ones a table.
+const LIST: usize = 2 * size_of::<usize>() + size_of::<Snapshot>() + size_of::<Subscriber>();
+const OTHER_PLACE: usize = 40;
 
 /// The subscriptions of one core.
 #[derive(Debug)]
@@ -138,6 +143,21 @@ impl Index {
     pub(in crate::pubsub) fn bytes(&self) -> usize {
         let filters = self.exact.len() + self.wild.len();
         filters * ENTRY + self.text + self.wild.bytes() + self.places * PLACE
+    }
+
+    /// The memory that it takes, approximately, for the ledger: with the capacity of its tables,
+    /// and without what it shares with the connections that have the filters.
+    #[must_use]
+    pub(in crate::pubsub) fn memory(&self) -> usize {
+        // Of eight places in a table seven are used at most, and each has a byte besides.
+        let place = size_of::<(Arc<str>, Entry)>() + 1;
+        let table = self.exact.capacity() * 8 / 7 * place;
+        let exact = self.exact.len() * LIST + table;
+        // Names of filters that only other cores want are not shared.
+        let text = if self.cores > 1 { self.text } else { 0 };
+        let wild = self.wild.len() * (size_of::<Entry>() + LIST) + self.wild.memory();
+        let others = self.places.saturating_sub(self.filters());
+        exact + text + wild + others * OTHER_PLACE
     }
 
     /// The bytes that a new filter adds at most, approximately.

@@ -28,6 +28,9 @@ pub(super) struct Trie {
     text: usize,
 }
 
+/// The memory of the place of a node in its parent, without its text.
+const LINK: usize = 44;
+
 impl Default for Trie {
     fn default() -> Self {
         Self { nodes: vec![Node::default()], free: Vec::new(), filters: 0, text: 0 }
@@ -49,6 +52,13 @@ impl Trie {
     /// The bytes that the nodes take, without their entries.
     pub(super) const fn bytes(&self) -> usize {
         (self.nodes.len() - self.free.len() - 1) * Self::NODE + self.text
+    }
+
+    /// The memory that the nodes take, with the capacity of their table.
+    pub(super) const fn memory(&self) -> usize {
+        let tables = self.nodes.capacity() * size_of::<Node>() + self.free.capacity() * 8;
+        let used = self.nodes.len() - self.free.len() - 1;
+        tables + used * LINK + self.text
     }
 
     #[cfg(test)]

@@ -19,6 +19,10 @@ const TOMBSTONE_MS: u64 = 60_000;
 
 /// The bytes that a value counts for besides its payload and its topic.
 const OVERHEAD: usize = 64;
+/// The memory that it takes besides, and that of a tombstone: places in trees whose nodes are not
+/// full, and the headers of allocations.
+const VALUE: usize = 288;
+const TOMBSTONE: usize = 144;
 
 /// Orders two changes: by Lamport clock, and for equal clocks by core.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -48,6 +52,9 @@ pub(crate) struct Retained<V> {
     tombstones: BTreeMap<Key, (Version, u64)>,
     /// By these numbers, and so in order of age: the topic and the time when it was cleared.
     ages: BTreeMap<u64, (Topic, u64)>,
+    /// The bytes that all values count for, and those of the topics with a tombstone.
+    bytes: usize,
+    cleared: usize,
     /// The totals of all cores.
     totals: Totals,
     /// This core, which counts in the totals the values that it has accepted itself.
@@ -92,6 +99,8 @@ impl<V> Retained<V> {
             values: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             ages: BTreeMap::new(),
+            bytes: 0,
+            cleared: 0,
             totals,
             core,
             clock: 0,
@@ -143,12 +152,14 @@ impl<V> Retained<V> {
         if set.max(cleared) >= Some(version) {
             return false;
         }
-        if let Some(earlier) = self.values.remove(name)
-            && earlier.version.core == self.core
-        {
-            self.totals.give(earlier.bytes);
+        if let Some(earlier) = self.values.remove(name) {
+            self.bytes -= earlier.bytes;
+            if earlier.version.core == self.core {
+                self.totals.give(earlier.bytes);
+            }
         }
         if let Some((_, earlier)) = self.tombstones.remove(name) {
+            self.cleared -= name.len();
             self.ages.remove(&earlier);
         }
         self.sequence += 1;
@@ -156,9 +167,11 @@ impl<V> Retained<V> {
         match value {
             Some((value, payload)) => {
                 let bytes = cost(topic, payload);
+                self.bytes += bytes;
                 self.values.insert(key, Value { version, sequence, bytes, value });
             }
             None => {
+                self.cleared += name.len();
                 self.tombstones.insert(key, (version, sequence));
                 self.ages.insert(sequence, (topic.clone(), now_ms));
                 self.limit_tombstones();
@@ -227,6 +240,21 @@ impl<V> Retained<V> {
         Next::End
     }
 
+    /// The memory that values and tombstones take, approximately.
+    pub(crate) fn memory(&self) -> usize {
+        let values = self.bytes + self.values.len() * (VALUE - OVERHEAD);
+        values + self.cleared + self.tombstones.len() * TOMBSTONE
+    }
+
+    /// The memory that a payload of `bytes` for `topic` takes in addition: less than nothing if it
+    /// replaces a longer one.
+    pub(crate) fn growth(&self, topic: &Topic, bytes: usize) -> isize {
+        let new = cost(topic, bytes) + VALUE - OVERHEAD;
+        let earlier = self.values.get(topic.as_str());
+        let earlier = earlier.map_or(0, |earlier| earlier.bytes + VALUE - OVERHEAD);
+        new.cast_signed() - earlier.cast_signed()
+    }
+
     /// The number of values.
     pub(crate) fn len(&self) -> usize {
         self.values.len()
@@ -255,6 +283,7 @@ impl<V> Retained<V> {
 
     fn drop_oldest_tombstone(&mut self) {
         if let Some((_, (topic, _))) = self.ages.pop_first() {
+            self.cleared -= topic.as_str().len();
             self.tombstones.remove(topic.as_str());
         }
     }

@@ -29,6 +29,8 @@ pub(crate) enum RetainLimit {
     Bytes(usize),
     /// Another core does not respond, and the queue of messages for it is full.
     CoreHangs,
+    /// The most memory that filters and retained values take on a core.
+    Memory(usize),
 }
 
 impl fmt::Display for RetainLimit {
@@ -42,6 +44,9 @@ impl fmt::Display for RetainLimit {
                 write!(f, "retained values and their topics may have {max} bytes together")
             }
             Self::CoreHangs => f.write_str("a part of the server does not respond"),
+            Self::Memory(max) => {
+                write!(f, "retained values and filters may take {max} bytes, half of max-memory")
+            }
         }
     }
 }

@@ -36,7 +36,9 @@ impl Session {
                 Ok(None) => {
                     let mut start = cx.pools.buffers.take();
                     start.extend_from_slice(bytes);
-                    let head = PartialHead { scanner, bytes: start };
+                    let charge = cx.pools.ledger.open();
+                    let mut head = PartialHead { scanner, bytes: start, charge };
+                    head.recharge();
                     self.rare = Some(Box::new(RareState::Head(head)));
                 }
                 Err(rejection) => self.refuse(cx.now, rejection, cx.pools, cx.out),
@@ -45,6 +47,7 @@ impl Session {
         };
         let RareState::Head(head) = &mut *rare else { return Handled::All };
         head.bytes.extend_from_slice(bytes);
+        head.recharge();
         match head.scanner.scan(&head.bytes, &limits) {
             Ok(Some(end)) => {
                 let whole = std::mem::take(&mut head.bytes);
@@ -126,8 +129,11 @@ impl Session {
         self.endpoint = accept.endpoint;
         if is_deferred {
             let offered: Vec<&str> = request.subprotocols().collect();
-            let offered = offered.join(",").into();
-            let deciding = Deciding { key: request.key.into(), offered, accept, agreement };
+            let offered: Box<str> = offered.join(",").into();
+            let mut charge = cx.pools.ledger.open();
+            let key: Box<str> = request.key.into();
+            charge.set(size_of::<Deciding>() + key.len() + offered.len());
+            let deciding = Deciding { key, offered, accept, agreement, charge };
             self.phase = Phase::Deciding;
             self.rare = Some(Box::new(RareState::Deciding(deciding)));
         } else {
@@ -152,7 +158,7 @@ impl Session {
         }
         match (decision, self.rare.take().map(|rare| *rare)) {
             (Ok(decided), Some(RareState::Deciding(deciding))) => {
-                let Deciding { key, offered, accept, agreement } = deciding;
+                let Deciding { key, offered, accept, agreement, .. } = deciding;
                 let accept = decided.unwrap_or(accept);
                 self.endpoint = accept.endpoint;
                 let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
@@ -178,7 +184,8 @@ impl Session {
         // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
         let protocol = accept.protocol.as_deref().filter(|ours| offered.any(|it| it == *ours));
         write_accepted(cx.appendable(), key, protocol, agreement.as_ref(), &accept.headers);
-        self.compression = agreement.map(|agreed| Box::new(Compression::new(agreed)));
+        self.compression =
+            agreement.map(|agreed| Box::new(Compression::new(agreed, &cx.pools.ledger)));
         self.phase = Phase::Open;
         self.start_keepalive(cx.now, &cx.pools.config);
     }

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use crate::base::Shared;
 
 /// Whole frames, ready to be sent, that any number of connections of a core share. They are not
 /// copied: each connection holds a reference for as long as its send or its queue needs it.
 #[derive(Debug)]
 pub struct Frames {
-    bytes: Rc<Bytes>,
+    bytes: Rc<Shared>,
     subject: Arc<str>,
     messages: u32,
     last: usize,
@@ -19,15 +19,21 @@ impl Frames {
     /// `messages` frames about `subject`, each a whole message, of which the last begins at `last`
     /// in `bytes`.
     #[must_use]
-    pub fn new(bytes: Bytes, subject: Arc<str>, messages: u32, last: usize) -> Self {
+    pub fn new(bytes: Shared, subject: Arc<str>, messages: u32, last: usize) -> Self {
         debug_assert!(last < bytes.len() && messages > 0, "frames hold a message");
         Self { bytes: Rc::new(bytes), subject, messages, last }
+    }
+
+    /// One frame about `subject`, of bytes that others hold already.
+    #[must_use]
+    pub fn one(bytes: Rc<Shared>, subject: Arc<str>) -> Self {
+        Self { bytes, subject, messages: 1, last: 0 }
     }
 
     /// The bytes.
     #[inline]
     #[must_use]
-    pub const fn bytes(&self) -> &Rc<Bytes> {
+    pub const fn bytes(&self) -> &Rc<Shared> {
         &self.bytes
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::base::Chunk;
+use crate::base::{Chunk, Shared};
 
 /// The least bytes that are worth sharing instead of copying, if they are all that is sent.
 const SHARED_ALONE: usize = 4 << 10;
@@ -21,7 +21,7 @@ const SHARED_BEHIND: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub struct Output {
     in_place: Range<usize>,
-    shared: Option<Rc<Bytes>>,
+    shared: Option<Rc<Shared>>,
     owned: Vec<u8>,
     from: usize,
 }
@@ -37,7 +37,7 @@ impl Output {
     /// Bytes shared with other connections, to be sent as they are.
     #[inline]
     #[must_use]
-    pub fn of_shared(bytes: &Rc<Bytes>) -> Self {
+    pub fn of_shared(bytes: &Rc<Shared>) -> Self {
         Self { shared: Some(Rc::clone(bytes)), ..Self::default() }
     }
 
@@ -108,10 +108,36 @@ impl Output {
     /// # Panics
     /// As [`append`](Self::append).
     pub fn append_shared(&mut self, bytes: &Bytes, spare: impl FnOnce() -> Vec<u8>) {
-        let least = if self.is_empty() { SHARED_ALONE } else { SHARED_BEHIND };
-        if bytes.len() < least {
-            return self.append(bytes, spare);
+        if self.is_worth_sharing(bytes.len()) {
+            self.share(Rc::new(bytes.clone().into()), spare);
+        } else {
+            self.append(bytes, spare);
         }
+    }
+
+    /// The same with bytes that connections of this core share already.
+    ///
+    /// # Panics
+    /// As [`append`](Self::append).
+    pub fn append_frames(&mut self, bytes: &Rc<Shared>, spare: impl FnOnce() -> Vec<u8>) {
+        if self.is_worth_sharing(bytes.len()) {
+            self.share(Rc::clone(bytes), spare);
+        } else {
+            self.append(bytes, spare);
+        }
+    }
+
+    /// Whether so many bytes are shared that what is added should not have them copied.
+    #[must_use]
+    pub fn has_many_shared(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.len() >= SHARED_BEHIND)
+    }
+
+    fn is_worth_sharing(&self, len: usize) -> bool {
+        len >= if self.is_empty() { SHARED_ALONE } else { SHARED_BEHIND }
+    }
+
+    fn share(&mut self, bytes: Rc<Shared>, spare: impl FnOnce() -> Vec<u8>) {
         assert!(self.in_place.is_empty(), "replies in place must be copied out first");
         if self.shared.is_some() {
             self.appendable(spare);
@@ -120,7 +146,7 @@ impl Output {
             // One byte that is skipped: memory of its own is in use, so no reply is put in place.
             (self.owned, self.from) = (vec![0], 1);
         }
-        self.shared = Some(Rc::new(bytes.clone()));
+        self.shared = Some(bytes);
     }
 
     /// Moves what stands in place in `buffer` into memory of its own: `spare`, if none is in use.
@@ -282,7 +308,7 @@ mod tests {
         assert!(output.is_owned() && output.in_place_offset(4, 2).is_none());
         assert_eq!(output.take_chunk().rest(), b"abcd");
         assert!(output.is_empty());
-        output = Output::of_shared(&Rc::new(Bytes::from("shared")));
+        output = Output::of_shared(&Rc::new(Bytes::from("shared").into()));
         output.append(b"+", Vec::new);
         assert_eq!((output.len(), output.take_chunk().rest()), (7, &b"shared+"[..]));
         let mut output = Output::default();

@@ -1,6 +1,7 @@
 //! What is charged, and what happens at the limit.
 
 use super::{Bench, FOR_EVER, frame, masked};
+use crate::base::ConnectionId;
 use crate::config::Config;
 use crate::io::sim::{ClientId, Faults};
 
@@ -168,5 +169,110 @@ fn input_that_waits_leaves_receive_buffers_to_others() {
         let expected = frame(&[b'm'; 100]).repeat(400);
         assert!(bench.read(client, expected.len()) == expected);
     }
+    bench.finish();
+}
+impl Bench {
+    /// A connection that reads nothing.
+    fn stalled(&mut self) -> (ClientId, ConnectionId) {
+        let client = self.open();
+        self.network.set_receive_window(client, 1_000);
+        (client, *self.rig.0.borrow().opened.last().unwrap())
+    }
+
+    fn shed(&self) -> u64 {
+        self.worker.stats().shed
+    }
+
+    /// The rest of a message of which 1,000 bytes were sent is taken and sent back.
+    fn completes(&mut self, client: ClientId) {
+        self.network.write(client, &vec![b'm'; (64 << 10) - 1_000]);
+        assert_eq!(self.read(client, (64 << 10) + 10).len(), (64 << 10) + 10);
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        let end = self.network.now() + std::time::Duration::from_secs(seconds);
+        self.turn_until(|bench| bench.network.now() >= end);
+    }
+}
+
+/// Nobody waits longer than a second because others hold almost all memory.
+#[test]
+fn memory_that_stays_short_is_freed_after_a_second() {
+    let mut bench = Bench::with_memory(1 << 20);
+    let small = bench.open();
+    bench.network.write(small, &beginning(1_000));
+    let mut large = Vec::new();
+    while bench.memory() <= 7 << 17 {
+        let client = bench.open();
+        bench.network.write(client, &beginning(40_000));
+        bench.settle();
+        large.push(client);
+    }
+    assert!(bench.memory() <= 1 << 20 && bench.shed() == 0);
+    let late = bench.network.connect(0);
+    bench.network.write(late, &super::request("/echo"));
+    assert!(bench.read_to_end(late).starts_with(b"HTTP/1.1 503 "));
+    bench.wait(2);
+    assert!(bench.memory() <= 7 << 17 && (1..3).contains(&bench.shed()), "{}", bench.shed());
+    bench.open();
+    bench.completes(small);
+    bench.finish();
+}
+
+/// What the service holds for all of them, up to half of the memory, leaves them the other half.
+#[test]
+fn nobody_is_closed_for_what_the_service_holds() {
+    let mut bench = Bench::with_memory(1 << 20);
+    let mut charge = bench.rig.0.borrow().ledger.open();
+    let clients: Vec<ClientId> = (0..10).map(|_| bench.open()).collect();
+    for client in &clients {
+        bench.network.write(*client, &beginning(1_000));
+    }
+    charge.set(4 << 20);
+    bench.wait(3);
+    assert_eq!(bench.shed(), 0);
+    clients.iter().for_each(|client| bench.completes(*client));
+    charge.set(0);
+    bench.finish();
+}
+
+/// What many are sent is held once, and is a small part of each one's memory.
+#[test]
+fn what_many_share_is_charged_once_and_closes_none_of_them() {
+    const LEN: usize = 1 << 20;
+    let mut bench = Bench::with_memory(4 << 20);
+    let many: Vec<_> = (0..20).map(|_| bench.stalled()).collect();
+    let few: Vec<_> = (0..4).map(|_| bench.stalled()).collect();
+    bench.rig.0.borrow_mut().due = many.iter().map(|(_, id)| (*id, vec![1; LEN])).collect();
+    bench.settle();
+    assert!((1 << 20..3 << 19).contains(&bench.memory()), "{}", bench.memory());
+    let own = few.iter().zip(2..).map(|((_, id), byte)| (*id, vec![byte; LEN]));
+    bench.rig.0.borrow_mut().due = own.collect();
+    bench.turn_until(|bench| bench.shed() > 0);
+    bench.wait(4);
+    assert!((1..=2).contains(&bench.shed()), "{}", bench.shed());
+    for (client, _) in many {
+        bench.network.set_receive_window(client, usize::MAX);
+        assert_eq!(bench.read(client, LEN).len(), LEN);
+    }
+    bench.finish();
+}
+
+/// A connection that was closed for its memory keeps it for a short time only, however it reads.
+#[test]
+fn closed_connections_that_trickle_do_not_keep_memory_short() {
+    const LEN: usize = 512 << 10;
+    let mut bench = Bench::with_memory(1 << 20);
+    let stalled: Vec<_> = (0..3).map(|_| bench.stalled()).collect();
+    let answers = stalled.iter().map(|(_, id)| (*id, vec![1; LEN])).collect();
+    bench.rig.0.borrow_mut().answers = answers;
+    bench.turn_until(|bench| bench.shed() > 0);
+    for _ in 0..8 {
+        bench.wait(1);
+        for (client, _) in &stalled {
+            let _ = bench.network.read(*client);
+        }
+    }
+    assert!(bench.memory() <= 7 << 17, "{}", bench.memory());
     bench.finish();
 }

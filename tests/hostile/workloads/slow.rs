@@ -26,6 +26,20 @@ pub(super) const ALL: &[Workload] = &[
         },
     ),
     Workload::many(
+        "long-broadcasts",
+        "B29",
+        "4 publishers send messages of 12 MiB to topics of 50 subscribers each that read nothing",
+        || {
+            let topic = |n: usize| format!("/topics/long{n}");
+            let stopped = |n| Group::to(&format!("{}?role=sub", topic(n)), 50).room(4_096).unread();
+            let publisher = |n| {
+                let group = Group::to(&format!("{}?role=pub", topic(n)), 1).after_ms(500);
+                group.again(binary(vec![7; 12 << 20])).every_ms(1_000)
+            };
+            (0..4).flat_map(|n| [stopped(n), publisher(n)]).collect()
+        },
+    ),
+    Workload::many(
         "own-messages-unread",
         "W1",
         "20 connections flood a topic that they are subscribed to and read nothing",

@@ -6,6 +6,8 @@ use super::window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
 /// The last bytes of every flushed message, which are not sent.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+/// The memory of a compressor besides that for its window.
+const TABLES: usize = 220 << 10;
 
 /// One direction's compressor.
 ///
@@ -30,6 +32,13 @@ impl Deflater {
         let bits = window_bits.clamp(MIN_WINDOW_BITS + 1, MAX_WINDOW_BITS);
         let level = Compression::new(level.clamp(1, 9));
         Self { inner: Compress::new_with_window_bits(level, false, bits), bits, used: false }
+    }
+
+    /// The memory that it holds, in bytes, approximately: tables that do not depend on the window,
+    /// and the window, which is held twice, with a table of links.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        TABLES + (6 << self.bits)
     }
 
     /// Window bits of the compressor, 9 to 15.

@@ -13,7 +13,7 @@ fn batch(forms: &[Form], payloads: &[&[u8]]) -> (Batch, Vec<bool>) {
     let add = |payload: &&[u8]| {
         let message = Publication { opcode: Opcode::Binary, ..Publication::of(&topic, payload) };
         builder.add(&message, None, &mut scratch, &mut pool);
-        builder.has_room()
+        builder.has_room(payload.len())
     };
     let room = payloads.iter().map(add).collect();
     (builder.finish().batch, room)

@@ -28,7 +28,7 @@ fn in_pieces(forms: &[Form], message: &Publication<'_>, then: &Publication<'_>) 
     }
     let mut builder = large.finish(message, None);
     assert!(builder.len() >= held && builder.version == 5);
-    let has_room = builder.has_room();
+    let has_room = builder.has_room(then.payload.len());
     if has_room {
         builder.add(then, None, &mut Scratch::default(), &mut pool);
     }

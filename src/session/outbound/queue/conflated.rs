@@ -4,8 +4,6 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::session::outbound::frames::Frames;
 
 /// The latest message of each subject, in the order in which the subjects came.
@@ -33,8 +31,8 @@ impl Conflated {
             Rc::clone(frames)
         } else {
             // A copy, so that one message does not hold the memory of many.
-            let bytes = frames.bytes().get(frames.last()..).unwrap_or_default();
-            Rc::new(Frames::new(Bytes::copy_from_slice(bytes), Arc::clone(subject), 1, 0))
+            let bytes = frames.bytes().copy(frames.last()..frames.len());
+            Rc::new(Frames::new(bytes, Arc::clone(subject), 1, 0))
         };
         let earlier = self.frames.insert(Arc::clone(subject), Rc::clone(&latest));
         if earlier.is_none() {
@@ -62,6 +60,16 @@ impl Conflated {
     /// The bytes of the message that [`pop`](Self::pop) would take.
     pub(super) fn first_len(&self) -> Option<usize> {
         self.frames.get(self.subjects.front()?).map(|frames| frames.len())
+    }
+
+    /// The memory of the table, in bytes. That of the messages is charged by itself.
+    pub(super) fn memory(&self) -> usize {
+        let entry = size_of::<(Arc<str>, Rc<Frames>)>() + 1;
+        self.frames.capacity() * entry + self.subjects.capacity() * size_of::<Arc<str>>()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Rc<Frames>> {
+        self.frames.values()
     }
 
     /// The bytes of all messages, counted anew.

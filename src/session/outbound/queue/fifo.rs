@@ -31,6 +31,15 @@ impl Entry {
             Self::Gaps(_) => 0,
         }
     }
+
+    /// The memory that only this entry holds, in bytes: not that of frames, which many share.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Bytes(chunk) => chunk.memory(),
+            Self::Frames(_) => 0,
+            Self::Gaps(gaps) => gaps.memory(),
+        }
+    }
 }
 
 /// The entries of a queue, first in, first out.
@@ -39,6 +48,8 @@ pub(super) struct Fifo {
     entries: VecDeque<Entry>,
     /// The number of subjects of all gap notices.
     reported: usize,
+    /// The memory that only these entries hold.
+    memory: usize,
 }
 
 impl Fifo {
@@ -55,6 +66,11 @@ impl Fifo {
         self.reported
     }
 
+    /// The memory that it shares with no other connection, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// The entries in their order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
@@ -62,6 +78,7 @@ impl Fifo {
 
     pub(super) fn push(&mut self, entry: Entry) {
         self.reported += subjects(&entry);
+        self.memory += entry.memory();
         self.entries.push_back(entry);
     }
 
@@ -71,7 +88,9 @@ impl Fifo {
             Some(Entry::Bytes(Chunk::Owned { bytes: chunk, .. }))
                 if chunk.len() + bytes.len() <= CHUNK =>
             {
+                self.memory -= chunk.capacity();
                 chunk.extend_from_slice(bytes);
+                self.memory += chunk.capacity();
             }
             _ if bytes.is_empty() => {}
             _ => self.push(Entry::Bytes(Chunk::Owned { bytes: bytes.to_vec(), from: 0 })),
@@ -80,11 +99,13 @@ impl Fifo {
 
     /// Adds a chunk before all entries.
     pub(super) fn push_front(&mut self, chunk: Chunk) {
+        self.memory += chunk.memory();
         self.entries.push_front(Entry::Bytes(chunk));
     }
 
     /// Adds a chunk before the first entry that may be dropped.
     pub(super) fn insert_committed(&mut self, chunk: Chunk) {
+        self.memory += chunk.memory();
         self.entries.insert(self.committed_entries(), Entry::Bytes(chunk));
     }
 
@@ -94,10 +115,13 @@ impl Fifo {
         let at = self.committed_entries();
         if let Some(Entry::Gaps(before)) = self.entries.get_mut(at) {
             self.reported -= before.len();
+            self.memory -= before.memory();
             before.merge(&gaps);
             self.reported += before.len();
+            self.memory += before.memory();
         } else if !gaps.is_empty() {
             self.reported += gaps.len();
+            self.memory += gaps.memory();
             self.entries.insert(at, Entry::Gaps(gaps));
         }
     }
@@ -121,6 +145,7 @@ impl Fifo {
     pub(super) fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.reported -= subjects(&entry);
+        self.memory -= entry.memory();
         Some(entry)
     }
 
@@ -129,6 +154,7 @@ impl Fifo {
         let Some(Entry::Gaps(gaps)) = self.entries.front_mut() else { return None };
         let gaps = std::mem::take(gaps);
         self.reported -= gaps.len();
+        self.memory -= gaps.memory();
         self.entries.pop_front();
         Some(gaps)
     }
@@ -140,15 +166,17 @@ impl Fifo {
 
     pub(super) fn clear(&mut self) {
         self.entries.clear();
-        self.reported = 0;
+        (self.reported, self.memory) = (0, 0);
     }
 
     /// Removes all but the committed bytes; returns the number of messages removed.
     pub(super) fn clear_droppable(&mut self) -> u64 {
         let mut dropped = 0;
         self.entries.retain(|entry| {
-            if let Entry::Frames(frames) = entry {
-                dropped += u64::from(frames.messages());
+            match entry {
+                Entry::Bytes(_) => {}
+                Entry::Frames(frames) => dropped += u64::from(frames.messages()),
+                Entry::Gaps(gaps) => self.memory -= gaps.memory(),
             }
             matches!(entry, Entry::Bytes(_))
         });

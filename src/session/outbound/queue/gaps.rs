@@ -7,42 +7,57 @@ use std::sync::Arc;
 pub(super) const MAX_SUBJECTS: usize = 1024;
 /// The subject under which those are counted: the filter that matches every topic.
 const OTHERS: &str = "#";
+/// The memory of a count besides its subject.
+const COUNT: usize = 56;
 
 /// The numbers of dropped messages, by subject.
 #[derive(Debug, Default)]
-pub(super) struct GapCounts(BTreeMap<Arc<str>, u64>);
+pub(super) struct GapCounts {
+    counts: BTreeMap<Arc<str>, u64>,
+    /// The bytes of the subjects.
+    text: usize,
+}
 
 impl GapCounts {
+    /// The memory that they hold, in bytes. They may be the last to hold their subjects.
+    pub(super) fn memory(&self) -> usize {
+        self.counts.len() * COUNT + self.text
+    }
+
     /// The number of subjects.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.counts.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.counts.is_empty()
     }
 
     /// Counts `messages` dropped messages about `subject`.
     pub(super) fn add(&mut self, subject: &Arc<str>, messages: u64) {
         if messages > 0 {
-            let is_known = self.0.contains_key(subject) || self.len() < MAX_SUBJECTS;
+            let is_known = self.counts.contains_key(subject) || self.len() < MAX_SUBJECTS;
             let subject = if is_known { Arc::clone(subject) } else { OTHERS.into() };
-            *self.0.entry(subject).or_default() += messages;
+            let text = &mut self.text;
+            *self.counts.entry(subject).or_insert_with_key(|subject| {
+                *text += subject.len();
+                0
+            }) += messages;
         }
     }
 
     /// Adds all counts of `others`.
     pub(super) fn merge(&mut self, others: &Self) {
-        others.0.iter().for_each(|(subject, messages)| self.add(subject, *messages));
+        others.counts.iter().for_each(|(subject, messages)| self.add(subject, *messages));
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
     /// The subjects in their order, each with its number of messages.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.0.iter().map(|(subject, messages)| (&**subject, *messages))
+        self.counts.iter().map(|(subject, messages)| (&**subject, *messages))
     }
 }
 

@@ -4,6 +4,7 @@ mod account;
 mod conflated;
 mod fifo;
 mod gaps;
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use account::Account;
 use conflated::Conflated;
 use fifo::{CHUNK, Entry, Fifo};
 use gaps::{GapCounts, MAX_SUBJECTS};
+use memory::Sending;
 
 /// The most bytes of small entries that are sent at once: more than one turn brings, so that a
 /// reader that has fallen behind catches up.
@@ -47,6 +49,7 @@ pub struct SendQueue {
     /// The most bytes of droppable frames that may wait.
     limit: usize,
     account: Account,
+    sending: Sending,
     fifo: Fifo,
     /// Only under [`SlowConsumer::Conflate`]: the droppable messages, sent after the entries.
     conflated: Conflated,
@@ -65,6 +68,7 @@ impl SendQueue {
             policy,
             limit,
             account: Account::default(),
+            sending: Sending::default(),
             fifo: Fifo::default(),
             conflated: Conflated::default(),
             gaps: GapCounts::default(),
@@ -81,12 +85,6 @@ impl SendQueue {
     /// Of these, the bytes that can no longer be dropped, those in flight included.
     #[must_use]
     pub const fn committed(&self) -> usize {
-        self.account.undroppable()
-    }
-
-    /// The memory that it shares with no other connection, in bytes: what may be dropped is shared.
-    #[must_use]
-    pub const fn memory(&self) -> usize {
         self.account.undroppable()
     }
 
@@ -254,6 +252,7 @@ impl SendQueue {
         }
         let chunk = if self.is_worth_gathering() { self.gather(spare(), gap) } else { self.pop()? };
         self.account.in_flight = chunk.rest().len();
+        self.sending = Sending::of(&chunk);
         self.check();
         self.is_sending().then_some(chunk)
     }
@@ -327,6 +326,7 @@ impl SendQueue {
     /// all that waits. Returns its memory if nothing is left of it.
     pub fn sent(&mut self, mut chunk: Chunk, sent: usize) -> Option<Vec<u8>> {
         let in_flight = self.account.end_send();
+        self.sending = Sending::default();
         chunk.skip(sent.min(in_flight));
         self.put_back(chunk)
     }

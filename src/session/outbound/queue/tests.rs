@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::SlowConsumer::{Close, Conflate, DropNewest, DropOldest};
 use super::*;
+use crate::base::Shared;
 
 fn owned(bytes: &[u8]) -> Chunk {
     Chunk::Owned { bytes: bytes.to_vec(), from: 0 }
@@ -13,7 +14,7 @@ fn owned(bytes: &[u8]) -> Chunk {
 pub(super) fn frames(subject: &str, byte: u8, len: usize, messages: u32) -> Rc<Frames> {
     let bytes = Bytes::from(vec![byte; len * messages as usize]);
     let last = len * (messages as usize - 1);
-    Rc::new(Frames::new(bytes, Arc::from(subject), messages, last))
+    Rc::new(Frames::new(bytes.into(), Arc::from(subject), messages, last))
 }
 
 fn gap(subject: &str, lost: u64, out: &mut Vec<u8>) {
@@ -42,7 +43,7 @@ fn bytes_leave_in_order_however_they_are_cut() {
     queue.append(b"def");
     queue.push(owned(b""));
     queue.append(b"");
-    let shared = Rc::new(Bytes::from_static(b"-ghi"));
+    let shared: Rc<Shared> = Rc::new(Bytes::from_static(b"-ghi").into());
     queue.push(Chunk::Shared { bytes: Rc::clone(&shared), from: 1 });
     assert_eq!(queue.push_droppable(&frames("t", b'j', 5, 1)), Offer::Queued(0));
     assert_eq!((queue.len(), queue.committed(), queue.is_sending()), (14, 9, false));
