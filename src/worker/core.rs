@@ -30,6 +30,8 @@ pub(super) struct Drain {
     pub(super) cutting: bool,
 }
 
+/// How many connections are armed again, or told to go, in one turn.
+pub(super) const BATCH: usize = 128;
 /// How long until a cancel that brought nothing is repeated.
 const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 

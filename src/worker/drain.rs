@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::BATCH;
-use super::core::{Core, Drain};
+use super::core::{BATCH, Core, Drain};
 use crate::base::Millis;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;

@@ -39,8 +39,6 @@ use core::Core;
 pub(crate) use drain::GRACE;
 pub use stats::Stats;
 
-/// How many connections are armed again, or told to go, in one turn.
-const BATCH: usize = 128;
 /// How many deliveries are made in one turn: enough to be worth a call into the kernel, few enough
 /// not to delay the events of the next turn.
 const DELIVERIES: usize = 128;

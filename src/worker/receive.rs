@@ -1,7 +1,7 @@
 //! Events of the driver, above all received data.
 
 use super::Worker;
-use super::core::Core;
+use super::core::{BATCH, Core};
 use super::outbox::{Entry, queue_output};
 use super::slots::{Blocked, Flags, Input, Receive};
 use crate::base::{Chunk, ConnectionId};
@@ -198,7 +198,7 @@ impl<D: Driver> Core<D> {
 
     /// Arms again a batch of the connections that found no buffer.
     pub(super) fn rearm_waiting(&mut self) {
-        for _ in 0..self.awaiting_buffer.len().min(super::BATCH) {
+        for _ in 0..self.awaiting_buffer.len().min(BATCH) {
             let Some(id) = self.awaiting_buffer.pop_front() else { return };
             if let Some(slot) = self.slots.get(id) {
                 slot.blocked.remove(Blocked::AWAITING_BUFFER);

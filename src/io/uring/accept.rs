@@ -1,16 +1,7 @@
 //! Accepting connections, with the addresses of their peers if they are wanted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
-use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-use io_uring::opcode;
-use io_uring::types::{DestinationSlot, Fd};
-
-use super::UringRing;
-use super::tag::{Kind, Tag};
-use crate::io::Accepts;
 
 /// The most connections that wait in the accept queue of a listener (net.core.somaxconn, and the
 /// server asks for as many), and some more for those that arrive while these are accepted.
@@ -28,8 +19,15 @@ pub(super) struct PeerName {
 }
 
 impl PeerName {
-    fn new() -> Box<Self> {
+    pub(super) fn new() -> Box<Self> {
         Box::new(Self { words: [const { AtomicU32::new(0) }; WORDS], len: AtomicU32::new(0) })
+    }
+
+    /// Where the kernel writes the address, and its length, which says now how much room there is.
+    pub(super) fn room(&self) -> (*mut AtomicU32, *mut AtomicU32) {
+        #[allow(clippy::cast_possible_truncation, reason = "128 bytes")]
+        self.len.store(size_of_val(&self.words) as u32, Ordering::Relaxed);
+        (self.words.as_ptr().cast_mut(), (&raw const self.len).cast_mut())
     }
 
     /// The address that the last accept has written.
@@ -64,37 +62,6 @@ fn parse(name: &[u8]) -> Option<SocketAddr> {
         _ => return None,
     };
     Some(SocketAddr::new(ip, port))
-}
-
-impl UringRing {
-    pub(super) fn push_accept(&mut self, listener: usize, kind: Accepts) {
-        let (Some(fd), Ok(index)) = (self.listeners.get(listener), u16::try_from(listener)) else {
-            return;
-        };
-        let fd = Fd(fd.as_raw_fd());
-        let once = |address: *mut AtomicU32, len: *mut AtomicU32| {
-            opcode::Accept::new(fd, address.cast(), len.cast())
-                .file_index(Some(DestinationSlot::auto_target()))
-                .build()
-        };
-        let entry = match kind {
-            Accepts::Multishot => opcode::AcceptMulti::new(fd).allocate_file_index(true).build(),
-            Accepts::Once => once(ptr::null_mut(), ptr::null_mut()),
-            Accepts::OnceWithPeer => {
-                while self.peer_names.len() <= listener {
-                    self.peer_names.push(PeerName::new());
-                }
-                // There is one accept of a listener at a time. Its place stays until the ring is
-                // closed.
-                let name = &self.peer_names[listener];
-                #[allow(clippy::cast_possible_truncation, reason = "128 bytes")]
-                name.len.store(size_of_val(&name.words) as u32, Ordering::Relaxed);
-                once(name.words.as_ptr().cast_mut(), (&raw const name.len).cast_mut())
-            }
-        };
-        self.accepts += 1;
-        self.push(entry.user_data(Tag::plain(Kind::Accept, index).0));
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! From the kernel: completions become events.
 
+use std::os::fd::RawFd;
 use std::rc::Rc;
 
 use io_uring::{EnterFlags, cqueue};
 
 use super::UringRing;
 use super::tag::{Kind, Tag};
-use crate::base::{Chunk, ConnectionId};
+use super::tcp;
+use crate::base::{Chunk, ConnectionId, SendProgress};
 use crate::io::{Errno, Event, Payload, Received, Wake};
 
 impl UringRing {
@@ -154,6 +156,17 @@ impl UringRing {
                 }
             }
         }
+    }
+
+    /// The answer of a query whose descriptor was installed as `result`. The next one may begin: if
+    /// its connection has ended meanwhile, its answer is about nothing or about another connection,
+    /// and carries an id that is no longer valid.
+    pub(super) fn end_query(&mut self, result: RawFd) -> Option<SendProgress> {
+        self.queries.installed = self.queries.installed.saturating_sub(1);
+        if let Some(next) = self.queries.waiting.pop_front() {
+            self.query(next);
+        }
+        tcp::progress_of_installed(result)
     }
 
     /// The completion queue is empty: every `send_now` without a completion is complete if it was

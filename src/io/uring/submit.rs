@@ -1,19 +1,24 @@
 //! Towards the kernel: the submission queue and the one call.
 #![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use io_uring::EnterFlags;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{Fd, Fixed, SubmitArgs, Timespec};
+use io_uring::types::{DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
 
+use super::accept::PeerName;
 use super::tag::{Kind, Tag};
+use super::tcp;
+use super::wake::UringWaker;
 use super::{UringRing, setup};
 use crate::base::{Chunk, ConnectionId, Shared};
-use crate::io::{Errno, Event, Payload};
+use crate::io::{Accepts, Errno, Event, Payload, Wake};
 
 /// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
 /// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
@@ -168,6 +173,72 @@ impl UringRing {
             .build()
             .flags(Flags::SKIP_SUCCESS)
             .user_data(failed.0);
+        self.push(entry);
+    }
+
+    pub(super) fn push_accept(&mut self, listener: usize, kind: Accepts) {
+        let (Some(fd), Ok(index)) = (self.listeners.get(listener), u16::try_from(listener)) else {
+            return;
+        };
+        let fd = Fd(fd.as_raw_fd());
+        let once = |address: *mut AtomicU32, len: *mut AtomicU32| {
+            opcode::Accept::new(fd, address.cast(), len.cast())
+                .file_index(Some(DestinationSlot::auto_target()))
+                .build()
+        };
+        let entry = match kind {
+            Accepts::Multishot => opcode::AcceptMulti::new(fd).allocate_file_index(true).build(),
+            Accepts::Once => once(ptr::null_mut(), ptr::null_mut()),
+            Accepts::OnceWithPeer => {
+                while self.peer_names.len() <= listener {
+                    self.peer_names.push(PeerName::new());
+                }
+                // There is one accept of a listener at a time. Its place stays until the ring is
+                // closed.
+                let (address, len) = self.peer_names[listener].room();
+                once(address, len)
+            }
+        };
+        self.accepts += 1;
+        self.push(entry.user_data(Tag::plain(Kind::Accept, index).0));
+    }
+
+    /// Watches the eventfd.
+    pub(super) fn watch_wake(&mut self) {
+        const READABLE: u32 = 1;
+        let entry = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), READABLE)
+            .multi(true)
+            .build()
+            .user_data(Tag::plain(Kind::Wake, 0).0);
+        self.push(entry);
+    }
+
+    /// Wakes another ring. If that ring exists, by a message (`MSG_RING`) with the next call into
+    /// the kernel; otherwise through its eventfd.
+    pub(super) fn wake_ring(&mut self, peer: &UringWaker) {
+        let known = self.known_peers.iter().position(|known| known.is_same(peer));
+        let index = known.unwrap_or(self.known_peers.len());
+        if known.is_none() {
+            self.known_peers.push(peer.clone());
+        }
+        match (peer.ring(), u16::try_from(index)) {
+            (Some(ring), Ok(index)) => self.send_peer_wake(ring, index),
+            _ => peer.wake(),
+        }
+    }
+
+    /// Has an ordinary descriptor made for a connection, through which its progress is asked for.
+    pub(super) fn query(&mut self, id: ConnectionId) {
+        if !self.features.progress {
+            return self.own_events.push_back(Event::Progress { id, progress: None });
+        }
+        if self.queries.installed >= tcp::MAX_INSTALLED {
+            return self.queries.waiting.push_back(id);
+        }
+        self.queries.installed += 1;
+        let entry = opcode::FixedFdInstall::new(Fixed(id.slot), 0)
+            .build()
+            .user_data(Tag::new(Kind::Progress, id, 0).0);
         self.push(entry);
     }
 }

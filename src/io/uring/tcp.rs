@@ -7,17 +7,14 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use io_uring::types::Fixed;
-use io_uring::{CompletionQueue, opcode};
+use io_uring::CompletionQueue;
 
-use super::UringRing;
 use super::tag::{Kind, Tag};
 use crate::base::{ConnectionId, SendProgress};
-use crate::io::Event;
 
 /// The most descriptors that are installed at a time. Many pings may be due in one turn, and their
 /// queries must not take the descriptors of the process, nor fill the completion queue.
-const MAX_INSTALLED: usize = 32;
+pub(super) const MAX_INSTALLED: usize = 32;
 
 /// Where the fields of the kernel's `struct tcp_info` begin. The struct only grows at its end;
 /// these are all there since Linux 5.4.
@@ -44,42 +41,14 @@ mod field {
 #[derive(Debug, Default)]
 pub(super) struct Queries {
     /// Those that wait until others have ended.
-    waiting: VecDeque<ConnectionId>,
+    pub(super) waiting: VecDeque<ConnectionId>,
     /// The number of those in the kernel.
-    installed: usize,
-}
-
-impl UringRing {
-    /// Has an ordinary descriptor made for a connection, through which its progress is asked for.
-    pub(super) fn query(&mut self, id: ConnectionId) {
-        if !self.features.progress {
-            return self.own_events.push_back(Event::Progress { id, progress: None });
-        }
-        if self.queries.installed >= MAX_INSTALLED {
-            return self.queries.waiting.push_back(id);
-        }
-        self.queries.installed += 1;
-        let entry = opcode::FixedFdInstall::new(Fixed(id.slot), 0)
-            .build()
-            .user_data(Tag::new(Kind::Progress, id, 0).0);
-        self.push(entry);
-    }
-
-    /// The answer of a query whose descriptor was installed as `result`. The next one may begin: if
-    /// its connection has ended meanwhile, its answer is about nothing or about another connection,
-    /// and carries an id that is no longer valid.
-    pub(super) fn end_query(&mut self, result: RawFd) -> Option<SendProgress> {
-        self.queries.installed = self.queries.installed.saturating_sub(1);
-        if let Some(next) = self.queries.waiting.pop_front() {
-            self.query(next);
-        }
-        progress_of_installed(result)
-    }
+    pub(super) installed: usize,
 }
 
 /// The progress of a connection whose direct descriptor was installed as `result`, which is closed
 /// again. `None` if the kernel has no descriptor for it, or does not tell.
-fn progress_of_installed(result: RawFd) -> Option<SendProgress> {
+pub(super) fn progress_of_installed(result: RawFd) -> Option<SendProgress> {
     if result < 0 {
         return None;
     }

@@ -5,13 +5,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use io_uring::opcode;
-use io_uring::types::Fd;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
 
-use super::UringRing;
-use super::tag::{Kind, Tag};
 use crate::io::Wake;
 
 /// The value of `Target::ring` while there is no ring.
@@ -68,31 +64,5 @@ impl Wake for UringWaker {
     fn wake(&self) {
         // The one way to fail is a count that is full, and then the ring is awake anyway.
         let _ = write(&self.0.eventfd, &1_u64.to_ne_bytes());
-    }
-}
-
-impl UringRing {
-    /// Watches the eventfd.
-    pub(super) fn watch_wake(&mut self) {
-        const READABLE: u32 = 1;
-        let entry = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), READABLE)
-            .multi(true)
-            .build()
-            .user_data(Tag::plain(Kind::Wake, 0).0);
-        self.push(entry);
-    }
-
-    /// Wakes another ring. If that ring exists, by a message (`MSG_RING`) with the next call into
-    /// the kernel; otherwise through its eventfd.
-    pub(super) fn wake_ring(&mut self, peer: &UringWaker) {
-        let known = self.known_peers.iter().position(|known| known.is_same(peer));
-        let index = known.unwrap_or(self.known_peers.len());
-        if known.is_none() {
-            self.known_peers.push(peer.clone());
-        }
-        match (peer.ring(), u16::try_from(index)) {
-            (Some(ring), Ok(index)) => self.send_peer_wake(ring, index),
-            _ => peer.wake(),
-        }
     }
 }

@@ -1,6 +1,5 @@
 //! The JSON encoding of deliveries and gap notices: the text of one message each.
 
-mod pieces;
 #[cfg(test)]
 mod tests;
 
@@ -10,8 +9,6 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 use simdutf8::basic::from_utf8;
-
-pub(crate) use pieces::Pieces;
 
 /// A longer payload is encoded in pieces. In the worst case one of this length takes some
 /// milliseconds: six times as long in JSON, and compressed for three windows.
@@ -75,7 +72,7 @@ fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// The longest string, without quotes, that a large text of `len` bytes is sent as; base64 is
 /// shorter.
-const fn longest(len: usize) -> usize {
+pub(super) const fn longest(len: usize) -> usize {
     2 * len
 }
 
@@ -90,7 +87,7 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     debug_assert!(written.is_ok(), "writing to a vector cannot fail");
 }
 
-fn print(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
+pub(super) fn print(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
     let written = out.write_fmt(what);
     debug_assert!(written.is_ok(), "writing to a vector cannot fail");
 }

@@ -3,9 +3,11 @@
 
 pub(crate) mod form;
 pub(crate) mod json;
+mod pieces;
 
 pub(crate) use form::{Codec, Form, Forms};
-pub(crate) use json::{Data, ONE_PIECE, Pieces};
+pub(crate) use json::{Data, ONE_PIECE};
+pub(crate) use pieces::Pieces;
 
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::append_frame;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::pubsub::encoding::Pieces;
 use crate::pubsub::testing::hard_json;
 
 #[test]

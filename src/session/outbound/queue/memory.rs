@@ -4,40 +4,19 @@ use std::rc::Rc;
 
 use super::SendQueue;
 use super::fifo::Entry;
-use crate::base::{Chunk, Shared};
+use super::sending::share_of_bytes;
+use crate::base::Chunk;
 use crate::session::outbound::frames::Frames;
 
 /// The most entries that are looked at for the share of a queue.
 const MAX_LOOKED_AT: usize = 64;
-
-/// What the chunk in flight holds.
-#[derive(Debug, Default)]
-pub(super) struct Sending {
-    shared: Option<Rc<Shared>>,
-    own: usize,
-}
-
-impl Sending {
-    pub(super) fn of(chunk: &Chunk) -> Self {
-        let shared = match chunk {
-            Chunk::Shared { bytes, .. } => Some(Rc::clone(bytes)),
-            Chunk::Owned { .. } => None,
-        };
-        Self { shared, own: chunk.memory() }
-    }
-
-    /// The driver holds the chunk, and this is another reference to it.
-    fn share(&self) -> usize {
-        self.shared.as_ref().map_or(0, |bytes| 2 * share_of_bytes(bytes))
-    }
-}
 
 impl SendQueue {
     /// The memory that it shares with no other connection, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         let tables = self.gaps.memory() + self.conflated.memory();
-        size_of::<Self>() + self.fifo.memory() + self.sending.own + tables
+        size_of::<Self>() + self.fifo.memory() + self.sending.own() + tables
     }
 
     /// Its share in the memory of frames that other connections hold as well, in bytes. Looks at
@@ -55,10 +34,6 @@ impl SendQueue {
     }
 }
 
-fn share_of_bytes(bytes: &Rc<Shared>) -> usize {
-    bytes.memory() / Rc::strong_count(bytes)
-}
-
 /// Each holder has a reference to the frames, and these have one to the bytes.
 fn share_of_frames(frames: &Rc<Frames>) -> usize {
     share_of_bytes(frames.bytes()) / Rc::strong_count(frames)
@@ -70,6 +45,7 @@ mod tests {
 
     use super::*;
     use crate::base::Ledger;
+    use crate::base::Shared;
     use crate::config::SlowConsumer::{Close, Conflate, DropNewest};
 
     fn frames(len: usize, ledger: &Ledger) -> Rc<Frames> {

@@ -5,6 +5,7 @@ mod conflated;
 mod fifo;
 mod gaps;
 mod memory;
+mod sending;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,7 @@ use account::Account;
 use conflated::Conflated;
 use fifo::{CHUNK, Entry, Fifo};
 use gaps::{GapCounts, MAX_SUBJECTS};
-use memory::Sending;
+use sending::Sending;
 
 /// The most bytes of small entries that are sent at once: more than one turn brings, so that a
 /// reader that has fallen behind catches up.

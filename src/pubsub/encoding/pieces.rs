@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use super::{Data, longest, print, string};
+use super::json::{Data, longest, print, string};
 use crate::base::Work;
 use crate::protocol::json::{Event, Scanner};
 use crate::protocol::websocket::utf8::Validator;
