@@ -156,8 +156,8 @@ impl DeliveryQueue {
     }
 
     /// Makes up to `max` deliveries, of which a long one counts for several; returns how many of
-    /// these are left. Some are left if the queue
-    /// is empty, or if a connection has been given as much as one turn allows.
+    /// these are left. Some are left if the queue is empty, or if a connection has been given as
+    /// much as one turn allows.
     pub(in crate::pubsub) fn deliver<O: Outbound>(&mut self, mut max: usize, out: &mut O) -> usize {
         while max > 0
             && let Some(delivery) = self.queue.front_mut()
@@ -222,11 +222,9 @@ impl Delivery {
             let list = Rc::clone(list);
             let rest = list.get(self.position..).unwrap_or_default();
             let chunk = &rest[..rest.len().min(left)];
-            for subscriber in chunk {
+            for (at, subscriber) in chunk.iter().enumerate() {
                 let slot = subscriber.id.slot;
-                ran.done += 1;
                 if overlaps && last_delivered(last_delivery, slot) == number {
-                    self.position += 1;
                     continue;
                 }
                 let taken = if !subscriber.echo && self.has_own(subscriber.id) {
@@ -237,14 +235,17 @@ impl Delivery {
                     Delivered::Taken
                 };
                 if taken == Delivered::NextTurn {
+                    self.position += at;
+                    ran.done += at + 1;
                     return ran;
                 }
                 ran.delivered += 1;
                 if overlaps && let Some(last) = last_delivery.get_mut(slot as usize) {
                     *last = number;
                 }
-                self.position += 1;
             }
+            self.position += chunk.len();
+            ran.done += chunk.len();
             left -= chunk.len();
             if self.position < list.len() {
                 break;
