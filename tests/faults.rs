@@ -118,7 +118,8 @@ fn without_descriptors_it_waits_and_accepts_again_later() {
     server_takes_new_ones(&server, served);
 }
 
-/// With all slots taken, one client leaves: a waiting client is served within 300 ms.
+/// With all slots taken, half of the clients leave: another client is served within a second.
+/// Before that, connections that send no request keep no other one from its answer.
 fn server_takes_new_ones(server: &Server, mut served: Vec<Client>) {
     // Silent connections take all slots, the spare ones included.
     let silent: Vec<TcpStream> =
@@ -126,17 +127,13 @@ fn server_takes_new_ones(server: &Server, mut served: Vec<Client>) {
     std::thread::sleep(Duration::from_millis(500));
     let mut late = Client::connect(server.addr());
     late.send(&request(""));
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(answered(std::slice::from_ref(&late)), 0, "there was room all the time");
-    drop(silent);
-    served.truncate(served.len() / 2);
-    let start = Instant::now();
     let late = [late];
     assert!(
         wait_until(Duration::from_secs(5), || answered(&late) == 1),
-        "no connection is accepted any more"
+        "silent connections keep it from being answered"
     );
-    assert!(start.elapsed() < Duration::from_millis(300), "after {:?}", start.elapsed());
+    drop(silent);
+    served.truncate(served.len() / 2);
     // Clients that disconnected in the accept queue count as connections until the server notices.
     let serves = wait_until(Duration::from_secs(1), || {
         let mut client = Client::connect(server.addr());
