@@ -109,17 +109,10 @@ impl<D: Driver> Core<D> {
     pub(super) fn entry(&mut self, id: ConnectionId) -> Option<&mut Entry> {
         let slot = self.slots.get(id)?;
         let entry = self.outbox.entry(slot)?;
-        // What is added would have them copied.
+        // Shared bytes would have to be copied, so they are queued instead.
         if entry.output.has_many_shared() {
             queue_output(entry, slot, &mut self.pools);
         }
-        self.copied_entry(id)
-    }
-
-    /// The output entry of a connection in this turn, without replies in a receive buffer.
-    fn copied_entry(&mut self, id: ConnectionId) -> Option<&mut Entry> {
-        let slot = self.slots.get(id)?;
-        let entry = self.outbox.entry(slot)?;
         if let Some(buffer) = entry.buffer.take() {
             let buffers = &mut self.pools.buffers;
             entry.output.copy_out(self.driver.bytes(&buffer), || buffers.take());
@@ -197,8 +190,11 @@ impl<D: Driver> Core<D> {
             }
         }
         // The output of this turn is dropped as well.
-        if let Some(entry) = self.copied_entry(id) {
+        if let Some(entry) = self.outbox.entry(slot) {
             entry.output = Output::default();
+            if let Some(buffer) = entry.buffer.take() {
+                self.driver.release(buffer);
+            }
         }
     }
 }
