@@ -177,7 +177,7 @@ impl Server {
             publishers,
             controls: controls.clone(),
             stop,
-            drain: config.timeouts.drain.saturating_add(worker::GRACE),
+            drain: config.timeouts.drain.saturating_add(worker::AFTER_DRAIN),
         });
         let totals = Totals::new(&config.pubsub);
         let make = Arc::new(make);

@@ -12,7 +12,7 @@ use crate::session::{CloseReason, Outbound, Phase};
 const REARM_EVERY: Duration = Duration::from_millis(250);
 
 /// After the deadline, for what was cut to come back from the kernel.
-pub(crate) const GRACE: Duration = Duration::from_millis(500);
+pub(crate) const AFTER_DRAIN: Duration = Duration::from_millis(500);
 
 impl<D: Driver> Core<D> {
     /// Begins to stop, unless it has begun.
@@ -65,7 +65,7 @@ impl<D: Driver> Core<D> {
         if drain.deadline <= self.now && drain.cursor.is_none() {
             drain.cutting = true;
             drain.cursor = Some(0);
-            drain.deadline = self.now.after(GRACE);
+            drain.deadline = self.now.after(AFTER_DRAIN);
         }
         let (Some(start), cutting) = (drain.cursor, drain.cutting) else { return };
         let (batch, next) = self.slots.used_from(start, BATCH);

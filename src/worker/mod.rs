@@ -36,7 +36,7 @@ use crate::io::{Driver, Errno};
 use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Service, Wakeup};
 use core::Core;
-pub(crate) use drain::GRACE;
+pub(crate) use drain::AFTER_DRAIN;
 pub use stats::Stats;
 
 /// How many deliveries are made in one turn: enough to be worth a call into the kernel, few enough
