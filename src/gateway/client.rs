@@ -46,6 +46,14 @@ impl Client {
         Ok(Some(Opening { client, protocol }))
     }
 
+    /// Whether it may publish.
+    pub(super) fn may_publish(&self) -> bool {
+        match self {
+            Self::Raw(client) => client.may_publish(),
+            Self::Json(_) => true,
+        }
+    }
+
     /// What it subscribes to by connecting.
     pub(super) fn subscribes_to(&self) -> Option<Filter> {
         match self {

@@ -41,6 +41,10 @@ pub(super) fn give_up<O: Outbound>(id: ConnectionId, why: &'static str, out: &mu
 }
 
 impl Client {
+    pub(super) fn may_publish(&self) -> bool {
+        self.role != Role::Sub
+    }
+
     pub(super) fn subscribes_to(&self) -> Option<Filter> {
         (self.role != Role::Pub).then(|| Filter::from(&self.topic))
     }
@@ -74,8 +78,8 @@ impl Client {
         replies: &mut Replies<'_>,
         authorise: impl FnOnce(Action<'_>) -> Result<(), Denied>,
     ) {
-        let Self { topic, role, echo } = self;
-        if *role == Role::Sub {
+        let Self { topic, echo, .. } = self;
+        if !self.may_publish() {
             return replies.close_for(POLICY, ONLY_SUBSCRIBES);
         }
         if authorise(Action::Publish(topic)).is_err() {
@@ -84,7 +88,7 @@ impl Client {
         // Only retaining can fail.
         let _ = broker.publish(&Publication {
             opcode: message.opcode(),
-            origin: (!echo && *role == Role::Both).then_some(id),
+            origin: (!echo && self.role == Role::Both).then_some(id),
             memory,
             ..Publication::of(topic, message.payload())
         });

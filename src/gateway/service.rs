@@ -342,8 +342,12 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.broker.has_room()
     }
 
-    fn has_room_for_large(&self) -> bool {
-        self.core.broker.has_room_for_large()
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.core.broker.has_room_for(bytes)
+    }
+
+    fn may_publish(&mut self, id: ConnectionId) -> bool {
+        self.clients.get(id).is_some_and(|(client, _)| client.may_publish())
     }
 
     fn undecided(&mut self, id: ConnectionId) {

@@ -175,9 +175,17 @@ pub trait Service: Inbound {
         true
     }
 
-    /// The same for a large message to such an endpoint, of which 16 KiB have come: whether the
-    /// rest is handled now.
-    fn has_room_for_large(&self) -> bool {
+    /// The same for a message to such an endpoint of which `bytes` have come: whether the rest is
+    /// handled now.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let _ = bytes;
+        true
+    }
+
+    /// Whether this connection to such an endpoint may publish. What it sends is lost if it never
+    /// reads, so it must learn soon that it is not read from.
+    fn may_publish(&mut self, id: ConnectionId) -> bool {
+        let _ = id;
         true
     }
 

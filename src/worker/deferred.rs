@@ -11,8 +11,6 @@ use crate::session::{EndpointId, Handled, Phase, Service};
 
 /// A connection with more than this of a message goes on before others.
 const LARGE_MESSAGE: usize = 256 << 10;
-/// More than this of a message for which the service needs room is large to it.
-const ONE_PIECE: usize = 16 << 10;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -191,8 +189,8 @@ impl Slot {
     /// Whether there is no room for what the connection may publish. That is of no concern once it
     /// is closing, since what it sends then has no meaning any more.
     fn lacks_room<S: Service>(&self, service: &S) -> bool {
-        let is_large = || self.session.assembled() > ONE_PIECE;
-        self.may_need_room() && (!service.has_room() || is_large() && !service.has_room_for_large())
+        self.may_need_room()
+            && !(service.has_room() && service.has_room_for(self.session.assembled()))
     }
 
     /// Whether the connection may publish.

@@ -25,9 +25,15 @@ impl Queue {
 }
 
 impl<D: Driver> Core<D> {
-    /// The kernel tells how far a peer is, or that it cannot tell.
+    /// The kernel tells how far a peer is, or that it cannot tell. `may_publish` is what the
+    /// service says of the connection.
     #[cold]
-    pub(super) fn on_progress(&mut self, id: ConnectionId, progress: Option<SendProgress>) {
+    pub(super) fn on_progress(
+        &mut self,
+        id: ConnectionId,
+        progress: Option<SendProgress>,
+        may_publish: bool,
+    ) {
         let (now, stall) = (self.now, self.pools.config.timeouts.stall);
         let Some(slot) = self.slots.get(id) else { return };
         if let Some(queue) = slot.queue.as_mut().filter(|queue| queue.stall != Millis::NEVER)
@@ -39,7 +45,8 @@ impl<D: Driver> Core<D> {
             let is_sending = progress.is_some_and(|progress| progress.unread > 0);
             if queue.stall <= now
                 || is_sending
-                    && slot.keeps_from_publishing()
+                    && may_publish
+                    && slot.is_held_up()
                     && !slot.has_sent_since(now, &self.pools.config)
             {
                 return self.give_up(id);

@@ -32,7 +32,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
             Event::NotCancelled { id } => self.core.on_not_cancelled(id),
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),
-            Event::Progress { id, progress } => self.core.on_progress(id, progress),
+            Event::Progress { id, progress } => {
+                let may_publish = self.service.may_publish(id);
+                self.core.on_progress(id, progress, may_publish);
+            }
             Event::HalfClosed { id } => self.core.on_half_closed(id),
             // What a wake announces is looked at in every turn.
             Event::Woken => {}

@@ -222,9 +222,8 @@ impl Slot {
         self.blocked.intersects(unread) || self.deferred.is_some()
     }
 
-    /// Whether it may publish and is not read from, because it does not read. What it sends then is
-    /// lost if it never reads, so it must learn that soon.
-    pub(super) fn keeps_from_publishing(&self) -> bool {
+    /// Whether it is at a built-in endpoint and is not read from, because it does not read.
+    pub(super) fn is_held_up(&self) -> bool {
         self.blocked.contains(Blocked::SEND_BACKLOG) && self.may_need_room()
     }
 

@@ -38,7 +38,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         // The connection is not given up before the kernel was asked whether the peer reads.
         if query {
             let timeouts = &core.pools.config.timeouts;
-            let most = if slot.keeps_from_publishing() { timeouts.close } else { timeouts.stall };
+            let most = if slot.is_held_up() { timeouts.close } else { timeouts.stall };
             if let Some(queue) = &mut slot.queue {
                 queue.check = core.now.after(most.min(timeouts.stall / CHECKS));
             }

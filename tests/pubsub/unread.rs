@@ -197,6 +197,36 @@ fn a_writer_that_does_not_read_its_own_large_message_is_reset() {
     }
 }
 
+/// A subscriber that publishes nothing loses nothing: the rest of a large message waits for it,
+/// although it sends pings that are not read.
+#[test]
+fn a_subscriber_that_does_not_read_a_large_message_may_send_pings() {
+    const LEN: usize = 8 << 20;
+    let mut config = config();
+    // The first look is after a sixtieth of it.
+    config.timeouts.stall = Duration::from_secs(30);
+    let server = Embedded::start_on(config, 1);
+    let mut client = Client::connect(server.addr());
+    client.open_at("/topics/large?role=sub", "");
+    let mut publisher = raw(server.addr(), "large?role=pub");
+    publisher.send(&wire::frame(FIN | wire::BINARY, &vec![b'l'; LEN]));
+    let start = Instant::now();
+    while start.elapsed() < CLOSE_TIMEOUT * 8 {
+        client.send(&wire::frame(FIN | PING, b"still here"));
+        sleep(Duration::from_millis(50));
+    }
+    // A ping before the message may have been answered.
+    let message = loop {
+        let frame = client.read_frame();
+        if frame.first != FIN | wire::PONG {
+            break frame;
+        }
+    };
+    assert!(message.first == FIN | wire::BINARY && message.payload == vec![b'l'; LEN]);
+    assert_eq!(client.read_frame().first, FIN | wire::PONG);
+    client.close();
+}
+
 /// A writer that says nothing for a while after it was closed, and then goes on, is reset as well.
 #[test]
 fn a_writer_that_pauses_after_it_was_closed_is_reset_when_it_goes_on() {

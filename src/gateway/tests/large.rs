@@ -80,9 +80,9 @@ fn large_messages_are_handled_in_pieces() {
         assert!(pieces > LEN / (128 << 10), "{pieces} pieces of {text:.40}");
         assert_eq!(core.published() - before, u64::from(data), "{text:.40}");
         // Its encoding takes several turns, too.
-        assert_eq!(core.gateway.has_room_for_large(), !data);
+        assert_eq!(core.gateway.has_room_for(LEN), !data);
         let mut turns = 0;
-        while !core.gateway.has_room_for_large() {
+        while !core.gateway.has_room_for(LEN) {
             core.turn();
             turns += 1;
         }

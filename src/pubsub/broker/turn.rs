@@ -2,6 +2,7 @@
 
 use super::state::Broker;
 use crate::base::{Millis, Work};
+use crate::pubsub::encoding::ONE_PIECE;
 use crate::pubsub::peers::{Message, PeerMessage};
 use crate::session::{Outbound, Wakeup};
 
@@ -169,11 +170,11 @@ impl Broker {
             && !self.is_short_of_memory()
     }
 
-    /// Whether a further large message would be encoded at once. Otherwise it waits, so that one at
-    /// a time is held for that.
+    /// Whether a message of `bytes`, or of more, would be encoded at once. Otherwise it waits, so
+    /// that one large message at a time is held for that.
     #[must_use]
-    pub fn has_room_for_large(&self) -> bool {
-        self.drafts.encoding.is_empty()
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        bytes <= ONE_PIECE || self.drafts.encoding.is_empty()
     }
 
     /// The bytes that published messages hold on this core until they are delivered to its

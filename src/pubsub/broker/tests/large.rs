@@ -52,7 +52,7 @@ fn a_large_message_holds_up_its_own_topic_only() {
     publish(&mut broker, "t", long, false);
     publish(&mut broker, "t", 1, false);
     publish(&mut broker, "u", 2, false);
-    assert!(broker.has_room() && !broker.has_room_for_large());
+    assert!(broker.has_room() && !broker.has_room_for(1 << 20));
     assert!(broker.waiting() < 10_000, "the message that is encoded is not counted");
     turn(&mut broker, &mut out);
     assert_eq!(delivered(&out), [(1, "u".to_owned(), 4)]);
@@ -76,7 +76,7 @@ fn a_large_message_holds_up_its_own_topic_only() {
     let mut expected = expected.to_vec();
     expected.sort_by_key(|(to, _, len)| (*to, usize::MAX - *len));
     assert_eq!(found, expected);
-    assert!(broker.has_room_for_large());
+    assert!(broker.has_room_for(1 << 20));
     assert_eq!(broker.waiting(), 0);
 }
 
@@ -96,7 +96,7 @@ fn what_waits_behind_a_large_message_is_counted() {
     }
     assert_eq!((broker.waiting(), out.deliveries.len()), (0, 4));
     publish(&mut broker, "short", ONE_PIECE, false);
-    assert!(broker.has_room_for_large());
+    assert!(broker.has_room_for(1 << 20));
     publish(&mut broker, "long", ONE_PIECE + 1, false);
-    assert!(!broker.has_room_for_large());
+    assert!(!broker.has_room_for(1 << 20));
 }
