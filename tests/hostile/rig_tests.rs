@@ -58,24 +58,44 @@ fn stopped(time: Duration) -> Outcome {
     })
 }
 
+/// How often a test of waits is tried. What the machine takes from the measuring thread is left out
+/// of the waits, also while the server is stopped; a busy machine can take all of it.
+const TRIES: usize = 8;
+
+/// Whether one of several tries with a server that stops for `time` is `seen`.
+fn is_seen(time: Duration, seen: impl Fn(&Outcome) -> bool) -> bool {
+    (0..TRIES).any(|_| {
+        let outcome = stopped(time);
+        let measured = &outcome.measured;
+        assert_eq!((measured.echo.lost, measured.topic.lost), (0, 0));
+        // By the wall clock the longest wait is never shorter than what is left of it.
+        assert!(measured.echo.attack.wall.longest() >= measured.echo.longest());
+        let is_seen = seen(&outcome);
+        if !is_seen {
+            println!("echo {:?}, {}", measured.echo.longest(), faults(&outcome));
+        }
+        is_seen
+    })
+}
+
 #[test]
 fn a_server_that_stops_for_a_moment_is_noticed() {
     let _alone = alone();
-    let measured = stopped(Duration::from_millis(50)).measured;
     // Some client sends in each half of a millisecond; the publisher only each 50 ms.
-    let longest = measured.echo.longest();
-    assert!(longest >= Duration::from_millis(40), "{longest:?}");
-    assert_eq!((measured.echo.lost, measured.topic.lost), (0, 0));
-    assert!(measured.control.longest() < measured.echo.longest());
+    assert!(is_seen(Duration::from_millis(50), |outcome| {
+        let measured = &outcome.measured;
+        let longest = measured.echo.longest();
+        longest >= Duration::from_millis(40) && measured.control.longest() < longest
+    }));
 }
 
 #[test]
 fn a_server_that_stops_for_long_is_judged() {
     let _alone = alone();
-    let faults = faults(&stopped(Duration::from_millis(400)));
-    for kind in ["echo ", "topic ", "101 "] {
-        assert!(faults.contains(kind), "{faults}");
-    }
+    assert!(is_seen(Duration::from_millis(400), |outcome| {
+        let faults = faults(outcome);
+        ["echo ", "topic ", "101 "].iter().all(|kind| faults.contains(kind))
+    }));
 }
 
 #[test]
