@@ -142,6 +142,9 @@ fn origins_that_can_never_match_exit_with_2_and_show_the_form() {
         ("good.example", "`https://good.example`"),
         ("https://good.example/chat", "`https://good.example`"),
         ("wss://good.example", "`https://good.example`"),
+        ("https:good.example", "`//` behind the scheme; write `https://good.example`"),
+        ("HTTP:/good.example:8080/", "write `http://good.example:8080`"),
+        ("http:8080", "not a full IPv4 address"),
         ("https://*.good.example", "wildcard"),
         ("", "`https://example.org`"),
     ] {

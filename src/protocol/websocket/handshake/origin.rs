@@ -131,6 +131,8 @@ pub struct OriginError {
 enum Fault {
     /// The same text with a scheme, if that makes it an origin.
     NoScheme(Option<String>),
+    /// No `//` behind the scheme; the origin with it.
+    NoSlashes(String),
     /// The scheme is that of the WebSocket; the one of the page with the same host.
     WebSocket(String),
     /// Pages of this scheme send `null`.
@@ -153,6 +155,9 @@ impl fmt::Display for OriginError {
             Fault::NoScheme(Some(form)) => write!(f, "it has no scheme; write `{form}`"),
             Fault::NoScheme(None) => {
                 f.write_str("the form is `https://example.org` or `http://localhost:8080`")
+            }
+            Fault::NoSlashes(form) => {
+                write!(f, "it lacks `//` behind the scheme; write `{form}`")
             }
             Fault::WebSocket(form) => {
                 write!(f, "it has the scheme of the WebSocket, not of the page; write `{form}`")
@@ -189,6 +194,15 @@ fn read(text: &str) -> Result<String, Fault> {
         return Err(Fault::Several);
     }
     let Some((scheme, rest)) = text.split_once("://") else {
+        if let Some((scheme, rest)) = text.split_once(':')
+            && ["http", "https"].iter().any(|it| it.eq_ignore_ascii_case(scheme))
+            && rest.parse::<u16>().is_err()
+        {
+            return Err(match read(&format!("{scheme}://{}", rest.trim_start_matches('/'))) {
+                Ok(form) | Err(Fault::Path(form)) => Fault::NoSlashes(form),
+                Err(fault) => fault,
+            });
+        }
         return Err(match read(&format!("https://{text}")) {
             Ok(form) | Err(Fault::Path(form)) => Fault::NoScheme(Some(form)),
             Err(Fault::Host) => Fault::NoScheme(None),
