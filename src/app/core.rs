@@ -14,7 +14,9 @@ use super::timers::Timers;
 use crate::base::ConnectionId;
 use crate::base::blocks::Blocks;
 use crate::config::Config;
-use crate::pubsub::{Broker, Codec, Filter, Form, Options, Payload, Publication, Topic};
+use crate::pubsub::{
+    Broker, Codec, Filter, Form, Options, Payload, Publication, Topic, Unpublished,
+};
 
 /// What is counted for the connections of an application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,7 +131,10 @@ impl CoreState {
             return Err(PublishError::Full);
         }
         let publication = Publication { retain, origin, ..payload.to(&topic) };
-        self.broker.publish(&publication).map_err(|_| PublishError::NotRetained)
+        self.broker.publish(&publication).map_err(|error| match error {
+            Unpublished::Busy => PublishError::Full,
+            Unpublished::NotRetained(_) => PublishError::NotRetained,
+        })
     }
 
     pub(crate) fn handle(&self, id: ConnectionId) -> ConnectionHandle {

@@ -42,7 +42,8 @@ impl std::error::Error for SendError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// Too much waits to be delivered, or for the core: try again later.
+    /// Too much waits to be delivered, or for the core, or the message matches very many filters
+    /// while the subscribers of another such message are searched for: try again later.
     Full,
     /// The server has stopped.
     Stopped,

@@ -9,7 +9,7 @@ use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Request};
-use crate::pubsub::{Broker, Filter};
+use crate::pubsub::{Broker, Filter, RetainLimit};
 use crate::session::{Outbound, Replies};
 
 /// One connection, by the protocol of its endpoint.
@@ -115,6 +115,19 @@ impl Client {
         match self {
             Self::Raw(_) => raw::confirm(id, out),
             Self::Json(client) => client.confirm(id, out),
+        }
+    }
+
+    /// Its message is accepted after it had waited, and retained as far as it had to be.
+    pub(super) fn accepted<O: Outbound>(
+        &mut self,
+        id: ConnectionId,
+        result: Result<(), RetainLimit>,
+        out: &mut O,
+    ) {
+        match self {
+            Self::Raw(_) => raw::accepted(id, out),
+            Self::Json(client) => client.accepted(id, result, out),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::service::Gateway;
 use crate::app::{Command, Context, Handler};
-use crate::pubsub::{Payload, Publication, RetainLimit, Topic};
+use crate::pubsub::{Payload, Publication, RetainLimit, Topic, Unpublished};
 use crate::session::Outbound;
 
 /// The most commands of other threads that are taken in one turn.
@@ -16,7 +16,7 @@ impl<H: Handler> Gateway<H> {
     /// Takes what other threads ask for, as far as the broker has room.
     pub(super) fn take_inbox<O: Outbound>(&mut self, out: &mut O) {
         for _ in 0..INBOX_BATCH {
-            if !self.core.broker.has_room() {
+            if !self.core.broker.has_room() || self.core.broker.is_busy_for_programs() {
                 return;
             }
             match self.core.inbox.take() {
@@ -41,9 +41,12 @@ impl<H: Handler> Gateway<H> {
     }
 
     fn publish(&mut self, topic: &Topic, payload: &Payload, retain: bool) {
-        let result = self.core.broker.publish(&Publication { retain, ..payload.to(topic) });
-        if let Err(limit) = result {
-            self.warn_not_retained(topic, limit);
+        let broker = &mut self.core.broker;
+        let publication = Publication { retain, ..payload.to(topic) };
+        match broker.publish(&publication) {
+            Ok(()) => {}
+            Err(Unpublished::Busy) => broker.publish_later(&publication, None),
+            Err(Unpublished::NotRetained(limit)) => self.warn_not_retained(topic, limit),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
-use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic};
+use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic, Unpublished};
 use crate::session::{CloseReason, Outbound, Replies};
 
 const NOT_ALLOWED: &str = "not allowed to publish to this topic";
@@ -38,6 +38,11 @@ pub(super) fn confirm<O: Outbound>(id: ConnectionId, out: &mut O) {
 /// The subscription of a client is not confirmed in time: its handshake is refused with 503.
 pub(super) fn give_up<O: Outbound>(id: ConnectionId, why: &'static str, out: &mut O) {
     out.respond(id, Err(Refusal::saying(Rejection::Undecided, why)), |_| {});
+}
+
+/// A message of a client is accepted after it had waited: the client goes on.
+pub(super) fn accepted<O: Outbound>(id: ConnectionId, out: &mut O) {
+    out.set_reading(id, true);
 }
 
 impl Client {
@@ -85,12 +90,15 @@ impl Client {
         if authorise(Action::Publish(topic)).is_err() {
             return replies.close_for(POLICY, NOT_ALLOWED);
         }
-        // Only retaining can fail.
-        let _ = broker.publish(&Publication {
+        let publication = Publication {
             opcode: message.opcode(),
             origin: (!echo && self.role == Role::Both).then_some(id),
             memory,
             ..Publication::of(topic, message.payload())
-        });
+        };
+        if broker.publish(&publication) == Err(Unpublished::Busy) {
+            broker.publish_later(&publication, Some(id));
+            replies.hold();
+        }
     }
 }

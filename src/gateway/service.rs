@@ -315,6 +315,11 @@ impl<H: Handler> Service for Gateway<H> {
             self.do_work(out);
         }
         self.take_inbox(out);
+        while let Some((id, result)) = self.core.broker.take_accepted() {
+            if let Some((client, _)) = self.clients.get(id) {
+                client.accepted(id, result, out);
+            }
+        }
         self.core.broker.distribute(now);
         self.establish(out);
         self.core.broker.flush(out);

@@ -2,6 +2,7 @@
 //! gateway does to connections is recorded.
 
 mod large;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -16,8 +16,8 @@ mod subscribers;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use broker::Overdue;
 pub use broker::{Broker, Stats};
+pub(crate) use broker::{Overdue, Unpublished};
 pub(crate) use encoding::json::string as json_string;
 pub(crate) use encoding::{Codec, Event, Form, encode};
 pub use name::{Filter, NameError, Topic};

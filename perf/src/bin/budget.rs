@@ -77,8 +77,9 @@ fn run(options: &Options) -> io::Result<ExitCode> {
     Ok(conclude(options, level, &lines))
 }
 
-/// Measures one workload: once, or three times if the first count is outside the budget or is to
-/// become the budget. The median of three counts is used.
+/// Measures one workload. To become the budget, three times: the median is used. Otherwise until a
+/// count is not over the budget, at most five times: the least is used, since a busy machine only
+/// adds instructions. It delays the load, so that receives bring less at a time.
 fn line(
     options: &Options,
     cores: &Cores,
@@ -94,11 +95,15 @@ fn line(
             measured: stepped.user_instructions,
             syscalls: stepped.syscalls,
         };
-        let beside = matches!(line.verdict(), Verdict::Over | Verdict::Below);
+        let is_over = line.verdict() == Verdict::Over;
         counts.push(line);
-        if counts.len() == REPEATS || counts.len() == 1 && !options.update && !beside {
+        let is_enough = match options.update {
+            true => counts.len() == REPEATS,
+            false => !is_over || counts.len() == TRIES,
+        };
+        if is_enough {
             counts.sort_by(|a, b| a.measured.total_cmp(&b.measured));
-            return Ok(counts.swap_remove(counts.len() / 2));
+            return Ok(counts.swap_remove(if options.update { REPEATS / 2 } else { 0 }));
         }
     }
 }
@@ -147,7 +152,10 @@ fn conclude(options: &Options, level: &str, lines: &[Line]) -> ExitCode {
 /// that is much work for few messages, so wait until it is done; the next check is far away.
 const AFTER_HANDSHAKE: Duration = Duration::from_millis(5300);
 
-/// The number of measurements of a workload if the first does not decide; an odd number.
+/// The most measurements of a workload that is compared with its budget.
+const TRIES: usize = 5;
+
+/// The number of measurements of a workload for its budget; an odd number.
 const REPEATS: usize = 3;
 
 /// The name of a workload, the load, the number of messages or bursts, and the warm-up time.

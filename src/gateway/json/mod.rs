@@ -22,7 +22,9 @@ use crate::base::{ConnectionId, Work};
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
 use crate::protocol::websocket::handshake::{Refusal, Request as Upgrade};
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::pubsub::{Broker, Codec, Filter, Form, NameError, Options, Publication, Topic};
+use crate::pubsub::{
+    Broker, Codec, Filter, Form, NameError, Options, Publication, RetainLimit, Topic, Unpublished,
+};
 use crate::session::{Outbound, Replies};
 use request::{Command, Parser};
 
@@ -54,9 +56,19 @@ pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Ref
 #[derive(Debug, Default)]
 pub(super) struct Client {
     /// With its charge: it repeats names and the id of the request.
-    answer: Option<(Vec<u8>, Charge)>,
+    answer: Option<(Answer, Charge)>,
     /// A request of which only a part has been received.
     parser: Option<Box<Parser>>,
+}
+
+/// An answer that waits.
+#[derive(Debug)]
+enum Answer {
+    /// Its text.
+    Text(Vec<u8>),
+    /// That a message to this topic is published, or why it is not retained; and the `id` of the
+    /// request.
+    Published(Topic, Option<Box<str>>),
 }
 
 /// A new connection, which may subscribe. Its handshake is answered at once.
@@ -100,7 +112,7 @@ impl Client {
                 client.subscribe(&names)?;
                 let mut text = Vec::new();
                 answers::subscribed(&mut text, &names, id_of_request);
-                self.answer = Some(charged(text, client.broker));
+                self.answer = Some(charged(Answer::Text(text), client.broker));
                 replies.hold();
                 Ok(None)
             }
@@ -111,12 +123,17 @@ impl Client {
                 if !has_ended {
                     return Ok(Some(text));
                 }
-                self.answer = Some(charged(text, client.broker));
+                self.answer = Some(charged(Answer::Text(text), client.broker));
                 replies.hold();
                 Ok(None)
             }
             Command::Publish { topic, data, retain } => {
-                client.publish(&topic, data, retain, memory)?;
+                if let Some(topic) = client.publish(&topic, data, retain, memory)? {
+                    let answer = Answer::Published(topic, id_of_request.map(Into::into));
+                    self.answer = Some(charged(answer, client.broker));
+                    replies.hold();
+                    return Ok(None);
+                }
                 Ok(id_of_request.map(|request| {
                     let mut text = Vec::new();
                     answers::published(&mut text, &topic, Some(request));
@@ -152,10 +169,30 @@ impl Client {
 
     /// Sends the answer that has waited, and lets the client go on.
     pub(super) fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
-        if let Some((text, _)) = self.answer.take() {
-            let mut frame = Vec::with_capacity(text.len() + MAX_SERVER_HEADER);
-            append_frame(&mut frame, Opcode::Text, false, &text);
-            out.answer(id, &frame);
+        if let Some((Answer::Text(text), _)) = self.answer.take() {
+            answer(id, &text, out);
+        }
+        out.set_reading(id, true);
+    }
+
+    /// Answers a request to publish that has waited, and lets the client go on.
+    pub(super) fn accepted<O: Outbound>(
+        &mut self,
+        id: ConnectionId,
+        result: Result<(), RetainLimit>,
+        out: &mut O,
+    ) {
+        if let Some((Answer::Published(topic, request), _)) = self.answer.take() {
+            let (topic, request) = (topic.as_str(), request.as_deref());
+            let mut text = Vec::new();
+            match result {
+                Ok(()) if request.is_none() => {}
+                Ok(()) => answers::published(&mut text, topic, request),
+                Err(limit) => answers::error(&mut text, &not_retained(topic, limit), request),
+            }
+            if !text.is_empty() {
+                answer(id, &text, out);
+            }
         }
         out.set_reading(id, true);
     }
@@ -167,11 +204,21 @@ fn scan(parser: &mut Parser, so_far: &[u8], broker: &mut Broker) {
     broker.charge(scanned as u64 * Work::JSON_BYTE);
 }
 
-/// An answer that waits.
-fn charged(text: Vec<u8>, broker: &Broker) -> (Vec<u8>, Charge) {
+/// Sends the text of an answer that has waited.
+fn answer<O: Outbound>(id: ConnectionId, text: &[u8], out: &mut O) {
+    let mut frame = Vec::with_capacity(text.len() + MAX_SERVER_HEADER);
+    append_frame(&mut frame, Opcode::Text, false, text);
+    out.answer(id, &frame);
+}
+
+/// An answer that waits, with its charge.
+fn charged(answer: Answer, broker: &Broker) -> (Answer, Charge) {
     let mut charge = broker.ledger().open();
-    charge.set(text.capacity());
-    (text, charge)
+    charge.set(match &answer {
+        Answer::Text(text) => text.capacity(),
+        Answer::Published(topic, id) => topic.as_str().len() + id.as_deref().map_or(0, str::len),
+    });
+    (answer, charge)
 }
 
 /// The client whose request is handled. An error is one line for the client.
@@ -205,13 +252,14 @@ impl<A: FnMut(Action<'_>) -> Result<(), Denied>> Requester<'_, A> {
         Ok(self.broker.unsubscribe(self.id, &filters))
     }
 
+    /// Returns the topic if the message has to wait.
     fn publish(
         &mut self,
         name: &str,
         data: Option<&[u8]>,
         retain: bool,
         memory: Option<&Bytes>,
-    ) -> Result<(), String> {
+    ) -> Result<Option<Topic>, String> {
         let topic = &Topic::new(name, self.max_topic).map_err(|error| complaint(name, error))?;
         (self.authorise)(Action::Publish(topic))
             .map_err(|denied| format!("{}: {denied}", shown(topic.as_str())))?;
@@ -221,10 +269,20 @@ impl<A: FnMut(Action<'_>) -> Result<(), Denied>> Requester<'_, A> {
         let is_json = data.is_some();
         let of = Publication::of(topic, payload);
         let publication = Publication { is_json, memory, retain, ..of };
-        self.broker
-            .publish(&publication)
-            .map_err(|limit| format!("{}: {limit}", shown(topic.as_str())))
+        match self.broker.publish(&publication) {
+            Ok(()) => Ok(None),
+            Err(Unpublished::Busy) => {
+                self.broker.publish_later(&publication, Some(self.id));
+                Ok(Some(topic.clone()))
+            }
+            Err(Unpublished::NotRetained(limit)) => Err(not_retained(topic.as_str(), limit)),
+        }
     }
+}
+
+/// Why a message is published, but not retained.
+fn not_retained(topic: &str, limit: RetainLimit) -> String {
+    format!("{}: {limit}", shown(topic))
 }
 
 /// Why a name is not valid, for the client that sent it.

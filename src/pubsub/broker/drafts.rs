@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::encoding::Encoding;
-use super::pending::Message;
+use super::message::Message;
 use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{BatchBuilder, Retain, Scratch};
@@ -12,9 +12,10 @@ use crate::pubsub::index::{Index, Matches, Recipients};
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::Publication;
 
-/// The work that the searches of one turn may cost, about a millisecond. A search that exceeds it
-/// goes on in the next turn.
+/// The work that a long search may cost in one turn, about a millisecond, and the work after which
+/// a search is long.
 const SEARCH_WORK: u64 = 1_000_000;
+const SHORT_SEARCH: u64 = 200_000;
 /// The same for the encoding of large messages.
 const ENCODE_WORK: u64 = 1_000_000;
 
@@ -34,17 +35,19 @@ pub(super) struct Drafts {
     pub(super) encoding: Encoding,
     /// The work for them in each turn.
     pub(super) encode_work: u64,
-    /// The work for searches in each turn, and what is left of it in this one.
+    /// The work for a long search in each turn, and for a short one.
     pub(super) search_work: u64,
-    search_left: u64,
+    pub(super) short_search: u64,
+    /// The work of short searches in this turn.
+    searched: u64,
     /// The work of searching and encoding.
     pub(super) work: Work,
 }
 
-/// The search for the recipients of a message goes on in the next turn. What is to be retained
-/// comes back.
+/// The search for the recipients of a message is a long one. The search so far, and what is to be
+/// retained.
 #[derive(Debug)]
-pub(super) struct Unfinished(pub(super) Option<Retain>);
+pub(super) struct Unfinished(pub(super) Matches, pub(super) Option<Retain>);
 
 impl Drafts {
     pub(super) fn new(deflate_level: u32) -> Self {
@@ -58,7 +61,8 @@ impl Drafts {
             encoding: Encoding::default(),
             encode_work: ENCODE_WORK,
             search_work: SEARCH_WORK,
-            search_left: SEARCH_WORK,
+            short_search: SHORT_SEARCH,
+            searched: 0,
             work: Work::default(),
         }
     }
@@ -77,16 +81,22 @@ impl Drafts {
         message.payload.len() > ONE_PIECE || self.encoding.holds(message.topic)
     }
 
-    /// A turn begins, with new work for searches.
+    /// A turn begins.
     pub(super) const fn start_turn(&mut self) {
-        self.search_left = self.search_work;
+        self.searched = 0;
+    }
+
+    /// Whether the searches of this turn have cost so much that no message of another core or of a
+    /// program should be taken.
+    pub(super) const fn has_searched_enough(&self) -> bool {
+        self.searched >= self.search_work
     }
 
     /// Adds a message to the batch of its topic. A message without subscribers and without a change
     /// of the retained value is dropped.
     ///
     /// # Errors
-    /// If the search for its subscribers is not complete; [`resume`](Self::resume) goes on with it.
+    /// If the search for its subscribers is a long one; [`search_on`](Self::search_on) goes on with it.
     pub(super) fn add(
         &mut self,
         message: &Publication<'_>,
@@ -98,48 +108,70 @@ impl Drafts {
                 self.encode(at, message, retain);
                 Ok(())
             }
-            _ => {
-                index.begin(message.topic, &mut self.matches);
-                self.resume(message, retain, index)
+            _ if self.search(message.topic, index) => {
+                if !self.matches.found.is_empty() || retain.is_some() {
+                    let recipients = self.matches.take();
+                    self.add_found(message, retain, recipients, index.version());
+                }
+                Ok(())
             }
+            _ => Err(Unfinished(std::mem::take(&mut self.matches), retain)),
         }
     }
 
-    /// Goes on with [`add`](Self::add), after which the index has not changed.
-    ///
-    /// # Errors
-    /// If the search is still not complete.
-    pub(super) fn resume(
+    /// Whether [`add`](Self::add) would not begin a long search.
+    pub(super) fn can_add(&mut self, message: &Publication<'_>, index: &Index) -> bool {
+        if !self.is_slow(message) && self.find(message, index.version()).is_some() {
+            return true;
+        }
+        let is_short = self.search(message.topic, index);
+        // Lists that are found count as held by a message.
+        self.matches.clear();
+        is_short
+    }
+
+    /// Adds a message of which the recipients are found, in the index of this version.
+    pub(super) fn add_found(
         &mut self,
         message: &Publication<'_>,
         retain: Option<Retain>,
-        index: &Index,
-    ) -> Result<(), Unfinished> {
-        if !self.search_on(message.topic, index) {
-            return Err(Unfinished(retain));
-        }
-        if !self.matches.found.is_empty() || retain.is_some() {
-            if self.is_slow(message) {
-                let (recipients, version) = (self.matches.take(), index.version());
-                self.encoding.push(Message::new(message), retain, recipients, version);
-                return Ok(());
-            }
-            let at = self.begin(message.topic, index.version());
+        recipients: Recipients,
+        version: u64,
+    ) {
+        if self.is_slow(message) {
+            self.encoding.push(Message::new(message), retain, recipients, version);
+        } else {
+            let at = self.push(BatchBuilder::new(message.topic, recipients, version));
             self.encode(at, message, retain);
         }
-        Ok(())
     }
 
-    /// The recipients of a topic, if they are found in this turn; otherwise
-    /// [`resume_search`](Self::resume_search) goes on.
-    pub(super) fn search(&mut self, topic: &Topic, index: &Index) -> Option<Recipients> {
-        index.begin(topic, &mut self.matches);
-        self.resume_search(topic, index)
+    /// The recipients of a topic, or the search for them if it is a long one.
+    pub(super) fn recipients(
+        &mut self,
+        topic: &Topic,
+        index: &Index,
+    ) -> Result<Recipients, Matches> {
+        if self.search(topic, index) {
+            Ok(self.matches.take())
+        } else {
+            Err(std::mem::take(&mut self.matches))
+        }
     }
 
-    /// Goes on with a search since which the index has not changed.
-    pub(super) fn resume_search(&mut self, topic: &Topic, index: &Index) -> Option<Recipients> {
-        self.search_on(topic, index).then(|| self.matches.take())
+    /// Goes on with a long search, since the begin of which the index has not changed. The work is
+    /// subtracted from `left`. Returns whether it is complete.
+    pub(super) fn search_on(
+        &mut self,
+        topic: &Topic,
+        matches: &mut Matches,
+        index: &Index,
+        left: &mut u64,
+    ) -> bool {
+        let before = *left;
+        let is_complete = index.resume(topic, matches, left);
+        self.work.charge(before - *left);
+        is_complete
     }
 
     /// Takes all batches, in the order in which they began.
@@ -149,10 +181,15 @@ impl Drafts {
         self.list.drain(..)
     }
 
-    fn search_on(&mut self, topic: &Topic, index: &Index) -> bool {
-        let before = self.search_left;
-        let is_complete = index.resume(topic, &mut self.matches, &mut self.search_left);
-        self.work.charge(before - self.search_left);
+    /// Searches for the recipients of a topic. Returns whether they are found in `matches`; if not,
+    /// the search is a long one.
+    fn search(&mut self, topic: &Topic, index: &Index) -> bool {
+        index.begin(topic, &mut self.matches);
+        let mut left = self.short_search;
+        let is_complete = index.resume(topic, &mut self.matches, &mut left);
+        let work = self.short_search - left;
+        self.searched += work;
+        self.work.charge(work);
         is_complete
     }
 
@@ -183,12 +220,6 @@ impl Drafts {
         };
         let draft = self.list.get(at)?;
         (draft.version == version && draft.has_room(message.payload.len())).then_some(at)
-    }
-
-    /// Begins a batch for the recipients found last.
-    fn begin(&mut self, topic: &Topic, version: u64) -> usize {
-        let recipients = self.matches.take();
-        self.push(BatchBuilder::new(topic, recipients, version))
     }
 
     fn push(&mut self, draft: BatchBuilder) -> usize {

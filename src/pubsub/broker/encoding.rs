@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::pending::Message;
+use super::message::Message;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{BatchBuilder, Retain};
 use crate::pubsub::delivery::large::Large;

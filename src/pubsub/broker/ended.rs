@@ -1,6 +1,6 @@
 //! The subscriptions that end.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::base::ConnectionId;
 use crate::pubsub::name::Filter;
@@ -9,9 +9,11 @@ use crate::pubsub::name::Filter;
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     /// By request of a client, which is answered.
-    pub(super) requested: VecDeque<Step>,
+    requested: VecDeque<Step>,
+    /// The number of requests of each client.
+    requests: HashMap<ConnectionId, usize>,
     /// With their connections.
-    pub(super) gone: VecDeque<(ConnectionId, Filter)>,
+    gone: VecDeque<(ConnectionId, Filter)>,
 }
 
 /// A step in the end of subscriptions.
@@ -33,8 +35,44 @@ impl Ended {
         self.requested.is_empty() && self.gone.is_empty()
     }
 
-    /// Whether subscriptions that clients have asked to end are still in the index.
-    pub(super) fn has_requested(&self) -> bool {
-        !self.requested.is_empty()
+    /// The number of subscriptions that end with their connections.
+    pub(super) fn gone_len(&self) -> usize {
+        self.gone.len()
+    }
+
+    /// Whether subscriptions that this client has asked to end are still in the index.
+    pub(super) fn is_requested_by(&self, id: ConnectionId) -> bool {
+        self.requests.contains_key(&id)
+    }
+
+    /// A client asks for the end of these.
+    pub(super) fn request(&mut self, id: ConnectionId, filters: Vec<Filter>) {
+        *self.requests.entry(id).or_default() += 1;
+        self.requested.extend(filters.into_iter().map(|filter| Step::End(id, filter)));
+        self.requested.push_back(Step::Answer(id));
+    }
+
+    /// A connection is gone that had these.
+    pub(super) fn leave(&mut self, id: ConnectionId, filters: Vec<Filter>) {
+        self.gone.extend(filters.into_iter().map(|filter| (id, filter)));
+    }
+
+    /// Takes the next step for clients that have asked for it.
+    pub(super) fn next_requested(&mut self) -> Option<Step> {
+        let step = self.requested.pop_front()?;
+        if let Step::Answer(id) = step
+            && let Some(count) = self.requests.get_mut(&id)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.requests.remove(&id);
+            }
+        }
+        Some(step)
+    }
+
+    /// Takes the next subscription that ends with its connection.
+    pub(super) fn next_gone(&mut self) -> Option<(ConnectionId, Filter)> {
+        self.gone.pop_front()
     }
 }

@@ -33,9 +33,10 @@ impl Broker {
             return None;
         }
         let mut taken = Vec::new();
-        while self.can_establish()
+        let (acked, ended) = (self.peers.acked_by_all(), &self.ended);
+        while !self.searching.needs_index()
             && self.changes_left > 0
-            && let Some(one) = self.establishing.take_acked(self.peers.acked_by_all())
+            && let Some(one) = self.establishing.take_acked(acked, |id| ended.is_requested_by(id))
         {
             self.changes_left = self.changes_left.saturating_sub(one.filters.len().max(1));
             taken.push(one);
@@ -43,20 +44,19 @@ impl Broker {
         (!taken.is_empty()).then_some(taken)
     }
 
-    /// Whether subscriptions can come into force. Those that are to end go first, since a
-    /// connection may have subscribed again to the same filter.
-    fn can_establish(&self) -> bool {
-        self.pending.is_empty() && !self.ended.has_requested()
-    }
-
     /// Whether subscriptions could come into force in the next turn.
     pub(super) fn has_acknowledged(&self) -> bool {
         self.establishing.first().is_some_and(|(number, _)| number <= self.peers.acked_by_all())
     }
 
+    /// Whether changes of the index wait.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.ended.is_empty() || self.has_acknowledged()
+    }
+
     /// Notes since when subscriptions wait and no core has acknowledged anything.
     pub(super) fn watch_acknowledgements(&mut self) {
-        if self.establishing.is_empty() {
+        if self.establishing.first().is_none() {
             self.stalled = None;
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::base::ConnectionId;
 use crate::pubsub::index::Index;
 use crate::pubsub::subscribers::Established;
 
@@ -10,6 +11,9 @@ use crate::pubsub::subscribers::Established;
 pub(super) struct Establishing {
     /// By the change of interest that the other cores have to acknowledge first.
     by_number: BTreeMap<u64, VecDeque<Established>>,
+    /// Acknowledged ones of connections that have asked before for the end of others, which may
+    /// have the same filters.
+    behind: VecDeque<Established>,
     /// The bytes that their filters will take in the index, approximately.
     bytes: usize,
 }
@@ -20,11 +24,11 @@ impl Establishing {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.by_number.is_empty()
+        self.by_number.is_empty() && self.behind.is_empty()
     }
 
     pub(super) fn add(&mut self, number: u64, established: Established) {
-        self.bytes += established.filters.iter().map(Index::cost).sum::<usize>();
+        self.bytes += bytes(&established);
         self.by_number.entry(number).or_default().push_back(established);
     }
 
@@ -34,10 +38,25 @@ impl Establishing {
         Some((*number, all.front()?))
     }
 
-    /// Takes the first if every core has acknowledged the changes up to it.
-    pub(super) fn take_acked(&mut self, acked: u64) -> Option<Established> {
-        let (number, _) = self.first()?;
-        if number <= acked { self.take(number) } else { None }
+    /// Takes the first of which every core has acknowledged the changes up to `acked`, and that has
+    /// not to wait because other subscriptions of its connection are still ending.
+    pub(super) fn take_acked(
+        &mut self,
+        acked: u64,
+        is_ending: impl Fn(ConnectionId) -> bool,
+    ) -> Option<Established> {
+        if let Some(at) = self.behind.iter().position(|one| !is_ending(one.id)) {
+            return self.behind.remove(at).inspect(|one| self.bytes -= bytes(one));
+        }
+        loop {
+            let (number, _) = self.first().filter(|(number, _)| *number <= acked)?;
+            let one = self.take(number)?;
+            if !is_ending(one.id) {
+                return Some(one);
+            }
+            self.bytes += bytes(&one);
+            self.behind.push_back(one);
+        }
     }
 
     /// Takes the first that waits for this change.
@@ -47,7 +66,12 @@ impl Establishing {
         if all.is_empty() {
             self.by_number.remove(&number);
         }
-        self.bytes -= established.filters.iter().map(Index::cost).sum::<usize>();
+        self.bytes -= bytes(&established);
         Some(established)
     }
+}
+
+/// The bytes that the filters will take in the index, approximately.
+fn bytes(established: &Established) -> usize {
+    established.filters.iter().map(Index::cost).sum()
 }

@@ -42,7 +42,7 @@ impl Broker {
         }
         let waiting = self.deliveries.memory()
             + self.drafts.bytes()
-            + self.pending.bytes()
+            + self.searching.memory()
             + self.peers.backlog()
             + self.incoming_bytes;
         let changes = self.ended.len() + self.delivering_last.len() + self.replaying.len();

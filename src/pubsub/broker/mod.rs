@@ -13,9 +13,11 @@ mod held;
 mod hung;
 mod kept;
 mod memory;
-mod pending;
+mod message;
 mod publish;
 mod replay;
+mod search;
+mod searching;
 mod state;
 mod subscribe;
 #[cfg(test)]
@@ -24,4 +26,5 @@ mod turn;
 mod unsubscribe;
 
 pub(crate) use establish::Overdue;
+pub(crate) use search::Unpublished;
 pub use state::{Broker, Stats};

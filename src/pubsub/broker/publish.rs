@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use super::drafts::Unfinished;
 use super::kept::Kept;
-use super::pending::{Item, Message};
+use super::search::Unpublished;
 use super::state::Broker;
 use crate::pubsub::delivery::batch::{Batch, Finished, Retain};
-use crate::pubsub::index::Recipients;
 use crate::pubsub::publication::{Publication, Value};
 use crate::pubsub::retained::{RetainLimit, Version};
 
@@ -16,8 +14,18 @@ impl Broker {
     /// Accepts a message, which becomes part of the batch of its topic.
     ///
     /// # Errors
-    /// If it should be retained and cannot be. It is published nevertheless.
-    pub(crate) fn publish(&mut self, message: &Publication<'_>) -> Result<(), RetainLimit> {
+    /// [`Unpublished::Busy`] if the message has to wait for long searches, and is not accepted.
+    /// [`Unpublished::NotRetained`] if it should be retained and cannot be. It is published
+    /// nevertheless.
+    pub(crate) fn publish(&mut self, message: &Publication<'_>) -> Result<(), Unpublished> {
+        if self.searching.is_active() && !self.can_publish_now(message) {
+            return Err(Unpublished::Busy);
+        }
+        self.publish_now(message).map_err(Unpublished::NotRetained)
+    }
+
+    /// Accepts a message while no other is searched for, or one of which the search is short.
+    pub(super) fn publish_now(&mut self, message: &Publication<'_>) -> Result<(), RetainLimit> {
         self.stats.published += 1;
         let (retain, result) = match message.retain {
             true if self.peers.has_cut_off() => {
@@ -91,71 +99,5 @@ impl Broker {
             self.retained.apply(&batch.topic, retain.version, value, self.now.0)
         });
         self.accept_batch(batch, is_change);
-    }
-
-    /// Adds a message to the batch of its topic, now or once its subscribers are found.
-    pub(super) fn accept(&mut self, message: &Publication<'_>, retain: Option<Retain>) {
-        self.held.has_changed = true;
-        if !self.pending.is_empty() {
-            self.pending.push(Item::Message(Message::new(message), retain));
-        } else if let Err(Unfinished(retain)) = self.drafts.add(message, retain, &self.index) {
-            self.pending.put_back(Item::Message(Message::new(message), retain));
-        }
-    }
-
-    /// Adds a batch of another core to the deliveries, now or once its subscribers are found.
-    fn accept_batch(&mut self, batch: Arc<Batch>, is_change: bool) {
-        if !self.pending.is_empty() {
-            self.pending.push(Item::Batch(batch, is_change));
-        } else if let Some(recipients) = self.drafts.search(&batch.topic, &self.index) {
-            self.deliver_batch(batch, is_change, recipients);
-        } else {
-            self.pending.put_back(Item::Batch(batch, is_change));
-        }
-    }
-
-    /// A change of a retained value is delivered in any form. It may have been published before its
-    /// core knew of a subscription here, which has come into force since, since acknowledgements do
-    /// not wait for batches.
-    fn deliver_batch(&mut self, mut batch: Arc<Batch>, is_change: bool, recipients: Recipients) {
-        if recipients.lists.is_empty() {
-            return;
-        }
-        if is_change && let Some(completed) = batch.completed(recipients.local) {
-            batch = Arc::new(completed);
-        }
-        self.deliveries.add(batch, Vec::new(), recipients.lists);
-    }
-
-    /// Goes on with the messages that wait, as far as the work of the turn allows.
-    pub(super) fn resume_pending(&mut self) {
-        self.held.has_changed = true;
-        while let Some((item, is_searching)) = self.pending.pop() {
-            let (drafts, index) = (&mut self.drafts, &self.index);
-            match item {
-                Item::Message(message, retain) => {
-                    let publication = message.publication();
-                    let added = if is_searching {
-                        drafts.resume(&publication, retain, index)
-                    } else {
-                        drafts.add(&publication, retain, index)
-                    };
-                    if let Err(Unfinished(retain)) = added {
-                        return self.pending.put_back(Item::Message(message, retain));
-                    }
-                }
-                Item::Batch(batch, is_change) => {
-                    let found = if is_searching {
-                        drafts.resume_search(&batch.topic, index)
-                    } else {
-                        drafts.search(&batch.topic, index)
-                    };
-                    let Some(recipients) = found else {
-                        return self.pending.put_back(Item::Batch(batch, is_change));
-                    };
-                    self.deliver_batch(batch, is_change, recipients);
-                }
-            }
-        }
     }
 }

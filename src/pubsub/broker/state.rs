@@ -8,7 +8,7 @@ use super::ended::Ended;
 use super::establishing::Establishing;
 use super::held::Held;
 use super::kept::Kept;
-use super::pending::Pending;
+use super::searching::Searching;
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Ledger, Millis, Work};
 use crate::config::Config;
@@ -16,7 +16,7 @@ use crate::mesh::Port;
 use crate::pubsub::delivery::queue::DeliveryQueue;
 use crate::pubsub::index::Index;
 use crate::pubsub::peers::{PeerMessage, Peers};
-use crate::pubsub::retained::{Retained, Totals};
+use crate::pubsub::retained::{RetainLimit, Retained, Totals};
 use crate::pubsub::subscribers::Subscribers;
 
 /// The counters of a broker.
@@ -48,9 +48,10 @@ pub struct Broker {
     pub(super) subscribers: Subscribers,
     pub(super) index: Index,
     pub(super) retained: Retained<Kept>,
-    /// Messages of which the subscribers are still searched for. While there are any, the index
-    /// does not change.
-    pub(super) pending: Pending,
+    /// Messages of which the subscribers are not found at once.
+    pub(super) searching: Searching,
+    /// Clients of which the message was accepted after it had waited, and whether it is retained.
+    pub(super) accepted: VecDeque<(ConnectionId, Result<(), RetainLimit>)>,
     pub(super) drafts: Drafts,
     pub(super) deliveries: DeliveryQueue,
     pub(super) peers: Peers,
@@ -68,6 +69,8 @@ pub struct Broker {
     pub(super) ended: Ended,
     /// The changes of the index by clients of this core that are left in this turn.
     pub(super) changes_left: usize,
+    /// The filters that clients have asked for in this turn.
+    pub(super) asked: usize,
     /// The bytes of the filters of this core's connections.
     pub(super) filter_bytes: usize,
     /// Connections that have unsubscribed, each with the number of the last message that is encoded
@@ -114,7 +117,8 @@ impl Broker {
             subscribers: Subscribers::default(),
             index: Index::new(port.cores()),
             retained,
-            pending: Pending::default(),
+            searching: Searching::default(),
+            accepted: VecDeque::new(),
             drafts: Drafts::new(u32::from(config.deflate_level.value())),
             deliveries: DeliveryQueue::default(),
             peers: Peers::new(port),
@@ -124,6 +128,7 @@ impl Broker {
             replaying: VecDeque::new(),
             ended: Ended::default(),
             changes_left: 0,
+            asked: 0,
             filter_bytes: 0,
             encoding_last: VecDeque::new(),
             delivering_last: VecDeque::new(),

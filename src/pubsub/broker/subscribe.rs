@@ -75,7 +75,9 @@ impl Broker {
         id: ConnectionId,
         filters: Vec<Filter>,
     ) -> Result<(), SubscribeError> {
-        self.work.charge(filters.len() as u64 * Work::CHANGE);
+        // Each begins, and ends some time.
+        self.work.charge(2 * filters.len() as u64 * Work::CHANGE);
+        self.asked += filters.len();
         let (index_bytes, lasting) = (self.index_bytes(), self.lasting());
         let max_lasting = self.max_lasting();
         let Some(subscriber) = self.subscribers.get(id) else { return Ok(()) };

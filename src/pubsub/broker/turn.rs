@@ -9,13 +9,13 @@ use crate::session::{Outbound, Wakeup};
 /// The most batches of each core that are taken in one turn, and at once.
 const PEER_BATCH: usize = 256;
 const PEER_CHUNK: usize = 16;
-/// The most changes of the index by clients of this core in one turn, each about a microsecond.
+/// The changes of the index by clients of this core in one turn, each about a microsecond.
 const CHANGES: usize = 1024;
 /// The time until it is tried again whether another core has room.
 const RETRY_MS: u64 = 1;
 
 impl Broker {
-    /// A turn begins. Goes on with searches that the turn before has not completed, then takes the
+    /// A turn begins. Goes on with the long searches, then takes the
     /// messages of other cores: what they want and acknowledge in any case, and published messages
     /// unless too many bytes wait to be delivered.
     ///
@@ -26,11 +26,11 @@ impl Broker {
             self.peers.port().wake_up();
         }
         self.drafts.start_turn();
-        if !self.pending.is_empty() {
-            self.resume_pending();
+        if self.searching.is_active() {
+            self.go_on_searching();
         }
         if self.peers.are_some() {
-            if self.pending.is_empty() {
+            if !self.searching.needs_index() {
                 self.take_control();
             }
             if !self.is_busy() {
@@ -41,7 +41,7 @@ impl Broker {
 
     /// Takes the messages without payload. While a search goes on they wait, since they change the
     /// index.
-    fn take_control(&mut self) {
+    pub(super) fn take_control(&mut self) {
         let mut control = std::mem::take(&mut self.control);
         self.peers.port().drain_control(usize::MAX, |from, message| control.push((from, message)));
         if !control.is_empty() {
@@ -90,9 +90,11 @@ impl Broker {
         }
     }
 
-    /// Whether too much waits for the deliveries of this core, or a search goes on.
+    /// Whether too much waits for the deliveries of this core, or too many searches.
     fn is_busy(&self) -> bool {
-        self.deliveries.bytes() > self.config.pubsub.backlog || !self.pending.is_empty()
+        self.deliveries.bytes() > self.config.pubsub.backlog
+            || self.searching.is_full()
+            || self.drafts.has_searched_enough()
     }
 
     /// All input of the turn is handled. Passes its messages on to the subscribers of before the
@@ -100,14 +102,15 @@ impl Broker {
     pub fn distribute(&mut self, now: Millis) {
         self.now = now;
         self.has_news = false;
-        self.changes_left = CHANGES;
+        // Not fewer than are asked for, or those that wait could become more and more.
+        self.changes_left = CHANGES.max(2 * std::mem::take(&mut self.asked));
         if self.peers.are_some() {
             self.watch_acknowledgements();
         }
         self.drafts.encode_some();
         self.distribute_batches();
         self.answer_encoded();
-        if self.pending.is_empty() {
+        if !self.searching.needs_index() {
             self.end_subscriptions();
         }
     }
@@ -116,10 +119,11 @@ impl Broker {
     pub fn flush<O: Outbound>(&mut self, out: &mut O) {
         self.held.has_changed |= self.peers.backlog() > 0;
         // Every change before that clock has been sent.
-        let encoded = self.drafts.encoding.first_clock().map(|clock| clock.saturating_sub(1));
-        let clock = encoded.unwrap_or_else(|| self.retained.last_clock());
-        let clock = self.pending.is_empty().then_some(clock);
-        self.peers.flush(clock, &mut self.to_wake);
+        let encoded = self.drafts.encoding.first_clock();
+        let first = encoded.into_iter().chain(self.searching.clock()).min();
+        let clock =
+            first.map_or_else(|| self.retained.last_clock(), |clock| clock.saturating_sub(1));
+        self.peers.flush(Some(clock), &mut self.to_wake);
         for core in self.to_wake.drain(..) {
             out.wake(core);
         }
@@ -147,7 +151,7 @@ impl Broker {
     #[must_use]
     pub fn wakeup(&self) -> Wakeup {
         let has_deliveries = !self.deliveries.is_empty() || !self.replaying.is_empty();
-        let has_drafts = !self.drafts.is_empty() || !self.pending.is_empty();
+        let has_drafts = !self.drafts.is_empty() || !self.searching.is_empty();
         let has_changes = !self.ended.is_empty() || self.has_acknowledged();
         let has_batches = self.has_news || !self.incoming.is_empty() || !self.missed.is_empty();
         if has_deliveries || has_batches || has_drafts || has_changes {
@@ -166,7 +170,6 @@ impl Broker {
     pub fn has_room(&self) -> bool {
         self.waiting() <= self.config.pubsub.backlog
             && self.peers.backlog() == 0
-            && self.pending.is_empty()
             && !self.is_short_of_memory()
     }
 
@@ -174,17 +177,20 @@ impl Broker {
     /// that one large message at a time is held for that.
     #[must_use]
     pub fn has_room_for(&self, bytes: usize) -> bool {
-        bytes <= ONE_PIECE || self.drafts.encoding.is_empty()
+        bytes <= ONE_PIECE || self.drafts.encoding.is_empty() && !self.searching.has_large()
     }
 
     /// The bytes that published messages hold on this core until they are delivered to its
     /// subscribers and passed on to other cores, with what is kept about each, and with the lists
     /// of their subscribers, each counted once. The large message that is being encoded is not
-    /// counted before it is done.
+    /// counted before it is done, and neither are messages that wait to be accepted.
     #[inline]
     #[must_use]
-    pub const fn waiting(&self) -> usize {
-        self.deliveries.bytes() + self.drafts.bytes() + self.pending.bytes() + self.peers.backlog()
+    pub fn waiting(&self) -> usize {
+        self.deliveries.bytes()
+            + self.drafts.bytes()
+            + self.searching.current_bytes()
+            + self.peers.backlog()
     }
 
     /// Declares that the core is about to sleep. Returns false if another core has sent messages:

@@ -13,7 +13,7 @@ impl Broker {
             self.held.set_stale();
             self.stats.subscriptions -= subscriber.filters.len() as u64;
             self.filter_bytes -= subscriber.filters.iter().map(filter_bytes).sum::<usize>();
-            self.ended.gone.extend(subscriber.filters.into_iter().map(|filter| (id, filter)));
+            self.ended.leave(id, subscriber.filters);
         }
     }
 
@@ -23,29 +23,32 @@ impl Broker {
     pub(crate) fn unsubscribe(&mut self, id: ConnectionId, filters: &[Filter]) -> bool {
         self.work.charge(filters.len() as u64 * Work::CHANGE);
         let Some(subscriber) = self.subscribers.get(id) else { return false };
-        let mut has_ended = false;
+        let mut ended = Vec::new();
         for filter in filters {
             if let Some(at) = subscriber.filters.iter().position(|ours| ours == filter) {
                 let filter = subscriber.filters.remove(at);
                 subscriber.replays.retain(|replay| replay.filter != filter);
                 self.stats.subscriptions -= 1;
                 self.filter_bytes -= filter_bytes(&filter);
-                self.ended.requested.push_back(Step::End(id, filter));
-                has_ended = true;
+                ended.push(filter);
             }
         }
+        let has_ended = !ended.is_empty();
         if has_ended {
             self.held.set_stale();
-            self.ended.requested.push_back(Step::Answer(id));
+            self.ended.request(id, ended);
         }
         has_ended
     }
 
     /// Ends subscriptions, as far as the turn allows changes of the index. The messages that are
-    /// for them are in the queue of deliveries.
+    /// for them are in the queue of deliveries. Half of the changes are left for subscriptions that
+    /// begin, if some can, and half of the others for connections that are gone.
     pub(super) fn end_subscriptions(&mut self) {
-        while self.changes_left > 0
-            && let Some(step) = self.ended.requested.pop_front()
+        let reserve = if self.has_acknowledged() { self.changes_left / 2 } else { 0 };
+        let for_gone = self.ended.gone_len().min((self.changes_left - reserve) / 2);
+        while self.changes_left > reserve + for_gone
+            && let Some(step) = self.ended.next_requested()
         {
             match step {
                 Step::End(id, filter) => self.end(id, &filter),
@@ -55,8 +58,8 @@ impl Broker {
             }
         }
         self.answer_encoded();
-        while self.changes_left > 0
-            && let Some((id, filter)) = self.ended.gone.pop_front()
+        while self.changes_left > reserve
+            && let Some((id, filter)) = self.ended.next_gone()
         {
             self.end(id, &filter);
         }

@@ -113,6 +113,7 @@ impl Lists {
     /// Takes all lists out. Returns the bytes that were accounted for them.
     pub(in crate::pubsub) fn release(&mut self) -> usize {
         let lists = std::mem::take(&mut self.lists);
+        self.counted = 0;
         let own = lists.capacity() * size_of::<Rc<Snapshot>>();
         own + lists.into_iter().map(|list| list.end_delivery()).sum::<usize>()
     }

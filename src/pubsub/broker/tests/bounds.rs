@@ -1,6 +1,7 @@
 //! Work and memory are bounded, whatever clients send.
 
 use super::*;
+use crate::pubsub::Unpublished;
 
 /// Filters that match one topic, each with a subscriber of its own.
 fn subscribe_many(broker: &mut Broker, count: u32) {
@@ -11,11 +12,16 @@ fn subscribe_many(broker: &mut Broker, count: u32) {
     }
 }
 
+/// The topic that these filters match.
+fn many() -> String {
+    ["a"; 20].join("/")
+}
+
 #[test]
 fn a_message_for_very_many_filters_is_distributed_over_turns() {
     const COUNT: u32 = 40_000;
     let [mut broker, mut other] = brokers();
-    let name = ["a"; 20].join("/");
+    let name = many();
     subscribe_many(&mut broker, COUNT);
     subscribe_now(&mut broker, "first", 1000);
     broker.attach(id(2000), json());
@@ -23,26 +29,25 @@ fn a_message_for_very_many_filters_is_distributed_over_turns() {
     let mut out = Recorder::default();
     publish(&mut broker, "first", 1, false);
     publish(&mut broker, &name, 1, true);
-    publish(&mut broker, "first", 2, false);
-    assert!(!broker.has_room() && broker.take_work() < 3_000_000);
-    // Subscriptions neither begin nor end before all that was accepted earlier is distributed.
+    assert!(broker.searching.needs_index() && broker.take_work() < 3_000_000);
+    // Subscriptions neither begin nor end before the search is complete.
     broker.subscribe(id(2000), vec![filter("#")]).unwrap();
-    broker.unsubscribe(id(1), &[filter("first")]);
     let mut turns = 0;
-    while !broker.has_room() || broker.deliveries.is_empty() {
+    while broker.searching.needs_index() {
         turns += 1;
+        // Other topics do not wait for it.
+        publish(&mut broker, "first", 1 + turns, false);
+        assert!(broker.has_room());
         turn(&mut broker);
         turn(&mut other);
         assert!(broker.take_work() < 3_000_000, "in turn {turns}");
         assert!(broker.wakeup() == Wakeup::Now && turns < 1000);
-        if !broker.pending.is_empty() {
+        if broker.searching.needs_index() {
             broker.subscribe(id(2001), vec![filter("first")]).unwrap();
             assert!(broker.take_established().is_none());
         }
         broker.deliver(10, &mut out);
-        if broker.pending.is_empty() {
-            break;
-        }
+        assert_eq!(out.by_topic()["first"], turns);
     }
     assert!(turns > 3, "{turns}");
     while broker.wakeup() == Wakeup::Now {
@@ -53,16 +58,104 @@ fn a_message_for_very_many_filters_is_distributed_over_turns() {
     let mut got = out.by_topic();
     // Once to each of 500 connections, and the retained value to the new subscription.
     assert_eq!(got.remove(&name), Some(501));
-    assert_eq!(got.remove("first"), Some(2));
-    assert_eq!((got.len(), broker.waiting()), (0, 0));
-    let order: Vec<_> = out.deliveries.iter().filter(|(to, _)| to.slot == 1000).collect();
-    assert!(order[0].1.bytes().len() < order[1].1.bytes().len());
+    assert_eq!(got.remove("first"), Some(turns));
+    assert_eq!((got.len(), broker.waiting(), broker.searching.memory()), (0, 0, 0));
+}
+
+/// Clients whose every message needs a long search, and who send the next one as soon as they may.
+#[test]
+fn changes_of_the_index_have_their_turn_between_long_searches() {
+    let [mut broker, mut other] = brokers();
+    let name = many();
+    subscribe_many(&mut broker, 20_000);
+    broker.attach(id(2000), json());
+    let topic = topic(&name);
+    let (mut turns, mut begun, mut ended, mut accepted) = (0, 0, 0, 0);
+    let mut waiting = 0;
+    broker.subscribe(id(2000), vec![filter("x")]).unwrap();
+    while turns < 400 {
+        turns += 1;
+        broker.start_turn();
+        while broker.take_accepted().is_some() {
+            waiting -= 1;
+            accepted += 1;
+        }
+        for slot in 3000 + waiting..3004 {
+            let message = Publication::of(&topic, b"1");
+            if broker.publish(&message) == Err(Unpublished::Busy) {
+                broker.publish_later(&message, Some(id(slot)));
+                waiting += 1;
+            }
+        }
+        broker.distribute(Millis(1));
+        for one in broker.take_established().into_iter().flatten() {
+            broker.put_in_force(one, &mut Recorder::default());
+            assert!(broker.unsubscribe(id(2000), &[filter("x")]));
+            begun += 1;
+        }
+        broker.flush(&mut Recorder::default());
+        turn(&mut other);
+        broker.deliver(100_000, &mut Recorder::default());
+        while let Some(id) = broker.take_ended() {
+            broker.subscribe(id, vec![filter("x")]).unwrap();
+            ended += 1;
+        }
+    }
+    // Each change waits for the end of one search at most, and searches go on as well.
+    let searches = accepted;
+    assert!(
+        searches > 20 && begun > searches / 4 && ended > searches / 4,
+        "{searches} searches, {begun} begun, {ended} ended"
+    );
+}
+
+#[test]
+fn what_waits_for_a_search_is_counted_and_keeps_its_order() {
+    let [mut broker, mut other] = brokers();
+    let name = many();
+    subscribe_many(&mut broker, 40_000);
+    subscribe_now(&mut broker, "first", 1000);
+    let (long, first) = (topic(&name), topic("first"));
+    publish(&mut broker, &name, 1, false);
+    for number in 0..5 {
+        let message = Publication::of(&long, b"12");
+        assert_eq!(broker.publish(&message), Err(Unpublished::Busy));
+        broker.publish_later(&message, (number > 0).then_some(id(number)));
+    }
+    // One of the same topic waits although its own search would be short.
+    assert_eq!(broker.publish(&Publication::of(&long, b"")), Err(Unpublished::Busy));
+    assert_eq!(broker.publish(&Publication::of(&first, b"")), Ok(()));
+    assert!(broker.searching.memory() > 6 * name.len() && broker.is_busy_for_programs());
+    assert!(broker.has_room() && broker.has_room_for(1 << 20));
+    let large = vec![b'1'; 1 << 20];
+    broker.publish_later(&Publication::of(&long, &large), Some(id(9)));
+    assert!(broker.has_room() && !broker.has_room_for(1 << 20));
+    let (mut accepted, mut out) = (Vec::new(), Recorder::default());
+    while broker.wakeup() == Wakeup::Now {
+        turn(&mut broker);
+        turn(&mut other);
+        while let Some((id, result)) = broker.take_accepted() {
+            assert_eq!(result, Ok(()));
+            accepted.push(id.slot);
+        }
+        broker.deliver(1000, &mut out);
+    }
+    assert_eq!(accepted, [1, 2, 3, 4, 9]);
+    let long: Vec<usize> = out
+        .deliveries
+        .iter()
+        .filter(|(to, _)| to.slot == 0)
+        .map(|(_, frames)| frames.bytes().len())
+        .collect();
+    assert!(long.is_sorted() && out.by_topic()[&name] >= 2 * 500, "{long:?}");
+    assert_eq!((broker.waiting(), broker.searching.memory()), (0, 0));
+    assert!(broker.has_room_for(1 << 20) && !broker.is_busy_for_programs());
 }
 
 #[test]
 fn a_batch_of_another_core_for_very_many_filters_is_searched_over_turns() {
     let [mut broker, mut other] = brokers();
-    let name = ["a"; 20].join("/");
+    let name = many();
     subscribe_many(&mut broker, 40_000);
     other.index.set_remote(&filter("#"), 0, Forms::EMPTY.with(Form::RAW));
     publish(&mut other, &name, 1, false);
@@ -70,7 +163,7 @@ fn a_batch_of_another_core_for_very_many_filters_is_searched_over_turns() {
     let (mut out, mut searching) = (Recorder::default(), 0);
     loop {
         turn(&mut broker);
-        searching += usize::from(!broker.pending.is_empty());
+        searching += usize::from(broker.searching.needs_index());
         broker.deliver(1000, &mut out);
         if broker.wakeup() != Wakeup::Now {
             break;

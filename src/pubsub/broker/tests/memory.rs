@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::Ledger;
+use crate::pubsub::Unpublished;
 use crate::pubsub::retained::RetainLimit;
 
 fn charged(memory: usize) -> (Broker, Ledger) {
@@ -23,7 +24,11 @@ fn run(broker: &mut Broker) -> Recorder {
 
 fn retain(broker: &mut Broker, name: &str, len: usize) -> Result<(), RetainLimit> {
     let (topic, payload) = (topic(name), vec![b'1'; len]);
-    broker.publish(&Publication { retain: true, ..Publication::of(&topic, &payload) })
+    let message = Publication { retain: true, ..Publication::of(&topic, &payload) };
+    broker.publish(&message).map_err(|error| match error {
+        Unpublished::NotRetained(limit) => limit,
+        Unpublished::Busy => unreachable!("no search is long"),
+    })
 }
 
 #[test]

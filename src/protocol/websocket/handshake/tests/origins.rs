@@ -142,7 +142,7 @@ fn origins_that_no_browser_sends_are_errors_that_show_the_form() {
         ("https", "no scheme; write `https://https`"),
         ("://a.example", form),
         ("//a.example", form),
-        ("https:a.example", "port"),
+        ("https:a.example", "lacks `//` behind the scheme; write `https://a.example`"),
         (" https://a.example", form),
         ("https://a.example,https://b.example", "more than one"),
         ("https://a.example, https://b.example", "more than one"),
