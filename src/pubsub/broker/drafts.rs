@@ -96,7 +96,7 @@ impl Drafts {
     /// of the retained value is dropped.
     ///
     /// # Errors
-    /// If the search for its subscribers is a long one; [`search_on`](Self::search_on) goes on with it.
+    /// If the search for its subscribers is a long one; [`search_on`](Self::search_on) continues it.
     pub(super) fn add(
         &mut self,
         message: &Publication<'_>,
