@@ -17,7 +17,10 @@ pub trait Handler {
     /// The state of one connection. `()` takes no memory.
     type Connection: 'static;
 
-    /// A client of the server's own endpoints, as [`authorise`](Self::authorise) is given it.
+    /// A client of the server's own endpoints, as [`authorise`](Self::authorise) is given it. The
+    /// request of its handshake is not kept, because that would take memory for each connection. So
+    /// whatever a later decision needs of it, such as a name from a token or the address of the
+    /// peer, is put into this value by [`authorise_connect`](Self::authorise_connect).
     type User: Default + 'static;
 
     /// Whether the addresses of peers are wanted: [`Context::peer_addr`], and
@@ -47,8 +50,10 @@ pub trait Handler {
         Ok(())
     }
 
-    /// A client of an endpoint of the server wants to subscribe or publish. The default allows
-    /// everything. Called for each filter of a request.
+    /// A client of an endpoint of the server wants to subscribe or publish: `user` is what
+    /// [`authorise_connect`](Self::authorise_connect) has made of the request of its handshake, and
+    /// `action` what it asks for now. The default allows everything. Called for each filter of a
+    /// request to subscribe and for each message.
     ///
     /// # Errors
     /// If it is denied. On `/pubsub` the request is answered with an `error` that says why, nothing

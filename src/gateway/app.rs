@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use super::json;
+use super::client::RESERVED;
 use super::service::Gateway;
 use crate::app::{Accept, CloseContext, Context, Handler, Outcome, Undecided, Upgrade, catch};
 use crate::base::ConnectionId;
@@ -40,9 +40,9 @@ impl<H: Handler> Gateway<H> {
     fn accept(&self, accept: Accept) -> session::Accept {
         let has_endpoints = self.config.pubsub.endpoints;
         let (protocol, headers) = accept.into_parts();
-        // That subprotocol belongs to /pubsub. A client that is answered with it here would not
-        // find out that its path is wrong.
-        let protocol = protocol.filter(|it| !has_endpoints || **it != *json::PROTOCOL);
+        // A client that is answered with the subprotocol of an endpoint here would not find out
+        // that its path is wrong.
+        let protocol = protocol.filter(|it| !has_endpoints || !RESERVED.contains(it));
         session::Accept { endpoint: EndpointId::APPLICATION, protocol, headers }
     }
 

@@ -1,9 +1,7 @@
-//! A client of an endpoint of the server: the one place that lists these endpoints. A further one
-//! is a file beside this one, a variant here with an arm in each function, and a variant of
-//! [`Route`].
+//! The list of the endpoints of the server. A further one is a file beside this one, which
+//! implements [`Endpoint`], and a line in the list at the end of this file.
 
-use super::incoming::Incoming;
-use super::route::Route;
+use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
 use super::{json, raw};
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
@@ -12,130 +10,201 @@ use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::pubsub::{Broker, Filter, RetainLimit};
 use crate::session::{Outbound, Replies};
 
-/// One connection, by the protocol of its endpoint.
-#[derive(Debug)]
-pub(super) enum Client {
-    /// Messages are payloads of one topic.
+/// Declares the enums of endpoints. Each line is a name and the type that implements [`Endpoint`].
+macro_rules! endpoints {
+    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $name:ident($client:ty),)+) => {
+        /// An endpoint.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Kind {
+            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $name,)+
+        }
+
+        impl Kind {
+            /// All endpoints.
+            const ALL: &[Self] = &[$($(#[cfg($cfg)])? Self::$name,)+];
+
+            fn owns(self, path: &str) -> bool {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name => <$client>::owns(path),)+
+                }
+            }
+
+            /// The client of a request for this endpoint.
+            ///
+            /// # Errors
+            /// If the path, the query or the offered subprotocols are wrong.
+            pub(super) fn open(
+                self,
+                request: &Request<'_>,
+                max_topic: usize,
+            ) -> Result<Opening<Client>, Refusal> {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name => {
+                        let opening = <$client>::open(request, max_topic, RESERVED)?;
+                        let Opening { client, protocol } = opening;
+                        Ok(Opening { client: Client::$name(client), protocol })
+                    })+
+                }
+            }
+        }
+
+        /// One connection, by its endpoint. The functions are those of [`Endpoint`].
+        #[derive(Debug)]
+        pub(super) enum Client {
+            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $name($client),)+
+        }
+
+        impl Client {
+            pub(super) fn may_publish(&self) -> bool {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => client.may_publish(),)+
+                }
+            }
+
+            pub(super) fn subscribes_to(&self) -> Option<Filter> {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => client.subscribes_to(),)+
+                }
+            }
+
+            pub(super) fn attach(
+                &self,
+                id: ConnectionId,
+                window_bits: Option<u8>,
+                broker: &mut Broker,
+            ) -> Result<bool, Refusal> {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => {
+                        client.attach(id, window_bits, broker)
+                    })+
+                }
+            }
+
+            pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+                &mut self,
+                id: ConnectionId,
+                message: Incoming<'_>,
+                max_topic: usize,
+                broker: &mut Broker,
+                replies: &mut Replies<'_>,
+                authorise: A,
+            ) {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => {
+                        client.message(id, message, max_topic, broker, replies, authorise);
+                    })+
+                }
+            }
+
+            pub(super) fn assembling(
+                &mut self,
+                opcode: Opcode,
+                so_far: &[u8],
+                broker: &mut Broker,
+            ) -> usize {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => {
+                        client.assembling(opcode, so_far, broker)
+                    })+
+                }
+            }
+
+            pub(super) fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => client.confirm(id, out),)+
+                }
+            }
+
+            pub(super) fn accepted<O: Outbound>(
+                &mut self,
+                id: ConnectionId,
+                result: Result<(), RetainLimit>,
+                out: &mut O,
+            ) {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => client.accepted(id, result, out),)+
+                }
+            }
+
+            pub(super) fn give_up<O: Outbound>(
+                &self,
+                id: ConnectionId,
+                why: &'static str,
+                out: &mut O,
+            ) {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => client.give_up(id, why, out),)+
+                }
+            }
+        }
+
+        /// The subprotocols of all endpoints.
+        pub(super) const RESERVED: Reserved =
+            Reserved(&[$($(#[cfg($cfg)])? <$client>::PROTOCOL,)+]);
+    };
+}
+
+impl Kind {
+    /// The endpoint that a path belongs to, however wrong the rest of it is. `None` if it is the
+    /// application's.
+    pub(super) fn of_path(path: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.owns(path))
+    }
+}
+
+endpoints! {
+    /// `/topics/<topic>`: messages are payloads of one topic, as they are.
     Raw(raw::Client),
-    /// Messages are requests and answers in JSON.
+    /// `/pubsub`: messages are requests and answers in JSON.
     Json(json::Client),
+    /// `/count`: shows that an endpoint is one file and a line of this list.
+    #[cfg(test)]
+    Count(super::tests::count::Client),
 }
 
-/// A client whose request is accepted, and the subprotocol to answer with.
-pub(super) struct Opening {
-    pub(super) client: Client,
-    pub(super) protocol: Option<Box<str>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Client {
-    /// The client of a route. `None` if the route is the application's.
-    ///
-    /// # Errors
-    /// If the client offers only subprotocols that its endpoint does not speak.
-    pub(super) fn of_route(
-        route: Route,
-        request: &Request<'_>,
-    ) -> Result<Option<Opening>, Refusal> {
-        let (client, protocol) = match route {
-            Route::Raw { topic, role, echo } => {
-                (Self::Raw(raw::Client { topic, role, echo }), raw::subprotocol(request))
-            }
-            Route::Json => (Self::Json(json::Client::default()), json::subprotocol(request)?),
-            Route::Application => return Ok(None),
-        };
-        Ok(Some(Opening { client, protocol }))
-    }
-
-    /// Whether it may publish.
-    pub(super) fn may_publish(&self) -> bool {
-        match self {
-            Self::Raw(client) => client.may_publish(),
-            Self::Json(_) => true,
+    #[test]
+    fn each_path_belongs_to_one_endpoint_or_the_application() {
+        let [raw, json] = [Some(Kind::Raw), Some(Kind::Json)];
+        let cases = [
+            ("/topics", raw),
+            ("/topics/", raw),
+            ("/topics/a", raw),
+            ("/topics/a/b", raw),
+            ("/topics//a/", raw),
+            ("/topics/%", raw),
+            ("/topics/topics/", raw),
+            ("/pubsub", json),
+            ("/pubsub/", json),
+            ("/count", Some(Kind::Count)),
+            ("/", None),
+            ("", None),
+            ("/topicsx", None),
+            ("/topics%2Fa", None),
+            ("/Topics/a", None),
+            ("/topic", None),
+            ("//topics/a", None),
+            ("topics/a", None),
+            ("/pubsub/x", None),
+            ("/pubsubx", None),
+            ("/pub%73ub", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(Kind::of_path(path), expected, "{path}");
+            let owners = Kind::ALL.iter().filter(|kind| kind.owns(path)).count();
+            assert_eq!(owners, usize::from(expected.is_some()), "{path}");
         }
     }
 
-    /// What it subscribes to by connecting.
-    pub(super) fn subscribes_to(&self) -> Option<Filter> {
-        match self {
-            Self::Raw(client) => client.subscribes_to(),
-            Self::Json(_) => None,
+    #[test]
+    fn each_subprotocol_belongs_to_one_endpoint() {
+        let named = RESERVED.0.iter().flatten();
+        for name in named.clone() {
+            assert_eq!(named.clone().filter(|other| *other == name).count(), 1, "{name}");
         }
-    }
-
-    /// Makes it known to the broker. Returns whether its handshake is answered later, once its
-    /// subscription is in force.
-    ///
-    /// # Errors
-    /// If a limit of subscriptions is reached.
-    pub(super) fn attach(
-        &self,
-        id: ConnectionId,
-        window_bits: Option<u8>,
-        broker: &mut Broker,
-    ) -> Result<bool, Refusal> {
-        match self {
-            Self::Raw(client) => client.attach(id, window_bits, broker),
-            Self::Json(_) => Ok(json::attach(id, window_bits, broker)),
-        }
-    }
-
-    /// Handles a message, as far as `authorise` allows it.
-    pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
-        &mut self,
-        id: ConnectionId,
-        message: Incoming<'_>,
-        max_topic: usize,
-        broker: &mut Broker,
-        replies: &mut Replies<'_>,
-        authorise: A,
-    ) {
-        match self {
-            Self::Raw(client) => client.message(id, message, broker, replies, authorise),
-            Self::Json(client) => {
-                client.message(id, message, max_topic, broker, replies, authorise);
-            }
-        }
-    }
-
-    /// More of a message has come. Returns the bytes that are held for it.
-    pub(super) fn assembling(
-        &mut self,
-        opcode: Opcode,
-        so_far: &[u8],
-        broker: &mut Broker,
-    ) -> usize {
-        match self {
-            Self::Raw(_) => 0,
-            Self::Json(client) => client.assembling(opcode, so_far, broker),
-        }
-    }
-
-    /// Its subscription is in force, or has ended, on every core: what waits for that is answered.
-    pub(super) fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
-        match self {
-            Self::Raw(_) => raw::confirm(id, out),
-            Self::Json(client) => client.confirm(id, out),
-        }
-    }
-
-    /// Its message is accepted after it had waited, and retained as far as it had to be.
-    pub(super) fn accepted<O: Outbound>(
-        &mut self,
-        id: ConnectionId,
-        result: Result<(), RetainLimit>,
-        out: &mut O,
-    ) {
-        match self {
-            Self::Raw(_) => raw::accepted(id, out),
-            Self::Json(client) => client.accepted(id, result, out),
-        }
-    }
-
-    /// Its subscription is not confirmed in time: its handshake is refused, or it is closed.
-    pub(super) fn give_up<O: Outbound>(&self, id: ConnectionId, why: &'static str, out: &mut O) {
-        match self {
-            Self::Raw(_) => raw::give_up(id, why, out),
-            Self::Json(_) => json::give_up(id, why, out),
-        }
+        assert!(RESERVED.contains(json::PROTOCOL) && !RESERVED.contains("mqtt"));
     }
 }

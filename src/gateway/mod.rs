@@ -1,17 +1,18 @@
-//! The service of a core: client protocols and routes on one side, the broker and the application
-//! on the other. There is one file for each endpoint.
+//! The service of a core: client protocols and their paths on one side, the broker and the
+//! application on the other. There is one file or folder for each endpoint, which implements
+//! `Endpoint`, and the list in `client.rs` has a line for each.
 
 mod app;
 mod client;
 mod clients;
+mod endpoint;
 mod inbox;
-mod incoming;
 mod json;
 mod overdue;
 mod raw;
-mod route;
 mod service;
 mod states;
+mod target;
 #[cfg(test)]
 mod tests;
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::client::{Client, Opening};
+use super::client::Kind;
 use super::clients::Clients;
-use super::incoming::Incoming;
-use super::route::{is_endpoint, route};
+use super::endpoint::{Incoming, Opening};
 use super::states::States;
 use crate::app::{
     Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
@@ -25,7 +24,7 @@ use crate::session::{
     self, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
 };
 
-/// Every endpoint of the server; which one it is, its [`Client`] says.
+/// Every endpoint of the server; which one it is, its [`Client`](super::client::Client) says.
 const BUILT_IN: EndpointId = EndpointId(1);
 
 /// The service of one core: the endpoints of the server, and the application `H`.
@@ -102,6 +101,7 @@ impl<H: Handler> Gateway<H> {
     fn upgrade_client(
         &mut self,
         id: ConnectionId,
+        endpoint: Kind,
         request: &Request<'_>,
         deflate: Option<&Agreement>,
     ) -> Result<Verdict, Refusal> {
@@ -120,10 +120,7 @@ impl<H: Handler> Gateway<H> {
             .filter(|agreed| agreed.server_no_context_takeover)
             .map(|agreed| agreed.server_max_window_bits);
         let max_topic = self.config.pubsub.max_topic;
-        let route = route(request.path, request.query, max_topic).map_err(Refusal::bad_request)?;
-        let Some(Opening { client, protocol }) = Client::of_route(route, request)? else {
-            return self.upgrade_app(id, request);
-        };
+        let Opening { client, protocol } = endpoint.open(request, max_topic)?;
         if let Some(filter) = client.subscribes_to() {
             self.authorise(id, &user, Action::Subscribe(&filter))?;
         }
@@ -207,10 +204,10 @@ impl<H: Handler> Inbound for Gateway<H> {
         } else {
             request
         };
-        let verdict = if self.config.pubsub.endpoints && is_endpoint(request.path) {
-            self.upgrade_client(id, request, deflate)
-        } else {
-            self.upgrade_app(id, request)
+        let endpoint = Kind::of_path(request.path).filter(|_| self.config.pubsub.endpoints);
+        let verdict = match endpoint {
+            Some(endpoint) => self.upgrade_client(id, endpoint, request, deflate),
+            None => self.upgrade_app(id, request),
         };
         verdict.unwrap_or_else(Verdict::Refuse)
     }

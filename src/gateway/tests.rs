@@ -1,6 +1,8 @@
 //! The gateway of each core, driven by sessions: requests go in as bytes of clients, and what the
 //! gateway does to connections is recorded.
 
+pub(super) mod count;
+mod endpoints;
 mod large;
 mod waiting;
 

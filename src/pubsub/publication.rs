@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::encoding::Data;
+use super::encoding::{Content, Data};
 use super::name::Topic;
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
@@ -75,8 +75,12 @@ impl<'a> Publication<'a> {
         self.payload.is_empty() || self.is_json && matches!(self.payload, b"null" | br#""""#)
     }
 
-    pub(super) const fn data(&self) -> Data<'a> {
-        if self.is_json { Data::Json(self.payload) } else { Data::Bytes(self.payload) }
+    /// What is encoded of it.
+    #[inline]
+    pub(super) fn content(&self) -> Content<'a> {
+        let Self { opcode, payload, .. } = *self;
+        let data = if self.is_json { Data::Json(payload) } else { Data::Bytes(payload) };
+        Content { topic: self.topic.as_str(), opcode, data }
     }
 
     /// The payload, kept: a part of its memory if it has any, or a copy.

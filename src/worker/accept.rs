@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::listeners::{Armed, PATIENCE};
-use super::slots::{Receive, Slot};
+use super::slots::Slot;
 use crate::base::ConnectionId;
 use crate::io::{Accepts, Driver, Errno};
 use crate::protocol::websocket::handshake::Rejection;
@@ -162,15 +162,13 @@ impl<D: Driver> Core<D> {
         let session = Session::new(id, self.now, &self.pools.config, reject);
         let deadline = session.deadline();
         let mut slot = Slot::new(session);
-        slot.receive = Receive::Armed;
         slot.timer = deadline;
         self.slots.insert(index, slot);
         if reject {
             self.remember_rejected(id);
         }
         self.wheel.set(index, deadline.0);
-        // The request is often there already, so no poll before the first receive.
-        self.driver.receive(id, false);
+        self.update_receive(id);
         id
     }
 }

@@ -41,7 +41,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if slot.queue.is_some() {
             return;
         }
-        if slot.receive != Receive::Idle {
+        if matches!(slot.receive, Receive::Armed | Receive::Cancelling) {
             return core.cancel_receive(id);
         }
         if slot.flags.contains(Flags::HALF_CLOSING) {

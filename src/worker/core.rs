@@ -150,9 +150,10 @@ impl<D: Driver> Core<D> {
             return;
         }
         match (slot.receive, slot.wants_input()) {
-            (Receive::Idle, true) => {
+            (before @ (Receive::New | Receive::Idle), true) => {
                 slot.receive = Receive::Armed;
-                self.driver.receive(id, true);
+                // The request is often there already, so no poll before the first receive.
+                self.driver.receive(id, before == Receive::Idle);
             }
             (Receive::Armed, false) => self.cancel_receive(id),
             _ => {}

@@ -31,7 +31,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             outcome => deferred.push_back(outcome),
         }
         // Not more than is on its way: receive buffers are for all connections.
-        self.core.cancel_receive(id);
+        self.core.update_receive(id);
         self.core.list_for_retry(id);
     }
 

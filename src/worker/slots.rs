@@ -57,6 +57,8 @@ impl OutboxIndex {
 /// The state of a connection's multishot receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receive {
+    /// The kernel has held none since the connection was accepted.
+    New,
     /// The kernel holds no receive.
     Idle,
     /// The kernel holds a receive.
@@ -196,7 +198,7 @@ impl Slot {
     pub(super) fn new(session: Session) -> Self {
         Self {
             outbox: OutboxIndex::NONE,
-            receive: Receive::Idle,
+            receive: Receive::New,
             blocked: Blocked::empty(),
             flags: Flags::empty(),
             timer: Millis::NEVER,

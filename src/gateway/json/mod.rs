@@ -8,6 +8,7 @@
 mod answers;
 mod request;
 mod strings;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::incoming::Incoming;
+use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
 use crate::app::{Action, Denied};
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Work};
@@ -27,30 +28,9 @@ use crate::pubsub::{
 };
 use crate::session::{Outbound, Replies};
 use request::{Command, Parser};
-
-/// The subprotocol of `/pubsub`.
-pub const PROTOCOL: &str = "corecast.v1.json";
+pub use target::PROTOCOL;
 
 const NOT_TEXT: &str = "requests are text; this message is binary";
-
-/// The subprotocol to answer with.
-///
-/// # Errors
-/// If the client offers subprotocols and this is none of them. Answered without one, browsers would
-/// abort the connection without saying why (RFC 6455 section 4.1); answered with one of theirs,
-/// clients would be told that it is spoken here.
-pub(super) fn subprotocol(request: &Upgrade<'_>) -> Result<Option<Box<str>>, Refusal> {
-    let mut offered = request.subprotocols().peekable();
-    if offered.peek().is_none() {
-        return Ok(None);
-    }
-    match offered.find(|name| *name == PROTOCOL) {
-        Some(ours) => Ok(Some(ours.into())),
-        None => Err(Refusal::bad_request(format!(
-            "/pubsub knows the subprotocol {PROTOCOL} only; offer it, or none."
-        ))),
-    }
-}
 
 /// A connection of this protocol. An answer may have to wait for the broker.
 #[derive(Debug, Default)]
@@ -71,24 +51,33 @@ enum Answer {
     Published(Topic, Option<Box<str>>),
 }
 
-/// A new connection, which may subscribe. Its handshake is answered at once.
-pub(super) fn attach(id: ConnectionId, window_bits: Option<u8>, broker: &mut Broker) -> bool {
-    let form = Form::new(Codec::Json, window_bits);
-    broker.attach(id, Options { form, echo: true, marks_retained: true });
-    false
-}
+impl Endpoint for Client {
+    const PROTOCOL: Option<&'static str> = Some(PROTOCOL);
 
-/// The subscription of a client is not confirmed in time: it is closed with 1013.
-pub(super) fn give_up<O: Outbound>(id: ConnectionId, why: &str, out: &mut O) {
-    out.close(id, CloseCode::TRY_AGAIN_LATER, why);
-    // The close frame of the peer is read, and nothing that it has sent is handled.
-    out.set_reading(id, true);
-}
+    fn owns(path: &str) -> bool {
+        target::owns(path)
+    }
 
-impl Client {
+    fn open(request: &Upgrade<'_>, _: usize, _: Reserved) -> Result<Opening<Self>, Refusal> {
+        target::check(request.path, request.query).map_err(Refusal::bad_request)?;
+        Ok(Opening { client: Self::default(), protocol: target::subprotocol(request)? })
+    }
+
+    /// A new connection may subscribe. Its handshake is answered at once.
+    fn attach(
+        &self,
+        id: ConnectionId,
+        window_bits: Option<u8>,
+        broker: &mut Broker,
+    ) -> Result<bool, Refusal> {
+        let form = Form::new(Codec::Json, window_bits);
+        broker.attach(id, Options { form, echo: true, marks_retained: true });
+        Ok(false)
+    }
+
     /// Handles one request, as far as `authorise` allows it. An answer that has to wait is sent by
     /// [`confirm`](Self::confirm).
-    pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+    fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
         &mut self,
         id: ConnectionId,
         Incoming { message, memory }: Incoming<'_>,
@@ -153,12 +142,7 @@ impl Client {
     }
 
     /// Parses what has come of a request. Returns the bytes that are held for it.
-    pub(super) fn assembling(
-        &mut self,
-        opcode: Opcode,
-        so_far: &[u8],
-        broker: &mut Broker,
-    ) -> usize {
+    fn assembling(&mut self, opcode: Opcode, so_far: &[u8], broker: &mut Broker) -> usize {
         if opcode != Opcode::Text {
             return 0;
         }
@@ -168,7 +152,7 @@ impl Client {
     }
 
     /// Sends the answer that has waited, and lets the client go on.
-    pub(super) fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
+    fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
         if let Some((Answer::Text(text), _)) = self.answer.take() {
             answer(id, &text, out);
         }
@@ -176,7 +160,7 @@ impl Client {
     }
 
     /// Answers a request to publish that has waited, and lets the client go on.
-    pub(super) fn accepted<O: Outbound>(
+    fn accepted<O: Outbound>(
         &mut self,
         id: ConnectionId,
         result: Result<(), RetainLimit>,
@@ -194,6 +178,13 @@ impl Client {
                 answer(id, &text, out);
             }
         }
+        out.set_reading(id, true);
+    }
+
+    /// The client is closed with 1013.
+    fn give_up<O: Outbound>(&self, id: ConnectionId, why: &'static str, out: &mut O) {
+        out.close(id, CloseCode::TRY_AGAIN_LATER, why);
+        // The close frame of the peer is read, and nothing that it has sent is handled.
         out.set_reading(id, true);
     }
 }

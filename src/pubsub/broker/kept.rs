@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::{Ledger, Shared};
-use crate::pubsub::encoding::{Codec, Event, Form, encode};
+use crate::pubsub::encoding::{Codec, Content, Data, Event, Form, encode};
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::Value;
 use crate::session::Frames;
@@ -37,8 +37,9 @@ impl Kept {
         }
         let Value { opcode, bytes: payload } = &self.value;
         let mut bytes = Vec::new();
-        let event = Event::Retained { topic: topic.as_str(), opcode: *opcode, payload };
-        encode(form, event, &mut bytes);
+        let data = Data::Bytes(payload);
+        let value = Content { topic: topic.as_str(), opcode: *opcode, data };
+        encode(form, Event::Retained(value), &mut bytes);
         let (len, memory) = (bytes.len(), bytes.capacity());
         let bytes = Rc::new(Shared::charged(Bytes::from(bytes), memory, ledger));
         if len >= SHARED {

@@ -1,6 +1,7 @@
 mod bounds;
 mod hung;
 mod large;
+mod lines;
 mod memory;
 mod searches;
 

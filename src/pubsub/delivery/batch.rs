@@ -1,4 +1,4 @@
-//! The messages that are published to one topic within a turn: framed once in each form that a
+//! The messages that are published to one topic within a turn: encoded once in each form that a
 //! subscriber wants, and shared by all cores.
 
 #[cfg(test)]
@@ -7,9 +7,8 @@ mod tests;
 use bytes::Bytes;
 
 use crate::base::{ConnectionId, Work};
-use crate::protocol::websocket::deflate::{COMPRESSIBLE, Pool};
-use crate::protocol::websocket::frame::append_frame;
-use crate::pubsub::encoding::{self, Form, Forms};
+use crate::protocol::websocket::deflate::Pool;
+use crate::pubsub::encoding::{self, Form, Forms, Scratch};
 use crate::pubsub::index::Recipients;
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::{Publication, Value};
@@ -158,27 +157,6 @@ pub(super) struct Encoder {
     ends: Vec<usize>,
 }
 
-/// Buffers that are reused for each message.
-#[derive(Debug, Default)]
-pub(in crate::pubsub) struct Scratch {
-    encoded: encoding::Encoded,
-    deflated: Vec<u8>,
-}
-
-impl Scratch {
-    /// More is not kept for the next message.
-    const MAX_KEPT: usize = 2 << 20;
-
-    /// Frees what a very large message has left behind.
-    #[inline]
-    fn shrink(&mut self) {
-        self.encoded.shrink(Self::MAX_KEPT);
-        if self.deflated.capacity() > Self::MAX_KEPT {
-            self.deflated = Vec::new();
-        }
-    }
-}
-
 impl BatchBuilder {
     pub(in crate::pubsub) fn new(topic: &Topic, recipients: Recipients, version: u64) -> Self {
         let encoders: Vec<Encoder> = recipients.forms().iter().map(Encoder::new).collect();
@@ -249,7 +227,7 @@ impl BatchBuilder {
         pool: &mut Pool,
     ) -> usize {
         let mut taken = retain.as_ref().map_or(0, |_| message.payload.len());
-        scratch.encoded.clear();
+        scratch.clear();
         for encoder in &mut self.encoders {
             let before = encoder.len();
             encoder.write(message, scratch, pool);
@@ -293,8 +271,9 @@ impl Encoder {
         Self { form, bytes: Vec::new(), start: 0, ends: Vec::new() }
     }
 
-    /// The frames of one message, which begin at `start`.
-    pub(super) fn of_one(form: Form, bytes: Vec<u8>, start: usize) -> Self {
+    /// One message, which is encoded already.
+    pub(super) fn of_one(message: encoding::Encoded) -> Self {
+        let encoding::Encoded { form, bytes, start } = message;
         let ends = vec![bytes.len() - start];
         Self { form, bytes, start, ends }
     }
@@ -311,20 +290,7 @@ impl Encoder {
     }
 
     fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) {
-        let Scratch { encoded, deflated } = scratch;
-        let content = (message.opcode, message.payload, message.data());
-        let (opcode, payload) = encoded.payload(self.form, message.topic.as_str(), content);
-        let is_compressible = COMPRESSIBLE.contains(&payload.len());
-        let bits = self.form.window_bits().filter(|_| is_compressible);
-        let compressed = bits.is_some_and(|bits| {
-            deflated.clear();
-            let mut deflater = pool.deflater(bits);
-            deflater.message(payload, deflated);
-            pool.give_deflater(deflater);
-            deflated.len() < payload.len()
-        });
-        let body = if compressed { deflated.as_slice() } else { payload };
-        append_frame(&mut self.bytes, opcode, compressed, body);
+        scratch.append(self.form, &message.content(), pool, &mut self.bytes);
         self.ends.push(self.bytes.len() - self.start);
     }
 }

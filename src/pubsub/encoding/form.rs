@@ -1,25 +1,13 @@
 //! The forms in which subscribers want their messages. A message is encoded once in each form that
 //! is wanted, however many subscribers want it.
 
-/// How a published message becomes the payload of a frame. A new codec is a variant here, a module
-/// beside this file, and an arm in each function of [`encoding`](super).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Codec {
-    /// The payload as it was published.
-    Raw = 0,
-    /// The payload in a JSON envelope that names the topic.
-    Json = 1,
-}
-
-impl Codec {
-    pub(crate) const ALL: [Self; 2] = [Self::Raw, Self::Json];
-    /// The number of codecs.
-    pub(crate) const COUNT: usize = Self::ALL.len();
-}
+use super::codec::Codec;
+use super::encode::Framing;
 
 /// A codec and a compression: uncompressed or deflated with a window of 9, 12 or 15 bits. A message
 /// deflated with a small window can be inflated with a larger one (RFC 7692 section 7.1.2.1), and
-/// each further window would be work for every message.
+/// each further window would be work for every message. What is in no WebSocket frame is never
+/// compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form(u8);
 
@@ -45,7 +33,11 @@ impl Form {
     #[must_use]
     pub(crate) fn new(codec: Codec, window_bits: Option<u8>) -> Self {
         let fits = |max: u8| WINDOWS.into_iter().rev().find(|bits| *bits <= max.max(9));
-        let window = window_bits.and_then(fits).map_or(0, |bits| bits - 8);
+        let window = match codec.framing() {
+            Framing::AsPublished | Framing::Frame(_) => window_bits.and_then(fits),
+            Framing::Own => None,
+        };
+        let window = window.map_or(0, |bits| bits - 8);
         Self((codec as u8) << WINDOW_BITS | window)
     }
 
@@ -122,6 +114,11 @@ impl Forms {
         self.0 == 0
     }
 
+    /// The forms in the set that are of this codec.
+    pub(crate) fn of_codec(self, codec: Codec) -> Self {
+        self.iter().filter(|form| form.codec() == codec).fold(Self::EMPTY, Self::with)
+    }
+
     /// The forms in the set, by index.
     pub(crate) fn iter(self) -> impl Iterator<Item = Form> {
         Form::all().filter(move |form| self.contains(*form))
@@ -133,10 +130,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn codecs_are_numbered_as_they_are_listed() {
+        assert!(Codec::ALL.iter().enumerate().all(|(number, codec)| *codec as usize == number));
+    }
+
+    #[test]
     fn forms_are_told_apart() {
         let mut seen = Forms::EMPTY;
         let bits = [None, Some(9), Some(12), Some(15)];
-        for (codec, window_bits) in Codec::ALL.into_iter().flat_map(|c| bits.map(|b| (c, b))) {
+        let codecs = [Codec::Raw, Codec::Json];
+        for (codec, window_bits) in codecs.into_iter().flat_map(|c| bits.map(|b| (c, b))) {
             let form = Form::new(codec, window_bits);
             assert_eq!((form.codec(), form.window_bits()), (codec, window_bits));
             assert_eq!(form.plain(), Form::new(codec, None));
@@ -144,6 +147,7 @@ mod tests {
             seen = seen.with(form);
         }
         assert_eq!(seen.iter().count(), 8);
+        assert!(codecs.iter().all(|codec| seen.of_codec(*codec).iter().count() == 4));
         assert!(Form::all().enumerate().all(|(index, form)| form.index() == index));
         assert_eq!(Form::all().count(), Form::COUNT);
     }
@@ -152,9 +156,11 @@ mod tests {
     fn no_window_is_larger_than_agreed() {
         let windows = [(8, 9), (9, 9), (10, 9), (11, 9), (12, 12), (13, 12), (14, 12), (15, 15)];
         for (agreed, used) in windows {
-            for codec in Codec::ALL {
+            for codec in [Codec::Raw, Codec::Json] {
                 assert_eq!(Form::new(codec, Some(agreed)).window_bits(), Some(used), "{agreed}");
             }
+            // It has no WebSocket frames.
+            assert_eq!(Form::new(Codec::Lines, Some(agreed)), Form::new(Codec::Lines, None));
         }
     }
 

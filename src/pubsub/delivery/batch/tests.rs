@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::protocol::websocket::Opcode;
+use crate::pubsub::encoding::Codec;
 
 /// A batch of these payloads in these forms; and whether there was room for more after each.
 fn batch(forms: &[Form], payloads: &[&[u8]]) -> (Batch, Vec<bool>) {
@@ -31,7 +32,7 @@ fn a_batch_ends_at_64_kib_of_any_form() {
 
 #[test]
 fn only_what_gets_shorter_and_is_not_too_long_is_compressed() {
-    let deflated = Form::new(encoding::Codec::Raw, Some(15));
+    let deflated = Form::new(Codec::Raw, Some(15));
     let mut random = fastrand::Rng::with_seed(3);
     let noise: Vec<u8> = (0..500).map(|_| random.u8(..)).collect();
     let (most, least) = (vec![b'x'; 256 << 10], vec![b'x'; 64]);
@@ -51,7 +52,7 @@ fn only_what_gets_shorter_and_is_not_too_long_is_compressed() {
 #[test]
 fn a_retained_value_is_added_in_forms_that_were_not_known() {
     let topic = Topic::new("t", 64).unwrap();
-    let deflated = Form::new(encoding::Codec::Raw, Some(15));
+    let deflated = Form::new(Codec::Raw, Some(15));
     let local = Forms::EMPTY.with(deflated);
     let mut builder = BatchBuilder::new(&topic, Recipients { local, ..Recipients::default() }, 0);
     let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
@@ -65,12 +66,14 @@ fn a_retained_value_is_added_in_forms_that_were_not_known() {
     }
     let batch = builder.finish().batch;
     assert!(batch.completed(local).is_none());
-    let json = Form::new(encoding::Codec::Json, Some(9));
-    let more = batch.completed(local.with(json).with(Form::RAW)).unwrap();
+    let json = Form::new(Codec::Json, Some(9));
+    let lines = Form::new(Codec::Lines, None);
+    let more = batch.completed(local.with(json).with(Form::RAW).with(lines)).unwrap();
     assert_eq!(more.encoded(deflated).unwrap().count(), 2);
     assert_eq!(more.encoded(Form::RAW).unwrap().bytes[..], *b"\x81\x03[1]");
     let text = br#"{"topic":"t","data":[1]}"#;
     assert_eq!(more.encoded(json).unwrap().bytes[2..], *text);
+    assert_eq!(more.encoded(lines).unwrap().bytes[..], *b"t: [1]\n");
     assert!(more.len() > batch.len() + text.len());
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::protocol::websocket::deflate::Pool;
-use crate::pubsub::delivery::batch::{BatchBuilder, Finished, Scratch};
+use crate::pubsub::delivery::batch::{BatchBuilder, Finished};
 use crate::pubsub::encoding::Forms;
+use crate::pubsub::encoding::Scratch;
 use crate::pubsub::index::{Recipients, Snapshot};
 use crate::pubsub::publication::Publication;
 use crate::pubsub::testing::Recorder;

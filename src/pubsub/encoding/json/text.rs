@@ -1,7 +1,4 @@
-//! The JSON encoding of deliveries and gap notices: the text of one message each.
-
-#[cfg(test)]
-mod tests;
+//! The JSON encoding of deliveries and gap notices at once: the text of one message each.
 
 use std::io::Write;
 
@@ -10,25 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 use simdutf8::basic::from_utf8;
 
-/// A longer payload is encoded in pieces. In the worst case one of this length takes some
-/// milliseconds: six times as long in JSON, and compressed for three windows.
-pub(crate) const ONE_PIECE: usize = 16 << 10;
+use crate::pubsub::encoding::encode::{Data, ONE_PIECE};
 
-/// A payload to be encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Data<'a> {
-    /// JSON that is known to be valid.
-    Json(&'a [u8]),
-    /// Any bytes: encoded as JSON if they are JSON, else as a string, and in base64 if they are not
-    /// UTF-8 or a large text that would become more than twice as long.
-    Bytes(&'a [u8]),
-}
-
-/// A value of a topic, either just published or retained.
+/// A value of a topic, either just published or retained. Bytes are encoded as JSON if they are
+/// JSON, else as a string, and in base64 if they are not UTF-8 or a large text that would become
+/// more than twice as long.
 pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained: bool) {
-    let payload = match data {
-        Data::Json(bytes) | Data::Bytes(bytes) => bytes,
-    };
+    let payload = data.bytes();
     // Enough, except for base64 and for characters that have to be escaped.
     out.reserve(payload.len() + topic.len() + r#"{"topic":"","data":"","retained":true}"#.len());
     out.extend_from_slice(br#"{"topic":"#);

@@ -8,17 +8,18 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use super::json::{Data, longest, print, string};
+use super::text::{longest, print, string};
 use crate::base::Work;
 use crate::protocol::json::{Event, Scanner};
 use crate::protocol::websocket::utf8::Validator;
+use crate::pubsub::encoding::encode::{Data, Pieces};
 
 /// The bytes of a payload that are handled together. A multiple of 3, for base64.
 const PIECE: usize = 48 << 10;
 
 /// The encoding of a value that was just published, while it is made.
 #[derive(Debug)]
-pub(crate) struct Pieces {
+pub(crate) struct JsonPieces {
     out: Vec<u8>,
     /// The end of what is alike for all kinds of data.
     head: usize,
@@ -42,9 +43,9 @@ enum Stage {
     Done,
 }
 
-impl Pieces {
+impl JsonPieces {
     /// Begins, with `room` bytes free in front.
-    pub(crate) fn new(topic: &str, data: Data<'_>, room: usize) -> Self {
+    pub(super) fn new(topic: &str, data: Data<'_>, room: usize) -> Self {
         let mut out = vec![0; room];
         out.extend_from_slice(br#"{"topic":"#);
         string(&mut out, topic);
@@ -58,49 +59,8 @@ impl Pieces {
         };
         let head = out.len();
         let mut pieces = Self { head, data: head, out, at: 0, stage: Stage::Done };
-        let (Data::Json(payload) | Data::Bytes(payload)) = data;
-        pieces.begin(stage, payload.len());
+        pieces.begin(stage, data.bytes().len());
         pieces
-    }
-
-    pub(crate) const fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Done)
-    }
-
-    /// The bytes so far.
-    pub(crate) const fn len(&self) -> usize {
-        self.out.len()
-    }
-
-    /// The encoding, behind the room.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.out
-    }
-
-    /// Handles the next piece of `payload`, the whole of it. Returns the work that was done.
-    pub(crate) fn step(&mut self, payload: &[u8]) -> u64 {
-        let before = self.out.len();
-        let end = (self.at + PIECE).min(payload.len());
-        let work = match &mut self.stage {
-            Stage::Done => 0,
-            Stage::Check(..) => self.check(payload, end),
-            Stage::Copy => {
-                self.out.extend_from_slice(payload.get(self.at..end).unwrap_or_default());
-                self.advance(payload, end, "}");
-                Work::of_bytes(self.out.len() - before)
-            }
-            Stage::Escape => {
-                self.escape(payload, end);
-                Work::of_bytes(self.out.len().saturating_sub(before).max(PIECE))
-            }
-            Stage::Base64 => {
-                let piece = payload.get(self.at..end).unwrap_or_default();
-                print(&mut self.out, format_args!("{}", Base64Display::new(piece, &STANDARD)));
-                self.advance(payload, end, "\"}");
-                Work::of_bytes(self.out.len() - before)
-            }
-        };
-        Work::FRAME + work
     }
 
     fn advance(&mut self, payload: &[u8], end: usize, last: &str) {
@@ -171,6 +131,45 @@ impl Pieces {
         } else {
             self.advance(payload, end, "\"}");
         }
+    }
+}
+
+impl Pieces for JsonPieces {
+    fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    fn step(&mut self, payload: &[u8]) -> u64 {
+        let before = self.out.len();
+        let end = (self.at + PIECE).min(payload.len());
+        let work = match &mut self.stage {
+            Stage::Done => 0,
+            Stage::Check(..) => self.check(payload, end),
+            Stage::Copy => {
+                self.out.extend_from_slice(payload.get(self.at..end).unwrap_or_default());
+                self.advance(payload, end, "}");
+                Work::of_bytes(self.out.len() - before)
+            }
+            Stage::Escape => {
+                self.escape(payload, end);
+                Work::of_bytes(self.out.len().saturating_sub(before).max(PIECE))
+            }
+            Stage::Base64 => {
+                let piece = payload.get(self.at..end).unwrap_or_default();
+                print(&mut self.out, format_args!("{}", Base64Display::new(piece, &STANDARD)));
+                self.advance(payload, end, "\"}");
+                Work::of_bytes(self.out.len() - before)
+            }
+        };
+        Work::FRAME + work
     }
 }
 

@@ -1,0 +1,122 @@
+//! What an endpoint of the server is: the paths that belong to it, the requests that it accepts,
+//! and what it does with the messages of a client.
+
+use bytes::Bytes;
+
+use crate::app::{Action, Denied};
+use crate::base::ConnectionId;
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use crate::pubsub::{Broker, Filter, RetainLimit};
+use crate::session::{Message, Outbound, Replies};
+
+/// One connection to an endpoint. Each endpoint implements this for its own type, and the list in
+/// `client.rs` names that type.
+pub(super) trait Endpoint: Sized {
+    /// The subprotocol that is spoken at this endpoint only, if it has one. No other endpoint
+    /// answers with it, and no application does: a client would not learn that its path is wrong.
+    const PROTOCOL: Option<&'static str> = None;
+
+    /// Whether the path belongs to this endpoint, however wrong the rest of it is. It is as in the
+    /// request target: not decoded, without the query. No path belongs to two endpoints.
+    fn owns(path: &str) -> bool;
+
+    /// The client of a request with such a path. Topics may have `max_topic` bytes.
+    ///
+    /// # Errors
+    /// If the path, the query or the offered subprotocols are wrong.
+    fn open(
+        request: &Request<'_>,
+        max_topic: usize,
+        reserved: Reserved,
+    ) -> Result<Opening<Self>, Refusal>;
+
+    /// Whether the client may publish: its input waits while the broker has no room.
+    fn may_publish(&self) -> bool {
+        true
+    }
+
+    /// What the client subscribes to by connecting; the application is asked about it first.
+    fn subscribes_to(&self) -> Option<Filter> {
+        None
+    }
+
+    /// Makes a new connection known to the broker, if it is to be sent messages. `window_bits` is
+    /// the window for compressed frames, `None` for no compression. Returns whether the handshake
+    /// is answered later, by [`confirm`](Self::confirm) or [`give_up`](Self::give_up).
+    ///
+    /// # Errors
+    /// If a limit of subscriptions is reached.
+    fn attach(
+        &self,
+        id: ConnectionId,
+        window_bits: Option<u8>,
+        broker: &mut Broker,
+    ) -> Result<bool, Refusal>;
+
+    /// Handles a message, as far as `authorise` allows it.
+    fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+        &mut self,
+        id: ConnectionId,
+        message: Incoming<'_>,
+        max_topic: usize,
+        broker: &mut Broker,
+        replies: &mut Replies<'_>,
+        authorise: A,
+    );
+
+    /// More of a message has come, of which all that has come so far is given. Returns the bytes
+    /// that are held for it besides these. The default does nothing.
+    fn assembling(&mut self, opcode: Opcode, so_far: &[u8], broker: &mut Broker) -> usize {
+        let _ = (opcode, so_far, broker);
+        0
+    }
+
+    /// A subscription of the client is in force on every core, or has ended: what waits for that is
+    /// answered. The default accepts its handshake.
+    fn confirm<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
+        out.respond(id, Ok(None), |_| {});
+    }
+
+    /// A message of the client is accepted after it had waited, and retained as far as it had to be.
+    /// The client has to be read from again, which is what the default does.
+    fn accepted<O: Outbound>(
+        &mut self,
+        id: ConnectionId,
+        result: Result<(), RetainLimit>,
+        out: &mut O,
+    ) {
+        let _ = result;
+        out.set_reading(id, true);
+    }
+
+    /// A subscription of the client is not confirmed in time. The default refuses its handshake
+    /// with 503.
+    fn give_up<O: Outbound>(&self, id: ConnectionId, why: &'static str, out: &mut O) {
+        out.respond(id, Err(Refusal::saying(Rejection::Undecided, why)), |_| {});
+    }
+}
+
+/// A client whose request is accepted, and the subprotocol to answer with.
+#[derive(Debug)]
+pub(super) struct Opening<C> {
+    pub(super) client: C,
+    pub(super) protocol: Option<Box<str>>,
+}
+
+/// The subprotocols that belong to one endpoint each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reserved(pub(super) &'static [Option<&'static str>]);
+
+impl Reserved {
+    pub(super) fn contains(self, protocol: &str) -> bool {
+        self.0.contains(&Some(protocol))
+    }
+}
+
+/// A message, and the memory of which its payload is a part, if that may be kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Incoming<'a> {
+    pub(super) message: Message<'a>,
+    pub(super) memory: Option<&'a Bytes>,
+}

@@ -1,0 +1,85 @@
+//! The path, the query and the subprotocol of a request for `/pubsub`.
+
+use crate::gateway::target::pairs;
+use crate::protocol::websocket::handshake::{Refusal, Request};
+
+/// The subprotocol of `/pubsub`.
+pub const PROTOCOL: &str = "corecast.v1.json";
+
+/// Whether the path belongs to this endpoint, however wrong the rest of it is.
+pub(super) fn owns(path: &str) -> bool {
+    matches!(path, "/pubsub" | "/pubsub/")
+}
+
+/// Checks a path and a query, both as they are in a request target. An error is one line for the
+/// response with status 400.
+pub(super) fn check(path: &str, query: Option<&str>) -> Result<(), String> {
+    if path != "/pubsub" {
+        return Err("The path ends in a slash; connect to /pubsub.".into());
+    }
+    match pairs(query.unwrap_or_default()).next() {
+        None => Ok(()),
+        Some((name, _)) => Err(format!("/pubsub takes no parameter, but there is \"{name:.40}\".")),
+    }
+}
+
+/// The subprotocol to answer with.
+///
+/// # Errors
+/// If the client offers subprotocols and this is none of them. Answered without one, browsers would
+/// abort the connection without saying why (RFC 6455 section 4.1); answered with one of theirs,
+/// clients would be told that it is spoken here.
+pub(super) fn subprotocol(request: &Request<'_>) -> Result<Option<Box<str>>, Refusal> {
+    let mut offered = request.subprotocols().peekable();
+    if offered.peek().is_none() {
+        return Ok(None);
+    }
+    match offered.find(|name| *name == PROTOCOL) {
+        Some(ours) => Ok(Some(ours.into())),
+        None => Err(Refusal::bad_request(format!(
+            "/pubsub knows the subprotocol {PROTOCOL} only; offer it, or none."
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_left_to_the_application() {
+        for query in ["token=abc", "access_token=a.b-c", "token", "token=", "token=1&token=2"] {
+            assert_eq!(check("/pubsub", Some(query)), Ok(()), "{query}");
+            for query in [format!("{query}&role=sub"), format!("role=sub&{query}")] {
+                assert!(check("/pubsub", Some(&query)).is_err(), "{query}");
+            }
+        }
+        for query in ["Token=1", "tokens=1", "token=1&x", "access-token=1", "jwt=1", "token=1&"] {
+            assert!(check("/pubsub", Some(query)).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for query in [None, Some("")] {
+            assert_eq!(check("/pubsub", query), Ok(()));
+        }
+        let cases = [
+            ("/pubsub", "role=sub", "/pubsub takes no parameter, but there is \"role\"."),
+            ("/pubsub", "x", "/pubsub takes no parameter, but there is \"x\"."),
+            ("/pubsub", "&", "/pubsub takes no parameter, but there is \"\"."),
+            ("/pubsub", "token=1&x=2", "/pubsub takes no parameter, but there is \"x\"."),
+            ("/pubsub/", "", "The path ends in a slash; connect to /pubsub."),
+        ];
+        for (path, query, expected) in cases {
+            assert_eq!(check(path, Some(query)), Err(expected.into()), "{path}?{query}");
+            assert!(owns(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_in_the_message() {
+        let why = check("/pubsub", Some(&"x".repeat(8000))).unwrap_err();
+        assert!(why.len() < 120, "{why}");
+    }
+}

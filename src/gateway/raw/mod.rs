@@ -1,0 +1,95 @@
+//! The endpoint `/topics/<topic>`: messages are payloads of one topic, as they are.
+
+mod target;
+
+use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
+use crate::app::{Action, Denied};
+use crate::base::ConnectionId;
+use crate::protocol::websocket::CloseCode;
+use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Unpublished};
+use crate::session::{CloseReason, Replies};
+use target::{Role, Target};
+
+const NOT_ALLOWED: &str = "not allowed to publish to this topic";
+const POLICY: CloseReason = CloseReason::Policy(CloseCode::POLICY_VIOLATION);
+const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
+
+/// A connection to one topic.
+#[derive(Debug)]
+pub(super) struct Client(Target);
+
+impl Endpoint for Client {
+    fn owns(path: &str) -> bool {
+        target::owns(path)
+    }
+
+    /// The subprotocol to answer with is the first that the client offers, since payloads are
+    /// passed on in any subprotocol. Those of other endpoints are not answered, because their
+    /// requests are not understood here.
+    fn open(
+        request: &Request<'_>,
+        max_topic: usize,
+        reserved: Reserved,
+    ) -> Result<Opening<Self>, Refusal> {
+        let target = Target::parse(request.path, request.query, max_topic);
+        let client = Self(target.map_err(Refusal::bad_request)?);
+        let protocol = request.subprotocols().find(|name| !reserved.contains(name)).map(Into::into);
+        Ok(Opening { client, protocol })
+    }
+
+    fn may_publish(&self) -> bool {
+        self.0.role != Role::Sub
+    }
+
+    fn subscribes_to(&self) -> Option<Filter> {
+        (self.0.role != Role::Pub).then(|| Filter::from(&self.0.topic))
+    }
+
+    /// Subscribes a new connection, if its role demands it. Its handshake is answered once the
+    /// subscription is in force: open means subscribed, on every core. If a limit of subscriptions
+    /// is reached, the answer is 503, since there may be room later.
+    fn attach(
+        &self,
+        id: ConnectionId,
+        window_bits: Option<u8>,
+        broker: &mut Broker,
+    ) -> Result<bool, Refusal> {
+        let Some(filter) = self.subscribes_to() else { return Ok(false) };
+        let form = Form::new(Codec::Raw, window_bits);
+        broker.attach(id, Options { form, echo: self.0.echo, marks_retained: false });
+        broker.subscribe(id, vec![filter]).map(|()| true).map_err(|limit| {
+            broker.detach(id);
+            Refusal::saying(Rejection::Full, limit.to_string())
+        })
+    }
+
+    /// Publishes a message to the topic of its connection, if `authorise` allows it.
+    fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+        &mut self,
+        id: ConnectionId,
+        Incoming { message, memory }: Incoming<'_>,
+        _: usize,
+        broker: &mut Broker,
+        replies: &mut Replies<'_>,
+        mut authorise: A,
+    ) {
+        let Target { topic, echo, role } = &self.0;
+        if !self.may_publish() {
+            return replies.close_for(POLICY, ONLY_SUBSCRIBES);
+        }
+        if authorise(Action::Publish(topic)).is_err() {
+            return replies.close_for(POLICY, NOT_ALLOWED);
+        }
+        let publication = Publication {
+            opcode: message.opcode(),
+            origin: (!echo && *role == Role::Both).then_some(id),
+            memory,
+            ..Publication::of(topic, message.payload())
+        };
+        if broker.publish(&publication) == Err(Unpublished::Busy) {
+            broker.publish_later(&publication, Some(id));
+            replies.hold();
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Parts of a request target, for the endpoints that parse their own.
+
+/// The names and values of a query, without those that carry the client's credentials. Those are
+/// for the application, which has decided about the client by them: a page cannot set a header of
+/// the request, so a token comes in the query. (`access_token` is from RFC 6750 section 2.3.)
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pair = |parameter| str::split_once(parameter, '=').unwrap_or((parameter, ""));
+    let all = query.split('&').filter(|_| !query.is_empty()).map(pair);
+    all.filter(|(name, _)| !matches!(*name, "token" | "access_token"))
+}
+
+/// Decodes `%` and two hexadecimal digits (RFC 3986 section 2.1) in a topic of a path. `+` is not
+/// decoded.
+///
+/// # Errors
+/// One line for the client, if a `%` has no digits, or the topic is not UTF-8.
+pub(super) fn percent_decode(text: &str) -> Result<String, String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let digits = bytes.next().and_then(hex).zip(bytes.next().and_then(hex));
+        let Some((high, low)) = digits else {
+            return Err("A % in the path has no two hexadecimal digits after it.".into());
+        };
+        decoded.push(high << 4 | low);
+    }
+    String::from_utf8(decoded).map_err(|_| "The topic in the path is not valid UTF-8.".into())
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}

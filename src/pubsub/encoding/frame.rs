@@ -1,0 +1,58 @@
+//! The WebSocket frames of deliveries.
+
+use super::form::Form;
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::deflate::{COMPRESSIBLE, Pool};
+use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame, write_server_header};
+
+/// The room in front of a payload in which any header fits.
+pub(super) const ROOM: usize = MAX_SERVER_HEADER;
+
+/// The window with which a payload of `len` bytes is compressed for subscribers of `form`; `None`
+/// if it is not.
+#[inline]
+pub(super) fn window_bits(form: Form, len: usize) -> Option<u8> {
+    form.window_bits().filter(|_| COMPRESSIBLE.contains(&len))
+}
+
+/// Compresses a payload. Returns whether it gets shorter by that.
+pub(super) fn deflate(bits: u8, payload: &[u8], deflated: &mut Vec<u8>, pool: &mut Pool) -> bool {
+    deflated.clear();
+    let mut deflater = pool.deflater(bits);
+    deflater.message(payload, deflated);
+    pool.give_deflater(deflater);
+    deflated.len() < payload.len()
+}
+
+/// Appends the frame of a payload for subscribers of `form`, compressed if it gets shorter by that.
+#[inline]
+pub(super) fn append(
+    out: &mut Vec<u8>,
+    form: Form,
+    (opcode, payload): (Opcode, &[u8]),
+    deflated: &mut Vec<u8>,
+    pool: &mut Pool,
+) {
+    let bits = window_bits(form, payload.len());
+    let compressed = bits.is_some_and(|bits| deflate(bits, payload, deflated, pool));
+    append_frame(out, opcode, compressed, if compressed { deflated } else { payload });
+}
+
+/// Appends an uncompressed frame.
+pub(super) fn append_plain(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    append_frame(out, opcode, false, payload);
+}
+
+/// A frame around a payload that is compressed already.
+pub(super) fn of_deflated(opcode: Opcode, deflated: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(MAX_SERVER_HEADER + deflated.len());
+    append_frame(&mut frame, opcode, true, deflated);
+    frame
+}
+
+/// Writes the header of an uncompressed frame into the [`ROOM`] in front of a payload. Returns
+/// where the frame begins.
+pub(super) fn write_header(bytes: &mut [u8], opcode: Opcode) -> usize {
+    let (room, payload) = bytes.split_at_mut(ROOM);
+    ROOM - write_server_header(room, opcode, false, payload.len())
+}
