@@ -39,9 +39,15 @@ fn requests() -> Vec<String> {
 
 /// A compressed text message of a client, with the masking key 0.
 fn deflated(text: &str) -> Vec<u8> {
-    let (mut payload, mut frame) = (Vec::new(), Vec::new());
+    let mut payload = Vec::new();
     Deflater::new(15, 6).message(text.as_bytes(), &mut payload);
-    append_frame(&mut frame, Opcode::Text, true, &payload);
+    compressed(&payload)
+}
+
+/// A message of this compressed payload.
+fn compressed(payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    append_frame(&mut frame, Opcode::Text, true, payload);
     frame[1] |= 0x80;
     let header = frame.len() - payload.len();
     frame.splice(header..header, [0; 4]);
@@ -64,6 +70,40 @@ fn pass(core: &mut Core<Echo>, client: &mut Client, bytes: &[u8]) -> usize {
         }
     }
     pieces
+}
+
+/// Blocks with dynamic Huffman codes and without content (RFC 1951 section 3.2.7): each makes the
+/// decompressor build tables, and becomes nothing.
+fn empty_blocks(count: usize) -> Vec<u8> {
+    // The order of the lengths of the codes of lengths; only 18 and 1 are used, with one bit each.
+    let order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1];
+    let mut bits: Vec<bool> = Vec::new();
+    for _ in 0..count {
+        let mut put = |value: u32, len: u32| bits.extend((0..len).map(|at| value >> at & 1 == 1));
+        // Not the last block, dynamic codes; 257 codes of literals, one of distances, 18 lengths.
+        [(0, 1), (2, 2), (0, 5), (0, 5), (14, 4)].map(|(value, len)| put(value, len));
+        order.map(|code| put(u32::from(matches!(code, 1 | 18)), 3));
+        // 138 and 118 times the length 0; the length 1 for the end of the block and a distance.
+        [(1, 1), (138 - 11, 7), (1, 1), (118 - 11, 7), (0, 1), (0, 1)].map(|(v, len)| put(v, len));
+        // The end of the block.
+        put(0, 1);
+    }
+    // An empty stored block, without the four bytes that senders remove.
+    bits.extend([false; 3]);
+    let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+    bits.chunks(8).map(byte).collect()
+}
+
+/// A few bytes of compressed data can be much work although they become nothing.
+#[test]
+fn blocks_without_content_are_handled_in_pieces() {
+    let [mut core, _] = cores();
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let (mut client, _) = Client::connect(&mut core, id(7), "/", offer);
+    let blocks = empty_blocks(20_000);
+    let pieces = pass(&mut core, &mut client, &compressed(&blocks));
+    assert_eq!(client.session.phase(), Phase::Open, "the blocks are valid");
+    assert!(pieces >= blocks.len() / (4 << 10), "{pieces} pieces of {} bytes", blocks.len());
 }
 
 #[test]

@@ -24,6 +24,9 @@ use crate::session::stream::StreamEvent;
 /// The work of short messages that are alone in a receive is not counted up to this many bytes: the
 /// receive itself is more.
 const FEW: usize = 2 << 10;
+/// So much of a compressed payload is decompressed at once: a quarter of a millisecond at most,
+/// without the bytes that it becomes.
+const COMPRESSED_PIECE: usize = 2 << 10;
 /// From here on a message is not copied if the service has to keep it.
 const LARGE: usize = 128 << 10;
 
@@ -233,6 +236,9 @@ impl Session {
         let there = bytes.len() - at;
         let take = usize::try_from(body.remaining).map_or(there, |remaining| remaining.min(there));
         let mut take = take;
+        if self.assembly.as_ref().is_some_and(|assembly| assembly.assembler.is_compressed()) {
+            take = take.min(COMPRESSED_PIECE);
+        }
         let fresh = &mut bytes[at..at + take];
         if body.opcode.is_control() {
             unmask(fresh, body.mask);
@@ -244,7 +250,8 @@ impl Session {
             *received += take as u64;
             let (added, work) = (assembler.len() - before, &mut cx.pools.work);
             if assembler.is_compressed() {
-                work.charge_bytes(take + added, Work::INFLATED_BYTE);
+                work.charge_bytes(take, Work::DEFLATE_READ_BYTE);
+                work.charge_bytes(added, Work::INFLATED_BYTE);
             } else {
                 work.charge(Work::of_payload(added));
             }
