@@ -78,8 +78,8 @@ pub(super) trait Endpoint: Sized {
         out.respond(id, Ok(None), |_| {});
     }
 
-    /// A message of the client is accepted after it had waited, and retained as far as it had to be.
-    /// The client has to be read from again, which is what the default does.
+    /// A message of the client is accepted after it had waited. The result says whether it is
+    /// retained, if it had to be. The client has to be read from again: the default does that.
     fn accepted<O: Outbound>(
         &mut self,
         id: ConnectionId,

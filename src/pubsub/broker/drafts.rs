@@ -96,7 +96,8 @@ impl Drafts {
     /// of the retained value is dropped.
     ///
     /// # Errors
-    /// If the search for its subscribers is a long one; [`search_on`](Self::search_on) continues it.
+    /// If the search for its subscribers is a long one, which [`search_on`](Self::search_on)
+    /// continues.
     pub(super) fn add(
         &mut self,
         message: &Publication<'_>,
