@@ -81,12 +81,14 @@ fn empty_blocks(count: usize) -> Vec<u8> {
     for _ in 0..count {
         let mut put = |value: u32, len: u32| bits.extend((0..len).map(|at| value >> at & 1 == 1));
         // Not the last block, dynamic codes; 257 codes of literals, one of distances, 18 lengths.
-        [(0, 1), (2, 2), (0, 5), (0, 5), (14, 4)].map(|(value, len)| put(value, len));
-        order.map(|code| put(u32::from(matches!(code, 1 | 18)), 3));
-        // 138 and 118 times the length 0; the length 1 for the end of the block and a distance.
-        [(1, 1), (138 - 11, 7), (1, 1), (118 - 11, 7), (0, 1), (0, 1)].map(|(v, len)| put(v, len));
-        // The end of the block.
-        put(0, 1);
+        for (value, len) in [(0, 1), (2, 2), (0, 5), (0, 5), (14, 4)] {
+            put(value, len);
+        }
+        order.iter().for_each(|code| put(u32::from(matches!(code, 1 | 18)), 3));
+        // 138 and 118 times the length 0; the length 1 for the end of the block and a distance; then
+        // the end of the block.
+        let codes = [(1, 1), (138 - 11, 7), (1, 1), (118 - 11, 7), (0, 1), (0, 1), (0, 1)];
+        codes.iter().for_each(|(value, len)| put(*value, *len));
     }
     // An empty stored block, without the four bytes that senders remove.
     bits.extend([false; 3]);

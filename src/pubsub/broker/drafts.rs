@@ -44,10 +44,9 @@ pub(super) struct Drafts {
     pub(super) work: Work,
 }
 
-/// The search for the recipients of a message is a long one. The search so far, and what is to be
-/// retained.
+/// The search for the recipients of a message is a long one. What is to be retained comes back.
 #[derive(Debug)]
-pub(super) struct Unfinished(pub(super) Matches, pub(super) Option<Retain>);
+pub(super) struct Unfinished(pub(super) Option<Retain>);
 
 impl Drafts {
     pub(super) fn new(deflate_level: u32) -> Self {
@@ -96,8 +95,8 @@ impl Drafts {
     /// of the retained value is dropped.
     ///
     /// # Errors
-    /// If the search for its subscribers is a long one, which [`search_on`](Self::search_on)
-    /// continues.
+    /// If the search for its subscribers is a long one. [`take_search`](Self::take_search) returns
+    /// what is found so far, and [`search_on`](Self::search_on) goes on.
     pub(super) fn add(
         &mut self,
         message: &Publication<'_>,
@@ -116,7 +115,7 @@ impl Drafts {
                 }
                 Ok(())
             }
-            _ => Err(Unfinished(std::mem::take(&mut self.matches), retain)),
+            _ => Err(Unfinished(retain)),
         }
     }
 
@@ -147,17 +146,15 @@ impl Drafts {
         }
     }
 
-    /// The recipients of a topic, or the search for them if it is a long one.
-    pub(super) fn recipients(
-        &mut self,
-        topic: &Topic,
-        index: &Index,
-    ) -> Result<Recipients, Matches> {
-        if self.search(topic, index) {
-            Ok(self.matches.take())
-        } else {
-            Err(std::mem::take(&mut self.matches))
-        }
+    /// The recipients of a topic; `None` if the search for them is a long one, of which
+    /// [`take_search`](Self::take_search) returns what is found so far.
+    pub(super) fn recipients(&mut self, topic: &Topic, index: &Index) -> Option<Recipients> {
+        self.search(topic, index).then(|| self.matches.take())
+    }
+
+    /// Takes the search that was not complete.
+    pub(super) fn take_search(&mut self) -> Matches {
+        std::mem::take(&mut self.matches)
     }
 
     /// Goes on with a long search, since the begin of which the index has not changed. The work is

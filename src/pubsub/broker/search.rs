@@ -54,9 +54,8 @@ impl Broker {
     /// Adds a message to the batch of its topic, now or once its subscribers are found.
     pub(super) fn accept(&mut self, message: &Publication<'_>, retain: Option<Retain>) {
         self.held.has_changed = true;
-        if let Err(Unfinished(matches, retain)) = self.drafts.add(message, retain, &self.index) {
-            let item = Item::Message(Message::new(message), retain);
-            self.searching.set_current(Search { item, matches });
+        if let Err(Unfinished(retain)) = self.drafts.add(message, retain, &self.index) {
+            self.search_for(Item::Message(Message::new(message), retain));
         }
     }
 
@@ -66,13 +65,16 @@ impl Broker {
             return self.let_batch_wait(batch, is_change);
         }
         match self.drafts.recipients(&batch.topic, &self.index) {
-            Ok(recipients) => self.deliver_batch(batch, is_change, recipients),
-            Err(_) if self.searching.is_active() => self.let_batch_wait(batch, is_change),
-            Err(matches) => {
-                let item = Item::Batch(batch, is_change);
-                self.searching.set_current(Search { item, matches });
-            }
+            Some(recipients) => self.deliver_batch(batch, is_change, recipients),
+            None if self.searching.is_active() => self.let_batch_wait(batch, is_change),
+            None => self.search_for(Item::Batch(batch, is_change)),
         }
+    }
+
+    /// A long search begins.
+    fn search_for(&mut self, item: Item) {
+        let matches = self.drafts.take_search();
+        self.searching.set_current(Search { item, matches });
     }
 
     #[cold]
@@ -148,11 +150,8 @@ impl Broker {
             }
             Item::Batch(batch, is_change) => {
                 match self.drafts.recipients(&batch.topic, &self.index) {
-                    Ok(recipients) => self.deliver_batch(batch, is_change, recipients),
-                    Err(matches) => {
-                        let item = Item::Batch(batch, is_change);
-                        self.searching.set_current(Search { item, matches });
-                    }
+                    Some(recipients) => self.deliver_batch(batch, is_change, recipients),
+                    None => self.search_for(Item::Batch(batch, is_change)),
                 }
             }
         }
