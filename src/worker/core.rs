@@ -146,11 +146,10 @@ impl<D: Driver> Core<D> {
     /// it.
     pub(super) fn update_receive(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
-        if slot.flags.contains(Flags::INPUT_ENDED) || slot.session.phase() == Phase::Finished {
-            return;
-        }
+        let has_ended =
+            slot.flags.contains(Flags::INPUT_ENDED) || slot.session.phase() == Phase::Finished;
         match (slot.receive, slot.wants_input()) {
-            (before @ (Receive::New | Receive::Idle), true) => {
+            (before @ (Receive::New | Receive::Idle), true) if !has_ended => {
                 slot.receive = Receive::Armed;
                 // The request is often there already, so no poll before the first receive.
                 self.driver.receive(id, before == Receive::Idle);
