@@ -85,8 +85,8 @@ fn empty_blocks(count: usize) -> Vec<u8> {
             put(value, len);
         }
         order.iter().for_each(|code| put(u32::from(matches!(code, 1 | 18)), 3));
-        // 138 and 118 times the length 0; the length 1 for the end of the block and a distance; then
-        // the end of the block.
+        // 138 and 118 times the length 0; the length 1 for the end of the block and a distance;
+        // then the end of the block.
         let codes = [(1, 1), (138 - 11, 7), (1, 1), (118 - 11, 7), (0, 1), (0, 1), (0, 1)];
         codes.iter().for_each(|(value, len)| put(*value, *len));
     }
