@@ -144,7 +144,8 @@ fn origins_that_can_never_match_exit_with_2_and_show_the_form() {
         ("wss://good.example", "`https://good.example`"),
         ("https:good.example", "`//` behind the scheme; write `https://good.example`"),
         ("HTTP:/good.example:8080/", "write `http://good.example:8080`"),
-        ("http:8080", "not a full IPv4 address"),
+        // A host and a port.
+        ("http:8080", "it has no scheme; write `https://http:8080`"),
         ("https://*.good.example", "wildcard"),
         ("", "`https://example.org`"),
     ] {
