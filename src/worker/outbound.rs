@@ -50,16 +50,16 @@ impl<D: Driver> Outbound for Core<D> {
     }
 
     fn with_replies(&mut self, to: ConnectionId, act: impl FnOnce(&mut Replies<'_>)) -> bool {
-        if self.slots.get(to).is_none_or(|slot| slot.session.phase() != Phase::Open) {
-            return false;
-        }
+        let mut is_open = false;
         self.with_output(to, |slot, now, pools, output| {
-            slot.session.reply(now, slot.backlog(), pools, output, act);
+            is_open = slot.session.reply(now, slot.backlog(), pools, output, act);
         });
-        // It may be closing now: then the peer's answer has to be read.
-        self.list_for_retry(to);
-        self.update_receive(to);
-        true
+        if is_open {
+            // It may be closing now: then the peer's answer has to be read.
+            self.list_for_retry(to);
+            self.update_receive(to);
+        }
+        is_open
     }
 
     fn respond(

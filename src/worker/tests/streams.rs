@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Bench, frame, masked};
 use crate::base::Millis;
 use crate::io::sim::ServerEnd;
-use crate::protocol::websocket::CloseCode;
-use crate::session::CloseReason;
+use crate::protocol::websocket::{CloseCode, Opcode};
+use crate::session::{CloseReason, Outbound};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
 const IDLE: Duration = Duration::from_secs(7);
@@ -126,5 +126,28 @@ fn deliveries_reach_a_stream() {
     let got = bench.read(client, 5 * line.len() + 5);
     assert!(got == [line.repeat(5), b"line\n".to_vec()].concat(), "{} bytes", got.len());
     assert!(Millis::from(bench.network.now()) < Millis(1000));
+    bench.finish();
+}
+
+/// What a service replies in frames is not for a stream.
+#[test]
+fn a_stream_is_sent_no_frames() {
+    let mut bench = Bench::new();
+    let (client, stream) = bench.request("/lines");
+    bench.read_head(client);
+    let (other, socket) = bench.request("/echo");
+    bench.read_head(other);
+    for (id, expected) in [(stream, false), (socket, true)] {
+        let mut is_called = false;
+        let is_open = bench.worker.core.with_replies(id, |replies| {
+            is_called = true;
+            replies.send(Opcode::Text, b"hi");
+        });
+        assert_eq!((is_open, is_called), (expected, expected));
+    }
+    assert_eq!(bench.read(other, 4), frame(b"hi"));
+    bench.network.write(client, b"one\n");
+    assert_eq!(bench.read(client, 4), b"one\n");
+    [client, other].into_iter().for_each(|client| bench.network.reset(client));
     bench.finish();
 }
