@@ -31,7 +31,8 @@ pub(super) trait Endpoint: Sized {
         reserved: Reserved,
     ) -> Result<Opening<Self>, Refusal>;
 
-    /// Whether the client may publish: its input waits while the broker has no room.
+    /// Whether the client may publish. One that may, and that goes on sending while it does not
+    /// read, is reset within seconds, so that it learns that its messages are not accepted.
     fn may_publish(&self) -> bool {
         true
     }

@@ -186,14 +186,14 @@ impl Slot {
             && (self.deferred.is_none() || matches!(end, Received::Failed(_)))
     }
 
-    /// Whether there is no room for what the connection may publish. That is of no concern once it
+    /// Whether there is no room for what the connection may ask for. That is of no concern once it
     /// is closing, since what it sends then has no meaning any more.
     fn lacks_room<S: Service>(&self, service: &S) -> bool {
         self.may_need_room()
             && !(service.has_room() && service.has_room_for(self.session.assembled()))
     }
 
-    /// Whether the connection may publish.
+    /// Whether its input may need room: that of every open connection to an endpoint of the server.
     pub(super) fn may_need_room(&self) -> bool {
         self.session.endpoint().is_built_in() && self.session.phase() == Phase::Open
     }

@@ -157,8 +157,8 @@ impl Drafts {
         std::mem::take(&mut self.matches)
     }
 
-    /// Goes on with a long search, since the begin of which the index has not changed. The work is
-    /// subtracted from `left`. Returns whether it is complete.
+    /// Goes on with a long search. The index must not have changed since the search began. The work
+    /// is subtracted from `left`. Returns whether the search is complete.
     pub(super) fn search_on(
         &mut self,
         topic: &Topic,

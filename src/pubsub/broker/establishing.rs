@@ -38,8 +38,8 @@ impl Establishing {
         Some((*number, all.front()?))
     }
 
-    /// Takes the first of which every core has acknowledged the changes up to `acked`, and that has
-    /// not to wait because other subscriptions of its connection are still ending.
+    /// Takes the first that waits for no change above `acked`, and of whose connection no other
+    /// subscription is still ending.
     pub(super) fn take_acked(
         &mut self,
         acked: u64,
