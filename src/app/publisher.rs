@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::mesh::SleepFlag;
 use crate::pubsub::{Payload, Topic};
 
-/// Publishes to the topics of a server. The messages of a publisher and its clones to one topic keep
-/// their order.
+/// Publishes to the topics of a server. The messages of a publisher and its clones keep their order
+/// within each topic.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     core: Arc<CoreSender>,

@@ -1,7 +1,7 @@
 //! What a loop asks of the kernel: the trait [`Driver`], io_uring behind it ([`uring`]) and a
 //! seeded simulation (`sim`, with the feature of that name). Another backend is a folder beside
-//! these; `server` chooses and starts it. So is a transport under the frames, such as TLS: a driver around another one, so that
-//! loop and sessions see plain bytes.
+//! these, which `server` starts. So is a transport under the frames, such as TLS: a driver around
+//! another one, so that loop and sessions see plain bytes.
 
 mod driver;
 #[cfg(feature = "sim")]
