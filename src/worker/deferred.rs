@@ -4,7 +4,7 @@
 //! copied if it would take too many of the buffers, which other connections need.
 
 use super::Worker;
-use super::slots::{Blocked, Deferred, Flags, Input, Receive, Slot};
+use super::slots::{Blocked, Deferred, Flags, Input, Slot};
 use crate::base::ConnectionId;
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
@@ -19,7 +19,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let core = &mut self.core;
         let Some(slot) = core.slots.get(id) else { return };
         if !armed {
-            slot.receive = Receive::Idle;
+            slot.receive_stopped();
         }
         let deferred = slot.deferred.get_or_insert_with(|| Deferred::new(&core.pools.ledger));
         match outcome {
@@ -59,7 +59,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return self.defer(id, outcome, armed);
         }
         if !armed {
-            slot.receive = Receive::Idle;
+            slot.receive_stopped();
         }
         let ledger = &core.pools.ledger;
         slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_back(outcome);
