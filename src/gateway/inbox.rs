@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::service::Gateway;
 use crate::app::{Command, Context, Handler};
 use crate::pubsub::{Payload, Publication, RetainLimit, Topic, Unpublished};
-use crate::session::Outbound;
+use crate::session::{CloseReason, Outbound};
 
 /// The most commands of other threads that are taken in one turn.
 const INBOX_BATCH: usize = 256;
@@ -34,7 +34,9 @@ impl<H: Handler> Gateway<H> {
                         self.core.set_gone(to);
                     }
                 }
-                Some(Command::Close { to, code, reason }) => out.close(to, code, &reason),
+                Some(Command::Close { to, code, reason }) => {
+                    out.close(to, CloseReason::Local(code), &reason);
+                }
                 None => return,
             }
         }

@@ -5,7 +5,7 @@ use super::service::Gateway;
 use crate::app::Handler;
 use crate::protocol::websocket::CloseCode;
 use crate::pubsub::Overdue;
-use crate::session::Outbound;
+use crate::session::{CloseReason, Outbound};
 
 const OVERDUE: &str = "the server could not subscribe in time; try again later";
 const MISSED: &str = "messages were lost: the server did not respond";
@@ -32,7 +32,7 @@ impl<H: Handler> Gateway<H> {
             let Some(id) = self.core.broker.take_missed() else { return };
             if let Some((client, _)) = self.clients.get(id) {
                 client.give_up(id, MISSED, out);
-                out.close(id, CloseCode::TRY_AGAIN_LATER, MISSED);
+                out.close(id, CloseReason::Local(CloseCode::TRY_AGAIN_LATER), MISSED);
                 out.set_reading(id, true);
             }
         }

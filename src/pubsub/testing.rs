@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Refusal;
-use crate::session::{Accept, Delivered, Frames, Outbound, Replies};
+use crate::session::{Accept, CloseReason, Delivered, Frames, Outbound, Replies};
 
 /// A call of an [`Outbound`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,8 @@ impl Outbound for Recorder {
         self.calls.push(Call::SetReading(id, on));
     }
 
-    fn close(&mut self, id: ConnectionId, code: CloseCode, _: &str) {
-        self.calls.push(Call::Close(id, code));
+    fn close(&mut self, id: ConnectionId, reason: CloseReason, _: &str) {
+        self.calls.push(Call::Close(id, reason.code()));
     }
 
     fn has_backlog(&mut self, _: ConnectionId) -> bool {

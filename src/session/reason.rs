@@ -43,7 +43,12 @@ impl CloseReason {
             Self::Peer(code) | Self::Local(code) | Self::Policy(code) => code,
             Self::TooSlow => CloseCode::TRY_AGAIN_LATER,
             Self::Violation(violation) => violation.code(),
-            _ => CloseCode::ABNORMAL,
+            Self::Refused(_)
+            | Self::Answered
+            | Self::Eof
+            | Self::Broken
+            | Self::NoRequest
+            | Self::Stalled => CloseCode::ABNORMAL,
         }
     }
 
@@ -51,7 +56,17 @@ impl CloseReason {
     /// because it did not do something in time.
     #[must_use]
     pub const fn is_local(self) -> bool {
-        !matches!(self, Self::Peer(_) | Self::Eof | Self::Broken)
+        match self {
+            Self::Peer(_) | Self::Eof | Self::Broken => false,
+            Self::Local(_)
+            | Self::Violation(_)
+            | Self::Policy(_)
+            | Self::TooSlow
+            | Self::Refused(_)
+            | Self::Answered
+            | Self::NoRequest
+            | Self::Stalled => true,
+        }
     }
 }
 

@@ -16,8 +16,8 @@ use super::reason::CloseReason;
 use super::replies::{Message, Replies};
 use super::stream::Stream;
 use crate::base::{ConnectionId, Ledger, Millis};
+use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Request};
-use crate::protocol::websocket::{CloseCode, Opcode};
 
 /// An accepted opening handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -262,8 +262,8 @@ pub trait Outbound {
     /// the end included, waits in order.
     fn set_reading(&mut self, id: ConnectionId, on: bool);
 
-    /// Sends a close frame and waits for the peer's.
-    fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str);
+    /// Sends a close frame with the code of `reason` and this text, and waits for the peer's.
+    fn close(&mut self, id: ConnectionId, reason: CloseReason, text: &str);
 
     /// Whether earlier bytes wait for `id` to read, so that more would only queue.
     fn has_backlog(&mut self, id: ConnectionId) -> bool;

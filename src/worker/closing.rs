@@ -42,7 +42,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return;
         }
         if matches!(slot.receive, Receive::Armed | Receive::Cancelling) {
-            return core.cancel_receive(id);
+            return core.update_receive(id);
         }
         if slot.flags.contains(Flags::HALF_CLOSING) {
             return;

@@ -146,26 +146,17 @@ impl<D: Driver> Core<D> {
     /// it.
     pub(super) fn update_receive(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
-        let has_ended =
-            slot.flags.contains(Flags::INPUT_ENDED) || slot.session.phase() == Phase::Finished;
         match (slot.receive, slot.wants_input()) {
-            (before @ (Receive::New | Receive::Idle), true) if !has_ended => {
+            (before @ (Receive::New | Receive::Idle), true) => {
                 slot.receive = Receive::Armed;
                 // The request is often there already, so no poll before the first receive.
                 self.driver.receive(id, before == Receive::Idle);
             }
-            (Receive::Armed, false) => self.cancel_receive(id),
+            (Receive::Armed, false) => {
+                slot.receive = Receive::Cancelling;
+                self.driver.cancel_receive(id);
+            }
             _ => {}
-        }
-    }
-
-    /// Asks the kernel to return the receive of a connection.
-    pub(super) fn cancel_receive(&mut self, id: ConnectionId) {
-        if let Some(slot) = self.slots.get(id)
-            && slot.receive == Receive::Armed
-        {
-            slot.receive = Receive::Cancelling;
-            self.driver.cancel_receive(id);
         }
     }
 

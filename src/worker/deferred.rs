@@ -19,7 +19,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let core = &mut self.core;
         let Some(slot) = core.slots.get(id) else { return };
         if !armed {
-            slot.receive = Receive::Idle;
+            slot.receive_stopped();
         }
         let deferred = slot.deferred.get_or_insert_with(|| Deferred::new(&core.pools.ledger));
         match outcome {
@@ -59,7 +59,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return self.defer(id, outcome, armed);
         }
         if !armed {
-            slot.receive = Receive::Idle;
+            slot.receive_stopped();
         }
         let ledger = &core.pools.ledger;
         slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_back(outcome);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::core::{BATCH, Core, Drain};
+use super::slots::{Blocked, Receive};
 use crate::base::Millis;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
@@ -10,6 +11,9 @@ use crate::session::{CloseReason, Outbound, Phase};
 
 /// How often receives are armed again while connections are waited for.
 const REARM_EVERY: Duration = Duration::from_millis(250);
+
+/// Why the connections end that are there when the server stops.
+const GOING_AWAY: CloseReason = CloseReason::Local(CloseCode::GOING_AWAY);
 
 /// After the deadline, for what was cut to come back from the kernel.
 pub(crate) const AFTER_DRAIN: Duration = Duration::from_millis(500);
@@ -53,7 +57,8 @@ impl<D: Driver> Core<D> {
             {
                 let id = slot.id();
                 // It is armed again when the cancel has come back.
-                self.cancel_receive(id);
+                slot.blocked.set(Blocked::REARMING, slot.receive == Receive::Armed);
+                self.update_receive(id);
             }
         }
     }
@@ -74,9 +79,9 @@ impl<D: Driver> Core<D> {
             let Some(slot) = self.slots.at(index) else { continue };
             let id = slot.id();
             if cutting {
-                self.abort(id, CloseReason::Local(CloseCode::GOING_AWAY));
+                self.abort(id, GOING_AWAY);
             } else {
-                self.close(id, CloseCode::GOING_AWAY, "server is stopping");
+                self.close(id, GOING_AWAY, "server is stopping");
             }
         }
     }

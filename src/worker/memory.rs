@@ -9,7 +9,7 @@ use super::slots::{Queue, Slot};
 use crate::base::{ConnectionId, Millis};
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
-use crate::session::{CloseReason, Phase};
+use crate::session::{CloseReason, Outbound, Phase};
 
 /// How often the largest holders are looked for while more is held than the limit, and while memory
 /// is short: that looks at all connections.
@@ -134,6 +134,6 @@ impl<D: Driver> Core<D> {
             false => CloseReason::TooSlow,
         };
         // What it has received of a message is dropped with it.
-        self.close_for(id, reason, REASON);
+        self.close(id, reason, REASON);
     }
 }

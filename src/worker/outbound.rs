@@ -6,7 +6,6 @@ use super::core::Core;
 use super::slots::Blocked;
 use crate::base::ConnectionId;
 use crate::io::Driver;
-use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Refusal;
 use crate::session::{
     Accept, CloseReason, Delivered, Frames, Offer, Outbound, Output, Phase, Replies,
@@ -83,8 +82,13 @@ impl<D: Driver> Outbound for Core<D> {
         self.update_receive(id);
     }
 
-    fn close(&mut self, id: ConnectionId, code: CloseCode, text: &str) {
-        self.close_for(id, CloseReason::Local(code), text);
+    fn close(&mut self, id: ConnectionId, reason: CloseReason, text: &str) {
+        self.with_output(id, |slot, now, pools, output| {
+            slot.session.close(now, reason, text, pools, output);
+        });
+        // The peer's answer has to be read, whatever kept it from being read so far.
+        self.list_for_retry(id);
+        self.update_receive(id);
     }
 
     fn has_backlog(&mut self, id: ConnectionId) -> bool {
@@ -136,16 +140,6 @@ impl<D: Driver> Core<D> {
         Delivered::Taken
     }
 
-    /// Closes a connection with the code of this reason.
-    pub(super) fn close_for(&mut self, id: ConnectionId, reason: CloseReason, text: &str) {
-        self.with_output(id, |slot, now, pools, output| {
-            slot.session.close(now, reason, text, pools, output);
-        });
-        // The peer's answer has to be read, whatever kept it from being read so far.
-        self.list_for_retry(id);
-        self.update_receive(id);
-    }
-
     /// Closes the subscribers that read too slowly.
     pub(super) fn close_too_slow(&mut self) {
         while let Some(id) = self.too_slow.pop() {
@@ -153,7 +147,7 @@ impl<D: Driver> Core<D> {
             if let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut()) {
                 self.stats.dropped += queue.queue.clear_droppable();
             }
-            self.close_for(id, CloseReason::TooSlow, TOO_SLOW);
+            self.close(id, CloseReason::TooSlow, TOO_SLOW);
         }
     }
 }

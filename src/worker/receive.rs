@@ -137,7 +137,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         } else if !matches!(outcome, Received::Failed(_)) {
             self.core.on_receive_stopped(id);
         } else if let Some(slot) = self.core.slots.get(id) {
-            slot.receive = Receive::Idle;
+            slot.receive_stopped();
         }
     }
 }
@@ -155,7 +155,7 @@ impl<D: Driver> Core<D> {
     /// The kernel holds the receive of this connection no longer.
     pub(super) fn on_receive_stopped(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slots.get(id) {
-            slot.receive = Receive::Idle;
+            slot.receive_stopped();
             self.update_receive(id);
             self.mark_dirty(id);
         }

@@ -60,7 +60,14 @@ impl Refusals {
                     tracing::info!(connections, code, last, "broke a rule");
                 }
             }
-            _ => {}
+            CloseReason::Peer(_)
+            | CloseReason::Local(_)
+            | CloseReason::TooSlow
+            | CloseReason::Answered
+            | CloseReason::Eof
+            | CloseReason::Broken
+            | CloseReason::NoRequest
+            | CloseReason::Stalled => {}
         }
     }
 }

@@ -77,6 +77,8 @@ bitflags! {
         const BY_SERVICE = 1 << 1;
         /// No receive buffer was free. It is in the list of connections to be armed again.
         const AWAITING_BUFFER = 1 << 2;
+        /// Its receive is cancelled, to be armed anew.
+        const REARMING = 1 << 3;
     }
 
     /// How far the end of a connection is, and in which lists it is.
@@ -269,9 +271,17 @@ impl Slot {
 
     /// Whether it is to be read from.
     pub(super) fn wants_input(&self) -> bool {
-        let awaits_buffer = self.blocked.contains(Blocked::AWAITING_BUFFER);
-        let waits = self.has_send_backlog() || awaits_buffer || self.is_held();
-        !waits && self.deferred.is_none()
+        let has_ended =
+            self.flags.contains(Flags::INPUT_ENDED) || self.session.phase() == Phase::Finished;
+        let has_to_wait = self.blocked.intersects(Blocked::AWAITING_BUFFER | Blocked::REARMING);
+        let waits = self.has_send_backlog() || has_to_wait || self.is_held();
+        !has_ended && !waits && self.deferred.is_none()
+    }
+
+    /// The kernel holds its receive no longer.
+    pub(super) fn receive_stopped(&mut self) {
+        self.receive = Receive::Idle;
+        self.blocked.remove(Blocked::REARMING);
     }
 }
 

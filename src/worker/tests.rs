@@ -145,7 +145,7 @@ impl Service for Rig {
         let state = &mut *self.0.borrow_mut();
         state.full = if state.full == FOR_EVER { FOR_EVER } else { state.full.saturating_sub(1) };
         for id in state.closing.drain(..) {
-            out.close(id, CloseCode::GOING_AWAY, "");
+            out.close(id, CloseReason::Local(CloseCode::GOING_AWAY), "");
         }
         for (_, turns, _) in &mut state.waiting {
             *turns = turns.map(|turns| turns - 1);

@@ -26,7 +26,7 @@ use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::{
     Broker, Codec, Filter, Form, NameError, Options, Publication, RetainLimit, Topic, Unpublished,
 };
-use crate::session::{Outbound, Replies};
+use crate::session::{CloseReason, Outbound, Replies};
 use request::{Command, Parser};
 pub use target::PROTOCOL;
 
@@ -183,7 +183,7 @@ impl Endpoint for Client {
 
     /// The client is closed with 1013.
     fn give_up<O: Outbound>(&self, id: ConnectionId, why: &'static str, out: &mut O) {
-        out.close(id, CloseCode::TRY_AGAIN_LATER, why);
+        out.close(id, CloseReason::Local(CloseCode::TRY_AGAIN_LATER), why);
         // The close frame of the peer is read, and nothing that it has sent is handled.
         out.set_reading(id, true);
     }

@@ -76,9 +76,9 @@ impl Form {
 
 /// A set of forms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Forms(u32);
+pub(crate) struct Forms(u64);
 
-const _: () = assert!(Form::COUNT <= u32::BITS as usize, "a set has a bit for each form");
+const _: () = assert!(Form::COUNT <= u64::BITS as usize, "a set has a bit for each form");
 
 impl Forms {
     /// No form.
