@@ -50,7 +50,10 @@ impl Broker {
         }
         for (from, PeerMessage(message)) in control.drain(..) {
             match message {
-                Message::Interest(filter, forms) => self.index.set_remote(&filter, from, forms),
+                Message::Interest(filter, forms, number) => {
+                    self.index.set_remote(&filter, from, forms);
+                    self.peers.set_received(from, number);
+                }
                 Message::Sent(number) => self.peers.set_received(from, number),
                 Message::Acked(number) => self.peers.set_acked(from, number),
                 Message::Lost => self.note_missed(from),
