@@ -193,8 +193,9 @@ impl Drafts {
 
     fn encode(&mut self, at: usize, message: &Publication<'_>, retain: Option<Retain>) {
         if let Some(draft) = self.list.get_mut(at) {
-            self.work.charge(draft.work(message));
-            self.bytes += draft.add(message, retain, &mut self.scratch, &mut self.pool);
+            let (bytes, work) = draft.add(message, retain, &mut self.scratch, &mut self.pool);
+            self.work.charge(work);
+            self.bytes += bytes;
         }
     }
 

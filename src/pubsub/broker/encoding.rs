@@ -11,17 +11,24 @@ use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{BatchBuilder, Retain};
 use crate::pubsub::delivery::large::Large;
 use crate::pubsub::index::Recipients;
-use crate::pubsub::name::Topic;
+use crate::pubsub::name::{Filter, Topic};
 
 /// The messages that are encoded, in the order in which they were accepted.
 #[derive(Debug, Default)]
 pub(super) struct Encoding {
     queue: VecDeque<Job>,
-    /// The number of messages of each topic.
-    topics: HashMap<Topic, usize>,
+    topics: HashMap<Topic, Held>,
     /// The bytes of all of them but the first.
     behind: usize,
     done: u64,
+}
+
+/// The messages of one topic.
+#[derive(Debug, Default)]
+struct Held {
+    count: usize,
+    /// The number of the last.
+    last: u64,
 }
 
 #[derive(Debug)]
@@ -49,14 +56,23 @@ impl Encoding {
         self.behind
     }
 
-    /// The number of messages that were ever added, and of those that are done. They are done in
-    /// order.
-    pub(super) fn accepted(&self) -> u64 {
-        self.done + self.queue.len() as u64
-    }
-
+    /// The number of messages that are done. They are numbered from 1, and done in order.
     pub(super) const fn done(&self) -> u64 {
         self.done
+    }
+
+    /// The number of topics that it holds messages of.
+    pub(super) fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// The number of the last message that is for subscribers of `filter`; 0 if there is none.
+    pub(super) fn last_for(&self, filter: &Filter) -> u64 {
+        if let Some(topic) = filter.topic() {
+            return self.topics.get(&topic).map_or(0, |held| held.last);
+        }
+        let matching = self.topics.iter().filter(|(topic, _)| filter.matches(topic));
+        matching.map(|(_, held)| held.last).max().unwrap_or(0)
     }
 
     /// Whether what is published to `topic` has to wait.
@@ -79,7 +95,9 @@ impl Encoding {
         recipients: Recipients,
         version: u64,
     ) {
-        *self.topics.entry(message.topic().clone()).or_default() += 1;
+        let last = self.done + self.queue.len() as u64 + 1;
+        let held = self.topics.entry(message.topic().clone()).or_default();
+        *held = Held { count: held.count + 1, last };
         let job = Job { message, retain, large: Large::new(recipients, version) };
         if !self.queue.is_empty() {
             self.behind += job.len();
@@ -102,9 +120,9 @@ impl Encoding {
         if let Some(next) = self.queue.front() {
             self.behind -= next.len();
         }
-        if let Some(count) = self.topics.get_mut(message.topic()) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(held) = self.topics.get_mut(message.topic()) {
+            held.count -= 1;
+            if held.count == 0 {
                 self.topics.remove(message.topic());
             }
         }

@@ -1,6 +1,6 @@
 //! The state of a broker.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::drafts::Drafts;
@@ -73,9 +73,11 @@ pub struct Broker {
     pub(super) asked: usize,
     /// The bytes of the filters of this core's connections.
     pub(super) filter_bytes: usize,
-    /// Connections that have unsubscribed, each with the number of the last message that is encoded
-    /// in pieces and may be for it.
-    pub(super) encoding_last: VecDeque<(u64, ConnectionId)>,
+    /// The number of the last message that is encoded in pieces and is for one of the subscriptions
+    /// that have ended so far of the request that is handled; 0 if there is none.
+    pub(super) ended_last: u64,
+    /// Connections that have unsubscribed, by that number and in the order of their requests.
+    pub(super) encoding_last: BTreeMap<u64, VecDeque<ConnectionId>>,
     /// The same once that is done, each with the number of the last delivery that may be
     /// for it.
     pub(super) delivering_last: VecDeque<(u64, ConnectionId)>,
@@ -130,7 +132,8 @@ impl Broker {
             changes_left: 0,
             asked: 0,
             filter_bytes: 0,
-            encoding_last: VecDeque::new(),
+            ended_last: 0,
+            encoding_last: BTreeMap::new(),
             delivering_last: VecDeque::new(),
             missed: Vec::new(),
             has_news: false,

@@ -6,7 +6,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::base::{ConnectionId, Work};
+use crate::base::ConnectionId;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::encoding::{self, Form, Forms, Scratch};
 use crate::pubsub::index::Recipients;
@@ -131,9 +131,6 @@ pub(in crate::pubsub) struct BatchBuilder {
     origins: Vec<Option<ConnectionId>>,
     messages: u32,
     retain: Option<Retain>,
-    /// The work for each message, and for each KiB of it.
-    frame_work: u64,
-    kib_work: u64,
 }
 
 /// A batch that is finished, and whom it is for.
@@ -160,15 +157,9 @@ pub(super) struct Encoder {
 impl BatchBuilder {
     pub(in crate::pubsub) fn new(topic: &Topic, recipients: Recipients, version: u64) -> Self {
         let encoders: Vec<Encoder> = recipients.forms().iter().map(Encoder::new).collect();
-        let of_kib = |encoder: &Encoder| match encoder.form.window_bits() {
-            Some(_) => Work::of_deflated(1024),
-            None => Work::of_bytes(1024),
-        };
         Self {
             topic: topic.clone(),
             version,
-            frame_work: encoders.len() as u64 * Work::FRAME,
-            kib_work: encoders.iter().map(of_kib).sum(),
             encoders,
             recipients,
             origins: Vec::new(),
@@ -212,29 +203,24 @@ impl BatchBuilder {
         len <= MAX_BATCH && self.encoders.iter().all(|encoder| encoder.len() < MAX_BATCH)
     }
 
-    /// The work that adding a message costs.
-    #[inline]
-    pub(in crate::pubsub) const fn work(&self, message: &Publication<'_>) -> u64 {
-        self.frame_work + message.payload.len() as u64 * self.kib_work / 1024
-    }
-
-    /// Encodes a message in each form; returns the bytes added.
+    /// Encodes a message in each form; returns the bytes added, and the work that was done.
     pub(in crate::pubsub) fn add(
         &mut self,
         message: &Publication<'_>,
         retain: Option<Retain>,
         scratch: &mut Scratch,
         pool: &mut Pool,
-    ) -> usize {
+    ) -> (usize, u64) {
+        let mut work = 0;
         let mut taken = retain.as_ref().map_or(0, |_| message.payload.len());
         scratch.clear();
         for encoder in &mut self.encoders {
             let before = encoder.len();
-            encoder.write(message, scratch, pool);
+            work += encoder.write(message, scratch, pool);
             taken += encoder.len() - before;
         }
         scratch.shrink();
-        taken + self.count(message, retain)
+        (taken + self.count(message, retain), work)
     }
 
     /// Notes a message whose frames are there; returns the bytes that this takes.
@@ -289,8 +275,10 @@ impl Encoder {
         Encoded { form: self.form, bytes, memory, ends: self.ends }
     }
 
-    fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) {
-        scratch.append(self.form, &message.content(), pool, &mut self.bytes);
+    /// Adds a message; returns the work that was done.
+    fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) -> u64 {
+        let work = scratch.append(self.form, &message.content(), pool, &mut self.bytes);
         self.ends.push(self.bytes.len() - self.start);
+        work
     }
 }

@@ -1,6 +1,7 @@
 //! What an encoding is: the bytes that its subscribers are sent of a message, at once or in pieces,
 //! and how these are framed.
 
+use crate::base::Work;
 use crate::protocol::websocket::Opcode;
 
 /// A longer payload is encoded in pieces. In the worst case one of this length takes some
@@ -22,6 +23,15 @@ impl<'a> Data<'a> {
     pub(crate) const fn bytes(self) -> &'a [u8] {
         match self {
             Data::Json(bytes) | Data::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// The work of finding out whether it is JSON.
+    #[inline]
+    pub(crate) const fn check_work(self) -> u64 {
+        match self {
+            Data::Json(_) => 0,
+            Data::Bytes(bytes) => bytes.len() as u64 * Work::JSON_BYTE,
         }
     }
 }
