@@ -9,6 +9,7 @@ use super::establishing::Establishing;
 use super::held::Held;
 use super::kept::Kept;
 use super::searching::Searching;
+use super::values::Values;
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Ledger, Millis, Work};
 use crate::config::Config;
@@ -63,6 +64,8 @@ pub struct Broker {
     pub(super) stalled: Option<(u64, Millis)>,
     /// No report of a core that does not acknowledge before this time.
     pub(super) report_again: Millis,
+    /// Large retained values that are encoded for connections that wait for them.
+    pub(super) values: Values,
     /// Connections that are sent retained values.
     pub(super) replaying: VecDeque<ConnectionId>,
     /// Subscriptions that end with this turn or the next ones.
@@ -127,6 +130,7 @@ impl Broker {
             establishing: Establishing::default(),
             stalled: None,
             report_again: Millis::default(),
+            values: Values::default(),
             replaying: VecDeque::new(),
             ended: Ended::default(),
             changes_left: 0,

@@ -16,6 +16,9 @@ impl Broker {
             self.held.set_stale();
             self.stats.subscriptions -= subscriber.filters.len() as u64;
             self.filter_bytes -= subscriber.filters.iter().map(filter_bytes).sum::<usize>();
+            for number in subscriber.replays.iter().filter_map(|replay| replay.waits_for) {
+                self.values.leave(id, number);
+            }
             self.ended.leave(id, subscriber.filters);
         }
     }
@@ -26,11 +29,15 @@ impl Broker {
     pub(crate) fn unsubscribe(&mut self, id: ConnectionId, filters: &[Filter]) -> bool {
         self.work.charge(filters.len() as u64 * Work::CHANGE);
         let Some(subscriber) = self.subscribers.get(id) else { return false };
-        let mut ended = Vec::new();
+        let (mut ended, mut waited) = (Vec::new(), None);
         for filter in filters {
             if let Some(at) = subscriber.filters.iter().position(|ours| ours == filter) {
                 let filter = subscriber.filters.remove(at);
-                subscriber.replays.retain(|replay| replay.filter != filter);
+                subscriber.replays.retain(|replay| {
+                    let has_ended = replay.filter == filter;
+                    waited = waited.or(replay.waits_for.filter(|_| has_ended));
+                    !has_ended
+                });
                 self.stats.subscriptions -= 1;
                 self.filter_bytes -= filter_bytes(&filter);
                 ended.push(filter);
@@ -40,6 +47,11 @@ impl Broker {
         if has_ended {
             self.held.set_stale();
             self.ended.request(id, ended);
+        }
+        if let Some(number) = waited {
+            self.values.leave(id, number);
+            // What waited behind that value goes on.
+            self.resume_replay(id);
         }
         has_ended
     }

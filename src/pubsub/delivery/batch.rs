@@ -76,29 +76,48 @@ impl Batch {
         find(form).or_else(|| find(form.plain()))
     }
 
-    /// The batch with the change of the retained value also in those of `forms` that it lacks, if
-    /// it changes one and lacks some. Its messages were accepted before the core that published
-    /// them knew of these forms, and are not owed to their subscribers, but the value is.
-    pub(in crate::pubsub) fn completed(&self, forms: Forms) -> Option<Self> {
-        let retain = self.retain.as_ref()?;
+    /// Those of `forms`, without compression, in which it owes the change of the retained value
+    /// and lacks it. Its messages were accepted before the core that published them knew of these
+    /// forms, and are not owed to their subscribers, but the value is.
+    pub(in crate::pubsub) fn lacking(&self, forms: Forms) -> Forms {
+        if self.retain.is_none() {
+            return Forms::EMPTY;
+        }
         let lacks = |form: &Form| self.encoded(*form).is_none();
-        let lacking = forms.iter().filter(lacks).map(Form::plain);
-        let lacking = lacking.fold(Forms::EMPTY, Forms::with);
-        if lacking.is_empty() {
-            return None;
-        }
-        let Value { bytes, opcode } = retain.value.clone().unwrap_or(Value::EMPTY);
-        let retain = Retain { version: retain.version, value: retain.value.clone() };
-        let message = Publication { opcode, retain: true, ..Publication::of(&self.topic, &bytes) };
-        let mut encoded = self.encoded.clone();
-        let (mut scratch, mut pool, mut len) = (Scratch::default(), Pool::new(1), self.len);
-        for form in lacking.iter() {
+        forms.iter().filter(lacks).map(Form::plain).fold(Forms::EMPTY, Forms::with)
+    }
+
+    /// The message that has changed the retained value; an empty one if it was cleared or not
+    /// changed.
+    pub(in crate::pubsub) fn value(&self) -> Publication<'_> {
+        let value = self.retain.as_ref().and_then(|retain| retain.value.as_ref());
+        let empty = Publication { retain: true, ..Publication::of(&self.topic, b"") };
+        value.map_or(empty, |value| value.publication(&self.topic))
+    }
+
+    /// The batch with the change of the retained value also in these forms, and the work that was
+    /// done.
+    pub(in crate::pubsub) fn completed(&self, forms: Forms) -> (Self, u64) {
+        let (mut scratch, mut pool, mut work) = (Scratch::default(), Pool::new(1), 0);
+        let encode = |form| {
             let mut encoder = Encoder::new(form);
-            encoder.write(&message, &mut scratch, &mut pool);
-            len += encoder.len();
-            encoded.push(encoder.finish());
-        }
-        Some(Self { topic: self.topic.clone(), retain: Some(retain), encoded, len })
+            work += encoder.write(&self.value(), &mut scratch, &mut pool);
+            encoder
+        };
+        let encoders = forms.iter().map(encode).collect();
+        (self.with(encoders), work)
+    }
+
+    /// The batch with further forms.
+    pub(super) fn with(&self, encoders: Vec<Encoder>) -> Self {
+        let len = self.len + encoders.iter().map(Encoder::len).sum::<usize>();
+        let retain = self
+            .retain
+            .as_ref()
+            .map(|Retain { version, value }| Retain { version: *version, value: value.clone() });
+        let mut encoded = self.encoded.clone();
+        encoded.extend(encoders.into_iter().map(Encoder::finish));
+        Self { topic: self.topic.clone(), retain, encoded, len }
     }
 
     /// The number of its messages.

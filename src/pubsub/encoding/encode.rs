@@ -79,9 +79,9 @@ pub(super) trait Encode {
         let _ = (out, topic, lost);
     }
 
-    /// Begins to encode a message that was just published, in pieces, with `room` bytes free in
-    /// front. It becomes what [`message`](Self::message) appends.
-    fn pieces(topic: &str, data: Data<'_>, room: usize) -> Self::Pieces;
+    /// Begins to encode a message, just published or `retained`, in pieces, with `room` bytes free
+    /// in front. It becomes what [`message`](Self::message) appends.
+    fn pieces(topic: &str, data: Data<'_>, room: usize, retained: bool) -> Self::Pieces;
 }
 
 /// The encoding of a message while it is made in pieces, each of less than a millisecond of work.
@@ -92,6 +92,11 @@ pub(super) trait Pieces {
 
     /// Whether nothing is left to do.
     fn is_done(&self) -> bool;
+
+    /// Whether the payload is known to be JSON, by now or from the beginning.
+    fn is_json(&self) -> bool {
+        false
+    }
 
     /// The bytes so far.
     fn len(&self) -> usize;

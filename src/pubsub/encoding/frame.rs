@@ -49,6 +49,13 @@ pub(super) fn append_plain(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     append_frame(out, opcode, false, payload);
 }
 
+/// The header of an uncompressed frame.
+pub(crate) fn header(opcode: Opcode, len: usize) -> Vec<u8> {
+    let mut room = vec![0; ROOM];
+    let header = write_server_header(&mut room, opcode, false, len);
+    room.split_off(ROOM - header)
+}
+
 /// A frame around a payload that is compressed already.
 pub(super) fn of_deflated(opcode: Opcode, deflated: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(MAX_SERVER_HEADER + deflated.len());
