@@ -29,8 +29,17 @@ pub(super) struct Replay {
     pub(super) until: u64,
     /// The last topic that was looked at.
     pub(super) after: Option<Topic>,
-    /// The next value, framed, if the connection could not be sent it in the turn before.
+    /// The next value, framed, if the connection could not be sent it in the turn before, or has
+    /// waited for it.
     pub(super) ready: Option<Rc<Frames>>,
+    /// The number of the large value that is encoded for it; `None` if it does not wait.
+    pub(super) waits_for: Option<u64>,
+}
+
+impl Replay {
+    pub(super) const fn new(filter: Filter, until: u64) -> Self {
+        Self { filter, until, after: None, ready: None, waits_for: None }
+    }
 }
 
 /// Subscriptions of one request that every core has acknowledged.

@@ -105,9 +105,8 @@ impl Broker {
             }
             if marks_retained || filter.has_wildcard() {
                 self.replay_later(id, filter);
-            } else if let Some(frames) = self.retained_frames(form, &filter) {
-                // It is not marked as retained, so it has to precede every newer message.
-                out.answer_shared(id, &frames);
+            } else {
+                self.answer_retained(id, form, filter, out);
             }
         }
     }

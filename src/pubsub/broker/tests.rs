@@ -4,6 +4,7 @@ mod large;
 mod lines;
 mod memory;
 mod searches;
+mod values;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -95,7 +95,7 @@ impl Broker {
 
     /// Whether too much waits for the deliveries of this core, or too many searches.
     fn is_busy(&self) -> bool {
-        self.deliveries.bytes() > self.config.pubsub.backlog
+        self.deliveries.bytes() + self.drafts.encoding.batch_bytes() > self.config.pubsub.backlog
             || self.searching.is_full()
             || self.drafts.has_searched_enough()
     }
@@ -110,7 +110,7 @@ impl Broker {
         if self.peers.are_some() {
             self.watch_acknowledgements();
         }
-        self.drafts.encode_some();
+        self.encode_some();
         self.distribute_batches();
         self.answer_encoded();
         if !self.searching.needs_index() {
@@ -138,7 +138,7 @@ impl Broker {
     /// a connection that reads many of them would reach the limit of bytes for a turn, and the
     /// delivery of every new message would have to wait for it.
     pub fn deliver<O: Outbound>(&mut self, max: usize, out: &mut O) {
-        if self.deliveries.is_empty() && self.replaying.is_empty() {
+        if self.deliveries.is_empty() && self.replaying.is_empty() && !self.values.has_ended() {
             return;
         }
         self.held.has_changed = true;
@@ -154,7 +154,8 @@ impl Broker {
     #[must_use]
     pub fn wakeup(&self) -> Wakeup {
         let has_deliveries = !self.deliveries.is_empty() || !self.replaying.is_empty();
-        let has_drafts = !self.drafts.is_empty() || !self.searching.is_empty();
+        let has_drafts =
+            !self.drafts.is_empty() || !self.searching.is_empty() || !self.values.is_empty();
         let has_changes = !self.ended.is_empty() || self.has_acknowledged();
         let has_batches = self.has_news || !self.incoming.is_empty() || !self.missed.is_empty();
         if has_deliveries || has_batches || has_drafts || has_changes {
