@@ -50,9 +50,9 @@ pub struct Limits {
     /// Bytes that the peers of one loop may make it hold: incomplete heads and messages, input and
     /// output that waits, filters and retained values. Filters and retained values may take half of
     /// it; a further one is answered with an error, or the request with 503. From seven eighths on,
-    /// new connections are answered with 503 and those that publish are not read from. Beyond it,
-    /// or after a second at seven eighths, those that hold the most are closed, with 1009 if they
-    /// send and with 1013 if they do not read. Default 512 MiB.
+    /// new connections are answered with 503, those that publish are not read from, and those that
+    /// hold the most are closed until an eighth is free: with 1009 if they send, with 1013 if they
+    /// do not read, by a reset if they have read nothing for 0.1 s. Default 512 MiB.
     pub memory: usize,
 }
 

@@ -135,7 +135,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.drain_some();
         self.service.end_turn(self.core.now, DELIVERIES, &mut self.core);
         self.core.close_too_slow();
-        if self.core.is_short_of_memory() || self.core.short_since.is_some() {
+        if self.core.is_short_of_memory() {
             self.core.watch_memory();
         }
         self.flush();

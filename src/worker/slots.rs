@@ -1,6 +1,7 @@
 //! The connections of one core, by slot number.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bitflags::bitflags;
 
@@ -231,13 +232,12 @@ impl Slot {
         self.blocked.contains(Blocked::SEND_BACKLOG) && self.may_need_room()
     }
 
-    /// Whether the queue made progress, or the peer was seen to read, within the last
-    /// `Timeouts::close` before `now`.
-    pub(super) fn has_sent_since(&self, now: Millis, config: &Config) -> bool {
+    /// Whether the queue made progress, or the peer was seen to read, within `time` before `now`.
+    pub(super) fn has_sent_within(&self, time: Duration, now: Millis, config: &Config) -> bool {
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.stall != Millis::NEVER) else {
             return false;
         };
-        queue.stall.0 > now.after(config.timeouts.stall.saturating_sub(config.timeouts.close)).0
+        queue.stall.0 > now.after(config.timeouts.stall.saturating_sub(time)).0
     }
 
     /// Bytes that wait to be sent.
