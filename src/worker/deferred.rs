@@ -118,7 +118,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.pools.work.allow(self.core.budget.share);
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
-            if slot.is_held() {
+            if slot.input_waits() {
                 return;
             }
             if slot.deferred.as_ref().is_some_and(|deferred| deferred.is_empty()) {
@@ -170,11 +170,11 @@ impl Slot {
             || self.blocked.bits() | self.session.endpoint().0 != EndpointId::APPLICATION.0
     }
 
-    /// Whether input has to wait: behind input that waits already, because the service holds it, or
-    /// because there is no room for what it may publish.
+    /// Whether input has to wait: behind input that waits already, because the service holds it,
+    /// because too many replies wait, or because there is no room for what it may publish.
     #[cold]
     pub(super) fn defers<S: Service>(&self, service: &S) -> bool {
-        self.deferred.is_some() || self.is_held() || self.lacks_room(service)
+        self.deferred.is_some() || self.input_waits() || self.lacks_room(service)
     }
 
     /// Whether the end of a connection ends the wait for a decision about its handshake: the
@@ -219,7 +219,7 @@ impl<D: Driver> super::core::Core<D> {
     /// Puts a connection in the list of those whose deferred input is tried again.
     pub(super) fn list_for_retry(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
-        if slot.deferred.is_none() || slot.is_held() {
+        if slot.deferred.is_none() || slot.input_waits() {
             return;
         }
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {

@@ -267,6 +267,14 @@ impl Slot {
         let is_stalled = self.session.reason() == Some(CloseReason::Stalled);
         self.blocked.contains(Blocked::SEND_BACKLOG)
             && (self.session.phase() == Phase::Open || is_stalled)
+    /// Whether what it has sent is not handled: the service wants that, or too many replies wait
+    /// already. Compressed input of a kilobyte can cause replies of a megabyte.
+    #[inline]
+    pub(super) fn input_waits(&self) -> bool {
+        self.is_held()
+            || (self.blocked.contains(Blocked::SEND_BACKLOG) && self.session.phase() == Phase::Open)
+    }
+
     }
 
     /// Whether it is to be read from.

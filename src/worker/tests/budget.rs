@@ -14,7 +14,7 @@ fn fragments(count: usize, end: &[u8]) -> Vec<u8> {
 }
 
 impl Bench {
-    fn with_work_per_turn(mut self, units: u64) -> Self {
+    pub(super) fn with_work_per_turn(mut self, units: u64) -> Self {
         self.worker = self.worker.with_work_per_turn(units);
         self
     }

@@ -248,6 +248,25 @@ fn those_that_do_not_read_are_reset_when_memory_is_short() {
     }
 }
 
+/// Input that would cause more replies waits once too many replies wait, also if it was received
+/// before.
+#[test]
+fn input_waits_while_too_many_replies_wait() {
+    let mut bench = Bench::new().with_work_per_turn(5_000);
+    let client = bench.open();
+    bench.network.set_receive_window(client, 1_000);
+    let message = [beginning(64 << 10), masked(TEXT, &[b't'; 100])].concat();
+    bench.network.write(client, &message.repeat(20));
+    bench.settle();
+    bench.wait(1);
+    let held = bench.memory();
+    assert!(held > 256 << 10 && held < 512 << 10, "{held} bytes");
+    bench.network.set_receive_window(client, usize::MAX);
+    let expected = 20 * ((64 << 10) + 10 + 102);
+    assert_eq!(bench.read(client, expected).len(), expected);
+    bench.finish();
+}
+
 /// What the service holds for all of them, up to half of the memory, leaves them the other half.
 #[test]
 fn nobody_is_closed_for_what_the_service_holds() {
