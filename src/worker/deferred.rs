@@ -11,6 +11,9 @@ use crate::session::{EndpointId, Handled, Phase, Service};
 
 /// A connection with more than this of a message goes on before others.
 const LARGE_MESSAGE: usize = 256 << 10;
+/// A receive of at most so many bytes causes little work, so that it need not wait for others that
+/// came before it.
+const SHORT: usize = 2 << 10;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -51,11 +54,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
     fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
         let (core, service) = (&mut self.core, &self.service);
+        let is_long = matches!(outcome, Received::Data { len, .. } if len > SHORT);
         let Some(slot) = core.slots.get(id) else {
             // It has ended; that is noticed as for any other.
             return self.on_rare_event(Event::Received { id, outcome, armed });
         };
-        if slot.defers(service) {
+        // Long ones would keep those of others from the next turns, and from receive buffers.
+        if is_long || slot.defers(service) {
             return self.defer(id, outcome, armed);
         }
         if !armed {

@@ -53,6 +53,29 @@ fn much_work_of_some_holds_up_no_other() {
     }
 }
 
+/// What came after a turn had done enough is handled in the order of arrival, but what causes
+/// little work does not wait for what causes much.
+#[test]
+fn short_input_that_came_late_goes_before_long_input() {
+    let mut bench = Bench::new().with_work_per_turn(5_000);
+    let clients: Vec<ClientId> = (0..200).map(|_| bench.open()).collect();
+    let other = bench.open();
+    let long = fragments(2000, b"end");
+    for round in 0..5 {
+        clients.iter().for_each(|client| bench.network.write(*client, &long));
+        bench.network.write(other, &masked(FIN_TEXT, b"hi"));
+        let (network, mut turns) = (bench.network.clone(), 0);
+        bench.turn_until(|bench| {
+            turns += usize::from(network.bytes_not_received(other) == 0);
+            bench.rig.0.borrow().messages > round
+        });
+        assert!(turns < 4, "round {round}: {turns} turns");
+    }
+    assert!(bench.worker.stats().late > 0, "{:?}", bench.worker.stats());
+    clients.iter().for_each(|client| bench.network.reset(*client));
+    bench.finish();
+}
+
 /// They are served one message each in turn, so that none is far ahead of the others.
 #[test]
 fn those_who_cause_much_work_share_it_evenly() {
