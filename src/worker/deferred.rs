@@ -14,6 +14,9 @@ const LARGE_MESSAGE: usize = 256 << 10;
 /// A receive of at most so many bytes causes little work, so that it need not wait for others that
 /// came before it.
 const SHORT: usize = 2 << 10;
+/// If so much of a message is there and the peer has reset the connection, the rest is not handled:
+/// a few kilobytes of it may be megabytes, for nobody.
+const GIVEN_UP: usize = 64 << 10;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -32,6 +35,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 deferred.push_copied(bytes);
             }
             outcome => deferred.push_back(outcome),
+        }
+        if core.give_up_reset(id) {
+            return;
         }
         // Not more than is on its way: receive buffers are for all connections.
         self.core.update_receive(id);
@@ -123,9 +129,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.pools.work.allow(self.core.budget.share);
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
-            if slot.input_waits() {
+            if slot.input_waits() || self.core.give_up_reset(id) {
                 return;
             }
+            let Some(slot) = self.core.slots.get(id) else { return };
             if slot.deferred.as_ref().is_some_and(|deferred| deferred.is_empty()) {
                 slot.deferred = None;
             }
@@ -219,6 +226,21 @@ impl<D: Driver> super::core::Core<D> {
         }
         // The receive goes on. Most waits are short, and if more arrives, `defer` cancels it.
         self.list_for_retry(id);
+    }
+
+    /// Ends a connection that the peer has reset in the midst of a large message, with all that
+    /// waits. What is smaller is handled first: the peer may have sent it before it left. Returns
+    /// whether the connection was ended.
+    fn give_up_reset(&mut self, id: ConnectionId) -> bool {
+        let Some(slot) = self.slots.get(id) else { return false };
+        if slot.session.assembled() < GIVEN_UP {
+            return false;
+        }
+        let reset = slot.deferred.as_mut().and_then(|deferred| deferred.take_reset());
+        let Some(reset) = reset else { return false };
+        self.drop_deferred(id);
+        self.receive_ended(id, &reset);
+        true
     }
 
     /// Puts a connection in the list of those whose deferred input is tried again.

@@ -147,6 +147,13 @@ impl Deferred {
         self.inputs.push_front(Input::Rest(rest));
     }
 
+    /// The peer has reset the connection behind all this: takes that event.
+    pub(super) fn take_reset(&mut self) -> Option<Received> {
+        let outcome =
+            self.inputs.pop_back_if(|last| matches!(last, Input::Received(Received::Failed(_))))?;
+        if let Input::Received(outcome) = outcome { Some(outcome) } else { None }
+    }
+
     pub(super) fn pop_front(&mut self) -> Option<Input> {
         let input = self.inputs.pop_front();
         if let Some(Input::Rest(rest)) = &input {
@@ -260,13 +267,6 @@ impl Slot {
             && matches!(self.session.phase(), Phase::Open | Phase::Deciding)
     }
 
-    /// Whether too many replies wait to be sent to it. Not once it is closing: then its input
-    /// causes no more replies, and has to be read to see whether it goes on sending. But input of a
-    /// peer that reads nothing stays unread, so that the kernel resets the connection at its end.
-    fn has_send_backlog(&self) -> bool {
-        let is_stalled = self.session.reason() == Some(CloseReason::Stalled);
-        self.blocked.contains(Blocked::SEND_BACKLOG)
-            && (self.session.phase() == Phase::Open || is_stalled)
     /// Whether what it has sent is not handled: the service wants that, or too many replies wait
     /// already. Compressed input of a kilobyte can cause replies of a megabyte.
     #[inline]
@@ -275,6 +275,13 @@ impl Slot {
             || (self.blocked.contains(Blocked::SEND_BACKLOG) && self.session.phase() == Phase::Open)
     }
 
+    /// Whether too many replies wait to be sent to it. Not once it is closing: then its input
+    /// causes no more replies, and has to be read to see whether it goes on sending. But input of a
+    /// peer that reads nothing stays unread, so that the kernel resets the connection at its end.
+    fn has_send_backlog(&self) -> bool {
+        let is_stalled = self.session.reason() == Some(CloseReason::Stalled);
+        self.blocked.contains(Blocked::SEND_BACKLOG)
+            && (self.session.phase() == Phase::Open || is_stalled)
     }
 
     /// Whether it is to be read from.

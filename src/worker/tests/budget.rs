@@ -114,6 +114,32 @@ fn an_end_waits_for_the_work_before_it() {
     bench.finish();
 }
 
+/// Nobody is there for the answer to a large message of a client that has reset its connection. What
+/// is short may have been sent for others, and is handled.
+#[test]
+fn a_large_message_of_a_client_that_is_gone_is_given_up() {
+    const LARGE: usize = 80 << 10;
+    for (len, messages) in [(LARGE, 0), (1_000, 1)] {
+        let mut bench = Bench::new().with_work_per_turn(2_000);
+        let client = bench.open();
+        let piece = masked(TEXT, &[b'm'; 100]);
+        let more = masked(CONTINUATION, &[b'm'; 100]).repeat(len / 100);
+        bench.network.write(client, &[piece, more].concat());
+        bench.turn_until(|bench| bench.network.bytes_not_received(client) == 0);
+        bench.settle();
+        let end = masked(0x80, b"end");
+        // In one receive, behind which the reset is noticed.
+        bench.network.write(client, &[masked(CONTINUATION, b"").repeat(150), end].concat());
+        let before = bench.worker.stats().resumed;
+        bench.turn_until(|bench| bench.worker.stats().resumed > before + 4);
+        bench.network.reset(client);
+        bench.turn_until(|bench| bench.worker.connections() == 0);
+        assert_eq!(bench.rig.0.borrow().messages, messages, "{len} bytes");
+        assert_eq!(bench.worker.stats().memory, 0);
+        bench.finish();
+    }
+}
+
 /// Megabytes for many at once are not handed to the kernel in one turn.
 #[test]
 fn large_sends_are_spread_over_turns() {
