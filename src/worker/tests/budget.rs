@@ -164,6 +164,6 @@ fn large_sends_are_spread_over_turns() {
         most = most.max(turn);
         got.iter().all(|got| *got == LEN)
     });
-    assert!(most <= 6 << 20, "{most} bytes in one turn");
+    assert!(most <= 3 << 20, "{most} bytes in one turn");
     bench.finish();
 }
