@@ -10,9 +10,9 @@ use crate::base::ConnectionId;
 pub(super) struct Deferring {
     /// The turn in which the input came had done enough.
     pub(super) late: VecDeque<ConnectionId>,
-    /// The connection has used up its share of a turn, and its input needs no room.
+    /// The connection has used up its share of a turn.
     pub(super) paused: VecDeque<ConnectionId>,
-    /// The service had no room, or the connection has used up its share, and its input needs room.
+    /// The service had no room for what the client may publish.
     pub(super) awaiting_room: VecDeque<ConnectionId>,
 }
 
@@ -24,8 +24,9 @@ impl Deferring {
     }
 
     /// Whether the next turn has deferred input to handle.
-    pub(super) fn has_work(&self, has_room: bool) -> bool {
+    #[inline]
+    pub(super) fn has_work(&self, has_room: impl FnOnce() -> bool) -> bool {
         let is_paused = !self.late.is_empty() || !self.paused.is_empty();
-        is_paused || (has_room && !self.awaiting_room.is_empty())
+        is_paused || (!self.awaiting_room.is_empty() && has_room())
     }
 }
