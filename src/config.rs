@@ -52,7 +52,7 @@ pub struct Limits {
     /// it; a further one is answered with an error, or the request with 503. From seven eighths on,
     /// new connections are answered with 503, those that publish are not read from, and those that
     /// hold the most are closed until an eighth is free: with 1009 if they send, with 1013 if they
-    /// do not read, by a reset if they have read nothing for 0.1 s. Default 512 MiB.
+    /// do not read, without a close frame if they have read nothing for 0.1 s. Default 512 MiB.
     pub memory: usize,
 }
 

@@ -15,7 +15,7 @@ use crate::session::{CloseReason, Outbound, Phase};
 /// last time: that looks at all connections.
 const SHED_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A peer that has taken nothing of its replies for this time does not read. It is reset: a close
+/// A peer that has taken nothing of its replies for this time does not read. It is cut: a close
 /// frame would wait behind the replies.
 const STUCK: Duration = Duration::from_millis(100);
 /// The most connections that are closed at once.
