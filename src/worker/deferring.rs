@@ -10,9 +10,9 @@ use crate::base::ConnectionId;
 pub(super) struct Deferring {
     /// The turn in which the input came had done enough.
     pub(super) late: VecDeque<ConnectionId>,
-    /// The connection has used up its share of a turn.
+    /// The connection has used up its share of a turn, and its input needs no room.
     pub(super) paused: VecDeque<ConnectionId>,
-    /// The service had no room for what the client may publish.
+    /// The service had no room, or the connection has used up its share, and its input needs room.
     pub(super) awaiting_room: VecDeque<ConnectionId>,
 }
 
