@@ -11,6 +11,12 @@ use crate::session::{EndpointId, Handled, Phase, Service};
 
 /// A connection with more than this of a message goes on before others.
 const LARGE_MESSAGE: usize = 256 << 10;
+/// A receive of at most so many bytes causes little work, so that it need not wait for others that
+/// came before it.
+const SHORT: usize = 2 << 10;
+/// If so much of a message is there and the peer has reset the connection, the rest is not handled:
+/// a few kilobytes of it may be megabytes, for nobody.
+const GIVEN_UP: usize = 64 << 10;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -29,6 +35,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 deferred.push_copied(bytes);
             }
             outcome => deferred.push_back(outcome),
+        }
+        if core.give_up_reset(id) {
+            return;
         }
         // Not more than is on its way: receive buffers are for all connections.
         self.core.update_receive(id);
@@ -51,11 +60,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
     fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
         let (core, service) = (&mut self.core, &self.service);
+        let is_long = matches!(outcome, Received::Data { len, .. } if len > SHORT);
         let Some(slot) = core.slots.get(id) else {
             // It has ended; that is noticed as for any other.
             return self.on_rare_event(Event::Received { id, outcome, armed });
         };
-        if slot.defers(service) {
+        // Long ones would keep those of others from the next turns, and from receive buffers.
+        if is_long || slot.defers(service) {
             return self.defer(id, outcome, armed);
         }
         if !armed {
@@ -118,9 +129,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.pools.work.allow(self.core.budget.share);
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
-            if slot.is_held() {
+            if slot.input_waits() || self.core.give_up_reset(id) {
                 return;
             }
+            let Some(slot) = self.core.slots.get(id) else { return };
             if slot.deferred.as_ref().is_some_and(|deferred| deferred.is_empty()) {
                 slot.deferred = None;
             }
@@ -170,11 +182,11 @@ impl Slot {
             || self.blocked.bits() | self.session.endpoint().0 != EndpointId::APPLICATION.0
     }
 
-    /// Whether input has to wait: behind input that waits already, because the service holds it, or
-    /// because there is no room for what it may publish.
+    /// Whether input has to wait: behind input that waits already, because the service holds it,
+    /// because too many replies wait, or because there is no room for what it may publish.
     #[cold]
     pub(super) fn defers<S: Service>(&self, service: &S) -> bool {
-        self.deferred.is_some() || self.is_held() || self.lacks_room(service)
+        self.deferred.is_some() || self.input_waits() || self.lacks_room(service)
     }
 
     /// Whether the end of a connection ends the wait for a decision about its handshake: the
@@ -216,10 +228,25 @@ impl<D: Driver> super::core::Core<D> {
         self.list_for_retry(id);
     }
 
+    /// Ends a connection that the peer has reset in the midst of a large message, with all that
+    /// waits. What is smaller is handled first: the peer may have sent it before it left. Returns
+    /// whether the connection was ended.
+    fn give_up_reset(&mut self, id: ConnectionId) -> bool {
+        let Some(slot) = self.slots.get(id) else { return false };
+        if slot.session.assembled() < GIVEN_UP {
+            return false;
+        }
+        let reset = slot.deferred.as_mut().and_then(|deferred| deferred.take_reset());
+        let Some(reset) = reset else { return false };
+        self.drop_deferred(id);
+        self.receive_ended(id, &reset);
+        true
+    }
+
     /// Puts a connection in the list of those whose deferred input is tried again.
     pub(super) fn list_for_retry(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
-        if slot.deferred.is_none() || slot.is_held() {
+        if slot.deferred.is_none() || slot.input_waits() {
             return;
         }
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {

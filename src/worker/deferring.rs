@@ -24,8 +24,9 @@ impl Deferring {
     }
 
     /// Whether the next turn has deferred input to handle.
-    pub(super) fn has_work(&self, has_room: bool) -> bool {
+    #[inline]
+    pub(super) fn has_work(&self, has_room: impl FnOnce() -> bool) -> bool {
         let is_paused = !self.late.is_empty() || !self.paused.is_empty();
-        is_paused || (has_room && !self.awaiting_room.is_empty())
+        is_paused || (!self.awaiting_room.is_empty() && has_room())
     }
 }
