@@ -4,13 +4,12 @@
 //! copied if it would take too many of the buffers, which other connections need.
 
 use super::Worker;
+use super::deferring::Part;
 use super::slots::{Blocked, Deferred, Flags, Input, Receive, Slot};
 use crate::base::ConnectionId;
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
-/// A connection with more than this of a message goes on before others.
-const LARGE_MESSAGE: usize = 256 << 10;
 /// A receive of at most so many bytes causes little work, so that it need not wait for others that
 /// came before it.
 const SHORT: usize = 2 << 10;
@@ -79,7 +78,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         core.stats.late += 1;
     }
 
-    /// Handles deferred input, as far as there is room and the budget of the turn allows.
+    /// Handles deferred input, as far as there is room and the budget of the turn allows. No list
+    /// can take the part of another: connections that cause much work do not keep publishers waiting,
+    /// and a large message does not keep others waiting.
     #[cold]
     pub(super) fn retry_deferred(&mut self) {
         for _ in 0..self.core.deferring.late.len() {
@@ -89,28 +90,41 @@ impl<D: Driver, S: Service> Worker<D, S> {
             let Some(id) = self.core.deferring.late.pop_front() else { break };
             self.resume(id);
         }
-        let end = self.core.pools.work.used().saturating_add(self.core.budget.deferred);
-        for _ in 0..self.core.deferring.paused.len() {
-            if self.core.pools.work.used() >= end {
-                break;
+        let start = self.core.pools.work.used();
+        let quarter = self.core.budget.deferred / 4;
+        for (part, quarters) in [(Part::Large, 0), (Part::Other, 2)] {
+            self.retry_paused(part, start.saturating_add(quarter * (quarters + 1)));
+            self.retry_awaiting_room(part, start.saturating_add(quarter * (quarters + 2)));
+        }
+    }
+
+    /// Goes on with connections that have used up their share of a turn, until so much work is done.
+    fn retry_paused(&mut self, part: Part, until: u64) {
+        for _ in 0..self.core.deferring.paused.attempts(part) {
+            if self.core.pools.work.used() >= until {
+                return;
             }
-            let Some(id) = self.core.deferring.paused.pop_front() else { break };
+            let Some(id) = self.core.deferring.paused.pop(part) else { return };
             self.resume(id);
         }
-        for _ in 0..self.core.deferring.awaiting_room.len() {
-            if self.core.pools.work.used() >= end || !self.service.has_room() {
-                break;
+    }
+
+    /// Goes on with connections whose input needs room, while there is room, until so much work is
+    /// done.
+    fn retry_awaiting_room(&mut self, part: Part, until: u64) {
+        for _ in 0..self.core.deferring.awaiting_room.attempts(part) {
+            if self.core.pools.work.used() >= until || !self.service.has_room() {
+                return;
             }
-            let Some(id) = self.core.deferring.awaiting_room.pop_front() else { break };
-            if let Some(slot) = self.core.slots.get(id) {
-                if slot.lacks_room(&self.service) {
-                    // Its message is a large one.
-                    self.core.deferring.awaiting_room.push_back(id);
-                    continue;
-                }
-                slot.flags.remove(Flags::AWAITING_ROOM);
-                self.take_deferred(id);
+            let Some(id) = self.core.deferring.awaiting_room.pop(part) else { return };
+            let Some(slot) = self.core.slots.get(id) else { continue };
+            if slot.lacks_room(&self.service) {
+                // Its message is a large one.
+                self.core.deferring.awaiting_room.push_last(id, part);
+                continue;
             }
+            slot.flags.remove(Flags::AWAITING_ROOM);
+            self.take_deferred(id);
         }
     }
 
@@ -249,21 +263,13 @@ impl<D: Driver> super::core::Core<D> {
         if slot.deferred.is_none() || slot.input_waits() {
             return;
         }
+        let part = Part::of(slot.session.assembled());
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
             slot.flags.insert(Flags::AWAITING_ROOM);
-            if slot.session.assembled() > LARGE_MESSAGE {
-                self.deferring.awaiting_room.push_front(id);
-            } else {
-                self.deferring.awaiting_room.push_back(id);
-            }
+            self.deferring.awaiting_room.push(id, part);
         } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
             slot.flags.insert(Flags::PAUSED);
-            // Large messages are completed one after the other, which needs less memory.
-            if slot.session.assembled() > LARGE_MESSAGE {
-                self.deferring.paused.push_front(id);
-            } else {
-                self.deferring.paused.push_back(id);
-            }
+            self.deferring.paused.push(id, part);
         }
     }
 }

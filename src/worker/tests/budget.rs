@@ -97,6 +97,34 @@ fn those_who_cause_much_work_share_it_evenly() {
     bench.finish();
 }
 
+/// Large messages are completed one after the other, but they do not take the shares of others.
+#[test]
+fn a_large_message_takes_no_share_of_others() {
+    let mut bench = Bench::new().with_work_per_turn(20_000);
+    let large: Vec<ClientId> = (0..3).map(|_| bench.open()).collect();
+    let other = bench.open();
+    for client in &large {
+        bench.network.set_receive_window(*client, 4 << 20);
+        bench.network.write(*client, &masked(TEXT, &vec![b'm'; 300 << 10]));
+    }
+    let network = bench.network.clone();
+    bench.turn_until(|_| large.iter().all(|client| network.bytes_not_received(*client) == 0));
+    bench.settle();
+    // Many turns of work for each of the large ones, a few for the other.
+    for client in &large {
+        bench.network.write(*client, &fragments(20_000, b"end")[masked(TEXT, b"").len()..]);
+    }
+    bench.turn_until(|bench| bench.worker.stats().resumed > 20);
+    bench.network.write(other, &fragments(1_000, b"other"));
+    let before = bench.worker.stats().resumed;
+    bench.turn_until(|bench| bench.rig.0.borrow().messages > 0);
+    let resumed = bench.worker.stats().resumed - before;
+    assert_eq!(bench.read(other, 7), frame(b"other"), "none of the large ones is completed");
+    assert!(resumed > 4, "{resumed}");
+    large.iter().for_each(|client| bench.network.reset(*client));
+    bench.finish();
+}
+
 /// The end of a connection waits behind its own work, and a reset ends both.
 #[test]
 fn an_end_waits_for_the_work_before_it() {
