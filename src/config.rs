@@ -43,16 +43,16 @@ pub struct Limits {
     /// descriptors that a ring may have.
     pub max_connections: u32,
     /// Bytes of replies that may be queued for a peer that reads slowly, before the server stops
-    /// reading from it. Default 256 KiB. One message may exceed it, and so may the data that
-    /// arrives until the kernel has stopped receiving: up to a few times 512 KiB from a peer that
-    /// sends as fast as it can and reads nothing.
+    /// reading from it. Default 256 KiB. The replies to one receive may exceed it. What arrives until
+    /// the kernel has stopped receiving, up to a few times 512 KiB from a peer that sends as fast as
+    /// it can, is kept as it is and handled once half of the replies are sent.
     pub send_queue: usize,
     /// Bytes that the peers of one loop may make it hold: incomplete heads and messages, input and
     /// output that waits, filters and retained values. Filters and retained values may take half of
     /// it; a further one is answered with an error, or the request with 503. From seven eighths on,
-    /// new connections are answered with 503 and those that publish are not read from. Beyond it,
-    /// or after a second at seven eighths, those that hold the most are closed, with 1009 if they
-    /// send and with 1013 if they do not read. Default 512 MiB.
+    /// new connections are answered with 503, those that publish are not read from, and those that
+    /// hold the most are closed until an eighth is free: with 1009 if they send, with 1013 if they
+    /// do not read, without a close frame if they have read nothing for 0.1 s. Default 512 MiB.
     pub memory: usize,
 }
 

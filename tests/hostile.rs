@@ -12,6 +12,8 @@ mod attack;
 mod attacker;
 #[path = "hostile/honest.rs"]
 mod honest;
+#[path = "hostile/limits.rs"]
+mod limits;
 #[path = "hostile/long.rs"]
 mod long;
 #[path = "hostile/newcomers.rs"]

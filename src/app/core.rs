@@ -127,7 +127,7 @@ impl CoreState {
         if payload.len() > self.config.limits.max_message {
             return Err(PublishError::TooLarge);
         }
-        if !self.broker.has_room() {
+        if self.broker.is_full() {
             return Err(PublishError::Full);
         }
         let publication = Publication { retain, origin, ..payload.to(&topic) };

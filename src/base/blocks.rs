@@ -38,6 +38,10 @@ impl<T> Blocks<T> {
         Some(&mut block[index as usize % LEN])
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.blocks.iter().flatten()
+    }
+
     /// The entry at `index`. Entries up to it that do not exist yet are created with `fill`.
     pub(crate) fn reach(&mut self, index: u32, fill: fn() -> T) -> &mut T {
         let block = (index >> BITS) as usize;
@@ -81,5 +85,6 @@ mod tests {
         blocks[4] = 4;
         assert_eq!(blocks.get(4), Some(&4));
         assert_eq!(blocks.get_mut(5120), None);
+        assert_eq!(blocks.iter().filter(|entry| **entry == 7).count(), 5 * LEN - 3);
     }
 }

@@ -1,6 +1,6 @@
 //! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, counted
-//! work and memory, the progress of sends, and tables by slot number. Nothing here depends on a
-//! protocol, a socket, a clock or a thread.
+//! work and memory, the progress of sends, tables by slot number, and hash maps that grow in small
+//! steps. Nothing here depends on a protocol, a socket, a clock or a thread.
 
 pub(crate) mod blocks;
 pub mod chunk;
@@ -8,6 +8,7 @@ pub mod id;
 pub mod ledger;
 pub mod pool;
 pub mod progress;
+pub(crate) mod sharded;
 pub mod shared;
 pub mod time;
 pub(crate) mod wheel;

@@ -15,6 +15,7 @@ mod retained;
 mod subscribers;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unsent;
 
 pub use broker::{Broker, Stats};
 pub(crate) use broker::{Overdue, Unpublished};

@@ -103,6 +103,11 @@ impl Filter {
         self.0.contains(WILDCARDS)
     }
 
+    /// The only topic that it matches; `None` if it has a wildcard.
+    pub(crate) fn topic(&self) -> Option<Topic> {
+        (!self.has_wildcard()).then(|| Topic(Arc::clone(&self.0)))
+    }
+
     /// Whether subscribers with this filter are sent messages of `topic`.
     ///
     /// Takes time linear in the length of both.

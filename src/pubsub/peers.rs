@@ -8,14 +8,17 @@
 //! Interest is a table with two sides. Each core counts the changes of what it wants. For every
 //! other core it keeps which filters have changed since the last update, the last change that was
 //! sent, and the last change that the other core has acknowledged. Changes of a filter are sent as
-//! its current state, so a filter that changes often is sent once.
+//! its current state, so a filter that changes often is sent once. They are sent in the order of
+//! their numbers, so each waits only for those before it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::delivery::batch::Batch;
 use super::encoding::{Form, Forms};
 use super::name::Filter;
+use super::unsent::Unsent;
+use crate::base::sharded::ShardedMap;
 use crate::mesh::Port;
 
 /// A message from core to core.
@@ -28,8 +31,9 @@ pub(super) enum Message {
     Batch(Arc<Batch>),
     /// All batches that the sender will send have retained values of a later clock.
     Clock(u64),
-    /// The forms that subscribers of the sender want of the filter now.
-    Interest(Filter, Forms),
+    /// The forms that subscribers of the sender want of the filter now. With this message all
+    /// changes of interest up to the number have been sent.
+    Interest(Filter, Forms, u64),
     /// All changes of interest up to this number have been sent.
     Sent(u64),
     /// All changes of interest of the receiver up to this number are in the index of the sender.
@@ -52,9 +56,6 @@ impl PeerMessage {
 /// The bytes that a message without payload counts for.
 const SMALL: usize = 256;
 
-/// The memory of an update that waits, with a filter that nobody else may hold any more.
-const UPDATE: usize = 128;
-
 /// A core sends its clock when that has advanced so far.
 const CLOCK_EVERY: u64 = 1024;
 
@@ -73,9 +74,8 @@ struct Wanted {
 struct Peer {
     /// Batches that found no room.
     backlog: VecDeque<Arc<Batch>>,
-    /// Filters changed since the last update; the flag says whether the other core holds an entry.
-    /// A filter that came and went in between is never sent.
-    dirty: BTreeMap<Filter, bool>,
+    /// Filters that have changed since the last update.
+    unsent: Unsent,
     /// The last change that was sent, and the last that the other core has acknowledged.
     sent: u64,
     acked: u64,
@@ -96,7 +96,7 @@ pub(super) struct Peers {
     port: Port<PeerMessage>,
     /// By core; that of this core is not used.
     peers: Vec<Peer>,
-    wanted: HashMap<Filter, Wanted>,
+    wanted: ShardedMap<Filter, Wanted>,
     /// The bytes of all batches that found no room.
     backlog: usize,
     /// Counted up with each change of what is wanted.
@@ -108,7 +108,7 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(port: Port<PeerMessage>) -> Self {
         let peers = (0..port.cores()).map(|_| Peer::default()).collect();
-        Self { port, peers, wanted: HashMap::new(), backlog: 0, changes: 0, lost: 0 }
+        Self { port, peers, wanted: ShardedMap::default(), backlog: 0, changes: 0, lost: 0 }
     }
 
     pub(super) const fn port(&mut self) -> &mut Port<PeerMessage> {
@@ -147,7 +147,7 @@ impl Peers {
 
     /// The memory of what waits to be sent to other cores, besides batches.
     pub(super) fn memory(&self) -> usize {
-        self.peers.iter().map(|peer| peer.dirty.len() * UPDATE).sum()
+        self.peers.iter().map(|peer| peer.unsent.memory()).sum()
     }
 
     /// Whether anything waits for room. Cores that hang are left out: when one goes on, this core
@@ -163,7 +163,7 @@ impl Peers {
     /// The number of updates that are not sent yet.
     #[cfg(test)]
     pub(super) fn unsent(&self) -> usize {
-        self.peers.iter().map(|peer| peer.dirty.len()).sum()
+        self.peers.iter().map(|peer| peer.unsent.len()).sum()
     }
 
     /// Sends a batch to core `to`.
@@ -187,7 +187,7 @@ impl Peers {
         if self.port.cores() < 2 {
             return 0;
         }
-        let wanted = self.wanted.entry(filter.clone()).or_default();
+        let wanted = self.wanted.or_insert_with(filter.clone(), Wanted::default);
         wanted.subscriptions += 1;
         if !wanted.forms.contains(form) {
             wanted.forms = wanted.forms.with(form);
@@ -196,7 +196,7 @@ impl Peers {
             let is_held = wanted.subscriptions > 1;
             for to in self.others() {
                 if let Some(peer) = self.peers.get_mut(to) {
-                    peer.dirty.entry(filter.clone()).or_insert(is_held);
+                    peer.unsent.want(filter, self.changes, is_held);
                 }
             }
             return self.changes;
@@ -213,7 +213,7 @@ impl Peers {
                 self.changes += 1;
                 for to in self.others() {
                     if let Some(peer) = self.peers.get_mut(to) {
-                        peer.mark_gone(filter);
+                        peer.unsent.withdraw(filter, self.changes);
                     }
                 }
             }
@@ -301,15 +301,6 @@ impl Peer {
         batch.messages()
     }
 
-    /// The filter is not wanted any more.
-    fn mark_gone(&mut self, filter: &Filter) {
-        if self.dirty.get(filter) == Some(&false) {
-            self.dirty.remove(filter);
-        } else {
-            self.dirty.insert(filter.clone(), true);
-        }
-    }
-
     /// Whether the other core has been sent everything.
     fn is_finished(&self, changes: u64) -> bool {
         self.backlog.is_empty()
@@ -348,7 +339,7 @@ impl Peer {
         &mut self,
         to: usize,
         port: &mut Port<PeerMessage>,
-        wanted: &HashMap<Filter, Wanted>,
+        wanted: &ShardedMap<Filter, Wanted>,
         changes: u64,
     ) -> Result<(), ()> {
         let mut push =
@@ -361,10 +352,12 @@ impl Peer {
             push(SMALL, Message::Acked(self.received))?;
             self.ack_sent = self.received;
         }
-        while let Some((filter, _)) = self.dirty.first_key_value() {
+        while let Some((filter, number)) = self.unsent.first(changes) {
             let forms = wanted.get(filter).map_or(Forms::EMPTY, |wanted| wanted.forms);
-            push(SMALL + filter.as_str().len(), Message::Interest(filter.clone(), forms))?;
-            self.dirty.pop_first();
+            let interest = Message::Interest(filter.clone(), forms, number);
+            push(SMALL + filter.as_str().len(), interest)?;
+            self.unsent.remove_first();
+            self.sent = number;
         }
         if self.sent != changes {
             push(SMALL, Message::Sent(changes))?;

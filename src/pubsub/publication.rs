@@ -97,9 +97,16 @@ impl<'a> Publication<'a> {
 pub(super) struct Value {
     pub(super) bytes: Bytes,
     pub(super) opcode: Opcode,
+    /// Whether it is known to be valid JSON.
+    pub(super) is_json: bool,
 }
 
 impl Value {
-    /// What subscribers are sent of a value that was cleared.
-    pub(super) const EMPTY: Self = Self { bytes: Bytes::new(), opcode: Opcode::Text };
+    /// The message that has set the value of `topic`.
+    pub(super) fn publication<'a>(&'a self, topic: &'a Topic) -> Publication<'a> {
+        let Self { bytes, opcode, is_json } = self;
+        let of = Publication::of(topic, bytes);
+        let (opcode, is_json, memory) = (*opcode, *is_json, Some(bytes));
+        Publication { opcode, is_json, memory, retain: true, ..of }
+    }
 }

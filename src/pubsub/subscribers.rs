@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::encoding::Form;
 use super::name::{Filter, Topic};
 use crate::base::ConnectionId;
+use crate::base::blocks::Blocks;
 use crate::session::Frames;
 
 /// How a connection subscribes.
@@ -28,8 +29,17 @@ pub(super) struct Replay {
     pub(super) until: u64,
     /// The last topic that was looked at.
     pub(super) after: Option<Topic>,
-    /// The next value, framed, if the connection could not be sent it in the turn before.
+    /// The next value, framed, if the connection could not be sent it in the turn before, or has
+    /// waited for it.
     pub(super) ready: Option<Rc<Frames>>,
+    /// The number of the large value that is encoded for it; `None` if it does not wait.
+    pub(super) waits_for: Option<u64>,
+}
+
+impl Replay {
+    pub(super) const fn new(filter: Filter, until: u64) -> Self {
+        Self { filter, until, after: None, ready: None, waits_for: None }
+    }
 }
 
 /// Subscriptions of one request that every core has acknowledged.
@@ -61,24 +71,20 @@ pub(super) struct Subscriber {
     pub(super) is_replaying: bool,
 }
 
-/// Subscribers by slot. Other connections have no entry; slots after that of the last subscriber
-/// take no memory.
+/// Subscribers by slot. Other connections have an empty entry, or none after the block of the
+/// last subscriber.
 #[derive(Debug, Default)]
-pub(super) struct Subscribers(Vec<Option<Box<Subscriber>>>);
+pub(super) struct Subscribers(Blocks<Option<Box<Subscriber>>>);
 
 impl Subscribers {
     #[inline]
     pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Subscriber> {
-        let subscriber = self.0.get_mut(id.slot as usize)?.as_deref_mut()?;
+        let subscriber = self.0.get_mut(id.slot)?.as_deref_mut()?;
         (subscriber.id == id).then_some(subscriber)
     }
 
     pub(super) fn insert(&mut self, id: ConnectionId, options: Options) {
-        let at = id.slot as usize;
-        if self.0.len() <= at {
-            self.0.resize_with(at + 1, || None);
-        }
-        self.0[at] = Some(Box::new(Subscriber {
+        *self.0.reach(id.slot, || None) = Some(Box::new(Subscriber {
             id,
             options,
             filters: Vec::new(),
@@ -94,6 +100,6 @@ impl Subscribers {
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Box<Subscriber>> {
         self.get(id)?;
-        self.0.get_mut(id.slot as usize)?.take()
+        self.0.get_mut(id.slot)?.take()
     }
 }

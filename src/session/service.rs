@@ -236,6 +236,9 @@ pub trait Outbound {
 
     /// Sends whole frames that must not be dropped, such as answers. What the peer has not taken
     /// counts against its limit for replies, beyond which it is not read from.
+    ///
+    /// A frame may be given in two parts, here and right after that to
+    /// [`answer_shared`](Self::answer_shared), with no other call in between.
     fn answer(&mut self, to: ConnectionId, frames: &[u8]);
 
     /// The same with frames that other connections may be sent as well: they are not copied if

@@ -54,8 +54,6 @@ pub(super) struct Core<D: Driver> {
     pub(super) awaiting_send: VecDeque<ConnectionId>,
     /// The bytes of large sends of this turn.
     pub(super) sent_large: usize,
-    /// Since when memory is short, as far as a turn has seen.
-    pub(super) short_since: Option<Millis>,
     /// The largest holders of memory are not looked for before this time.
     pub(super) shed_again: Millis,
     /// Connections with deferred input, by what it waits for.
@@ -90,7 +88,6 @@ impl<D: Driver> Core<D> {
             awaiting_buffer: VecDeque::new(),
             awaiting_send: VecDeque::new(),
             sent_large: 0,
-            short_since: None,
             shed_again: Millis::default(),
             deferring: Deferring::default(),
             due: Vec::new(),

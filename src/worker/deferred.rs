@@ -4,13 +4,18 @@
 //! copied if it would take too many of the buffers, which other connections need.
 
 use super::Worker;
+use super::deferring::Part;
 use super::slots::{Blocked, Deferred, Flags, Input, Slot};
 use crate::base::ConnectionId;
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
-/// A connection with more than this of a message goes on before others.
-const LARGE_MESSAGE: usize = 256 << 10;
+/// A receive of at most so many bytes causes little work, so that it need not wait for others that
+/// came before it.
+const SHORT: usize = 2 << 10;
+/// If so much of a message is there and the peer has reset the connection, the rest is not handled:
+/// a few kilobytes of it may be megabytes, for nobody.
+const GIVEN_UP: usize = 64 << 10;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -29,6 +34,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 deferred.push_copied(bytes);
             }
             outcome => deferred.push_back(outcome),
+        }
+        if core.give_up_reset(id) {
+            return;
         }
         // Not more than is on its way: receive buffers are for all connections.
         self.core.update_receive(id);
@@ -51,11 +59,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
     fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
         let (core, service) = (&mut self.core, &self.service);
+        let is_long = matches!(outcome, Received::Data { len, .. } if len > SHORT);
         let Some(slot) = core.slots.get(id) else {
             // It has ended; that is noticed as for any other.
             return self.on_rare_event(Event::Received { id, outcome, armed });
         };
-        if slot.defers(service) {
+        // Long ones would keep those of others from the next turns, and from receive buffers.
+        if is_long || slot.defers(service) {
             return self.defer(id, outcome, armed);
         }
         if !armed {
@@ -68,7 +78,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         core.stats.late += 1;
     }
 
-    /// Handles deferred input, as far as there is room and the budget of the turn allows.
+    /// Handles deferred input, as far as there is room and the budget of the turn allows. No list
+    /// can take the part of another: connections that cause much work do not keep publishers waiting,
+    /// and a large message does not keep others waiting.
     #[cold]
     pub(super) fn retry_deferred(&mut self) {
         for _ in 0..self.core.deferring.late.len() {
@@ -78,28 +90,41 @@ impl<D: Driver, S: Service> Worker<D, S> {
             let Some(id) = self.core.deferring.late.pop_front() else { break };
             self.resume(id);
         }
-        let end = self.core.pools.work.used().saturating_add(self.core.budget.deferred);
-        for _ in 0..self.core.deferring.paused.len() {
-            if self.core.pools.work.used() >= end {
-                break;
+        let start = self.core.pools.work.used();
+        let quarter = self.core.budget.deferred / 4;
+        for (part, quarters) in [(Part::Large, 0), (Part::Other, 2)] {
+            self.retry_paused(part, start.saturating_add(quarter * (quarters + 1)));
+            self.retry_awaiting_room(part, start.saturating_add(quarter * (quarters + 2)));
+        }
+    }
+
+    /// Goes on with connections that have used up their share of a turn, until so much work is done.
+    fn retry_paused(&mut self, part: Part, until: u64) {
+        for _ in 0..self.core.deferring.paused.attempts(part) {
+            if self.core.pools.work.used() >= until {
+                return;
             }
-            let Some(id) = self.core.deferring.paused.pop_front() else { break };
+            let Some(id) = self.core.deferring.paused.pop(part) else { return };
             self.resume(id);
         }
-        for _ in 0..self.core.deferring.awaiting_room.len() {
-            if self.core.pools.work.used() >= end || !self.service.has_room() {
-                break;
+    }
+
+    /// Goes on with connections whose input needs room, while there is room, until so much work is
+    /// done.
+    fn retry_awaiting_room(&mut self, part: Part, until: u64) {
+        for _ in 0..self.core.deferring.awaiting_room.attempts(part) {
+            if self.core.pools.work.used() >= until || !self.service.has_room() {
+                return;
             }
-            let Some(id) = self.core.deferring.awaiting_room.pop_front() else { break };
-            if let Some(slot) = self.core.slots.get(id) {
-                if slot.lacks_room(&self.service) {
-                    // Its message is a large one.
-                    self.core.deferring.awaiting_room.push_back(id);
-                    continue;
-                }
-                slot.flags.remove(Flags::AWAITING_ROOM);
-                self.take_deferred(id);
+            let Some(id) = self.core.deferring.awaiting_room.pop(part) else { return };
+            let Some(slot) = self.core.slots.get(id) else { continue };
+            if slot.lacks_room(&self.service) {
+                // Its message is a large one.
+                self.core.deferring.awaiting_room.push_last(id, part);
+                continue;
             }
+            slot.flags.remove(Flags::AWAITING_ROOM);
+            self.take_deferred(id);
         }
     }
 
@@ -118,9 +143,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.pools.work.allow(self.core.budget.share);
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
-            if slot.is_held() {
+            if slot.input_waits() || self.core.give_up_reset(id) {
                 return;
             }
+            let Some(slot) = self.core.slots.get(id) else { return };
             if slot.deferred.as_ref().is_some_and(|deferred| deferred.is_empty()) {
                 slot.deferred = None;
             }
@@ -170,11 +196,11 @@ impl Slot {
             || self.blocked.bits() | self.session.endpoint().0 != EndpointId::APPLICATION.0
     }
 
-    /// Whether input has to wait: behind input that waits already, because the service holds it, or
-    /// because there is no room for what it may publish.
+    /// Whether input has to wait: behind input that waits already, because the service holds it,
+    /// because too many replies wait, or because there is no room for what it may publish.
     #[cold]
     pub(super) fn defers<S: Service>(&self, service: &S) -> bool {
-        self.deferred.is_some() || self.is_held() || self.lacks_room(service)
+        self.deferred.is_some() || self.input_waits() || self.lacks_room(service)
     }
 
     /// Whether the end of a connection ends the wait for a decision about its handshake: the
@@ -216,27 +242,34 @@ impl<D: Driver> super::core::Core<D> {
         self.list_for_retry(id);
     }
 
+    /// Ends a connection that the peer has reset in the midst of a large message, with all that
+    /// waits. What is smaller is handled first: the peer may have sent it before it left. Returns
+    /// whether the connection was ended.
+    fn give_up_reset(&mut self, id: ConnectionId) -> bool {
+        let Some(slot) = self.slots.get(id) else { return false };
+        if slot.session.assembled() < GIVEN_UP {
+            return false;
+        }
+        let reset = slot.deferred.as_mut().and_then(|deferred| deferred.take_reset());
+        let Some(reset) = reset else { return false };
+        self.drop_deferred(id);
+        self.receive_ended(id, &reset);
+        true
+    }
+
     /// Puts a connection in the list of those whose deferred input is tried again.
     pub(super) fn list_for_retry(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
-        if slot.deferred.is_none() || slot.is_held() {
+        if slot.deferred.is_none() || slot.input_waits() {
             return;
         }
+        let part = Part::of(slot.session.assembled());
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
             slot.flags.insert(Flags::AWAITING_ROOM);
-            if slot.session.assembled() > LARGE_MESSAGE {
-                self.deferring.awaiting_room.push_front(id);
-            } else {
-                self.deferring.awaiting_room.push_back(id);
-            }
+            self.deferring.awaiting_room.push(id, part);
         } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
             slot.flags.insert(Flags::PAUSED);
-            // Large messages are completed one after the other, which needs less memory.
-            if slot.session.assembled() > LARGE_MESSAGE {
-                self.deferring.paused.push_front(id);
-            } else {
-                self.deferring.paused.push_back(id);
-            }
+            self.deferring.paused.push(id, part);
         }
     }
 }

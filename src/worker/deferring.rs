@@ -4,6 +4,11 @@ use std::collections::VecDeque;
 
 use crate::base::ConnectionId;
 
+/// A connection that has sent more than this of a message goes on before others.
+const LARGE_MESSAGE: usize = 256 << 10;
+/// The shares of a turn that one such connection may have.
+const LARGE_SHARES: usize = 8;
+
 /// Connections with deferred input, by what it waits for. Each may be in two lists at most: once it
 /// is closing it needs no room any more.
 #[derive(Debug, Default)]
@@ -11,21 +16,85 @@ pub(super) struct Deferring {
     /// The turn in which the input came had done enough.
     pub(super) late: VecDeque<ConnectionId>,
     /// The connection has used up its share of a turn, and its input needs no room.
-    pub(super) paused: VecDeque<ConnectionId>,
+    pub(super) paused: Waiting,
     /// The service had no room, or the connection has used up its share, and its input needs room.
-    pub(super) awaiting_room: VecDeque<ConnectionId>,
+    pub(super) awaiting_room: Waiting,
 }
 
 impl Deferring {
     /// Whether there is none.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.late.len() + self.paused.len() + self.awaiting_room.len() == 0
+        self.late.is_empty() && self.paused.is_empty() && self.awaiting_room.is_empty()
     }
 
     /// Whether the next turn has deferred input to handle.
-    pub(super) fn has_work(&self, has_room: bool) -> bool {
+    #[inline]
+    pub(super) fn has_work(&self, has_room: impl FnOnce() -> bool) -> bool {
         let is_paused = !self.late.is_empty() || !self.paused.is_empty();
-        is_paused || (has_room && !self.awaiting_room.is_empty())
+        is_paused || (!self.awaiting_room.is_empty() && has_room())
+    }
+}
+
+/// How much of a message a connection has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// More than [`LARGE_MESSAGE`].
+    Large,
+    /// No more than that.
+    Other,
+}
+
+impl Part {
+    /// The list of a connection that has sent so many bytes of a message.
+    pub(super) const fn of(assembled: usize) -> Self {
+        if assembled > LARGE_MESSAGE { Self::Large } else { Self::Other }
+    }
+}
+
+/// Connections whose deferred input waits for the same. Large messages are completed one after the
+/// other, which needs less memory than all at once. All others take turns.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    large: VecDeque<ConnectionId>,
+    others: VecDeque<ConnectionId>,
+}
+
+impl Waiting {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.large.is_empty() && self.others.is_empty()
+    }
+
+    const fn list(&mut self, part: Part) -> &mut VecDeque<ConnectionId> {
+        match part {
+            Part::Large => &mut self.large,
+            Part::Other => &mut self.others,
+        }
+    }
+
+    /// How many connections of a list are tried in one turn: each once, but the first one that has
+    /// a large message again and again.
+    pub(super) fn attempts(&mut self, part: Part) -> usize {
+        let len = self.list(part).len();
+        if part == Part::Large { len * LARGE_SHARES } else { len }
+    }
+
+    /// Adds a connection. One with a large message is the next.
+    pub(super) fn push(&mut self, id: ConnectionId, part: Part) {
+        match part {
+            Part::Large => self.large.push_front(id),
+            Part::Other => self.others.push_back(id),
+        }
+    }
+
+    /// Adds a connection that cannot go on yet, behind all others of its list.
+    pub(super) fn push_last(&mut self, id: ConnectionId, part: Part) {
+        self.list(part).push_back(id);
+    }
+
+    /// Takes the next connection of a list.
+    pub(super) fn pop(&mut self, part: Part) -> Option<ConnectionId> {
+        self.list(part).pop_front()
     }
 }

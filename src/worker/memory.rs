@@ -1,5 +1,5 @@
-//! What a core does when peers make it hold too much memory: publishers wait and connections are
-//! refused, then those that hold the most are closed.
+//! What a core does when peers make it hold too much memory: publishers wait, connections are
+//! refused, and those that hold the most are closed.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -11,12 +11,13 @@ use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Outbound, Phase};
 
-/// How often the largest holders are looked for while more is held than the limit, and while memory
-/// is short: that looks at all connections.
+/// How often the largest holders are looked for while memory is short, and if none was found the
+/// last time: that looks at all connections.
 const SHED_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long memory may be short, so that connections are refused and publishers wait.
-const GRACE: Duration = Duration::from_secs(1);
+/// A peer that has taken nothing of its replies for this time does not read. It is cut: a close
+/// frame would wait behind the replies.
+const STUCK: Duration = Duration::from_millis(100);
 /// The most connections that are closed at once.
 const MAX_CLOSED: usize = 16;
 const REASON: &str = "the server is short of memory";
@@ -47,43 +48,28 @@ impl<D: Driver> Core<D> {
         self.pools.ledger.used() > self.pools.config.limits.short_memory()
     }
 
-    /// Memory is short, or was so in the last turn. While more is held than the limit, and also
-    /// while memory has been short for a second, the largest holders are closed.
+    /// Memory is short: closes the largest holders until it no longer is. It is done at once, so
+    /// that newcomers and publishers are kept waiting for moments only.
     #[cold]
     pub(super) fn watch_memory(&mut self) {
-        let limits = &self.pools.config.limits;
-        let (used, limit, short) = (self.pools.ledger.used(), limits.memory, limits.short_memory());
-        if used <= short {
-            self.short_since = None;
-            return;
-        }
-        let since = *self.short_since.get_or_insert(self.now);
         if self.now < self.shed_again {
             return;
         }
-        if used > limit {
-            self.shed_again = self.now.after(SHED_EVERY);
-            self.shed_memory(limit);
-        } else if self.now >= since.after(GRACE) {
-            self.shed_again = self.now.after(LOOK_EVERY);
-            self.shed_memory(short);
-        }
+        let has_closed = self.shed_memory(self.pools.config.limits.short_memory());
+        self.shed_again = self.now.after(if has_closed { SHED_EVERY } else { LOOK_EVERY });
     }
 
     /// When [`watch_memory`](Self::watch_memory) has to be called again.
     pub(super) fn watch_memory_at(&self) -> Millis {
-        self.short_since.map_or(Millis::NEVER, |since| {
-            let grace = since.after(GRACE);
-            if grace > self.now { grace } else { self.now.after(LOOK_EVERY) }
-        })
+        if self.is_short_of_memory() { self.shed_again } else { Millis::NEVER }
     }
 
     /// Closes the largest holders of memory until connections hold no more than `most`, less what
     /// the service holds for all of them. Those that send more than they are allowed to get 1009,
     /// those that read too slowly 1013. What is held by connections that are closing already will
     /// be freed, so nobody else is closed for it; and none that holds less than its even share is
-    /// closed for anything.
-    fn shed_memory(&mut self, most: usize) {
+    /// closed for anything. Returns whether any was closed.
+    fn shed_memory(&mut self, most: usize) -> bool {
         let used = self.pools.ledger.used();
         let (mut open, mut closing) = (0, 0);
         let (mut largest, mut overdue) = (Vec::new(), Vec::new());
@@ -110,6 +96,7 @@ impl<D: Driver> Core<D> {
             largest.truncate(count);
         }
         largest.sort_unstable_by_key(|(held, _)| Reverse(*held));
+        let has_closed = excess > 0 && !largest.is_empty() || !overdue.is_empty();
         for (held, id) in largest {
             if excess == 0 {
                 break;
@@ -119,15 +106,22 @@ impl<D: Driver> Core<D> {
         }
         // They have had their time to read the close frame.
         overdue.into_iter().for_each(|id| self.abort(id, CloseReason::Stalled));
+        has_closed
     }
 
     fn shed(&mut self, id: ConnectionId) {
+        let (now, config) = (self.now, &self.pools.config);
         let Some(slot) = self.slots.get(id) else { return };
         let is_sender = slot.received_memory() * 2 > slot.memory();
+        let has_begun = slot.queue.as_ref().is_some_and(|queue| queue.stall != Millis::NEVER);
+        let is_stuck = !is_sender && has_begun && !slot.has_sent_within(STUCK, now, config);
         self.stats.shed += 1;
         if let Some(queue) = &mut slot.queue {
             self.stats.dropped += queue.queue.clear_droppable();
-            queue.cut_at = self.now.after(self.pools.config.timeouts.close);
+            queue.cut_at = now.after(config.timeouts.close);
+        }
+        if is_stuck && slot.committed() > config.limits.send_queue {
+            return self.abort(id, CloseReason::Stalled);
         }
         let reason = match is_sender {
             true => CloseReason::Policy(CloseCode::MESSAGE_TOO_BIG),

@@ -135,7 +135,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.drain_some();
         self.service.end_turn(self.core.now, DELIVERIES, &mut self.core);
         self.core.close_too_slow();
-        if self.core.is_short_of_memory() || self.core.short_since.is_some() {
+        if self.core.is_short_of_memory() {
             self.core.watch_memory();
         }
         self.flush();
@@ -160,7 +160,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let core = &self.core;
         let is_unfinished =
             !core.outbox.is_empty() || !core.closing.is_empty() || !core.awaiting_send.is_empty();
-        let has_deferred = core.deferring.has_work(self.service.has_room());
+        let has_deferred = core.deferring.has_work(|| self.service.has_room());
         if is_unfinished
             || has_deferred
             || core.drain_has_more()

@@ -34,7 +34,9 @@ impl<D: Driver> Core<D> {
         progress: Option<SendProgress>,
         may_publish: bool,
     ) {
-        let (now, stall) = (self.now, self.pools.config.timeouts.stall);
+        let now = self.now;
+        let timeouts = &self.pools.config.timeouts;
+        let stall = timeouts.stall;
         let Some(slot) = self.slots.get(id) else { return };
         if let Some(queue) = slot.queue.as_mut().filter(|queue| queue.stall != Millis::NEVER)
             && !slot.flags.contains(Flags::ABORTED)
@@ -47,7 +49,7 @@ impl<D: Driver> Core<D> {
                 || is_sending
                     && may_publish
                     && slot.is_held_up()
-                    && !slot.has_sent_since(now, &self.pools.config)
+                    && !slot.has_sent_within(timeouts.close, now, &self.pools.config)
             {
                 return self.give_up(id);
             }

@@ -126,7 +126,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.core.stats.stale += 1;
             return;
         };
-        let is_waiting = slot.deferred.is_some() || slot.is_held();
+        // Without further input there is nothing that a reset could wait for.
+        let is_held = slot.is_held() && !matches!(outcome, Received::Failed(_));
+        let is_waiting = slot.deferred.is_some() || is_held;
         let is_end = matches!(outcome, Received::Eof | Received::Failed(_));
         if is_waiting && is_end && !slot.leaves_undecided(&outcome) {
             return self.defer(id, outcome, armed);

@@ -13,9 +13,11 @@ use crate::session::{CloseReason, Output, Phase, Service};
 const MAX_QUEUED_SEND: usize = 256 << 10;
 /// Longer outputs count as large.
 const LARGE: usize = 64 << 10;
+/// Longer outputs are queued, and sent in pieces.
+const MAX_SENT_AT_ONCE: usize = 1 << 20;
 /// The most bytes of large and queued sends in one turn. The last send may exceed it. The kernel
-/// copies these bytes during the call; 4 MiB take about two milliseconds.
-const MAX_SENT_LARGE: usize = 4 << 20;
+/// copies these bytes during the call; 2 MiB take one to two milliseconds.
+const MAX_SENT_LARGE: usize = 2 << 20;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Sends the output of this turn.
@@ -96,11 +98,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
     }
 
-    /// Sends a large output at once, or queues it if large sends have filled the turn.
+    /// Sends a large output at once, or queues it if large sends have filled the turn or it is too
+    /// long for that.
     #[cold]
     fn send_large(&mut self, id: ConnectionId, chunk: Chunk) {
         let core = &mut self.core;
-        if core.sent_large < MAX_SENT_LARGE {
+        if core.sent_large < MAX_SENT_LARGE && chunk.rest().len() <= MAX_SENT_AT_ONCE {
             core.sent_large += chunk.rest().len();
             core.driver.send_now(id, Payload::Chunk(chunk));
         } else if let Some(copied) = core.queue(id).and_then(|queue| queue.queue.push(chunk)) {

@@ -1,6 +1,7 @@
 //! The connections of one core, by slot number.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bitflags::bitflags;
 
@@ -146,6 +147,13 @@ impl Deferred {
         self.inputs.push_front(Input::Rest(rest));
     }
 
+    /// The peer has reset the connection behind all this: takes that event.
+    pub(super) fn take_reset(&mut self) -> Option<Received> {
+        let outcome =
+            self.inputs.pop_back_if(|last| matches!(last, Input::Received(Received::Failed(_))))?;
+        if let Input::Received(outcome) = outcome { Some(outcome) } else { None }
+    }
+
     pub(super) fn pop_front(&mut self) -> Option<Input> {
         let input = self.inputs.pop_front();
         if let Some(Input::Rest(rest)) = &input {
@@ -231,13 +239,12 @@ impl Slot {
         self.blocked.contains(Blocked::SEND_BACKLOG) && self.may_need_room()
     }
 
-    /// Whether the queue made progress, or the peer was seen to read, within the last
-    /// `Timeouts::close` before `now`.
-    pub(super) fn has_sent_since(&self, now: Millis, config: &Config) -> bool {
+    /// Whether the queue made progress, or the peer was seen to read, within `time` before `now`.
+    pub(super) fn has_sent_within(&self, time: Duration, now: Millis, config: &Config) -> bool {
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.stall != Millis::NEVER) else {
             return false;
         };
-        queue.stall.0 > now.after(config.timeouts.stall.saturating_sub(config.timeouts.close)).0
+        queue.stall.0 > now.after(config.timeouts.stall.saturating_sub(time)).0
     }
 
     /// Bytes that wait to be sent.
@@ -258,6 +265,14 @@ impl Slot {
     pub(super) fn is_held(&self) -> bool {
         self.blocked.contains(Blocked::BY_SERVICE)
             && matches!(self.session.phase(), Phase::Open | Phase::Deciding)
+    }
+
+    /// Whether what it has sent is not handled: the service wants that, or too many replies wait
+    /// already. Compressed input of a kilobyte can cause replies of a megabyte.
+    #[inline]
+    pub(super) fn input_waits(&self) -> bool {
+        self.is_held()
+            || (self.blocked.contains(Blocked::SEND_BACKLOG) && self.session.phase() == Phase::Open)
     }
 
     /// Whether too many replies wait to be sent to it. Not once it is closing: then its input

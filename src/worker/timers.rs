@@ -66,7 +66,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             if slot.may_have_unread() {
                 slot.session.reset_idle(now, &pools.config);
             }
-            if slot.has_sent_since(now, &pools.config) {
+            if slot.has_sent_within(pools.config.timeouts.close, now, &pools.config) {
                 slot.session.reads_on();
             }
             query = slot.session.handle_timeout(now, slot.backlog(), pools, output);

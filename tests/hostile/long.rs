@@ -58,7 +58,7 @@ fn long_form() {
         let attack = Duration::from_secs(seconds.max(workload.least));
         let settings = Settings { quiet: Duration::from_millis(1_000), attack, cores };
         let outcome = run(&workload, settings);
-        println!("{}", table::row(&workload, &outcome, cores));
+        println!("{}", table::row(&workload, &outcome));
         if is_open {
             let report = &outcome.report;
             println!(

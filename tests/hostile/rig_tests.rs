@@ -24,7 +24,7 @@ const HARMLESS: Workload = Workload::many("harmless", "", "ten messages", || {
 });
 
 fn faults(outcome: &Outcome) -> String {
-    verdict::faults(&HARMLESS, outcome, 1).join(", ")
+    verdict::faults(&HARMLESS, outcome).join(", ")
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn the_harmless_are_counted_and_harm_nobody() {
     }
     assert!(measured.handshake.attack.counted.len() > 3);
     assert_eq!((measured.handshake.lost, measured.closed), (0, 0));
-    assert!(outcome.peak > 1 << 20 && outcome.peak < verdict::AFTER, "{}", outcome.peak);
+    assert!(outcome.peak > 1 << 20 && outcome.peak < outcome.limit, "{}", outcome.peak);
     // Nearly nothing was to be done.
     assert!(outcome.cpu < Duration::from_millis(300), "{:?}", outcome.cpu);
 }
@@ -113,7 +113,7 @@ fn an_attack_that_does_not_come_about_is_noticed() {
     let _alone = alone();
     let nobody = Workload::many("nobody", "", "nothing", Vec::new);
     let outcome = run(&nobody, BRIEF);
-    let faults = verdict::faults(&nobody, &outcome, 1);
+    let faults = verdict::faults(&nobody, &outcome);
     assert!(faults.contains(&"no attack came about".to_owned()), "{faults:?}");
 }
 
@@ -226,7 +226,7 @@ fn workloads_are_many_and_have_names_of_their_own() {
 #[test]
 fn rows_have_as_many_columns_as_the_head() {
     let _alone = alone();
-    let row = table::row(&HARMLESS, &run(&HARMLESS, BRIEF), 1);
+    let row = table::row(&HARMLESS, &run(&HARMLESS, BRIEF));
     let columns = |line: &str| line.matches('|').count();
     for line in table::HEAD.lines() {
         assert_eq!(columns(line), columns(&row), "{row}");

@@ -9,6 +9,7 @@ use corecast::server::allowed_cores;
 use crate::attack::Attack;
 use crate::attacker::Report;
 use crate::honest::{SharedPhase, measure};
+use crate::limits;
 use crate::sched;
 use crate::script::Workload;
 use crate::series::{Measured, Phase};
@@ -40,6 +41,8 @@ pub(crate) struct Outcome {
     pub(crate) before: u64,
     pub(crate) peak: u64,
     pub(crate) after: u64,
+    /// The most that its limits allow.
+    pub(crate) limit: u64,
     /// Processor time of the server for the attack: what the honest cost alone is left out.
     pub(crate) cpu: Duration,
     /// Processor time that the machine below took during the attack, of all cores.
@@ -88,6 +91,7 @@ pub(crate) fn run_with(
     thread::sleep(WARM);
     let before = host::rss(pid);
     let cpu_first = sched::cpu_time(pid);
+    let limit = limits::of(&groups, before, settings.cores as u64);
     phase.set(Phase::Quiet);
     thread::sleep(settings.quiet);
     phase.set(Phase::Attack);
@@ -109,7 +113,7 @@ pub(crate) fn run_with(
     let (peak, after) = if is_dead { (0, 0) } else { (host::peak(pid), host::rss(pid)) };
     let cpu = cpu.saturating_sub(usual);
     let time = settings.attack + AFTER;
-    Outcome { measured, report, before, peak, after, cpu, stolen, time, is_dead }
+    Outcome { measured, report, before, peak, after, limit, cpu, stolen, time, is_dead }
 }
 
 /// Runs `workload`.

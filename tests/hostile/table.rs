@@ -9,10 +9,12 @@ use crate::verdict;
 
 /// The head of the table. All times are in milliseconds: `p99 / longest` of each kind without the
 /// attack and with it, the longest handshake, the longest wait that the server had no part in, and
-/// the processor time that the machine below took from both cores.
+/// the processor time that the machine below took from both cores. Memory is resident memory: its
+/// peak beside what the limits of the server allow, and a second after the attackers have left, when
+/// the allocator still keeps some of what is freed.
 pub(crate) const HEAD: &str = "\
 | workload | fault | echo quiet | echo | topic quiet | topic | 101 longest | late / stolen \
-| peak MiB | after MiB | sent MB | CPU s/MB | verdict |\n\
+| peak / limit MiB | after MiB | sent MB | CPU s/MB | verdict |\n\
 |---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 fn ms(wait: Duration) -> String {
@@ -35,9 +37,9 @@ pub(crate) fn cpu_for_megabyte(outcome: &Outcome) -> f64 {
 }
 
 /// The row of one run.
-pub(crate) fn row(workload: &Workload, outcome: &Outcome, cores: usize) -> String {
+pub(crate) fn row(workload: &Workload, outcome: &Outcome) -> String {
     let measured = &outcome.measured;
-    let faults = verdict::faults(workload, outcome, cores);
+    let faults = verdict::faults(workload, outcome);
     let over = if verdict::is_disturbed(outcome) { "over (disturbed)" } else { "over" };
     let verdict = match faults.is_empty() {
         true => "holds".to_owned(),
@@ -45,7 +47,7 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome, cores: usize) -> Strin
     };
     let sent = outcome.report.sent as f64 / 1e6;
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} | {} | {sent:.1} | {:.4} | {verdict} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} | {} | {sent:.1} | {:.4} | {verdict} |",
         workload.name,
         workload.fault,
         quiet(&measured.echo),
@@ -56,6 +58,7 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome, cores: usize) -> Strin
         ms(measured.control.longest()),
         outcome.stolen.as_millis(),
         outcome.peak >> 20,
+        outcome.limit >> 20,
         outcome.after >> 20,
         cpu_for_megabyte(outcome),
     )

@@ -138,6 +138,12 @@ impl Assembler {
         self.buffer.capacity() + inflater + size_of::<Self>()
     }
 
+    /// The bytes for which there is room. When that grows, the message so far is copied.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// The bytes of the message so far, after decompression.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a length in bytes, not of a collection")]

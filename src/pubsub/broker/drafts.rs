@@ -1,14 +1,15 @@
 //! The batches that a turn builds.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::encoding::Encoding;
+use super::encoding::{Encoded, Encoding};
 use super::message::Message;
 use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
-use crate::pubsub::delivery::batch::{BatchBuilder, Retain};
+use crate::pubsub::delivery::batch::{Batch, BatchBuilder, Retain};
 use crate::pubsub::encoding::{ONE_PIECE, Scratch};
-use crate::pubsub::index::{Index, Matches, Recipients};
+use crate::pubsub::index::{Index, Lists, Matches, Recipients};
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::Publication;
 
@@ -16,7 +17,7 @@ use crate::pubsub::publication::Publication;
 /// a search is long.
 const SEARCH_WORK: u64 = 1_000_000;
 const SHORT_SEARCH: u64 = 200_000;
-/// The same for the encoding of large messages.
+/// The same for the encoding of large messages and large retained values.
 const ENCODE_WORK: u64 = 1_000_000;
 
 /// The batches of this turn.
@@ -29,11 +30,11 @@ pub(super) struct Drafts {
     /// The bytes that all of them hold, with their lists of subscribers.
     bytes: usize,
     scratch: Scratch,
-    pool: Pool,
+    pub(super) pool: Pool,
     matches: Matches,
     /// Messages that are encoded in pieces, which become batches of this turn or a later one.
     pub(super) encoding: Encoding,
-    /// The work for them in each turn.
+    /// The work for them and for retained values in each turn.
     pub(super) encode_work: u64,
     /// The work for a long search in each turn, and for a short one.
     pub(super) search_work: u64,
@@ -193,18 +194,22 @@ impl Drafts {
 
     fn encode(&mut self, at: usize, message: &Publication<'_>, retain: Option<Retain>) {
         if let Some(draft) = self.list.get_mut(at) {
-            self.work.charge(draft.work(message));
-            self.bytes += draft.add(message, retain, &mut self.scratch, &mut self.pool);
+            let (bytes, work) = draft.add(message, retain, &mut self.scratch, &mut self.pool);
+            self.work.charge(work);
+            self.bytes += bytes;
         }
     }
 
-    /// Goes on with the messages that are encoded in pieces, as far as a turn allows.
-    pub(super) fn encode_some(&mut self) {
-        let mut left = self.encode_work;
-        while let Some(draft) = self.encoding.step(&mut left, &mut self.pool) {
-            self.push(draft);
+    /// Goes on with the messages that are encoded in pieces, with `left` work at most. Returns a
+    /// batch of another core that is completed; `None` if there is nothing more to do.
+    pub(super) fn encode_some(&mut self, left: &mut u64) -> Option<(Arc<Batch>, Lists)> {
+        while let Some(encoded) = self.encoding.step(left, &mut self.pool) {
+            match encoded {
+                Encoded::Draft(draft) => drop(self.push(draft)),
+                Encoded::Batch(batch, lists) => return Some((batch, lists)),
+            }
         }
-        self.work.charge(self.encode_work - left);
+        None
     }
 
     /// The position of the batch that a message may be added to: the last of its topic, if it has

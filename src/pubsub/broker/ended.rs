@@ -1,6 +1,7 @@
 //! The subscriptions that end.
 
 use std::collections::{HashMap, VecDeque};
+use std::vec::IntoIter;
 
 use crate::base::ConnectionId;
 use crate::pubsub::name::Filter;
@@ -12,8 +13,11 @@ pub(super) struct Ended {
     requested: VecDeque<Step>,
     /// The number of requests of each client.
     requests: HashMap<ConnectionId, usize>,
-    /// With their connections.
-    gone: VecDeque<(ConnectionId, Filter)>,
+    /// With their connections; there is a list for each, so that a queue of very many does not
+    /// grow in long steps.
+    gone: VecDeque<(ConnectionId, IntoIter<Filter>)>,
+    /// The filters in all of these.
+    gone_len: usize,
 }
 
 /// A step in the end of subscriptions.
@@ -28,7 +32,7 @@ pub(super) enum Step {
 impl Ended {
     /// The number of steps that are left.
     pub(super) fn len(&self) -> usize {
-        self.requested.len() + self.gone.len()
+        self.requested.len() + self.gone_len
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -37,7 +41,7 @@ impl Ended {
 
     /// The number of subscriptions that end with their connections.
     pub(super) fn gone_len(&self) -> usize {
-        self.gone.len()
+        self.gone_len
     }
 
     /// Whether subscriptions that this client has asked to end are still in the index.
@@ -54,7 +58,10 @@ impl Ended {
 
     /// A connection is gone that had these.
     pub(super) fn leave(&mut self, id: ConnectionId, filters: Vec<Filter>) {
-        self.gone.extend(filters.into_iter().map(|filter| (id, filter)));
+        if !filters.is_empty() {
+            self.gone_len += filters.len();
+            self.gone.push_back((id, filters.into_iter()));
+        }
     }
 
     /// Takes the next step for clients that have asked for it.
@@ -73,6 +80,12 @@ impl Ended {
 
     /// Takes the next subscription that ends with its connection.
     pub(super) fn next_gone(&mut self) -> Option<(ConnectionId, Filter)> {
-        self.gone.pop_front()
+        let (id, filters) = self.gone.front_mut()?;
+        let (id, filter) = (*id, filters.next()?);
+        self.gone_len -= 1;
+        if filters.len() == 0 {
+            self.gone.pop_front();
+        }
+        Some((id, filter))
     }
 }

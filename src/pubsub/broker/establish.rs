@@ -38,7 +38,10 @@ impl Broker {
             && self.changes_left > 0
             && let Some(one) = self.establishing.take_acked(acked, |id| ended.is_requested_by(id))
         {
-            self.changes_left = self.changes_left.saturating_sub(one.filters.len().max(1));
+            // Nothing is changed for a connection that is gone.
+            let changes =
+                if self.subscribers.get(one.id).is_some() { one.filters.len() } else { 0 };
+            self.changes_left = self.changes_left.saturating_sub(changes.max(1));
             taken.push(one);
         }
         (!taken.is_empty()).then_some(taken)
@@ -105,9 +108,8 @@ impl Broker {
             }
             if marks_retained || filter.has_wildcard() {
                 self.replay_later(id, filter);
-            } else if let Some(frames) = self.retained_frames(form, &filter) {
-                // It is not marked as retained, so it has to precede every newer message.
-                out.answer_shared(id, &frames);
+            } else {
+                self.answer_retained(id, form, filter, out);
             }
         }
     }

@@ -43,6 +43,7 @@ impl Broker {
         let waiting = self.deliveries.memory()
             + self.drafts.bytes()
             + self.searching.memory()
+            + self.values.memory()
             + self.peers.backlog()
             + self.incoming_bytes;
         let changes = self.ended.len() + self.delivering_last.len() + self.replaying.len();

@@ -24,6 +24,7 @@ mod subscribe;
 mod tests;
 mod turn;
 mod unsubscribe;
+mod values;
 
 pub(crate) use establish::Overdue;
 pub(crate) use search::Unpublished;

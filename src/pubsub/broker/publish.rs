@@ -61,11 +61,15 @@ impl Broker {
     fn retain(&mut self, message: &Publication<'_>) -> Retain {
         let core = u16::try_from(self.peers.number()).unwrap_or(u16::MAX);
         let version = Version { clock: self.retained.clock(), core };
-        let value = (!message.clears())
-            .then(|| Value { bytes: message.kept_payload(), opcode: message.opcode });
+        let value = (!message.clears()).then(|| Value {
+            bytes: message.kept_payload(),
+            opcode: message.opcode,
+            is_json: message.is_json,
+        });
         self.held.set_stale();
         let stored = value.clone().map(|value| (Kept::new(value), message.payload.len()));
         self.retained.apply(message.topic, version, stored, self.now.0);
+        self.values.replaced(message.topic);
         Retain { version, value }
     }
 
@@ -96,7 +100,11 @@ impl Broker {
                 (Kept::new(value), bytes)
             });
             self.held.set_stale();
-            self.retained.apply(&batch.topic, retain.version, value, self.now.0)
+            let is_change = self.retained.apply(&batch.topic, retain.version, value, self.now.0);
+            if is_change {
+                self.values.replaced(&batch.topic);
+            }
+            is_change
         });
         self.accept_batch(batch, is_change);
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::state::Broker;
+use super::values::Resumed;
 use crate::base::{ConnectionId, Work};
 use crate::pubsub::delivery::queue::PACED;
 use crate::pubsub::encoding::Form;
@@ -23,19 +24,32 @@ impl Broker {
             && let Some(subscriber) = self.subscribers.get(id)
         {
             let until = self.retained.sequence();
-            subscriber.replays.push_back(Replay { filter, until, after: None, ready: None });
+            subscriber.replays.push_back(Replay::new(filter, until));
             self.resume_replay(id);
         }
     }
 
-    /// The retained value of a topic, as one frame.
-    pub(super) fn retained_frames(&mut self, form: Form, filter: &Filter) -> Option<Rc<Frames>> {
-        let Next::Value(topic, value) = self.retained.next(filter, None, u64::MAX, &mut 1) else {
-            return None;
-        };
-        let (frames, encoded) = value.frames(form, topic, &self.ledger);
-        self.work.charge(Work::of_bytes(encoded));
-        Some(frames)
+    /// Sends the retained value of a topic at once. It is not marked as retained, so it has to
+    /// precede every newer message. A large one is not copied for that.
+    pub(super) fn answer_retained<O: Outbound>(
+        &mut self,
+        id: ConnectionId,
+        form: Form,
+        filter: Filter,
+        out: &mut O,
+    ) {
+        let next = self.retained.next(&filter, None, u64::MAX, &mut 1);
+        let Next::Value(topic, value) = next else { return };
+        if let Some((frames, work)) = value.frames(form, topic, &self.ledger) {
+            self.work.charge(work);
+            out.answer_shared(id, &frames);
+        } else if let Some((header, payload)) = value.as_published(form, topic, &self.ledger) {
+            self.work.charge(Work::FRAME);
+            out.answer(id, &header);
+            out.answer_shared(id, &payload);
+        } else {
+            self.replay_later(id, filter);
+        }
     }
 
     /// Adds `id` to the connections that are sent retained values, if there are some for it.
@@ -55,6 +69,7 @@ impl Broker {
     ///
     /// The topics that are looked at in a turn are limited as well, since most may match no filter.
     pub(super) fn replay<O: Outbound>(&mut self, steps: usize, out: &mut O) -> usize {
+        self.resume_waiting(steps);
         let mut next_turn = Vec::new();
         let mut left = Left { steps, work: LOOK_WORK };
         while left.steps > 0
@@ -66,8 +81,8 @@ impl Broker {
             match step {
                 Step::Done => self.resume_replay(id),
                 Step::NextTurn => next_turn.push(id),
-                // It is added again once its bytes are sent.
-                Step::Backlog => {}
+                // It is added again once its bytes are sent, or the value is encoded.
+                Step::Waits => {}
             }
         }
         next_turn.into_iter().for_each(|id| self.resume_replay(id));
@@ -81,9 +96,12 @@ impl Broker {
         let Some(subscriber) = self.subscribers.get(id) else { return Step::Done };
         subscriber.is_replaying = false;
         if out.has_backlog(id) {
-            return Step::Backlog;
+            return Step::Waits;
         }
         let Some(replay) = subscriber.replays.front_mut() else { return Step::Done };
+        if replay.waits_for.is_some() {
+            return Step::Waits;
+        }
         // What it costs to compare a topic with the filter.
         let levels = 1 + replay.filter.as_str().bytes().filter(|byte| *byte == b'/').count() as u64;
         let cost = Work::RETAINED_TOPIC + levels * Work::RETAINED_LEVEL;
@@ -108,11 +126,14 @@ impl Broker {
                 if !is_known {
                     // A value that is set since then is not among these.
                     let is_same = |frames: &Rc<Frames>| **frames.subject() == *topic.as_str();
-                    let (frames, encoded) = match replay.ready.take().filter(is_same) {
-                        Some(frames) => (frames, 0),
-                        None => value.frames(form, topic, &self.ledger),
+                    let ready = replay.ready.take().filter(is_same).map(|frames| (frames, 0));
+                    let framed = ready.or_else(|| value.frames(form, topic, &self.ledger));
+                    let Some((frames, work)) = framed else {
+                        let number = self.values.wait(id, topic, form.codec(), value);
+                        replay.waits_for = Some(number);
+                        return Step::Waits;
                     };
-                    left.spend(Work::of_bytes(encoded));
+                    left.spend(work);
                     if out.deliver(id, &frames) == Delivered::NextTurn {
                         replay.ready = Some(frames);
                         return Step::NextTurn;
@@ -128,13 +149,62 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Goes on with large messages and large retained values, as far as a turn allows. Half of the
+    /// work is for each, and what one leaves is for the other.
+    pub(super) fn encode_some(&mut self) {
+        let work = self.drafts.encode_work;
+        let mut left = work;
+        if self.values.is_encoding() {
+            self.held.has_changed = true;
+            let mut half = work / 2;
+            self.encode_messages(&mut half);
+            left = work - work / 2 + half;
+            self.encode_values(&mut left);
+        }
+        self.encode_messages(&mut left);
+        self.work.charge(work - left);
+    }
+
+    fn encode_messages(&mut self, left: &mut u64) {
+        while let Some((batch, lists)) = self.drafts.encode_some(left) {
+            self.deliveries.add(batch, Vec::new(), lists);
+        }
+    }
+
+    fn encode_values(&mut self, left: &mut u64) {
+        while let Some(completed) = self.values.step(left, &mut self.drafts.pool, &self.ledger) {
+            let filter = Filter::from(&completed.topic);
+            let next = self.retained.next(&filter, None, u64::MAX, &mut 1);
+            if let Next::Value(_, value) = next {
+                value.share(completed.codec, &completed.frame, completed.is_json);
+            }
+        }
+    }
+
+    /// Lets up to `max` connections go on of which the value is encoded, or was replaced.
+    fn resume_waiting(&mut self, max: usize) {
+        for Resumed { id, number, frames } in
+            std::iter::from_fn(|| self.values.next_resumed()).take(max).collect::<Vec<_>>()
+        {
+            if let Some(subscriber) = self.subscribers.get(id)
+                && let Some(replay) = subscriber.replays.front_mut()
+                && replay.waits_for == Some(number)
+            {
+                (replay.waits_for, replay.ready) = (None, frames);
+                self.resume_replay(id);
+            }
+        }
+    }
+}
+
 /// The result of a step.
 enum Step {
     Done,
     /// The connection is sent no more in this turn.
     NextTurn,
-    /// The connection has unsent bytes.
-    Backlog,
+    /// The connection has unsent bytes, or waits for a large value that is encoded.
+    Waits,
 }
 
 /// What is left of a turn.

@@ -8,6 +8,7 @@ use super::searching::{Item, Search, Waiting};
 use super::state::Broker;
 use crate::base::ConnectionId;
 use crate::pubsub::delivery::batch::{Batch, Retain};
+use crate::pubsub::encoding::{Forms, ONE_PIECE};
 use crate::pubsub::index::Recipients;
 use crate::pubsub::publication::Publication;
 use crate::pubsub::retained::RetainLimit;
@@ -85,14 +86,25 @@ impl Broker {
     /// A change of a retained value is delivered in any form. It may have been published before its
     /// core knew of a subscription here, which has come into force since, since acknowledgements do
     /// not wait for batches.
+    ///
+    /// A large value is encoded in pieces for that, and further batches to its topic wait behind it.
     fn deliver_batch(&mut self, mut batch: Arc<Batch>, is_change: bool, recipients: Recipients) {
-        if recipients.lists.is_empty() {
+        let Recipients { lists, local, .. } = recipients;
+        if lists.is_empty() {
             return;
         }
-        if is_change && let Some(completed) = batch.completed(recipients.local) {
+        let local = if is_change { batch.lacking(local) } else { Forms::EMPTY };
+        let is_large = !local.is_empty() && batch.value().payload.len() > ONE_PIECE;
+        if is_large || self.drafts.encoding.holds_batch(&batch.topic) {
+            let recipients = Recipients { lists, local, ..Recipients::default() };
+            return self.drafts.encoding.push_batch(batch, recipients);
+        }
+        if !local.is_empty() {
+            let (completed, work) = batch.completed(local);
+            self.work.charge(work);
             batch = Arc::new(completed);
         }
-        self.deliveries.add(batch, Vec::new(), recipients.lists);
+        self.deliveries.add(batch, Vec::new(), lists);
     }
 
     /// Goes on with the long searches, as far as the work of a turn allows. Once one is complete,

@@ -1,6 +1,6 @@
 //! The state of a broker.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::drafts::Drafts;
@@ -9,6 +9,7 @@ use super::establishing::Establishing;
 use super::held::Held;
 use super::kept::Kept;
 use super::searching::Searching;
+use super::values::Values;
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Ledger, Millis, Work};
 use crate::config::Config;
@@ -63,6 +64,8 @@ pub struct Broker {
     pub(super) stalled: Option<(u64, Millis)>,
     /// No report of a core that does not acknowledge before this time.
     pub(super) report_again: Millis,
+    /// Large retained values that are encoded for connections that wait for them.
+    pub(super) values: Values,
     /// Connections that are sent retained values.
     pub(super) replaying: VecDeque<ConnectionId>,
     /// Subscriptions that end with this turn or the next ones.
@@ -73,9 +76,11 @@ pub struct Broker {
     pub(super) asked: usize,
     /// The bytes of the filters of this core's connections.
     pub(super) filter_bytes: usize,
-    /// Connections that have unsubscribed, each with the number of the last message that is encoded
-    /// in pieces and may be for it.
-    pub(super) encoding_last: VecDeque<(u64, ConnectionId)>,
+    /// The number of the last message that is encoded in pieces and is for one of the subscriptions
+    /// that have ended so far of the request that is handled; 0 if there is none.
+    pub(super) ended_last: u64,
+    /// Connections that have unsubscribed, by that number and in the order of their requests.
+    pub(super) encoding_last: BTreeMap<u64, VecDeque<ConnectionId>>,
     /// The same once that is done, each with the number of the last delivery that may be
     /// for it.
     pub(super) delivering_last: VecDeque<(u64, ConnectionId)>,
@@ -125,12 +130,14 @@ impl Broker {
             establishing: Establishing::default(),
             stalled: None,
             report_again: Millis::default(),
+            values: Values::default(),
             replaying: VecDeque::new(),
             ended: Ended::default(),
             changes_left: 0,
             asked: 0,
             filter_bytes: 0,
-            encoding_last: VecDeque::new(),
+            ended_last: 0,
+            encoding_last: BTreeMap::new(),
             delivering_last: VecDeque::new(),
             missed: Vec::new(),
             has_news: false,

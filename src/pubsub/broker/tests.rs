@@ -4,6 +4,7 @@ mod large;
 mod lines;
 mod memory;
 mod searches;
+mod values;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,11 +29,15 @@ fn brokers() -> [Broker; 2] {
     brokers_with(Config::default())
 }
 
-fn brokers_with(mut config: Config) -> [Broker; 2] {
+fn brokers_with(config: Config) -> [Broker; 2] {
+    brokers_with_room(config, 1)
+}
+
+fn brokers_with_room(mut config: Config, entries: usize) -> [Broker; 2] {
     config.pubsub.backlog = BACKLOG;
     let totals = Totals::new(&config.pubsub);
     let config = Arc::new(config);
-    let ports = mesh(2, Limits { entries: 1, ..Limits::default() });
+    let ports = mesh(2, Limits { entries, ..Limits::default() });
     let broker = |port| Broker::new(Arc::clone(&config), port, totals.clone());
     ports.into_iter().map(broker).collect::<Vec<_>>().try_into().unwrap()
 }
@@ -278,4 +283,34 @@ fn subscriptions_wait_for_their_own_filters_only() {
         broker.start_turn();
     }
     assert_eq!(broker.take_established().map(ids), Some(vec![2]));
+}
+
+/// A subscription waits for the changes before it, not for those that come after it, however many
+/// come in each turn.
+#[test]
+fn a_subscription_does_not_wait_for_later_ones() {
+    const COUNT: u32 = 400;
+    let [mut broker, mut other] = brokers();
+    // The first one is the last in any order but that of the changes.
+    let name = |slot: u32| filter(&format!("f/{}", COUNT - slot));
+    let is_in_force = |broker: &Broker, slot| !broker.index.local_forms(&name(slot)).is_empty();
+    for slot in 0..=COUNT {
+        broker.attach(id(slot), json());
+        broker.subscribe(id(slot), vec![name(slot)]).unwrap();
+        if slot % 8 == 0 {
+            turn(&mut broker);
+            turn(&mut other);
+        }
+        assert!(slot < 80 || is_in_force(&broker, 0), "{slot} have come since");
+    }
+    // There is room for one message at a time.
+    let in_force = (0..=COUNT).filter(|slot| is_in_force(&broker, *slot)).count();
+    assert!(broker.peers.unsent() > 300 && (5..100).contains(&in_force), "{in_force}");
+    assert!((0..=COUNT).map(|slot| is_in_force(&broker, slot)).is_sorted_by_key(|is| !is));
+    for _ in 0..3 * COUNT {
+        turn(&mut broker);
+        turn(&mut other);
+    }
+    assert!((0..=COUNT).all(|slot| is_in_force(&broker, slot)));
+    assert_eq!((other.index.filters(), broker.peers.unsent()), (401, 0));
 }

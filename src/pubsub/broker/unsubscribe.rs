@@ -6,6 +6,9 @@ use crate::base::{ConnectionId, Work};
 use crate::pubsub::name::Filter;
 use crate::pubsub::subscribers::filter_bytes;
 
+/// The topics that are compared with a filter in about the time of a change.
+const COMPARED: usize = 8;
+
 impl Broker {
     /// Ends all subscriptions of a connection.
     pub(crate) fn detach(&mut self, id: ConnectionId) {
@@ -13,6 +16,9 @@ impl Broker {
             self.held.set_stale();
             self.stats.subscriptions -= subscriber.filters.len() as u64;
             self.filter_bytes -= subscriber.filters.iter().map(filter_bytes).sum::<usize>();
+            for number in subscriber.replays.iter().filter_map(|replay| replay.waits_for) {
+                self.values.leave(id, number);
+            }
             self.ended.leave(id, subscriber.filters);
         }
     }
@@ -23,11 +29,15 @@ impl Broker {
     pub(crate) fn unsubscribe(&mut self, id: ConnectionId, filters: &[Filter]) -> bool {
         self.work.charge(filters.len() as u64 * Work::CHANGE);
         let Some(subscriber) = self.subscribers.get(id) else { return false };
-        let mut ended = Vec::new();
+        let (mut ended, mut waited) = (Vec::new(), None);
         for filter in filters {
             if let Some(at) = subscriber.filters.iter().position(|ours| ours == filter) {
                 let filter = subscriber.filters.remove(at);
-                subscriber.replays.retain(|replay| replay.filter != filter);
+                subscriber.replays.retain(|replay| {
+                    let has_ended = replay.filter == filter;
+                    waited = waited.or(replay.waits_for.filter(|_| has_ended));
+                    !has_ended
+                });
                 self.stats.subscriptions -= 1;
                 self.filter_bytes -= filter_bytes(&filter);
                 ended.push(filter);
@@ -37,6 +47,11 @@ impl Broker {
         if has_ended {
             self.held.set_stale();
             self.ended.request(id, ended);
+        }
+        if let Some(number) = waited {
+            self.values.leave(id, number);
+            // What waited behind that value goes on.
+            self.resume_replay(id);
         }
         has_ended
     }
@@ -51,9 +66,13 @@ impl Broker {
             && let Some(step) = self.ended.next_requested()
         {
             match step {
-                Step::End(id, filter) => self.end(id, &filter),
+                Step::End(id, filter) => {
+                    self.ended_last = self.ended_last.max(self.last_encoded_for(&filter));
+                    self.end(id, &filter);
+                }
                 Step::Answer(id) => {
-                    self.encoding_last.push_back((self.drafts.encoding.accepted(), id));
+                    let last = std::mem::take(&mut self.ended_last);
+                    self.encoding_last.entry(last).or_default().push_back(id);
                 }
             }
         }
@@ -65,19 +84,29 @@ impl Broker {
         }
     }
 
+    /// The number of the last message that is encoded in pieces and is for a subscription that
+    /// ends. The topics that are compared with a filter count as changes.
+    fn last_encoded_for(&mut self, filter: &Filter) -> u64 {
+        let encoding = &self.drafts.encoding;
+        if filter.has_wildcard() {
+            self.changes_left = self.changes_left.saturating_sub(encoding.topics() / COMPARED);
+        }
+        encoding.last_for(filter)
+    }
+
     /// Of the connections that have unsubscribed, those whose last messages are encoded wait for
     /// their delivery.
     pub(super) fn answer_encoded(&mut self) {
-        while let Some((last, id)) = self.encoding_last.front()
-            && *last <= self.drafts.encoding.done()
+        while let Some(first) = self.encoding_last.first_entry()
+            && *first.key() <= self.drafts.encoding.done()
         {
-            self.delivering_last.push_back((self.deliveries.accepted(), *id));
-            self.encoding_last.pop_front();
+            let accepted = self.deliveries.accepted();
+            self.delivering_last.extend(first.remove().into_iter().map(|id| (accepted, id)));
         }
     }
 
     fn end(&mut self, id: ConnectionId, filter: &Filter) {
-        self.changes_left -= 1;
+        self.changes_left = self.changes_left.saturating_sub(1);
         self.held.set_stale();
         self.index.unsubscribe(filter, id);
         self.peers.withdraw(filter);

@@ -6,7 +6,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::base::{ConnectionId, Work};
+use crate::base::ConnectionId;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::encoding::{self, Form, Forms, Scratch};
 use crate::pubsub::index::Recipients;
@@ -76,29 +76,48 @@ impl Batch {
         find(form).or_else(|| find(form.plain()))
     }
 
-    /// The batch with the change of the retained value also in those of `forms` that it lacks, if
-    /// it changes one and lacks some. Its messages were accepted before the core that published
-    /// them knew of these forms, and are not owed to their subscribers, but the value is.
-    pub(in crate::pubsub) fn completed(&self, forms: Forms) -> Option<Self> {
-        let retain = self.retain.as_ref()?;
+    /// Those of `forms`, without compression, in which it owes the change of the retained value
+    /// and lacks it. Its messages were accepted before the core that published them knew of these
+    /// forms, and are not owed to their subscribers, but the value is.
+    pub(in crate::pubsub) fn lacking(&self, forms: Forms) -> Forms {
+        if self.retain.is_none() {
+            return Forms::EMPTY;
+        }
         let lacks = |form: &Form| self.encoded(*form).is_none();
-        let lacking = forms.iter().filter(lacks).map(Form::plain);
-        let lacking = lacking.fold(Forms::EMPTY, Forms::with);
-        if lacking.is_empty() {
-            return None;
-        }
-        let Value { bytes, opcode } = retain.value.clone().unwrap_or(Value::EMPTY);
-        let retain = Retain { version: retain.version, value: retain.value.clone() };
-        let message = Publication { opcode, retain: true, ..Publication::of(&self.topic, &bytes) };
-        let mut encoded = self.encoded.clone();
-        let (mut scratch, mut pool, mut len) = (Scratch::default(), Pool::new(1), self.len);
-        for form in lacking.iter() {
+        forms.iter().filter(lacks).map(Form::plain).fold(Forms::EMPTY, Forms::with)
+    }
+
+    /// The message that has changed the retained value; an empty one if it was cleared or not
+    /// changed.
+    pub(in crate::pubsub) fn value(&self) -> Publication<'_> {
+        let value = self.retain.as_ref().and_then(|retain| retain.value.as_ref());
+        let empty = Publication { retain: true, ..Publication::of(&self.topic, b"") };
+        value.map_or(empty, |value| value.publication(&self.topic))
+    }
+
+    /// The batch with the change of the retained value also in these forms, and the work that was
+    /// done.
+    pub(in crate::pubsub) fn completed(&self, forms: Forms) -> (Self, u64) {
+        let (mut scratch, mut pool, mut work) = (Scratch::default(), Pool::new(1), 0);
+        let encode = |form| {
             let mut encoder = Encoder::new(form);
-            encoder.write(&message, &mut scratch, &mut pool);
-            len += encoder.len();
-            encoded.push(encoder.finish());
-        }
-        Some(Self { topic: self.topic.clone(), retain: Some(retain), encoded, len })
+            work += encoder.write(&self.value(), &mut scratch, &mut pool);
+            encoder
+        };
+        let encoders = forms.iter().map(encode).collect();
+        (self.with(encoders), work)
+    }
+
+    /// The batch with further forms.
+    pub(super) fn with(&self, encoders: Vec<Encoder>) -> Self {
+        let len = self.len + encoders.iter().map(Encoder::len).sum::<usize>();
+        let retain = self
+            .retain
+            .as_ref()
+            .map(|Retain { version, value }| Retain { version: *version, value: value.clone() });
+        let mut encoded = self.encoded.clone();
+        encoded.extend(encoders.into_iter().map(Encoder::finish));
+        Self { topic: self.topic.clone(), retain, encoded, len }
     }
 
     /// The number of its messages.
@@ -131,9 +150,6 @@ pub(in crate::pubsub) struct BatchBuilder {
     origins: Vec<Option<ConnectionId>>,
     messages: u32,
     retain: Option<Retain>,
-    /// The work for each message, and for each KiB of it.
-    frame_work: u64,
-    kib_work: u64,
 }
 
 /// A batch that is finished, and whom it is for.
@@ -160,15 +176,9 @@ pub(super) struct Encoder {
 impl BatchBuilder {
     pub(in crate::pubsub) fn new(topic: &Topic, recipients: Recipients, version: u64) -> Self {
         let encoders: Vec<Encoder> = recipients.forms().iter().map(Encoder::new).collect();
-        let of_kib = |encoder: &Encoder| match encoder.form.window_bits() {
-            Some(_) => Work::of_deflated(1024),
-            None => Work::of_bytes(1024),
-        };
         Self {
             topic: topic.clone(),
             version,
-            frame_work: encoders.len() as u64 * Work::FRAME,
-            kib_work: encoders.iter().map(of_kib).sum(),
             encoders,
             recipients,
             origins: Vec::new(),
@@ -212,29 +222,24 @@ impl BatchBuilder {
         len <= MAX_BATCH && self.encoders.iter().all(|encoder| encoder.len() < MAX_BATCH)
     }
 
-    /// The work that adding a message costs.
-    #[inline]
-    pub(in crate::pubsub) const fn work(&self, message: &Publication<'_>) -> u64 {
-        self.frame_work + message.payload.len() as u64 * self.kib_work / 1024
-    }
-
-    /// Encodes a message in each form; returns the bytes added.
+    /// Encodes a message in each form; returns the bytes added, and the work that was done.
     pub(in crate::pubsub) fn add(
         &mut self,
         message: &Publication<'_>,
         retain: Option<Retain>,
         scratch: &mut Scratch,
         pool: &mut Pool,
-    ) -> usize {
+    ) -> (usize, u64) {
+        let mut work = 0;
         let mut taken = retain.as_ref().map_or(0, |_| message.payload.len());
         scratch.clear();
         for encoder in &mut self.encoders {
             let before = encoder.len();
-            encoder.write(message, scratch, pool);
+            work += encoder.write(message, scratch, pool);
             taken += encoder.len() - before;
         }
         scratch.shrink();
-        taken + self.count(message, retain)
+        (taken + self.count(message, retain), work)
     }
 
     /// Notes a message whose frames are there; returns the bytes that this takes.
@@ -289,8 +294,10 @@ impl Encoder {
         Encoded { form: self.form, bytes, memory, ends: self.ends }
     }
 
-    fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) {
-        scratch.append(self.form, &message.content(), pool, &mut self.bytes);
+    /// Adds a message; returns the work that was done.
+    fn write(&mut self, message: &Publication<'_>, scratch: &mut Scratch, pool: &mut Pool) -> u64 {
+        let work = scratch.append(self.form, &message.content(), pool, &mut self.bytes);
         self.ends.push(self.bytes.len() - self.start);
+        work
     }
 }

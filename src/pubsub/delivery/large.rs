@@ -4,11 +4,13 @@
 #[cfg(test)]
 mod tests;
 
-use super::batch::{BatchBuilder, Encoder, Retain};
+use std::sync::Arc;
+
+use super::batch::{Batch, BatchBuilder, Encoder, Retain};
 use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::encoding::{Codec, LargeEncoder};
-use crate::pubsub::index::Recipients;
+use crate::pubsub::index::{Lists, Recipients};
 use crate::pubsub::publication::Publication;
 
 /// The encoding of one message.
@@ -49,6 +51,15 @@ impl Large {
         retain: Option<Retain>,
     ) -> BatchBuilder {
         BatchBuilder::of_one(message, retain, self.recipients, self.version, self.encoders)
+    }
+
+    /// The batch with the message in the forms that are encoded, and those whom it is for.
+    pub(in crate::pubsub) fn complete(self, batch: Arc<Batch>) -> (Arc<Batch>, Lists) {
+        let lists = self.recipients.lists;
+        match self.encoders.is_empty() {
+            true => (batch, lists),
+            false => (Arc::new(batch.with(self.encoders)), lists),
+        }
     }
 
     /// Does the next piece of work for `message`, the same each time. Returns how much that was.

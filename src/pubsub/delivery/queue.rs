@@ -78,6 +78,8 @@ pub(in crate::pubsub) struct DeliveryQueue {
     /// For each topic the number of its last delivery, while that has not begun.
     not_begun: HashMap<Topic, u64>,
     bytes: usize,
+    /// The subscribers that the deliveries are for, those left in lists that have begun included.
+    subscribers: usize,
     /// For each slot the number of the last delivery that was made to it.
     last_delivery: Vec<u64>,
     pub(in crate::pubsub) delivered: u64,
@@ -96,6 +98,11 @@ impl DeliveryQueue {
     pub(in crate::pubsub) fn memory(&self) -> usize {
         let framed = self.queue.front().map_or(0, |delivery| delivery.framed);
         self.bytes.saturating_sub(framed)
+    }
+
+    /// The subscribers that something waits to be delivered to, one for each delivery and list.
+    pub(in crate::pubsub) const fn subscribers(&self) -> usize {
+        self.subscribers
     }
 
     pub(in crate::pubsub) fn is_empty(&self) -> bool {
@@ -142,6 +149,7 @@ impl DeliveryQueue {
         }
         self.not_begun.insert(topic.clone(), self.accepted());
         self.bytes += DELIVERY;
+        self.subscribers += lists.subscribers();
         self.queue.push_back(Delivery {
             segments: vec![segment],
             bytes: bytes + DELIVERY,
@@ -174,9 +182,11 @@ impl DeliveryQueue {
             // Counted from 1, so that 0 means a slot without a delivery.
             let number = self.done + 1;
             let each = delivery.counts_for();
+            let before = delivery.lists.subscribers();
             let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
             self.delivered += ran.delivered;
             self.bytes -= ran.freed;
+            self.subscribers -= before - delivery.lists.subscribers();
             max = max.saturating_sub(ran.done * each);
             if !delivery.lists.is_empty() {
                 return max;

@@ -23,7 +23,7 @@ macro_rules! codecs {
             pub(crate) const ALL: &[Self] = &[$($(#[cfg($cfg)])? Self::$name,)+];
 
             #[inline]
-            pub(super) const fn framing(self) -> Framing {
+            pub(crate) const fn framing(self) -> Framing {
                 match self {
                     $($(#[cfg($cfg)])? Self::$name => $name::FRAMING,)+
                 }
@@ -47,10 +47,16 @@ macro_rules! codecs {
                 }
             }
 
-            pub(super) fn pieces(self, topic: &str, data: Data<'_>, room: usize) -> CodecPieces {
+            pub(super) fn pieces(
+                self,
+                topic: &str,
+                data: Data<'_>,
+                room: usize,
+                retained: bool,
+            ) -> CodecPieces {
                 match self {
                     $($(#[cfg($cfg)])? Self::$name => {
-                        CodecPieces::$name($name::pieces(topic, data, room))
+                        CodecPieces::$name($name::pieces(topic, data, room, retained))
                     })+
                 }
             }
@@ -72,6 +78,12 @@ macro_rules! codecs {
             fn is_done(&self) -> bool {
                 match self {
                     $($(#[cfg($cfg)])? Self::$name(pieces) => pieces.is_done(),)+
+                }
+            }
+
+            fn is_json(&self) -> bool {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(pieces) => pieces.is_json(),)+
                 }
             }
 

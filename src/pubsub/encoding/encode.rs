@@ -1,6 +1,7 @@
 //! What an encoding is: the bytes that its subscribers are sent of a message, at once or in pieces,
 //! and how these are framed.
 
+use crate::base::Work;
 use crate::protocol::websocket::Opcode;
 
 /// A longer payload is encoded in pieces. In the worst case one of this length takes some
@@ -22,6 +23,15 @@ impl<'a> Data<'a> {
     pub(crate) const fn bytes(self) -> &'a [u8] {
         match self {
             Data::Json(bytes) | Data::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// The work of finding out whether it is JSON.
+    #[inline]
+    pub(crate) const fn check_work(self) -> u64 {
+        match self {
+            Data::Json(_) => 0,
+            Data::Bytes(bytes) => bytes.len() as u64 * Work::JSON_BYTE,
         }
     }
 }
@@ -69,9 +79,9 @@ pub(super) trait Encode {
         let _ = (out, topic, lost);
     }
 
-    /// Begins to encode a message that was just published, in pieces, with `room` bytes free in
-    /// front. It becomes what [`message`](Self::message) appends.
-    fn pieces(topic: &str, data: Data<'_>, room: usize) -> Self::Pieces;
+    /// Begins to encode a message, just published or `retained`, in pieces, with `room` bytes free
+    /// in front. It becomes what [`message`](Self::message) appends.
+    fn pieces(topic: &str, data: Data<'_>, room: usize, retained: bool) -> Self::Pieces;
 }
 
 /// The encoding of a message while it is made in pieces, each of less than a millisecond of work.
@@ -82,6 +92,11 @@ pub(super) trait Pieces {
 
     /// Whether nothing is left to do.
     fn is_done(&self) -> bool;
+
+    /// Whether the payload is known to be JSON, by now or from the beginning.
+    fn is_json(&self) -> bool {
+        false
+    }
 
     /// The bytes so far.
     fn len(&self) -> usize;

@@ -1,6 +1,7 @@
 //! The WebSocket frames of deliveries.
 
 use super::form::Form;
+use crate::base::Work;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::deflate::{COMPRESSIBLE, Pool};
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame, write_server_header};
@@ -25,6 +26,7 @@ pub(super) fn deflate(bits: u8, payload: &[u8], deflated: &mut Vec<u8>, pool: &m
 }
 
 /// Appends the frame of a payload for subscribers of `form`, compressed if it gets shorter by that.
+/// Returns the work for its bytes.
 #[inline]
 pub(super) fn append(
     out: &mut Vec<u8>,
@@ -32,15 +34,26 @@ pub(super) fn append(
     (opcode, payload): (Opcode, &[u8]),
     deflated: &mut Vec<u8>,
     pool: &mut Pool,
-) {
-    let bits = window_bits(form, payload.len());
-    let compressed = bits.is_some_and(|bits| deflate(bits, payload, deflated, pool));
+) -> u64 {
+    let Some(bits) = window_bits(form, payload.len()) else {
+        append_frame(out, opcode, false, payload);
+        return Work::of_bytes(payload.len());
+    };
+    let compressed = deflate(bits, payload, deflated, pool);
     append_frame(out, opcode, compressed, if compressed { deflated } else { payload });
+    Work::of_deflated(payload.len())
 }
 
 /// Appends an uncompressed frame.
 pub(super) fn append_plain(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     append_frame(out, opcode, false, payload);
+}
+
+/// The header of an uncompressed frame.
+pub(crate) fn header(opcode: Opcode, len: usize) -> Vec<u8> {
+    let mut room = vec![0; ROOM];
+    let header = write_server_header(&mut room, opcode, false, len);
+    room.split_off(ROOM - header)
 }
 
 /// A frame around a payload that is compressed already.

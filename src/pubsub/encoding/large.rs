@@ -14,6 +14,9 @@ pub(crate) struct LargeEncoder {
     codec: Codec,
     /// The forms of the codec that are wanted.
     forms: Forms,
+    /// Whether it is a retained value.
+    retained: bool,
+    is_json: bool,
     stage: Stage,
 }
 
@@ -49,8 +52,19 @@ struct Compress {
 }
 
 impl LargeEncoder {
-    /// Begins to encode a message in those of `forms` that are of the codec.
+    /// Begins to encode a message that was just published, in those of `forms` that are of the
+    /// codec.
     pub(crate) fn new(codec: Codec, forms: Forms, message: &Content<'_>) -> Self {
+        Self::begin(codec, forms, message, false)
+    }
+
+    /// Begins to encode a retained value, without compression.
+    pub(crate) fn of_retained(codec: Codec, value: &Content<'_>) -> Self {
+        let plain = Forms::EMPTY.with(Form::new(codec, None));
+        Self::begin(codec, plain, value, true)
+    }
+
+    fn begin(codec: Codec, forms: Forms, message: &Content<'_>, retained: bool) -> Self {
         let Content { topic, opcode, data } = *message;
         let forms = forms.of_codec(codec);
         let stage = match codec.framing() {
@@ -58,10 +72,15 @@ impl LargeEncoder {
                 let len = data.bytes().len();
                 Stage::Compress(Compress::new(forms, opcode, None, len))
             }
-            Framing::Frame(_) => Stage::Payload(codec.pieces(topic, data, frame::ROOM)),
-            Framing::Own => Stage::Payload(codec.pieces(topic, data, 0)),
+            Framing::Frame(_) => Stage::Payload(codec.pieces(topic, data, frame::ROOM, retained)),
+            Framing::Own => Stage::Payload(codec.pieces(topic, data, 0, retained)),
         };
-        Self { codec, forms, stage }
+        Self { codec, forms, retained, is_json: false, stage }
+    }
+
+    /// Whether the payload was found to be JSON, or known to be.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.is_json
     }
 
     pub(crate) const fn is_done(&self) -> bool {
@@ -93,6 +112,7 @@ impl LargeEncoder {
                     self.stage = Stage::Payload(pieces);
                     return (work, None);
                 }
+                self.is_json = pieces.is_json();
                 let bytes = pieces.into_bytes();
                 let Framing::Frame(opcode) = self.codec.framing() else {
                     return (work, Some(self.plain(bytes, 0)));
@@ -115,7 +135,8 @@ impl LargeEncoder {
                         Some(self.plain(bytes, start))
                     }
                     Compress { opcode, written: None, .. } => {
-                        let pieces = self.codec.pieces(topic, message.data, frame::ROOM);
+                        let pieces =
+                            self.codec.pieces(topic, message.data, frame::ROOM, self.retained);
                         self.stage = Stage::Copy(opcode, pieces);
                         None
                     }

@@ -23,8 +23,9 @@ impl Encode for Lines {
         writeln!(out, "lost {topic}: {lost}").unwrap();
     }
 
-    fn pieces(topic: &str, data: Data<'_>, room: usize) -> Copied {
-        let start = [&vec![0; room], topic.as_bytes(), b": "].concat();
+    fn pieces(topic: &str, data: Data<'_>, room: usize, retained: bool) -> Copied {
+        let mark: &[u8] = if retained { b"retained " } else { b"" };
+        let start = [&vec![0; room], mark, topic.as_bytes(), b": "].concat();
         Copied::new(start, data.bytes().len(), b"\n")
     }
 }

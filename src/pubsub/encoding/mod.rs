@@ -16,8 +16,9 @@ mod raw;
 mod scratch;
 
 pub(crate) use codec::Codec;
-pub(crate) use encode::{Content, Data, ONE_PIECE};
+pub(crate) use encode::{Content, Data, Framing, ONE_PIECE};
 pub(crate) use event::{Event, encode};
 pub(crate) use form::{Form, Forms};
+pub(crate) use frame::header;
 pub(crate) use large::{Encoded, LargeEncoder};
 pub(crate) use scratch::Scratch;

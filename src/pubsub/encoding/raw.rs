@@ -12,7 +12,7 @@ impl Encode for Raw {
     const FRAMING: Framing = Framing::AsPublished;
     type Pieces = Copied;
 
-    fn pieces(_: &str, data: Data<'_>, room: usize) -> Copied {
+    fn pieces(_: &str, data: Data<'_>, room: usize, _: bool) -> Copied {
         Copied::new(vec![0; room], data.bytes().len(), b"")
     }
 }

@@ -4,6 +4,7 @@ use super::codec::Codec;
 use super::encode::{Content, Framing};
 use super::form::Form;
 use super::frame;
+use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
 
 /// Buffers that are reused for each message: what it has become in each codec so far, and
@@ -33,7 +34,8 @@ impl Scratch {
     }
 
     /// Appends what subscribers of `form` are sent of a published message, the same one since the
-    /// last [`clear`](Self::clear). It is encoded once for all forms of a codec.
+    /// last [`clear`](Self::clear). It is encoded once for all forms of a codec. Returns the work
+    /// that was done: it depends on what the payload has become, which may be several times as long.
     #[inline]
     pub(crate) fn append(
         &mut self,
@@ -41,21 +43,27 @@ impl Scratch {
         message: &Content<'_>,
         pool: &mut Pool,
         out: &mut Vec<u8>,
-    ) {
+    ) -> u64 {
         let Self { written, deflated } = self;
         let Content { topic, opcode, data } = *message;
         let codec = form.codec();
+        let mut work = Work::FRAME;
         let framed = match codec.framing() {
             Framing::AsPublished => (opcode, data.bytes()),
             Framing::Frame(opcode) => {
                 let written = &mut written[codec as usize];
                 if written.is_empty() {
                     codec.message(written, topic, data, false);
+                    work += data.check_work();
                 }
                 (opcode, written.as_slice())
             }
-            Framing::Own => return codec.message(out, topic, data, false),
+            Framing::Own => {
+                let before = out.len();
+                codec.message(out, topic, data, false);
+                return work + data.check_work() + Work::of_bytes(out.len() - before);
+            }
         };
-        frame::append(out, form, framed, deflated, pool);
+        work + frame::append(out, form, framed, deflated, pool)
     }
 }

@@ -1,11 +1,10 @@
 //! The local subscribers of one filter.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::shrink::{is_sparse, shrink_if_sparse};
 use super::snapshot::{Snapshot, Subscriber};
 use crate::base::ConnectionId;
+use crate::base::sharded::{ShardedMap, is_sparse};
 use crate::pubsub::encoding::{Form, Forms};
 
 /// A longer list has a table of the positions by slot. A shorter one is searched as fast.
@@ -28,7 +27,7 @@ pub(super) struct Members {
 #[derive(Debug, Default)]
 struct Large {
     /// Positions in the list by slot.
-    positions: HashMap<u32, u32>,
+    positions: ShardedMap<u32, u32>,
     /// The number of subscribers by form.
     counts: [u32; Form::COUNT],
 }
@@ -55,7 +54,6 @@ impl Large {
     /// Returns whether no subscriber with its form is left.
     fn remove(&mut self, subscriber: &Subscriber) -> bool {
         self.positions.remove(&subscriber.id.slot);
-        shrink_if_sparse(&mut self.positions);
         let count = &mut self.counts[subscriber.form.index()];
         *count -= 1;
         *count == 0

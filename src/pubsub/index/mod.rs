@@ -7,8 +7,8 @@
 mod entry;
 mod list;
 mod node;
+mod nodes;
 mod search;
-mod shrink;
 mod snapshot;
 mod table;
 #[cfg(test)]

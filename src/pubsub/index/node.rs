@@ -1,10 +1,8 @@
 //! The nodes of the trie.
 
-use std::collections::HashMap;
-
 use super::entry::Entry;
 use super::search::{NodeId, ROOT};
-use super::shrink::shrink_if_sparse;
+use crate::base::sharded::ShardedMap;
 
 /// A node with more children has a hash table of them; up to this number they are searched one by
 /// one.
@@ -72,8 +70,8 @@ impl Node {
 #[derive(Debug)]
 pub(super) enum Children {
     Listed(Vec<(Box<str>, NodeId)>),
-    #[expect(clippy::box_collection, reason = "without it, every node would be twice the size")]
-    Hashed(Box<HashMap<Box<str>, NodeId>>),
+    /// Boxed, or every node would be far larger.
+    Hashed(Box<ShardedMap<Box<str>, NodeId>>),
 }
 
 impl Default for Children {
@@ -114,12 +112,12 @@ impl Children {
                 few.push((level, child));
             }
             Self::Listed(few) => {
-                let all = few.drain(..).chain([(level, child)]).collect();
-                *self = Self::Hashed(Box::new(all));
-            }
-            Self::Hashed(many) => {
+                let mut many = Box::<ShardedMap<_, _>>::default();
+                few.drain(..).for_each(|(level, child)| many.insert(level, child));
                 many.insert(level, child);
+                *self = Self::Hashed(many);
             }
+            Self::Hashed(many) => many.insert(level, child),
         }
     }
 
@@ -133,7 +131,6 @@ impl Children {
             }
             Self::Hashed(many) => {
                 many.remove(level);
-                shrink_if_sparse(many);
                 if many.len() <= MAX_LISTED / 2 {
                     *self = Self::Listed(many.drain().collect());
                 }
@@ -141,10 +138,12 @@ impl Children {
         }
     }
 
-    pub(super) fn for_each(&mut self, mut visit: impl FnMut(&mut NodeId)) {
+    /// All children, each with the first level of its run.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> Vec<(&str, NodeId)> {
         match self {
-            Self::Listed(few) => few.iter_mut().for_each(|(_, node_id)| visit(node_id)),
-            Self::Hashed(many) => many.values_mut().for_each(visit),
+            Self::Listed(few) => few.iter().map(|(name, at)| (&**name, *at)).collect(),
+            Self::Hashed(many) => many.iter().map(|(name, at)| (&**name, *at)).collect(),
         }
     }
 }
@@ -167,8 +166,7 @@ mod tests {
             children.remove(&name(n));
             assert!((1..=n).all(|n| children.get(&name(n)).is_none()));
             assert!((n + 1..=100).all(|n| children.get(&name(n)) == Some(n)));
-            let mut node_ids = Vec::new();
-            children.for_each(|node_id| node_ids.push(*node_id));
+            let mut node_ids: Vec<_> = children.all().into_iter().map(|(_, at)| at).collect();
             node_ids.sort_unstable();
             assert!(node_ids.into_iter().eq(n + 1..=100));
             assert_eq!(matches!(children, Children::Hashed(_)), 100 - n > MAX_LISTED / 2);

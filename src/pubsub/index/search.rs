@@ -1,6 +1,6 @@
 //! A search of the trie, kept between its steps.
 
-/// The index of a node in the vector of nodes.
+/// The number of a node.
 pub(super) type NodeId = usize;
 
 /// The node of no level. It is no node's child, so as a child it means that there is none.

@@ -86,11 +86,14 @@ pub(in crate::pubsub) struct Lists {
     lists: Vec<Rc<Snapshot>>,
     /// The bytes of the lists that no message waited with before.
     counted: usize,
+    /// The subscribers in all lists.
+    subscribers: usize,
 }
 
 impl Lists {
     pub(super) fn push(&mut self, list: &Rc<Snapshot>) {
         self.counted += list.begin_delivery();
+        self.subscribers += list.len();
         self.lists.push(Rc::clone(list));
     }
 
@@ -99,9 +102,15 @@ impl Lists {
         self.counted + self.lists.capacity() * size_of::<Rc<Snapshot>>()
     }
 
+    /// The subscribers in all these lists. One that is in several counts for each.
+    pub(in crate::pubsub) const fn subscribers(&self) -> usize {
+        self.subscribers
+    }
+
     /// Takes the last list out. Returns the bytes that were accounted for it.
     pub(in crate::pubsub) fn pop(&mut self) -> usize {
         let Some(list) = self.lists.pop() else { return 0 };
+        self.subscribers -= list.len();
         let own = if self.lists.is_empty() {
             std::mem::take(&mut self.lists).capacity() * size_of::<Rc<Snapshot>>()
         } else {
@@ -113,7 +122,7 @@ impl Lists {
     /// Takes all lists out. Returns the bytes that were accounted for them.
     pub(in crate::pubsub) fn release(&mut self) -> usize {
         let lists = std::mem::take(&mut self.lists);
-        self.counted = 0;
+        (self.counted, self.subscribers) = (0, 0);
         let own = lists.capacity() * size_of::<Rc<Snapshot>>();
         own + lists.into_iter().map(|list| list.end_delivery()).sum::<usize>()
     }

@@ -1,13 +1,12 @@
 //! The index: filters by name, and a search by topic.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::entry::{Entry, Matches};
-use super::shrink::shrink_if_sparse;
 use super::snapshot::{Snapshot, Subscriber};
 use super::trie::Trie;
 use crate::base::ConnectionId;
+use crate::base::sharded::ShardedMap;
 use crate::pubsub::encoding::Forms;
 use crate::pubsub::name::{Filter, Topic};
 
@@ -25,9 +24,7 @@ const OTHER_PLACE: usize = 40;
 #[derive(Debug)]
 pub(in crate::pubsub) struct Index {
     cores: usize,
-    /// Hashed with the random keys of the standard library: clients choose the names, and must not
-    /// be able to choose names that collide.
-    pub(super) exact: HashMap<Arc<str>, Entry>,
+    pub(super) exact: ShardedMap<Arc<str>, Entry>,
     pub(super) wild: Trie,
     version: u64,
     /// The bytes of the filters in `exact`.
@@ -40,7 +37,8 @@ impl Index {
     /// An empty index of one of `cores` cores.
     #[must_use]
     pub(in crate::pubsub) fn new(cores: usize) -> Self {
-        Self { cores, exact: HashMap::new(), wild: Trie::default(), version: 0, text: 0, places: 0 }
+        let exact = ShardedMap::default();
+        Self { cores, exact, wild: Trie::default(), version: 0, text: 0, places: 0 }
     }
 
     /// Adds a subscriber. Returns false, and changes nothing, if the connection already has this
@@ -149,10 +147,7 @@ impl Index {
     /// and without what it shares with the connections that have the filters.
     #[must_use]
     pub(in crate::pubsub) fn memory(&self) -> usize {
-        // Of eight places in a table seven are used at most, and each has a byte besides.
-        let place = size_of::<(Arc<str>, Entry)>() + 1;
-        let table = self.exact.capacity() * 8 / 7 * place;
-        let exact = self.exact.len() * LIST + table;
+        let exact = self.exact.len() * LIST + self.exact.memory();
         // Names of filters that only other cores want are not shared.
         let text = if self.cores > 1 { self.text } else { 0 };
         let wild = self.wild.len() * (size_of::<Entry>() + LIST) + self.wild.memory();
@@ -186,7 +181,7 @@ impl Index {
             self.wild.entry(filter.as_str())
         } else {
             let text = &mut self.text;
-            self.exact.entry(Arc::clone(filter.shared())).or_insert_with(|| {
+            self.exact.or_insert_with(Arc::clone(filter.shared()), || {
                 *text += filter.as_str().len();
                 Entry::default()
             })
@@ -196,11 +191,8 @@ impl Index {
     fn remove(&mut self, filter: &Filter) {
         if filter.has_wildcard() {
             self.wild.remove(filter.as_str());
-        } else {
-            if self.exact.remove(filter.as_str()).is_some() {
-                self.text -= filter.as_str().len();
-            }
-            shrink_if_sparse(&mut self.exact);
+        } else if self.exact.remove(filter.as_str()).is_some() {
+            self.text -= filter.as_str().len();
         }
     }
 }

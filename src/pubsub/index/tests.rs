@@ -293,7 +293,7 @@ fn memory_comes_back() {
         index.set_remote(&wild(n), 0, Forms::EMPTY.with(Form::RAW));
     }
     assert_eq!((index.filters(), index.wild.nodes().0), (2 * COUNT as usize, COUNT as usize + 51));
-    let most = index.exact.capacity();
+    let (exact_most, (_, wild_most)) = (index.exact.memory(), index.wild.nodes());
     for n in 50..COUNT {
         assert!(index.unsubscribe(&exact(n), subscriber(1).id));
         index.set_remote(&wild(n), 0, Forms::EMPTY);
@@ -301,8 +301,8 @@ fn memory_comes_back() {
     // What is left is whole, after all the moving.
     let (nodes, held) = index.wild.nodes();
     assert_eq!((index.filters(), nodes), (100, 51));
-    assert!(held < 2_000, "memory for {held} nodes");
-    assert!(index.exact.capacity() < most / 16, "{} of {most}", index.exact.capacity());
+    assert!(held < wild_most / 16, "{held} of {wild_most}");
+    assert!(index.exact.memory() < exact_most / 16, "{} of {exact_most}", index.exact.memory());
     for n in 0..50 {
         assert_eq!(slots(&index, &format!("{n}/b/{n}")), [1]);
         assert!(found(&index, &format!("{n}/b/{n}")).has_remote());
@@ -312,7 +312,27 @@ fn memory_comes_back() {
     }
     let (nodes, held) = index.wild.nodes();
     assert_eq!((index.filters(), nodes), (0, 1));
-    assert!(held < 128 && index.exact.capacity() < most / 64, "memory for {held} nodes");
+    assert!(held < 2048 && index.exact.memory() < exact_most / 64, "{held} bytes for nodes");
+}
+
+/// However many filters there are, none that comes or goes has many others moved.
+#[test]
+fn no_change_moves_many_filters() {
+    const COUNT: u32 = 200_000;
+    let mut index = Index::new(2);
+    let exact = |n: u32| filter(&format!("some/{n}"));
+    let mut most = 0;
+    for n in 0..COUNT {
+        index.set_remote(&exact(n), 1, Forms::EMPTY.with(Form::RAW));
+        most = most.max(index.exact.moved());
+    }
+    let memory = index.memory();
+    for n in 0..COUNT {
+        index.set_remote(&exact(n), 1, Forms::EMPTY);
+        most = most.max(index.exact.moved());
+    }
+    assert!((100..1024).contains(&most), "one change moved {most} filters");
+    assert!(index.memory() < memory / 1000, "{} of {memory} bytes are left", index.memory());
 }
 
 #[test]

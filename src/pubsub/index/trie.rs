@@ -1,16 +1,15 @@
 //! Filters with wildcards, as a trie with compressed paths: a node for each place where filters
 //! part or end, so at most two for each filter, however many levels the filters have.
 //!
-//! Nodes are in one vector and refer to each other by index, so that neither dropping a trie nor
-//! searching it recurses.
+//! Nodes refer to each other by number, so that neither dropping a trie nor searching it recurses.
 
 #[cfg(test)]
 mod tests;
 
 use super::entry::Entry;
 use super::node::Node;
+use super::nodes::Nodes;
 use super::search::{NodeId, ROOT, Search};
-use super::shrink::is_sparse;
 use crate::base::Work;
 use crate::pubsub::name::Topic;
 
@@ -20,9 +19,7 @@ use crate::pubsub::name::Topic;
 /// number.
 #[derive(Debug)]
 pub(super) struct Trie {
-    nodes: Vec<Node>,
-    /// Nodes that are not in use.
-    free: Vec<NodeId>,
+    nodes: Nodes,
     filters: usize,
     /// The bytes of text in all nodes.
     text: usize,
@@ -33,7 +30,10 @@ const LINK: usize = 44;
 
 impl Default for Trie {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], free: Vec::new(), filters: 0, text: 0 }
+        let mut nodes = Nodes::default();
+        let root = nodes.add();
+        debug_assert_eq!(root, ROOT);
+        Self { nodes, filters: 0, text: 0 }
     }
 }
 
@@ -51,14 +51,12 @@ impl Trie {
 
     /// The bytes that the nodes take, without their entries.
     pub(super) const fn bytes(&self) -> usize {
-        (self.nodes.len() - self.free.len() - 1) * Self::NODE + self.text
+        (self.nodes.len() - 1) * Self::NODE + self.text
     }
 
-    /// The memory that the nodes take, with the capacity of their table.
+    /// The memory that the nodes take, with the capacity of their tables.
     pub(super) const fn memory(&self) -> usize {
-        let tables = self.nodes.capacity() * size_of::<Node>() + self.free.capacity() * 8;
-        let used = self.nodes.len() - self.free.len() - 1;
-        tables + used * LINK + self.text
+        self.nodes.memory() + (self.nodes.len() - 1) * LINK + self.text
     }
 
     #[cfg(test)]
@@ -81,7 +79,7 @@ impl Trie {
         while let Some(text) = left {
             let (level, behind) = split_first(text);
             let Some(child) = self.nodes[node_id].child(level) else {
-                let child = self.node();
+                let child = self.nodes.add();
                 self.nodes[child].rest = behind.into();
                 self.nodes[node_id].link(level, child);
                 self.text += text.len();
@@ -115,8 +113,7 @@ impl Trie {
         match node.links() {
             0 => {
                 self.text -= level.len() + node.rest.len();
-                *node = Node::default();
-                self.free.push(node_id);
+                self.nodes.remove(node_id);
                 let parent_node = &mut self.nodes[parent];
                 parent_node.unlink(level);
                 let is_needed = parent == ROOT || parent_node.has_entry();
@@ -127,9 +124,7 @@ impl Trie {
             1 => self.merge(node_id),
             _ => {}
         }
-        if is_sparse(self.nodes.len() - self.free.len(), self.nodes.len()) {
-            self.compact();
-        }
+        self.nodes.shrink();
     }
 
     /// Calls `found` once with the entry of each filter that matches `topic`, until all are found
@@ -151,7 +146,7 @@ impl Trie {
         let name = topic.as_str();
         while *budget > 0 {
             let Some((node_id, start)) = search.stack.pop() else { return true };
-            let node = &self.nodes[node_id];
+            let Some(node) = self.nodes.get(node_id) else { continue };
             let (levels, start) = match_rest(&node.rest, name, start);
             *budget = budget.saturating_sub(Work::NODE + levels * Work::LEVEL);
             let Some(start) = start else { continue };
@@ -197,7 +192,7 @@ impl Trie {
 
     /// Makes a node of its own of what is behind the first `common` bytes of a run.
     fn split(&mut self, upper: NodeId, common: usize) {
-        let lower = self.node();
+        let lower = self.nodes.add();
         let mut node = std::mem::take(&mut self.nodes[upper]);
         let run = std::mem::take(&mut node.rest);
         let (kept, moved) = run.split_at(common);
@@ -213,48 +208,16 @@ impl Trie {
     fn merge(&mut self, upper: NodeId) {
         let Some((level, lower)) = self.nodes[upper].any_child() else { return };
         let run = [&self.nodes[upper].rest, "/", level, &self.nodes[lower].rest].concat();
-        let mut node = std::mem::take(&mut self.nodes[lower]);
+        let mut node = self.nodes.remove(lower);
         node.rest = run.into();
         self.nodes[upper] = node;
-        self.free.push(lower);
         self.text += 1;
     }
 
-    /// The index of an empty node.
-    fn node(&mut self) -> NodeId {
-        self.free.pop().unwrap_or_else(|| {
-            self.nodes.push(Node::default());
-            self.nodes.len() - 1
-        })
-    }
-
-    /// Moves all nodes in use together, from the root down. That is done only once most nodes are
-    /// not in use, so it costs no more than removing them did.
-    fn compact(&mut self) {
-        let mut nodes = Vec::with_capacity(2 * (self.nodes.len() - self.free.len()));
-        nodes.push(std::mem::take(&mut self.nodes[ROOT]));
-        let mut parent = ROOT;
-        while parent < nodes.len() {
-            let mut node = std::mem::take(&mut nodes[parent]);
-            let mut shift = |node_id: &mut NodeId| {
-                nodes.push(std::mem::take(&mut self.nodes[*node_id]));
-                *node_id = nodes.len() - 1;
-            };
-            node.children.for_each(&mut shift);
-            if node.plus != ROOT {
-                shift(&mut node.plus);
-            }
-            nodes[parent] = node;
-            parent += 1;
-        }
-        self.nodes = nodes;
-        self.free = Vec::new();
-    }
-
-    /// The nodes in use, and the nodes that memory is held for.
+    /// The nodes, and the memory that is held for them.
     #[cfg(test)]
     pub(super) fn nodes(&self) -> (usize, usize) {
-        (self.nodes.len() - self.free.len(), self.nodes.capacity() + self.free.capacity())
+        (self.nodes.len(), self.nodes.memory())
     }
 }
 

@@ -17,6 +17,10 @@ pub use totals::Totals;
 /// How long the version of a cleared topic is kept: far longer than a change takes to reach a core.
 const TOMBSTONE_MS: u64 = 60_000;
 
+/// The most tombstones that one change drops, of those that are too old and of those that are too
+/// many. It adds one at most, so their number does not grow, and no change takes long.
+const MOST_DROPPED: usize = 4;
+
 /// The bytes that a value counts for besides its payload and its topic.
 const OVERHEAD: usize = 64;
 /// The memory that it takes besides, and that of a tombstone: places in trees whose nodes are not
@@ -261,9 +265,11 @@ impl<V> Retained<V> {
     }
 
     fn expire_tombstones(&mut self, now_ms: u64) {
-        while let Some((_, (_, made))) = self.ages.first_key_value()
-            && now_ms.saturating_sub(*made) >= TOMBSTONE_MS
-        {
+        for _ in 0..MOST_DROPPED {
+            let Some((_, (_, made))) = self.ages.first_key_value() else { return };
+            if now_ms.saturating_sub(*made) < TOMBSTONE_MS {
+                return;
+            }
             self.drop_oldest_tombstone();
         }
     }
@@ -272,11 +278,15 @@ impl<V> Retained<V> {
     /// any more. How many are kept beyond it is limited by the changes that can be on their way.
     fn limit_tombstones(&mut self) {
         let passed = self.behind.iter().min().copied().unwrap_or(u64::MAX);
-        while self.ages.len() > self.totals.max_count()
-            && let Some((_, (topic, _))) = self.ages.first_key_value()
-            && let Some((version, _)) = self.tombstones.get(topic.as_str())
-            && version.clock <= passed
-        {
+        for _ in 0..MOST_DROPPED {
+            if self.ages.len() <= self.totals.max_count() {
+                return;
+            }
+            let Some((_, (topic, _))) = self.ages.first_key_value() else { return };
+            let Some((version, _)) = self.tombstones.get(topic.as_str()) else { return };
+            if version.clock > passed {
+                return;
+            }
             self.drop_oldest_tombstone();
         }
     }

@@ -279,10 +279,19 @@ fn tombstones_are_kept_until_all_cores_have_passed_them() {
     assert_eq!(retained.ages.len(), 101, "core 2 may be behind");
     retained.passed(2, 60);
     assert!(retained.apply(&topic("t/102"), version(102, 0), None, 0));
+    assert_eq!(retained.ages.len(), 102 - MOST_DROPPED, "few at a time");
+    for clock in 103..=130 {
+        assert!(retained.apply(&topic("t/102"), version(clock, 0), None, 0));
+    }
     assert_eq!(retained.ages.len(), 42, "from 61 on");
     assert!(!retained.apply(&topic("t/61"), version(60, 2), Some((7, 1)), 0));
     assert!(retained.apply(&topic("t/61"), version(62, 2), Some((7, 1)), 0));
     retained.passed(2, 1000);
-    assert!(retained.apply(&topic("t/103"), version(103, 0), None, 0));
+    for clock in 131..=160 {
+        assert!(retained.apply(&topic("t/103"), version(clock, 0), None, 0));
+    }
     assert_eq!(retained.ages.len(), 10);
+    // What is left expires, also a few with each change.
+    assert!(retained.apply(&topic("v"), version(161, 0), Some((7, 1)), TOMBSTONE_MS));
+    assert_eq!(retained.ages.len(), 10 - MOST_DROPPED);
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{Bench, answer, frame};
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Work};
 use crate::config::Config;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Agreement, Request};
@@ -100,4 +100,21 @@ fn pieces_are_seen_as_they_come_and_large_memory_may_be_kept() {
     assert!(bench.pools.buffers.take_large(300_000).capacity() >= 300_000);
     assert_eq!(bench.receive(&frame(FIN | TEXT, b"alone", KEY)), answer(Opcode::Text, b"5"));
     assert!(bench.service.so_far.is_empty(), "a message in one piece is not announced");
+}
+
+/// A message that grows is copied each time its vector does: megabytes at once, if it is large.
+#[test]
+fn the_copies_of_a_message_that_grows_are_counted() {
+    const LEN: usize = 1 << 20;
+    let mut bench = Bench::open();
+    let header = [&[0x82, 0xFF][..], &(LEN as u64).to_be_bytes(), &KEY].concat();
+    bench.receive(&header);
+    bench.pools.work.begin_turn();
+    bench.pools.work.allow(u64::MAX);
+    let before = LEN / 2;
+    bench.receive(&vec![0; before]);
+    let received = bench.pools.work.take();
+    bench.receive(&vec![0; before - 1]);
+    let copied = bench.pools.work.take();
+    assert!(copied > received + Work::of_payload(before) / 2, "{copied}, {received}");
 }

@@ -245,7 +245,7 @@ impl Session {
             body.control.extend_from_slice(fresh);
         } else if let Some(assembly) = &mut self.assembly {
             let Assembly { assembler, received, .. } = &mut **assembly;
-            let before = assembler.len();
+            let (before, capacity) = (assembler.len(), assembler.capacity());
             take = assembler.push(fresh, body.mask, cx.pools.message_limits())?;
             *received += take as u64;
             let (added, work) = (assembler.len() - before, &mut cx.pools.work);
@@ -254,6 +254,10 @@ impl Session {
                 work.charge_bytes(added, Work::INFLATED_BYTE);
             } else {
                 work.charge(Work::of_payload(added));
+            }
+            if assembler.capacity() > capacity {
+                // What was there has been copied: megabytes, of a large message.
+                work.charge(Work::of_payload(before));
             }
             let mut besides = 0;
             if self.endpoint.is_built_in() {

@@ -65,7 +65,8 @@ fn a_message_for_very_many_filters_is_distributed_over_turns() {
 /// Clients whose every message needs a long search, and who send the next one as soon as they may.
 #[test]
 fn changes_of_the_index_have_their_turn_between_long_searches() {
-    let [mut broker, mut other] = brokers();
+    // With room for one message, an acknowledgement would wait until an earlier one is read.
+    let [mut broker, mut other] = brokers_with_room(Config::default(), 4);
     let name = many();
     subscribe_many(&mut broker, 20_000);
     broker.attach(id(2000), json());
@@ -276,4 +277,53 @@ fn the_index_is_limited_for_each_connection_and_core() {
         turn(&mut broker);
     }
     assert!(broker.index_bytes() <= broker.establishing.bytes());
+}
+
+/// Clients that leave with many subscriptions do not keep those of others from coming into force.
+#[test]
+fn a_subscription_does_not_wait_for_the_end_of_others() {
+    let config = Arc::new(Config::default());
+    let totals = Totals::new(&config.pubsub);
+    let port = mesh(1, Limits::default()).remove(0);
+    let mut broker = Broker::new(config, port, totals);
+    for slot in 0..100 {
+        broker.attach(id(slot), json());
+        let filters = (0..100).map(|n| filter(&format!("{slot}/{n}"))).collect();
+        broker.subscribe(id(slot), filters).unwrap();
+    }
+    while broker.wakeup() == Wakeup::Now || !broker.establishing.is_empty() {
+        turn(&mut broker);
+    }
+    (0..100).for_each(|slot| broker.detach(id(slot)));
+    assert_eq!(broker.ended.len(), 10_000);
+    broker.attach(id(100), json());
+    broker.subscribe(id(100), vec![filter("new")]).unwrap();
+    for _ in 0..8 {
+        turn(&mut broker);
+    }
+    assert!(!find(&broker, "new").lists.is_empty());
+    assert!(broker.ended.len() > 5_000, "{}", broker.ended.len());
+}
+
+/// Publishers wait for deliveries to many, however short their messages are.
+#[test]
+fn publishers_wait_for_many_deliveries() {
+    let [mut broker, _] = brokers();
+    (0..3_000).for_each(|slot| subscribe_now(&mut broker, "t/#", slot));
+    let mut config = Config::default();
+    config.pubsub.backlog = 1 << 30;
+    broker.config = Arc::new(config);
+    let mut accepted = 0;
+    while broker.has_room() {
+        publish(&mut broker, &format!("t/{accepted}"), 1, false);
+        turn(&mut broker);
+        accepted += 1;
+        assert!(accepted < 10);
+    }
+    assert!(accepted >= 2 && broker.deliveries.subscribers() < 12_000, "{accepted}");
+    while broker.wakeup() == Wakeup::Now {
+        broker.deliver(1_000, &mut Recorder::default());
+        turn(&mut broker);
+    }
+    assert!(broker.has_room() && broker.deliveries.subscribers() == 0);
 }

@@ -100,3 +100,48 @@ fn what_waits_behind_a_large_message_is_counted() {
     publish(&mut broker, "long", ONE_PIECE + 1, false);
     assert!(!broker.has_room_for(1 << 20));
 }
+
+#[test]
+fn who_unsubscribes_does_not_wait_for_large_messages_to_others() {
+    let (mut broker, mut out) = (broker(), Recorder::default());
+    subscribe(&mut broker, &mut out, 0, "t");
+    for name in ["u", "u/+", "#"] {
+        subscribe(&mut broker, &mut out, 1, name);
+    }
+    publish(&mut broker, "t", 1_000_000, false);
+    let ends_at_once = |broker: &mut Broker, out: &mut Recorder, name: &str| {
+        assert!(broker.unsubscribe(id(1), &[filter(name)]));
+        turn(broker, out).1 == [1]
+    };
+    assert!(ends_at_once(&mut broker, &mut out, "u/+") && ends_at_once(&mut broker, &mut out, "u"));
+    // One that has ended is sent what came before, and another request does not wait with it.
+    assert!(!ends_at_once(&mut broker, &mut out, "#"));
+    subscribe(&mut broker, &mut out, 2, "v");
+    assert!(broker.unsubscribe(id(2), &[filter("v")]));
+    assert_eq!(turn(&mut broker, &mut out).1, [2]);
+    let mut ended = Vec::new();
+    while ended.is_empty() {
+        ended = turn(&mut broker, &mut out).1;
+        // The answer comes after the message.
+        let is_sent = delivered(&out).iter().any(|(to, name, _)| (*to, name.as_str()) == (1, "t"));
+        assert_eq!(is_sent, !ended.is_empty());
+    }
+    assert_eq!((ended, broker.wakeup() == Wakeup::Now), (vec![1], false));
+}
+
+#[test]
+fn what_a_payload_becomes_is_charged() {
+    use crate::base::Work;
+    use crate::pubsub::encoding::Codec;
+    let (mut broker, mut out) = (broker(), Recorder::default());
+    let form = Form::new(Codec::Json, Some(15));
+    broker.attach(id(0), Options { form, echo: true, marks_retained: true });
+    subscribe(&mut broker, &mut out, 0, "t");
+    for (byte, times) in [(b'a', 1), (1, 6)] {
+        let (topic, payload) = (topic("t"), vec![byte; 2_000]);
+        broker.take_work();
+        broker.publish(&Publication::of(&topic, &payload)).unwrap();
+        let (work, least) = (broker.take_work(), Work::of_deflated(times * payload.len()));
+        assert!(work >= least && work < least + 10_000, "{work} for {byte}");
+    }
+}

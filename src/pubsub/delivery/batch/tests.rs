@@ -56,7 +56,7 @@ fn a_retained_value_is_added_in_forms_that_were_not_known() {
     let local = Forms::EMPTY.with(deflated);
     let mut builder = BatchBuilder::new(&topic, Recipients { local, ..Recipients::default() }, 0);
     let (mut scratch, mut pool) = (Scratch::default(), Pool::new(6));
-    let value = Value { bytes: Bytes::from_static(b"[1]"), opcode: Opcode::Text };
+    let value = Value { bytes: Bytes::from_static(b"[1]"), opcode: Opcode::Text, is_json: false };
     for value in [None, Some(value)] {
         let retain = value.is_some();
         let message = Publication { retain, ..Publication::of(&topic, b"[1]") };
@@ -65,10 +65,13 @@ fn a_retained_value_is_added_in_forms_that_were_not_known() {
         builder.add(&message, retain, &mut scratch, &mut pool);
     }
     let batch = builder.finish().batch;
-    assert!(batch.completed(local).is_none());
+    assert!(batch.lacking(local).is_empty());
     let json = Form::new(Codec::Json, Some(9));
     let lines = Form::new(Codec::Lines, None);
-    let more = batch.completed(local.with(json).with(Form::RAW).with(lines)).unwrap();
+    let lacking = batch.lacking(local.with(json).with(Form::RAW).with(lines));
+    assert!(lacking.iter().eq([Form::RAW, json.plain(), lines]), "{lacking:?}");
+    let (more, work) = batch.completed(lacking);
+    assert!(work > 0);
     assert_eq!(more.encoded(deflated).unwrap().count(), 2);
     assert_eq!(more.encoded(Form::RAW).unwrap().bytes[..], *b"\x81\x03[1]");
     let text = br#"{"topic":"t","data":[1]}"#;

@@ -26,7 +26,7 @@ impl Encode for Json {
         text::gap(out, topic, lost);
     }
 
-    fn pieces(topic: &str, data: Data<'_>, room: usize) -> JsonPieces {
-        JsonPieces::new(topic, data, room)
+    fn pieces(topic: &str, data: Data<'_>, room: usize, retained: bool) -> JsonPieces {
+        JsonPieces::new(topic, data, room, retained)
     }
 }

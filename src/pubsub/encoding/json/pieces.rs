@@ -8,16 +8,16 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use super::text::{longest, print, string};
+use super::text::{RETAINED, longest, print, string};
 use crate::base::Work;
 use crate::protocol::json::{Event, Scanner};
 use crate::protocol::websocket::utf8::Validator;
-use crate::pubsub::encoding::encode::{Data, Pieces};
+use crate::pubsub::encoding::encode::{Data, ONE_PIECE, Pieces};
 
 /// The bytes of a payload that are handled together. A multiple of 3, for base64.
 const PIECE: usize = 48 << 10;
 
-/// The encoding of a value that was just published, while it is made.
+/// The encoding of a value that was just published or is retained, while it is made.
 #[derive(Debug)]
 pub(crate) struct JsonPieces {
     out: Vec<u8>,
@@ -28,6 +28,9 @@ pub(crate) struct JsonPieces {
     /// How far the payload is handled in this stage.
     at: usize,
     stage: Stage,
+    /// What follows the data.
+    end: &'static str,
+    is_json: bool,
 }
 
 #[derive(Debug)]
@@ -45,7 +48,7 @@ enum Stage {
 
 impl JsonPieces {
     /// Begins, with `room` bytes free in front.
-    pub(super) fn new(topic: &str, data: Data<'_>, room: usize) -> Self {
+    pub(super) fn new(topic: &str, data: Data<'_>, room: usize, retained: bool) -> Self {
         let mut out = vec![0; room];
         out.extend_from_slice(br#"{"topic":"#);
         string(&mut out, topic);
@@ -58,15 +61,19 @@ impl JsonPieces {
             }
         };
         let head = out.len();
-        let mut pieces = Self { head, data: head, out, at: 0, stage: Stage::Done };
+        let end = if retained { RETAINED } else { "}" };
+        let is_json = matches!(data, Data::Json(_));
+        let mut pieces = Self { head, data: head, out, at: 0, stage: Stage::Done, end, is_json };
         pieces.begin(stage, data.bytes().len());
         pieces
     }
 
-    fn advance(&mut self, payload: &[u8], end: usize, last: &str) {
+    /// The payload is written up to `end`. `quote` follows its last byte.
+    fn advance(&mut self, payload: &[u8], end: usize, quote: &str) {
         self.at = end;
         if end == payload.len() {
-            self.out.extend_from_slice(last.as_bytes());
+            self.out.extend_from_slice(quote.as_bytes());
+            self.out.extend_from_slice(self.end.as_bytes());
             self.stage = Stage::Done;
         }
     }
@@ -80,7 +87,7 @@ impl JsonPieces {
             Stage::Base64 => (r#","data64":""#, len / 3 * 4 + 4),
             Stage::Check(..) | Stage::Done => ("", 0),
         };
-        self.out.reserve_exact(key.len() + most + 2);
+        self.out.reserve_exact(key.len() + most + 1 + self.end.len());
         self.out.extend_from_slice(key.as_bytes());
         (self.data, self.at, self.stage) = (self.out.len(), 0, stage);
     }
@@ -108,6 +115,7 @@ impl JsonPieces {
             is_text &= validator.is_complete();
             let is_json = scanner.as_ref().is_some_and(|scanner| scanner.finish().is_none());
             if is_text {
+                self.is_json = is_json;
                 self.begin(if is_json { Stage::Copy } else { Stage::Escape }, payload.len());
             }
         }
@@ -126,10 +134,11 @@ impl JsonPieces {
         let text = str::from_utf8(piece).unwrap_or_default();
         let written = text.serialize(&mut Serializer::with_formatter(&mut self.out, Unquoted));
         debug_assert!(written.is_ok(), "writing to a vector cannot fail");
-        if self.out.len() - self.data > longest(payload.len()) {
-            self.begin(Stage::Base64, payload.len());
+        let len = payload.len();
+        if len > ONE_PIECE && self.out.len() - self.data > longest(len) {
+            self.begin(Stage::Base64, len);
         } else {
-            self.advance(payload, end, "\"}");
+            self.advance(payload, end, "\"");
         }
     }
 }
@@ -137,6 +146,10 @@ impl JsonPieces {
 impl Pieces for JsonPieces {
     fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
+    }
+
+    fn is_json(&self) -> bool {
+        self.is_json
     }
 
     fn len(&self) -> usize {
@@ -155,7 +168,7 @@ impl Pieces for JsonPieces {
             Stage::Check(..) => self.check(payload, end),
             Stage::Copy => {
                 self.out.extend_from_slice(payload.get(self.at..end).unwrap_or_default());
-                self.advance(payload, end, "}");
+                self.advance(payload, end, "");
                 Work::of_bytes(self.out.len() - before)
             }
             Stage::Escape => {
@@ -165,7 +178,7 @@ impl Pieces for JsonPieces {
             Stage::Base64 => {
                 let piece = payload.get(self.at..end).unwrap_or_default();
                 print(&mut self.out, format_args!("{}", Base64Display::new(piece, &STANDARD)));
-                self.advance(payload, end, "\"}");
+                self.advance(payload, end, "\"");
                 Work::of_bytes(self.out.len() - before)
             }
         };

@@ -100,7 +100,7 @@ fn every_payload_comes_back() {
 /// The encoding made in pieces, behind `room` bytes.
 fn in_pieces(data: Data<'_>, room: usize) -> Vec<u8> {
     let payload = data.bytes();
-    let mut pieces = JsonPieces::new("t/\u{1}", data, room);
+    let mut pieces = JsonPieces::new("t/\u{1}", data, room, is_marked(payload));
     let mut steps = 0;
     while !pieces.is_done() {
         assert!(pieces.step(payload) < 1_000_000, "a step is about a millisecond at most");
@@ -112,8 +112,13 @@ fn in_pieces(data: Data<'_>, room: usize) -> Vec<u8> {
 
 fn in_one(data: Data<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    delivery(&mut out, "t/\u{1}", data, false);
+    delivery(&mut out, "t/\u{1}", data, is_marked(data.bytes()));
     out
+}
+
+/// Whether the payload is encoded as a retained value: half of them are.
+fn is_marked(payload: &[u8]) -> bool {
+    payload.len().is_multiple_of(2)
 }
 
 #[test]
@@ -163,6 +168,9 @@ fn large_text_that_would_double_as_a_string_is_sent_in_base64() {
         assert!(in_pieces(Data::Bytes(&payload), 0) == in_one(Data::Bytes(&payload)));
     }
     // Short text is always a string.
-    assert!(in_one(Data::Bytes(&[1; ONE_PIECE])).ends_with(br#"\u0001"}"#));
-    assert!(in_one(Data::Bytes(&[1; ONE_PIECE + 1])).ends_with(br#"AQE="}"#));
+    for encode in [in_one, |data: Data<'_>| in_pieces(data, 0)] {
+        let string = encode(Data::Bytes(&[1; ONE_PIECE]));
+        assert!(string.ends_with(br#"\u0001","retained":true}"#));
+        assert!(encode(Data::Bytes(&[1; ONE_PIECE + 1])).ends_with(br#"AQE="}"#));
+    }
 }

@@ -9,6 +9,9 @@ use simdutf8::basic::from_utf8;
 
 use crate::pubsub::encoding::encode::{Data, ONE_PIECE};
 
+/// The end of a retained value.
+pub(super) const RETAINED: &str = r#","retained":true}"#;
+
 /// A value of a topic, either just published or retained. Bytes are encoded as JSON if they are
 /// JSON, else as a string, and in base64 if they are not UTF-8 or a large text that would become
 /// more than twice as long.
@@ -36,7 +39,7 @@ pub(super) fn delivery(out: &mut Vec<u8>, topic: &str, data: Data<'_>, retained:
             Err(_) => base64(out, bytes),
         },
     }
-    out.extend_from_slice(if retained { br#","retained":true}"# } else { b"}" });
+    out.extend_from_slice(if retained { RETAINED.as_bytes() } else { b"}" });
 }
 
 /// The number of messages of a topic that were dropped because the client reads too slowly.
