@@ -13,6 +13,12 @@ impl SimNetwork {
         self.world.borrow().network.now
     }
 
+    /// Moves the clock on, as if the server were not scheduled for so long. What arrives within that
+    /// time is there when it enters the ring the next time.
+    pub fn advance(&self, time: Duration) {
+        self.world.borrow_mut().network.now += time;
+    }
+
     /// Has `act` called from within [`enter`](crate::io::Driver::enter), without ending its sleep:
     /// soon, and then whenever something has arrived at a client and at the time that `act` itself
     /// returned. It acts for the clients; the ring is not to be used in it.

@@ -1,5 +1,7 @@
 //! Turns that end early, and clients that cause more work than one turn does.
 
+use std::time::Duration;
+
 use super::{Bench, frame, masked};
 use crate::io::sim::ClientId;
 
@@ -58,18 +60,20 @@ fn much_work_of_some_holds_up_no_other() {
 #[test]
 fn short_input_that_came_late_goes_before_long_input() {
     let mut bench = Bench::new().with_work_per_turn(500);
-    let clients: Vec<ClientId> = (0..60).map(|_| bench.open()).collect();
+    let clients: Vec<ClientId> = (0..40).map(|_| bench.open()).collect();
     let other = bench.open();
-    let long = fragments(2000, b"end");
+    let long = fragments(400, b"end");
     for round in 0..3 {
         clients.iter().for_each(|client| bench.network.write(*client, &long));
         bench.network.write(other, &masked(FIN_TEXT, b"hi"));
         let (network, mut turns) = (bench.network.clone(), 0);
+        // All arrive within one turn.
+        network.advance(Duration::from_millis(1));
         bench.turn_until(|bench| {
             turns += usize::from(network.bytes_not_received(other) == 0);
             bench.rig.0.borrow().messages > round
         });
-        assert!(turns < 4, "round {round}: {turns} turns");
+        assert!(turns < 8, "round {round}: {turns} turns");
     }
     assert!(bench.worker.stats().late > 0, "{:?}", bench.worker.stats());
     clients.iter().for_each(|client| bench.network.reset(*client));
@@ -105,7 +109,8 @@ fn a_large_message_takes_no_share_of_others() {
     let other = bench.open();
     for client in &large {
         bench.network.set_receive_window(*client, 4 << 20);
-        bench.network.write(*client, &masked(TEXT, &vec![b'm'; 300 << 10]));
+        bench.network.write(*client, &masked(TEXT, &[b'm'; 100]));
+        bench.network.write(*client, &masked(CONTINUATION, &[b'm'; 100]).repeat(3 << 10));
     }
     let network = bench.network.clone();
     bench.turn_until(|_| large.iter().all(|client| network.bytes_not_received(*client) == 0));
@@ -119,8 +124,9 @@ fn a_large_message_takes_no_share_of_others() {
     let before = bench.worker.stats().resumed;
     bench.turn_until(|bench| bench.rig.0.borrow().messages > 0);
     let resumed = bench.worker.stats().resumed - before;
-    assert_eq!(bench.read(other, 7), frame(b"other"), "none of the large ones is completed");
-    assert!(resumed > 4, "{resumed}");
+    assert!((5..1_000).contains(&resumed), "{resumed}");
+    assert!(large.iter().all(|client| network.read(*client).is_empty()));
+    assert_eq!(bench.read(other, 7), frame(b"other"));
     large.iter().for_each(|client| bench.network.reset(*client));
     bench.finish();
 }

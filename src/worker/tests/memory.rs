@@ -234,7 +234,7 @@ fn those_that_do_not_read_are_cut_when_memory_is_short() {
             bench.wait(1);
         }
         assert_eq!(bench.shed(), 0, "{}", bench.memory());
-        bench.rig.0.borrow_mut().answers = answers(&stalled[3..], LEN / 4);
+        bench.rig.0.borrow_mut().answers = answers(&stalled[3..], LEN * 5 / 8);
         bench.turn_until(|bench| bench.shed() > 0);
         bench.settle();
         let cut = usize::from(waits);
