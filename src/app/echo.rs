@@ -11,6 +11,8 @@ pub struct Echo;
 impl Handler for Echo {
     type Connection = ();
     type User = ();
+    // The callbacks are code of the server.
+    const CATCH_PANICS: bool = false;
 
     fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<()> {
         accept.first_protocol(request);

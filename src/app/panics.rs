@@ -49,6 +49,13 @@ pub(crate) fn catch<R>(callback: impl FnOnce() -> R) -> Result<R, Payload> {
     catch_unwind(AssertUnwindSafe(callback))
 }
 
+/// The same if `is_wanted`, a constant of the [`Handler`](super::Handler). Otherwise a panic goes on
+/// and ends the loop.
+#[inline(always)]
+pub(crate) fn catch_if<R>(is_wanted: bool, callback: impl FnOnce() -> R) -> Result<R, Payload> {
+    if is_wanted { catch(callback) } else { Ok(callback()) }
+}
+
 /// Drops what a panic carried. That can panic again, if it is a value with a `Drop` of its own.
 #[cold]
 fn discard(payload: Payload) {

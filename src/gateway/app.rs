@@ -4,7 +4,7 @@ use std::any::Any;
 
 use super::client::RESERVED;
 use super::service::Gateway;
-use crate::app::{Accept, CloseContext, Context, Handler, Outcome, Undecided, Upgrade, catch};
+use crate::app::{Accept, CloseContext, Context, Handler, Outcome, Undecided, Upgrade, catch_if};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::session::{self, CloseReason, EndpointId, Inbound, Outbound, Replies, Verdict, Wakeup};
@@ -19,7 +19,7 @@ impl<H: Handler> Gateway<H> {
     ) -> Result<Verdict, Refusal> {
         let mut accept = Accept::of(id, self.core.inbox.decided());
         let app = &mut self.app;
-        match catch(|| app.upgrade(request, &mut accept)) {
+        match catch_if(H::CATCH_PANICS, || app.upgrade(request, &mut accept)) {
             Ok(Upgrade::Accept(state)) => {
                 self.states.insert(id, state);
                 Ok(Verdict::Accept(self.accept(accept)))
@@ -52,7 +52,7 @@ impl<H: Handler> Gateway<H> {
         let refusal = match outcome {
             None => return,
             Some(Outcome::Refuse(refusal)) => refusal,
-            Some(Outcome::Accept(answer, make)) => match catch(make) {
+            Some(Outcome::Accept(answer, make)) => match catch_if(H::CATCH_PANICS, make) {
                 Ok(state) => {
                     let answer = self.accept(answer);
                     out.respond(id, Ok(Some(answer)), |replies| {
@@ -91,7 +91,7 @@ impl<H: Handler> Gateway<H> {
         let Some(state) = self.states.get_mut(id) else { return };
         let mut cx = Context::new(id, replies, &mut self.core);
         let app = &mut self.app;
-        if let Err(panic) = catch(|| callback(app, state, &mut cx)) {
+        if let Err(panic) = catch_if(H::CATCH_PANICS, || callback(app, state, &mut cx)) {
             cx.panicked(name, panic);
         }
     }
@@ -105,9 +105,9 @@ impl<H: Handler> Gateway<H> {
         self.core.closed(id);
         let Some(state) = self.states.remove(id) else { return };
         let (app, core) = (&mut self.app, &mut self.core);
-        if let Err(panic) =
-            catch(|| app.close(state, reason, &mut CloseContext::new(id, text, core)))
-        {
+        if let Err(panic) = catch_if(H::CATCH_PANICS, || {
+            app.close(state, reason, &mut CloseContext::new(id, text, core))
+        }) {
             self.core.panics.record("close", id, panic);
         }
     }

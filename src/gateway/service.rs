@@ -12,7 +12,7 @@ use super::endpoint::{Incoming, Opening};
 use super::states::States;
 use crate::app::{
     Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
-    Undecided, catch,
+    Undecided, catch, catch_if,
 };
 use crate::base::{ConnectionId, Ledger, Millis};
 use crate::config::Config;
@@ -106,7 +106,7 @@ impl<H: Handler> Gateway<H> {
         deflate: Option<&Agreement>,
     ) -> Result<Verdict, Refusal> {
         let app = &mut self.app;
-        let authorised = catch(|| {
+        let authorised = catch_if(H::CATCH_PANICS, || {
             let mut user = H::User::default();
             app.authorise_connect(request, &mut user).map(|()| user)
         });
@@ -143,7 +143,7 @@ impl<H: Handler> Gateway<H> {
         let (app, mut has_panicked) = (&mut self.app, false);
         // The one place where the later actions of a client are authorised.
         let authorise = |action: Action<'_>| {
-            catch(|| app.authorise(user, action)).unwrap_or_else(|panic| {
+            catch_if(H::CATCH_PANICS, || app.authorise(user, action)).unwrap_or_else(|panic| {
                 panics.record("authorise", id, panic);
                 has_panicked = true;
                 Err(Denied::because("internal error"))
@@ -163,7 +163,7 @@ impl<H: Handler> Gateway<H> {
         action: Action<'_>,
     ) -> Result<(), Refusal> {
         let app = &mut self.app;
-        match catch(|| app.authorise(user, action)) {
+        match catch_if(H::CATCH_PANICS, || app.authorise(user, action)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(denied)) => Err(Refusal::saying(Rejection::Forbidden, denied.to_string())),
             Err(panic) => Err(self.refuse_after_panic("authorise", id, panic)),
@@ -230,7 +230,10 @@ impl<H: Handler> Inbound for Gateway<H> {
         } else if let Some(state) = self.states.get_mut(id) {
             let mut cx = Context::new(id, replies, &mut self.core);
             let app = &mut self.app;
-            if let Err(panic) = catch(|| app.message(state, message, &mut cx)) {
+            if !H::CATCH_PANICS {
+                // Without a closure, which the compiler may not inline.
+                app.message(state, message, &mut cx);
+            } else if let Err(panic) = catch(|| app.message(state, message, &mut cx)) {
                 cx.panicked("message", panic);
             }
         }

@@ -243,3 +243,42 @@ fn a_panic_outside_of_callbacks_stops_the_server() {
     assert!(told.lock().unwrap().is_empty(), "it is no callback");
     assert!(server.join().is_err(), "a later call says the same");
 }
+
+/// An echo that wants its panics to stop the server, and panics if it is asked to.
+struct Uncaught;
+
+impl Handler for Uncaught {
+    type Connection = ();
+    type User = ();
+    const CATCH_PANICS: bool = false;
+
+    fn upgrade(&mut self, request: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
+        assert_ne!(request.path, "/panic", "asked to");
+        Upgrade::Accept(())
+    }
+
+    fn message<'a>(&mut self, (): &mut (), message: Message<'a>, cx: &mut Context<'_, 'a>) {
+        assert_ne!(message.payload(), b"panic", "asked to");
+        cx.echo(message);
+    }
+}
+
+/// An application can want its panics not to be caught: each stops the server.
+#[test]
+fn a_panic_that_is_not_caught_stops_the_server() {
+    for in_message in [true, false] {
+        let server = Server::new(Config::default()).listen(([127, 0, 0, 1], 0).into());
+        let server = server.start(|_, _| Uncaught).unwrap();
+        let addr = server.addresses()[0];
+        let mut client = Client::open(addr);
+        say(&mut client, "before");
+        expect(&mut client, "before");
+        if in_message {
+            say(&mut client, "panic");
+        } else {
+            Client::connect(addr).send(&request_to("/panic", ""));
+        }
+        let error = server.join().unwrap_err();
+        assert!(matches!(&error, Error::Panic(text) if text.contains("asked to")), "{error}");
+    }
+}
