@@ -69,7 +69,9 @@ impl Broker {
     ///
     /// The topics that are looked at in a turn are limited as well, since most may match no filter.
     pub(super) fn replay<O: Outbound>(&mut self, steps: usize, out: &mut O) -> usize {
-        self.resume_waiting(steps);
+        if self.values.has_ended() {
+            self.resume_waiting(steps);
+        }
         let mut next_turn = Vec::new();
         let mut left = Left { steps, work: LOOK_WORK };
         while left.steps > 0
@@ -184,9 +186,8 @@ impl Broker {
 
     /// Lets up to `max` connections go on of which the value is encoded, or was replaced.
     fn resume_waiting(&mut self, max: usize) {
-        for Resumed { id, number, frames } in
-            std::iter::from_fn(|| self.values.next_resumed()).take(max).collect::<Vec<_>>()
-        {
+        for _ in 0..max {
+            let Some(Resumed { id, number, frames }) = self.values.next_resumed() else { return };
             if let Some(subscriber) = self.subscribers.get(id)
                 && let Some(replay) = subscriber.replays.front_mut()
                 && replay.waits_for == Some(number)

@@ -114,9 +114,13 @@ impl Broker {
         if self.peers.are_some() {
             self.watch_acknowledgements();
         }
-        self.encode_some();
+        if !self.drafts.encoding.is_empty() || self.values.is_encoding() {
+            self.encode_some();
+        }
         self.distribute_batches();
-        self.answer_encoded();
+        if !self.encoding_last.is_empty() {
+            self.answer_encoded();
+        }
         if !self.searching.needs_index() {
             self.end_subscriptions();
         }
