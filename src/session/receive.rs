@@ -117,7 +117,10 @@ impl Session {
     ) -> bool {
         match self.phase {
             Phase::Request if matches!(self.rare.as_deref(), Some(RareState::Head(_))) => {
-                self.refuse(now, Rejection::Timeout, pools, out);
+                // One that was only given a moment to send its request is not to blame.
+                let is_rejected = self.marks.contains(Marks::REJECT);
+                let rejection = if is_rejected { Rejection::Full } else { Rejection::Timeout };
+                self.refuse(now, rejection, pools, out);
             }
             Phase::Request => self.end(Phase::Finished, CloseReason::NoRequest),
             Phase::Deciding => self.refuse(now, Rejection::Undecided, pools, out),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Bench, answer, close_frame, frame};
+use super::{Bench, REQUEST, answer, close_frame, frame};
 use crate::base::Millis;
 use crate::config::Config;
-use crate::protocol::websocket::Opcode;
-use crate::session::{Output, Phase};
+use crate::protocol::websocket::{CloseCode, Opcode};
+use crate::session::{CloseReason, Output, Phase};
 
 /// A message that arrives slowly is no idle time, in one frame or in fragments; once it stops, it
 /// is.
@@ -136,4 +136,24 @@ fn control_frames_do_not_keep_a_message_alive() {
     assert_eq!(said, close_frame(1008, "a message takes too long"));
     assert_eq!(bench.now.0, 60_000);
     assert_eq!(bench.pools.ledger.used(), 0, "it is dropped");
+}
+
+/// When the server stops, a client whose request has not come, or has begun to come since, is
+/// answered with 503: the time that it had was not its own.
+#[test]
+fn a_request_that_comes_as_the_server_stops_is_answered_503() {
+    let going_away = CloseReason::Local(CloseCode::GOING_AWAY);
+    for sent in [&REQUEST[..20], REQUEST] {
+        let mut bench = Bench::new(Config::default());
+        bench.now = Millis(10);
+        let out =
+            bench.act(|session, now, pools, out| session.close(now, going_away, "", pools, out));
+        assert!(out.is_empty());
+        let mut answer = bench.receive(sent);
+        if sent.len() < REQUEST.len() {
+            assert!(answer.is_empty() && bench.session.deadline() < Millis(1_000));
+            answer = bench.timeout();
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&answer));
+    }
 }
