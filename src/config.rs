@@ -43,9 +43,9 @@ pub struct Limits {
     /// descriptors that a ring may have.
     pub max_connections: u32,
     /// Bytes of replies that may be queued for a peer that reads slowly, before the server stops
-    /// reading from it. Default 256 KiB. The replies to one receive may exceed it. What arrives until
-    /// the kernel has stopped receiving, up to a few times 512 KiB from a peer that sends as fast as
-    /// it can, is kept as it is and handled once half of the replies are sent.
+    /// reading from it. Default 256 KiB. The replies to one receive may exceed it. What arrives
+    /// until the kernel has stopped receiving, up to a few times 512 KiB from a peer that sends as
+    /// fast as it can, is kept as it is and handled once half of the replies are sent.
     pub send_queue: usize,
     /// Bytes that the peers of one loop may make it hold: incomplete heads and messages, input and
     /// output that waits, filters and retained values. Filters and retained values may take half of

@@ -49,8 +49,8 @@ pub(crate) fn catch<R>(callback: impl FnOnce() -> R) -> Result<R, Payload> {
     catch_unwind(AssertUnwindSafe(callback))
 }
 
-/// The same if `is_wanted`, a constant of the [`Handler`](super::Handler). Otherwise a panic goes on
-/// and ends the loop.
+/// The same if `is_wanted`, a constant of the [`Handler`](super::Handler). Otherwise a panic goes
+/// on and ends the loop.
 #[inline(always)]
 pub(crate) fn catch_if<R>(is_wanted: bool, callback: impl FnOnce() -> R) -> Result<R, Payload> {
     if is_wanted { catch(callback) } else { Ok(callback()) }

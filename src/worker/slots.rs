@@ -149,9 +149,11 @@ impl Deferred {
 
     /// The peer has reset the connection behind all this: takes that event.
     pub(super) fn take_reset(&mut self) -> Option<Received> {
-        let outcome =
-            self.inputs.pop_back_if(|last| matches!(last, Input::Received(Received::Failed(_))))?;
-        if let Input::Received(outcome) = outcome { Some(outcome) } else { None }
+        let Some(Input::Received(Received::Failed(_))) = self.inputs.back() else { return None };
+        match self.inputs.pop_back()? {
+            Input::Received(outcome) => Some(outcome),
+            Input::Rest(_) => None,
+        }
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Input> {

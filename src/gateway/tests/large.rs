@@ -6,8 +6,8 @@ use crate::protocol::websocket::deflate::Deflater;
 
 /// A core's share for one connection in a turn.
 const SHARE: u64 = 62_500;
-/// The most work that a piece may take: less than a millisecond, and half of one for the copy of 2 MiB
-/// when a message outgrows its vector.
+/// The most work that a piece may take: less than a millisecond, and half of one for the copy of
+/// 2 MiB when a message outgrows its vector.
 const PIECE: u64 = 1_500_000;
 const LEN: usize = 4 << 20;
 

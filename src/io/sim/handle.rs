@@ -13,8 +13,8 @@ impl SimNetwork {
         self.world.borrow().network.now
     }
 
-    /// Moves the clock on, as if the server were not scheduled for so long. What arrives within that
-    /// time is there when it enters the ring the next time.
+    /// Moves the clock on, as if the server were not scheduled for so long. What arrives within
+    /// that time is there when it enters the ring the next time.
     pub fn advance(&self, time: Duration) {
         self.world.borrow_mut().network.now += time;
     }
