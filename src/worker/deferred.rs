@@ -79,8 +79,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 
     /// Handles deferred input, as far as there is room and the budget of the turn allows. No list
-    /// can take the part of another: connections that cause much work do not keep publishers waiting,
-    /// and a large message does not keep others waiting.
+    /// can take the part of another: connections that cause much work do not keep publishers
+    /// waiting, and a large message does not keep others waiting.
     #[cold]
     pub(super) fn retry_deferred(&mut self) {
         for _ in 0..self.core.deferring.late.len() {
@@ -98,7 +98,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
     }
 
-    /// Goes on with connections that have used up their share of a turn, until so much work is done.
+    /// Goes on with connections that have used up their share of a turn, until so much work is
+    /// done.
     fn retry_paused(&mut self, part: Part, until: u64) {
         for _ in 0..self.core.deferring.paused.attempts(part) {
             if self.core.pools.work.used() >= until {

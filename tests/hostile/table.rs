@@ -10,8 +10,8 @@ use crate::verdict;
 /// The head of the table. All times are in milliseconds: `p99 / longest` of each kind without the
 /// attack and with it, the longest handshake, the longest wait that the server had no part in, and
 /// the processor time that the machine below took from both cores. Memory is resident memory: its
-/// peak beside what the limits of the server allow, and a second after the attackers have left, when
-/// the allocator still keeps some of what is freed.
+/// peak beside what the limits of the server allow, and a second after the attackers have left,
+/// when the allocator still keeps some of what is freed.
 pub(crate) const HEAD: &str = "\
 | workload | fault | echo quiet | echo | topic quiet | topic | 101 longest | late / stolen \
 | peak / limit MiB | after MiB | sent MB | CPU s/MB | verdict |\n\

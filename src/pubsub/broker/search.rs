@@ -87,7 +87,8 @@ impl Broker {
     /// core knew of a subscription here, which has come into force since, since acknowledgements do
     /// not wait for batches.
     ///
-    /// A large value is encoded in pieces for that, and further batches to its topic wait behind it.
+    /// A large value is encoded in pieces for that, and further batches to its topic wait behind
+    /// it.
     fn deliver_batch(&mut self, mut batch: Arc<Batch>, is_change: bool, recipients: Recipients) {
         let Recipients { lists, local, .. } = recipients;
         if lists.is_empty() {

@@ -35,7 +35,8 @@ impl Scratch {
 
     /// Appends what subscribers of `form` are sent of a published message, the same one since the
     /// last [`clear`](Self::clear). It is encoded once for all forms of a codec. Returns the work
-    /// that was done: it depends on what the payload has become, which may be several times as long.
+    /// that was done: it depends on what the payload has become, which may be several times as
+    /// long.
     #[inline]
     pub(crate) fn append(
         &mut self,

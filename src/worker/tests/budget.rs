@@ -148,8 +148,8 @@ fn an_end_waits_for_the_work_before_it() {
     bench.finish();
 }
 
-/// Nobody is there for the answer to a large message of a client that has reset its connection. What
-/// is short may have been sent for others, and is handled.
+/// Nobody is there for the answer to a large message of a client that has reset its connection.
+/// What is short may have been sent for others, and is handled.
 #[test]
 fn a_large_message_of_a_client_that_is_gone_is_given_up() {
     const LARGE: usize = 80 << 10;
