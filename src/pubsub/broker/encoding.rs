@@ -1,8 +1,11 @@
 //! Large messages whose subscribers are found, while they are encoded.
 //!
-//! That goes on over several turns, one message after the other. Meanwhile other topics go on, and
-//! subscriptions begin and end, since it is settled who is sent the message. What is published to
-//! the same topic waits behind it, so that the order is kept.
+//! That goes on over several turns. Meanwhile other topics go on, and subscriptions begin and end,
+//! since it is settled who is sent the message. What is published to the same topic waits behind it,
+//! so that the order is kept.
+//!
+//! There are two queues, each of which gets half of the work: what is encoded within some
+//! milliseconds does not wait for what takes a hundred.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,23 +17,54 @@ use crate::pubsub::delivery::large::Large;
 use crate::pubsub::index::{Lists, Recipients};
 use crate::pubsub::name::{Filter, Topic};
 
-/// The messages that are encoded, in the order in which they were accepted.
+/// Messages of up to this length are in the queue of their own.
+const MEDIUM: usize = 256 << 10;
+/// So many of these may wait before publishers of further ones have to wait.
+const MAX_MEDIUM: usize = 4;
+
+/// One of the two queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    /// Up to [`MEDIUM`].
+    Medium,
+    /// Longer, or behind a longer one to the same topic.
+    Long,
+}
+
+impl Size {
+    const fn of(len: usize) -> Self {
+        if len <= MEDIUM { Self::Medium } else { Self::Long }
+    }
+}
+
+/// The messages that are encoded.
 #[derive(Debug, Default)]
 pub(super) struct Encoding {
-    queue: VecDeque<Job>,
+    medium: Queue,
+    long: Queue,
     topics: HashMap<Topic, Held>,
-    /// The bytes of all of them but the first.
+    /// The bytes of all of them but the first of each queue.
     behind: usize,
     /// The number and the bytes of the batches of other cores.
     batches: usize,
     batch_bytes: usize,
-    done: u64,
+    /// The number of the last that was accepted.
+    last: u64,
+}
+
+/// Messages in the order in which they were accepted.
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// The work that was done for it since both queues had messages.
+    work: u64,
 }
 
 /// The messages of one topic.
 #[derive(Debug, Default)]
 struct Held {
-    count: usize,
+    medium: usize,
+    long: usize,
     /// The number of the last.
     last: u64,
 }
@@ -44,6 +78,8 @@ pub(super) enum Encoded {
 
 #[derive(Debug)]
 struct Job {
+    /// All are numbered in the order in which they were accepted, from 1.
+    number: u64,
     message: Message,
     retain: Option<Retain>,
     large: Large,
@@ -64,18 +100,28 @@ impl Job {
 
 impl Encoding {
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.medium.jobs.is_empty() && self.long.jobs.is_empty()
     }
 
-    /// The bytes of the messages that wait for their turn. One message may be encoded whatever its
-    /// size.
+    /// The bytes of the messages that wait for their turn. One message of each queue may be encoded
+    /// whatever its size.
     pub(super) const fn bytes(&self) -> usize {
         self.behind
     }
 
-    /// The number of messages that are done. They are numbered from 1, and done in order.
-    pub(super) const fn done(&self) -> u64 {
-        self.done
+    /// Whether a message of which so much has come need not wait before it is accepted.
+    pub(super) fn has_room_for(&self, len: usize) -> bool {
+        match Size::of(len) {
+            Size::Medium => self.medium.jobs.len() < MAX_MEDIUM,
+            Size::Long => self.long.jobs.is_empty(),
+        }
+    }
+
+    /// All messages up to this number are done.
+    pub(super) fn done(&self) -> u64 {
+        let first = |queue: &Queue| queue.jobs.front().map(|job| job.number);
+        let first = first(&self.medium).into_iter().chain(first(&self.long)).min();
+        first.map_or(self.last, |number| number - 1)
     }
 
     /// The number of topics that it holds messages of.
@@ -95,7 +141,7 @@ impl Encoding {
     /// Whether what is published to `topic` has to wait.
     #[inline]
     pub(super) fn holds(&self, topic: &Topic) -> bool {
-        !self.queue.is_empty() && self.topics.contains_key(topic)
+        !self.is_empty() && self.topics.contains_key(topic)
     }
 
     /// Whether a batch of another core to `topic` has to wait, behind an earlier one.
@@ -110,8 +156,11 @@ impl Encoding {
 
     /// The clock of the first change of a retained value among them.
     pub(super) fn first_clock(&self) -> Option<u64> {
-        let versions = self.queue.iter().filter_map(|job| job.retain.as_ref());
-        versions.map(|retain| retain.version.clock).next()
+        let first = |queue: &Queue| {
+            let mut versions = queue.jobs.iter().filter_map(|job| job.retain.as_ref());
+            versions.next().map(|retain| retain.version.clock)
+        };
+        first(&self.medium).into_iter().chain(first(&self.long)).min()
     }
 
     /// Adds a message for `recipients`, found in the index of this version.
@@ -123,7 +172,7 @@ impl Encoding {
         version: u64,
     ) {
         let large = Large::new(recipients, version);
-        self.push_job(Job { message, retain, large, batch: None });
+        self.push_job(Job { number: 0, message, retain, large, batch: None });
     }
 
     /// Adds a batch of another core that is for these recipients. Its retained value is encoded
@@ -133,38 +182,85 @@ impl Encoding {
         self.batch_bytes += batch.len();
         let message = Message::new(&batch.value());
         let large = Large::new(recipients, 0);
-        self.push_job(Job { message, retain: None, large, batch: Some(batch) });
+        self.push_job(Job { number: 0, message, retain: None, large, batch: Some(batch) });
     }
 
-    fn push_job(&mut self, job: Job) {
-        let message = &job.message;
-        let last = self.done + self.queue.len() as u64 + 1;
-        let held = self.topics.entry(message.topic().clone()).or_default();
-        *held = Held { count: held.count + 1, last };
-        if !self.queue.is_empty() {
+    fn push_job(&mut self, mut job: Job) {
+        self.last += 1;
+        job.number = self.last;
+        let held = self.topics.entry(job.message.topic().clone()).or_default();
+        held.last = self.last;
+        let size = if held.long > 0 { Size::Long } else { Size::of(job.message.len()) };
+        let (queue, other) = match size {
+            Size::Medium => (&mut self.medium, &self.long),
+            Size::Long => (&mut self.long, &self.medium),
+        };
+        match size {
+            Size::Medium => held.medium += 1,
+            Size::Long => held.long += 1,
+        }
+        if queue.jobs.is_empty() {
+            // It has no claim to work that was done while it was empty.
+            queue.work = other.work;
+        } else {
             self.behind += job.len();
         }
-        self.queue.push_back(job);
+        queue.jobs.push_back(job);
+    }
+
+    /// The queue that goes on: the one for which less was done. A long message waits for those to
+    /// its topic that came before.
+    fn next_size(&self) -> Option<Size> {
+        let long =
+            self.long.jobs.front().filter(|job| {
+                self.topics.get(job.message.topic()).is_none_or(|held| held.medium == 0)
+            });
+        match (self.medium.jobs.front(), long) {
+            (None, None) => None,
+            (Some(_), None) => Some(Size::Medium),
+            (None, Some(_)) => Some(Size::Long),
+            (Some(_), Some(_)) if self.medium.work <= self.long.work => Some(Size::Medium),
+            (Some(_), Some(_)) => Some(Size::Long),
+        }
     }
 
     /// Goes on, with `left` work at most. Returns the next message that is done.
     pub(super) fn step(&mut self, left: &mut u64, pool: &mut Pool) -> Option<Encoded> {
-        let job = self.queue.front_mut()?;
-        let publication = job.message.publication();
-        while !job.large.is_done() {
+        loop {
+            let size = self.next_size()?;
+            let queue = match size {
+                Size::Medium => &mut self.medium,
+                Size::Long => &mut self.long,
+            };
+            let job = queue.jobs.front_mut()?;
+            if job.large.is_done() {
+                return self.finish(size);
+            }
             if *left == 0 {
                 return None;
             }
-            *left = left.saturating_sub(job.large.step(&publication, pool));
+            let work = job.large.step(&job.message.publication(), pool);
+            *left = left.saturating_sub(work);
+            queue.work += work;
         }
-        let Job { message, retain, large, batch } = self.queue.pop_front()?;
-        self.done += 1;
-        if let Some(next) = self.queue.front() {
+    }
+
+    /// Takes the first message of a queue, which is done.
+    fn finish(&mut self, size: Size) -> Option<Encoded> {
+        let queue = match size {
+            Size::Medium => &mut self.medium,
+            Size::Long => &mut self.long,
+        };
+        let Job { message, retain, large, batch, .. } = queue.jobs.pop_front()?;
+        if let Some(next) = queue.jobs.front() {
             self.behind -= next.len();
         }
         if let Some(held) = self.topics.get_mut(message.topic()) {
-            held.count -= 1;
-            if held.count == 0 {
+            match size {
+                Size::Medium => held.medium -= 1,
+                Size::Long => held.long -= 1,
+            }
+            if held.medium + held.long == 0 {
                 self.topics.remove(message.topic());
             }
         }

@@ -192,11 +192,12 @@ impl Broker {
             || self.is_short_of_memory()
     }
 
-    /// Whether a message of `bytes`, or of more, would be encoded at once. Otherwise it waits, so
-    /// that one large message at a time is held for that.
+    /// Whether a message of which `bytes` have come would be encoded soon. Otherwise its publisher
+    /// waits, so that few large messages at a time are held for that.
     #[must_use]
     pub fn has_room_for(&self, bytes: usize) -> bool {
-        bytes <= ONE_PIECE || self.drafts.encoding.is_empty() && !self.searching.has_large()
+        bytes <= ONE_PIECE
+            || self.drafts.encoding.has_room_for(bytes) && !self.searching.has_large()
     }
 
     /// The bytes that published messages hold on this core until they are delivered to its

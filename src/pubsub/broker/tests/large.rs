@@ -97,8 +97,33 @@ fn what_waits_behind_a_large_message_is_counted() {
     assert_eq!((broker.waiting(), out.deliveries.len()), (0, 4));
     publish(&mut broker, "short", ONE_PIECE, false);
     assert!(broker.has_room_for(1 << 20));
-    publish(&mut broker, "long", ONE_PIECE + 1, false);
+    for number in 0..4 {
+        assert!(broker.has_room_for(ONE_PIECE + 1));
+        publish(&mut broker, &format!("medium/{number}"), ONE_PIECE + 1, false);
+    }
+    assert!(!broker.has_room_for(ONE_PIECE + 1) && broker.has_room_for(1 << 20));
+    publish(&mut broker, "long", 1 << 20, false);
     assert!(!broker.has_room_for(1 << 20));
+}
+
+/// A message that is encoded within some milliseconds does not wait for megabytes, unless these came
+/// before it to the same topic; and megabytes wait for what came before them.
+#[test]
+fn medium_messages_do_not_wait_for_long_ones() {
+    let (mut broker, mut out) = (broker(), Recorder::default());
+    subscribe(&mut broker, &mut out, 0, "#");
+    let (medium, long) = (20_000, 2_000_000);
+    for (topic, len) in [("a", long), ("a", medium), ("b", medium), ("c", medium), ("c", long)] {
+        publish(&mut broker, topic, len, false);
+    }
+    while out.deliveries.len() < 5 {
+        turn(&mut broker, &mut out);
+    }
+    let order: Vec<_> = delivered(&out).into_iter().map(|(_, topic, len)| (topic, len)).collect();
+    let expected = [("b", medium), ("c", medium), ("a", long), ("a", medium), ("c", long)];
+    let frame = |len: usize| len + if len > 65_535 { 10 } else { 4 };
+    assert_eq!(order, expected.map(|(topic, len)| (topic.to_owned(), frame(len))));
+    assert_eq!((broker.waiting(), broker.drafts.encoding.done()), (0, 5));
 }
 
 #[test]
