@@ -5,14 +5,12 @@
 
 use super::Worker;
 use super::deferring::Part;
-use super::slots::{Blocked, Deferred, Flags, Input, Slot};
+use super::input::{Deferred, Input, SHORT};
+use super::slots::{Blocked, Flags, Slot};
 use crate::base::ConnectionId;
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
-/// A receive of at most so many bytes causes little work, so that it need not wait for others that
-/// came before it.
-const SHORT: usize = 2 << 10;
 /// If so much of a message is there and the peer has reset the connection, the rest is not handled:
 /// a few kilobytes of it may be megabytes, for nobody.
 const GIVEN_UP: usize = 64 << 10;
@@ -91,10 +89,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.resume(id);
         }
         let start = self.core.pools.work.used();
-        let quarter = self.core.budget.deferred / 4;
-        for (part, quarters) in [(Part::Large, 0), (Part::Other, 2)] {
-            self.retry_paused(part, start.saturating_add(quarter * (quarters + 1)));
-            self.retry_awaiting_room(part, start.saturating_add(quarter * (quarters + 2)));
+        let sixth = self.core.budget.deferred / 6;
+        for (part, before) in Part::ALL.into_iter().zip([0, 2, 4]) {
+            self.retry_paused(part, start.saturating_add(sixth * (before + 1)));
+            self.retry_awaiting_room(part, start.saturating_add(sixth * (before + 2)));
         }
     }
 
@@ -264,7 +262,8 @@ impl<D: Driver> super::core::Core<D> {
         if slot.deferred.is_none() || slot.input_waits() {
             return;
         }
-        let part = Part::of(slot.session.assembled());
+        let new = slot.deferred.as_ref().is_some_and(|deferred| deferred.is_new());
+        let part = Part::of(slot.session.assembled(), new);
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
             slot.flags.insert(Flags::AWAITING_ROOM);
             self.deferring.awaiting_room.push(id, part);

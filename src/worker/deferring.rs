@@ -36,19 +36,30 @@ impl Deferring {
     }
 }
 
-/// How much of a message a connection has sent.
+/// The list of those that wait for the same in which a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// More than [`LARGE_MESSAGE`].
+    /// Nothing but one short receive is deferred: connections that send little do not wait for
+    /// those that send more than they are served.
+    New,
+    /// More than [`LARGE_MESSAGE`] has come of a message.
     Large,
-    /// No more than that.
+    /// All others.
     Other,
 }
 
 impl Part {
-    /// The list of a connection that has sent so many bytes of a message.
-    pub(super) const fn of(assembled: usize) -> Self {
-        if assembled > LARGE_MESSAGE { Self::Large } else { Self::Other }
+    /// All, in the order in which they are served.
+    pub(super) const ALL: [Self; 3] = [Self::New, Self::Large, Self::Other];
+
+    /// The list of a connection that has sent so many bytes of a message before, of which `new` is
+    /// whether nothing but one short receive is deferred.
+    pub(super) const fn of(assembled: usize, new: bool) -> Self {
+        match new {
+            _ if assembled > LARGE_MESSAGE => Self::Large,
+            true => Self::New,
+            false => Self::Other,
+        }
     }
 }
 
@@ -56,6 +67,7 @@ impl Part {
 /// other, which needs less memory than all at once. All others take turns.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
+    new: VecDeque<ConnectionId>,
     large: VecDeque<ConnectionId>,
     others: VecDeque<ConnectionId>,
 }
@@ -63,11 +75,12 @@ pub(super) struct Waiting {
 impl Waiting {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.large.is_empty() && self.others.is_empty()
+        self.new.is_empty() && self.large.is_empty() && self.others.is_empty()
     }
 
     const fn list(&mut self, part: Part) -> &mut VecDeque<ConnectionId> {
         match part {
+            Part::New => &mut self.new,
             Part::Large => &mut self.large,
             Part::Other => &mut self.others,
         }
@@ -84,7 +97,7 @@ impl Waiting {
     pub(super) fn push(&mut self, id: ConnectionId, part: Part) {
         match part {
             Part::Large => self.large.push_front(id),
-            Part::Other => self.others.push_back(id),
+            Part::New | Part::Other => self.push_last(id, part),
         }
     }
 

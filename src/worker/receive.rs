@@ -2,8 +2,9 @@
 
 use super::Worker;
 use super::core::{BATCH, Core};
+use super::input::Input;
 use super::outbox::{Entry, queue_output};
-use super::slots::{Blocked, Flags, Input, Receive};
+use super::slots::{Blocked, Flags, Receive};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Driver, Event, Received};
 use crate::session::{CloseReason, Handled, Pools, Service};

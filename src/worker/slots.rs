@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bitflags::bitflags;
 
+use super::input::Deferred;
 use crate::base::blocks::Blocks;
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Ledger, Millis};
 use crate::config::Config;
-use crate::io::Received;
 use crate::session::{CloseReason, Phase, SendQueue, Session, WindowEdge};
 
 /// Where the output of a connection is in the [`Outbox`](super::outbox::Outbox). Kept in its slot.
@@ -101,67 +101,6 @@ bitflags! {
         const PAUSED = 1 << 6;
         /// In the list of connections whose next send waits for a later turn.
         const AWAITING_SEND = 1 << 7;
-    }
-}
-
-/// One event of a receive that waits to be handled.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// As the driver reported it.
-    Received(Received),
-    /// Bytes that are in no receive buffer: the rest of a receive, of which the session has handled
-    /// the beginning only, or a whole one.
-    Rest(Vec<u8>),
-}
-
-/// What was received from a connection and waits to be handled, in order.
-#[derive(Debug)]
-pub(super) struct Deferred {
-    inputs: VecDeque<Input>,
-    /// For what is not in a receive buffer.
-    pub(super) charge: Charge,
-}
-
-impl Deferred {
-    pub(super) fn new(ledger: &Ledger) -> Box<Self> {
-        Box::new(Self { inputs: VecDeque::new(), charge: ledger.open() })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.inputs.is_empty()
-    }
-
-    pub(super) fn push_back(&mut self, received: Received) {
-        self.inputs.push_back(Input::Received(received));
-    }
-
-    /// Adds a whole receive that was copied out of its buffer.
-    pub(super) fn push_copied(&mut self, bytes: Vec<u8>) {
-        self.charge.set(self.charge.bytes() + bytes.capacity());
-        self.inputs.push_back(Input::Rest(bytes));
-    }
-
-    /// Puts the rest of a receive in front of what came later.
-    pub(super) fn push_front(&mut self, rest: Vec<u8>) {
-        self.charge.set(self.charge.bytes() + rest.capacity());
-        self.inputs.push_front(Input::Rest(rest));
-    }
-
-    /// The peer has reset the connection behind all this: takes that event.
-    pub(super) fn take_reset(&mut self) -> Option<Received> {
-        let Some(Input::Received(Received::Failed(_))) = self.inputs.back() else { return None };
-        match self.inputs.pop_back()? {
-            Input::Received(outcome) => Some(outcome),
-            Input::Rest(_) => None,
-        }
-    }
-
-    pub(super) fn pop_front(&mut self) -> Option<Input> {
-        let input = self.inputs.pop_front();
-        if let Some(Input::Rest(rest)) = &input {
-            self.charge.set(self.charge.bytes() - rest.capacity());
-        }
-        input
     }
 }
 

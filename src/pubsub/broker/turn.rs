@@ -11,9 +11,9 @@ const PEER_BATCH: usize = 256;
 const PEER_CHUNK: usize = 16;
 /// The changes of the index by clients of this core in one turn, each about a microsecond.
 const CHANGES: usize = 1024;
-/// Publishers wait while deliveries to more subscribers than this wait, whatever their bytes: for
-/// 10 to 20 milliseconds. Each is made once those before it are.
-const MAX_WAITING: usize = 8 << 10;
+/// Publishers wait while more deliveries than this wait, of which one of many bytes counts for
+/// several: for about 10 milliseconds. Each is made once those before it are.
+const MAX_WAITING: usize = 2 << 10;
 /// The time until it is tried again whether another core has room.
 const RETRY_MS: u64 = 1;
 
@@ -99,7 +99,7 @@ impl Broker {
     /// Whether too much waits for the deliveries of this core, or too many searches.
     fn is_busy(&self) -> bool {
         self.deliveries.bytes() + self.drafts.encoding.batch_bytes() > self.config.pubsub.backlog
-            || self.deliveries.subscribers() > MAX_WAITING
+            || self.deliveries.waiting() > MAX_WAITING
             || self.searching.is_full()
             || self.drafts.has_searched_enough()
     }
@@ -180,7 +180,7 @@ impl Broker {
     #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.deliveries.subscribers() <= MAX_WAITING && !self.is_full()
+        self.deliveries.waiting() <= MAX_WAITING && !self.is_full()
     }
 
     /// Whether so many bytes wait, here or for another core, or so much memory is in use, that even

@@ -54,6 +54,8 @@ struct Delivery {
     segments: Vec<Segment>,
     /// The bytes of the batches, and its own.
     bytes: usize,
+    /// The bytes that one subscriber is sent, at most.
+    form_len: usize,
     /// The subscribers as they were when the messages were published, without the lists that are
     /// done.
     lists: Lists,
@@ -78,8 +80,8 @@ pub(in crate::pubsub) struct DeliveryQueue {
     /// For each topic the number of its last delivery, while that has not begun.
     not_begun: HashMap<Topic, u64>,
     bytes: usize,
-    /// The subscribers that the deliveries are for, those left in lists that have begun included.
-    subscribers: usize,
+    /// What is left to deliver, those left in lists that have begun included.
+    waiting: usize,
     /// For each slot the number of the last delivery that was made to it.
     last_delivery: Vec<u64>,
     pub(in crate::pubsub) delivered: u64,
@@ -100,9 +102,9 @@ impl DeliveryQueue {
         self.bytes.saturating_sub(framed)
     }
 
-    /// The subscribers that something waits to be delivered to, one for each delivery and list.
-    pub(in crate::pubsub) const fn subscribers(&self) -> usize {
-        self.subscribers
+    /// The number of deliveries that wait. One of many bytes counts for several.
+    pub(in crate::pubsub) const fn waiting(&self) -> usize {
+        self.waiting
     }
 
     pub(in crate::pubsub) fn is_empty(&self) -> bool {
@@ -142,17 +144,20 @@ impl DeliveryQueue {
             && lists.len() <= MAX_JOINED_LISTS
             && delivery.lists.is_same(&lists)
         {
+            self.waiting -= delivery.waiting();
             delivery.bytes += bytes;
+            delivery.form_len += segment.batch.form_len();
+            self.waiting += delivery.waiting();
             delivery.segments.push(segment);
             self.bytes -= lists.release();
             return;
         }
         self.not_begun.insert(topic.clone(), self.accepted());
         self.bytes += DELIVERY;
-        self.subscribers += lists.subscribers();
-        self.queue.push_back(Delivery {
-            segments: vec![segment],
+        let delivery = Delivery {
             bytes: bytes + DELIVERY,
+            form_len: segment.batch.form_len(),
+            segments: vec![segment],
             overlaps: lists.len() > 1,
             lists,
             has_begun: false,
@@ -160,7 +165,9 @@ impl DeliveryQueue {
             frames: [const { None }; Form::COUNT],
             framed: 0,
             ledger: self.ledger.clone(),
-        });
+        };
+        self.waiting += delivery.waiting();
+        self.queue.push_back(delivery);
     }
 
     /// Makes up to `max` deliveries, of which a long one counts for several; returns how many of
@@ -182,11 +189,11 @@ impl DeliveryQueue {
             // Counted from 1, so that 0 means a slot without a delivery.
             let number = self.done + 1;
             let each = delivery.counts_for();
-            let before = delivery.lists.subscribers();
+            self.waiting -= delivery.waiting();
             let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
             self.delivered += ran.delivered;
             self.bytes -= ran.freed;
-            self.subscribers -= before - delivery.lists.subscribers();
+            self.waiting += delivery.waiting();
             max = max.saturating_sub(ran.done * each);
             if !delivery.lists.is_empty() {
                 return max;
@@ -213,9 +220,13 @@ struct Ran {
 
 impl Delivery {
     /// The number of deliveries that each one of it counts for.
-    fn counts_for(&self) -> usize {
-        let len: usize = self.segments.iter().map(|segment| segment.batch.form_len()).sum();
-        (len / PACED).max(1)
+    const fn counts_for(&self) -> usize {
+        if self.form_len < 2 * PACED { 1 } else { self.form_len / PACED }
+    }
+
+    /// What is left to deliver, without those that are done of the last list.
+    const fn waiting(&self) -> usize {
+        self.lists.subscribers() * self.counts_for()
     }
 
     /// Continues this delivery.

@@ -310,7 +310,7 @@ fn a_subscription_does_not_wait_for_the_end_of_others() {
 #[test]
 fn publishers_wait_for_many_deliveries() {
     let [mut broker, _] = brokers();
-    (0..3_000).for_each(|slot| subscribe_now(&mut broker, "t/#", slot));
+    (0..1_500).for_each(|slot| subscribe_now(&mut broker, "t/#", slot));
     let mut config = Config::default();
     config.pubsub.backlog = 1 << 30;
     broker.config = Arc::new(config);
@@ -321,10 +321,10 @@ fn publishers_wait_for_many_deliveries() {
         accepted += 1;
         assert!(accepted < 10);
     }
-    assert!(accepted >= 2 && broker.deliveries.subscribers() < 12_000, "{accepted}");
+    assert!(accepted >= 2 && broker.deliveries.waiting() < 6_000, "{accepted}");
     while broker.wakeup() == Wakeup::Now {
         broker.deliver(1_000, &mut Recorder::default());
         turn(&mut broker);
     }
-    assert!(broker.has_room() && broker.deliveries.subscribers() == 0);
+    assert!(broker.has_room() && broker.deliveries.waiting() == 0);
 }
