@@ -12,6 +12,7 @@ mod core;
 mod deferred;
 mod deferring;
 mod drain;
+mod input;
 mod listeners;
 mod memory;
 mod outbound;
