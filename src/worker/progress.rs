@@ -22,6 +22,11 @@ impl Queue {
         self.check = now.after(stall / FIRST_CHECK);
         self.edge = WindowEdge::default();
     }
+
+    /// The next check is no later than the first one would be.
+    pub(super) fn check_soon(&mut self, now: Millis, stall: Duration) {
+        self.check = self.check.min(now.after(stall / FIRST_CHECK));
+    }
 }
 
 impl<D: Driver> Core<D> {

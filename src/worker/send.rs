@@ -207,6 +207,12 @@ impl<D: Driver> Core<D> {
         let is_blocked = slot.blocked.contains(Blocked::SEND_BACKLOG);
         if committed > limit && !is_blocked {
             slot.blocked.insert(Blocked::SEND_BACKLOG);
+            if slot.is_held_up()
+                && let Some(queue) = &mut slot.queue
+            {
+                // What it publishes waits from now on, so whether it reads is of interest soon.
+                queue.check_soon(self.now, self.pools.config.timeouts.stall);
+            }
             self.stats.paused += 1;
             self.update_receive(id);
         } else if committed <= limit / 2 && is_blocked {

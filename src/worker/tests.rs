@@ -8,6 +8,7 @@ mod memory;
 mod peers;
 mod streams;
 mod swarm;
+mod unread;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -190,7 +190,7 @@ impl Bench {
         assert_eq!(self.read(client, (64 << 10) + 10).len(), (64 << 10) + 10);
     }
 
-    fn wait(&mut self, seconds: u64) {
+    pub(super) fn wait(&mut self, seconds: u64) {
         let end = self.network.now() + std::time::Duration::from_secs(seconds);
         self.turn_until(|bench| bench.network.now() >= end);
     }
