@@ -1,4 +1,6 @@
-//! What other threads ask of a core: a bounded channel that wakes the core.
+//! What other threads ask of a core: two bounded channels that wake the core. What is to be
+//! published has one of its own, so that what is for one connection does not wait for room in the
+//! broker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use crate::mesh::SleepFlag;
 use crate::protocol::websocket::CloseCode;
 use crate::pubsub::{Payload, Topic};
 
-/// The most commands that may wait for a core.
+/// The most commands that may wait in each channel.
 pub(super) const MAX_WAITING: usize = 1024;
 
 /// What another thread asks of a core.
@@ -27,6 +29,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it is to be published, so that it may have to wait for room.
+    const fn is_publication(&self) -> bool {
+        matches!(self, Self::Publish { .. })
+    }
+
     /// The bytes that it counts for.
     fn bytes(&self) -> usize {
         match self {
@@ -36,7 +43,7 @@ impl Command {
     }
 }
 
-/// The commands in an inbox, and those about to be added.
+/// The commands in a channel, and those about to be added.
 #[derive(Debug)]
 struct Waiting {
     commands: AtomicUsize,
@@ -45,6 +52,14 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn new(max_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { commands: AtomicUsize::new(0), bytes: AtomicUsize::new(0), max_bytes })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.commands.load(Ordering::Relaxed) == 0
+    }
+
     /// Counts a command before it is added, so that a core that looks at the count before it sleeps
     /// misses none.
     fn enter(&self, bytes: usize) -> Result<(), PushError> {
@@ -72,10 +87,38 @@ pub(super) enum PushError {
     Stopped,
 }
 
-/// The sending end of a core's inbox.
-pub(super) struct CoreSender {
+/// The sending end of a channel.
+#[derive(Debug)]
+struct Sending {
     sender: SyncSender<Command>,
     waiting: Arc<Waiting>,
+}
+
+/// The receiving end of a channel.
+#[derive(Debug)]
+struct Receiving {
+    receiver: Receiver<Command>,
+    waiting: Arc<Waiting>,
+}
+
+impl Receiving {
+    fn take(&self) -> Option<Command> {
+        let command = self.receiver.try_recv().ok()?;
+        self.waiting.leave(command.bytes());
+        Some(command)
+    }
+}
+
+fn channel(max_bytes: usize) -> (Sending, Receiving) {
+    let (sender, receiver) = sync_channel(MAX_WAITING);
+    let waiting = Waiting::new(max_bytes);
+    (Sending { sender, waiting: Arc::clone(&waiting) }, Receiving { receiver, waiting })
+}
+
+/// The sending end of a core's inbox.
+pub(super) struct CoreSender {
+    publications: Sending,
+    others: Sending,
     sleep_flag: SleepFlag,
     wake: Arc<dyn Fn() + Send + Sync>,
     pub(super) max_topic: usize,
@@ -84,18 +127,19 @@ pub(super) struct CoreSender {
 
 impl fmt::Debug for CoreSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CoreSender").field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("CoreSender").field("others", &self.others).finish_non_exhaustive()
     }
 }
 
 impl CoreSender {
     /// Adds a command, and wakes the core if it sleeps. Never blocks.
     pub(super) fn push(&self, command: Command) -> Result<(), PushError> {
+        let Sending { sender, waiting } =
+            if command.is_publication() { &self.publications } else { &self.others };
         let bytes = command.bytes();
-        self.waiting.enter(bytes)?;
-        let result = self.sender.try_send(command);
-        if let Err(error) = result {
-            self.waiting.leave(bytes);
+        waiting.enter(bytes)?;
+        if let Err(error) = sender.try_send(command) {
+            waiting.leave(bytes);
             return Err(match error {
                 TrySendError::Full(_) => PushError::Full,
                 TrySendError::Disconnected(_) => PushError::Stopped,
@@ -111,8 +155,8 @@ impl CoreSender {
 /// The receiving end, for the core itself.
 #[derive(Debug)]
 pub struct Inbox {
-    receiver: Receiver<Command>,
-    waiting: Arc<Waiting>,
+    publications: Receiving,
+    others: Receiving,
     sender: Arc<CoreSender>,
     decided: Arc<Decided>,
 }
@@ -125,21 +169,17 @@ impl Inbox {
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Self {
         let decided = Arc::new(Decided::new(sleep_flag.clone(), Arc::clone(&wake)));
-        let (sender, receiver) = sync_channel(MAX_WAITING);
-        let waiting = Arc::new(Waiting {
-            commands: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            max_bytes: config.pubsub.backlog,
-        });
+        let (sent_publications, publications) = channel(config.pubsub.backlog);
+        let (sent_others, others) = channel(config.pubsub.backlog);
         let sender = Arc::new(CoreSender {
-            sender,
-            waiting: Arc::clone(&waiting),
+            publications: sent_publications,
+            others: sent_others,
             sleep_flag,
             wake,
             max_topic: config.pubsub.max_topic,
             max_message: config.limits.max_message,
         });
-        Self { receiver, waiting, sender, decided }
+        Self { publications, others, sender, decided }
     }
 
     pub(super) const fn sender(&self) -> &Arc<CoreSender> {
@@ -151,15 +191,24 @@ impl Inbox {
         &self.decided
     }
 
-    pub(crate) fn take(&self) -> Option<Command> {
-        let command = self.receiver.try_recv().ok()?;
-        self.waiting.leave(command.bytes());
-        Some(command)
+    /// The next message to be published.
+    pub(crate) fn take_publication(&self) -> Option<Command> {
+        self.publications.take()
     }
 
-    /// Whether no command waits or is about to be added. A core that calls this after it has
-    /// declared its sleep misses none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.commands.load(Ordering::Relaxed) == 0
+    /// The next command for one connection.
+    pub(crate) fn take_other(&self) -> Option<Command> {
+        self.others.take()
+    }
+
+    /// Whether messages to be published wait or are about to be added. A core that calls this after
+    /// it has declared its sleep misses none.
+    pub(crate) fn has_publications(&self) -> bool {
+        !self.publications.waiting.is_empty()
+    }
+
+    /// The same for commands for one connection.
+    pub(crate) fn has_others(&self) -> bool {
+        !self.others.waiting.is_empty()
     }
 }

@@ -83,15 +83,15 @@ mod tests {
         // One message may always wait, whatever its length; the next one finds no room.
         for _ in 0..3 {
             assert_eq!((publish(5_000), publish(1)), (Ok(()), Err(PublishError::Full)));
-            assert!(!inbox.is_empty() && inbox.take().is_some());
+            assert!(inbox.has_publications() && inbox.take_publication().is_some());
             // Nothing is left that would keep the core awake, or the next message out.
-            assert!(inbox.is_empty() && inbox.take().is_none());
+            assert!(!inbox.has_publications() && inbox.take_publication().is_none());
         }
         for _ in 0..3 {
             let taken = (0..2 * MAX_WAITING).take_while(|_| publish(0).is_ok()).count();
             assert_eq!(taken, MAX_WAITING);
-            assert!((0..taken).all(|_| inbox.take().is_some()));
-            assert!(inbox.is_empty() && inbox.take().is_none());
+            assert!((0..taken).all(|_| inbox.take_publication().is_some()));
+            assert!(!inbox.has_publications() && inbox.take_publication().is_none());
         }
         assert_eq!(
             (publish(400), publish(600), publish(1)),

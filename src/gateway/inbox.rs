@@ -13,31 +13,37 @@ const INBOX_BATCH: usize = 256;
 const WARN_EVERY: Duration = Duration::from_secs(1);
 
 impl<H: Handler> Gateway<H> {
-    /// Takes what other threads ask for, as far as the broker has room.
+    /// Takes what other threads ask for. What is to be published waits until the broker has room.
     pub(super) fn take_inbox<O: Outbound>(&mut self, out: &mut O) {
+        for _ in 0..INBOX_BATCH {
+            let Some(command) = self.core.inbox.take_other() else { break };
+            self.run(command, out);
+        }
         for _ in 0..INBOX_BATCH {
             if !self.core.broker.has_room() || self.core.broker.is_busy_for_programs() {
                 return;
             }
-            match self.core.inbox.take() {
-                Some(Command::Publish { topic, payload, retain }) => {
-                    self.publish(&topic, &payload, retain);
+            let Some(command) = self.core.inbox.take_publication() else { return };
+            self.run(command, out);
+        }
+    }
+
+    fn run<O: Outbound>(&mut self, command: Command, out: &mut O) {
+        match command {
+            Command::Publish { topic, payload, retain } => self.publish(&topic, &payload, retain),
+            Command::Send { to, payload } => {
+                let core = &mut self.core;
+                let is_open = out.with_replies(to, |replies| {
+                    // What is refused is counted, and later sends of handles learn of it.
+                    let mut cx = Context::new(to, replies, core);
+                    let _ = cx.send(payload.opcode, &payload.bytes);
+                });
+                if !is_open {
+                    self.core.set_gone(to);
                 }
-                Some(Command::Send { to, payload }) => {
-                    let core = &mut self.core;
-                    let is_open = out.with_replies(to, |replies| {
-                        // What is refused is counted, and later sends of handles learn of it.
-                        let mut cx = Context::new(to, replies, core);
-                        let _ = cx.send(payload.opcode, &payload.bytes);
-                    });
-                    if !is_open {
-                        self.core.set_gone(to);
-                    }
-                }
-                Some(Command::Close { to, code, reason }) => {
-                    out.close(to, CloseReason::Local(code), &reason);
-                }
-                None => return,
+            }
+            Command::Close { to, code, reason } => {
+                out.close(to, CloseReason::Local(code), &reason);
             }
         }
     }

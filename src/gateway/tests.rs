@@ -181,6 +181,11 @@ fn a_program_waits_for_room_between_cores() {
     assert!(!core.gateway.has_room());
     // The messages that the core may not take do not keep it awake.
     assert!(core.gateway.may_sleep());
+    // What is for one connection does not wait behind them.
+    core.gateway.handle(id(9)).close(CloseCode::GOING_AWAY, "").unwrap();
+    assert!(!core.gateway.may_sleep());
+    assert!(core.turn().contains(&Call::Close(id(9), CloseCode::GOING_AWAY)));
+    assert_eq!(core.published(), 2);
     other.turn();
     core.turn();
     assert_eq!(core.published(), 2, "there is room for the one that waited");
