@@ -95,6 +95,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         while !self.is_done() {
             self.turn()?;
         }
+        self.core.refusals.log(Millis::NEVER);
         // The last closes are still queued.
         self.core.driver.enter(None)
     }
@@ -130,6 +131,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.drain();
         }
         self.reap();
+        if self.core.refusals.due() <= self.core.now {
+            self.core.refusals.log(self.core.now);
+        }
         self.expire();
         self.core.arm_accepts();
         self.core.rearm_waiting();
@@ -173,7 +177,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let Wakeup::At(service) = self.service.wakeup() else { return None };
         let timer = core.wheel.next_ms().map_or(Millis::NEVER, Millis);
         let next = timer.min(core.accepting.retry_at()).min(core.drain_deadline()).min(service);
-        let next = next.min(core.watch_memory_at());
+        let next = next.min(core.watch_memory_at()).min(core.refusals.due());
         Some(core.now.until(next).min(LONGEST_SLEEP))
     }
 

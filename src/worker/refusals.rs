@@ -16,18 +16,36 @@ pub(super) struct Refusals {
     violations: Unlogged,
 }
 
-#[derive(Debug, Default)]
+/// Connections that ended for reasons of one kind.
+#[derive(Debug)]
 struct Unlogged {
     connections: u64,
+    last: CloseReason,
     /// No line before this time.
     log_again: Millis,
 }
 
+impl Default for Unlogged {
+    fn default() -> Self {
+        Self { connections: 0, last: CloseReason::Answered, log_again: Millis::default() }
+    }
+}
+
 impl Unlogged {
-    /// Counts one more. Returns how many to log, if it is time.
-    fn add(&mut self, now: Millis) -> Option<u64> {
+    /// Counts one more.
+    const fn add(&mut self, reason: CloseReason) {
         self.connections += 1;
-        if now < self.log_again {
+        self.last = reason;
+    }
+
+    /// When there is something to log, and that may be done.
+    const fn due(&self) -> Millis {
+        if self.connections == 0 { Millis::NEVER } else { self.log_again }
+    }
+
+    /// Returns how many are to be logged, if it is time.
+    fn take_due(&mut self, now: Millis) -> Option<u64> {
+        if now < self.due() {
             return None;
         }
         self.log_again = now.after(LOG_EVERY);
@@ -39,26 +57,13 @@ impl Refusals {
     /// A connection has ended for this reason.
     pub(super) fn ended(&mut self, reason: CloseReason, now: Millis, stats: &mut Stats) {
         match reason {
-            CloseReason::Refused(rejection) => {
+            CloseReason::Refused(_) => {
                 stats.refused += 1;
-                if let Some(connections) = self.refused.add(now) {
-                    let status = rejection.status().code();
-                    tracing::info!(connections, status, last = rejection.reason(), "refused");
-                }
+                self.refused.add(reason);
             }
-            CloseReason::Violation(violation) => {
+            CloseReason::Violation(_) | CloseReason::Policy(_) => {
                 stats.violations += 1;
-                if let Some(connections) = self.violations.add(now) {
-                    let code = violation.code().value();
-                    tracing::info!(connections, code, last = violation.reason(), "broke a rule");
-                }
-            }
-            CloseReason::Policy(code) => {
-                stats.violations += 1;
-                if let Some(connections) = self.violations.add(now) {
-                    let (code, last) = (code.value(), "a limit of this server");
-                    tracing::info!(connections, code, last, "broke a rule");
-                }
+                self.violations.add(reason);
             }
             CloseReason::Peer(_)
             | CloseReason::Local(_)
@@ -67,7 +72,32 @@ impl Refusals {
             | CloseReason::Eof
             | CloseReason::Broken
             | CloseReason::NoRequest
-            | CloseReason::Stalled => {}
+            | CloseReason::Stalled => return,
+        }
+        self.log(now);
+    }
+
+    /// When [`log`](Self::log) has something to log.
+    pub(super) fn due(&self) -> Millis {
+        self.refused.due().min(self.violations.due())
+    }
+
+    /// Logs what was counted, as far as it is time for that.
+    #[cold]
+    pub(super) fn log(&mut self, now: Millis) {
+        if let Some(connections) = self.refused.take_due(now)
+            && let CloseReason::Refused(rejection) = self.refused.last
+        {
+            let status = rejection.status().code();
+            tracing::info!(connections, status, last = rejection.reason(), "refused");
+        }
+        if let Some(connections) = self.violations.take_due(now) {
+            let code = self.violations.last.code().value();
+            let last = match self.violations.last {
+                CloseReason::Violation(violation) => violation.reason(),
+                _ => "a limit of this server",
+            };
+            tracing::info!(connections, code, last, "broke a rule");
         }
     }
 }
@@ -81,8 +111,15 @@ mod tests {
     #[test]
     fn every_refusal_is_counted_and_one_in_a_second_is_logged() {
         let mut unlogged = Unlogged::default();
-        let logged = [0, 1, 999, 1_000, 1_500, 2_000].map(|ms| unlogged.add(Millis(ms)));
+        let logged = [0, 1, 999, 1_000, 1_500, 2_000].map(|ms| {
+            unlogged.add(CloseReason::TooSlow);
+            unlogged.take_due(Millis(ms))
+        });
         assert_eq!(logged, [Some(1), None, None, Some(3), None, Some(2)]);
+        // What came within a second is logged after it, also if nothing more comes.
+        unlogged.add(CloseReason::Eof);
+        assert_eq!((unlogged.due(), unlogged.last), (Millis(3_000), CloseReason::Eof));
+        assert_eq!((unlogged.take_due(Millis(3_000)), unlogged.due()), (Some(1), Millis::NEVER));
     }
 
     #[test]
