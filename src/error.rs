@@ -98,6 +98,11 @@ impl fmt::Display for Error {
                 "a thread could not be started: {error}; raise the limit of processes and threads \
                  with `ulimit -u` or LimitNPROC, or pids.max of the cgroup"
             ),
+            Self::Thread(error) if error.kind() == io::ErrorKind::PermissionDenied => write!(
+                f,
+                "a thread could not be started: {error}; allow the system calls clone and clone3 \
+                 in the seccomp profile"
+            ),
             Self::Thread(error) => write!(f, "a thread could not be started: {error}"),
             Self::Pin(errno) => write!(
                 f,

@@ -183,6 +183,7 @@ impl Server {
         let make = Arc::new(make);
         let (ready, started) = mpsc::channel();
         let ends = ports.into_iter().zip(inboxes).zip(listeners);
+        let mut spawned = 0;
         let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {
             let ((port, inbox), listeners) = ends;
             let thread = CoreThread {
@@ -199,8 +200,11 @@ impl Server {
                 handle: handle.clone(),
             };
             handle.add_thread(control, thread.spawn(Arc::clone(&make), ready.clone())?);
+            spawned += 1;
             Ok(())
         });
+        // Nobody is to wait for the end of a loop that has no thread.
+        controls.iter().skip(spawned).for_each(|control| control.end());
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
         let result = result.and_then(|features| {
