@@ -39,17 +39,20 @@ pub(super) struct Serve {
     pub(super) cores: Option<Cores>,
     /// The number of loops on each core. More than one is useful only to hold more connections
     /// than RLIMIT_NOFILE allows for one ring, if that limit cannot be raised.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_loops)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_loops,
+        allow_negative_numbers = true)]
     pub(super) loops_per_core: usize,
     /// The largest message, in bytes or with KiB, MiB, GiB; a larger one closes its connection
     /// with 1009.
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size,
+        allow_negative_numbers = true)]
     pub(super) max_message: usize,
     /// The memory that the clients of one loop may make it hold, for incomplete messages, input and
     /// output that waits, filters and retained values, in bytes or with KiB, MiB, GiB. Filters and
     /// retained values may take half of it. Near it, new connections are answered with 503 and
     /// publishers wait; beyond it, those that hold the most are closed.
-    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_size,
+        allow_negative_numbers = true)]
     pub(super) max_memory: usize,
     /// Do not negotiate compression (permessage-deflate).
     #[arg(long)]
@@ -60,14 +63,17 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     pub(super) allow_origin: Vec<Origins>,
     /// Seconds without input from a client before it is sent a ping.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = parse_seconds,
+        allow_negative_numbers = true)]
     pub(super) ping_after: u64,
     /// Seconds without a message before a connection is closed with 1001; without it, no limit.
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds,
+        allow_negative_numbers = true)]
     pub(super) idle_timeout: Option<u64>,
     /// Seconds within which a message that comes in pieces must be complete, and one second more
     /// for each 4 KiB of it; beyond that, its connection is closed with 1008.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = parse_seconds,
+        allow_negative_numbers = true)]
     pub(super) message_timeout: u64,
     /// Do not serve topics: echo on /topics/... and /pubsub as on every other path.
     #[arg(long)]
@@ -76,15 +82,18 @@ pub(super) struct Serve {
     #[arg(long, value_name = "POLICY", default_value = "close")]
     pub(super) slow_consumer: Slow,
     /// The queue of one subscriber before that policy applies, in bytes or with KiB, MiB, GiB.
-    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size,
+        allow_negative_numbers = true)]
     pub(super) subscriber_queue: usize,
     /// The memory that the filters of one connection may take in the index; a further filter is
     /// refused.
-    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size,
+        allow_negative_numbers = true)]
     pub(super) max_connection_index: usize,
     /// The memory that the index of each loop may take, for the filters of all connections; a
     /// further filter is refused.
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size,
+        allow_negative_numbers = true)]
     pub(super) max_index: usize,
     /// The format of the log on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text")]

@@ -37,12 +37,15 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
                 Err(error) => fail(FAILURE, &error.to_string()),
             }
         }
-        Err(error @ (Error::Core { .. } | Error::Overlap { .. })) => {
+        Err(error @ (Error::Core { .. } | Error::Overlap { .. } | Error::Usage(_))) => {
             fail(USAGE, &error.to_string())
         }
         Err(error) => fail(FAILURE, &error.to_string()),
     }
 }
+
+/// With less memory a loop would refuse every client that sends more than a little.
+const MIN_MEMORY: usize = 1 << 20;
 
 /// Logs the sums of the counters of all loops.
 fn log_totals(stats: &[Stats]) {
@@ -74,6 +77,11 @@ fn start_log(format: LogFormat) {
 }
 
 fn start(flags: &Serve) -> Result<ServerHandle, Error> {
+    if flags.max_memory < flags.max_message.max(MIN_MEMORY) {
+        return Err(Error::Usage(
+            "--max-memory is too small: it has to be 1MiB at least, and no less than --max-message",
+        ));
+    }
     let mut config = Config::default();
     config.limits.max_message = flags.max_message;
     config.limits.memory = flags.max_memory;

@@ -46,6 +46,13 @@ fn likely_address(text: &str) -> Option<Likely> {
     if let Ok(port) = text.parse() {
         return Some(Likely::Port(port));
     }
+    // An IPv6 address without brackets, which may have a port behind it.
+    if let Some((host, port)) = text.rsplit_once(':')
+        && let (Ok(ip), Ok(port)) = (host.parse::<Ipv6Addr>(), port.parse())
+        && port > 999
+    {
+        return Some(Likely::Address(SocketAddr::new(ip.into(), port)));
+    }
     let address = text.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = address.parse::<IpAddr>() {
         return Some(Likely::Address(SocketAddr::new(ip, PORT)));
