@@ -15,7 +15,8 @@ pub enum Action<'a> {
     Publish(&'a Topic),
 }
 
-/// An action is denied. The client is told the reason.
+/// An action is denied. The client is told the reason at its handshake and in an `error` of
+/// `/pubsub`; one that publishes to `/topics` is closed with 1008 and a fixed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
     reason: Cow<'static, str>,
