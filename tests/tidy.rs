@@ -105,6 +105,43 @@ fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
 
+/// The names behind `crate::` in `code`, in braces as well.
+fn parts_named(code: &str) -> Vec<String> {
+    let name = |text: &str| -> String {
+        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let mut parts = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            parts.push(name(rest));
+            continue;
+        };
+        let (mut depth, mut start) = (0, 0);
+        for (at, c) in list.char_indices() {
+            if depth == 0 && (c == ',' || c == '}') {
+                parts.push(name(&list[start..at]));
+                start = at + 1;
+            }
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+#[test]
+fn names_of_parts_are_found_in_every_form_of_an_import() {
+    let code =
+        "use crate::a::B; use crate::{\n    c::{D, e::F}, g, h::I as _,\n}; pub(in crate::j) x";
+    assert_eq!(parts_named(code), ["a", "c", "g", "h", "j"]);
+}
+
 #[test]
 fn imports_between_parts_go_one_way() {
     let arrows = BTreeMap::from(IMPORTS);
@@ -119,13 +156,13 @@ fn imports_between_parts_go_one_way() {
             continue;
         };
         let code = without_tests(&source.text);
-        for (at, _) in code.match_indices("crate::") {
-            let rest = &code[at + "crate::".len()..];
-            let to: String =
-                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if to != from && !to.is_empty() && !allowed.contains(&to.as_str()) {
+        for to in parts_named(code) {
+            if to != from && !allowed.contains(&to.as_str()) {
                 faults.push(format!("{}: imports crate::{to}", source.path));
             }
+        }
+        if code.contains("super::super::") {
+            faults.push(format!("{}: write crate:: instead of super::super::", source.path));
         }
     }
     fail_with(&faults);
