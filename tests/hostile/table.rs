@@ -47,7 +47,8 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome) -> String {
     };
     let sent = outcome.report.sent as f64 / 1e6;
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} | {} | {sent:.1} | {:.4} | {verdict} |",
+        "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} | {} | {sent:.1} | {:.4} \
+         | {verdict} |",
         workload.name,
         workload.fault,
         quiet(&measured.echo),

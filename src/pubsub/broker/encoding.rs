@@ -1,8 +1,8 @@
 //! Large messages whose subscribers are found, while they are encoded.
 //!
 //! That goes on over several turns. Meanwhile other topics go on, and subscriptions begin and end,
-//! since it is settled who is sent the message. What is published to the same topic waits behind it,
-//! so that the order is kept.
+//! since it is settled who is sent the message. What is published to the same topic waits behind
+//! it, so that the order is kept.
 //!
 //! There are two queues, each of which gets half of the work: what is encoded within some
 //! milliseconds does not wait for what takes a hundred.

@@ -106,8 +106,8 @@ fn what_waits_behind_a_large_message_is_counted() {
     assert!(!broker.has_room_for(1 << 20));
 }
 
-/// A message that is encoded within some milliseconds does not wait for megabytes, unless these came
-/// before it to the same topic; and megabytes wait for what came before them.
+/// A message that is encoded within some milliseconds does not wait for megabytes, unless these
+/// came before it to the same topic; and megabytes wait for what came before them.
 #[test]
 fn medium_messages_do_not_wait_for_long_ones() {
     let (mut broker, mut out) = (broker(), Recorder::default());
