@@ -14,11 +14,24 @@ const WARN_EVERY: Duration = Duration::from_secs(1);
 
 impl<H: Handler> Gateway<H> {
     /// Takes what other threads ask for. What is to be published waits until the broker has room.
+    #[inline]
     pub(super) fn take_inbox<O: Outbound>(&mut self, out: &mut O) {
+        if self.core.inbox.has_others() {
+            self.take_others(out);
+        }
+        if self.core.inbox.has_publications() {
+            self.take_publications(out);
+        }
+    }
+
+    fn take_others<O: Outbound>(&mut self, out: &mut O) {
         for _ in 0..INBOX_BATCH {
-            let Some(command) = self.core.inbox.take_other() else { break };
+            let Some(command) = self.core.inbox.take_other() else { return };
             self.run(command, out);
         }
+    }
+
+    fn take_publications<O: Outbound>(&mut self, out: &mut O) {
         for _ in 0..INBOX_BATCH {
             if !self.core.broker.has_room() || self.core.broker.is_busy_for_programs() {
                 return;

@@ -371,8 +371,8 @@ impl<H: Handler> Service for Gateway<H> {
         }
         // A core without room takes nothing from its inbox, so the inbox must not keep it awake.
         let inbox = &self.core.inbox;
-        let has_room = self.core.broker.has_room();
-        let is_asked = inbox.has_others() || inbox.has_publications() && has_room;
+        let broker = &self.core.broker;
+        let is_asked = inbox.has_others() || inbox.has_publications() && broker.has_room();
         if is_asked || self.core.has_work && !inbox.decided().is_empty() {
             self.core.broker.cancel_sleep();
             return false;
