@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::slots::{Queue, Slot};
 use crate::base::{ConnectionId, Millis};
+use crate::config::Config;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Outbound, Phase};
@@ -33,6 +34,19 @@ impl Slot {
     fn received_memory(&self) -> usize {
         let deferred = self.deferred.as_ref().map_or(0, |deferred| deferred.charge.bytes());
         self.session.memory() + deferred
+    }
+
+    /// Whether the peer has taken nothing of its replies for [`STUCK`].
+    fn is_stuck(&self, now: Millis, config: &Config) -> bool {
+        let has_begun = self.queue.as_ref().is_some_and(|queue| queue.stall != Millis::NEVER);
+        has_begun && !self.has_sent_within(STUCK, now, config)
+    }
+
+    /// Whether it was closed for what it holds, and does not read or has had its time to do so.
+    fn is_overdue(&self, now: Millis, config: &Config) -> bool {
+        self.queue.as_ref().is_some_and(|queue| {
+            queue.cut_at <= now || queue.cut_at != Millis::NEVER && self.is_stuck(now, config)
+        })
     }
 }
 
@@ -77,7 +91,7 @@ impl<D: Driver> Core<D> {
             let held = slot.memory();
             if matches!(slot.session.phase(), Phase::Closing | Phase::Lingering | Phase::Finished) {
                 closing += held;
-                if slot.queue.as_ref().is_some_and(|queue| queue.cut_at <= self.now) {
+                if slot.is_overdue(self.now, &self.pools.config) {
                     overdue.push(slot.id());
                 }
             } else if held > 0 {
@@ -104,7 +118,7 @@ impl<D: Driver> Core<D> {
             excess = excess.saturating_sub(held);
             self.shed(id);
         }
-        // They have had their time to read the close frame.
+        // They do not read, or have had their time to read the close frame.
         overdue.into_iter().for_each(|id| self.abort(id, CloseReason::Stalled));
         has_closed
     }
@@ -113,8 +127,7 @@ impl<D: Driver> Core<D> {
         let (now, config) = (self.now, &self.pools.config);
         let Some(slot) = self.slots.get(id) else { return };
         let is_sender = slot.received_memory() * 2 > slot.memory();
-        let has_begun = slot.queue.as_ref().is_some_and(|queue| queue.stall != Millis::NEVER);
-        let is_stuck = !is_sender && has_begun && !slot.has_sent_within(STUCK, now, config);
+        let is_stuck = !is_sender && slot.is_stuck(now, config);
         self.stats.shed += 1;
         if let Some(queue) = &mut slot.queue {
             self.stats.dropped += queue.queue.clear_droppable();

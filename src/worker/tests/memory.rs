@@ -240,6 +240,12 @@ fn those_that_do_not_read_are_cut_when_memory_is_short() {
         let cut = usize::from(waits);
         assert_eq!(bench.rig.0.borrow().ended, vec![CloseReason::Stalled; cut]);
         assert_eq!(bench.shed(), 1);
+        // One that was closed and still does not read is cut as well, while memory is short.
+        bench.rig.0.borrow_mut().answers = answers(&stalled[3..], LEN / 8);
+        bench.wait(1);
+        assert!(bench.rig.0.borrow().ended.starts_with(&[CloseReason::Stalled]));
+        let limit = 7 * (2 << 20) / 8;
+        assert!(bench.memory() <= limit, "{} of {limit}", bench.memory());
         stalled.into_iter().for_each(|(client, _)| bench.network.reset(client));
         bench.finish();
     }
