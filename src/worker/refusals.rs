@@ -45,7 +45,7 @@ impl Unlogged {
 
     /// Returns how many are to be logged, if it is time.
     fn take_due(&mut self, now: Millis) -> Option<u64> {
-        if now < self.due() {
+        if self.connections == 0 || now < self.log_again {
             return None;
         }
         self.log_again = now.after(LOG_EVERY);
@@ -120,6 +120,10 @@ mod tests {
         unlogged.add(CloseReason::Eof);
         assert_eq!((unlogged.due(), unlogged.last), (Millis(3_000), CloseReason::Eof));
         assert_eq!((unlogged.take_due(Millis(3_000)), unlogged.due()), (Some(1), Millis::NEVER));
+        // At the end nothing is logged again.
+        assert_eq!(unlogged.take_due(Millis::NEVER), None);
+        unlogged.add(CloseReason::Eof);
+        assert_eq!(unlogged.take_due(Millis::NEVER), Some(1));
     }
 
     #[test]
