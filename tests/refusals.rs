@@ -49,4 +49,26 @@ fn refusals_and_broken_rules_are_counted_and_logged() {
     server.wait(Duration::from_secs(20)).expect("it stops");
     let last = server.log().pop().expect("a last line");
     assert!(last.contains("refused=24 violations=3"), "{last}");
+    // By then each is in a line, also the last ones.
+    assert_eq!((logged(&server, " refused "), logged(&server, " broke a rule ")), (24, 3));
+}
+
+/// The sum of `connections` in the lines with this text.
+fn logged(server: &Server, text: &str) -> u64 {
+    let of = |line: &String| -> Option<u64> {
+        let (_, rest) = line.split_once("connections=")?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    server.log().iter().filter(|line| line.contains(text)).filter_map(of).sum()
+}
+
+#[test]
+fn without_refusals_nothing_is_logged_of_them() {
+    let mut server = Server::start(&[]);
+    Client::open(server.addr()).close();
+    server.signal(Signal::TERM);
+    server.wait(Duration::from_secs(20)).expect("it stops");
+    let log = server.log();
+    assert!(!log.iter().any(|line| line.contains(" refused ")), "{log:?}");
+    assert!(!log.iter().any(|line| line.contains(" broke a rule ")), "{log:?}");
 }
