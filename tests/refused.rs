@@ -1,5 +1,6 @@
-//! Refused io_uring: the start fails within two seconds, and the message names the cause and a
-//! remedy. A separate binary, because one test changes a sysctl of the whole machine.
+//! Refused io_uring and refused threads: the start fails within two seconds, and the message names
+//! the cause and a remedy. A separate binary, because one test changes a sysctl of the whole
+//! machine.
 
 mod support;
 
@@ -19,11 +20,11 @@ const STRACE: Duration = Duration::from_secs(1);
 
 const ARGS: [&[&str]; 2] = [&["serve", "--listen", "127.0.0.1:0"], &["probe"]];
 
-/// The command under strace, which makes each call of `io_uring_setup` fail with `error`.
-fn with_setup_failing(error: &str, args: &[&str]) -> Finished {
+/// The command under strace, which makes each of these system calls fail with `error`.
+fn with_failing(calls: &str, error: &str, args: &[&str]) -> Finished {
     let mut strace = tool("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_setup"]);
-    strace.args(["-e", &format!("inject=io_uring_setup:error={error}"), binary()]);
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+    strace.args(["-e", &format!("inject={calls}:error={error}"), binary()]);
     strace.args(args);
     run(strace, Duration::from_secs(10))
 }
@@ -37,13 +38,21 @@ fn error_line(end: &Finished) -> &str {
 
 fn refused_by(error: &str, parts: &[&str]) {
     for args in ARGS {
-        let end = with_setup_failing(error, args);
+        let end = with_failing("io_uring_setup", error, args);
         let line = error_line(&end);
         for part in parts {
             assert!(line.contains(part), "{error}, {args:?}: {part:?} is not in {line}");
         }
         assert!(end.took < LIMIT + STRACE, "{error}, {args:?}: took {:?}", end.took);
     }
+}
+
+/// A thread that cannot be started ends the start, and nobody waits for its loop.
+fn thread_refused_by(error: &str, remedy: &str) {
+    let end = with_failing("clone,clone3", error, ARGS[0]);
+    let line = end.error_line(1);
+    assert!(line.contains("a thread could not be started") && line.contains(remedy), "{line}");
+    assert!(end.took < LIMIT + STRACE, "{error}: took {:?}", end.took);
 }
 
 /// Restores the sysctl when dropped, also if the test fails.
@@ -66,6 +75,8 @@ fn every_refusal_names_its_cause_and_a_remedy() {
     refused_by("EINVAL", &["kernel", &release, "too old", "6.1"]);
     refused_by("ENOMEM", &["memory", "cgroup"]);
     refused_by("EMFILE", &["descriptor", "ulimit -n"]);
+    thread_refused_by("EAGAIN", "ulimit -u");
+    thread_refused_by("EPERM", "clone3");
     forbidden_by_sysctl();
     // The refusals have no lasting effect.
     drop(Server::start(&[]));
