@@ -17,25 +17,19 @@ pub(super) struct Refusals {
 }
 
 /// Connections that ended for reasons of one kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Unlogged {
     connections: u64,
-    last: CloseReason,
+    last: Option<CloseReason>,
     /// No line before this time.
     log_again: Millis,
-}
-
-impl Default for Unlogged {
-    fn default() -> Self {
-        Self { connections: 0, last: CloseReason::Answered, log_again: Millis::default() }
-    }
 }
 
 impl Unlogged {
     /// Counts one more.
     const fn add(&mut self, reason: CloseReason) {
         self.connections += 1;
-        self.last = reason;
+        self.last = Some(reason);
     }
 
     /// When there is something to log, and that may be done.
@@ -86,14 +80,16 @@ impl Refusals {
     #[cold]
     pub(super) fn log(&mut self, now: Millis) {
         if let Some(connections) = self.refused.take_due(now)
-            && let CloseReason::Refused(rejection) = self.refused.last
+            && let Some(CloseReason::Refused(rejection)) = self.refused.last
         {
             let status = rejection.status().code();
             tracing::info!(connections, status, last = rejection.reason(), "refused");
         }
-        if let Some(connections) = self.violations.take_due(now) {
-            let code = self.violations.last.code().value();
-            let last = match self.violations.last {
+        if let Some(connections) = self.violations.take_due(now)
+            && let Some(reason) = self.violations.last
+        {
+            let code = reason.code().value();
+            let last = match reason {
                 CloseReason::Violation(violation) => violation.reason(),
                 _ => "a limit of this server",
             };
@@ -118,7 +114,7 @@ mod tests {
         assert_eq!(logged, [Some(1), None, None, Some(3), None, Some(2)]);
         // What came within a second is logged after it, also if nothing more comes.
         unlogged.add(CloseReason::Eof);
-        assert_eq!((unlogged.due(), unlogged.last), (Millis(3_000), CloseReason::Eof));
+        assert_eq!((unlogged.due(), unlogged.last), (Millis(3_000), Some(CloseReason::Eof)));
         assert_eq!((unlogged.take_due(Millis(3_000)), unlogged.due()), (Some(1), Millis::NEVER));
         // At the end nothing is logged again.
         assert_eq!(unlogged.take_due(Millis::NEVER), None);
