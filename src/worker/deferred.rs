@@ -14,6 +14,8 @@ use crate::session::{EndpointId, Handled, Phase, Service};
 /// If so much of a message is there and the peer has reset the connection, the rest is not handled:
 /// a few kilobytes of it may be megabytes, for nobody.
 const GIVEN_UP: usize = 64 << 10;
+/// So many connections of a list that lack room are looked at in one turn.
+const MAX_SKIPPED: usize = 512;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -111,6 +113,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Goes on with connections whose input needs room, while there is room, until so much work is
     /// done.
     fn retry_awaiting_room(&mut self, part: Part, until: u64) {
+        let mut skipped = 0;
         for _ in 0..self.core.deferring.awaiting_room.attempts(part) {
             if self.core.pools.work.used() >= until || !self.service.has_room() {
                 return;
@@ -120,6 +123,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
             if slot.lacks_room(&self.service) {
                 // Its message is a large one.
                 self.core.deferring.awaiting_room.push_last(id, part);
+                skipped += 1;
+                if skipped == MAX_SKIPPED {
+                    return;
+                }
                 continue;
             }
             slot.flags.remove(Flags::AWAITING_ROOM);
