@@ -10,10 +10,19 @@ use crate::session::CloseReason;
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// What was counted and is not logged yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Refusals {
     refused: Unlogged,
     violations: Unlogged,
+    /// When there is something to log. Kept, because it is looked at in every turn.
+    due: Millis,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let (refused, violations) = (Unlogged::default(), Unlogged::default());
+        Self { refused, violations, due: Millis::NEVER }
+    }
 }
 
 /// Connections that ended for reasons of one kind.
@@ -72,8 +81,8 @@ impl Refusals {
     }
 
     /// When [`log`](Self::log) has something to log.
-    pub(super) fn due(&self) -> Millis {
-        self.refused.due().min(self.violations.due())
+    pub(super) const fn due(&self) -> Millis {
+        self.due
     }
 
     /// Logs what was counted, as far as it is time for that.
@@ -95,6 +104,7 @@ impl Refusals {
             };
             tracing::info!(connections, code, last, "broke a rule");
         }
+        self.due = self.refused.due().min(self.violations.due());
     }
 }
 
