@@ -130,8 +130,12 @@ impl Broker {
     pub fn flush<O: Outbound>(&mut self, out: &mut O) {
         self.held.has_changed |= self.peers.backlog() > 0;
         // Every change before that clock has been sent.
-        let encoded = self.drafts.encoding.first_clock();
-        let first = encoded.into_iter().chain(self.searching.clock()).min();
+        let first = if self.drafts.encoding.is_empty() && self.searching.is_empty() {
+            None
+        } else {
+            let encoded = self.drafts.encoding.first_clock();
+            encoded.into_iter().chain(self.searching.clock()).min()
+        };
         let clock =
             first.map_or_else(|| self.retained.last_clock(), |clock| clock.saturating_sub(1));
         self.peers.flush(Some(clock), &mut self.to_wake);
