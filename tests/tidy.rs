@@ -28,9 +28,10 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// The files that may contain `unsafe`: two for SIMD, four that call the kernel, and the queue
-/// between two cores.
-const UNSAFE: [&str; 7] = [
+/// The files that may contain `unsafe`: two for SIMD, four that call the kernel, the allocator of
+/// the command, and the queue between two cores.
+const UNSAFE: [&str; 8] = [
+    "src/cli/allocator.rs",
     "src/io/uring/buf_ring.rs",
     "src/io/uring/mod.rs",
     "src/io/uring/submit.rs",

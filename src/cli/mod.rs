@@ -1,5 +1,6 @@
 //! The command line: flags, the start line, signals, exit codes.
 
+mod allocator;
 mod args;
 mod exit;
 mod serve;
@@ -12,6 +13,7 @@ use clap::Parser;
 use corecast::config::Buffers;
 use corecast::io::uring::{UringRing, UringWaker};
 
+pub(crate) use allocator::Allocator;
 use args::{Cli, Command};
 use exit::{FAILURE, USAGE, fail};
 

@@ -6,6 +6,7 @@ mod fifo;
 mod gaps;
 mod memory;
 mod sending;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
@@ -20,16 +21,11 @@ use conflated::Conflated;
 use fifo::{CHUNK, Entry, Fifo};
 use gaps::{GapCounts, MAX_SUBJECTS};
 use sending::Sending;
+use sizes::{MAX_COPIED, SHORT, max_entries, wastes};
 
 /// The most bytes of small entries that are sent at once: more than one turn brings, so that a
 /// reader that has fallen behind catches up.
 const GATHERED: usize = 2 * CHUNK;
-/// Shorter replies are copied instead of being queued as a chunk of their own.
-const SHORT: usize = 4 << 10;
-/// Droppable frames may wait in one entry for each of this many bytes of the limit, because short
-/// ones take memory besides their bytes. This number of entries may wait in any case.
-const SHORTEST: usize = 64;
-
 /// What became of frames that were added to a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -110,13 +106,16 @@ impl SendQueue {
 
     /// Adds a chunk at the end. A chunk that is short, or that fills only a part of its memory, is
     /// copied and its vector returned: the queue must not hold more memory than it accounts for.
-    pub fn push(&mut self, chunk: Chunk) -> Option<Vec<u8>> {
+    pub fn push(&mut self, mut chunk: Chunk) -> Option<Vec<u8>> {
         let len = chunk.rest().len();
-        if let Chunk::Owned { bytes, .. } = &chunk
+        if let Chunk::Owned { bytes, .. } = &mut chunk
             && (len < SHORT || wastes(bytes, len))
         {
-            self.append(chunk.rest());
-            return chunk.into_vec();
+            if len <= MAX_COPIED {
+                self.append(chunk.rest());
+                return chunk.into_vec();
+            }
+            bytes.shrink_to_fit();
         }
         self.account.committed += len;
         self.fifo.push(Entry::Bytes(chunk));
@@ -341,7 +340,7 @@ impl SendQueue {
         }
         self.account.committed += len;
         match chunk {
-            Chunk::Owned { bytes, from } if wastes(&bytes, len) => {
+            Chunk::Owned { bytes, from } if len <= MAX_COPIED && wastes(&bytes, len) => {
                 let rest = bytes.get(from..).unwrap_or_default().to_vec();
                 self.fifo.push_front(Chunk::Owned { bytes: rest, from: 0 });
                 Some(bytes)
@@ -382,14 +381,4 @@ impl SendQueue {
             self.account.check(committed, droppable + self.conflated.count_bytes());
         }
     }
-}
-
-/// The most entries of droppable frames that may wait under a limit of this many bytes.
-fn max_entries(limit: usize) -> usize {
-    (limit / SHORTEST).max(SHORTEST)
-}
-
-/// Whether `bytes` holds much more memory than the `used` bytes need.
-fn wastes(bytes: &Vec<u8>, used: usize) -> bool {
-    bytes.capacity() > used + used / 4 + SHORT
 }

@@ -51,6 +51,25 @@ fn bytes_leave_in_order_however_they_are_cut() {
     assert_eq!(Rc::strong_count(&shared), 1);
 }
 
+/// To copy megabytes takes too long. Unused memory behind them is given back all the same.
+#[test]
+fn megabytes_are_not_copied() {
+    let mut queue = SendQueue::new(Close, 100);
+    let mut bytes = Vec::with_capacity(9 << 20);
+    bytes.resize(4 << 20, b'a');
+    assert!(queue.push(Chunk::Owned { bytes, from: 0 }).is_none());
+    let chunk = queue.next_chunk(gap, Vec::new).unwrap();
+    assert!(chunk.memory() < (4 << 20) + (64 << 10), "{}", chunk.memory());
+    let place = chunk.rest().as_ptr();
+    // Most of it is sent, and the rest stays where it is.
+    assert!(queue.sent(chunk, 2 << 20).is_none());
+    let chunk = queue.next_chunk(gap, Vec::new).unwrap();
+    assert_eq!((chunk.rest().len(), chunk.rest().as_ptr()), (2 << 20, place.wrapping_add(2 << 20)));
+    // A short rest is copied, and the memory freed.
+    let freed = queue.sent(chunk, (2 << 20) - 9).map(|bytes| bytes.len());
+    assert_eq!((freed, drain(&mut queue, 9)), (Some(4 << 20), "a".to_owned()));
+}
+
 #[test]
 fn small_pieces_share_chunks_and_large_ones_do_not_grow_them() {
     let mut queue = SendQueue::new(Close, 1 << 20);
