@@ -50,9 +50,10 @@ pub struct Limits {
     /// Bytes that the peers of one loop may make it hold: incomplete heads and messages, input and
     /// output that waits, filters and retained values. Filters and retained values may take half of
     /// it; a further one is answered with an error, or the request with 503. From seven eighths on,
-    /// new connections are answered with 503, those that publish are not read from, and those that
-    /// hold the most are closed until an eighth is free: with 1009 if they send, with 1013 if they
-    /// do not read, without a close frame if they have read nothing for 0.1 s. Default 512 MiB.
+    /// those that publish large messages are not read from, and those that hold the most are closed
+    /// until an eighth is free: with 1009 if they send, with 1013 if they do not read, without a
+    /// close frame if they have read nothing for 0.1 s. From fifteen sixteenths on, new connections
+    /// are answered with 503, and nobody who publishes is read from. Default 512 MiB.
     pub memory: usize,
 }
 
@@ -60,6 +61,11 @@ impl Limits {
     /// The memory from which on a loop is short of it: seven eighths of the limit.
     pub(crate) const fn short_memory(&self) -> usize {
         self.memory - self.memory / 8
+    }
+
+    /// The memory from which on nothing at all is published: fifteen sixteenths of the limit.
+    pub(crate) const fn scarce_memory(&self) -> usize {
+        self.memory - self.memory / 16
     }
 }
 

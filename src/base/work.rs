@@ -53,6 +53,14 @@ impl Work {
         bytes as u64 / 4
     }
 
+    /// The work for `bytes` that are added to a message of which `before` have come. Beyond a
+    /// megabyte or two, each page of its memory is new.
+    #[must_use]
+    pub const fn of_assembled(before: usize, bytes: usize) -> u64 {
+        const LARGE: usize = 1 << 20;
+        if before < LARGE { Self::of_payload(bytes) } else { bytes as u64 }
+    }
+
     /// The work for `bytes` that are copied, validated or escaped.
     #[must_use]
     pub const fn of_bytes(bytes: usize) -> u64 {
@@ -86,6 +94,12 @@ impl Work {
     /// Allows `units` more from here on.
     pub const fn allow(&mut self, units: u64) {
         self.limit = self.used.saturating_add(units);
+    }
+
+    /// Allows nothing more.
+    #[inline]
+    pub const fn stop(&mut self) {
+        self.limit = 0;
     }
 
     /// Counts what was done.

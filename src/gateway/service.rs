@@ -271,6 +271,11 @@ impl<H: Handler> Inbound for Gateway<H> {
         }
     }
 
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.core.broker.has_room()
+    }
+
     fn take_work(&mut self) -> u64 {
         self.core.broker.take_work()
     }
@@ -340,11 +345,6 @@ impl<H: Handler> Service for Gateway<H> {
             return Wakeup::Now;
         }
         if self.core.has_work { self.wakeup_with_work() } else { self.core.broker.wakeup() }
-    }
-
-    #[inline]
-    fn has_room(&self) -> bool {
-        self.core.broker.has_room()
     }
 
     fn has_room_for(&self, bytes: usize) -> bool {

@@ -20,7 +20,7 @@ use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::testing::{Call, Recorder};
 use crate::pubsub::{Payload, PeerMessage, Totals};
-use crate::session::{Handled, Message, Output, Phase, Pools, Service, Session};
+use crate::session::{Handled, Inbound, Message, Output, Phase, Pools, Service, Session};
 
 const BACKLOG: usize = 5_000;
 

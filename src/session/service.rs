@@ -95,6 +95,13 @@ pub trait Inbound {
         0
     }
 
+    /// Whether there is room for what clients of the built-in endpoints may publish. If not, what
+    /// was received from them is deferred.
+    #[inline]
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// The work that messages to built-in endpoints have caused since this was last called, in the
     /// units of [`Work`](crate::base::Work).
     fn take_work(&mut self) -> u64 {
@@ -168,13 +175,6 @@ pub trait Service: Inbound {
         Wakeup::At(Millis::NEVER)
     }
 
-    /// Whether there is room for what clients of the built-in endpoints may publish. If not, what
-    /// was received from them is deferred.
-    #[inline]
-    fn has_room(&self) -> bool {
-        true
-    }
-
     /// The same for a message to such an endpoint of which `bytes` have come: whether the rest is
     /// handled now.
     fn has_room_for(&self, bytes: usize) -> bool {
@@ -214,7 +214,8 @@ pub enum Delivered {
     /// open any more.
     Taken,
     /// Nothing was done: the connection was given as much as one turn allows. Try again in the next
-    /// turn, because otherwise a burst would look like a slow reader.
+    /// turn, because otherwise a burst would look like a slow reader. The same is said of all that
+    /// follows for it in this turn.
     NextTurn,
 }
 

@@ -158,7 +158,7 @@ impl<D: Driver> Core<D> {
         self.stats.accepted += 1;
         let full = self.slots.len() >= self.pools.config.limits.max_connections as usize;
         let id = self.slots.next_id(index);
-        let reject = full || self.accepting.stopped || self.is_short_of_memory();
+        let reject = full || self.accepting.stopped || self.has_scarce_memory();
         let session = Session::new(id, self.now, &self.pools.config, reject);
         let deadline = session.deadline();
         let mut slot = Slot::new(session);

@@ -3,11 +3,14 @@
 
 use super::Worker;
 use super::core::Core;
-use super::slots::{Flags, Receive};
+use super::slots::{Blocked, Flags, Receive};
 use crate::base::ConnectionId;
 use crate::io::Driver;
 use crate::session::{Phase, Service};
 
+/// The connections that are ended in one turn hold about so many bytes at most. To free them takes
+/// the kernel about a millisecond.
+const MAX_FREED: usize = 32 << 20;
 /// At most one slot in so many rests.
 const RESTING: usize = 64;
 
@@ -16,7 +19,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// that the kernel has taken every byte.
     pub(super) fn reap(&mut self) {
         let mut closing = std::mem::take(&mut self.core.closing);
-        for id in closing.drain(..) {
+        let (mut at, mut freed) = (0, 0);
+        while let Some(&id) = closing.get(at)
+            && freed < MAX_FREED
+        {
+            at += 1;
             let Some(slot) = self.core.slots.get(id) else { continue };
             slot.flags.remove(Flags::CLOSING);
             // It has output in this turn still; the end of the turn lists it again.
@@ -25,12 +32,18 @@ impl<D: Driver, S: Service> Worker<D, S> {
             }
             match slot.session.phase() {
                 Phase::Lingering => self.core.half_close_when_sent(id),
-                Phase::Finished => self.release_slot(id),
+                Phase::Finished => {
+                    freed += slot.memory();
+                    self.release_slot(id);
+                }
                 Phase::Request | Phase::Deciding | Phase::Open | Phase::Closing => {}
             }
         }
+        closing.drain(..at);
         if self.core.closing.is_empty() {
             self.core.closing = closing;
+        } else {
+            self.core.closing.append(&mut closing);
         }
     }
 
@@ -90,6 +103,18 @@ impl<D: Driver> Core<D> {
         if slot.queue.is_none() && !slot.flags.intersects(sent) {
             slot.flags.insert(Flags::HALF_CLOSING);
             self.driver.half_close(id);
+            self.pace_receive(id);
+        }
+    }
+
+    /// From now on what is received is discarded, one buffer in a turn: a peer that floods it must
+    /// not keep the core and the buffers from others.
+    pub(super) fn pace_receive(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && slot.receive == Receive::Armed
+        {
+            slot.blocked.insert(Blocked::REARMING);
+            self.update_receive(id);
         }
     }
 

@@ -26,7 +26,7 @@ const REASON: &str = "the server is short of memory";
 impl Slot {
     /// What it holds, in bytes: messages that are incomplete, input and output that waits, and its
     /// share of what others hold as well.
-    fn memory(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         self.received_memory() + self.queue.as_ref().map_or(0, |queue| queue.memory())
     }
 
@@ -57,9 +57,14 @@ impl Queue {
 }
 
 impl<D: Driver> Core<D> {
-    /// Whether new connections are refused: from seven eighths of the limit on.
+    /// Whether the largest holders are closed: from seven eighths of the limit on.
     pub(super) fn is_short_of_memory(&self) -> bool {
         self.pools.ledger.used() > self.pools.config.limits.short_memory()
+    }
+
+    /// Whether new connections are refused: if that did not free enough.
+    pub(super) fn has_scarce_memory(&self) -> bool {
+        self.pools.ledger.used() > self.pools.config.limits.scarce_memory()
     }
 
     /// Memory is short: closes the largest holders until it no longer is. It is done at once, so

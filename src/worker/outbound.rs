@@ -89,6 +89,7 @@ impl<D: Driver> Outbound for Core<D> {
         // The peer's answer has to be read, whatever kept it from being read so far.
         self.list_for_retry(id);
         self.update_receive(id);
+        self.pace_receive(id);
     }
 
     fn has_backlog(&mut self, id: ConnectionId) -> bool {
@@ -110,6 +111,8 @@ impl<D: Driver> Core<D> {
         let Some(slot) = self.slots.get(id) else { return Delivered::Taken };
         let Some(entry) = self.outbox.entry(slot) else { return Delivered::Taken };
         if entry.delivered > 0 && entry.delivered + frames.len() > MAX_DELIVERED {
+            // Nothing that follows in this turn may overtake it.
+            entry.delivered = MAX_DELIVERED;
             return Delivered::NextTurn;
         }
         entry.delivered += frames.len();

@@ -93,6 +93,10 @@ impl State {
 struct Rig(Rc<RefCell<State>>);
 
 impl Inbound for Rig {
+    fn has_room(&self) -> bool {
+        self.0.borrow().full == 0
+    }
+
     fn upgrade(&mut self, id: ConnectionId, head: &Request<'_>, _: Option<&Agreement>) -> Verdict {
         let state = &mut *self.0.borrow_mut();
         state.opened.push(id);
@@ -188,10 +192,6 @@ impl Service for Rig {
         let is_asked = !state.due.is_empty() || !state.closing.is_empty();
         let is_busy = goes_on || is_full || is_asked || !state.answers.is_empty();
         if is_busy { Wakeup::Now } else { Wakeup::At(Millis::NEVER) }
-    }
-
-    fn has_room(&self) -> bool {
-        self.0.borrow().full == 0
     }
 }
 

@@ -4,6 +4,37 @@
 use super::*;
 use crate::pubsub::RetainLimit;
 
+/// One receive holds hundreds of short messages, each for all subscribers: the rest of it waits
+/// once there are as many deliveries as others may have to wait for.
+#[test]
+fn a_receive_is_not_handled_beyond_the_room_for_deliveries() {
+    let [mut core, mut other] = cores();
+    let mut subscribers: Vec<Client> =
+        (0..50).map(|slot| Client::json(&mut core, id(100 + slot))).collect();
+    for subscriber in &mut subscribers {
+        subscriber.send(&mut core, &[r##"{"subscribe":"#"}"##]);
+    }
+    core.settle(&mut other);
+    let mut publisher = Client::json(&mut core, id(1));
+    let mut bytes = Vec::new();
+    let messages = (0..200).map(|topic| format!(r#"{{"publish":"t/{topic}","data":1}}"#));
+    let ends: Vec<usize> = messages.map(|text| masked(&mut bytes, &text)).collect();
+    let before = core.published();
+    let (handled, _) = publisher.receive(&mut core, &mut bytes);
+    let Handled::Paused(at) = handled else { panic!("{handled:?}") };
+    let count = ends.iter().position(|end| *end == at).unwrap() + 1;
+    assert!((1..60).contains(&count), "{count} messages for 50 subscribers");
+    assert_eq!(core.published() - before, count as u64);
+    assert!(!core.gateway.has_room());
+    while !core.gateway.has_room() {
+        core.turn();
+    }
+    // The rest goes on from there.
+    let (_, rest) = bytes.split_at_mut(at);
+    let _ = publisher.receive(&mut core, rest);
+    assert!(core.published() - before > count as u64);
+}
+
 /// Two clients, and a topic that matches so many filters that the search takes several turns.
 fn two_clients() -> ([Core<Echo>; 2], [Client; 2], String) {
     let [mut core, mut other] = cores();

@@ -29,6 +29,8 @@ pub(super) struct Drafts {
     by_topic: HashMap<Topic, usize>,
     /// The bytes that all of them hold, with their lists of subscribers.
     bytes: usize,
+    /// The deliveries to be made of them.
+    deliveries: usize,
     scratch: Scratch,
     pub(super) pool: Pool,
     matches: Matches,
@@ -55,6 +57,7 @@ impl Drafts {
             list: Vec::new(),
             by_topic: HashMap::new(),
             bytes: 0,
+            deliveries: 0,
             scratch: Scratch::default(),
             pool: Pool::new(deflate_level),
             matches: Matches::default(),
@@ -70,6 +73,12 @@ impl Drafts {
     /// The bytes that all of them hold, with their lists of subscribers.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes + self.encoding.bytes()
+    }
+
+    /// The deliveries to be made of all of them.
+    #[inline]
+    pub(super) const fn deliveries(&self) -> usize {
+        self.deliveries
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -176,7 +185,7 @@ impl Drafts {
     /// Takes all batches, in the order in which they began.
     pub(super) fn take(&mut self) -> impl Iterator<Item = BatchBuilder> {
         self.by_topic.clear();
-        self.bytes = 0;
+        (self.bytes, self.deliveries) = (0, 0);
         self.list.drain(..)
     }
 
@@ -228,6 +237,7 @@ impl Drafts {
     fn push(&mut self, draft: BatchBuilder) -> usize {
         let at = self.list.len();
         self.bytes += draft.len();
+        self.deliveries += draft.subscribers();
         self.by_topic.insert(draft.topic.clone(), at);
         self.list.push(draft);
         at

@@ -67,9 +67,16 @@ impl Broker {
         self.config.limits.memory / 2
     }
 
-    /// Whether so much memory is in use that publishers have to wait: from seven eighths on.
-    #[inline]
+    /// Whether so much memory is in use that publishers of large messages have to wait: from seven
+    /// eighths on.
     pub(super) fn is_short_of_memory(&self) -> bool {
         self.ledger.used() > self.config.limits.short_memory()
+    }
+
+    /// Whether even those of small messages have to wait. Between the two limits the core frees
+    /// memory, which takes it some turns; meanwhile small messages go on.
+    #[inline]
+    pub(super) fn has_scarce_memory(&self) -> bool {
+        self.ledger.used() > self.config.limits.scarce_memory()
     }
 }

@@ -184,7 +184,7 @@ impl Broker {
     #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.deliveries.waiting() <= MAX_WAITING && !self.is_full()
+        self.deliveries.waiting() + self.drafts.deliveries() <= MAX_WAITING && !self.is_full()
     }
 
     /// Whether so many bytes wait, here or for another core, or so much memory is in use, that even
@@ -193,7 +193,7 @@ impl Broker {
     pub(crate) fn is_full(&self) -> bool {
         self.waiting() > self.config.pubsub.backlog
             || self.peers.backlog() > 0
-            || self.is_short_of_memory()
+            || self.has_scarce_memory()
     }
 
     /// Whether a message of which `bytes` have come would be encoded soon. Otherwise its publisher
@@ -201,7 +201,9 @@ impl Broker {
     #[must_use]
     pub fn has_room_for(&self, bytes: usize) -> bool {
         bytes <= ONE_PIECE
-            || self.drafts.encoding.has_room_for(bytes) && !self.searching.has_large()
+            || self.drafts.encoding.has_room_for(bytes)
+                && !self.searching.has_large()
+                && !self.is_short_of_memory()
     }
 
     /// The bytes that published messages hold on this core until they are delivered to its

@@ -208,6 +208,11 @@ impl BatchBuilder {
         self.empty_len() + frames + retained.map_or(0, |value| value.bytes.len())
     }
 
+    /// The subscribers on this core that it is for.
+    pub(in crate::pubsub) const fn subscribers(&self) -> usize {
+        self.recipients.lists.subscribers()
+    }
+
     /// The bytes that it takes before any message is added, lists of subscribers included.
     pub(in crate::pubsub) fn empty_len(&self) -> usize {
         // The memory of the batch is that of the builder, and of its place in a table.

@@ -3,3 +3,4 @@
 pub(super) mod batch;
 pub(super) mod large;
 pub(super) mod queue;
+mod segment;

@@ -3,13 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::batch::{Batch, Encoded, MAX_BATCH};
+use super::segment::Segment;
 use crate::base::{ConnectionId, Ledger, Shared};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{Lists, Subscriber};
@@ -21,32 +22,12 @@ const DELIVERY: usize = 2 * size_of::<Delivery>() + 64;
 /// A delivery of more bytes counts for several, one for each of so many: the kernel copies what is
 /// sent while the core waits.
 pub(in crate::pubsub) const PACED: usize = 32 << 10;
+/// So many deliveries at most are begun while the first of them waits for subscribers that were
+/// given as much as one turn allows, and so many of these are looked at in one turn.
+const MAX_BEGUN: usize = 64;
+const MAX_SKIPPED: usize = 4096;
 /// A delivery to more lists is not joined with others.
 const MAX_JOINED_LISTS: usize = 1024;
-
-/// A batch, and the publishers that must not be sent their own messages of it.
-#[derive(Debug)]
-struct Segment {
-    batch: Arc<Batch>,
-    /// By message; empty if all publishers may be sent their own.
-    origins: Vec<Option<ConnectionId>>,
-    /// All publishers in `origins`.
-    publishers: HashSet<ConnectionId>,
-}
-
-impl Segment {
-    fn new(batch: Arc<Batch>, origins: Vec<Option<ConnectionId>>) -> Self {
-        let publishers = origins.iter().copied().flatten().collect();
-        Self { batch, origins, publishers }
-    }
-
-    /// The bytes that it counts for.
-    fn len(&self) -> usize {
-        let origins = self.origins.len() * size_of::<Option<ConnectionId>>();
-        let publishers = self.publishers.capacity() * (size_of::<ConnectionId>() + 1);
-        self.batch.len() + size_of::<Self>() + origins + publishers
-    }
-}
 
 /// Batches of one topic for the same subscribers.
 #[derive(Debug)]
@@ -64,6 +45,8 @@ struct Delivery {
     has_begun: bool,
     /// The position of the next subscriber in the last list.
     position: usize,
+    /// Subscribers of lists that are done which had been given as much as one turn allows.
+    skipped: Vec<Subscriber>,
     /// The frames of each form, made for the first subscriber that needs them.
     frames: [Option<Rc<Frames>>; Form::COUNT],
     /// The bytes of the batches that `frames` hold as well, and that are charged for these.
@@ -162,6 +145,7 @@ impl DeliveryQueue {
             lists,
             has_begun: false,
             position: 0,
+            skipped: Vec::new(),
             frames: [const { None }; Form::COUNT],
             framed: 0,
             ledger: self.ledger.clone(),
@@ -171,40 +155,59 @@ impl DeliveryQueue {
     }
 
     /// Makes up to `max` deliveries, of which a long one counts for several; returns how many of
-    /// these are left. Some are left if the queue is empty, or if a connection has been given as
-    /// much as one turn allows.
+    /// these are left.
+    ///
+    /// A subscriber that has been given as much as one turn allows is skipped by this and all
+    /// further deliveries of the turn, so that nobody else waits for it. In the next turn it is the
+    /// first.
     pub(in crate::pubsub) fn deliver<O: Outbound>(&mut self, mut max: usize, out: &mut O) -> usize {
+        let (mut at, mut skipped) = (0, 0);
         while max > 0
-            && let Some(delivery) = self.queue.front_mut()
+            && at < MAX_BEGUN
+            && skipped < MAX_SKIPPED
+            && let Some(delivery) = self.queue.get_mut(at)
         {
+            let before = self.done + at as u64;
             // Once it has begun, nothing may be joined to it.
             if !delivery.has_begun {
                 delivery.has_begun = true;
                 if let Some(segment) = delivery.segments.first()
-                    && self.not_begun.get(&segment.batch.topic) == Some(&self.done)
+                    && self.not_begun.get(&segment.batch.topic) == Some(&before)
                 {
                     self.not_begun.remove(&segment.batch.topic);
                 }
             }
             // Counted from 1, so that 0 means a slot without a delivery.
-            let number = self.done + 1;
+            let number = before + 1;
             let each = delivery.counts_for();
             self.waiting -= delivery.waiting();
             let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
             self.delivered += ran.delivered;
             self.bytes -= ran.freed;
             self.waiting += delivery.waiting();
+            skipped += delivery.skipped.len();
             max = max.saturating_sub(ran.done * each);
             if !delivery.lists.is_empty() {
                 return max;
             }
             // A delivery without subscribers counts as well, so that the loop is bounded.
             max = max.saturating_sub(1);
+            at += 1;
+            if at == 1 && self.queue.front().is_some_and(Delivery::is_done) {
+                self.remove_done();
+                at = 0;
+            }
+        }
+        max
+    }
+
+    /// Removes the deliveries that are done, as far as none that is not is before them.
+    fn remove_done(&mut self) {
+        while let Some(delivery) = self.queue.front().filter(|delivery| delivery.is_done()) {
             self.bytes -= delivery.bytes;
             self.done += 1;
             self.queue.pop_front();
         }
-        max
     }
 }
 
@@ -224,9 +227,14 @@ impl Delivery {
         if self.form_len < 2 * PACED { 1 } else { self.form_len / PACED }
     }
 
-    /// What is left to deliver, without those that are done of the last list.
+    /// What is left to deliver, without those that are done of the last list, and without those
+    /// that nobody else waits for.
     const fn waiting(&self) -> usize {
         self.lists.subscribers() * self.counts_for()
+    }
+
+    fn is_done(&self) -> bool {
+        self.has_begun && self.lists.is_empty() && self.skipped.is_empty()
     }
 
     /// Continues this delivery.
@@ -239,28 +247,22 @@ impl Delivery {
     ) -> Ran {
         let (mut left, mut ran) = (max, Ran::default());
         let overlaps = self.overlaps;
+        if !self.skipped.is_empty() {
+            self.retry_skipped(&mut ran, out);
+        }
         while let Some(list) = self.lists.last() {
             let list = Rc::clone(list);
             let rest = list.get(self.position..).unwrap_or_default();
             let chunk = &rest[..rest.len().min(left)];
-            for (at, subscriber) in chunk.iter().enumerate() {
+            for subscriber in chunk {
                 let slot = subscriber.id.slot;
                 if overlaps && last_delivered(last_delivery, slot) == number {
                     continue;
                 }
-                let taken = if !subscriber.echo && self.has_own(subscriber.id) {
-                    self.deliver_others(subscriber, out)
-                } else if let Some(frames) = self.frames(subscriber.form) {
-                    out.deliver(subscriber.id, frames)
-                } else {
-                    Delivered::Taken
-                };
-                if taken == Delivered::NextTurn {
-                    self.position += at;
-                    ran.done += at + 1;
-                    return ran;
+                match self.deliver_to(subscriber, out) {
+                    Delivered::Taken => ran.delivered += 1,
+                    Delivered::NextTurn => self.skipped.push(*subscriber),
                 }
-                ran.delivered += 1;
                 if overlaps && let Some(last) = last_delivery.get_mut(slot as usize) {
                     *last = number;
                 }
@@ -277,6 +279,30 @@ impl Delivery {
             self.position = 0;
         }
         ran
+    }
+
+    /// Tries those again that were skipped.
+    #[cold]
+    fn retry_skipped<O: Outbound>(&mut self, ran: &mut Ran, out: &mut O) {
+        let mut skipped = std::mem::take(&mut self.skipped);
+        skipped.retain(|subscriber| {
+            let is_taken = self.deliver_to(subscriber, out) == Delivered::Taken;
+            ran.delivered += u64::from(is_taken);
+            ran.done += usize::from(is_taken);
+            !is_taken
+        });
+        self.skipped = skipped;
+    }
+
+    #[inline(always)]
+    fn deliver_to<O: Outbound>(&mut self, subscriber: &Subscriber, out: &mut O) -> Delivered {
+        if !subscriber.echo && self.has_own(subscriber.id) {
+            self.deliver_others(subscriber, out)
+        } else if let Some(frames) = self.frames(subscriber.form) {
+            out.deliver(subscriber.id, frames)
+        } else {
+            Delivered::Taken
+        }
     }
 
     /// The frames for subscribers of `form`.

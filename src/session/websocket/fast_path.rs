@@ -161,13 +161,23 @@ impl Session {
             }
         }
         if BUILT_IN {
-            cx.pools.work.charge(service.take_work());
+            count_work(cx, service);
         }
         let hold = end.hold;
         if end.close.is_some() || hold {
             self.apply(end, bytes, cx);
         }
         Ok(hold)
+    }
+}
+
+/// Counts the work of a message to a built-in endpoint. Without room for more of them, the next one
+/// has to wait.
+#[inline(always)]
+pub(super) fn count_work<S: Inbound>(cx: &mut ReceiveContext<'_>, service: &mut S) {
+    cx.pools.work.charge(service.take_work());
+    if !service.has_room() {
+        cx.pools.work.stop();
     }
 }
 

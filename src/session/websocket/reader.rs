@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::control::Control;
-use super::fast_path::FrameSpan;
+use super::fast_path::{FrameSpan, count_work};
 use crate::base::{Millis, Work};
 use crate::protocol::websocket::assembler::Assembler;
 use crate::protocol::websocket::deflate::COMPRESSIBLE;
@@ -253,7 +253,7 @@ impl Session {
                 work.charge_bytes(take, Work::DEFLATE_READ_BYTE);
                 work.charge_bytes(added, Work::INFLATED_BYTE);
             } else {
-                work.charge(Work::of_payload(added));
+                work.charge(Work::of_assembled(before, added));
             }
             if assembler.capacity() > capacity {
                 // What was there has been copied: megabytes, of a large message.
@@ -335,7 +335,11 @@ impl Session {
         cx.pools.buffers.give(buffer);
         let written = cx.pools.deflate.take_compressed();
         cx.pools.work.charge_bytes(written, Work::DEFLATED_BYTE);
-        cx.pools.work.charge(service.take_work());
+        if self.endpoint.is_built_in() {
+            count_work(cx, service);
+        } else {
+            cx.pools.work.charge(service.take_work());
+        }
         self.apply(end, bytes, cx);
         Ok(())
     }
@@ -364,7 +368,7 @@ impl Session {
         }
         let written = cx.pools.deflate.take_compressed();
         cx.pools.work.charge_bytes(written, Work::DEFLATED_BYTE);
-        cx.pools.work.charge(service.take_work());
+        count_work(cx, service);
         self.apply(end, bytes, cx);
     }
 }

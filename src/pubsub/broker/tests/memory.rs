@@ -77,12 +77,17 @@ fn values_and_filters_may_take_half_of_the_memory() {
 
 #[test]
 fn publishers_wait_while_memory_is_short() {
+    const LARGE: usize = 1 << 20;
     let (broker, ledger) = charged(1 << 20);
     let mut charge = ledger.open();
     charge.set(7 << 17);
-    assert!(broker.has_room());
+    assert!(broker.has_room() && broker.has_room_for(LARGE));
     charge.set((7 << 17) + 1);
+    assert!(broker.has_room() && broker.has_room_for(1_000) && !broker.has_room_for(LARGE));
+    charge.set(15 << 16);
+    assert!(broker.has_room());
+    charge.set((15 << 16) + 1);
     assert!(!broker.has_room());
     drop(charge);
-    assert!(broker.has_room());
+    assert!(broker.has_room() && broker.has_room_for(LARGE));
 }

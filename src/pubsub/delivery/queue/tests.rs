@@ -138,16 +138,61 @@ fn a_connection_that_takes_no_more_in_a_turn_is_continued_in_the_next() {
     // Some are in both lists, and are delivered to once.
     let lists = [list(0..4, true), list(2..6, true)];
     add(&mut queue, "t", &[("1", None)], &lists);
-    for full in [2, 4] {
-        out.full = vec![full];
+    for (full, empty) in [(vec![2, 4], false), (vec![4], false), (vec![], true)] {
+        out.full = full;
         queue.deliver(usize::MAX, &mut out);
-        assert!(!queue.is_empty());
+        assert_eq!((queue.is_empty(), queue.waiting()), (empty, 0), "nobody else waits");
     }
+    // The last list goes first.
+    assert_eq!(all(&out), [3, 5, 0, 1, 2, 4].map(|slot| got(slot, &["1"])));
+    assert_eq!((queue.bytes(), queue.delivered, queue.done()), (0, 6, 1));
+}
+
+/// Those who can be given more go on with later messages, and each gets its own in order.
+#[test]
+fn nobody_waits_for_a_connection_that_takes_no_more_in_a_turn() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    let lists = [list(0..3, true)];
+    for topic in ["a", "b", "c"] {
+        add(&mut queue, topic, &[(topic, None)], &lists);
+    }
+    out.full = vec![1];
+    queue.deliver(usize::MAX, &mut out);
+    let expected = ["a", "b", "c"].map(|text| [0, 2].map(|slot| got(slot, &[text])));
+    assert_eq!(all(&out), expected.into_iter().flatten().collect::<Vec<_>>());
+    assert_eq!((queue.waiting(), queue.done(), queue.accepted()), (0, 0, 3));
+    out.full.clear();
+    add(&mut queue, "b", &[("d", None)], &lists);
+    // One at a time, however many waited.
+    for turn in 0..10 {
+        out.portion = Some(2 + turn);
+        queue.deliver(2, &mut out);
+    }
+    let of_slot = |slot| all(&out).into_iter().filter(move |got| got.slot == slot);
+    for slot in 0..3 {
+        let texts: Vec<String> = of_slot(slot).flat_map(|got| got.payloads).collect();
+        assert_eq!(texts, ["a", "b", "c", "d"], "{slot}");
+    }
+    assert!(queue.is_empty() && queue.bytes() == 0);
+}
+
+/// What is begun for one slow connection is limited; then all wait for it, as one turn takes it.
+#[test]
+fn a_slow_connection_has_a_limited_number_of_deliveries_begun() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    let topics: Vec<String> = (0..2 * MAX_BEGUN).map(|number| format!("t/{number}")).collect();
+    for topic in &topics {
+        add(&mut queue, topic, &[(topic, None)], &[list(0..1, true)]);
+    }
+    add(&mut queue, "other", &[("other", None)], &[list(1..2, true)]);
+    out.full = vec![0];
+    queue.deliver(usize::MAX, &mut out);
+    assert_eq!((all(&out).len(), queue.waiting()), (0, MAX_BEGUN + 1));
     out.full.clear();
     queue.deliver(usize::MAX, &mut out);
-    assert!(queue.is_empty());
-    // The last list goes first.
-    assert_eq!(all(&out), [2, 3, 4, 5, 0, 1].map(|slot| got(slot, &["1"])));
+    let all: Vec<String> = all(&out).into_iter().flat_map(|got| got.payloads).collect();
+    assert_eq!(all, [&topics[..], &["other".to_owned()]].concat());
+    assert!(queue.is_empty() && queue.bytes() == 0);
 }
 
 #[test]
