@@ -223,6 +223,10 @@ pub trait Driver {
     /// buffer, which is right unless data is known to wait.
     fn receive(&mut self, id: ConnectionId, poll_first: bool);
 
+    /// Arms a receive that ends with the first bytes it brings. If they are there already, it takes
+    /// a buffer before all receives that were armed earlier.
+    fn receive_once(&mut self, id: ConnectionId);
+
     /// Cancels the receive of `id`; its last event follows, or an [`Event::NotCancelled`].
     fn cancel_receive(&mut self, id: ConnectionId);
 
@@ -284,6 +288,10 @@ pub trait Driver {
     /// Only what cannot be mended by trying again; running out of memory or of room in the queues
     /// is handled inside.
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno>;
+
+    /// Takes what else is ready, after an [`enter`](Driver::enter) that may have brought a part of
+    /// it only, so that no connection waits for the next turns because others always have input.
+    fn collect(&mut self) {}
 
     /// Whether it is known of every [`Driver::send_now`] what became of it. Not so only when the
     /// kernel lacked memory and took a part of what was queued; the next [`Driver::enter`] goes on.

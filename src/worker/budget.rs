@@ -37,6 +37,6 @@ impl Default for Budget {
     /// Four milliseconds. A connection that causes little work waits about so long at most for the
     /// work of all others.
     fn default() -> Self {
-        Self::new(4_000_000)
+        Self::new(2_000_000)
     }
 }

@@ -144,6 +144,10 @@ impl<D: Driver> Core<D> {
     pub(super) fn update_receive(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
         match (slot.receive, slot.wants_input()) {
+            (Receive::Paced, true) => {
+                slot.receive = Receive::Armed;
+                self.driver.receive_once(id);
+            }
             (before @ (Receive::New | Receive::Idle), true) => {
                 slot.receive = Receive::Armed;
                 // The request is often there already, so no poll before the first receive.

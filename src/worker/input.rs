@@ -39,6 +39,11 @@ impl Deferred {
         self.inputs.is_empty()
     }
 
+    /// Whether more may be received: the end of the connection is noticed by that.
+    pub(super) fn has_room(&self) -> bool {
+        self.inputs.len() < 2
+    }
+
     /// Whether it is one short receive, of which nothing is handled.
     pub(super) const fn is_new(&self) -> bool {
         self.is_new

@@ -110,6 +110,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
             wait = None;
         }
         self.core.driver.enter(wait)?;
+        if self.core.pools.work.used() >= self.core.budget.received
+            || !self.core.deferring.is_empty()
+        {
+            // Under load, so that each connection that has sent something is served.
+            self.core.driver.collect();
+        }
         self.service.start_turn();
         self.core.now = Millis::from(self.core.driver.now());
         self.core.pools.work.begin_turn();

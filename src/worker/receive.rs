@@ -208,6 +208,9 @@ impl<D: Driver> Core<D> {
             let Some(id) = self.awaiting_buffer.pop_front() else { return };
             if let Some(slot) = self.slots.get(id) {
                 slot.blocked.remove(Blocked::AWAITING_BUFFER);
+                if slot.receive == Receive::Idle {
+                    slot.receive = Receive::Paced;
+                }
                 self.update_receive(id);
             }
         }

@@ -62,6 +62,9 @@ pub(super) enum Receive {
     New,
     /// The kernel holds no receive.
     Idle,
+    /// The kernel holds no receive. The next one is to bring one buffer: the last one found none or
+    /// has brought more than could be handled at once, or what it brings is discarded.
+    Paced,
     /// The kernel holds a receive.
     Armed,
     /// The kernel holds a receive that is being cancelled.
@@ -231,12 +234,14 @@ impl Slot {
             self.flags.contains(Flags::INPUT_ENDED) || self.session.phase() == Phase::Finished;
         let has_to_wait = self.blocked.intersects(Blocked::AWAITING_BUFFER | Blocked::REARMING);
         let waits = self.has_send_backlog() || has_to_wait || self.is_held();
-        !has_ended && !waits && self.deferred.is_none()
+        !has_ended && !waits && self.deferred.as_ref().is_none_or(|deferred| deferred.has_room())
     }
 
     /// The kernel holds its receive no longer.
     pub(super) fn receive_stopped(&mut self) {
-        self.receive = Receive::Idle;
+        let is_ending = matches!(self.session.phase(), Phase::Closing | Phase::Lingering);
+        let is_paced = is_ending || self.deferred.is_some();
+        self.receive = if is_paced { Receive::Paced } else { Receive::Idle };
         self.blocked.remove(Blocked::REARMING);
     }
 }

@@ -42,7 +42,8 @@ impl fmt::Display for Brief<'_, Submission> {
             }
             Submission::CancelAccept(listener) => write!(f, "cancel accept {listener}"),
             Submission::StopAccepting => f.write_str("stop accepting"),
-            Submission::Receive { id, poll_first } => {
+            Submission::Receive { id, once: true, .. } => write!(f, "{} receive once", Brief(id)),
+            Submission::Receive { id, poll_first, .. } => {
                 write!(f, "{} receive, poll first: {poll_first}", Brief(id))
             }
             Submission::CancelReceive(id) => write!(f, "{} cancel receive", Brief(id)),

@@ -212,8 +212,9 @@ impl Kernel {
         to_front.copy_from_slice(&front[..to_front.len()]);
         to_back.copy_from_slice(&back[..to_back.len()]);
         inbound.drain(..len);
-        self.slots[slot].receive.has_brought = true;
-        let armed = !network.strikes(network.faults.receive_ends);
+        let receive = &mut self.slots[slot].receive;
+        receive.has_brought = true;
+        let armed = !receive.once && !network.strikes(network.faults.receive_ends);
         Some((Received::Data { buffer, len }, armed))
     }
 

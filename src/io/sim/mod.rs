@@ -150,7 +150,15 @@ impl Driver for SimRing {
     }
 
     fn receive(&mut self, id: ConnectionId, poll_first: bool) {
-        self.world.borrow_mut().kernel.queue(Submission::Receive { id, poll_first });
+        self.world.borrow_mut().kernel.queue(Submission::Receive { id, poll_first, once: false });
+    }
+
+    fn receive_once(&mut self, id: ConnectionId) {
+        self.world.borrow_mut().kernel.queue(Submission::Receive {
+            id,
+            poll_first: false,
+            once: true,
+        });
     }
 
     fn cancel_receive(&mut self, id: ConnectionId) {

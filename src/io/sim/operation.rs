@@ -12,7 +12,7 @@ pub(super) enum Submission {
     Accept { listener: usize, kind: Accepts },
     CancelAccept(usize),
     StopAccepting,
-    Receive { id: ConnectionId, poll_first: bool },
+    Receive { id: ConnectionId, poll_first: bool, once: bool },
     CancelReceive(ConnectionId),
     SendNow { id: ConnectionId, payload: Payload },
     SendQueued { id: ConnectionId, chunk: Chunk, max: usize },
@@ -43,6 +43,8 @@ pub(super) struct Receive {
     pub(super) stage: Stage,
     /// Has waited for readiness, or will: so a lack of buffers shows only when data is there.
     pub(super) waits: bool,
+    /// Ends with the first bytes it brings.
+    pub(super) once: bool,
     /// When the cancel takes effect.
     pub(super) cancel_at: Option<Duration>,
     /// Has brought data since it was armed.

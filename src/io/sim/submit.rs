@@ -29,10 +29,10 @@ impl Kernel {
                 }
                 Submission::CancelAccept(listener) => self.cancel_accept(network, listener),
                 Submission::StopAccepting => self.stop_accepting(network),
-                Submission::Receive { id, poll_first } => {
+                Submission::Receive { id, poll_first, once } => {
                     let receive = &mut self.slots[id.slot as usize].receive;
                     receive.stage = Stage::Held;
-                    receive.waits = poll_first;
+                    (receive.waits, receive.once) = (poll_first, once);
                     receive.cancel_at = None;
                     (receive.has_brought, receive.is_deaf) = (false, false);
                 }

@@ -31,8 +31,6 @@ pub use wake::UringWaker;
 
 /// The group of the provided buffers.
 const BUFFER_GROUP: u16 = 0;
-/// `IORING_RECVSEND_POLL_FIRST`, for which the crate's multishot receive has no setter.
-const POLL_FIRST: u16 = 1;
 
 /// One core's io_uring.
 pub struct UringRing {
@@ -202,20 +200,11 @@ impl Driver for UringRing {
     }
 
     fn receive(&mut self, id: ConnectionId, poll_first: bool) {
-        let mut entry = opcode::RecvMulti::new(Fixed(id.slot), BUFFER_GROUP)
-            .build()
-            .user_data(Tag::new(Kind::Receive, id, 0).0);
-        if poll_first {
-            let words = (&raw mut entry).cast::<u16>();
-            // SAFETY: an entry is the 64 bytes of `struct io_uring_sqe`, so a second u16 lies
-            // inside.
-            let ioprio = unsafe { words.add(1) };
-            // SAFETY: the u16 at byte 2 is the field `ioprio`, initialised like all of the entry,
-            // which is ours alone.
-            unsafe { *ioprio |= POLL_FIRST };
-        }
-        self.receives += 1;
-        self.push(entry);
+        self.push_receive(id, poll_first);
+    }
+
+    fn receive_once(&mut self, id: ConnectionId) {
+        self.push_receive_once(id);
     }
 
     fn cancel_receive(&mut self, id: ConnectionId) {
@@ -329,6 +318,10 @@ impl Driver for UringRing {
             }
         }
         Ok(())
+    }
+
+    fn collect(&mut self) {
+        self.collect_ready();
     }
 
     fn is_settled(&self) -> bool {
