@@ -24,6 +24,23 @@ pub struct Config {
     pub buffers: Buffers,
     /// Publish and subscribe.
     pub pubsub: PubSub,
+    /// The interface of the kernel that the loops use. Default: io_uring where it can be used, else
+    /// epoll.
+    pub backend: Backend,
+}
+
+/// The interface of the kernel that all loops of a server use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// io_uring if every loop gets its ring. If the kernel lacks it, something forbids it, or there
+    /// is too little memory for the rings, a warning is logged that names the cause, and all loops
+    /// use epoll.
+    #[default]
+    Auto,
+    /// io_uring; without it the server does not start.
+    Uring,
+    /// epoll.
+    Epoll,
 }
 
 /// Limits of connections and messages. A peer that exceeds one gets the close code or HTTP status

@@ -43,7 +43,9 @@ pub enum Error {
     Pin(Errno),
     /// The eventfd with which other threads wake a loop could not be created.
     Waker(Errno),
-    /// A worker's ring failed while it ran.
+    /// A loop could not begin to use epoll.
+    Epoll(Errno),
+    /// A call of io_uring or epoll failed while a loop ran.
     Worker(Errno),
     /// The server's own code or the function that creates the handlers panicked. The whole server
     /// has stopped.
@@ -114,7 +116,12 @@ impl fmt::Display for Error {
                 "an eventfd could not be created: {errno}; raise the limit of descriptors with \
                  `ulimit -n`, or allow eventfd2 in the seccomp profile of the container"
             ),
-            Self::Worker(errno) => write!(f, "a worker's ring failed: {errno}"),
+            Self::Epoll(errno) => write!(
+                f,
+                "epoll cannot be used: {errno}; raise the limit of descriptors with `ulimit -n`, \
+                 or allow epoll_create1 and epoll_ctl in the seccomp profile of the container"
+            ),
+            Self::Worker(errno) => write!(f, "the kernel failed a loop: {errno}"),
             Self::Panic(text) => write!(f, "a thread of the server panicked: {text}"),
             Self::Hung { cores } => write!(
                 f,
@@ -131,7 +138,9 @@ impl std::error::Error for Error {
         match self {
             Self::Ring(error) => Some(error),
             Self::Listen { source, .. } | Self::Thread(source) => Some(source),
-            Self::Pin(errno) | Self::Waker(errno) | Self::Worker(errno) => Some(errno),
+            Self::Pin(errno) | Self::Waker(errno) | Self::Epoll(errno) | Self::Worker(errno) => {
+                Some(errno)
+            }
             Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) => None,
             Self::Panic(_) | Self::Hung { .. } => None,
         }

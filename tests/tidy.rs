@@ -28,10 +28,11 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// The files that may contain `unsafe`: two for SIMD, four that call the kernel, the allocator of
+/// The files that may contain `unsafe`: two for SIMD, five that call the kernel, the allocator of
 /// the command, and the queue between two cores.
-const UNSAFE: [&str; 8] = [
+const UNSAFE: [&str; 9] = [
     "src/cli/allocator.rs",
+    "src/io/tcp_info.rs",
     "src/io/uring/buf_ring.rs",
     "src/io/uring/mod.rs",
     "src/io/uring/submit.rs",

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use corecast::base::ConnectionId;
 use corecast::config::Buffers;
-use corecast::io::uring::{UringRing, UringWaker};
-use corecast::io::{Accepts, Driver, Errno, Event};
+use corecast::io::uring::UringRing;
+use corecast::io::{Accepts, Driver, Errno, Event, LoopWaker};
 
 struct Ring {
     ring: UringRing,
@@ -19,8 +19,8 @@ impl Ring {
     fn new(slots: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = vec![listener.try_clone().unwrap().into()];
-        let (buffers, waker) = (Buffers::new(2, 4096), UringWaker::new().unwrap());
-        Self { ring: UringRing::new(slots, buffers, ours, waker).unwrap(), listener }
+        let (buffers, waker) = (Buffers::new(2, 4096), LoopWaker::new().unwrap());
+        Self { ring: UringRing::new(slots, buffers, waker).unwrap().with_listeners(ours), listener }
     }
 
     fn connect(&self) -> TcpStream {

@@ -9,7 +9,7 @@ use super::values::{
     Cores, parse_address, parse_cores, parse_loops, parse_origin, parse_seconds, parse_size,
 };
 
-/// A strict, thread-per-core WebSocket server on io_uring.
+/// A strict, thread-per-core WebSocket server on io_uring or epoll.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub(super) struct Cli {
@@ -22,7 +22,7 @@ pub(super) enum Command {
     /// Serve until SIGTERM or SIGINT: publish and subscribe on /topics/<topic> and, in JSON, on
     /// /pubsub; echo on every other path.
     Serve(Serve),
-    /// Print the features that this kernel's io_uring offers and that will be used.
+    /// Print for each backend, io_uring and epoll, whether it would be used and why.
     Probe,
 }
 
@@ -95,6 +95,10 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size,
         allow_negative_numbers = true)]
     pub(super) max_index: usize,
+    /// The interface of the kernel. auto is io_uring where it can be used, and epoll, with a warning
+    /// that names the cause, where it cannot. On epoll all loops share the limit of open files.
+    #[arg(long, value_name = "BACKEND", default_value = "auto")]
+    pub(super) backend: Interface,
     /// The format of the log on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
@@ -110,6 +114,16 @@ pub(super) enum Slow {
     DropOldest,
     /// Keep only the latest message of each topic.
     Conflate,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Interface {
+    /// io_uring if it can be used, else epoll.
+    Auto,
+    /// io_uring; the start fails without it.
+    Uring,
+    /// epoll.
+    Epoll,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -11,7 +11,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use corecast::config::Buffers;
-use corecast::io::uring::{UringRing, UringWaker};
+use corecast::error::Error;
+use corecast::io::LoopWaker;
+use corecast::io::epoll::EpollDriver;
+use corecast::io::uring::UringRing;
 
 pub(crate) use allocator::Allocator;
 use args::{Cli, Command};
@@ -32,25 +35,39 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Prints the features of the kernel's io_uring that will be used.
+/// Prints for each backend whether it would be used and why.
 fn probe() -> ExitCode {
-    let kernel = corecast::io::uring::kernel_release();
-    println!("kernel: {kernel}");
+    println!("kernel: {}", corecast::io::uring::kernel_release());
     let cores = corecast::server::allowed_cores();
     println!("cores: {}", corecast::error::CoreList(&cores));
-    let waker = match UringWaker::new() {
+    let waker = match LoopWaker::new() {
         Ok(waker) => waker,
-        Err(errno) => return fail(FAILURE, &format!("eventfd: {errno}")),
+        Err(errno) => return fail(FAILURE, &Error::Waker(errno).to_string()),
     };
-    match UringRing::new(16, Buffers::default(), Vec::new(), waker) {
+    let ring = UringRing::new(16, Buffers::default(), waker.clone());
+    let epoll = EpollDriver::new(16, Buffers::default(), Vec::new(), waker).map_err(Error::Epoll);
+    match &ring {
         Ok(ring) => {
-            println!("io_uring: usable");
-            println!("features: {}", ring.features());
-            println!("operations: multishot accept, multishot receive, provided buffers,");
-            println!("  direct descriptors, sends without completions");
-            println!("will be used: io_uring, one ring on each core");
-            ExitCode::SUCCESS
+            println!("io_uring: will be used, one ring for each loop");
+            println!("  features: {}", ring.features());
+            println!("  operations: multishot accept, multishot receive, provided buffers,");
+            println!("    direct descriptors, sends without completions");
         }
-        Err(error) => fail(FAILURE, &error.to_string()),
+        Err(refusal) => println!("io_uring: cannot be used\n  {refusal}"),
+    }
+    match (&epoll, &ring) {
+        (Ok(_), Ok(_)) => {
+            println!("epoll: can be used, and will be with --backend epoll; io_uring costs less");
+        }
+        (Ok(_), Err(refusal)) if refusal.concerns_io_uring_alone() => {
+            println!("epoll: will be used, because io_uring cannot be; --backend uring would fail");
+        }
+        (Ok(_), Err(_)) => println!("epoll: can be used with --backend epoll"),
+        (Err(error), _) => println!("epoll: cannot be used\n  {error}"),
+    }
+    match (ring, epoll) {
+        (Ok(_), _) => ExitCode::SUCCESS,
+        (Err(refusal), Ok(_)) if refusal.concerns_io_uring_alone() => ExitCode::SUCCESS,
+        (Err(refusal), _) => fail(FAILURE, &refusal.to_string()),
     }
 }

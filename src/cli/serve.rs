@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use corecast::app::echo::Echo;
-use corecast::config::{Config, SlowConsumer};
+use corecast::config::{Backend, Config, SlowConsumer};
 use corecast::error::{CoreList, Error};
 use corecast::protocol::websocket::handshake::Origins;
 use corecast::server::{Server, ServerHandle};
@@ -12,7 +12,7 @@ use corecast::worker::Stats;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::args::{LogFormat, Serve, Slow};
+use super::args::{Interface, LogFormat, Serve, Slow};
 use super::exit::{FAILURE, USAGE, fail};
 
 /// Serves until a signal.
@@ -100,6 +100,11 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
         Slow::DropOldest => SlowConsumer::DropOldest,
         Slow::Conflate => SlowConsumer::Conflate,
     };
+    config.backend = match flags.backend {
+        Interface::Auto => Backend::Auto,
+        Interface::Uring => Backend::Uring,
+        Interface::Epoll => Backend::Epoll,
+    };
     // The echo never blocks its loop, so the watchdog thread is not needed.
     let mut server = Server::new(config).loops_per_core(flags.loops_per_core).watchdog(None);
     for address in &flags.listen {
@@ -126,16 +131,17 @@ fn allowed(flags: &[Origins]) -> Origins {
 /// Logs the start line.
 fn log_start(flags: &Serve, running: &ServerHandle) {
     let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
-    let features = running.features().map(ToString::to_string).unwrap_or_default();
+    let backend = if running.backend() == Backend::Epoll { "epoll" } else { "io_uring" };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        kernel = running.features().map_or("", |features| features.kernel.as_str()),
+        kernel = corecast::io::uring::kernel_release(),
         cores = %CoreList(running.cores()),
         max_message = flags.max_message,
         max_connections_per_loop = running.max_connections(),
         deflate = !flags.no_deflate,
         pubsub = !flags.no_pubsub,
-        io_uring = %features,
+        backend,
+        io_uring = running.features().map(tracing::field::display),
         "corecast echoes, listening on {}",
         addresses.join(", "),
     );

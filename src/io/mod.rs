@@ -1,11 +1,15 @@
-//! What a loop asks of the kernel: the trait [`Driver`], io_uring behind it ([`uring`]) and a
-//! seeded simulation (`sim`, with the feature of that name). Another backend is a folder beside
-//! these, which `server` starts. So is a transport under the frames, such as TLS: a driver around
-//! another one, so that loop and sessions see plain bytes.
+//! What a loop asks of the kernel: the trait [`Driver`], with io_uring ([`uring`]), epoll
+//! ([`epoll`]) and a seeded simulation (`sim`, with the feature of that name) behind it. Another
+//! backend is a folder beside these, which `server` starts. So is a transport under the frames, such
+//! as TLS: a driver around another one, so that loop and sessions see plain bytes.
 
 mod driver;
+pub mod epoll;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod tcp_info;
 pub mod uring;
+mod wake;
 
 pub use driver::*;
+pub use wake::LoopWaker;

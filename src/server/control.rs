@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::app::{AppStats, ConnectionHandle, Handler};
 use crate::gateway::Gateway;
-use crate::io::Wake;
-use crate::io::uring::{UringRing, UringWaker};
+use crate::io::{Driver, LoopWaker, Wake};
 use crate::mesh::SleepFlag;
 use crate::{pubsub, worker};
 
@@ -69,12 +68,12 @@ pub(super) struct CoreControl {
     attention: AtomicBool,
     has_ended: AtomicBool,
     requests: Mutex<Vec<Request>>,
-    pub(super) waker: UringWaker,
+    pub(super) waker: LoopWaker,
     sleep_flag: SleepFlag,
 }
 
 impl CoreControl {
-    pub(super) const fn new(core: usize, waker: UringWaker, sleep_flag: SleepFlag) -> Self {
+    pub(super) const fn new(core: usize, waker: LoopWaker, sleep_flag: SleepFlag) -> Self {
         Self {
             core,
             turns: AtomicU64::new(0),
@@ -108,7 +107,7 @@ impl CoreControl {
     }
 
     /// Answers all requests.
-    pub(super) fn answer<H: Handler>(&self, worker: &worker::Worker<UringRing, Gateway<H>>) {
+    pub(super) fn answer<D: Driver, H: Handler>(&self, worker: &worker::Worker<D, Gateway<H>>) {
         // The swap comes first: a request queued after it sets the flag again.
         self.attention.swap(false, Ordering::AcqRel);
         let requests =

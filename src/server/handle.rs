@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::control::{self, CoreControl, CoreStats, Request, Stop};
 use super::ending::Ending;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
+use crate::config::Backend;
 use crate::error::Error;
 use crate::io::Wake;
 use crate::io::uring::Features;
@@ -33,7 +34,7 @@ pub struct ServerHandle(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     parts: Parts,
-    features: OnceLock<Features>,
+    serving: OnceLock<Serving>,
     next_publisher: AtomicUsize,
     ending: Ending,
     joined: Mutex<Joined>,
@@ -44,12 +45,20 @@ struct Shared {
 pub(super) struct Parts {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) cores: Vec<usize>,
-    pub(super) connections: u32,
     pub(super) publishers: Vec<Publisher>,
     pub(super) controls: Vec<Arc<CoreControl>>,
     pub(super) stop: Arc<Stop>,
     /// The time from the beginning of a drain until every connection is gone.
     pub(super) drain: Duration,
+}
+
+/// What a loop tells once it serves. It is the same for all.
+#[derive(Debug)]
+pub(super) struct Serving {
+    /// The features of io_uring, unless it is epoll.
+    pub(super) features: Option<Features>,
+    /// The limit of connections of each loop.
+    pub(super) connections: u32,
 }
 
 /// The threads that are not joined yet, and the results of those that are.
@@ -66,14 +75,14 @@ pub(super) type CoreJoin = JoinHandle<Result<Stats, Failure>>;
 /// The reason why the thread of a core failed.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
-    Ring(Errno),
+    Loop(Errno),
     Panic(String),
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Ring(errno) => Self::Worker(errno),
+            Failure::Loop(errno) => Self::Worker(errno),
             Failure::Panic(text) => Self::Panic(text),
         }
     }
@@ -83,7 +92,7 @@ impl ServerHandle {
     pub(super) fn new(parts: Parts) -> Self {
         Self(Arc::new(Shared {
             parts,
-            features: OnceLock::new(),
+            serving: OnceLock::new(),
             next_publisher: AtomicUsize::new(0),
             ending: Ending::default(),
             joined: Mutex::default(),
@@ -105,8 +114,8 @@ impl ServerHandle {
         self.0.ending.notify();
     }
 
-    pub(super) fn set_features(&self, features: Features) {
-        let _ = self.0.features.set(features);
+    pub(super) fn set_serving(&self, serving: Serving) {
+        let _ = self.0.serving.set(serving);
     }
 
     pub(super) fn stop_flags(&self) -> &Stop {
@@ -143,16 +152,28 @@ impl ServerHandle {
     }
 
     /// The limit of connections of each loop: the configured one, or the number of descriptors that
-    /// a ring may have if that is lower.
+    /// it may have if that is lower. On io_uring each loop may have as many as the process; on epoll
+    /// they share them. 0 until the server has started.
     #[must_use]
     pub fn max_connections(&self) -> u32 {
-        self.0.parts.connections
+        self.0.serving.get().map_or(0, |serving| serving.connections)
     }
 
-    /// The features of io_uring in use. `None` until the server has started.
+    /// The backend in use, [`Backend::Uring`] or [`Backend::Epoll`]; [`Backend::Auto`] until the
+    /// server has started.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        match self.0.serving.get() {
+            None => Backend::Auto,
+            Some(Serving { features: Some(_), .. }) => Backend::Uring,
+            Some(Serving { features: None, .. }) => Backend::Epoll,
+        }
+    }
+
+    /// The features of io_uring in use. `None` on epoll, and until the server has started.
     #[must_use]
     pub fn features(&self) -> Option<&Features> {
-        self.0.features.get()
+        self.0.serving.get()?.features.as_ref()
     }
 
     /// A handle that publishes to topics. Successive calls return handles of different cores, so

@@ -1,6 +1,8 @@
 //! A server: listeners, one pinned thread with its worker on each core, starting and stopping.
 
 mod affinity;
+mod backend;
+mod capacity;
 mod control;
 mod ending;
 mod handle;
@@ -19,25 +21,20 @@ use std::time::Duration;
 use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
 use crate::config::Config;
 use crate::error::Error;
-use crate::io::Wake;
-use crate::io::uring::{Features, UringWaker};
+use crate::io::{LoopWaker, Wake};
 use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
 use crate::worker;
 pub use affinity::allowed_cores;
 pub use control::CoreStats;
 use control::{CoreControl, Stop};
-use handle::Parts;
 pub use handle::ServerHandle;
+use handle::{Parts, Serving};
 use thread::CoreThread;
 
 /// The limit of loops per core. Each loop has a queue to every other, so memory grows with the
 /// square.
 const MAX_LOOPS: usize = 16;
-
-/// Slots of each loop beyond `max_connections`, so that further connections can be answered with
-/// 503.
-const SPARE_SLOTS: u32 = 64;
 
 /// The default time that a loop may take for one turn before a warning is logged.
 const WATCHDOG: Duration = Duration::from_secs(1);
@@ -144,9 +141,10 @@ impl Server {
     /// handle of the server. Raises the limit of open files of the process.
     ///
     /// # Errors
-    /// An address or core that cannot be used, io_uring refused, or a panic of `make`. No thread is
-    /// left behind.
-    pub fn start<H, F>(mut self, make: F) -> Result<ServerHandle, Error>
+    /// An address or core that cannot be used, io_uring refused if
+    /// [`Config::backend`](crate::config::Config::backend) insists on it, or a panic of `make`. No
+    /// thread is left behind.
+    pub fn start<H, F>(self, make: F) -> Result<ServerHandle, Error>
     where
         H: Handler + 'static,
         F: Fn(usize, &ServerHandle) -> H + Send + Sync + 'static,
@@ -155,25 +153,25 @@ impl Server {
         if self.listen.is_empty() {
             return Err(Error::Usage("no address to listen on; give one with --listen"));
         }
-        let slots = self.fit_connections();
         let loops: Vec<usize> =
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
+        let backend = self.config.backend;
+        let capacities = capacity::fit(self.config, loops.len());
         let (addresses, listeners) = listener::bind(&self.listen, loops.len())?;
-        let config = Arc::new(self.config);
+        let config = &capacities.uring.config;
         let mut wakers = Vec::new();
         for _ in &loops {
-            wakers.push(UringWaker::new().map_err(Error::Waker)?);
+            wakers.push(LoopWaker::new().map_err(Error::Waker)?);
         }
-        let (ports, publishers, inboxes) = connect(&config, &wakers);
+        let (ports, publishers, inboxes) = connect(config, &wakers);
         let stop = Arc::new(Stop::default());
-        let control = |((core, waker), port): ((&usize, &UringWaker), &Port<PeerMessage>)| {
+        let control = |((core, waker), port): ((&usize, &LoopWaker), &Port<PeerMessage>)| {
             Arc::new(CoreControl::new(*core, waker.clone(), port.sleep_flag()))
         };
         let controls: Vec<_> = loops.iter().zip(&wakers).zip(&ports).map(control).collect();
         let handle = ServerHandle::new(Parts {
             addresses,
             cores,
-            connections: config.limits.max_connections,
             publishers,
             controls: controls.clone(),
             stop,
@@ -182,18 +180,19 @@ impl Server {
         let totals = Totals::new(&config.pubsub);
         let make = Arc::new(make);
         let (ready, started) = mpsc::channel();
-        let ends = ports.into_iter().zip(inboxes).zip(listeners);
+        let votes = backend::votes(backend, loops.len());
+        let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
         let mut spawned = 0;
         let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {
-            let ((port, inbox), listeners) = ends;
+            let ((port, inbox), (listeners, vote)) = ends;
             let thread = CoreThread {
                 pin: pinned.then_some(control.core),
-                slots,
                 listeners,
+                vote,
+                capacities: capacities.clone(),
                 port,
                 inbox,
                 totals: totals.clone(),
-                config: Arc::clone(&config),
                 control: Arc::clone(control),
                 wakers: wakers.clone(),
                 on_panic: self.on_panic.clone(),
@@ -207,8 +206,8 @@ impl Server {
         controls.iter().skip(spawned).for_each(|control| control.end());
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        let result = result.and_then(|features| {
-            handle.set_features(features);
+        let result = result.and_then(|serving| {
+            handle.set_serving(serving);
             // A single loop has no other to go on without it.
             let is_watched = self.watchdog.is_some() || controls.len() > 1;
             if is_watched { watchdog::spawn(controls, self.watchdog) } else { Ok(()) }
@@ -216,44 +215,32 @@ impl Server {
         result.map_err(|error| handle.end_failed_start(error))?;
         Ok(handle)
     }
-
-    /// Lowers `max_connections` to the descriptors that a ring may have; returns the slots
-    /// of each loop.
-    fn fit_connections(&mut self) -> u32 {
-        let limit = &mut self.config.limits.max_connections;
-        *limit = (*limit).clamp(1, crate::base::ConnectionId::MAX_SLOTS - SPARE_SLOTS);
-        let files = rlimit::raise(u64::from(*limit + SPARE_SLOTS));
-        let slots = (*limit + SPARE_SLOTS).min(u32::try_from(files).unwrap_or(u32::MAX)).max(2);
-        let spare = SPARE_SLOTS.min(slots / 4).max(1);
-        *limit = (*limit).min(slots - spare);
-        slots
-    }
 }
 
 /// Waits until every worker serves, or until one has failed.
 fn wait_until_ready(
-    started: &mpsc::Receiver<Result<Features, Error>>,
+    started: &mpsc::Receiver<Result<Serving, Error>>,
     workers: usize,
-) -> Result<Features, Error> {
-    let mut features = None;
+) -> Result<Serving, Error> {
+    let mut serving = None;
     for _ in 0..workers {
         match started.recv() {
-            Ok(result) => features = Some(result?),
+            Ok(result) => serving = Some(result?),
             Err(_) => return Err(Error::Usage("a worker ended before it began")),
         }
     }
-    features.ok_or(Error::Usage("there is no core to serve on"))
+    serving.ok_or(Error::Usage("there is no core to serve on"))
 }
 
 /// Creates the queues between cores and the inboxes through which other threads publish. Returns
 /// the end of each core.
 fn connect(
     config: &Arc<Config>,
-    wakers: &[UringWaker],
+    wakers: &[LoopWaker],
 ) -> (Vec<Port<PeerMessage>>, Vec<Publisher>, Vec<Inbox>) {
     let limits = mesh::Limits { bytes: config.pubsub.backlog, ..mesh::Limits::default() };
     let ports = mesh::mesh(wakers.len(), limits);
-    let inbox = |(port, waker): (&Port<PeerMessage>, &UringWaker)| {
+    let inbox = |(port, waker): (&Port<PeerMessage>, &LoopWaker)| {
         let waker = waker.clone();
         app::inbox(config, port.sleep_flag(), Arc::new(move || waker.wake()))
     };

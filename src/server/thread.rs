@@ -1,5 +1,6 @@
 //! The thread of one core.
 
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,13 +8,17 @@ use std::sync::mpsc::Sender;
 use std::thread::Builder;
 
 use super::affinity;
+use super::backend::{Decision, Vote};
+use super::capacity::{Capacities, Capacity};
 use super::control::{self, CoreControl};
-use super::handle::{CoreJoin, Failure, ServerHandle};
+use super::handle::{CoreJoin, Failure, ServerHandle, Serving};
 use crate::app::{Handler, Inbox, OnPanic, panic_text};
 use crate::config::Config;
 use crate::error::Error;
 use crate::gateway::Gateway;
-use crate::io::uring::{Features, UringRing, UringWaker};
+use crate::io::epoll::EpollDriver;
+use crate::io::uring::UringRing;
+use crate::io::{Driver, LoopWaker};
 use crate::mesh::Port;
 use crate::pubsub::{PeerMessage, Totals};
 use crate::worker::{Stats, Worker};
@@ -22,20 +27,20 @@ use crate::worker::{Stats, Worker};
 pub(super) struct CoreThread {
     /// The core that the thread is pinned to, if any.
     pub(super) pin: Option<usize>,
-    pub(super) slots: u32,
     pub(super) listeners: Vec<OwnedFd>,
+    pub(super) vote: Vote,
+    pub(super) capacities: Capacities,
     pub(super) port: Port<PeerMessage>,
     pub(super) inbox: Inbox,
     pub(super) totals: Totals,
-    pub(super) config: Arc<Config>,
     pub(super) control: Arc<CoreControl>,
-    pub(super) wakers: Vec<UringWaker>,
+    pub(super) wakers: Vec<LoopWaker>,
     pub(super) on_panic: Option<OnPanic>,
     pub(super) handle: ServerHandle,
 }
 
 /// Receives the result of the start of each core.
-type Ready = Sender<Result<Features, Error>>;
+type Ready = Sender<Result<Serving, Error>>;
 
 /// Ends a core when its thread ends, however that happens.
 struct End {
@@ -74,37 +79,78 @@ impl CoreThread {
         result
     }
 
+    /// Makes the driver that all loops agree on, and serves with it. The loop is compiled once for
+    /// each.
     fn serve<H: Handler>(
-        self,
+        mut self,
         make: &dyn Fn(usize, &ServerHandle) -> H,
         ready: Ready,
     ) -> Result<Stats, Failure> {
-        let (control, count) = (&self.control, self.listeners.len());
-        let ring = self.pin.map_or(Ok(()), affinity::pin).and_then(|()| {
-            let (buffers, waker) = (self.config.buffers, control.waker.clone());
-            Ok(UringRing::new(self.slots, buffers, self.listeners, waker)?)
-        });
-        let ring = match ring {
-            Ok(ring) => ring,
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                return Ok(Stats::default());
+        let (listeners, waker) = (mem::take(&mut self.listeners), self.control.waker.clone());
+        let count = listeners.len();
+        let Capacities { uring, epoll } = self.capacities.clone();
+        let error = match self.try_ring(&uring) {
+            Ok((Decision::Uring, Some(ring))) => {
+                let serving =
+                    Serving { features: Some(ring.features().clone()), ..uring.serving() };
+                let ring = ring.with_listeners(listeners);
+                return self.serve_on(ring, uring.config, count, serving, make, ready);
             }
+            Ok((Decision::Epoll, ring)) => {
+                drop(ring);
+                match EpollDriver::new(epoll.slots, epoll.config.buffers, listeners, waker) {
+                    Ok(driver) => {
+                        let serving = epoll.serving();
+                        return self.serve_on(driver, epoll.config, count, serving, make, ready);
+                    }
+                    Err(errno) => Error::Epoll(errno),
+                }
+            }
+            Ok((Decision::Refused(refusal), _)) => refusal.into(),
+            // The loop that has ended tells why.
+            Ok((Decision::Abandoned | Decision::Uring, _)) => return Ok(Stats::default()),
+            Err(error) => error,
         };
-        let features = ring.features().clone();
+        let _ = ready.send(Err(error));
+        Ok(Stats::default())
+    }
+
+    /// Pins the thread and makes its ring, unless epoll is wanted. Returns what the loops have
+    /// agreed on.
+    fn try_ring(&mut self, capacity: &Capacity) -> Result<(Decision, Option<UringRing>), Error> {
+        self.pin.map_or(Ok(()), affinity::pin)?;
+        if !self.vote.needs_ring() {
+            return Ok((self.vote.cast(None), None));
+        }
+        let (buffers, waker) = (capacity.config.buffers, self.control.waker.clone());
+        Ok(match UringRing::new(capacity.slots, buffers, waker) {
+            Ok(ring) => (self.vote.cast(None), Some(ring)),
+            Err(refusal) => (self.vote.cast(Some(refusal)), None),
+        })
+    }
+
+    fn serve_on<D: Driver<Waker = LoopWaker>, H: Handler>(
+        self,
+        driver: D,
+        config: Arc<Config>,
+        listeners: usize,
+        serving: Serving,
+        make: &dyn Fn(usize, &ServerHandle) -> H,
+        ready: Ready,
+    ) -> Result<Stats, Failure> {
+        let control = &self.control;
         let app = make(control.core, &self.handle);
-        let config = Arc::clone(&self.config);
-        let service = Gateway::new(app, config, self.port, self.inbox, self.totals)
+        let service = Gateway::new(app, Arc::clone(&config), self.port, self.inbox, self.totals)
             .with_panic_hook(self.on_panic);
         let drain = Arc::clone(&self.handle.stop_flags().drain);
         let mut worker =
-            Worker::new(ring, self.config, service, count, drain).with_peers(self.wakers);
-        let _ = ready.send(Ok(features));
+            Worker::new(driver, config, service, listeners, drain).with_peers(self.wakers);
+        let _ = ready.send(Ok(serving));
         // If another worker ends without a result, all senders are gone and `start` does not wait
         // for ever.
         drop(ready);
         while !worker.is_done() {
-            worker.turn().map_err(Failure::Ring)?;
+            worker.turn().map_err(Failure::Loop)?;
             if control.count_turn() {
                 control.answer(&worker);
                 if self.handle.is_halting() {
@@ -114,7 +160,7 @@ impl CoreThread {
             }
         }
         // Submits the closes that are still queued.
-        worker.run().map_err(Failure::Ring)?;
+        worker.run().map_err(Failure::Loop)?;
         Ok(worker.stats())
     }
 }

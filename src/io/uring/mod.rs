@@ -9,7 +9,6 @@ mod setup;
 mod submit;
 mod tag;
 mod tcp;
-mod wake;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -20,14 +19,13 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fixed, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
 
-use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload};
+use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, LoopWaker, Payload};
 use crate::base::{Chunk, ConnectionId, Shared};
 use crate::config::Buffers;
 use accept::PeerName;
 use buf_ring::BufRing;
 pub use setup::{Features, SetupError, kernel_release};
 use tag::{Kind, Tag};
-pub use wake::UringWaker;
 
 /// The group of the provided buffers.
 const BUFFER_GROUP: u16 = 0;
@@ -45,9 +43,9 @@ pub struct UringRing {
     #[expect(clippy::vec_box, reason = "the kernel writes to them, so they must not move")]
     peer_names: Vec<Box<PeerName>>,
     slots: u32,
-    wake: UringWaker,
+    wake: LoopWaker,
     /// The wakers of the rings that this one has woken so far; a tag refers to one by its index.
-    known_peers: Vec<UringWaker>,
+    known_peers: Vec<LoopWaker>,
     features: Features,
     start: Instant,
     /// The payloads of `send_now` since the last time the completion queue was empty. The kernel
@@ -84,17 +82,12 @@ impl std::fmt::Debug for UringRing {
 }
 
 impl UringRing {
-    /// A ring that serves `slots` connections of `listeners`. To be made on the thread that will
-    /// use it: the kernel lets no other submit to it.
+    /// A ring that serves `slots` connections. To be made on the thread that will use it: the kernel
+    /// lets no other submit to it.
     ///
     /// # Errors
     /// What keeps io_uring from being used here, with what to do about it.
-    pub fn new(
-        slots: u32,
-        buffers: Buffers,
-        listeners: Vec<OwnedFd>,
-        wake: UringWaker,
-    ) -> Result<Self, SetupError> {
+    pub fn new(slots: u32, buffers: Buffers, wake: LoopWaker) -> Result<Self, SetupError> {
         let (ring, mut features) = setup::retry_memory(setup::build)?;
         let max = buffers.max;
         let buffers = Buffers::new(buffers.count, buffers.size).growing_to(max);
@@ -111,7 +104,7 @@ impl UringRing {
             queues: Some(Queues { submitter, sq, cq }),
             ring,
             buffers,
-            listeners,
+            listeners: Vec::new(),
             accepts: 0,
             peer_names: Vec::new(),
             slots: slots.min(ConnectionId::MAX_SLOTS),
@@ -136,6 +129,13 @@ impl UringRing {
         this.call(0, EnterFlags::GETEVENTS, None).map_err(setup::refused_enter)?;
         this.wake.set_ring(Some(fd));
         Ok(this)
+    }
+
+    /// Gives the ring its listeners.
+    #[must_use]
+    pub fn with_listeners(mut self, listeners: Vec<OwnedFd>) -> Self {
+        self.listeners = listeners;
+        self
     }
 
     fn register(
@@ -164,9 +164,9 @@ impl UringRing {
 }
 
 impl Driver for UringRing {
-    type Waker = UringWaker;
+    type Waker = LoopWaker;
 
-    fn waker(&self) -> UringWaker {
+    fn waker(&self) -> LoopWaker {
         self.wake.clone()
     }
 
@@ -284,7 +284,7 @@ impl Driver for UringRing {
         self.replace_file(id.slot)
     }
 
-    fn wake_peer(&mut self, peer: &UringWaker) {
+    fn wake_peer(&mut self, peer: &LoopWaker) {
         self.wake_ring(peer);
     }
 

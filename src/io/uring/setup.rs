@@ -85,6 +85,11 @@ impl fmt::Display for SetupError {
                 "io_uring: kernel {release} is too old or built without it; \
                  Linux 6.1 or later is needed"
             ),
+            Self::Sysctl { value: 1 } => f.write_str(
+                "io_uring: forbidden by sysctl kernel.io_uring_disabled=1; allow it with \
+                 `sysctl -w kernel.io_uring_disabled=0`, or to this user alone by a group that \
+                 kernel.io_uring_group names",
+            ),
             Self::Sysctl { value } => write!(
                 f,
                 "io_uring: forbidden by sysctl kernel.io_uring_disabled={value}; \
@@ -116,6 +121,14 @@ impl fmt::Display for SetupError {
 }
 
 impl std::error::Error for SetupError {}
+
+impl SetupError {
+    /// Whether another backend may do without what is missing. It needs descriptors as well.
+    #[must_use]
+    pub fn concerns_io_uring_alone(&self) -> bool {
+        !matches!(self, Self::Descriptors)
+    }
+}
 
 /// The calls of io_uring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,6 +302,9 @@ mod tests {
         assert_eq!(setup(Errno::INVAL), SetupError::Kernel { release: release() });
         let sysctl = SetupError::Sysctl { value: 2 }.to_string();
         assert!(sysctl.contains("kernel.io_uring_disabled=2"), "{sysctl}");
+        assert!(!sysctl.contains("io_uring_group"), "{sysctl}");
+        let sysctl = SetupError::Sysctl { value: 1 }.to_string();
+        assert!(sysctl.contains("=1") && sysctl.contains("kernel.io_uring_group"), "{sysctl}");
         let hidden = explain(Errno::NOSYS, Call::Setup, "6.18.0".to_owned());
         assert_eq!(hidden, setup(Errno::PERM));
         for call in [Call::Enter, Call::Register] {

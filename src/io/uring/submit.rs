@@ -15,10 +15,9 @@ use io_uring::types::{DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
 use super::accept::PeerName;
 use super::tag::{Kind, Tag};
 use super::tcp;
-use super::wake::UringWaker;
 use super::{BUFFER_GROUP, UringRing, setup};
 use crate::base::{Chunk, ConnectionId, Shared};
-use crate::io::{Accepts, Errno, Event, Payload, Wake};
+use crate::io::{Accepts, Errno, Event, LoopWaker, Payload, Wake};
 
 /// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
 /// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
@@ -268,7 +267,7 @@ impl UringRing {
 
     /// Wakes another ring. If that ring exists, by a message (`MSG_RING`) with the next call into
     /// the kernel; otherwise through its eventfd.
-    pub(super) fn wake_ring(&mut self, peer: &UringWaker) {
+    pub(super) fn wake_ring(&mut self, peer: &LoopWaker) {
         let known = self.known_peers.iter().position(|known| known.is_same(peer));
         let index = known.unwrap_or(self.known_peers.len());
         if known.is_none() {

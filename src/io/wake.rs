@@ -1,32 +1,32 @@
-//! Waking a ring: from any thread through an eventfd that the ring watches, from another ring with
-//! a message that costs no call of its own.
+//! Waking a loop: from any thread through an eventfd that its driver watches, from one io_uring to
+//! another with a message that costs no call of its own.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
 
-use crate::io::Wake;
+use super::Wake;
 
-/// The value of `Target::ring` while there is no ring.
+/// The value of `Target::ring` while the loop has no io_uring.
 const NONE: RawFd = -1;
 
-/// Wakes one ring.
+/// Wakes one loop, whichever driver of the kernel it runs on.
 #[derive(Clone, Debug)]
-pub struct UringWaker(Arc<Target>);
+pub struct LoopWaker(Arc<Target>);
 
-/// The ring that a waker wakes.
+/// The loop that a waker wakes.
 #[derive(Debug)]
 struct Target {
     eventfd: OwnedFd,
-    /// The descriptor of the ring while there is one.
+    /// The descriptor of its io_uring while there is one.
     ring: AtomicI32,
 }
 
-impl UringWaker {
-    /// A waker, to be given to the ring that it shall wake.
+impl LoopWaker {
+    /// A waker, to be given to the driver that it shall wake.
     ///
     /// # Errors
     /// If the process has no descriptor left.
@@ -38,6 +38,10 @@ impl UringWaker {
 
     pub(super) fn as_raw_fd(&self) -> RawFd {
         self.0.eventfd.as_raw_fd()
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.eventfd.as_fd()
     }
 
     /// The ring that it wakes, if that can be sent messages.
@@ -60,9 +64,9 @@ impl UringWaker {
     }
 }
 
-impl Wake for UringWaker {
+impl Wake for LoopWaker {
     fn wake(&self) {
-        // The one way to fail is a count that is full, and then the ring is awake anyway.
+        // The one way to fail is a count that is full, and then the loop is awake anyway.
         let _ = write(&self.0.eventfd, &1_u64.to_ne_bytes());
     }
 }

@@ -1,0 +1,65 @@
+//! The listening sockets of a loop.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
+
+use crate::io::Accepts;
+
+/// One listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: OwnedFd,
+    /// How the worker has armed its accept.
+    pub(super) armed: Option<Accepts>,
+    /// The kernel has said that connections wait, and no accept has found none since.
+    pub(super) is_ready: bool,
+}
+
+impl Listener {
+    pub(super) const fn new(socket: OwnedFd) -> Self {
+        Self { socket, armed: None, is_ready: false }
+    }
+
+    /// How the next connection is to be accepted, if it is and may be there.
+    pub(super) fn wanted(&self) -> Option<Accepts> {
+        self.armed.filter(|_| self.is_ready)
+    }
+
+    /// The next connection, and the address of its peer if that is wanted.
+    pub(super) fn accept(&self, kind: Accepts) -> Result<(OwnedFd, Option<SocketAddr>), Errno> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        if kind != Accepts::OnceWithPeer {
+            return Ok((accept_with(&self.socket, flags)?, None));
+        }
+        let (socket, peer) = acceptfrom_with(&self.socket, flags)?;
+        Ok((socket, peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(plain)))
+    }
+}
+
+/// An IPv4 address in IPv6 form, as a listener on `[::]` is told it, becomes an IPv4 address.
+fn plain(peer: SocketAddr) -> SocketAddr {
+    match peer.ip().to_canonical() {
+        ip if ip.is_ipv4() => SocketAddr::new(ip, peer.port()),
+        _ => peer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_addresses_become_those_of_ipv4() {
+        for (told, expected) in [
+            ("192.0.2.1:80", "192.0.2.1:80"),
+            ("[2001:db8::1]:443", "[2001:db8::1]:443"),
+            ("[fe80::1%3]:443", "[fe80::1%3]:443"),
+            ("[::ffff:192.0.2.1]:443", "192.0.2.1:443"),
+        ] {
+            assert_eq!(plain(told.parse().unwrap()), expected.parse().unwrap());
+        }
+    }
+}
