@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use support::backend;
 use support::client::{Client, End, request};
 use support::deflate::deflated;
 use support::host::{cpu_time, descriptors, tool, wait_until};
@@ -74,6 +75,7 @@ fn without_descriptors_it_waits_and_accepts_again_later() {
     let mut limited = Command::new("sh");
     let script = format!("ulimit -n {FILES}; exec \"$0\" \"$@\"");
     limited.args(["-c", &script, binary(), "serve", "--listen", "127.0.0.1:0", "--cores", "0"]);
+    limited.args(backend::flag().map(|name| format!("--backend={name}")));
     let server = Server::spawn(limited);
     let mut clients: Vec<Client> = Vec::new();
     for _ in 0..300 {

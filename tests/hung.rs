@@ -14,9 +14,10 @@ use corecast::app::{Accept, Context, Handler, Upgrade};
 use corecast::config::Config;
 use corecast::error::Error;
 use corecast::protocol::websocket::handshake::Request;
-use corecast::server::{Server, ServerHandle, allowed_cores};
+use corecast::server::{ServerHandle, allowed_cores};
 use corecast::session::Message;
 
+use support::backend;
 use support::client::{Client, End, request_to};
 use support::host::wait_until;
 use support::wire::{BINARY, FIN, TEXT, frame, unmasked};
@@ -47,7 +48,7 @@ fn start(loops: usize) -> ServerHandle {
     // Nobody is too slow: some clients read only at the end.
     config.pubsub.queue = 16 << 20;
     let next = AtomicUsize::new(0);
-    Server::new(config)
+    backend::server(config)
         .listen(([127, 0, 0, 1], 0).into())
         .cores(vec![*allowed_cores().last().unwrap()])
         .loops_per_core(loops)
@@ -194,7 +195,7 @@ fn a_server_without_handles_is_stopped_through_that_of_its_handlers() {
         }
     }
 
-    let server = Server::new(Config::default()).listen(([127, 0, 0, 1], 0).into());
+    let server = backend::server(Config::default()).listen(([127, 0, 0, 1], 0).into());
     let server = server.start(|_, handle| Stopper(handle.clone())).unwrap();
     let addr = server.addresses()[0];
     drop(server);
@@ -212,7 +213,7 @@ fn a_failed_start_leaves_no_thread_and_no_port() {
         let held = Arc::new(());
         let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (next, in_handlers) = (AtomicUsize::new(0), Arc::clone(&held));
-        let server = Server::new(Config::default())
+        let server = backend::server(Config::default())
             .listen(addr)
             .cores(vec![*allowed_cores().last().unwrap()])
             .loops_per_core(2);

@@ -6,11 +6,11 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
+use support::client::Client;
 use support::host::tool;
-use support::server::{Finished, Server, binary, run};
+use support::server::{Finished, Server, binary, command, run};
 
 const SYSCTL: &str = "/proc/sys/kernel/io_uring_disabled";
 /// The server waits up to one second for missing memory.
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Time that strace may take to start on a busy machine.
 const STRACE: Duration = Duration::from_secs(1);
 
-const ARGS: [&[&str]; 2] = [&["serve", "--listen", "127.0.0.1:0"], &["probe"]];
+const ON_URING: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--backend", "uring"];
 
 /// The command under strace, which makes each of these system calls fail with `error`.
 fn with_failing(calls: &str, error: &str, args: &[&str]) -> Finished {
@@ -37,19 +37,27 @@ fn error_line(end: &Finished) -> &str {
 }
 
 fn refused_by(error: &str, parts: &[&str]) {
-    for args in ARGS {
-        let end = with_failing("io_uring_setup", error, args);
-        let line = error_line(&end);
-        for part in parts {
-            assert!(line.contains(part), "{error}, {args:?}: {part:?} is not in {line}");
-        }
-        assert!(end.took < LIMIT + STRACE, "{error}, {args:?}: took {:?}", end.took);
+    let end = with_failing("io_uring_setup", error, ON_URING);
+    let line = error_line(&end);
+    for part in parts {
+        assert!(line.contains(part), "{error}: {part:?} is not in {line}");
     }
+    assert!(end.took < LIMIT + STRACE, "{error}: took {:?}", end.took);
+    // The probe says the same, and what is used instead. Without descriptors that is nothing.
+    let end = with_failing("io_uring_setup", error, &["probe"]);
+    let said = format!("{}{}", end.stdout, end.stderr);
+    for part in parts {
+        assert!(said.contains(part), "{error}: {part:?} is not in {said}");
+    }
+    let is_used = end.stdout.contains("epoll: will be used, because io_uring cannot be");
+    let code = end.status.code();
+    assert_eq!((is_used, code), if error == "EMFILE" { (false, Some(1)) } else { (true, Some(0)) });
+    assert!(end.took < LIMIT + STRACE, "{error}: took {:?}", end.took);
 }
 
 /// A thread that cannot be started ends the start, and nobody waits for its loop.
 fn thread_refused_by(error: &str, remedy: &str) {
-    let end = with_failing("clone,clone3", error, ARGS[0]);
+    let end = with_failing("clone,clone3", error, ON_URING);
     let line = end.error_line(1);
     assert!(line.contains("a thread could not be started") && line.contains(remedy), "{line}");
     assert!(end.took < LIMIT + STRACE, "{error}: took {:?}", end.took);
@@ -89,21 +97,21 @@ fn forbidden_by_sysctl() {
     }
     let before = fs::read_to_string(SYSCTL).unwrap();
     let restore = Restore(before.trim().to_owned());
-    let mut ends = Vec::new();
     if fs::write(SYSCTL, "2").is_err() {
         println!("skipped: {SYSCTL} is read-only here");
         return;
     }
-    for args in ARGS {
-        let mut command = Command::new(binary());
-        command.args(args);
-        ends.push(run(command, Duration::from_secs(5)));
-    }
+    let end = run(command(ON_URING), Duration::from_secs(5));
+    let probe = run(command(&["probe"]), Duration::from_secs(5));
+    let serving = Server::start(&["--backend", "auto"]);
     drop(restore);
-    for end in ends {
-        let line = error_line(&end);
-        assert!(line.contains("kernel.io_uring_disabled=2"), "{line}");
-        assert!(line.contains("sysctl -w kernel.io_uring_disabled=0"), "{line}");
-        assert!(end.took < LIMIT, "took {:?}", end.took);
+    Client::open(serving.addr()).close();
+    let line = error_line(&end);
+    let warning = serving.log().join("\n");
+    for said in [line, &warning, &probe.stdout] {
+        assert!(said.contains("kernel.io_uring_disabled=2"), "{said}");
+        assert!(said.contains("sysctl -w kernel.io_uring_disabled=0"), "{said}");
     }
+    assert!(warning.contains("backend=\"epoll\""), "{warning}");
+    assert!(end.took < LIMIT, "took {:?}", end.took);
 }

@@ -18,6 +18,10 @@ use support::server::{Server, command, run};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
+/// Serves without falling back to epoll.
+const ON_URING: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--backend", "uring"];
+/// Serves on io_uring or epoll, whatever the tests run on.
+const ON_EITHER: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--backend", "auto"];
 
 /// The environment variables that tell the child how to restrict itself.
 const ARGS: &str = "CORECAST_TEST_ARGS";
@@ -77,20 +81,81 @@ fn line_of(command: Command) -> String {
     line
 }
 
+/// The calls of io_uring, and what is said if one is refused.
+const REFUSED: [(i64, &str); 3] = [
+    (libc::SYS_io_uring_setup, "io_uring_setup is refused"),
+    (libc::SYS_io_uring_enter, "io_uring_enter is refused"),
+    (libc::SYS_io_uring_register, "io_uring_register is refused"),
+];
+const ERRORS: [i32; 3] = [libc::EPERM, libc::EACCES, libc::ENOSYS];
+
 #[test]
 fn each_refused_call_of_io_uring_is_named() {
-    for (call, name) in [
-        (libc::SYS_io_uring_setup, "io_uring_setup is refused"),
-        (libc::SYS_io_uring_enter, "io_uring_enter is refused"),
-        (libc::SYS_io_uring_register, "io_uring_register is refused"),
-    ] {
-        for error in [libc::EPERM, libc::EACCES, libc::ENOSYS] {
-            for args in [SERVE, &["probe"]] {
-                let line = line_of(without(&[call], error, args));
-                assert!(line.contains(name) && line.contains("seccomp"), "{error}: {line}");
-            }
+    for (call, name) in REFUSED {
+        for error in ERRORS {
+            let line = line_of(without(&[call], error, ON_URING));
+            assert!(line.contains(name) && line.contains("seccomp"), "{error}: {line}");
         }
     }
+}
+
+/// Waits for a server on epoll to say what it must, and stops it.
+fn expect_epoll(mut server: Server, causes: &[&str]) {
+    Client::open(server.addr()).close();
+    let log = server.log();
+    let warnings: Vec<_> = log.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{log:?}");
+    for part in [causes, &["serving with epoll"]].concat() {
+        assert!(warnings[0].contains(part), "{part} is not in {}", warnings[0]);
+    }
+    let start = log.iter().find(|line| line.contains("listening on")).expect("a start line");
+    assert!(start.contains("backend=\"epoll\"") && !start.contains("io_uring"), "{start}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait(LIMIT).and_then(|status| status.code()), Some(0));
+}
+
+#[test]
+fn each_refused_call_of_io_uring_alone_is_enough_to_serve_with_epoll() {
+    for (call, name) in REFUSED {
+        for error in ERRORS {
+            let server = Server::spawn(without(&[call], error, ON_EITHER));
+            expect_epoll(server, &[name, "seccomp profile of a container", "allow io_uring_setup"]);
+        }
+    }
+}
+
+#[test]
+fn the_probe_says_of_each_backend_whether_it_would_be_used() {
+    let probe = |command| {
+        let end = run(command, LIMIT);
+        assert_eq!(end.status.code(), Some(0), "{end:?}");
+        end.stdout
+    };
+    for (call, name) in REFUSED {
+        let said = probe(without(&[call], libc::EPERM, &["probe"]));
+        for part in ["io_uring: cannot be used", name, "epoll: will be used, because"] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+    }
+    let said = probe(without(&[libc::SYS_epoll_create1], libc::EPERM, &["probe"]));
+    for part in ["io_uring: will be used", "epoll: cannot be used", "epoll_create1"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+}
+
+#[test]
+fn without_either_it_does_not_serve() {
+    let both = [libc::SYS_io_uring_setup, libc::SYS_epoll_create1];
+    let on_epoll = ["serve", "--listen", "127.0.0.1:0", "--backend", "epoll"];
+    let line = line_of(without(&both, libc::EPERM, &on_epoll));
+    assert!(line.contains("epoll cannot be used"), "{line}");
+    let end = run(without(&both, libc::EPERM, ON_EITHER), LIMIT);
+    assert_eq!(end.status.code(), Some(1), "{end:?}");
+    for part in ["io_uring_setup is refused", "corecast: epoll cannot be used"] {
+        assert!(end.stderr.contains(part), "{part} is not in {}", end.stderr);
+    }
+    let line = line_of(without(&both, libc::EPERM, &["probe"]));
+    assert!(line.contains("io_uring_setup is refused"), "{line}");
 }
 
 #[test]
@@ -145,32 +210,34 @@ fn other_refused_calls_are_named() {
 }
 
 /// `serve` on one core with `count` loops.
-fn loops(count: &'static str) -> Vec<&'static str> {
-    [SERVE, &["--cores", "0", "--loops-per-core", count]].concat()
+fn loops(serve: &[&'static str], count: &'static str) -> Vec<&'static str> {
+    [serve, &["--cores", "0", "--loops-per-core", count]].concat()
 }
 
 /// A single test, because locked memory counts for all processes of a user.
 #[test]
 fn too_little_locked_memory_is_named_with_the_amount_needed() {
-    if Server::try_spawn(with_locked(0, SERVE)).is_ok() {
+    if Server::try_spawn(with_locked(0, ON_URING)).is_ok() {
         println!("skipped: this kernel does not count the memory of rings as locked");
         return;
     }
     for (kibibytes, count) in [(0, "1"), (64, "1"), (256, "4"), (1024, "16")] {
-        let line = line_of(with_locked(kibibytes << 10, &loops(count)));
+        let line = line_of(with_locked(kibibytes << 10, &loops(ON_URING, count)));
         let limit = format!("RLIMIT_MEMLOCK is {kibibytes} KiB");
         for part in [limit.as_str(), "100 KiB", "ulimit -l", "CAP_IPC_LOCK", "loops"] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
+        let server = Server::spawn(with_locked(kibibytes << 10, &loops(ON_EITHER, count)));
+        expect_epoll(server, &[limit.as_str(), "ulimit -l"]);
     }
     for (kibibytes, count) in [(128, "1"), (256, "2"), (2048, "16")] {
-        let mut server = Server::spawn(with_locked(kibibytes << 10, &loops(count)));
+        let mut server = Server::spawn(with_locked(kibibytes << 10, &loops(ON_URING, count)));
         Client::open(server.addr()).close();
         // The locked memory of a killed server is released some time after its end.
         for _ in 0..5 {
             server.signal(Signal::KILL);
             server.wait(LIMIT).expect("an end of the process");
-            server = Server::spawn(with_locked(kibibytes << 10, &loops(count)));
+            server = Server::spawn(with_locked(kibibytes << 10, &loops(ON_URING, count)));
         }
     }
 }

@@ -12,12 +12,13 @@ use corecast::app::{Accept, Context, Handler, Upgrade};
 use corecast::config::Config;
 use corecast::protocol::websocket::handshake::Request;
 use corecast::pubsub::Payload;
-use corecast::server::{Server, allowed_cores};
+use corecast::server::allowed_cores;
 use corecast::session::Message;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use support::backend;
 use support::client::Client;
 use support::host::wait_until;
 use support::wire::{FIN, TEXT, frame, unmasked};
@@ -85,7 +86,7 @@ fn hold(client: &mut Client, ms: &str) {
 fn a_callback_that_holds_its_loop_is_warned_of() {
     let _ = tracing::subscriber::set_global_default(Warnings);
     let core = *allowed_cores().last().unwrap();
-    let server = Server::new(Config::default())
+    let server = backend::server(Config::default())
         .listen(([127, 0, 0, 1], 0).into())
         .cores(vec![core])
         .watchdog(Some(Duration::from_millis(500)))
@@ -114,7 +115,7 @@ fn a_topic_adds_no_line_to_the_log() {
     let _ = tracing::subscriber::set_global_default(Warnings);
     let mut config = Config::default();
     config.pubsub.max_retained = 0;
-    let server = Server::new(config)
+    let server = backend::server(config)
         .listen(([127, 0, 0, 1], 0).into())
         .cores(vec![*allowed_cores().last().unwrap()])
         .start(|_, _| Sleeper)

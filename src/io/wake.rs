@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
 
-use super::Wake;
+use super::driver::Wake;
 
 /// The value of `Target::ring` while the loop has no io_uring.
 const NONE: RawFd = -1;

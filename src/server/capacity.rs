@@ -12,7 +12,7 @@ use crate::config::{Backend, Config};
 const SPARE_SLOTS: u32 = 64;
 
 /// Descriptors that the process needs for other things than connections: files of the program,
-/// listeners, and those with which loops are woken.
+/// listeners, and those with which loops are woken. A quarter of all if these are few.
 const OTHER_FILES: u32 = 128;
 
 /// The slots of each loop, and the configuration with the limit of connections that fits.
@@ -48,8 +48,8 @@ pub(super) fn fit(mut config: Config, loops: usize) -> Capacities {
     }
     let loops = loops.max(1) as u64;
     let files = rlimit::raise(u64::from(wanted) * loops + u64::from(OTHER_FILES));
-    // A limit below the other files leaves little, and the system will say so.
-    let epoll = fitted(&config, files.saturating_sub(OTHER_FILES.into()).max(files / 2) / loops);
+    let others = u64::from(OTHER_FILES).min(files / 4);
+    let epoll = fitted(&config, (files - others) / loops);
     Capacities { uring, epoll }
 }
 

@@ -8,8 +8,9 @@ use corecast::config::Config;
 use corecast::error::Error;
 use corecast::protocol::websocket::CloseCode;
 use corecast::pubsub::Payload;
-use corecast::server::{Server, ServerHandle};
+use corecast::server::ServerHandle;
 
+use super::support::backend;
 use super::support::client::{Client, End};
 use super::support::host::wait_until;
 use super::support::wire;
@@ -65,7 +66,7 @@ fn the_handle_is_there_before_the_handler_and_reports() {
         sender.send(handle.clone()).unwrap();
         Script(Log::default())
     };
-    let server = Server::new(Config::default()).listen(address).start(make).unwrap();
+    let server = backend::server(Config::default()).listen(address).start(make).unwrap();
     let early = handles.recv_timeout(LIMIT).unwrap();
     assert_eq!(early.addresses(), server.addresses());
     let addr = server.addresses()[0];
@@ -122,6 +123,6 @@ fn a_drained_server_says_goodbye_and_waits() {
 fn a_start_that_fails_leaves_no_thread() {
     let make = |_: usize, _: &ServerHandle| -> Script { panic!("no handler today") };
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let error = Server::new(Config::default()).listen(address).start(make).unwrap_err();
+    let error = backend::server(Config::default()).listen(address).start(make).unwrap_err();
     assert!(matches!(&error, Error::Panic(text) if text == "no handler today"), "{error:?}");
 }

@@ -7,9 +7,10 @@ use corecast::app::{Accept, Action, CloseContext, Context, Denied, Handler, Upgr
 use corecast::config::Config;
 use corecast::error::Error;
 use corecast::protocol::websocket::handshake::{Refusal, Request};
-use corecast::server::{Server, ServerHandle};
+use corecast::server::ServerHandle;
 use corecast::session::{CloseReason, Message};
 
+use super::support::backend;
 use super::support::client::{Client, End, request_to};
 use super::support::wire::{self, BINARY, FIN, PING, PONG, TEXT};
 use super::{Log, Script, expect, say, wait_for};
@@ -19,7 +20,7 @@ fn a_panic_ends_its_connection_only() {
     let (log, told) = (Log::default(), Arc::new(Mutex::new(Vec::new())));
     let (notes, list) = (Arc::clone(&log), Arc::clone(&told));
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::new(Config::default())
+    let server = backend::server(Config::default())
         .listen(address)
         .cores(vec![corecast::server::allowed_cores()[0]])
         .on_panic(move |panic| {
@@ -140,7 +141,7 @@ const LARGE: usize = 8 << 20;
 fn fragile() -> (ServerHandle, Arc<Mutex<Vec<&'static str>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&told);
-    let server = Server::new(Config::default())
+    let server = backend::server(Config::default())
         .listen(([127, 0, 0, 1], 0).into())
         .on_panic(move |panic| list.lock().unwrap().push(panic.callback));
     (server.start(|_, _| Fragile).unwrap(), told)
@@ -267,7 +268,7 @@ impl Handler for Uncaught {
 #[test]
 fn a_panic_that_is_not_caught_stops_the_server() {
     for in_message in [true, false] {
-        let server = Server::new(Config::default()).listen(([127, 0, 0, 1], 0).into());
+        let server = backend::server(Config::default()).listen(([127, 0, 0, 1], 0).into());
         let server = server.start(|_, _| Uncaught).unwrap();
         let addr = server.addresses()[0];
         let mut client = Client::open(addr);

@@ -8,6 +8,7 @@ use corecast::protocol::websocket::handshake::{Refusal, Request};
 use corecast::server::{Server, ServerHandle};
 use corecast::session::{CloseReason, Message};
 
+use super::support::backend;
 use super::support::client::Client;
 use super::{Log, expect, say, wait_for};
 
@@ -48,7 +49,7 @@ fn start<const ASKS: bool>(addresses: &[&str]) -> (ServerHandle, Log) {
     let log = Log::default();
     let notes = Log::clone(&log);
     let listen = |server: Server, address: &&str| server.listen(address.parse().unwrap());
-    let server = addresses.iter().fold(Server::new(Config::default()), listen);
+    let server = addresses.iter().fold(backend::server(Config::default()), listen);
     (server.start(move |_, _| Where::<ASKS>(Log::clone(&notes))).unwrap(), log)
 }
 

@@ -13,8 +13,8 @@ use crate::limits;
 use crate::sched;
 use crate::script::Workload;
 use crate::series::{Measured, Phase};
-use crate::support::host;
 use crate::support::server::{Server, binary};
+use crate::support::{backend, host};
 
 /// How long all run before anything counts.
 const WARM: Duration = Duration::from_millis(400);
@@ -59,6 +59,7 @@ pub(crate) fn server(cores: &[usize]) -> Server {
     let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
     let mut command = Command::new(path);
     command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &list.join(",")]);
+    command.args(backend::flag().map(|name| format!("--backend={name}")));
     Server::spawn(command)
 }
 

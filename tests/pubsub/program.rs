@@ -12,11 +12,12 @@ use corecast::app::{PublishError, Publisher};
 use corecast::config::Config;
 use corecast::protocol::websocket::handshake::Request;
 use corecast::pubsub::{NameError, Payload};
-use corecast::server::{Server, allowed_cores};
+use corecast::server::allowed_cores;
 use corecast::session::Message;
 
 use crate::common::{Json, delivery, raw, text};
 use crate::many_clients::expect_all;
+use crate::support::backend;
 use crate::support::client::Client;
 use crate::support::library::Embedded;
 use crate::support::wire::{self, FIN, TEXT};
@@ -148,7 +149,7 @@ fn while_held<T>(
         Holding { held, go }
     };
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::new(config).listen(address).cores(vec![allowed_cores()[0]]);
+    let server = backend::server(config).listen(address).cores(vec![allowed_cores()[0]]);
     let running = server.start(make).unwrap();
     let publisher = running.publisher();
     let mut subscriber = raw(running.addresses()[0], "f?role=sub");

@@ -6,8 +6,10 @@ use corecast::app::Handler;
 use corecast::app::Publisher;
 use corecast::app::echo::Echo;
 use corecast::config::Config;
-use corecast::server::{Server, ServerHandle};
+use corecast::server::ServerHandle;
 use corecast::worker::Stats;
+
+use super::backend;
 
 /// A server that echoes and serves topics. Stops when dropped.
 pub(crate) struct Embedded(Option<ServerHandle>);
@@ -22,7 +24,7 @@ impl Embedded {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut allowed = corecast::server::allowed_cores();
         allowed.truncate(cores);
-        let server = Server::new(config).listen(address).cores(allowed);
+        let server = backend::server(config).listen(address).cores(allowed);
         Self(Some(server.start(|_, _| Echo).unwrap()))
     }
 
@@ -32,7 +34,7 @@ impl Embedded {
         make: impl Fn(usize, &ServerHandle) -> H + Send + Sync + 'static,
     ) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self(Some(Server::new(config).listen(address).start(make).unwrap()))
+        Self(Some(backend::server(config).listen(address).start(make).unwrap()))
     }
 
     /// The same on one core with the given number of loops.
@@ -40,7 +42,7 @@ impl Embedded {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut allowed = corecast::server::allowed_cores();
         allowed.truncate(1);
-        let server = Server::new(config).listen(address).cores(allowed).loops_per_core(loops);
+        let server = backend::server(config).listen(address).cores(allowed).loops_per_core(loops);
         Self(Some(server.start(|_, _| Echo).unwrap()))
     }
 

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses only a part of this module")]
 
+pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod deflate;
 pub(crate) mod echo;

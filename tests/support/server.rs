@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::host;
+use super::{backend, host};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -18,10 +18,16 @@ pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_corecast")
 }
 
-/// The binary under test, with its output captured.
+/// The binary under test. It serves on the chosen backend, unless `args` name one.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(args);
+    if let Some(backend) = backend::flag()
+        && args.first() == Some(&"serve")
+        && !args.contains(&"--backend")
+    {
+        command.args(["--backend", &backend]);
+    }
     command
 }
 
@@ -35,9 +41,7 @@ pub(crate) struct Server {
 impl Server {
     /// `corecast serve` on a free port of 127.0.0.1, with further arguments.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut command = command(&["serve", "--listen", "127.0.0.1:0"]);
-        command.args(args);
-        Self::spawn(command)
+        Self::spawn(command(&[&["serve", "--listen", "127.0.0.1:0"], args].concat()))
     }
 
     /// Runs `command`, which must execute a server that listens on 127.0.0.1.
