@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 /// Names of servers in this repository.
-const TAKEN: [&str; 4] = ["", "corecast", "floor", "ceiling"];
+const TAKEN: [&str; 5] = ["", "corecast", "corecast-epoll", "floor", "ceiling"];
 
 /// Compares corecast with other servers on this machine, and prints a table for each workload.
 #[derive(Debug, Parser)]

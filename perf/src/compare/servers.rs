@@ -35,6 +35,9 @@ const PEERS: [(&str, Role); 7] = [
     ("ceiling", Role::Bare),
 ];
 
+/// corecast without io_uring.
+const ON_EPOLL: &str = "corecast-epoll";
+
 /// The abilities of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -52,6 +55,8 @@ pub(crate) enum Role {
 enum Program {
     /// That of `corecast serve`.
     Serve(PathBuf),
+    /// The same, on epoll.
+    Epoll(PathBuf),
     /// That of the peers.
     Peer(PathBuf),
     /// A command with a placeholder for the port.
@@ -112,7 +117,8 @@ pub(crate) fn servers(options: &Options) -> io::Result<(Vec<Server>, Vec<String>
         return Err(io::Error::other(text));
     }
     let (mut servers, mut notes) = (Vec::new(), Vec::new());
-    servers.push(Server::new("corecast", Role::Full, Program::Serve(corecast)));
+    servers.push(Server::new("corecast", Role::Full, Program::Serve(corecast.clone())));
+    servers.push(Server::new(ON_EPOLL, Role::Full, Program::Epoll(corecast)));
     let beside = folder.parent().unwrap_or(folder).join("peers/release");
     let peers = options.peers.as_ref().unwrap_or(&beside);
     for (name, role) in PEERS {
@@ -139,7 +145,7 @@ pub(crate) fn servers(options: &Options) -> io::Result<(Vec<Server>, Vec<String>
 
 /// Whether a server of this name may be missing.
 pub(crate) fn known(name: &str, options: &Options) -> bool {
-    let ours = ["corecast", "floor"].contains(&name);
+    let ours = ["corecast", ON_EPOLL, "floor"].contains(&name);
     let custom = options.customs().iter().any(|custom| custom.name == name);
     ours || custom || PEERS.iter().any(|(peer, _)| *peer == name)
 }
@@ -148,7 +154,7 @@ impl Server {
     fn new(name: &str, role: Role, program: Program) -> Self {
         let version = match &program {
             Program::Serve(_) if role == Role::Floor => None,
-            Program::Serve(path) | Program::Peer(path) => {
+            Program::Serve(path) | Program::Epoll(path) | Program::Peer(path) => {
                 machine::first_line(Command::new(path).arg("--version"))
             }
             Program::Shell(_) => None,
@@ -211,10 +217,13 @@ impl Server {
     /// Its command, and the port if this program chooses it.
     fn command(&self, cores: &[usize]) -> io::Result<(Command, Option<u16>)> {
         let (mut command, port) = match &self.program {
-            Program::Serve(path) => {
+            Program::Serve(path) | Program::Epoll(path) => {
                 let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
                 let mut command = Command::new(path);
                 command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &cores.join(",")]);
+                if matches!(self.program, Program::Epoll(_)) {
+                    command.args(["--backend", "epoll"]);
+                }
                 (command, None)
             }
             Program::Peer(path) => {
