@@ -62,27 +62,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ring(error) => error.fmt(f),
-            Self::Listen { address, source } => match source.kind() {
-                io::ErrorKind::AddrInUse => write!(
-                    f,
-                    "{address} is in use; choose another with --listen or stop the program that \
-                     listens there (`ss -ltnp 'sport = :{}'` shows it)",
-                    address.port()
-                ),
-                io::ErrorKind::PermissionDenied if (1..1024).contains(&address.port()) => write!(
-                    f,
-                    "{address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
-                ),
-                io::ErrorKind::PermissionDenied => write!(
-                    f,
-                    "{address}: {source}; a security policy refuses to listen there, such as the \
-                     seccomp profile of a container, SELinux or AppArmor"
-                ),
-                io::ErrorKind::AddrNotAvailable => {
-                    write!(f, "{address}: this machine has no such address")
-                }
-                _ => write!(f, "{address}: {source}"),
-            },
+            Self::Listen { address, source } => fmt_listen(f, *address, source),
             Self::Overlap { address, by } if address == by => {
                 write!(f, "the address {address} is given twice; give it once")
             }
@@ -130,6 +110,30 @@ impl fmt::Display for Error {
                 CoreList(cores)
             ),
         }
+    }
+}
+
+/// The text of [`Error::Listen`].
+fn fmt_listen(f: &mut fmt::Formatter<'_>, address: SocketAddr, source: &io::Error) -> fmt::Result {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => write!(
+            f,
+            "{address} is in use; choose another with --listen or stop the program that \
+             listens there (`ss -ltnp 'sport = :{}'` shows it)",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied if (1..1024).contains(&address.port()) => {
+            write!(f, "{address}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE")
+        }
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "{address}: {source}; a security policy refuses to listen there, such as the \
+             seccomp profile of a container, SELinux or AppArmor"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            write!(f, "{address}: this machine has no such address")
+        }
+        _ => write!(f, "{address}: {source}"),
     }
 }
 

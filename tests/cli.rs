@@ -84,8 +84,21 @@ fn probe_prints_the_features_of_the_kernel() {
     assert!(end.status.success(), "{end:?}");
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     assert!(end.stdout.contains(&format!("kernel: {kernel}\n")), "{end:?}");
-    assert!(end.stdout.contains("io_uring: usable\n"), "{end:?}");
-    assert!(end.stdout.contains("will be used: "), "{end:?}");
+    assert!(end.stdout.contains("io_uring: will be used"), "{end:?}");
+    assert!(end.stdout.contains("features: single_issuer"), "{end:?}");
+    assert!(end.stdout.contains("epoll: can be used, and will be with --backend"), "{end:?}");
+}
+
+#[test]
+fn the_start_line_names_the_backend() {
+    for (backend, name) in [("uring", "io_uring"), ("epoll", "epoll")] {
+        let server = Server::start(&["--backend", backend]);
+        Client::open(server.addr()).close();
+        let log = server.log().join("\n");
+        assert!(log.contains(&format!("backend=\"{name}\"")), "{log}");
+        assert_eq!(log.contains("io_uring=single_issuer"), backend == "uring", "{log}");
+        assert!(!log.contains("WARN"), "{log}");
+    }
 }
 
 #[test]

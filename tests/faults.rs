@@ -190,13 +190,13 @@ struct Injection {
 }
 
 impl Injection {
-    fn attach(server: &Server, what: &str) -> Self {
+    fn attach(server: &Server, calls: &str, what: &str) -> Self {
         let pid = server.pid();
         let record = std::env::temp_dir().join(format!("corecast-inject-{pid}"));
         let strace = tool("strace")
-            .args(["-f", "-q", "-e", "trace=io_uring_enter", "-o"])
+            .args(["-f", "-q", "-e", &format!("trace={calls}"), "-o"])
             .arg(&record)
-            .args(["-e", &format!("inject=io_uring_enter:{what}"), "-p", &pid.to_string()])
+            .args(["-e", &format!("inject={calls}:{what}"), "-p", &pid.to_string()])
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -235,20 +235,32 @@ impl Drop for Injection {
 #[test]
 fn errors_of_io_uring_enter_lose_nothing() {
     for error in ["EAGAIN", "EBUSY", "EINTR", "ENOMEM"] {
-        let mut server = Server::start(&[]);
-        let injection = Injection::attach(&server, &format!("error={error}:when=5+7"));
-        std::thread::scope(|scope| {
-            for seed in 0..4_u64 {
-                let server = &server;
-                scope.spawn(move || steady_echo(server, seed));
-            }
-        });
-        let injected = injection.detach();
-        println!("{error}: {injected} calls");
-        assert!(injected > 20, "only {injected} calls failed with {error}");
-        assert!(server.is_running(), "{error} has ended the server");
-        Client::open(server.addr()).close();
+        errors_lose_nothing("uring", "io_uring_enter", error);
     }
+}
+
+#[test]
+fn interrupted_calls_on_epoll_lose_nothing() {
+    for call in ["epoll_pwait", "recvfrom", "sendto", "epoll_pwait,recvfrom,sendto,accept4"] {
+        errors_lose_nothing("epoll", call, "EINTR");
+    }
+}
+
+/// Echoes while some of `calls` fail with `error`.
+fn errors_lose_nothing(backend: &str, calls: &str, error: &str) {
+    let mut server = Server::start(&["--backend", backend]);
+    let injection = Injection::attach(&server, calls, &format!("error={error}:when=5+7"));
+    std::thread::scope(|scope| {
+        for seed in 0..4_u64 {
+            let server = &server;
+            scope.spawn(move || steady_echo(server, seed));
+        }
+    });
+    let injected = injection.detach();
+    println!("{calls}: {injected} calls");
+    assert!(injected > 20, "only {injected} calls failed with {error}");
+    assert!(server.is_running(), "{error} has ended the server");
+    Client::open(server.addr()).close();
 }
 
 /// A few hundred messages, one after the other and some pipelined.

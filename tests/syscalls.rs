@@ -1,5 +1,6 @@
-//! The number of system calls for each message: far fewer than one, because one call submits the
-//! replies to all input that the previous call returned.
+//! The number of system calls for each message: far fewer than one. On io_uring one call submits the
+//! replies to all input that the previous call returned; on epoll there is one receive and one send
+//! for all messages that a connection has sent together.
 
 mod support;
 
@@ -61,8 +62,8 @@ fn load(addr: SocketAddr, connections: usize, depth: usize, done: &AtomicBool, c
 }
 
 /// The system calls that strace counts in the server, and the replies, within the window.
-fn calls_and_messages(connections: usize, depth: usize) -> (u64, u64) {
-    let server = Server::start(&[]);
+fn calls_and_messages(backend: &str, connections: usize, depth: usize) -> (u64, u64) {
+    let server = Server::start(&["--backend", backend]);
     let (done, count) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| load(server.addr(), connections, depth, &done, &count));
@@ -129,11 +130,11 @@ fn total_calls(table: &str) -> u64 {
     total.split_whitespace().nth(3).unwrap().parse().unwrap()
 }
 
-fn per_message(connections: usize, depth: usize) -> f64 {
-    let (calls, messages) = calls_and_messages(connections, depth);
+fn per_message(backend: &str, connections: usize, depth: usize) -> f64 {
+    let (calls, messages) = calls_and_messages(backend, connections, depth);
     let ratio = calls as f64 / messages as f64;
     println!(
-        "{connections} connections, depth {depth}: {calls} system calls for {messages} messages, \
+        "{backend}, {connections} connections, depth {depth}: {calls} system calls for {messages} messages, \
          {ratio:.4} each"
     );
     assert!(calls > 0 && messages > 100, "this measured nothing");
@@ -141,12 +142,18 @@ fn per_message(connections: usize, depth: usize) -> f64 {
 }
 
 #[test]
-fn fewer_than_a_tenth_of_a_call_for_each_message() {
-    let ratio = per_message(100, 16);
+fn io_uring_needs_less_than_a_tenth_of_a_call_for_each_message() {
+    let ratio = per_message("uring", 100, 16);
     assert!(ratio < 0.1, "{ratio:.4} system calls per message");
     // A check of the measurement: one message at a time needs at least one call.
-    let alone = per_message(1, 1);
+    let alone = per_message("uring", 1, 1);
     assert!(alone > 0.9, "{alone:.4} system calls for a message at a time");
+}
+
+#[test]
+fn epoll_needs_two_calls_for_sixteen_messages_and_few_more() {
+    let ratio = per_message("epoll", 100, 16);
+    assert!(ratio < 0.2, "{ratio:.4} system calls per message");
 }
 
 #[test]

@@ -95,8 +95,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size,
         allow_negative_numbers = true)]
     pub(super) max_index: usize,
-    /// The interface of the kernel. auto is io_uring where it can be used, and epoll, with a warning
-    /// that names the cause, where it cannot. On epoll all loops share the limit of open files.
+    /// The interface of the kernel. Where io_uring cannot be used, auto logs a warning that names
+    /// the cause, and uses epoll. On epoll all loops share the limit of open files.
     #[arg(long, value_name = "BACKEND", default_value = "auto")]
     pub(super) backend: Interface,
     /// The format of the log on standard error.
