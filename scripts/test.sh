@@ -9,7 +9,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 LOGS="$TARGET_DIR/test-logs"
-STEPS=(setup fmt clippy test doc benches build budget compare peers autobahn clients)
+STEPS=(setup fmt clippy test doc benches build budget compare peers autobahn clients epoll)
 ONLY=()
 SKIP=()
 SUMMARY=()
@@ -52,6 +52,8 @@ step_peers() {
 }
 step_autobahn() { scripts/autobahn.sh; }
 step_clients() { scripts/clients.sh; }
+# A part of what scripts/epoll.sh --all runs.
+step_epoll() { scripts/epoll.sh; }
 
 # check_library: the library alone compiles without the command's feature, and depends on nothing
 # that only the command needs.

@@ -82,8 +82,8 @@ impl std::fmt::Debug for UringRing {
 }
 
 impl UringRing {
-    /// A ring that serves `slots` connections. To be made on the thread that will use it: the kernel
-    /// lets no other submit to it.
+    /// A ring that serves `slots` connections. To be made on the thread that will use it: the
+    /// kernel lets no other submit to it.
     ///
     /// # Errors
     /// What keeps io_uring from being used here, with what to do about it.
