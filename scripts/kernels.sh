@@ -13,7 +13,7 @@ TARGET_DIR=$(realpath -m "$TARGET_DIR")
 # shellcheck source=perf/emulated/boot.sh
 . perf/emulated/boot.sh
 
-CHECKS=(probe contract echo korean deflate fanout handshakes stop disabled)
+CHECKS=(probe contract echo korean deflate fanout handshakes stop epoll disabled)
 LIMIT=900
 WORK=$EMULATED/kernels-run.$$
 
@@ -69,9 +69,15 @@ if start_server 3 corecast serve --listen $ADDRESS --cores 0-1 --ping-after 3600
     check stop $STATUS /tmp/server.log
 fi
 
+if start_server 3 corecast serve --listen $ADDRESS --cores 0-1 --ping-after 3600 \
+    --backend epoll; then
+    load_check epoll echo --verify --connections 50 --size 1000 --depth 4 --count 10000
+    stop_server
+fi
+
 if [ -f /proc/sys/kernel/io_uring_disabled ]; then
     echo 2 >/proc/sys/kernel/io_uring_disabled
-    timeout 20 corecast serve --listen $ADDRESS >/tmp/disabled 2>&1
+    timeout 20 corecast serve --listen $ADDRESS --backend uring >/tmp/disabled 2>&1
     status=$?
     [ $status = 1 ] && grep -q 'forbidden by sysctl kernel.io_uring_disabled=2' /tmp/disabled
     check disabled $? /tmp/disabled

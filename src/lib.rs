@@ -1,4 +1,4 @@
-//! corecast: a strict, thread-per-core WebSocket server on io_uring, as a library.
+//! corecast: a strict, thread-per-core WebSocket server on io_uring or epoll, as a library.
 //!
 //! The parts; each depends only on parts listed before it:
 //!
@@ -11,7 +11,7 @@
 //! - [`pubsub`]: topics shared across cores. Sans-IO.
 //! - [`app`]: the API for applications: handlers, contexts and handles.
 //! - [`gateway`]: the endpoints of the server, between clients, broker and application.
-//! - [`io`]: the trait through which a loop uses the kernel, and its io_uring implementation.
+//! - [`io`]: the trait through which a loop uses the kernel; io_uring and epoll behind it.
 //! - [`worker`]: the loop of one core, generic over driver and service.
 //! - [`server`]: listeners, pinned threads, starting and stopping.
 //!

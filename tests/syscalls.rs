@@ -1,6 +1,6 @@
-//! The number of system calls for each message: far fewer than one. On io_uring one call submits the
-//! replies to all input that the previous call returned; on epoll there is one receive and one send
-//! for all messages that a connection has sent together.
+//! The number of system calls for each message: far fewer than one. On io_uring one call submits
+//! the replies to all input that the previous call returned; on epoll there is one receive and one
+//! send for all messages that a connection has sent together.
 
 mod support;
 

@@ -1,7 +1,8 @@
 //! What a worker asks of the kernel, as a trait: typed operations go in, events come out.
 //!
 //! The worker's loop is generic over [`Driver`], so the very same code runs on io_uring
-//! ([`uring::UringRing`]) and on a seeded simulation (`sim::SimRing`, feature `sim`).
+//! ([`uring::UringRing`]), on epoll ([`epoll::EpollDriver`]) and on a seeded simulation
+//! (`sim::SimRing`, feature `sim`).
 //!
 //! Memory that the kernel reads or writes is owned by the ring for as long as the kernel may touch
 //! it: receive buffers are lent out as [`Buffer`] values that cannot be copied, and payloads are
@@ -174,7 +175,7 @@ pub trait Wake: Clone + fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DriverStats {
-    /// Calls into the kernel.
+    /// Calls of `io_uring_enter` or `epoll_wait`.
     pub enters: u64,
     /// Times the completion queue ran over.
     pub overflows: u64,
@@ -188,7 +189,8 @@ pub struct DriverStats {
     pub in_flight: u32,
 }
 
-/// One core's way to the kernel. All calls but [`Driver::enter`] only queue; nothing blocks.
+/// One core's way to the kernel. All calls but [`Driver::enter`] only queue, or do at once what
+/// does not block. What came of them is told after the next call of it.
 pub trait Driver {
     /// Wakes this ring from other threads.
     type Waker: Wake;
@@ -219,8 +221,8 @@ pub trait Driver {
     /// events follow.
     fn stop_accepting(&mut self);
 
-    /// Arms a multishot receive. With `poll_first` it waits for readiness before it takes a
-    /// buffer, which is right unless data is known to wait.
+    /// Arms a multishot receive. With `poll_first` it waits for readiness before it takes a buffer,
+    /// which is right unless data is known to wait; epoll always does.
     fn receive(&mut self, id: ConnectionId, poll_first: bool);
 
     /// Arms a receive that ends with the first bytes it brings. If they are there already, it takes
@@ -239,8 +241,9 @@ pub trait Driver {
     /// Whether three quarters of the receive buffers that there may be are lent out.
     fn is_short_of_buffers(&self) -> bool;
 
-    /// Sends as much as the socket takes at once, at the next [`Driver::enter`]. An
-    /// [`Event::ShortSend`] tells of a rest; nothing is heard of a send that was complete.
+    /// Sends as much as the socket takes at once, at the latest with the next [`Driver::enter`].
+    /// After that an [`Event::ShortSend`] tells of a rest; nothing is heard of a send that was
+    /// complete.
     ///
     /// At most one for each connection between two calls of `enter`, none while a
     /// [`Driver::send_queued`] of the connection is under way, and only when [`Driver::next_event`]

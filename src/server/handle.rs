@@ -151,9 +151,9 @@ impl ServerHandle {
         &self.0.parts.cores
     }
 
-    /// The limit of connections of each loop: the configured one, or the number of descriptors that
-    /// it may have if that is lower. On io_uring each loop may have as many as the process; on epoll
-    /// they share them. 0 until the server has started.
+    /// The limit of connections of each loop: the configured one, or the number of descriptors
+    /// that it may have if that is lower. On io_uring each loop may have as many as the process; on
+    /// epoll they share them. 0 until the server has started.
     #[must_use]
     pub fn max_connections(&self) -> u32 {
         self.0.serving.get().map_or(0, |serving| serving.connections)
