@@ -26,6 +26,9 @@ struct Options {
     /// The file with the budgets.
     #[arg(long, default_value = "perf/budget.json")]
     file: PathBuf,
+    /// The backend of the server, which has budgets of its own: `epoll`.
+    #[arg(long)]
+    backend: Option<String>,
     /// Write the measured values to the file instead of comparing.
     #[arg(long)]
     update: bool,
@@ -44,6 +47,10 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> io::Result<ExitCode> {
     let cores = Cores::choose()?;
     let level = Kernel::available().last().map_or("plain", |kernel| kernel.name());
+    let level = match &options.backend {
+        Some(backend) => &format!("{level}-{backend}"),
+        None => level,
+    };
     let mut budgets = match Budgets::read(&options.file) {
         Err(e) if options.update && e.kind() == io::ErrorKind::NotFound => Budgets::default(),
         other => other?,
@@ -218,6 +225,7 @@ impl Server {
             // No ping may be sent in between.
             .args(["serve", "--listen", "127.0.0.1:0", "--ping-after", "86400", "--cores"])
             .arg(cores.server.to_string())
+            .args(options.backend.iter().flat_map(|name| ["--backend", name]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
