@@ -134,8 +134,8 @@ fn per_message(backend: &str, connections: usize, depth: usize) -> f64 {
     let (calls, messages) = calls_and_messages(backend, connections, depth);
     let ratio = calls as f64 / messages as f64;
     println!(
-        "{backend}, {connections} connections, depth {depth}: {calls} system calls for {messages} messages, \
-         {ratio:.4} each"
+        "{backend}, {connections} connections, depth {depth}: {calls} system calls for {messages} \
+         messages, {ratio:.4} each"
     );
     assert!(calls > 0 && messages > 100, "this measured nothing");
     ratio
