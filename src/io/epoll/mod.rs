@@ -33,8 +33,8 @@ use table::{Flags, Table};
 /// The most connections that are accepted between two calls of `enter`.
 const ACCEPTS: u32 = 64;
 /// The most receives between two calls of `enter`, about as many as one call of io_uring reports.
-/// Those that are left come first after the next. With twice as many, honest clients waited twice as
-/// long for what hostile ones had decompressed.
+/// Those that are left come first after the next. With twice as many, honest clients waited twice
+/// as long for what hostile ones had decompressed.
 const RECEIVES: u32 = 32;
 /// The most bytes of queued sends that are tried again between two calls of `enter`. The last one
 /// may exceed it.
