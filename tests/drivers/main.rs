@@ -36,6 +36,7 @@ on_each_driver! {
         bytes_come_in_order_and_then_the_end,
         a_reset_is_told,
         a_cancelled_receive_leaves_later_bytes_to_the_next,
+        a_receive_for_one_buffer_ends_with_it,
         without_a_buffer_a_receive_ends_and_loses_nothing,
         a_flood_does_not_keep_others_waiting,
         a_slot_is_used_again_without_events_of_the_connection_before,

@@ -57,6 +57,48 @@ pub(crate) fn a_cancelled_receive_leaves_later_bytes_to_the_next<D: Tested>() {
     assert_eq!(rig.receive_all(id, 6), b"second");
 }
 
+pub(crate) fn a_receive_for_one_buffer_ends_with_it<D: Tested>() {
+    let mut rig = Rig::<D>::with(4, Buffers::new(4, 64));
+    let (id, mut client) = rig.accept_receiving();
+    rig.driver.cancel_receive(id);
+    let outcome = rig.receive(id, &mut Vec::new());
+    assert!(matches!(outcome, Some(Received::Cancelled)), "{outcome:?}");
+    let sent = pattern(100);
+    // Bytes that are there already, and bytes that come later.
+    for waits in [false, true] {
+        if !waits {
+            client.write_all(&sent).unwrap();
+        }
+        let mut received = Vec::new();
+        for len in [64, 36] {
+            rig.driver.receive_once(id);
+            if waits && len == 64 {
+                rig.expect_quiet();
+                client.write_all(&sent).unwrap();
+            }
+            let event = rig.event();
+            let Event::Received { outcome: Received::Data { buffer, len: got }, armed, .. } = event
+            else {
+                panic!("{event:?}")
+            };
+            assert_eq!((got, armed), (len, false));
+            received.extend_from_slice(&rig.driver.bytes(&buffer)[..got]);
+            rig.driver.release(buffer);
+            rig.expect_quiet();
+        }
+        assert_eq!(received, sent);
+    }
+    // It is cancelled like any other, and the next one is for any number of buffers again.
+    rig.driver.receive_once(id);
+    rig.driver.cancel_receive(id);
+    let outcome = rig.receive(id, &mut Vec::new());
+    assert!(matches!(outcome, Some(Received::Cancelled)), "{outcome:?}");
+    rig.driver.receive(id, true);
+    client.write_all(&sent).unwrap();
+    assert_eq!(rig.receive_all(id, 100), sent);
+    rig.expect_all_released();
+}
+
 pub(crate) fn without_a_buffer_a_receive_ends_and_loses_nothing<D: Tested>() {
     let mut rig = Rig::<D>::with(4, Buffers::new(2, 64));
     let (id, mut client) = rig.accept_receiving();

@@ -36,6 +36,8 @@ const ACCEPTS: u32 = 64;
 /// Those that are left come first after the next. With twice as many, honest clients waited twice
 /// as long for what hostile ones had decompressed.
 const RECEIVES: u32 = 32;
+/// The same under load, so that each connection that has sent something is served.
+const COLLECTED: u32 = 256;
 /// The most bytes of queued sends that are tried again between two calls of `enter`. The last one
 /// may exceed it.
 const RESENT: usize = 2 << 20;
@@ -187,6 +189,13 @@ impl Driver for EpollDriver {
         }
     }
 
+    fn receive_once(&mut self, id: ConnectionId) {
+        self.receive(id, false);
+        if let Some(slot) = self.table.get_mut(id.slot) {
+            slot.flags.insert(Flags::ONCE);
+        }
+    }
+
     fn cancel_receive(&mut self, id: ConnectionId) {
         let event = if self.end_receive(id.slot) {
             Event::Received { id: id.masked(), outcome: Received::Cancelled, armed: false }
@@ -255,6 +264,10 @@ impl Driver for EpollDriver {
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
         self.wait_for_reports(wait)
+    }
+
+    fn collect(&mut self) {
+        self.receives_left = COLLECTED;
     }
 
     fn is_settled(&self) -> bool {

@@ -5,7 +5,7 @@ use rustix::net::{RecvFlags, recv};
 use super::EpollDriver;
 use super::table::Flags;
 use crate::base::ConnectionId;
-use crate::io::{Errno, Event, Received};
+use crate::io::{Buffer, Errno, Event, Received};
 
 /// What a receive needs to have been made for.
 const WANTED: Flags = Flags::RECEIVING.union(Flags::READABLE);
@@ -31,6 +31,9 @@ impl EpollDriver {
             let received = recv(socket, room, RecvFlags::DONTWAIT).map(|(_, len)| len);
             if let Ok(len @ 1..) = received {
                 let id = ConnectionId { slot: index, generation: slot.generation }.masked();
+                if slot.flags.contains(Flags::ONCE) {
+                    return Some(self.received_once(index, buffer, len));
+                }
                 if len == size || slot.flags.contains(Flags::TO_THE_END) {
                     slot.flags.insert(Flags::IN_READABLE);
                     self.readable.push_back(index);
@@ -47,6 +50,23 @@ impl EpollDriver {
             }
         }
         None
+    }
+
+    /// A receive that was to bring one buffer has done so.
+    #[cold]
+    #[inline(never)]
+    fn received_once(&mut self, index: u32, buffer: Buffer, len: usize) -> Event {
+        let is_full = len == self.pool.bytes(&buffer).len();
+        self.end_receive(index);
+        let mut id = ConnectionId { slot: index, generation: 0 };
+        if let Some(slot) = self.table.get_mut(index) {
+            id.generation = slot.generation;
+            if !is_full && !slot.flags.contains(Flags::TO_THE_END) {
+                slot.flags.remove(Flags::READABLE);
+            }
+        }
+        let outcome = Received::Data { buffer, len };
+        Event::Received { id: id.masked(), outcome, armed: false }
     }
 
     /// A receive has brought no data.
@@ -89,7 +109,7 @@ impl EpollDriver {
     pub(super) fn end_receive(&mut self, index: u32) -> bool {
         let Some(slot) = self.table.get_mut(index) else { return false };
         let was_armed = slot.flags.contains(Flags::RECEIVING);
-        slot.flags.remove(Flags::RECEIVING);
+        slot.flags.remove(Flags::RECEIVING | Flags::ONCE);
         self.receives -= u32::from(was_armed);
         was_armed
     }

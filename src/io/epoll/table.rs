@@ -25,6 +25,8 @@ bitflags! {
         const SENDING = 1 << 4;
         /// In the list of those with a queued send and room. The slot keeps it as above.
         const IN_WRITABLE = 1 << 5;
+        /// The receive ends with the first bytes it brings.
+        const ONCE = 1 << 6;
     }
 }
 
