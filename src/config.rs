@@ -54,8 +54,12 @@ pub struct Limits {
     /// Fragments of one message; close code 1008. Default 131,072. Nothing is stored per fragment,
     /// so this bounds the work that one message can cause. Autobahn sends 65,536.
     pub max_fragments: u32,
-    /// The request head; status 431. Default 8 KiB and 64 headers.
+    /// The head of a request. Default 16 KiB and 64 headers (status 431), of which the request line
+    /// may have 8 KiB (414).
     pub head: HeadLimits,
+    /// Bytes of the body of a plain request, also of one that is read and discarded; status 413.
+    /// Default 1 MiB.
+    pub max_body: usize,
     /// Connections of each loop; status 503. Default 1,000,000, and never more than the
     /// descriptors that a ring may have.
     pub max_connections: u32,
@@ -92,6 +96,7 @@ impl Default for Limits {
             max_message: 16 << 20,
             max_fragments: 131_072,
             head: HeadLimits::default(),
+            max_body: 1 << 20,
             max_connections: 1_000_000,
             send_queue: 256 << 10,
             memory: 512 << 20,
@@ -104,8 +109,14 @@ impl Default for Limits {
 #[non_exhaustive]
 pub struct Timeouts {
     /// From accept to the end of the request head, at any rate of arrival; status 408. Also from
-    /// accept to a decision about the handshake that is made later; status 503. Default 5 s.
+    /// accept to a decision about the handshake that is made later; status 503. For a later request
+    /// of the connection it begins with the first byte of that. Default 5 s.
     pub handshake: Duration,
+    /// From the end of a request head to the end of the body; status 408. Default 30 s.
+    pub body: Duration,
+    /// From the answer to a plain request to the next request; then the connection is closed.
+    /// Default 60 s.
+    pub keep_alive: Duration,
     /// Time without input from the peer before it is sent a ping. Default 30 s.
     pub ping_after: Duration,
     /// From the ping to the next input from the peer; close code 1001. Default 15 s.
@@ -150,6 +161,8 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             handshake: Duration::from_secs(5),
+            body: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(60),
             ping_after: Duration::from_secs(30),
             pong: Duration::from_secs(15),
             idle: None,

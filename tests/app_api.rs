@@ -21,6 +21,8 @@ mod panics;
 mod peers;
 #[path = "app_api/programs.rs"]
 mod programs;
+#[path = "app_api/requests.rs"]
+mod requests;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;

@@ -1,8 +1,12 @@
 //! The handler of `corecast serve`: every message is sent back to its sender.
 
-use super::{Accept, Context, Handler, Upgrade};
+use super::{Accept, Context, Handler, RequestContext, Upgrade};
+use crate::protocol::http;
+use crate::protocol::http::{Response, Status};
 use crate::protocol::websocket::handshake::Request;
 use crate::session::Message;
+
+const NOT_FOUND: &str = "Nothing is served here over plain HTTP. GET / lists what is.\n";
 
 /// Echoes every message, opcode and boundaries kept, on every path.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,8 +23,39 @@ impl Handler for Echo {
         Upgrade::Accept(())
     }
 
+    fn request(
+        &mut self,
+        request: &http::Request<'_>,
+        cx: &mut RequestContext<'_>,
+    ) -> Option<Response> {
+        match (request.path, request.method) {
+            ("/", "GET" | "HEAD") => Some(Response::text(Status::OK, page(request, cx))),
+            ("/" | "/echo" | "/healthz" | "*", _) => None,
+            (_, method) if !http::is_known_method(method) => None,
+            _ => Some(Response::text(Status::NOT_FOUND, NOT_FOUND)),
+        }
+    }
+
     #[inline(always)]
     fn message<'a>(&mut self, (): &mut (), message: Message<'a>, cx: &mut Context<'_, 'a>) {
         cx.echo(message);
     }
+}
+
+/// What this server is and where its endpoints are, with the address that the client has used.
+fn page(request: &http::Request<'_>, cx: &RequestContext<'_>) -> String {
+    let host = request.host.unwrap_or("<this host>");
+    let mut page = format!(
+        "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\n\
+         Connect with a WebSocket client, for example: websocat ws://{host}/echo\n\n\
+         ws://{host}/echo            every message comes back (so it does on other paths)\n"
+    );
+    if cx.config().pubsub.endpoints {
+        page.push_str(&format!(
+            "ws://{host}/topics/<topic>  messages to and from all clients of a topic\n\
+             ws://{host}/pubsub          many topics on one connection, in JSON\n"
+        ));
+    }
+    page.push_str(&format!("http://{host}/healthz       200 while this server takes clients\n"));
+    page
 }

@@ -3,7 +3,9 @@
 use super::accept::Accept;
 use super::action::{Action, Denied};
 use super::context::{CloseContext, Context};
+use super::request::RequestContext;
 use super::upgrade::Upgrade;
+use crate::protocol::http;
 use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::session::{CloseReason, Message};
 
@@ -34,10 +36,53 @@ pub trait Handler {
     /// costs some 10 to 80 instructions less.
     const CATCH_PANICS: bool = true;
 
+    /// Whether the bodies of plain requests are wanted: [`http::Request::body`] in
+    /// [`request`](Self::request). By default they are read and discarded.
+    const REQUEST_BODIES: bool = false;
+
     /// A well-formed request to open a WebSocket, on a path that is no endpoint of the server.
     /// `accept` takes the subprotocol and further headers of the answer. To decide later, such as
     /// after a look into a database, return what [`Accept::decide_later`] makes.
     fn upgrade(&mut self, request: &Request<'_>, accept: &mut Accept) -> Upgrade<Self::Connection>;
+
+    /// A plain request, which opens no WebSocket, of any method but CONNECT, on a path that is no
+    /// endpoint of the server. The response is sent as it is, to HEAD without its body, and the
+    /// next request of the connection may follow. It is given the CORS headers for the origins that
+    /// [`Config::origins`](crate::config::Config::origins) allows, unless it has such headers.
+    ///
+    /// `None`, which is the default, leaves the answer to the server: a short text on `/`, `ok` on
+    /// `/healthz`, the allowed methods to OPTIONS, and on every other path 426, since it may serve
+    /// WebSocket. A callback that panics is answered with 500.
+    ///
+    /// ```
+    /// use corecast::app::RequestContext;
+    /// use corecast::protocol::http::{Request, Response, Status};
+    /// use corecast::pubsub::Payload;
+    ///
+    /// /// The body of `Handler::request`.
+    /// fn request(request: &Request<'_>, cx: &mut RequestContext<'_>) -> Option<Response> {
+    ///     match (request.method, request.path) {
+    ///         ("GET" | "HEAD", "/version") => Some(Response::text(Status::OK, "1.0\n")),
+    ///         // With `REQUEST_BODIES`.
+    ///         ("POST", "/news") => {
+    ///             let news = Payload::binary(request.body.to_vec());
+    ///             Some(match cx.publish("news", &news) {
+    ///                 Ok(()) => Response::new(Status::NO_CONTENT),
+    ///                 Err(why) => Response::text(Status::SERVICE_UNAVAILABLE, why.to_string()),
+    ///             })
+    ///         }
+    ///         _ => None,
+    ///     }
+    /// }
+    /// ```
+    fn request(
+        &mut self,
+        request: &http::Request<'_>,
+        cx: &mut RequestContext<'_>,
+    ) -> Option<http::Response> {
+        let _ = (request, cx);
+        None
+    }
 
     /// A request to an endpoint of the server, `/topics/...` or `/pubsub`: whether the client may
     /// connect there, and `user` as the later calls of [`authorise`](Self::authorise) need it. The

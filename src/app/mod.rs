@@ -18,6 +18,7 @@ mod inbox;
 mod panics;
 mod prepared;
 mod publisher;
+mod request;
 mod timers;
 mod upgrade;
 
@@ -37,4 +38,5 @@ pub use panics::{OnPanic, Panic};
 pub(crate) use panics::{catch, catch_if, panic_text};
 pub use prepared::PreparedMessage;
 pub use publisher::{Publisher, inbox};
+pub use request::RequestContext;
 pub use upgrade::Upgrade;

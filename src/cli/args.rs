@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use corecast::protocol::websocket::handshake::Origins;
 
 use super::values::{
-    Cores, parse_address, parse_cores, parse_loops, parse_origin, parse_seconds, parse_size,
+    Cores, parse_address, parse_cores, parse_head_size, parse_loops, parse_origin, parse_seconds,
+    parse_size,
 };
 
 /// A strict, thread-per-core WebSocket server on io_uring or epoll.
@@ -54,6 +55,10 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_size,
         allow_negative_numbers = true)]
     pub(super) max_memory: usize,
+    /// The largest head of a request, from 1KiB to 1MiB; a larger one is answered with 431.
+    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = parse_head_size,
+        allow_negative_numbers = true)]
+    pub(super) max_head: usize,
     /// Do not negotiate compression (permessage-deflate).
     #[arg(long)]
     pub(super) no_deflate: bool,

@@ -85,6 +85,7 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     let mut config = Config::default();
     config.limits.max_message = flags.max_message;
     config.limits.memory = flags.max_memory;
+    config.limits.head.max_bytes = flags.max_head;
     config.deflate.enabled = !flags.no_deflate;
     config.timeouts.ping_after = Duration::from_secs(flags.ping_after);
     config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);

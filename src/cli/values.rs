@@ -138,6 +138,13 @@ pub(super) fn parse_size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "it is not a size from 1 byte to 4GiB".to_owned())
 }
 
+/// Parses the largest size of a request head.
+pub(super) fn parse_head_size(text: &str) -> Result<usize, String> {
+    let size = parse_size(text)?;
+    let is_sound = (1 << 10..=1 << 20).contains(&size);
+    is_sound.then_some(size).ok_or_else(|| "it is not a size from 1KiB to 1MiB".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +217,15 @@ mod tests {
         }
         for (text, form) in [("16mb", "`16MiB`"), ("64 kB", "`64KiB`"), ("1GB", "`1GiB`")] {
             assert!(parse_size(text).unwrap_err().contains(form), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_head_has_a_size_of_its_own() {
+        assert_eq!(parse_head_size("1KiB"), Ok(1 << 10));
+        assert_eq!(parse_head_size("1MiB"), Ok(1 << 20));
+        for bad in ["1023", "0", "1048577", "x"] {
+            assert!(parse_head_size(bad).is_err(), "{bad}");
         }
     }
 }

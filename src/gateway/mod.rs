@@ -5,7 +5,9 @@
 mod app;
 mod client;
 mod clients;
+mod cors;
 mod endpoint;
+mod http;
 mod inbox;
 mod json;
 mod overdue;

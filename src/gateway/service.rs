@@ -17,6 +17,7 @@ use crate::app::{
 use crate::base::{ConnectionId, Ledger, Millis};
 use crate::config::Config;
 use crate::mesh::Port;
+use crate::protocol::http;
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::pubsub::{Broker, Established, Event, PeerMessage, Totals, encode};
@@ -210,6 +211,14 @@ impl<H: Handler> Inbound for Gateway<H> {
             None => self.upgrade_app(id, request),
         };
         verdict.unwrap_or_else(Verdict::Refuse)
+    }
+
+    fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> http::Response {
+        self.answer(id, request)
+    }
+
+    fn wants_body(&self, request: &http::Request<'_>) -> bool {
+        self.app_wants_body(request)
     }
 
     fn open(&mut self, id: ConnectionId, endpoint: EndpointId, replies: &mut Replies<'_>) {

@@ -3,6 +3,7 @@
 
 pub(super) mod count;
 mod endpoints;
+mod http;
 mod large;
 mod waiting;
 

@@ -2,7 +2,7 @@
 
 use super::service::Accept;
 use crate::base::ledger::Charge;
-use crate::protocol::http::HeadScanner;
+use crate::protocol::http::{BodyReader, HeadScanner};
 use crate::protocol::websocket::handshake::Agreement;
 
 /// The received part of a request head that did not come in one piece.
@@ -21,6 +21,31 @@ impl PartialHead {
 
     pub(super) fn into_buffer(self) -> Vec<u8> {
         self.bytes
+    }
+}
+
+/// Whether a request, of which this is the beginning, has the method HEAD, so that no response to
+/// it may have a body.
+pub(super) fn asks_head(head: &[u8]) -> bool {
+    head.strip_prefix(b"\r\n").unwrap_or(head).starts_with(b"HEAD ")
+}
+
+/// A request whose body has not come in full.
+#[derive(Debug)]
+pub(super) struct PartialBody {
+    /// The whole head.
+    pub(super) head: Box<[u8]>,
+    pub(super) reader: BodyReader,
+    /// What has come of the content, if the service wants it.
+    pub(super) content: Vec<u8>,
+    pub(super) is_wanted: bool,
+    pub(super) charge: Charge,
+}
+
+impl PartialBody {
+    /// Charges what it holds now.
+    pub(super) fn recharge(&mut self) {
+        self.charge.set(size_of::<Self>() + self.head.len() + self.content.capacity());
     }
 }
 

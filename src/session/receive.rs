@@ -53,7 +53,7 @@ impl Session {
         service: &mut S,
     ) -> Handled {
         match self.phase {
-            Phase::Request => self.receive_head(bytes, cx, service),
+            Phase::Request => self.receive_requests(bytes, cx, service),
             Phase::Deciding => Handled::Until(0),
             _ => {
                 self.linger_again(cx);
@@ -82,7 +82,9 @@ impl Session {
         if self.phase != Phase::Finished {
             self.deadline = Millis::NEVER;
         }
-        self.end(Phase::Finished, CloseReason::Eof);
+        let is_answered = self.marks.contains(Marks::ANSWERED);
+        let reason = if is_answered { CloseReason::Answered } else { CloseReason::Eof };
+        self.end(Phase::Finished, reason);
     }
 
     /// TCP broke, or the peer does not take what is sent: nothing more can be done.
@@ -116,11 +118,22 @@ impl Session {
         out: &mut Output,
     ) -> bool {
         match self.phase {
-            Phase::Request if matches!(self.rare.as_deref(), Some(RareState::Head(_))) => {
+            Phase::Request if self.has_partial_request() => {
                 // One that was only given a moment to send its request is not to blame.
                 let is_rejected = self.marks.contains(Marks::REJECT);
                 let rejection = if is_rejected { Rejection::Full } else { Rejection::Timeout };
                 self.refuse(now, rejection, pools, out);
+            }
+            Phase::Request if self.marks.contains(Marks::ANSWERED) => {
+                // While answers are still to be read, the client need not have a next request.
+                if backlog > 0 && !self.marks.contains(Marks::REJECT) {
+                    self.deadline = now.after(pools.config.timeouts.keep_alive);
+                } else {
+                    // A request may be on its way: closing at once could reset the connection, and
+                    // the client might lose an answer.
+                    self.end(Phase::Lingering, CloseReason::Answered);
+                    self.deadline = now.after(pools.config.timeouts.linger);
+                }
             }
             Phase::Request => self.end(Phase::Finished, CloseReason::NoRequest),
             Phase::Deciding => self.refuse(now, Rejection::Undecided, pools, out),
@@ -169,7 +182,7 @@ impl Session {
                 }
             }
             Phase::Deciding => self.refuse(now, Rejection::Full, pools, out),
-            Phase::Request if matches!(self.rare.as_deref(), Some(RareState::Head(_))) => {
+            Phase::Request if self.has_partial_request() => {
                 self.refuse(now, Rejection::Full, pools, out);
             }
             Phase::Request => {
@@ -178,6 +191,11 @@ impl Session {
             }
             Phase::Closing | Phase::Lingering | Phase::Finished => {}
         }
+    }
+
+    /// Whether a part of a request has come.
+    fn has_partial_request(&self) -> bool {
+        matches!(self.rare.as_deref(), Some(RareState::Head(_) | RareState::Body(_)))
     }
 
     /// The peer does not read what is sent to it: closes as [`close`](Self::close) does, with 1013.

@@ -16,8 +16,9 @@ use super::reason::CloseReason;
 use super::replies::{Message, Replies};
 use super::stream::Stream;
 use crate::base::{ConnectionId, Ledger, Millis};
+use crate::protocol::http;
 use crate::protocol::websocket::Opcode;
-use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Request};
+use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Rejection, Request};
 
 /// An accepted opening handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,21 @@ pub trait Inbound {
         request: &Request<'_>,
         deflate: Option<&Agreement>,
     ) -> Verdict;
+
+    /// A well-formed request that is no opening handshake, with its body if
+    /// [`wants_body`](Self::wants_body) says so. The response is sent as it is; whether another
+    /// request follows is no matter of the service. The default serves WebSocket only.
+    fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> http::Response {
+        let _ = (id, request);
+        Rejection::UpgradeRequired.response()
+    }
+
+    /// Whether the body of such a request is wanted. Otherwise it is read and discarded. Called
+    /// once the head is there.
+    fn wants_body(&self, request: &http::Request<'_>) -> bool {
+        let _ = request;
+        false
+    }
 
     /// The handshake is answered with 101. What is sent here follows it. Not called for a deferred
     /// handshake, for which [`Outbound::respond`] is given a callback.

@@ -5,7 +5,7 @@ use bitflags::bitflags;
 use super::assembly::Assembly;
 use super::compression::Compression;
 use super::endpoint::EndpointId;
-use super::head::{Deciding, PartialHead};
+use super::head::{Deciding, PartialBody, PartialHead};
 use super::pending::PendingFrame;
 use super::pools::Pools;
 use super::reason::CloseReason;
@@ -16,7 +16,7 @@ use crate::config::Config;
 /// How far a connection is, and what its driver has to do once its output is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The request head is not complete. Read on.
+    /// A request is awaited, or not complete. Read on.
     Request,
     /// The service has not decided about the handshake yet. Nothing is read.
     Deciding,
@@ -42,6 +42,8 @@ bitflags! {
         const ACCEPTED = 1 << 1;
         /// The peer has sent data after the close frame of this side.
         const SENDS_AFTER_CLOSE = 1 << 2;
+        /// A plain request was answered, and the next one is awaited.
+        const ANSWERED = 1 << 3;
     }
 }
 
@@ -71,6 +73,8 @@ pub struct Session {
 pub(super) enum RareState {
     /// Before the handshake: a request head that did not come in one piece.
     Head(PartialHead),
+    /// A plain request whose body has not come in full.
+    Body(PartialBody),
     /// A handshake that the service has not decided about.
     Deciding(Deciding),
     /// The payload of the latest ping, to be answered once there is less to send.
@@ -141,6 +145,7 @@ impl Session {
         let compression = self.compression.as_ref().map_or(0, |compression| compression.memory());
         let request = match self.rare.as_deref() {
             Some(RareState::Head(head)) => head.charge.bytes(),
+            Some(RareState::Body(body)) => body.charge.bytes(),
             Some(RareState::Deciding(deciding)) => deciding.charge.bytes(),
             _ => 0,
         };

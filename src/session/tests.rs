@@ -2,6 +2,7 @@
 //! model that knows nothing of buffers.
 
 mod held;
+mod http;
 mod idle;
 mod large;
 mod liveness;
@@ -367,10 +368,9 @@ fn requests_are_answered_by_what_they_ask() {
         (REQUEST.to_vec(), "101"),
         (with("Origin: https://good.example"), "101"),
         (with("Origin: https://evil.example"), "403"),
-        (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), "200"),
         (b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), "426"),
+        (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n".to_vec(), "505"),
         ([REQUEST, b"\x82\x80\0\0\0\0"].concat(), "400"),
-        (b"PUT / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), "405"),
     ] {
         let whole = Bench::new(config.clone()).receive(&request);
         assert!(whole.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{status}");

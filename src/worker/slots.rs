@@ -215,8 +215,7 @@ impl Slot {
     /// already. Compressed input of a kilobyte can cause replies of a megabyte.
     #[inline]
     pub(super) fn input_waits(&self) -> bool {
-        self.is_held()
-            || (self.blocked.contains(Blocked::SEND_BACKLOG) && self.session.phase() == Phase::Open)
+        self.is_held() || (self.blocked.contains(Blocked::SEND_BACKLOG) && self.answers_input())
     }
 
     /// Whether too many replies wait to be sent to it. Not once it is closing: then its input
@@ -224,8 +223,12 @@ impl Slot {
     /// peer that reads nothing stays unread, so that the kernel resets the connection at its end.
     fn has_send_backlog(&self) -> bool {
         let is_stalled = self.session.reason() == Some(CloseReason::Stalled);
-        self.blocked.contains(Blocked::SEND_BACKLOG)
-            && (self.session.phase() == Phase::Open || is_stalled)
+        self.blocked.contains(Blocked::SEND_BACKLOG) && (self.answers_input() || is_stalled)
+    }
+
+    /// Whether what it sends is answered: messages, or requests that follow each other.
+    fn answers_input(&self) -> bool {
+        matches!(self.session.phase(), Phase::Request | Phase::Open)
     }
 
     /// Whether it is to be read from.

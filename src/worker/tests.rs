@@ -6,6 +6,7 @@ mod budget;
 mod deferred;
 mod memory;
 mod peers;
+mod requests;
 mod streams;
 mod swarm;
 mod unread;

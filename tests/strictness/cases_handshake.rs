@@ -151,21 +151,30 @@ fn subprotocols(t: &mut RequestTable) {
 fn upgrade(t: &mut RequestTable) {
     t.section("RFC 6455 section 4.2.1");
     for (name, value, fault) in [
-        ("Upgrade to something else", "h2c", NOT_WEBSOCKET),
-        ("Upgrade empty", "", NOT_WEBSOCKET),
-        ("Upgrade of commas", ",,", NOT_WEBSOCKET),
-        ("Upgrade to websocket with a version", "websocket/13", NOT_WEBSOCKET),
-        ("Upgrade to a longer word", "websockets", NOT_WEBSOCKET),
-        ("Upgrade to a shorter word", "websocke", NOT_WEBSOCKET),
-        ("Upgrade in quotes", "\"websocket\"", NOT_WEBSOCKET),
-        ("Upgrade of two words", "web socket", NOT_WEBSOCKET),
-        ("Upgrade with a parameter", "websocket;q=1", NOT_WEBSOCKET),
         ("Upgrade to websocket and nonsense", "websocket, a b", BAD_UPGRADE),
         ("Upgrade to websocket and a lone slash", "websocket, /", BAD_UPGRADE),
     ] {
         let line = format!("Upgrade: {value}");
         t.refuses(name, &Draft::new().swap("Upgrade", &[&line]), fault);
     }
+    t.section("RFC 9110 section 7.8");
+    for (name, value) in [
+        ("Upgrade to something else", "h2c"),
+        ("Upgrade empty", ""),
+        ("Upgrade of commas", ",,"),
+        ("Upgrade to websocket with a version", "websocket/13"),
+        ("Upgrade to a longer word", "websockets"),
+        ("Upgrade to a shorter word", "websocke"),
+        ("Upgrade in quotes", "\"websocket\""),
+        ("Upgrade of two words", "web socket"),
+        ("Upgrade with a parameter", "websocket;q=1"),
+    ] {
+        let (upgrade, connection) = (format!("Upgrade: {value}"), "Connection: Upgrade, close");
+        let draft = Draft::new().line("GET /healthz HTTP/1.1").swap("Upgrade", &[&upgrade]);
+        t.answers(name, &draft.swap("Connection", &[connection]));
+    }
+    let old = Draft::new().line("GET /healthz HTTP/1.0");
+    t.answers("a handshake in HTTP/1.0", &old);
 }
 
 fn connection(t: &mut RequestTable) {
@@ -253,12 +262,13 @@ fn extensions(t: &mut RequestTable) {
 
 fn plain_visits(t: &mut RequestTable) {
     t.section("RFC 9110 section 15.5.22");
-    let plain = || Draft::new().swap("Upgrade", &[]).swap("Connection", &[]);
-    t.shows_page("a plain visit of /", &plain());
-    t.shows_page("a plain visit of / with a query", &plain().line("GET /?a HTTP/1.1"));
-    t.shows_page("a handshake without Upgrade", &Draft::new().swap("Upgrade", &[]));
-    for path in ["/ws", "/index.html", "/healthz?full"] {
-        let draft = plain().line(&format!("GET {path} HTTP/1.1"));
+    t.answers("a plain visit of /healthz", &Draft::plain());
+    t.answers("a plain visit with a query", &Draft::plain().line("GET /healthz?a HTTP/1.1"));
+    t.answers("a plain visit in HTTP/1.0", &Draft::plain().line("GET /healthz HTTP/1.0"));
+    let old = Draft::plain().line("GET /healthz HTTP/1.0").swap("Host", &[]);
+    t.answers("a plain visit in HTTP/1.0 without Host", &old.swap("Connection", &[]));
+    for path in ["/echo", "/echo?full"] {
+        let draft = Draft::plain().line(&format!("GET {path} HTTP/1.1"));
         t.refuses(&format!("a plain visit of {path}"), &draft, UPGRADE_REQUIRED);
     }
 }

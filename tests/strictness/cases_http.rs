@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<RequestCase> {
     line_ends(&mut table);
     header_lines(&mut table);
     bodies(&mut table);
+    plain_bodies(&mut table);
     early_bytes(&mut table);
     sizes(&mut table);
     table.into_cases()
@@ -21,31 +22,35 @@ pub(crate) fn cases() -> Vec<RequestCase> {
 
 fn request_lines(t: &mut RequestTable) {
     t.section("RFC 9110 section 9.1");
-    for method in ["POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "GETX", "GeT"] {
-        let draft = Draft::new().line(&format!("{method} / HTTP/1.1"));
+    for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE"] {
+        let draft = Draft::plain().line(&format!("{method} /healthz HTTP/1.1"));
         t.refuses(&format!("method {method}"), &draft, METHOD);
     }
-    let connect = Draft::new().line("CONNECT 127.0.0.1:80 HTTP/1.1");
-    t.refuses("method CONNECT", &connect, METHOD);
+    for method in ["GETX", "GeT", "GET-", "CoNNECT"] {
+        let draft = Draft::plain().line(&format!("{method} /healthz HTTP/1.1"));
+        t.refuses(&format!("method {method}"), &draft, UNKNOWN_METHOD);
+    }
+    let connect = Draft::plain().line("CONNECT 127.0.0.1:80 HTTP/1.1");
+    t.refuses("method CONNECT", &connect.swap("Host", &["Host: 127.0.0.1:80"]), METHOD);
     t.refuses("method get", &Draft::new().line("get / HTTP/1.1"), NOT_HTTP);
     t.section("RFC 6455 section 4.2.1");
     for version in [
-        "HTTP/1.0",
-        "HTTP/0.9",
-        "HTTP/1.2",
-        "HTTP/2.0",
-        "HTTP/2",
-        "HTTP/3",
         "HTTP/11",
-        "HTTP/1",
         "http/1.1",
         "HTTP/ 1.1",
         "HTTPS/1.1",
         "XTTP/1.1",
         "1.1",
+        "HTTP/01.1",
+        "HTTP/1.x",
     ] {
         let draft = Draft::new().line(&format!("GET / {version}"));
         t.refuses(&format!("version {version}"), &draft, HTTP_VERSION);
+    }
+    t.section("RFC 9110 section 15.6.6");
+    for version in ["HTTP/0.9", "HTTP/1.2", "HTTP/2.0", "HTTP/2", "HTTP/3", "HTTP/1", "HTTP/9.9"] {
+        let draft = Draft::new().line(&format!("GET / {version}"));
+        t.refuses(&format!("version {version}"), &draft, UNSUPPORTED_HTTP);
     }
     t.section("RFC 9112 section 3");
     for (name, line) in [
@@ -90,7 +95,7 @@ fn other_protocols(t: &mut RequestTable) {
     t.refuses_bytes("NUL", vec![0], NOT_HTTP);
     t.refuses_bytes("JSON", b"{\"op\":\"hello\"}".to_vec(), NOT_HTTP);
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-    t.refuses_bytes("the preface of HTTP/2", preface.to_vec(), HTTP_VERSION);
+    t.refuses_bytes("the preface of HTTP/2", preface.to_vec(), UNSUPPORTED_HTTP);
     let proxy = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c";
     t.refuses_bytes("PROXY version 2", proxy.to_vec(), LEADING_EMPTY_LINE);
     let draft = Draft::new().bytes();
@@ -155,12 +160,16 @@ fn line_ends(t: &mut RequestTable) {
         ("CR inside a value", altered("websocket", "web\rsocket"), BARE_CR),
         ("CR before a header", altered("Upgrade:", "\rUpgrade:"), BARE_CR),
         ("LF inside a value", altered("websocket", "web\nsocket"), BARE_LF),
-        ("an empty line first", [b"\r\n", all.as_bytes()].concat(), LEADING_EMPTY_LINE),
+        ("two empty lines first", [b"\r\n\r\n", all.as_bytes()].concat(), LEADING_EMPTY_LINE),
         ("LF first", [b"\n", all.as_bytes()].concat(), LEADING_EMPTY_LINE),
-        ("CR first", [b"\r", all.as_bytes()].concat(), LEADING_EMPTY_LINE),
+        ("CR first", [b"\r", all.as_bytes()].concat(), BARE_CR),
     ] {
         t.refuses_bytes(name, sends, fault);
     }
+    let empty_line = [b"\r\n", all.as_bytes()].concat();
+    t.opens_bytes("an empty line before a handshake", empty_line);
+    let empty_line = [b"\r\n", &Draft::plain().bytes()[..]].concat();
+    t.answers_bytes("an empty line before a plain request", empty_line);
     t.section("RFC 9112 section 5.2");
     for (name, from, to) in [
         ("a folded Upgrade", "Upgrade: websocket", "Upgrade:\r\n websocket"),
@@ -249,6 +258,52 @@ fn bodies(t: &mut RequestTable) {
     t.refuses_bytes("a request after an empty chunk", only, TRANSFER_ENCODING);
 }
 
+/// Bodies of requests that are no handshakes.
+fn plain_bodies(t: &mut RequestTable) {
+    t.section("RFC 9112 section 6.3");
+    for (name, lines, fault) in [
+        ("length of +5", &["Content-Length: +5"][..], BAD_LENGTH),
+        ("length of 05", &["Content-Length: 05"], BAD_LENGTH),
+        ("length of 5, 5", &["Content-Length: 5, 5"], BAD_LENGTH),
+        ("length twice", &["Content-Length: 5", "Content-Length: 5"], BAD_LENGTH),
+        ("two lengths", &["Content-Length: 5", "Content-Length: 6"], BAD_LENGTH),
+        ("length and chunks", &["Content-Length: 5", "Transfer-Encoding: chunked"], BAD_LENGTH),
+        ("chunks and length", &["Transfer-Encoding: chunked", "Content-Length: 5"], BAD_LENGTH),
+        ("chunks twice", &["Transfer-Encoding: chunked, chunked"], BAD_ENCODING),
+        ("xchunked", &["Transfer-Encoding: xchunked"], BAD_ENCODING),
+        ("identity", &["Transfer-Encoding: identity"], BAD_ENCODING),
+        ("chunked, gzip", &["Transfer-Encoding: chunked, gzip"], BAD_ENCODING),
+        ("gzip, chunked", &["Transfer-Encoding: gzip, chunked"], UNKNOWN_ENCODING),
+        ("length above the limit", &["Content-Length: 1048577"], BODY_TOO_LARGE),
+        ("length above 64 bits", &["Content-Length: 18446744073709551616"], BODY_TOO_LARGE),
+    ] {
+        t.refuses(&format!("a plain body: {name}"), &Draft::plain().plus(lines), fault);
+    }
+    let old = Draft::plain().line("GET /healthz HTTP/1.0").plus(&["Transfer-Encoding: chunked"]);
+    t.refuses("a plain body: chunks in HTTP/1.0", &old, BAD_ENCODING);
+    let with = |line: &str, body: &str| {
+        [Draft::plain().plus(&[line]).bytes(), body.as_bytes().to_vec()].concat()
+    };
+    t.answers_bytes("a body of 5 bytes is discarded", with("Content-Length: 5", "hello"));
+    let chunks = "5\r\nhello\r\n0\r\nTrailer: x\r\n\r\n";
+    t.answers_bytes("a body of chunks is discarded", with("Transfer-Encoding: chunked", chunks));
+    for (name, body, fault) in [
+        ("no length", "\r\n", CHUNK_LINE),
+        ("a length of 0x5", "0x5\r\nhello\r\n", CHUNK_LINE),
+        ("a length with a space", "5 \r\nhello\r\n", CHUNK_LINE),
+        ("a lone LF behind the length", "5\nhello\r\n", CHUNK_LINE),
+        ("a lone CR behind the length", "5\rhello\r\n", CHUNK_LINE),
+        ("an empty extension", "5;\r\nhello\r\n", CHUNK_LINE),
+        ("more than its length", "5\r\nhello!\r\n", CHUNK_END),
+        ("a lone LF behind the chunk", "5\r\nhello\n0\r\n\r\n", CHUNK_END),
+        ("more than allowed", "100001\r\n", BODY_TOO_LARGE),
+        ("a length above 64 bits", "ffffffffffffffffff\r\n", BODY_TOO_LARGE),
+    ] {
+        let sends = with("Transfer-Encoding: chunked", body);
+        t.refuses_bytes(&format!("a chunk with {name}"), sends, fault);
+    }
+}
+
 fn early_bytes(t: &mut RequestTable) {
     t.section("RFC 6455 section 4.1");
     for (name, early) in [
@@ -264,8 +319,6 @@ fn early_bytes(t: &mut RequestTable) {
     let zero = Draft::new().plus(&["Content-Length: 0"]);
     let second = b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n";
     t.refuses_early("a request behind Content-Length of zero", &zero, second);
-    let plain = Draft::new().swap("Upgrade", &[]);
-    t.refuses_early("a request behind a plain visit", &plain, second);
 }
 
 fn sizes(t: &mut RequestTable) {
@@ -281,14 +334,17 @@ fn sizes(t: &mut RequestTable) {
         let spare = len - Draft::new().plus(&["X-Fill: "]).bytes().len();
         Draft::new().plus(&[&format!("X-Fill: {}", "x".repeat(spare))])
     };
-    assert_eq!(sized(8_192).bytes().len(), 8_192);
-    t.opens_with("a head of 8,192 bytes", &sized(8_192), switching(ACCEPT, ""));
-    t.refuses("a head of 8,193 bytes", &sized(8_193), HEAD_TOO_LARGE);
+    assert_eq!(sized(16_384).bytes().len(), 16_384);
+    t.opens_with("a head of 16,384 bytes", &sized(16_384), switching(ACCEPT, ""));
+    t.refuses("a head of 16,385 bytes", &sized(16_385), HEAD_TOO_LARGE);
     t.refuses("a head of 70,000 bytes", &sized(70_000), HEAD_TOO_LARGE);
-    let path = format!("GET /{} HTTP/1.1", "p".repeat(9_000));
-    t.refuses("a path of 9,000 bytes", &Draft::new().line(&path), HEAD_TOO_LARGE);
-    let method = [b'A'; 8_192].to_vec();
-    t.refuses_bytes("a method without an end", method, HEAD_TOO_LARGE);
-    let name = [&b"GET / HTTP/1.1\r\n"[..], &[b'n'; 8_200]].concat();
+    let cookie = format!("Cookie: {}", "c".repeat(9_000));
+    t.opens_with("a cookie of 9,000 bytes", &Draft::new().plus(&[&cookie]), switching(ACCEPT, ""));
+    t.section("RFC 9112 section 3");
+    let path = |len: usize| Draft::new().line(&format!("GET /{} HTTP/1.1", "p".repeat(len - 1)));
+    t.opens_with("a path of 8,000 bytes", &path(8_000), switching(ACCEPT, ""));
+    t.refuses("a path of 9,000 bytes", &path(9_000), LINE_TOO_LONG);
+    t.refuses_bytes("a method without an end", vec![b'A'; 8_193], LINE_TOO_LONG);
+    let name = [&b"GET / HTTP/1.1\r\n"[..], &[b'n'; 16_400]].concat();
     t.refuses_bytes("a header name without an end", name, HEAD_TOO_LARGE);
 }

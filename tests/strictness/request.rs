@@ -25,7 +25,8 @@ pub(crate) type Fault = (u16, &'static str);
 
 pub(crate) const NOT_HTTP: Fault =
     (400, "This is not HTTP; connect with ws:// (no TLS on this port).");
-pub(crate) const LEADING_EMPTY_LINE: Fault = (400, "An empty line comes before the request line.");
+pub(crate) const LEADING_EMPTY_LINE: Fault =
+    (400, "Empty lines come before the request line; send one at most.");
 pub(crate) const BARE_LF: Fault = (400, "A line ends with LF alone; end each line with CR LF.");
 pub(crate) const BARE_CR: Fault = (400, "A CR is not followed by LF; end each line with CR LF.");
 pub(crate) const CONTROL_BYTE: Fault = (400, "The request head holds a control byte.");
@@ -38,8 +39,22 @@ pub(crate) const EARLY_DATA: Fault =
 pub(crate) const REQUEST_LINE: Fault =
     (400, "The request line is malformed; send GET <path> HTTP/1.1.");
 pub(crate) const HTTP_VERSION: Fault =
-    (400, "The request line does not end in a supported version; use HTTP/1.1.");
-pub(crate) const METHOD: Fault = (405, "The method is not supported; use GET.");
+    (400, "The request line does not end in a version; use HTTP/1.1.");
+pub(crate) const UNSUPPORTED_HTTP: Fault =
+    (505, "This version of HTTP is not supported; use HTTP/1.1.");
+pub(crate) const LINE_TOO_LONG: Fault =
+    (414, "The request line is too long; send a shorter path or query.");
+pub(crate) const BAD_LENGTH: Fault =
+    (400, "Content-Length is malformed; send one decimal number alone.");
+pub(crate) const BAD_ENCODING: Fault = (400, "Transfer-Encoding is malformed; send chunked alone.");
+pub(crate) const UNKNOWN_ENCODING: Fault =
+    (501, "This Transfer-Encoding is not supported; send chunked.");
+pub(crate) const BODY_TOO_LARGE: Fault = (413, "The body is too large.");
+pub(crate) const METHOD: Fault =
+    (405, "This method is not allowed here; allowed are GET, HEAD, OPTIONS.");
+pub(crate) const UNKNOWN_METHOD: Fault = (501, "This method is not known here.");
+pub(crate) const CHUNK_LINE: Fault = (400, "The length of a chunk is malformed.");
+pub(crate) const CHUNK_END: Fault = (400, "A chunk does not end where its length says.");
 pub(crate) const TARGET: Fault =
     (400, "The request target is malformed; send a percent-encoded path from / on.");
 pub(crate) const TARGET_HOST: Fault =
@@ -52,7 +67,6 @@ pub(crate) const BAD_HOST: Fault =
 pub(crate) const TRANSFER_ENCODING: Fault =
     (400, "Transfer-Encoding is not allowed; send no body.");
 pub(crate) const CONTENT_LENGTH: Fault = (400, "Content-Length is not allowed; send no body.");
-pub(crate) const NOT_WEBSOCKET: Fault = (426, "The Upgrade header does not offer websocket.");
 pub(crate) const BAD_UPGRADE: Fault = (400, "The Upgrade header is malformed; send websocket.");
 pub(crate) const NO_CONNECTION_UPGRADE: Fault =
     (400, "The Connection header does not name Upgrade.");
@@ -79,10 +93,6 @@ pub(crate) const BAD_EXTENSIONS: Fault = (400, "The Sec-WebSocket-Extensions hea
 pub(crate) const UPGRADE_REQUIRED: Fault =
     (426, "This path speaks WebSocket only; send an upgrade request.");
 
-/// The page for a request of `/` without an upgrade.
-const PAGE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\
-    Connect with a WebSocket client, for example: websocat ws://<this host>:<port>/\n";
-
 /// A complete response that ends the connection.
 fn answer(status: &str, connection: &str, body: &str) -> Vec<u8> {
     let length = body.len();
@@ -97,20 +107,24 @@ fn answer(status: &str, connection: &str, body: &str) -> Vec<u8> {
 pub(crate) fn refusal(fault: Fault) -> Vec<u8> {
     let (status, connection) = match fault.0 {
         400 => ("400 Bad Request", "close"),
-        405 => ("405 Method Not Allowed\r\nAllow: GET", "close"),
+        405 => ("405 Method Not Allowed\r\nAllow: GET, HEAD, OPTIONS", "close"),
+        413 => ("413 Content Too Large", "close"),
+        414 => ("414 URI Too Long", "close"),
         426 => (
             "426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
             "Upgrade, close",
         ),
         431 => ("431 Request Header Fields Too Large", "close"),
+        501 => ("501 Not Implemented", "close"),
+        505 => ("505 HTTP Version Not Supported", "close"),
         other => panic!("no answer is defined for {other}"),
     };
     answer(status, connection, &format!("{}\n", fault.1))
 }
 
-/// The response to a request of `/` without an upgrade.
-pub(crate) fn page() -> Vec<u8> {
-    answer("200 OK", "close", PAGE)
+/// The response to a plain request for `/healthz` after which the connection ends.
+fn healthy() -> Vec<u8> {
+    answer("200 OK", "close", "ok\n")
 }
 
 /// The 101 response with this `Sec-WebSocket-Accept` and further header lines.
@@ -153,6 +167,12 @@ impl Draft {
         self
     }
 
+    /// A request for `/healthz` that is no handshake, and the last of its connection.
+    pub(crate) fn plain() -> Self {
+        let lines = ["GET /healthz HTTP/1.1", "Host: 127.0.0.1", "Connection: close"];
+        Self(lines.map(str::to_owned).to_vec())
+    }
+
     /// Adds `lines` at the end.
     pub(crate) fn plus(mut self, lines: &[&str]) -> Self {
         self.0.extend(lines.iter().map(|&line| line.to_owned()));
@@ -191,6 +211,11 @@ impl RequestTable {
         self.add(name, draft.bytes(), switching(ACCEPT, ""), true);
     }
 
+    /// The bytes open a WebSocket.
+    pub(crate) fn opens_bytes(&mut self, name: &str, sends: Vec<u8>) {
+        self.add(name, sends, switching(ACCEPT, ""), true);
+    }
+
     /// The request opens a WebSocket with exactly this answer.
     pub(crate) fn opens_with(&mut self, name: &str, draft: &Draft, expects: Vec<u8>) {
         self.add(name, draft.bytes(), expects, true);
@@ -216,9 +241,14 @@ impl RequestTable {
         }
     }
 
-    /// The request is answered with the page.
-    pub(crate) fn shows_page(&mut self, name: &str, draft: &Draft) {
-        self.add(name, draft.bytes(), page(), false);
+    /// The plain request for `/healthz` is answered.
+    pub(crate) fn answers(&mut self, name: &str, draft: &Draft) {
+        self.answers_bytes(name, draft.bytes());
+    }
+
+    /// The same for a request with a body, or with something before it.
+    pub(crate) fn answers_bytes(&mut self, name: &str, sends: Vec<u8>) {
+        self.add(name, sends, healthy(), false);
     }
 
     /// All cases that were added.

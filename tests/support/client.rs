@@ -290,6 +290,14 @@ impl Client {
         self.take(len)
     }
 
+    /// Reads so many bytes.
+    pub(crate) fn read_bytes(&mut self, len: usize) -> Vec<u8> {
+        while self.unread().len() < len {
+            self.fill_or_panic(&format!("{len} bytes"));
+        }
+        self.take(len)
+    }
+
     /// Reads as many bytes as `expected` has, and compares.
     pub(crate) fn expect(&mut self, expected: &[u8]) {
         while self.unread().len() < expected.len() {

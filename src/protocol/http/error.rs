@@ -11,7 +11,7 @@ use super::status::Status;
 pub enum HeadError {
     /// The first byte begins no HTTP method, as with TLS (RFC 9112 section 3).
     NotHttp,
-    /// An empty line precedes the request line (RFC 9112 section 2.2).
+    /// More than one empty line precedes the first line (RFC 9112 section 2.2).
     LeadingEmptyLine,
     /// A line ends with LF alone (RFC 9112 section 2.2).
     BareLf,
@@ -23,6 +23,9 @@ pub enum HeadError {
     FoldedLine,
     /// The head is longer than [`HeadLimits::max_bytes`](super::HeadLimits) (RFC 6585 section 5).
     TooLarge,
+    /// The first line is longer than [`HeadLimits::max_line`](super::HeadLimits) (RFC 9110 section
+    /// 15.5.15).
+    LineTooLong,
     /// There are more header lines than [`HeadLimits::max_headers`](super::HeadLimits)
     /// (RFC 6585 section 5).
     TooManyHeaders,
@@ -34,8 +37,10 @@ pub enum HeadError {
     RequestLine,
     /// The status line is not `version SP status SP [phrase]` (RFC 9112 section 4).
     StatusLine,
-    /// The version is not one that is supported (RFC 9110 section 2.5).
+    /// The first line has no version of the form `HTTP/1.1` (RFC 9112 section 2.3).
     Version,
+    /// The version is neither 1.0 nor 1.1 (RFC 9110 section 15.6.6).
+    UnsupportedVersion,
     /// The target has none of the forms that its method allows (RFC 9112 section 3.2).
     Target,
     /// The authority of the target differs from Host (RFC 9112 section 3.2.2).
@@ -55,14 +60,29 @@ pub enum HeadError {
     /// There is a Content-Length other than a single 0 on a request that must have no body
     /// (RFC 9112 section 6.3).
     ContentLength,
+    /// Content-Length is not one decimal number, or there is a Transfer-Encoding as well (RFC 9112
+    /// section 6.3).
+    BadLength,
+    /// Transfer-Encoding does not end in `chunked`, names it twice, or is in a request of HTTP/1.0
+    /// (RFC 9112 section 6.1).
+    BadEncoding,
+    /// Transfer-Encoding names a coding besides `chunked` (RFC 9112 section 6.1).
+    UnknownEncoding,
+    /// Expect is not `100-continue` (RFC 9110 section 10.1.1).
+    Expectation,
 }
 
 impl HeadError {
-    /// The status of the response to such a request: 400, or 431 for a head above a limit.
+    /// The status of the response to such a request: 414 or 431 above a limit, 417, 501 or 505 for
+    /// what is not supported, otherwise 400.
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
             Self::TooLarge | Self::TooManyHeaders => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::LineTooLong => Status::URI_TOO_LONG,
+            Self::Expectation => Status::EXPECTATION_FAILED,
+            Self::UnknownEncoding => Status::NOT_IMPLEMENTED,
+            Self::UnsupportedVersion => Status::VERSION_NOT_SUPPORTED,
             _ => Status::BAD_REQUEST,
         }
     }
@@ -72,18 +92,20 @@ impl HeadError {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NotHttp => "This is not HTTP; connect with ws:// (no TLS on this port).",
-            Self::LeadingEmptyLine => "An empty line comes before the request line.",
+            Self::LeadingEmptyLine => "Empty lines come before the request line; send one at most.",
             Self::BareLf => "A line ends with LF alone; end each line with CR LF.",
             Self::BareCr => "A CR is not followed by LF; end each line with CR LF.",
             Self::ControlByte => "The request head holds a control byte.",
             Self::FoldedLine => "A header is folded over two lines; send it on one.",
             Self::TooLarge => "The request head is too long; send fewer or shorter headers.",
+            Self::LineTooLong => "The request line is too long; send a shorter path or query.",
             Self::TooManyHeaders => "The request has too many headers; send fewer.",
             Self::Incomplete => "The request head is incomplete; end it with an empty line.",
             Self::TrailingBytes => "Bytes follow the request head.",
             Self::RequestLine => "The request line is malformed; send GET <path> HTTP/1.1.",
             Self::StatusLine => "The status line is malformed.",
-            Self::Version => "The request line does not end in a supported version; use HTTP/1.1.",
+            Self::Version => "The request line does not end in a version; use HTTP/1.1.",
+            Self::UnsupportedVersion => "This version of HTTP is not supported; use HTTP/1.1.",
             Self::Target => {
                 "The request target is malformed; send a percent-encoded path from / on."
             }
@@ -95,6 +117,10 @@ impl HeadError {
             Self::BadHost => "The Host header is malformed; send a name and maybe a port.",
             Self::TransferEncoding => "Transfer-Encoding is not allowed; send no body.",
             Self::ContentLength => "Content-Length is not allowed; send no body.",
+            Self::BadLength => "Content-Length is malformed; send one decimal number alone.",
+            Self::BadEncoding => "Transfer-Encoding is malformed; send chunked alone.",
+            Self::UnknownEncoding => "This Transfer-Encoding is not supported; send chunked.",
+            Self::Expectation => "This expectation is not supported; send 100-continue, or none.",
         }
     }
 }

@@ -39,6 +39,7 @@ impl<'a> FieldLines<'a> {
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct HttpFields<'a> {
     pub(super) host: FieldLines<'a>,
+    pub(super) expect: FieldLines<'a>,
     pub(super) upgrade: FieldLines<'a>,
     pub(super) connection: FieldLines<'a>,
     pub(super) content_length: FieldLines<'a>,
@@ -52,6 +53,7 @@ impl<'a> HttpFields<'a> {
             // The lengths of the names differ, so one comparison decides.
             let (lines, name) = match header.name.len() {
                 4 => (&mut fields.host, "host"),
+                6 => (&mut fields.expect, "expect"),
                 7 => (&mut fields.upgrade, "upgrade"),
                 10 => (&mut fields.connection, "connection"),
                 14 => (&mut fields.content_length, "content-length"),

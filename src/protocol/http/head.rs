@@ -16,6 +16,9 @@ pub(super) fn check_bytes(head: &[u8], limits: &HeadLimits) -> Result<(), HeadEr
         Some(b'A'..=b'Z') => {}
         Some(_) => return Err(HeadError::NotHttp),
     }
+    if memchr::memchr(b'\r', head).unwrap_or(head.len()) > limits.max_line {
+        return Err(HeadError::LineTooLong);
+    }
     // The first byte is no LF, so each LF has a byte before it. The loop has no early exit so that
     // the compiler can vectorise it.
     let before = head.iter();
@@ -39,9 +42,20 @@ pub(super) fn check_complete(
         Err(httparse::Error::HeaderValue) => Err(HeadError::HeaderValue),
         Err(httparse::Error::NewLine) => Err(HeadError::BareCr),
         Err(httparse::Error::TooManyHeaders) => Err(HeadError::TooManyHeaders),
-        Err(httparse::Error::Version) => Err(HeadError::Version),
+        Err(httparse::Error::Version) => Err(version_error(head)),
         Err(httparse::Error::Status) => Err(HeadError::StatusLine),
         Err(httparse::Error::Token) => Err(HeadError::RequestLine),
+    }
+}
+
+/// Why a version is not accepted: because it is no version, or one that is not supported.
+fn version_error(head: &[u8]) -> HeadError {
+    let line = memchr::memchr(b'\r', head).and_then(|end| head.get(..end)).unwrap_or(head);
+    let mut words = line.split(|&byte| byte == b' ').skip(2);
+    let (Some(version), None) = (words.next(), words.next()) else { return HeadError::Version };
+    match version.strip_prefix(b"HTTP/") {
+        Some([b'0'..=b'9'] | [b'0'..=b'9', b'.', b'0'..=b'9']) => HeadError::UnsupportedVersion,
+        _ => HeadError::Version,
     }
 }
 

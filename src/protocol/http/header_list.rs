@@ -51,6 +51,11 @@ impl HeaderList {
         Ok(())
     }
 
+    /// Appends complete lines, which are known to be valid.
+    pub(super) fn push_lines(&mut self, lines: &'static [u8]) {
+        self.lines.extend_from_slice(lines);
+    }
+
     /// Whether there are no lines.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -5,31 +5,14 @@ use std::mem::MaybeUninit;
 use super::cookies::Cookies;
 use super::error::HeadError;
 use super::fields::HttpFields;
+use super::framing::{Framing, Persistence};
 use super::head::{check_bytes, check_complete, header_lines};
 use super::headers::{Elements, Headers};
 use super::limits::{HARD_MAX_HEADERS, HeadLimits};
 use super::query::{QueryPairs, query_pairs};
 use super::syntax::visible;
 use super::target::{Authority, Target};
-
-/// The version of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    Http11,
-}
-
-impl Version {
-    pub(super) fn from_minor(minor: Option<u8>) -> Result<Self, HeadError> {
-        match minor {
-            Some(0) => Ok(Self::Http10),
-            Some(1) => Ok(Self::Http11),
-            _ => Err(HeadError::Version),
-        }
-    }
-}
+use super::version::Version;
 
 /// A request head of which only the syntax has been checked, for a caller that judges method and
 /// version before anything else. [`into_request`](Self::into_request) checks the rest.
@@ -54,6 +37,8 @@ impl<'a> RequestHead<'a> {
     /// The first fault: first length, first byte and line ends; then the request line and the
     /// header lines in the order of the bytes.
     pub fn parse(head: &'a [u8], limits: &HeadLimits) -> Result<Self, HeadError> {
+        // One empty line is ignored (RFC 9112 section 2.2).
+        let head = head.strip_prefix(b"\r\n").unwrap_or(head);
         check_bytes(head, limits)?;
         let mut slots = [const { MaybeUninit::uninit() }; HARD_MAX_HEADERS];
         let slots = slots.get_mut(..limits.header_lines()).unwrap_or_default();
@@ -78,7 +63,7 @@ impl<'a> RequestHead<'a> {
         let parts = Target::split(method, target).ok_or(HeadError::Target)?;
         let host = host(&fields, &parts, version)?;
         let Target { path, query, .. } = parts;
-        Ok(Request { method, target, path, query, version, host, headers, fields })
+        Ok(Request { method, target, path, query, version, host, body: &[], headers, fields })
     }
 }
 
@@ -116,6 +101,9 @@ pub struct Request<'a> {
     pub version: Version,
     /// The Host header: a host with an optional port. Only HTTP/1.0 allows a request without it.
     pub host: Option<&'a str>,
+    /// The content of the body, without its framing. It is no part of the head: whoever has read
+    /// it sets it.
+    pub body: &'a [u8],
     headers: Headers<'a>,
     fields: HttpFields<'a>,
 }
@@ -143,6 +131,55 @@ impl<'a> Request<'a> {
             (0, _) | (1, Some(b"0")) => Ok(()),
             _ => Err(HeadError::ContentLength),
         }
+    }
+
+    /// How the body is framed (RFC 9112 section 6). Everything is refused in which two parties
+    /// could find different ends of the body: a Content-Length that is repeated, a list, signed,
+    /// with leading zeros or beside a Transfer-Encoding; a Transfer-Encoding that is not `chunked`
+    /// alone.
+    ///
+    /// # Errors
+    /// [`HeadError::BadEncoding`], [`HeadError::UnknownEncoding`] or [`HeadError::BadLength`].
+    pub fn framing(&self) -> Result<Framing, HeadError> {
+        Framing::of(&self.fields, self.version, &self.headers)
+    }
+
+    /// Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 section
+    /// 10.1.1). Not in HTTP/1.0.
+    ///
+    /// # Errors
+    /// [`HeadError::Expectation`] for any other expectation.
+    pub fn expects_continue(&self) -> Result<bool, HeadError> {
+        let lines = self.fields.expect;
+        match (lines.count, lines.first) {
+            _ if self.version == Version::Http10 => Ok(false),
+            (0, _) => Ok(false),
+            (1, Some(value)) if value.eq_ignore_ascii_case(b"100-continue") => Ok(true),
+            _ => Err(HeadError::Expectation),
+        }
+    }
+
+    /// Whether the connection goes on after the response (RFC 9112 section 9.3).
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        let has = |name: &str| {
+            let mut options = self.connection();
+            options.any(|option| option.eq_ignore_ascii_case(name))
+        };
+        match self.version {
+            _ if has("close") => Persistence::Close,
+            Version::Http11 => Persistence::KeepAlive,
+            Version::Http10 if has("keep-alive") => Persistence::KeepAliveNamed,
+            Version::Http10 => Persistence::Close,
+        }
+    }
+
+    /// Whether Upgrade names `protocol`, in any case and without a version. An upgrade in a request
+    /// of HTTP/1.0 is ignored (RFC 9110 section 7.8).
+    #[must_use]
+    pub fn offers_upgrade(&self, protocol: &str) -> bool {
+        self.version == Version::Http11
+            && self.upgrade().any(|name| name.eq_ignore_ascii_case(protocol))
     }
 
     /// All header lines.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::framing::Persistence;
 use super::header_list::{HeaderError, HeaderList};
 use super::status::Status;
 
@@ -69,21 +70,62 @@ impl Response {
         Ok(self)
     }
 
+    /// The response with a header line whose name is known to be valid. A value that is not is left
+    /// out.
+    pub(crate) fn with_known_header(mut self, name: &'static str, value: &str) -> Self {
+        let is_added = self.headers.push(name, value).is_ok();
+        debug_assert!(is_added, "{name} has a valid value");
+        self
+    }
+
+    /// The response with these complete lines, which are known to be valid.
+    pub(crate) fn with_lines(mut self, lines: &'static [u8]) -> Self {
+        self.upgrade |= lines.starts_with(b"Upgrade:");
+        self.headers.push_lines(lines);
+        self
+    }
+
     /// The status.
     #[must_use]
     pub const fn status(&self) -> Status {
         self.status
     }
 
+    /// The value of the first header line with this name, compared without case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().first(name)
+    }
+
     /// Appends the response to `out`. It announces `Connection: close`: the connection must be
     /// closed after it. A body is left out for a status that allows none
     /// ([`Status::allows_body`]).
     pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_for(out, Answer::CLOSING);
+    }
+
+    /// The same as an answer of another kind.
+    pub fn write_for(&self, out: &mut Vec<u8>, answer: Answer) {
         let headers = self.headers.as_bytes();
         let body: &[&[u8]] = &[&self.body];
         let content = Content { content_type: self.content_type, body };
-        write_response(out, self.status, headers, self.upgrade, &content);
+        write_response(out, self.status, headers, self.upgrade, &content, answer);
     }
+}
+
+/// What a response is an answer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What follows the response.
+    pub persistence: Persistence,
+    /// The request has the method HEAD: the response has the headers that it would have for GET,
+    /// and no body (RFC 9110 section 9.3.2).
+    pub is_to_head: bool,
+}
+
+impl Answer {
+    /// The last response of a connection, to another method than HEAD.
+    pub const CLOSING: Self = Self { persistence: Persistence::Close, is_to_head: false };
 }
 
 /// The body of a response, in parts, and its type.
@@ -99,19 +141,29 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Appends a response that closes the connection. `headers` are complete lines; with `upgrade` they
-/// contain an Upgrade.
+/// Appends a response. `headers` are complete lines; with `upgrade` they contain an Upgrade.
 pub(crate) fn write_response(
     out: &mut Vec<u8>,
     status: Status,
     headers: &[u8],
     upgrade: bool,
     content: &Content<'_>,
+    answer: Answer,
 ) {
     let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
     let code = status.code().to_string();
     put(&[b"HTTP/1.1 ", code.as_bytes(), b" ", status.phrase().as_bytes(), b"\r\n", headers]);
-    put(&[b"Connection: ", if upgrade { b"Upgrade, close" } else { b"close" }, b"\r\n"]);
+    let after: &[u8] = match answer.persistence {
+        Persistence::Close => b"close",
+        Persistence::KeepAlive => b"",
+        Persistence::KeepAliveNamed => b"keep-alive",
+    };
+    match (upgrade, after) {
+        (false, b"") => {}
+        (true, b"") => put(&[b"Connection: Upgrade\r\n"]),
+        (true, after) => put(&[b"Connection: Upgrade, ", after, b"\r\n"]),
+        (false, after) => put(&[b"Connection: ", after, b"\r\n"]),
+    }
     if !status.allows_body() {
         // 204 and 304 have no Content-Length (RFC 9110 section 8.6); 205 has a body of length 0.
         let reset = status.code() == 205;
@@ -122,5 +174,7 @@ pub(crate) fn write_response(
     }
     let length: usize = content.body.iter().map(|part| part.len()).sum();
     put(&[b"Content-Length: ", length.to_string().as_bytes(), b"\r\n\r\n"]);
-    put(content.body);
+    if !answer.is_to_head {
+        put(content.body);
+    }
 }

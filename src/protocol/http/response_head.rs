@@ -6,7 +6,7 @@ use super::error::HeadError;
 use super::head::{check_bytes, check_complete, header_lines};
 use super::headers::Headers;
 use super::limits::{HARD_MAX_HEADERS, HeadLimits};
-use super::request::Version;
+use super::version::Version;
 
 /// A response head, borrowing from the received bytes.
 #[derive(Debug, Clone)]

@@ -11,6 +11,8 @@ use super::limits::HeadLimits;
 pub struct HeadScanner {
     /// Bytes already checked; the next call starts here.
     pos: usize,
+    /// Where the first line begins: behind an empty line, if there is one.
+    start: usize,
     /// Lines ended so far, the first line included.
     lines: usize,
     state: State,
@@ -21,6 +23,10 @@ enum State {
     /// Before the first byte.
     #[default]
     Start,
+    /// After a CR that comes before the first line.
+    FirstCr,
+    /// After the empty line that comes before the first line.
+    SecondStart,
     /// Inside a line that has at least one byte.
     Line,
     /// After the CR that ends a line.
@@ -43,9 +49,10 @@ impl HeadScanner {
     /// # Errors
     ///
     /// The first fault, as soon as its byte has arrived: a first byte that is no upper-case letter,
-    /// an empty line before the first line, a line end other than CRLF, a control byte (HTAB is
-    /// allowed inside a header line), a folded line (RFC 9112 section 5.2), more lines or bytes
-    /// than `limits` allow. The result does not depend on how the bytes were split.
+    /// more than one empty line before the first line (one is ignored, and counts as a part of the
+    /// head; RFC 9112 section 2.2), a line end other than CRLF, a control byte (HTAB is allowed
+    /// inside a header line), a folded line (RFC 9112 section 5.2), more lines or bytes than
+    /// `limits` allow. The result does not depend on how the bytes were split.
     pub fn scan(&mut self, head: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HeadError> {
         if self.state == State::Done {
             return Ok(Some(self.pos));
@@ -54,6 +61,9 @@ impl HeadScanner {
         loop {
             if self.state == State::Line {
                 self.pos += plain_run(window.get(self.pos..).unwrap_or_default());
+                if self.lines == 0 && self.pos - self.start > limits.max_line {
+                    return Err(HeadError::LineTooLong);
+                }
             }
             let Some(&byte) = window.get(self.pos) else { break };
             self.state = self.step(byte, limits)?;
@@ -74,9 +84,14 @@ impl HeadScanner {
     /// The state after `byte`. An error changes nothing, so a further call returns it again.
     fn step(&mut self, byte: u8, limits: &HeadLimits) -> Result<State, HeadError> {
         match (self.state, byte) {
-            (State::Start, b'A'..=b'Z') => Ok(State::Line),
-            (State::Start, b'\r' | b'\n') => Err(HeadError::LeadingEmptyLine),
-            (State::Start, _) => Err(HeadError::NotHttp),
+            (State::Start | State::SecondStart, b'A'..=b'Z') => Ok(State::Line),
+            (State::Start, b'\r') => Ok(State::FirstCr),
+            (State::FirstCr, b'\n') => {
+                self.start = self.pos + 1;
+                Ok(State::SecondStart)
+            }
+            (State::Start | State::SecondStart, b'\r' | b'\n') => Err(HeadError::LeadingEmptyLine),
+            (State::Start | State::SecondStart, _) => Err(HeadError::NotHttp),
             (State::Line, b'\r') => Ok(State::Cr),
             (State::LineStart, b'\r') => Ok(State::LastCr),
             (State::Line | State::LineStart, b'\n') => Err(HeadError::BareLf),
@@ -95,7 +110,7 @@ impl HeadScanner {
                 Ok(State::LineStart)
             }
             (State::LastCr, b'\n') | (State::Done, _) => Ok(State::Done),
-            (State::Cr | State::LastCr, _) => Err(HeadError::BareCr),
+            (State::FirstCr | State::Cr | State::LastCr, _) => Err(HeadError::BareCr),
         }
     }
 }

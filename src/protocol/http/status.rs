@@ -36,6 +36,12 @@ impl Status {
     pub const CONFLICT: Self = Self(409);
     /// 410
     pub const GONE: Self = Self(410);
+    /// 413
+    pub const CONTENT_TOO_LARGE: Self = Self(413);
+    /// 414
+    pub const URI_TOO_LONG: Self = Self(414);
+    /// 417
+    pub const EXPECTATION_FAILED: Self = Self(417);
     /// 426: RFC 9110 section 15.5.22 asks for an `Upgrade` header.
     pub const UPGRADE_REQUIRED: Self = Self(426);
     /// 429
@@ -48,6 +54,8 @@ impl Status {
     pub const NOT_IMPLEMENTED: Self = Self(501);
     /// 503
     pub const SERVICE_UNAVAILABLE: Self = Self(503);
+    /// 505
+    pub const VERSION_NOT_SUPPORTED: Self = Self(505);
 
     /// The status `code`, or `None` outside of 200 to 599.
     #[must_use]

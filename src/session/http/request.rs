@@ -1,193 +1,149 @@
-//! The opening handshake of a connection (RFC 6455 section 4.2).
+//! Takes requests out of what is received.
 
-use crate::base::Millis;
-use crate::base::Work;
-use crate::protocol::http::{HeadScanner, Response, Status};
-use crate::protocol::websocket::handshake::{
-    Agreement, Parsed, Refusal, Rejection, Request, negotiate_deflate, parse, write_accepted,
-};
-use crate::session::compression::Compression;
+use crate::base::{Millis, Work};
+use crate::protocol::http::{BodyError, HeadScanner};
+use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, parse};
 use crate::session::context::{Handled, ReceiveContext, Stop};
-use crate::session::head::{Deciding, PartialHead};
+use crate::session::head::{PartialHead, asks_head};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
-use crate::session::replies::Replies;
-use crate::session::service::{Accept, Inbound, Verdict};
+use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, RareState, Session};
 
-/// The body of the response to a plain `GET /`.
-const PAGE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\
-    Connect with a WebSocket client, for example: websocat ws://<this host>:<port>/\n";
-
 impl Session {
-    /// Takes bytes of the request head, or the whole of it.
-    pub(in crate::session) fn receive_head<S: Inbound>(
+    /// Takes requests, or parts of them. They are answered in their order, each before the next one
+    /// is looked at.
+    pub(in crate::session) fn receive_requests<S: Inbound>(
         &mut self,
         bytes: &[u8],
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) -> Handled {
-        let limits = cx.pools.config.limits.head;
-        let Some(mut rare) = self.rare.take() else {
-            let mut scanner = HeadScanner::default();
-            match scanner.scan(bytes, &limits) {
-                Ok(Some(end)) => return self.answer_head(bytes, end, cx, service),
-                Ok(None) => {
-                    let mut start = cx.pools.buffers.take();
-                    start.extend_from_slice(bytes);
-                    let charge = cx.pools.ledger.open();
-                    let mut head = PartialHead { scanner, bytes: start, charge };
-                    head.recharge();
-                    self.rare = Some(Box::new(RareState::Head(head)));
-                }
-                Err(rejection) => self.refuse(cx.now, rejection, cx.pools, cx.out),
+        let mut at = 0;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            at += match self.rare.take().map(|rare| *rare) {
+                Some(RareState::Body(body)) => self.receive_body(body, rest, cx, service),
+                Some(RareState::Head(head)) => self.continue_head(head, rest, cx, service),
+                _ => self.receive_head(rest, cx, service),
+            };
+            let waits = self.phase == Phase::Deciding || cx.stop == Stop::Held;
+            if waits {
+                return Handled::Until(at);
             }
-            return Handled::All;
-        };
-        let RareState::Head(head) = &mut *rare else { return Handled::All };
-        head.bytes.extend_from_slice(bytes);
-        head.recharge();
-        match head.scanner.scan(&head.bytes, &limits) {
-            Ok(Some(end)) => {
-                let whole = std::mem::take(&mut head.bytes);
-                let before = whole.len() - bytes.len();
-                let handled = self.answer_head(&whole, end, cx, service);
-                cx.pools.buffers.give(whole);
-                match handled {
-                    Handled::Until(at) => Handled::Until(at - before),
-                    other => other,
-                }
+            if self.phase != Phase::Request || at >= bytes.len() {
+                return Handled::All;
             }
-            Ok(None) => {
-                self.rare = Some(rare);
-                Handled::All
-            }
-            Err(rejection) => {
-                cx.pools.buffers.give(std::mem::take(&mut head.bytes));
-                self.refuse(cx.now, rejection, cx.pools, cx.out);
-                Handled::All
+            if cx.pools.work.is_used_up() {
+                return Handled::Paused(at);
             }
         }
     }
 
-    /// The head is complete: `bytes[..end]`.
-    fn answer_head<S: Inbound>(
+    /// Takes the beginning of a request head, or the whole of it. Returns how many bytes it took.
+    fn receive_head<S: Inbound>(
         &mut self,
         bytes: &[u8],
-        end: usize,
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
-    ) -> Handled {
-        let (head, early) = bytes.split_at(end);
-        cx.pools.work.charge_bytes(end, Work::HEAD_BYTE);
+    ) -> usize {
+        if self.marks.contains(Marks::ANSWERED) {
+            self.deadline = cx.now.after(cx.pools.config.timeouts.handshake);
+        }
+        let mut scanner = HeadScanner::default();
+        match scanner.scan(bytes, &cx.pools.config.limits.head) {
+            Ok(Some(end)) => {
+                let (head, more) = bytes.split_at(end);
+                self.answer_head(head, !more.is_empty(), cx, service);
+                return end;
+            }
+            Ok(None) => {
+                let mut start = cx.pools.buffers.take();
+                start.extend_from_slice(bytes);
+                let charge = cx.pools.ledger.open();
+                let mut head = PartialHead { scanner, bytes: start, charge };
+                head.recharge();
+                self.rare = Some(Box::new(RareState::Head(head)));
+            }
+            Err(error) => self.refuse_request(cx, error, asks_head(bytes)),
+        }
+        bytes.len()
+    }
+
+    /// Takes more of a request head.
+    fn continue_head<S: Inbound>(
+        &mut self,
+        mut head: PartialHead,
+        bytes: &[u8],
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> usize {
+        let before = head.bytes.len();
+        head.bytes.extend_from_slice(bytes);
+        head.recharge();
+        let scanned = head.scanner.scan(&head.bytes, &cx.pools.config.limits.head);
+        let mut taken = bytes.len();
+        match scanned {
+            Ok(None) => {
+                self.rare = Some(Box::new(RareState::Head(head)));
+                return taken;
+            }
+            Ok(Some(end)) => {
+                taken = end - before;
+                let (whole, more) = head.bytes.split_at(end);
+                self.answer_head(whole, !more.is_empty(), cx, service);
+            }
+            Err(error) => self.refuse_request(cx, error, asks_head(&head.bytes)),
+        }
+        cx.pools.buffers.give(head.into_buffer());
+        taken
+    }
+
+    /// The head is complete. `has_more` says whether anything was received behind it.
+    fn answer_head<S: Inbound>(
+        &mut self,
+        head: &[u8],
+        has_more: bool,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) {
+        cx.pools.work.charge_bytes(head.len(), Work::HEAD_BYTE);
         let limits = cx.pools.config.limits.head;
         let result = match parse(head, &limits) {
             Err(rejection) => Err(rejection.into()),
+            Ok(_) if self.marks.contains(Marks::REJECT) => Err(Rejection::Full.into()),
+            Ok(Parsed::Plain(request)) => {
+                self.plain(&request, head, has_more, cx, service).map_err(Refusal::from)
+            }
             // A client waits for the answer before it sends more (RFC 6455 section 4.1): bytes that
             // come early may be meant for something else than a WebSocket.
-            Ok(_) if !early.is_empty() => Err(Rejection::EarlyData.into()),
-            Ok(_) if self.marks.contains(Marks::REJECT) => Err(Rejection::Full.into()),
-            Ok(Parsed::Plain(request)) if request.path == "/" => {
-                Response::text(Status::OK, PAGE).write(cx.appendable());
-                self.end(Phase::Lingering, CloseReason::Answered);
-                self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
-                Ok(())
-            }
-            Ok(Parsed::Plain(_)) => Err(Rejection::UpgradeRequired.into()),
+            Ok(Parsed::Upgrade(_)) if has_more => Err(Rejection::EarlyData.into()),
             Ok(Parsed::Upgrade(request)) => self.upgrade(&request, cx, service),
         };
         if let Err(refusal) = result {
-            self.refuse(cx.now, refusal, cx.pools, cx.out);
+            self.refuse_request(cx, refusal, asks_head(head));
         }
-        let waits = self.phase == Phase::Deciding || cx.stop == Stop::Held;
-        if waits { Handled::Until(end) } else { Handled::All }
     }
 
-    fn upgrade<S: Inbound>(
+    /// The body of a request is not acceptable.
+    pub(super) fn refuse_body(
         &mut self,
-        request: &Request<'_>,
         cx: &mut ReceiveContext<'_>,
-        service: &mut S,
-    ) -> Result<(), Refusal> {
-        if !cx.pools.config.origins.allows(request.origin, request.host) {
-            return Err(Rejection::Origin.into());
-        }
-        let agreement = negotiate_deflate(request.extensions(), &cx.pools.config.deflate);
-        let (accept, is_deferred) = match service.upgrade(self.id, request, agreement.as_ref()) {
-            Verdict::Accept(accept) => (accept, false),
-            Verdict::Defer(accept) => (accept, true),
-            Verdict::Refuse(refusal) => return Err(refusal),
-            Verdict::Stream(endpoint, stream) => {
-                self.marks.insert(Marks::ACCEPTED);
-                self.endpoint = endpoint;
-                self.begin_stream(stream, cx);
-                return Ok(());
-            }
-        };
-        self.marks.insert(Marks::ACCEPTED);
-        self.endpoint = accept.endpoint;
-        if is_deferred {
-            let offered: Vec<&str> = request.subprotocols().collect();
-            let offered: Box<str> = offered.join(",").into();
-            let mut charge = cx.pools.ledger.open();
-            let key: Box<str> = request.key.into();
-            charge.set(size_of::<Deciding>() + key.len() + offered.len());
-            let deciding = Deciding { key, offered, accept, agreement, charge };
-            self.phase = Phase::Deciding;
-            self.rare = Some(Box::new(RareState::Deciding(deciding)));
-        } else {
-            self.switch(request.key, request.subprotocols(), &accept, agreement, cx);
-            self.call_open(cx, |id, endpoint, replies| service.open(id, endpoint, replies));
-        }
-        Ok(())
-    }
-
-    /// Answers a deferred handshake; does nothing in any other phase. If it is accepted, `open` may
-    /// send behind the 101, and `true` is returned.
-    pub fn respond(
-        &mut self,
-        now: Millis,
-        decision: Result<Option<Accept>, Refusal>,
-        pools: &mut Pools,
-        out: &mut Output,
-        open: impl FnOnce(&mut Replies<'_>),
-    ) -> bool {
-        if self.phase != Phase::Deciding {
-            return false;
-        }
-        match (decision, self.rare.take().map(|rare| *rare)) {
-            (Ok(decided), Some(RareState::Deciding(deciding))) => {
-                let Deciding { key, offered, accept, agreement, .. } = deciding;
-                let accept = decided.unwrap_or(accept);
-                self.endpoint = accept.endpoint;
-                let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
-                self.switch(&key, offered.split(','), &accept, agreement, &mut cx);
-                self.call_open(&mut cx, |_, _, replies| open(replies));
-                return true;
-            }
-            (Err(refusal), _) => self.refuse(now, refusal, pools, out),
-            (Ok(_), _) => self.refuse(now, Rejection::Undecided, pools, out),
-        }
-        false
-    }
-
-    /// Writes the 101. From here on the connection is a WebSocket.
-    fn switch<'o>(
-        &mut self,
-        key: &str,
-        mut offered: impl Iterator<Item = &'o str>,
-        accept: &Accept,
-        agreement: Option<Agreement>,
-        cx: &mut ReceiveContext<'_>,
+        error: BodyError,
+        head: &[u8],
     ) {
-        // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
-        let protocol = accept.protocol.as_deref().filter(|ours| offered.any(|it| it == *ours));
-        write_accepted(cx.appendable(), key, protocol, agreement.as_ref(), &accept.headers);
-        self.compression =
-            agreement.map(|agreed| Box::new(Compression::new(agreed, &cx.pools.ledger)));
-        self.phase = Phase::Open;
-        self.start_keepalive(cx.now, &cx.pools.config);
+        self.refuse_request(cx, Rejection::from(error), asks_head(head));
+    }
+
+    /// Answers the request that is being received with the status of the refusal, then lingers.
+    fn refuse_request(
+        &mut self,
+        cx: &mut ReceiveContext<'_>,
+        refusal: impl Into<Refusal>,
+        is_head: bool,
+    ) {
+        self.write_refusal(cx.now, &refusal.into(), is_head, cx.pools, cx.out);
     }
 
     /// Answers with the status of the refusal, then lingers.
@@ -198,8 +154,23 @@ impl Session {
         pools: &mut Pools,
         out: &mut Output,
     ) {
-        let refusal = refusal.into();
-        refusal.write_response(out.appendable(|| pools.buffers.take()));
+        let is_head = match self.rare.as_deref() {
+            Some(RareState::Head(head)) => asks_head(&head.bytes),
+            Some(RareState::Body(body)) => asks_head(&body.head),
+            _ => false,
+        };
+        self.write_refusal(now, &refusal.into(), is_head, pools, out);
+    }
+
+    fn write_refusal(
+        &mut self,
+        now: Millis,
+        refusal: &Refusal,
+        is_head: bool,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        refusal.write_response_to(is_head, out.appendable(|| pools.buffers.take()));
         self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
         self.deadline = now.after(pools.config.timeouts.linger);
         self.free(pools);

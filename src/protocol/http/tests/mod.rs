@@ -1,5 +1,6 @@
 //! Tests of HTTP, and the requests that they share with the tests of the handshake.
 
+mod bodies;
 mod cookies;
 mod queries;
 mod requests;

@@ -1,7 +1,9 @@
 //! Goal: a request head of any method is parsed, with the targets and the Host that it may have.
 
 use super::head;
-use crate::protocol::http::{HeadError, HeadLimits, Request, RequestHead, Version};
+use crate::protocol::http::{
+    Framing, HeadError, HeadLimits, Persistence, Request, RequestHead, Version,
+};
 
 fn parse(head: &[u8]) -> Result<Request<'_>, HeadError> {
     Request::parse(head, &HeadLimits::default())
@@ -21,8 +23,16 @@ fn every_method_has_its_targets() {
         ("CONNECT / HTTP/1.1", Err(HeadError::Target)),
         ("GET * HTTP/1.1", Err(HeadError::Target)),
         ("POST a:443 HTTP/1.1", Err(HeadError::Target)),
-        ("GET / HTTP/2.0", Err(HeadError::Version)),
-        ("GET / HTTP/1.2", Err(HeadError::Version)),
+        ("GET / HTTP/2.0", Err(HeadError::UnsupportedVersion)),
+        ("GET / HTTP/1.2", Err(HeadError::UnsupportedVersion)),
+        ("GET / HTTP/3", Err(HeadError::UnsupportedVersion)),
+        ("GET / HTTP/x", Err(HeadError::Version)),
+        ("GET / HTTP/1.x", Err(HeadError::Version)),
+        ("GET / HTTP/1x1", Err(HeadError::Version)),
+        ("GET / HTTP/11", Err(HeadError::Version)),
+        ("GET / HTTP/01.1", Err(HeadError::Version)),
+        ("GET / http/1.1", Err(HeadError::Version)),
+        ("GET / HTTP/", Err(HeadError::Version)),
     ];
     for (line, expected) in cases {
         let bytes = head(line, &["Host: a"]);
@@ -94,4 +104,127 @@ fn a_list_skips_elements_that_are_not_utf8() {
     let request = parse(&bytes).expect("a valid request");
     assert!(request.has_upgrade());
     assert_eq!(request.upgrade().collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn one_empty_line_comes_first_at_most() {
+    let request = head("GET / HTTP/1.1", &["Host: a"]);
+    for (before, expected) in [
+        ("", None),
+        ("\r\n", None),
+        ("\r\n\r\n", Some(HeadError::LeadingEmptyLine)),
+        ("\n", Some(HeadError::LeadingEmptyLine)),
+        ("\r\n\n", Some(HeadError::LeadingEmptyLine)),
+    ] {
+        let bytes = [before.as_bytes(), &request].concat();
+        assert_eq!(parse(&bytes).err(), expected, "{before:?}");
+    }
+}
+
+#[test]
+fn the_length_of_the_request_line_is_limited() {
+    let of = |len: usize| {
+        let line = format!("GET /{} HTTP/1.1", "p".repeat(len - "GET / HTTP/1.1".len()));
+        head(&line, &["Host: a"])
+    };
+    assert_eq!(parse(&of(8_192)).err(), None);
+    assert_eq!(parse(&of(8_193)).err(), Some(HeadError::LineTooLong));
+    assert_eq!(parse(&[b"\r\n", &of(8_192)[..]].concat()).err(), None);
+}
+
+#[test]
+fn the_framing_of_a_body_is_beyond_doubt() {
+    use HeadError::{BadEncoding, BadLength, UnknownEncoding};
+    let cases: [(&[&str], Result<Framing, HeadError>); 26] = [
+        (&[], Ok(Framing::None)),
+        (&["Content-Length: 0"], Ok(Framing::None)),
+        (&["Content-Length: 7"], Ok(Framing::Length(7))),
+        (&["Content-Length: 18446744073709551615"], Ok(Framing::Length(u64::MAX))),
+        (&["Content-Length: 18446744073709551616"], Ok(Framing::Length(u64::MAX))),
+        (&["Content-Length: 7", "Content-Length: 7"], Err(BadLength)),
+        (&["Content-Length: 7, 7"], Err(BadLength)),
+        (&["Content-Length: +7"], Err(BadLength)),
+        (&["Content-Length: -7"], Err(BadLength)),
+        (&["Content-Length: 07"], Err(BadLength)),
+        (&["Content-Length: 0x7"], Err(BadLength)),
+        (&["Content-Length: 7 7"], Err(BadLength)),
+        (&["Content-Length:"], Err(BadLength)),
+        (&["Content-Length: 7", "Transfer-Encoding: chunked"], Err(BadLength)),
+        (&["Transfer-Encoding: chunked", "content-length: 0"], Err(BadLength)),
+        (&["Transfer-Encoding: chunked"], Ok(Framing::Chunked)),
+        (&["transfer-encoding:\tCHUNKED "], Ok(Framing::Chunked)),
+        (&["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], Err(BadEncoding)),
+        (&["Transfer-Encoding:", "Transfer-Encoding: chunked"], Err(BadEncoding)),
+        (&["Transfer-Encoding: chunked, chunked"], Err(BadEncoding)),
+        (&["Transfer-Encoding: identity"], Err(BadEncoding)),
+        (&["Transfer-Encoding: xchunked"], Err(BadEncoding)),
+        (&["Transfer-Encoding: chunked;q=1"], Err(BadEncoding)),
+        (&["Transfer-Encoding:"], Err(BadEncoding)),
+        (&["Transfer-Encoding: chunked, gzip"], Err(BadEncoding)),
+        (&["Transfer-Encoding: gzip, chunked"], Err(UnknownEncoding)),
+    ];
+    for (lines, expected) in cases {
+        let bytes = head("POST / HTTP/1.1", &[&["Host: a"], lines].concat());
+        let request = parse(&bytes).expect("a request may announce a body");
+        assert_eq!(request.framing(), expected, "{lines:?}");
+        let old = head("POST / HTTP/1.0", &[&["Host: a"], lines].concat());
+        let framing = parse(&old).expect("the same in HTTP/1.0").framing();
+        let is_chunked = expected == Ok(Framing::Chunked) || expected == Err(UnknownEncoding);
+        assert_eq!(framing, if is_chunked { Err(BadEncoding) } else { expected }, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_connection_goes_on_if_both_sides_know_that() {
+    use Persistence::{Close, KeepAlive, KeepAliveNamed};
+    let cases: [(&[&str], Persistence, Persistence); 6] = [
+        (&[], KeepAlive, Close),
+        (&["Connection: close"], Close, Close),
+        (&["Connection: Keep-Alive"], KeepAlive, KeepAliveNamed),
+        (&["Connection: keep-alive", "Connection: x, CLOSE"], Close, Close),
+        (&["Connection: closed, keep-alives"], KeepAlive, Close),
+        (&["Connection: Upgrade, HTTP2-Settings"], KeepAlive, Close),
+    ];
+    for (lines, in_1_1, in_1_0) in cases {
+        for (version, expected) in [("1.1", in_1_1), ("1.0", in_1_0)] {
+            let first = format!("GET / HTTP/{version}");
+            let bytes = head(&first, &[&["Host: a"], lines].concat());
+            let request = parse(&bytes).expect("a valid request");
+            assert_eq!(request.persistence(), expected, "{first} {lines:?}");
+        }
+    }
+}
+
+#[test]
+fn one_expectation_is_known() {
+    let cases: [(&[&str], Result<bool, HeadError>); 6] = [
+        (&[], Ok(false)),
+        (&["Expect: 100-continue"], Ok(true)),
+        (&["EXPECT: 100-Continue"], Ok(true)),
+        (&["Expect: 200-ok"], Err(HeadError::Expectation)),
+        (&["Expect:"], Err(HeadError::Expectation)),
+        (&["Expect: 100-continue", "Expect: 100-continue"], Err(HeadError::Expectation)),
+    ];
+    for (lines, expected) in cases {
+        let bytes = head("POST / HTTP/1.1", &[&["Host: a"], lines].concat());
+        assert_eq!(parse(&bytes).expect("valid").expects_continue(), expected, "{lines:?}");
+        let old = head("POST / HTTP/1.0", &[&["Host: a"], lines].concat());
+        assert_eq!(parse(&old).expect("valid").expects_continue(), Ok(false), "{lines:?}");
+    }
+}
+
+#[test]
+fn an_upgrade_is_offered_in_http_1_1_only() {
+    for (line, expected) in [
+        ("Upgrade: websocket", true),
+        ("Upgrade: h2c, WebSocket", true),
+        ("Upgrade: h2c", false),
+        ("Upgrade: websocket/13", false),
+        ("X: websocket", false),
+    ] {
+        let bytes = head("GET / HTTP/1.1", &["Host: a", line]);
+        assert_eq!(parse(&bytes).expect("valid").offers_upgrade("websocket"), expected, "{line}");
+        let old = head("GET / HTTP/1.0", &["Host: a", line]);
+        assert!(!parse(&old).expect("valid").offers_upgrade("websocket"), "{line}");
+    }
 }

@@ -44,7 +44,8 @@ fn faults_are_told_apart() {
         assert_eq!(parse(bytes).err(), Some(expected), "{}", bytes.escape_ascii());
     }
     let bytes = head("HTTP/1.1 101 OK", &["X: a"]);
-    let limits = |max_bytes, max_headers| HeadLimits { max_bytes, max_headers };
+    let limits =
+        |max_bytes, max_headers| HeadLimits { max_bytes, max_headers, ..HeadLimits::default() };
     let verdict = |limits| ResponseHead::parse(&bytes, &limits).err();
     assert_eq!(verdict(limits(bytes.len(), 1)), None);
     assert_eq!(verdict(limits(bytes.len() - 1, 1)), Some(HeadError::TooLarge));

@@ -18,16 +18,32 @@ fn bytewise(bytes: &[u8], limits: &HeadLimits) -> Vec<Verdict> {
 
 /// The same rules, applied byte by byte over the whole input.
 fn oracle(bytes: &[u8], limits: &HeadLimits) -> Verdict {
-    let mut lines = 0;
+    let (mut lines, mut start) = (0, 0);
     for (at, &byte) in bytes.iter().enumerate() {
         if at == limits.max_bytes {
             return Err(HeadError::TooLarge);
         }
-        let before = &bytes[..at];
+        let before = &bytes[start..at];
         let after_cr = before.ends_with(b"\r");
-        if at == 0 && !byte.is_ascii_uppercase() {
+        if start == 0 && (at == 0 && byte == b'\r' || at == 1 && before == b"\r") {
+            match (at, byte) {
+                (1, b'\n') => start = 2,
+                (1, _) => return Err(HeadError::BareCr),
+                _ => {}
+            }
+            continue;
+        }
+        if at == start && !byte.is_ascii_uppercase() {
             let empty = byte == b'\r' || byte == b'\n';
             return Err(if empty { HeadError::LeadingEmptyLine } else { HeadError::NotHttp });
+        }
+        if lines == 0
+            && before.len() >= limits.max_line
+            && byte >= b' '
+            && byte != 0x7f
+            && !after_cr
+        {
+            return Err(HeadError::LineTooLong);
         }
         if after_cr && byte != b'\n' {
             return Err(HeadError::BareCr);
@@ -85,11 +101,14 @@ fn no_byte_is_looked_at_twice() {
 #[test]
 fn a_fault_is_reported_with_its_own_byte() {
     let limits = HeadLimits::default();
-    let cases: [(HeadError, &[u8]); 12] = [
+    let cases: [(HeadError, &[u8]); 15] = [
         (HeadError::NotHttp, b"\x16"),
         (HeadError::NotHttp, b"g"),
         (HeadError::NotHttp, b"\x80"),
-        (HeadError::LeadingEmptyLine, b"\r"),
+        (HeadError::BareCr, b"\rG"),
+        (HeadError::LeadingEmptyLine, b"\r\n\r"),
+        (HeadError::LeadingEmptyLine, b"\r\n\n"),
+        (HeadError::NotHttp, b"\r\n\0"),
         (HeadError::LeadingEmptyLine, b"\n"),
         (HeadError::BareLf, b"GET / HTTP/1.1\n"),
         (HeadError::BareLf, b"GET / HTTP/1.1\r\n\n"),
@@ -121,13 +140,30 @@ fn an_error_is_repeated() {
 fn the_byte_limit_is_exact() {
     let exact = |len: usize| with(&[&format!("X: {}", "a".repeat(len - with(&["X: "]).len()))]);
     let limits = HeadLimits::default();
-    assert_eq!(limits.max_bytes, 8192);
-    assert_eq!(scan(&exact(8192), &limits), Ok(Some(8192)));
-    assert_eq!(scan(&exact(8193), &limits), Err(HeadError::TooLarge));
-    // 8192 bytes without an end are refused at once: no further byte can complete a head that fits.
-    assert_eq!(scan(&exact(8193)[..8191], &limits), Ok(None));
-    assert_eq!(scan(&exact(8193)[..8192], &limits), Err(HeadError::TooLarge));
+    let most = limits.max_bytes;
+    assert_eq!((most, limits.max_line), (16_384, 8_192));
+    assert_eq!(scan(&exact(most), &limits), Ok(Some(most)));
+    assert_eq!(scan(&exact(most + 1), &limits), Err(HeadError::TooLarge));
+    // As many bytes without an end are refused at once: no further byte can complete a head that
+    // fits.
+    assert_eq!(scan(&exact(most + 1)[..most - 1], &limits), Ok(None));
+    assert_eq!(scan(&exact(most + 1)[..most], &limits), Err(HeadError::TooLarge));
     assert_eq!(scan(b"G", &HeadLimits { max_bytes: 0, ..limits }), Err(HeadError::TooLarge));
+}
+
+#[test]
+fn the_limit_of_the_first_line_is_exact() {
+    let limits = HeadLimits::default();
+    let line = |len: usize| [b"GET /".to_vec(), vec![b'p'; len - 5]].concat();
+    for before in ["", "\r\n"] {
+        let begun = |len| [before.as_bytes(), &line(len)].concat();
+        let ended = |len| [&begun(len), &b"\r\nHost: a\r\n\r\n"[..]].concat();
+        assert_eq!(scan(&begun(limits.max_line), &limits), Ok(None));
+        assert_eq!(scan(&begun(limits.max_line + 1), &limits), Err(HeadError::LineTooLong));
+        assert!(matches!(scan(&ended(limits.max_line), &limits), Ok(Some(_))));
+        let steps = bytewise(&ended(limits.max_line + 1), &limits);
+        assert_eq!(steps.last(), Some(&Err(HeadError::LineTooLong)));
+    }
 }
 
 #[test]
@@ -140,7 +176,7 @@ fn the_line_limit_is_exact_and_early() {
     let begun = fill(65).len() - "X: a\r\n\r\n".len();
     assert_eq!(scan(&fill(65)[..begun], &limits), Ok(None));
     assert_eq!(scan(&fill(65)[..=begun], &limits), Err(HeadError::TooManyHeaders));
-    let loose = HeadLimits { max_bytes: 1 << 20, max_headers: usize::MAX };
+    let loose = HeadLimits { max_bytes: 1 << 20, max_headers: usize::MAX, ..limits };
     assert!(matches!(scan(&fill(HARD_MAX_HEADERS), &loose), Ok(Some(_))));
     assert_eq!(scan(&fill(HARD_MAX_HEADERS + 1), &loose), Err(HeadError::TooManyHeaders));
 }
@@ -160,7 +196,7 @@ fn every_byte_at_every_place_has_the_result_of_the_oracle() {
 
 #[test]
 fn random_lines_have_the_result_of_the_oracle() {
-    let limits = HeadLimits { max_bytes: 60, max_headers: 4 };
+    let limits = HeadLimits { max_bytes: 60, max_line: 40, max_headers: 4 };
     let parts: [&[u8]; 9] =
         [b"GET / HTTP/1.1", b"\r\n", b"\r\n\r\n", b"A: b", b"\n", b"\r", b"\t", b" ", b"\x7f"];
     let mut rng = fastrand::Rng::with_seed(6455);

@@ -1,7 +1,8 @@
 //! An application's refusal of a handshake.
 
 use super::rejection::Rejection;
-use crate::protocol::http::{HeadError, Response};
+use crate::protocol::http;
+use crate::protocol::http::{HeadError, Persistence, Response};
 
 /// Why a handshake is refused, and the response to send: that of a [`Rejection`], the same with a
 /// line of the application's own, or any [`Response`].
@@ -38,10 +39,18 @@ impl Refusal {
 
     /// Appends the complete HTTP/1.1 response to `out`. The connection must be closed after it.
     pub fn write_response(&self, out: &mut Vec<u8>) {
+        self.write_response_to(false, out);
+    }
+
+    /// The same. The response to a request with the method HEAD has no body (RFC 9110 section
+    /// 9.3.2).
+    pub fn write_response_to(&self, is_to_head: bool, out: &mut Vec<u8>) {
+        let answer = http::Answer { persistence: Persistence::Close, is_to_head };
+        let rejection = self.rejection;
         match &self.answer {
-            Answer::Default => self.rejection.write_response(out),
-            Answer::Line(line) => self.rejection.write_response_with(line, out),
-            Answer::Response(response) => response.write(out),
+            Answer::Default => rejection.write_response_with(rejection.reason(), out, answer),
+            Answer::Line(line) => rejection.write_response_with(line, out, answer),
+            Answer::Response(response) => response.write_for(out, answer),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::protocol::http::{Content, HeadError, Status, write_response};
+use crate::protocol::http::{
+    Answer, BodyError, Content, HeadError, Response, Status, write_response,
+};
 
 /// Why a request is refused.
 ///
@@ -13,6 +15,8 @@ use crate::protocol::http::{Content, HeadError, Status, write_response};
 pub enum Rejection {
     /// The head is not acceptable as HTTP/1.1 without a body (RFC 6455 section 4.2.1, item 1).
     Http(HeadError),
+    /// The body of a request is not acceptable (RFC 9112 section 6).
+    Body(BodyError),
     /// Bytes follow the head before the handshake is complete (RFC 6455 section 4.1).
     EarlyData,
     /// The method is not GET (RFC 6455 section 4.2.1, item 1).
@@ -73,12 +77,13 @@ pub enum Rejection {
 
 impl Rejection {
     /// The HTTP status: that of [`Application`](Self::Application), else 400, 403, 404, 405, 408,
-    /// 426, 431 or 503.
+    /// 413, 414, 417, 426, 431, 501, 503 or 505.
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
             Self::Application(status) => status,
             Self::Http(error) => error.status(),
+            Self::Body(error) => error.status(),
             Self::Origin | Self::Forbidden => Status::FORBIDDEN,
             Self::NotFound => Status::NOT_FOUND,
             Self::Method => Status::METHOD_NOT_ALLOWED,
@@ -97,6 +102,7 @@ impl Rejection {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Http(error) => error.reason(),
+            Self::Body(error) => error.reason(),
             Self::EarlyData => "Bytes follow the request; wait for the 101 answer first.",
             Self::Method => "The method is not supported; use GET.",
             Self::NotWebSocket => "The Upgrade header does not offer websocket.",
@@ -141,21 +147,27 @@ impl Rejection {
         }
     }
 
+    /// The response, for a request after which the connection may go on.
+    #[must_use]
+    pub fn response(self) -> Response {
+        let body = format!("{}\n", self.reason());
+        Response::text(self.status(), body).with_lines(self.headers())
+    }
+
     /// Appends the complete HTTP/1.1 response to `out`. The connection must be closed after it.
     ///
-    /// The body is [`reason`](Self::reason) and a line feed, also for a HEAD request: closing the
-    /// connection keeps those bytes from being read as another response.
+    /// The body is [`reason`](Self::reason) and a line feed.
     pub fn write_response(&self, out: &mut Vec<u8>) {
-        self.write_response_with(self.reason(), out);
+        self.write_response_with(self.reason(), out, Answer::CLOSING);
     }
 
     /// As [`write_response`](Self::write_response), with `line` as the body.
-    pub(super) fn write_response_with(self, line: &str, out: &mut Vec<u8>) {
+    pub(super) fn write_response_with(self, line: &str, out: &mut Vec<u8>, answer: Answer) {
         let headers = self.headers();
         // A sender of Upgrade must name it in Connection too (RFC 9110 section 7.8).
         let upgrade = headers.starts_with(b"Upgrade:");
         let body: &[&[u8]] = &[line.as_bytes(), b"\n"];
-        write_response(out, self.status(), headers, upgrade, &Content::text(body));
+        write_response(out, self.status(), headers, upgrade, &Content::text(body), answer);
     }
 }
 
@@ -165,6 +177,12 @@ impl From<HeadError> for Rejection {
             HeadError::TrailingBytes => Self::EarlyData,
             other => Self::Http(other),
         }
+    }
+}
+
+impl From<BodyError> for Rejection {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
     }
 }
 

@@ -8,19 +8,18 @@ use super::rejection::Rejection;
 use crate::protocol::http;
 use crate::protocol::http::syntax::{is_token, visible};
 use crate::protocol::http::{
-    Cookies, Elements, FieldLines, HeadError, HeadLimits, Headers, QueryPairs, RequestHead, Values,
-    Version,
+    Cookies, Elements, FieldLines, HeadError, HeadLimits, Headers, QueryPairs, Values, Version,
 };
 
 /// More subprotocols than this are refused, which bounds the search for repeated ones.
 const MAX_PROTOCOLS: usize = 64;
 
-/// A well-formed GET request without a body.
+/// A well-formed request.
 #[derive(Debug, Clone)]
 pub enum Parsed<'a> {
     /// A valid opening handshake.
     Upgrade(Request<'a>),
-    /// A request without an Upgrade header.
+    /// Any other request. A body may follow its head.
     Plain(http::Request<'a>),
 }
 
@@ -58,7 +57,7 @@ impl<'a> Request<'a> {
     /// The first fault in the order that [`parse`] documents, from the HTTP version on.
     pub fn from_http(request: &http::Request<'a>) -> Result<Self, Rejection> {
         if request.version != Version::Http11 {
-            return Err(HeadError::Version.into());
+            return Err(HeadError::UnsupportedVersion.into());
         }
         if request.method != "GET" {
             return Err(Rejection::Method);
@@ -141,24 +140,27 @@ impl<'a> Request<'a> {
 /// Judges a request head, which must be exactly the bytes that a [`HeadScanner`] delimited.
 ///
 /// Nothing is allocated. Of several faults the first in this order is reported:
-/// 1. length, first byte, line ends (400, 431);
-/// 2. the request line and the form of each header line, in the order of the bytes (400, 431);
-/// 3. HTTP version (400), then method (405);
-/// 4. target (400), Host and its agreement with an absolute target (400);
-/// 5. Transfer-Encoding, then Content-Length (400). A single `Content-Length: 0` is allowed,
-///    since it means the same as none; a list, a sign or a second line is not;
-/// 6. without an Upgrade header the request is [`Parsed::Plain`] and nothing below is judged;
-/// 7. Upgrade: `websocket` must be among its elements, in any case, without a version (426); the
-///    other elements must be protocols (400);
-/// 8. Connection: a list of tokens, `upgrade` among them (400);
-/// 9. Sec-WebSocket-Version: one line with one number (400), which is 13 (426);
-/// 10. Sec-WebSocket-Key: one line, 22 characters of base64 and `==` (400). The four unused bits of
-///     the last character may be set (RFC 4648 section 3.5 leaves that to the decoder): the
-///     response is computed from the text, so nothing depends on them;
-/// 11. Origin: at most one, visible ASCII (400);
-/// 12. Sec-WebSocket-Protocol: tokens, at least one over all lines (400), at most 64 (431), none
+/// 1. length, length of the first line, first byte, line ends (400, 414, 431);
+/// 2. the request line, the version in it (400, 505), and the form of each header line, in the
+///    order of the bytes (400, 431);
+/// 3. target (400), Host and its agreement with an absolute target (400);
+/// 4. the request is [`Parsed::Plain`] unless it is a GET of HTTP/1.1 with `websocket` among the
+///    elements of Upgrade, in any case, without a version: an Upgrade to something that is not
+///    known is ignored (RFC 9110 section 7.8). Of a plain request the framing of its body is judged
+///    (400, 501; see [`http::Request::framing`]) and nothing below;
+/// 5. Transfer-Encoding, then Content-Length (400): a handshake has no body. A single
+///    `Content-Length: 0` is allowed, since it means the same as none; a list, a sign or a second
+///    line is not;
+/// 6. the other elements of Upgrade must be protocols (400);
+/// 7. Connection: a list of tokens, `upgrade` among them (400);
+/// 8. Sec-WebSocket-Version: one line with one number (400), which is 13 (426);
+/// 9. Sec-WebSocket-Key: one line, 22 characters of base64 and `==` (400). The four unused bits of
+///    the last character may be set (RFC 4648 section 3.5 leaves that to the decoder): the
+///    response is computed from the text, so nothing depends on them;
+/// 10. Origin: at most one, visible ASCII (400);
+/// 11. Sec-WebSocket-Protocol: tokens, at least one over all lines (400), at most 64 (431), none
 ///     twice (400);
-/// 13. Sec-WebSocket-Extensions: the grammar of RFC 6455 section 9.1, at least one extension on
+/// 12. Sec-WebSocket-Extensions: the grammar of RFC 6455 section 9.1, at least one extension on
 ///     each line (400). Unknown extensions and parameters are no fault.
 ///
 /// Other headers, Sec-WebSocket-Accept included, are ignored.
@@ -169,19 +171,11 @@ impl<'a> Request<'a> {
 ///
 /// [`HeadScanner`]: crate::protocol::http::HeadScanner
 pub fn parse<'a>(head: &'a [u8], limits: &HeadLimits) -> Result<Parsed<'a>, Rejection> {
-    let head = RequestHead::parse(head, limits)?;
-    // Before `into_request`, since some methods have other forms of target.
-    if head.version != Version::Http11 {
-        return Err(HeadError::Version.into());
-    }
-    if head.method != "GET" {
-        return Err(Rejection::Method);
-    }
-    let request = head.into_request()?;
-    if request.has_upgrade() {
+    let request = http::Request::parse(head, limits)?;
+    if request.method == "GET" && request.offers_upgrade("websocket") {
         return Request::from_http(&request).map(Parsed::Upgrade);
     }
-    request.expect_no_body()?;
+    request.framing()?;
     Ok(Parsed::Plain(request))
 }
 

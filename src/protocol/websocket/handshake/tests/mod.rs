@@ -46,10 +46,11 @@ pub(super) fn serve<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8
 
 fn finish(head: &[u8], limits: &HeadLimits, out: &mut Vec<u8>) -> Result<(), Rejection> {
     let request = match parse(head, limits)? {
-        Parsed::Plain(request) if request.path == "/" => {
+        Parsed::Plain(request) if request.method == "GET" && request.path == "/" => {
             Response::text(Status::OK, "a page").write(out);
             return Ok(());
         }
+        Parsed::Plain(request) if request.method != "GET" => return Err(Rejection::Method),
         Parsed::Plain(_) => return Err(Rejection::UpgradeRequired),
         Parsed::Upgrade(request) => request,
     };

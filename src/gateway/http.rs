@@ -1,0 +1,75 @@
+//! Plain requests: what the server answers itself, and what the application does.
+
+use super::client::Kind;
+use super::cors::{self, METHODS};
+use super::service::Gateway;
+use crate::app::{Handler, RequestContext, catch_if};
+use crate::base::ConnectionId;
+use crate::protocol::http::{Request, Response, Status, is_known_method};
+use crate::protocol::websocket::handshake::Rejection;
+
+const PAGE: &str = "This is a WebSocket server (RFC 6455). Connect with a WebSocket client.\n";
+const UNKNOWN_METHOD: &str = "This method is not known here.\n";
+const FAILED: &str = "The server failed to answer.\n";
+const NOT_FOUND: &str = "Nothing is served here.\n";
+
+impl<H: Handler> Gateway<H> {
+    /// The answer to a plain request, with its CORS headers.
+    pub(super) fn answer(&mut self, id: ConnectionId, request: &Request<'_>) -> Response {
+        let is_endpoint = self.serves(request.path);
+        let by_app = match request.method {
+            "CONNECT" => None,
+            _ if is_endpoint => None,
+            _ => self.ask_app(id, request),
+        };
+        if let Some(response) = by_app {
+            return cors::allow(response, request, &self.config.origins);
+        }
+        if request.method == "OPTIONS" {
+            return cors::options(request, &self.config.origins);
+        }
+        cors::allow(answer_by_server(request, is_endpoint), request, &self.config.origins)
+    }
+
+    /// Whether the body of a request is for the application, and it wants it.
+    pub(super) fn app_wants_body(&self, request: &Request<'_>) -> bool {
+        H::REQUEST_BODIES && request.method != "CONNECT" && !self.serves(request.path)
+    }
+
+    /// Whether the path belongs to an endpoint of the server.
+    fn serves(&self, path: &str) -> bool {
+        self.config.pubsub.endpoints && Kind::of_path(path).is_some()
+    }
+
+    fn ask_app(&mut self, id: ConnectionId, request: &Request<'_>) -> Option<Response> {
+        let Self { app, core, .. } = self;
+        let answered =
+            catch_if(H::CATCH_PANICS, || app.request(request, &mut RequestContext::new(id, core)));
+        answered.unwrap_or_else(|panic| {
+            self.core.panics.record("request", id, panic);
+            Some(Response::text(Status::INTERNAL_SERVER_ERROR, FAILED))
+        })
+    }
+}
+
+/// The answer to a request that the application leaves to the server. Every path may be one for
+/// WebSocket.
+fn answer_by_server(request: &Request<'_>, is_endpoint: bool) -> Response {
+    let is_read = matches!(request.method, "GET" | "HEAD");
+    match request.path {
+        _ if !is_known_method(request.method) => {
+            Response::text(Status::NOT_IMPLEMENTED, UNKNOWN_METHOD)
+        }
+        _ if !is_read => not_allowed(),
+        "/" => Response::text(Status::OK, PAGE),
+        "/healthz" => Response::text(Status::OK, "ok\n"),
+        path if is_endpoint || path.starts_with('/') => Rejection::UpgradeRequired.response(),
+        _ => Response::text(Status::NOT_FOUND, NOT_FOUND),
+    }
+}
+
+/// 405, with the methods that are allowed (RFC 9110 section 15.5.6).
+fn not_allowed() -> Response {
+    let body = format!("This method is not allowed here; allowed are {METHODS}.\n");
+    Response::text(Status::METHOD_NOT_ALLOWED, body).with_known_header("Allow", METHODS)
+}

@@ -1,0 +1,110 @@
+//! Requests that are no handshakes: their bodies, their answers, and whether another one follows.
+
+use crate::base::Work;
+use crate::protocol::http::{Answer, BodyReader, Framing, Persistence, Request};
+use crate::protocol::websocket::handshake::Rejection;
+use crate::session::context::ReceiveContext;
+use crate::session::head::PartialBody;
+use crate::session::reason::CloseReason;
+use crate::session::service::Inbound;
+use crate::session::state::{Marks, Phase, RareState, Session};
+
+/// The interim response to a client that waits before it sends a body (RFC 9110 section 15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+impl Session {
+    /// The head of a plain request is complete. It is answered at once if it has no body.
+    pub(super) fn plain<S: Inbound>(
+        &mut self,
+        request: &Request<'_>,
+        head: &[u8],
+        has_more: bool,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Result<(), Rejection> {
+        let framing = request.framing()?;
+        let waits = request.expects_continue()?;
+        if framing == Framing::None {
+            self.answer(request, cx, service);
+            return Ok(());
+        }
+        let reader = BodyReader::new(framing, cx.pools.config.limits.max_body)?;
+        if waits && !has_more {
+            cx.appendable().extend_from_slice(CONTINUE);
+        }
+        let mut body = PartialBody {
+            head: head.into(),
+            reader,
+            content: Vec::new(),
+            is_wanted: service.wants_body(request),
+            charge: cx.pools.ledger.open(),
+        };
+        body.recharge();
+        self.deadline = cx.now.after(cx.pools.config.timeouts.body);
+        self.rare = Some(Box::new(RareState::Body(body)));
+        Ok(())
+    }
+
+    /// Takes more of a body. Returns how many bytes it took.
+    pub(super) fn receive_body<S: Inbound>(
+        &mut self,
+        mut body: PartialBody,
+        bytes: &[u8],
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> usize {
+        let mut content_len = 0;
+        let PartialBody { reader, content, is_wanted, .. } = &mut body;
+        let result = reader.read(bytes, |part| {
+            content_len += part.len();
+            if *is_wanted {
+                content.extend_from_slice(part);
+            }
+        });
+        body.recharge();
+        let taken = match result {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.refuse_body(cx, error, &body.head);
+                return bytes.len();
+            }
+        };
+        cx.pools.work.charge(Work::of_bytes(content_len));
+        cx.pools.work.charge_bytes(taken - content_len, Work::HEAD_BYTE);
+        if !body.reader.is_done() {
+            self.rare = Some(Box::new(RareState::Body(body)));
+            return taken;
+        }
+        // It was parsed before, when its last byte had come.
+        if let Ok(mut request) = Request::parse(&body.head, &cx.pools.config.limits.head) {
+            request.body = &body.content;
+            self.answer(&request, cx, service);
+        }
+        taken
+    }
+
+    /// Answers a request, all of which has come.
+    fn answer<S: Inbound>(
+        &mut self,
+        request: &Request<'_>,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) {
+        let response = service.request(self.id, request);
+        let is_to_head = request.method == "HEAD";
+        let persistence = request.persistence();
+        let out = cx.appendable();
+        let before = out.len();
+        response.write_for(out, Answer { persistence, is_to_head });
+        let written = out.len() - before;
+        cx.pools.work.charge(Work::REQUEST + Work::of_bytes(written));
+        let timeouts = &cx.pools.config.timeouts;
+        if persistence == Persistence::Close {
+            self.end(Phase::Lingering, CloseReason::Answered);
+            self.deadline = cx.now.after(timeouts.linger);
+        } else {
+            self.marks.insert(Marks::ANSWERED);
+            self.deadline = cx.now.after(timeouts.keep_alive);
+        }
+    }
+}

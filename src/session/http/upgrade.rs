@@ -1,0 +1,105 @@
+//! The opening handshake of a connection (RFC 6455 section 4.2).
+
+use crate::base::Millis;
+use crate::protocol::websocket::handshake::{
+    Agreement, Refusal, Rejection, Request, negotiate_deflate, write_accepted,
+};
+use crate::session::compression::Compression;
+use crate::session::context::{ReceiveContext, Stop};
+use crate::session::head::Deciding;
+use crate::session::outbound::Output;
+use crate::session::pools::Pools;
+use crate::session::replies::Replies;
+use crate::session::service::{Accept, Inbound, Verdict};
+use crate::session::state::{Marks, Phase, RareState, Session};
+
+impl Session {
+    /// A valid opening handshake: asks the service.
+    pub(super) fn upgrade<S: Inbound>(
+        &mut self,
+        request: &Request<'_>,
+        cx: &mut ReceiveContext<'_>,
+        service: &mut S,
+    ) -> Result<(), Refusal> {
+        if !cx.pools.config.origins.allows(request.origin, request.host) {
+            return Err(Rejection::Origin.into());
+        }
+        let agreement = negotiate_deflate(request.extensions(), &cx.pools.config.deflate);
+        let (accept, is_deferred) = match service.upgrade(self.id, request, agreement.as_ref()) {
+            Verdict::Accept(accept) => (accept, false),
+            Verdict::Defer(accept) => (accept, true),
+            Verdict::Refuse(refusal) => return Err(refusal),
+            Verdict::Stream(endpoint, stream) => {
+                self.marks.insert(Marks::ACCEPTED);
+                self.marks.remove(Marks::ANSWERED);
+                self.endpoint = endpoint;
+                self.begin_stream(stream, cx);
+                return Ok(());
+            }
+        };
+        self.marks.insert(Marks::ACCEPTED);
+        self.marks.remove(Marks::ANSWERED);
+        self.endpoint = accept.endpoint;
+        if is_deferred {
+            let offered: Vec<&str> = request.subprotocols().collect();
+            let offered: Box<str> = offered.join(",").into();
+            let mut charge = cx.pools.ledger.open();
+            let key: Box<str> = request.key.into();
+            charge.set(size_of::<Deciding>() + key.len() + offered.len());
+            let deciding = Deciding { key, offered, accept, agreement, charge };
+            self.phase = Phase::Deciding;
+            self.rare = Some(Box::new(RareState::Deciding(deciding)));
+        } else {
+            self.switch(request.key, request.subprotocols(), &accept, agreement, cx);
+            self.call_open(cx, |id, endpoint, replies| service.open(id, endpoint, replies));
+        }
+        Ok(())
+    }
+
+    /// Answers a deferred handshake; does nothing in any other phase. If it is accepted, `open` may
+    /// send behind the 101, and `true` is returned.
+    pub fn respond(
+        &mut self,
+        now: Millis,
+        decision: Result<Option<Accept>, Refusal>,
+        pools: &mut Pools,
+        out: &mut Output,
+        open: impl FnOnce(&mut Replies<'_>),
+    ) -> bool {
+        if self.phase != Phase::Deciding {
+            return false;
+        }
+        match (decision, self.rare.take().map(|rare| *rare)) {
+            (Ok(decided), Some(RareState::Deciding(deciding))) => {
+                let Deciding { key, offered, accept, agreement, .. } = deciding;
+                let accept = decided.unwrap_or(accept);
+                self.endpoint = accept.endpoint;
+                let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
+                self.switch(&key, offered.split(','), &accept, agreement, &mut cx);
+                self.call_open(&mut cx, |_, _, replies| open(replies));
+                return true;
+            }
+            (Err(refusal), _) => self.refuse(now, refusal, pools, out),
+            (Ok(_), _) => self.refuse(now, Rejection::Undecided, pools, out),
+        }
+        false
+    }
+
+    /// Writes the 101. From here on the connection is a WebSocket.
+    fn switch<'o>(
+        &mut self,
+        key: &str,
+        mut offered: impl Iterator<Item = &'o str>,
+        accept: &Accept,
+        agreement: Option<Agreement>,
+        cx: &mut ReceiveContext<'_>,
+    ) {
+        // A client has to fail over a subprotocol that it did not offer (RFC 6455 section 4.1).
+        let protocol = accept.protocol.as_deref().filter(|ours| offered.any(|it| it == *ours));
+        write_accepted(cx.appendable(), key, protocol, agreement.as_ref(), &accept.headers);
+        self.compression =
+            agreement.map(|agreed| Box::new(Compression::new(agreed, &cx.pools.ledger)));
+        self.phase = Phase::Open;
+        self.start_keepalive(cx.now, &cx.pools.config);
+    }
+}

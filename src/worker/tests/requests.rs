@@ -1,0 +1,106 @@
+//! Plain requests through the loop: many at once, from clients that do not read, and at the end.
+
+use std::time::Duration;
+
+use super::{Bench, head_len, request};
+use crate::config::Config;
+
+const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// The answer of the rig, which serves WebSocket only.
+fn answer(bench: &mut Bench) -> Vec<u8> {
+    let client = bench.network.connect(0);
+    bench.network.write(client, &[GET, b"GET"].concat());
+    let head = bench.read(client, 1);
+    let body = head_len(&head).expect("the answer comes in one piece");
+    assert!(head.starts_with(b"HTTP/1.1 426 ") && head.len() > body);
+    bench.network.reset(client);
+    head
+}
+
+#[test]
+fn requests_at_once_are_answered_in_order_over_many_turns() {
+    let mut bench = Bench::new().with_work_per_turn(40_000);
+    let one = answer(&mut bench);
+    let (many, other) = (bench.network.connect(0), bench.network.connect(0));
+    bench.network.set_receive_window(many, 4 << 20);
+    bench.network.write(many, &[&GET.repeat(500)[..], &request("/echo")].concat());
+    bench.turn_until(|bench| bench.worker.stats().resumed > 2);
+    // Somebody who sends one request does not wait for them.
+    bench.network.write(other, GET);
+    assert_eq!(bench.read(other, one.len()), one);
+    assert!(bench.worker.stats().resumed < 100, "{}", bench.worker.stats().resumed);
+    let got = bench.read(many, one.len() * 500 + 1);
+    let (answers, last) = got.split_at(one.len() * 500);
+    assert_eq!(answers, one.repeat(500));
+    assert!(last.starts_with(b"HTTP/1.1 101 "), "{}", last.escape_ascii());
+    bench.network.reset(other);
+    bench.finish();
+}
+
+#[test]
+fn a_client_that_does_not_read_is_not_read_from() {
+    const COUNT: usize = 20_000;
+    let mut bench = Bench::new();
+    let one = answer(&mut bench);
+    let client = bench.network.connect(0);
+    bench.network.set_receive_window(client, 16 << 10);
+    bench.network.write(client, &GET.repeat(COUNT));
+    bench.turn_until(|bench| bench.worker.stats().paused > 0);
+    bench.settle();
+    let held = bench.worker.stats().memory;
+    assert!(held < (one.len() * COUNT) as u64 / 3, "{held} of {}", one.len() * COUNT);
+    // It reads, so it gets every answer.
+    let got = bench.read(client, one.len() * COUNT);
+    assert!(got == one.repeat(COUNT), "{} bytes", got.len());
+    bench.network.half_close(client);
+    bench.turn_until(|bench| bench.worker.connections() == 0);
+    assert_eq!(bench.worker.stats().memory, 0);
+    bench.finish();
+}
+
+#[test]
+fn a_connection_is_kept_for_a_while_and_ends_with_fin() {
+    let mut bench = Bench::new();
+    let one = answer(&mut bench);
+    let client = bench.network.connect(0);
+    for _ in 0..3 {
+        bench.network.write(client, GET);
+        assert_eq!(bench.read(client, one.len()), one);
+    }
+    let before = bench.network.now();
+    assert_eq!(bench.read_to_end(client), b"");
+    let waited = bench.network.now() - before;
+    let due = Config::default().timeouts.keep_alive;
+    assert!(waited + Duration::from_secs(1) > due && waited < due + Duration::from_secs(1));
+    bench.network.half_close(client);
+    bench.turn_until(|bench| bench.worker.connections() == 0);
+    assert_eq!(bench.worker.stats().refused, 0);
+    bench.finish();
+}
+
+#[test]
+fn a_client_that_has_ended_its_side_is_answered() {
+    let mut bench = Bench::new().with_work_per_turn(20_000);
+    let one = answer(&mut bench);
+    let client = bench.network.connect(0);
+    bench.network.write(client, &GET.repeat(300));
+    bench.network.half_close(client);
+    assert_eq!(bench.read_to_end(client), one.repeat(300));
+    bench.turn_until(|bench| bench.worker.connections() == 0);
+    bench.finish();
+}
+
+#[test]
+fn a_server_that_stops_does_not_wait_for_idle_connections() {
+    let mut bench = Bench::new();
+    let one = answer(&mut bench);
+    let client = bench.network.connect(0);
+    bench.network.write(client, GET);
+    assert_eq!(bench.read(client, one.len()), one);
+    let now = bench.network.now();
+    bench.worker.drain();
+    assert_eq!(bench.read_to_end(client), b"");
+    bench.network.half_close(client);
+    bench.finish_by(now + Duration::from_secs(4));
+}
