@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs other WebSocket clients against a release build: Python's websockets, npm's ws, Chromium.
 # Each echoes, then publishes and subscribes; Chromium also opens the page of the chat example.
+# `http` is plain HTTP with curl, wget and ab, and with HAProxy and nginx in front of the server.
 # Exit status 0: every check of every client passed and the server stopped cleanly.
 #
-#   scripts/clients.sh [python] [node] [chromium] [gaps]     all four when none is named
+#   scripts/clients.sh [python] [node] [http] [chromium] [gaps]     all when none is named
 #
 # `gaps` is Chromium against a server of its own, which drops the oldest messages of slow readers.
 #
@@ -52,6 +53,9 @@ run_named() {
             run_client node node "$CLIENTS/node_ws.mjs"
             run_client "node pub/sub" node "$CLIENTS/node_pubsub.mjs"
             ;;
+        http)
+            run_client "HTTP programs" "$python" "$CLIENTS/http_tools.py"
+            ;;
         chromium)
             run_client chromium python3 "$CLIENTS/chromium.py"
             run_client "chromium pub/sub" "$python" "$CLIENTS/chromium_pubsub.py"
@@ -67,11 +71,11 @@ run_named() {
 
 main() {
     local name names=("$@")
-    [ $# -gt 0 ] || names=(python node chromium gaps)
+    [ $# -gt 0 ] || names=(python node http chromium gaps)
     for name in "${names[@]}"; do
         case "$name" in
-            python | node | chromium | gaps) ;;
-            *) die "usage: scripts/clients.sh [python] [node] [chromium] [gaps]" ;;
+            python | node | http | chromium | gaps) ;;
+            *) die "usage: scripts/clients.sh [python] [node] [http] [chromium] [gaps]" ;;
         esac
     done
     need_tool "$TOOLS/py3/bin/python" "the Python 3 environment"
@@ -81,7 +85,7 @@ main() {
     trap 'stop_server || true' EXIT
     start_server "$TARGET_DIR/test-logs/clients-server.log"
     # Always in this order: the last one changes the server.
-    for name in python node chromium gaps; do
+    for name in python node http chromium gaps; do
         [[ " ${names[*]} " != *" $name "* ]] || run_named "$name"
     done
     say "---"
