@@ -317,3 +317,18 @@ fn partial_heads() {
         (0..200).map(begin).collect()
     });
 }
+
+#[test]
+fn partial_bodies() {
+    let cookie = "c".repeat(6000);
+    let head =
+        format!("POST / HTTP/1.1\r\nHost: h\r\nCookie: {cookie}\r\nContent-Length: 9\r\n\r\n");
+    agree("partial bodies", Config::default(), MIB, |server| {
+        let begin = |_| {
+            let stream = TcpStream::connect(server.addr()).unwrap();
+            send(&stream, format!("{head}half").as_bytes());
+            stream
+        };
+        (0..200).map(begin).collect()
+    });
+}

@@ -19,6 +19,8 @@ impl Work {
     pub const SHORT_MESSAGES_BYTE: u64 = 8;
     /// A byte of a request head.
     pub const HEAD_BYTE: u64 = 8;
+    /// A byte of the framing of chunks.
+    pub const CHUNK_BYTE: u64 = 4;
     /// A plain request that is answered, without the bytes of its head and of the answer.
     pub const REQUEST: u64 = 1_500;
     /// A byte of compressed data that is read. Data that consists of nothing but the tables of

@@ -70,7 +70,7 @@ impl Session {
             }
         };
         cx.pools.work.charge(Work::of_bytes(content_len));
-        cx.pools.work.charge_bytes(taken - content_len, Work::HEAD_BYTE);
+        cx.pools.work.charge_bytes(taken - content_len, Work::CHUNK_BYTE);
         if !body.reader.is_done() {
             self.rare = Some(Box::new(RareState::Body(body)));
             return taken;

@@ -11,6 +11,9 @@ use crate::session::reason::CloseReason;
 use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, RareState, Session};
 
+/// The most bytes of a body that are read before the work is looked at.
+const BODY_PIECE: usize = 4 << 10;
+
 impl Session {
     /// Takes requests, or parts of them. They are answered in their order, each before the next one
     /// is looked at.
@@ -24,7 +27,10 @@ impl Session {
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             at += match self.rare.take().map(|rare| *rare) {
-                Some(RareState::Body(body)) => self.receive_body(body, rest, cx, service),
+                Some(RareState::Body(body)) => {
+                    let piece = rest.get(..BODY_PIECE).unwrap_or(rest);
+                    self.receive_body(body, piece, cx, service)
+                }
                 Some(RareState::Head(head)) => self.continue_head(head, rest, cx, service),
                 _ => self.receive_head(rest, cx, service),
             };

@@ -347,6 +347,25 @@ fn many_requests_in_one_receive_are_paused() {
 }
 
 #[test]
+fn a_body_is_read_in_pieces() {
+    let mut bench = bench();
+    bench.receive(&post("/discard", "Transfer-Encoding: chunked\r\n", ""));
+    let body = b"1\r\nx\r\n".repeat(2_500);
+    for (units, least, most) in [(0, 4_000, 4_200), (20_000, 4_200, 12_000)] {
+        bench.pools.work.begin_turn();
+        bench.pools.work.allow(units);
+        let (said, handled) = bench.receive_some(&body);
+        let Handled::Paused(at) = handled else { panic!("{handled:?}") };
+        assert!(said.is_empty() && (least..most).contains(&at), "{units}: {at}");
+        // The next piece begins with a chunk again.
+        bench.pools.work.allow(u64::MAX);
+        bench.receive(&body[at..at.next_multiple_of(6)]);
+    }
+    bench.receive(&body);
+    assert_eq!(bench.receive(b"0\r\n\r\n"), ok("POST /discard \n"));
+}
+
+#[test]
 fn random_requests_are_answered_alike_however_they_are_split() {
     let mut rng = fastrand::Rng::with_seed(9112);
     for _ in 0..60 {

@@ -3,6 +3,8 @@
 use crate::script::{Group, Then, Workload};
 use crate::support::client::request_to;
 
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+
 /// `count` header lines of `bytes` bytes each.
 fn lines(count: usize, bytes: usize) -> String {
     (0..count).map(|n| format!("X-{n:02}: {}\r\n", "v".repeat(bytes - 8))).collect()
@@ -49,8 +51,31 @@ pub(super) const ALL: &[Workload] = &[
         "",
         "100 connections send 20 requests for `/` at once, and come again when ended",
         || {
-            let request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(20);
-            vec![Group::bare(100).first(request).anew()]
+            let last = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+            vec![Group::bare(100).first([&GET.repeat(19)[..], last].concat()).anew()]
+        },
+    ),
+    Workload::many(
+        "pipelined-requests",
+        "",
+        "100 connections send requests for `/` as fast as they can, and read the answers",
+        || vec![Group::bare(100).again(GET.repeat(400)).anew()],
+    ),
+    Workload::many(
+        "unread-requests",
+        "",
+        "100 connections send requests for `/` as fast as they can, and read nothing",
+        || vec![Group::bare(100).again(GET.repeat(400)).unread().anew()],
+    ),
+    Workload::many(
+        "tiny-chunks",
+        "",
+        "100 connections send requests with 2,000 chunks of one byte as fast as they can",
+        || {
+            let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let chunks = b"1\r\nx\r\n".repeat(2_000);
+            let request = [&head[..], &chunks, b"0\r\n\r\n"].concat();
+            vec![Group::bare(100).again(request).anew()]
         },
     ),
     Workload::many(
