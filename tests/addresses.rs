@@ -199,3 +199,21 @@ fn overlapping_addresses_exit_with_2_and_are_named() {
         assert!(!line.contains("in use"), "{hosts:?}: {line}");
     }
 }
+
+#[test]
+fn short_forms_of_an_address_are_served() {
+    let port = free_port();
+    for (form, hosts) in [
+        (port.to_string(), &["127.0.0.1"][..]),
+        (format!(":{port}"), &["127.0.0.1", "[::1]"]),
+        (format!("localhost:{port}"), &["127.0.0.1", "[::1]"]),
+    ] {
+        let server =
+            Server::spawn(command(&["serve", "--listen", "127.0.0.1:0", "--listen", &form]));
+        for host in hosts {
+            let address: SocketAddr = format!("{host}:{port}").parse().unwrap();
+            Client::open(address).close();
+        }
+        drop(server);
+    }
+}

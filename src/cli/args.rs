@@ -1,13 +1,11 @@
 //! The flags. Their doc comments are the text of `--help`.
 
-use std::net::SocketAddr;
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use corecast::protocol::websocket::handshake::Origins;
 
 use super::values::{
-    Cores, parse_address, parse_cores, parse_head_size, parse_loops, parse_origin, parse_seconds,
-    parse_size,
+    Addresses, Cores, parse_addresses, parse_cores, parse_head_size, parse_loops, parse_origin,
+    parse_seconds, parse_size,
 };
 
 /// A strict, thread-per-core WebSocket server on io_uring or epoll.
@@ -29,11 +27,12 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// The address to listen on; may be given several times. Port 0 lets the system choose. `[::]`
-    /// accepts IPv4 as well, unless an IPv4 address with the same port is given.
+    /// The address to listen on; may be given several times. `9001` is this machine alone, `:9001`
+    /// all interfaces, `localhost:9001` that name in IPv4 and IPv6. Port 0 lets the system choose.
+    /// `[::]` accepts IPv4 as well, unless an IPv4 address with the same port is given.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
-    #[arg(value_parser = parse_address)]
-    pub(super) listen: Vec<SocketAddr>,
+    #[arg(value_parser = parse_addresses)]
+    pub(super) listen: Vec<Addresses>,
     /// The cores to run on, one loop on each, such as 0,2-3; without it, all that the process may
     /// use.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]

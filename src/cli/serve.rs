@@ -108,7 +108,7 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     };
     // The echo never blocks its loop, so the watchdog thread is not needed.
     let mut server = Server::new(config).loops_per_core(flags.loops_per_core).watchdog(None);
-    for address in &flags.listen {
+    for address in flags.listen.iter().flat_map(|addresses| &addresses.0) {
         server = server.listen(*address);
     }
     if let Some(cores) = &flags.cores {

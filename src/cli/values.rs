@@ -1,6 +1,6 @@
 //! Parsers for the values of flags. Their errors name a valid value.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use corecast::protocol::websocket::handshake::{OriginError, Origins};
 
@@ -8,16 +8,51 @@ use corecast::protocol::websocket::handshake::{OriginError, Origins};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cores(pub(super) Vec<usize>);
 
-/// Reads `127.0.0.1:9001` or `[::1]:9001`.
-pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+/// The addresses that one `--listen` means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Addresses(pub(super) Vec<SocketAddr>);
+
+/// Reads `127.0.0.1:9001` or `[::1]:9001`; `9001` for this machine alone, `:9001` for all
+/// interfaces, and `localhost:9001` for both addresses of that name.
+pub(super) fn parse_addresses(text: &str) -> Result<Addresses, String> {
+    parse_addresses_on(text, has_ipv6)
+}
+
+/// Whether this machine has IPv6, which kernels and containers may leave out.
+fn has_ipv6() -> bool {
+    UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+fn parse_addresses_on(text: &str, has_ipv6: impl Fn() -> bool) -> Result<Addresses, String> {
+    let on = |ip: IpAddr, port| SocketAddr::new(ip, port);
+    let this_machine = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    if let Ok(port) = text.parse() {
+        return Ok(Addresses(vec![on(this_machine, port)]));
+    }
+    if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        let v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let all = if has_ipv6() { v6 } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        return Ok(Addresses(vec![on(all, port)]));
+    }
+    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+        let mut addresses = vec![on(this_machine, port)];
+        // Two ports of the system's choice would not be those of one name.
+        if port != 0 && has_ipv6() {
+            addresses.push(on(Ipv6Addr::LOCALHOST.into(), port));
+        }
+        return Ok(Addresses(addresses));
+    }
+    parse_address(text).map(|address| Addresses(vec![address]))
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match likely_address(text) {
         Some(Likely::Address(form)) => format!("write `{form}`"),
-        Some(Likely::Port(port)) => format!(
-            "the address is missing; write `127.0.0.1:{port}` for this machine alone, or \
-             `[::]:{port}` for all interfaces"
-        ),
+        Some(Likely::Port(port)) => {
+            format!("write `{port}` for this machine alone, or `:{port}` for all interfaces")
+        }
         Some(Likely::Name(port)) => format!(
-            "names are not looked up; write an address, such as `127.0.0.1:{port}` or \
+            "no name but localhost is known; write an address, such as `127.0.0.1:{port}` or \
              `[::1]:{port}`"
         ),
         None => "it is not an address and a port, such as `127.0.0.1:9001` or `[::1]:9001`; the \
@@ -150,31 +185,52 @@ mod tests {
     use super::*;
 
     #[test]
+    fn short_forms_of_addresses() {
+        for (text, with_ipv6, without) in [
+            ("9001", &["127.0.0.1:9001"][..], &["127.0.0.1:9001"][..]),
+            ("0", &["127.0.0.1:0"], &["127.0.0.1:0"]),
+            (":9001", &["[::]:9001"], &["0.0.0.0:9001"]),
+            ("localhost:9001", &["127.0.0.1:9001", "[::1]:9001"], &["127.0.0.1:9001"]),
+            ("localhost:0", &["127.0.0.1:0"], &["127.0.0.1:0"]),
+            ("[::1]:9001", &["[::1]:9001"], &["[::1]:9001"]),
+            ("10.0.0.1:9001", &["10.0.0.1:9001"], &["10.0.0.1:9001"]),
+        ] {
+            let expected = |all: &[&str]| {
+                Ok(Addresses(all.iter().map(|address| address.parse().unwrap()).collect()))
+            };
+            assert_eq!(parse_addresses_on(text, || true), expected(with_ipv6), "{text}");
+            assert_eq!(parse_addresses_on(text, || false), expected(without), "{text}");
+        }
+    }
+
+    #[test]
     fn addresses() {
         for text in ["127.0.0.1:9001", "[::1]:9001", "0.0.0.0:0", "[fe80::1%2]:1"] {
             assert_eq!(parse_address(text), Ok(text.parse().unwrap()));
         }
-        let port = "write `127.0.0.1:80` for this machine alone, or `[::]:80`";
+        let port = "write `80` for this machine alone, or `:80`";
         for (text, named) in [
-            ("80", port),
-            (":80", port),
+            ("http://:80/", port),
             ("127.0.0.1", "write `127.0.0.1:9001`"),
             ("::1", "write `[::1]:9001`"),
             ("[::1]", "write `[::1]:9001`"),
             ("*:80", "write `[::]:80`"),
             (" 127.0.0.1:80", "write `127.0.0.1:80`"),
             ("ws://127.0.0.1:80/path", "write `127.0.0.1:80`"),
-            ("localhost:80", "names are not looked up; write an address, such as `127.0.0.1:80`"),
-            ("localhost", "names are not looked up"),
-            ("host.example", "names are not looked up"),
-            ("", "the address is missing; write `127.0.0.1:9001`"),
+            (
+                "myhost:80",
+                "no name but localhost is known; write an address, such as `127.0.0.1:80`",
+            ),
+            ("localhost", "no name but localhost is known"),
+            ("host.example", "no name but localhost is known"),
+            ("", "write `9001`"),
             ("127.0.0.1:65536", "highest port is 65535"),
             ("65536", "highest port is 65535"),
             ("localhost:http", "not an address and a port"),
             ("127.0.0:80", "not an address and a port"),
             ("a b", "not an address and a port"),
         ] {
-            let error = parse_address(text).unwrap_err();
+            let error = parse_addresses(text).unwrap_err();
             assert!(error.contains(named), "{text}: {named} is not in {error}");
         }
     }
