@@ -5,7 +5,7 @@
 //! [`Session::deadline`] has come), sends the [`Output`], and looks at the [`Phase`] after that:
 //! the phase says whether to read on, to half-close, or to close.
 //!
-//! A session begins with an HTTP request (`http`) and becomes a WebSocket (`websocket`) or a
+//! A session begins with HTTP requests (`http`) and becomes a WebSocket (`websocket`) or a
 //! [`Stream`] of another kind. What it wants to know of the server it asks a [`Service`].
 
 mod assembly;

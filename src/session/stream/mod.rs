@@ -2,7 +2,7 @@
 //! with [`Verdict::Stream`](super::Verdict::Stream).
 //!
 //! Each kind is one file of this folder and one arm of [`Stream`], with its line in
-//! [`Stream::handle`]. So far only a request to upgrade to WebSocket reaches the service, and its
+//! [`Stream::handle`]. So far only a request to upgrade to WebSocket may become one, and its
 //! answer is not deferred. For the loop such a connection is open: it is read from, deliveries and
 //! answers reach it, and it ends as others do.
 
