@@ -109,9 +109,9 @@ mod tests {
             filled = size.min(filled);
             // SAFETY: the block has so many bytes.
             let bytes = unsafe { std::slice::from_raw_parts_mut(block, size) };
-            let expected = |at: usize| (at % 251) as u8;
-            assert!((0..filled).all(|at| bytes[at] == expected(at)), "{size}");
-            (0..size).for_each(|at| bytes[at] = expected(at));
+            let expected = || (0..251_u8).cycle();
+            assert!(bytes[..filled].iter().copied().eq(expected().take(filled)), "{size}");
+            bytes.iter_mut().zip(expected()).for_each(|(byte, value)| *byte = value);
             filled = size;
         }
         // SAFETY: the block has this layout.

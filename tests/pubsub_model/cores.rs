@@ -56,6 +56,12 @@ impl Inbound for Sleeping {
         self.gateway.message::<BUILT_IN>(id, message, replies);
     }
 
+    fn has_room(&self) -> bool {
+        let has_room = self.gateway.has_room();
+        self.refusals.set(self.refusals.get() + u64::from(!has_room));
+        has_room
+    }
+
     fn control(
         &mut self,
         id: ConnectionId,
@@ -93,12 +99,6 @@ impl Service for Sleeping {
 
     fn wakeup(&self) -> Wakeup {
         self.gateway.wakeup()
-    }
-
-    fn has_room(&self) -> bool {
-        let has_room = self.gateway.has_room();
-        self.refusals.set(self.refusals.get() + u64::from(!has_room));
-        has_room
     }
 
     fn drained(&mut self, id: ConnectionId) {
