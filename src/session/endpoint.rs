@@ -9,7 +9,7 @@ impl EndpointId {
     pub const APPLICATION: Self = Self(0);
 
     /// Whether this is an endpoint of the server itself. Such a connection is not read from while
-    /// [`Service::has_room`](super::Service::has_room) is false.
+    /// [`Inbound::has_room`](super::Inbound::has_room) is false.
     #[inline]
     #[must_use]
     pub const fn is_built_in(self) -> bool {
