@@ -20,8 +20,10 @@ use crate::session::{Delivered, Frames, Outbound};
 /// The memory of a delivery itself, with its place in the queue and in the table by topic.
 const DELIVERY: usize = 2 * size_of::<Delivery>() + 64;
 /// A delivery of more bytes counts for several, one for each of so many: the kernel copies what is
-/// sent while the core waits.
-pub(in crate::pubsub) const PACED: usize = 32 << 10;
+/// sent while the core waits. It counts for [`MOST`] at most, since the loop itself spreads sends of
+/// more than 64 KiB over turns.
+pub(in crate::pubsub) const PACED: usize = 16 << 10;
+const MOST: usize = 4;
 /// So many deliveries at most are begun while the first of them waits for subscribers that were
 /// given as much as one turn allows, and so many of these are looked at in one turn.
 const MAX_BEGUN: usize = 64;
@@ -224,7 +226,11 @@ struct Ran {
 impl Delivery {
     /// The number of deliveries that each one of it counts for.
     const fn counts_for(&self) -> usize {
-        if self.form_len < 2 * PACED { 1 } else { self.form_len / PACED }
+        match self.form_len / PACED {
+            0 => 1,
+            count @ 1..MOST => count,
+            _ => MOST,
+        }
     }
 
     /// What is left to deliver, without those that are done of the last list, and without those
