@@ -11,6 +11,8 @@ use crate::session::{Phase, Service};
 /// The connections that are ended in one turn hold about so many bytes at most. To free them takes
 /// the kernel about a millisecond.
 const MAX_FREED: usize = 32 << 20;
+/// What the kernel may hold for a peer that has not read what it was sent.
+const KERNEL_QUEUE: usize = 4 << 20;
 /// At most one slot in so many rests.
 const RESTING: usize = 64;
 
@@ -34,6 +36,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 Phase::Lingering => self.core.half_close_when_sent(id),
                 Phase::Finished => {
                     freed += slot.memory();
+                    if slot.flags.contains(Flags::ABORTED) {
+                        freed += KERNEL_QUEUE;
+                    }
                     self.release_slot(id);
                 }
                 Phase::Request | Phase::Deciding | Phase::Open | Phase::Closing => {}
