@@ -1,11 +1,13 @@
 //! The end of a turn: one send for each connection that has output, and the one place that decides
 //! whether it is sent now or queued.
 
+use std::rc::Rc;
+
 use super::Worker;
 use super::core::Core;
 use super::outbox::queue_output;
 use super::slots::{Blocked, Flags};
-use crate::base::{Chunk, ConnectionId, Millis};
+use crate::base::{Chunk, ConnectionId, Millis, Shared};
 use crate::io::{Driver, Errno, Payload};
 use crate::session::{CloseReason, Output, Phase, Service};
 
@@ -23,9 +25,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Sends the output of this turn.
     #[inline]
     pub(super) fn flush(&mut self) {
-        self.core.send_broadcasts();
+        let large = self.core.send_broadcasts();
         if self.core.sent_large > 0 {
             self.begin_sends();
+        }
+        if !large.is_empty() {
+            self.send_large_broadcasts(large);
         }
         let mut entries = std::mem::take(&mut self.core.outbox.entries);
         for entry in &mut entries {
@@ -95,6 +100,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 slot.flags.remove(Flags::AWAITING_SEND);
                 self.update_state(id);
             }
+        }
+    }
+
+    #[cold]
+    fn send_large_broadcasts(&mut self, broadcasts: Vec<(ConnectionId, Rc<Shared>)>) {
+        for (id, bytes) in broadcasts {
+            self.send_large(id, Chunk::Shared { bytes, from: 0 });
         }
     }
 
@@ -177,9 +189,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
 
 impl<D: Driver> Core<D> {
     /// Sends to the connections that are sent a broadcast and nothing else. Their timers stay as
-    /// they are.
+    /// they are. Returns the large ones, which are not sent.
     #[inline]
-    fn send_broadcasts(&mut self) {
+    fn send_broadcasts(&mut self) -> Vec<(ConnectionId, Rc<Shared>)> {
+        let mut large = Vec::new();
         let Self { outbox, slots, driver, .. } = self;
         outbox.take_broadcasts(|ids, bytes| {
             for id in ids {
@@ -187,8 +200,13 @@ impl<D: Driver> Core<D> {
                     slot.outbox.clear();
                 }
             }
-            driver.send_shared(ids, bytes);
+            if bytes.len() > LARGE {
+                large.extend(ids.iter().map(|id| (*id, Rc::clone(bytes))));
+            } else {
+                driver.send_shared(ids, bytes);
+            }
         });
+        large
     }
 
     /// Charges what the queue of a connection holds now, besides what it shares with others.
