@@ -25,13 +25,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Sends the output of this turn.
     #[inline]
     pub(super) fn flush(&mut self) {
-        let large = self.core.send_broadcasts();
-        if self.core.sent_large > 0 {
-            self.begin_sends();
-        }
-        if !large.is_empty() {
-            self.send_large_broadcasts(large);
-        }
+        self.begin_flush();
         let mut entries = std::mem::take(&mut self.core.outbox.entries);
         for entry in &mut entries {
             let (id, core) = (entry.id, &mut self.core);
@@ -87,6 +81,18 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
         entries.clear();
         self.core.outbox.entries = entries;
+    }
+
+    /// What is not in the entries of this turn: broadcasts, and sends that waited.
+    #[inline]
+    fn begin_flush(&mut self) {
+        let large = self.core.send_broadcasts();
+        if self.core.sent_large > 0 {
+            self.begin_sends();
+        }
+        if !large.is_empty() {
+            self.send_large_broadcasts(large);
+        }
     }
 
     /// The large sends of a new turn begin. Those that waited go first, so that those of this turn
