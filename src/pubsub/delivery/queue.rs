@@ -20,8 +20,8 @@ use crate::session::{Delivered, Frames, Outbound};
 /// The memory of a delivery itself, with its place in the queue and in the table by topic.
 const DELIVERY: usize = 2 * size_of::<Delivery>() + 64;
 /// A delivery of more bytes counts for several, one for each of so many: the kernel copies what is
-/// sent while the core waits. It counts for [`MOST`] at most, since the loop itself spreads sends of
-/// more than 64 KiB over turns.
+/// sent while the core waits. It counts for [`MOST`] at most, since the loop itself spreads sends
+/// of more than 64 KiB over turns.
 pub(in crate::pubsub) const PACED: usize = 16 << 10;
 const MOST: usize = 4;
 /// So many deliveries at most are begun while the first of them waits for subscribers that were
