@@ -28,7 +28,7 @@ impl<H: Handler> Gateway<H> {
         if request.method == "OPTIONS" {
             return cors::options(request, &self.config.origins);
         }
-        cors::allow(answer_by_server(request, is_endpoint), request, &self.config.origins)
+        cors::allow(answer_by_server(request), request, &self.config.origins)
     }
 
     /// Whether the body of a request is for the application, and it wants it.
@@ -54,7 +54,7 @@ impl<H: Handler> Gateway<H> {
 
 /// The answer to a request that the application leaves to the server. Every path may be one for
 /// WebSocket.
-fn answer_by_server(request: &Request<'_>, is_endpoint: bool) -> Response {
+fn answer_by_server(request: &Request<'_>) -> Response {
     let is_read = matches!(request.method, "GET" | "HEAD");
     match request.path {
         _ if !is_known_method(request.method) => {
@@ -63,7 +63,7 @@ fn answer_by_server(request: &Request<'_>, is_endpoint: bool) -> Response {
         _ if !is_read => not_allowed(),
         "/" => Response::text(Status::OK, PAGE),
         "/healthz" => Response::text(Status::OK, "ok\n"),
-        path if is_endpoint || path.starts_with('/') => Rejection::UpgradeRequired.response(),
+        path if path.starts_with('/') => Rejection::UpgradeRequired.response(),
         _ => Response::text(Status::NOT_FOUND, NOT_FOUND),
     }
 }
