@@ -144,7 +144,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn update_receive(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
         match (slot.receive, slot.wants_input()) {
-            (Receive::Paced, true) => {
+            (Receive::Paced | Receive::Idle, true) if slot.is_paced() => {
                 slot.receive = Receive::Armed;
                 self.driver.receive_once(id);
             }

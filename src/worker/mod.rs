@@ -113,7 +113,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if self.core.pools.work.used() >= self.core.budget.received
             || !self.core.deferring.is_empty()
         {
-            // Under load, so that each connection that has sent something is served.
+            // The last turn left work or had much of it: each connection that has sent something
+            // is served in this one.
             self.core.driver.collect();
         }
         self.service.start_turn();

@@ -88,8 +88,8 @@ impl<D: Driver> Outbound for Core<D> {
         });
         // The peer's answer has to be read, whatever kept it from being read so far.
         self.list_for_retry(id);
-        self.update_receive(id);
         self.pace_receive(id);
+        self.update_receive(id);
     }
 
     fn has_backlog(&mut self, id: ConnectionId) -> bool {

@@ -62,8 +62,8 @@ pub(super) enum Receive {
     New,
     /// The kernel holds no receive.
     Idle,
-    /// The kernel holds no receive. The next one is to bring one buffer: the last one found none or
-    /// has brought more than could be handled at once, or what it brings is discarded.
+    /// The kernel holds no receive. The last one found no buffer, or has brought more than could be
+    /// handled at once.
     Paced,
     /// The kernel holds a receive.
     Armed,
@@ -242,10 +242,15 @@ impl Slot {
 
     /// The kernel holds its receive no longer.
     pub(super) fn receive_stopped(&mut self) {
-        let is_ending = matches!(self.session.phase(), Phase::Closing | Phase::Lingering);
-        let is_paced = is_ending || self.deferred.is_some();
-        self.receive = if is_paced { Receive::Paced } else { Receive::Idle };
+        self.receive = if self.deferred.is_some() { Receive::Paced } else { Receive::Idle };
         self.blocked.remove(Blocked::REARMING);
+    }
+
+    /// Whether its next receive is to bring one buffer: the last one found none or has brought more
+    /// than could be handled at once, or what it brings is discarded.
+    pub(super) fn is_paced(&self) -> bool {
+        let is_ending = matches!(self.session.phase(), Phase::Closing | Phase::Lingering);
+        is_ending || self.receive == Receive::Paced
     }
 }
 
