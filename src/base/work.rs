@@ -57,8 +57,8 @@ impl Work {
         bytes as u64 / 4
     }
 
-    /// The work for `bytes` that are added to a message of which `before` have come. Beyond a
-    /// megabyte or two, each page of its memory is new.
+    /// The work for `bytes` that are added to a message of which `before` have come. Beyond the
+    /// first megabyte each page of its memory is new, and the kernel has to fill it with zeros.
     #[must_use]
     pub const fn of_assembled(before: usize, bytes: usize) -> u64 {
         const LARGE: usize = 1 << 20;
