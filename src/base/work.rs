@@ -21,15 +21,17 @@ impl Work {
     pub const HEAD_BYTE: u64 = 8;
     /// A byte of the framing of chunks.
     pub const CHUNK_BYTE: u64 = 4;
-    /// A plain request that is answered, without the bytes of its head and of the answer.
+    /// A request that is answered, without the bytes of its head and of the answer.
     pub const REQUEST: u64 = 1_500;
     /// A byte of compressed data that is read. Data that consists of nothing but the tables of
     /// blocks costs up to 130; other data costs far less.
     pub const DEFLATE_READ_BYTE: u64 = 64;
     /// A byte that decompression writes.
     pub const INFLATED_BYTE: u64 = 2;
-    /// A byte that is compressed.
-    pub const DEFLATED_BYTE: u64 = 8;
+    /// A compressor made ready for a message.
+    pub const COMPRESSOR: u64 = 4_000;
+    /// The window of a compressor moved on.
+    pub const WINDOW: u64 = 2_500;
     /// A byte of JSON that is checked.
     pub const JSON_BYTE: u64 = 3;
     /// One node of the index visited, which is seldom in a cache.
@@ -71,10 +73,19 @@ impl Work {
         bytes as u64 / 2
     }
 
-    /// The work for `bytes` that are compressed.
+    /// The work for a message of `read` bytes that was compressed to `written` at this level, with
+    /// a window of `1 << bits` bytes. At level 1 most of it is for what is written; at the others
+    /// it depends on how long the matches are that are looked for, so the most is taken. Each time
+    /// the window is full, the whole table of earlier places is changed.
     #[must_use]
-    pub const fn of_deflated(bytes: usize) -> u64 {
-        bytes as u64 * Self::DEFLATED_BYTE
+    pub const fn of_deflated(level: u32, bits: u8, read: usize, written: usize) -> u64 {
+        let (read, written) = (read as u64, written as u64);
+        let bytes = match level {
+            0..=1 => read / 4 + written * 7,
+            2..=6 => read * 16,
+            _ => read * 64,
+        };
+        Self::COMPRESSOR + bytes + read * Self::WINDOW / (1 << bits)
     }
 
     /// The work counted since the last call.
@@ -148,6 +159,18 @@ mod tests {
         work.begin_turn();
         assert_eq!(work.used(), 0);
     }
+
+    /// A window of 512 bytes is moved on often, a high level looks for long matches, and what does
+    /// not become shorter costs most at level 1.
+    #[test]
+    fn compression_costs_by_level_window_and_result() {
+        let of = |level, bits, written| Work::of_deflated(level, bits, 16_384, written);
+        assert!((60_000..200_000).contains(&of(1, 9, 150)), "{}", of(1, 9, 150));
+        assert!(of(1, 15, 150) < 20_000 && of(1, 15, 17_000) > 70_000);
+        assert!(of(6, 15, 150) > 200_000 && of(9, 15, 150) > of(6, 15, 150));
+        assert!(Work::of_deflated(1, 15, 0, 0) > 0);
+    }
+
     #[test]
     fn work_is_summed_up_until_it_is_taken() {
         let mut work = Work::default();

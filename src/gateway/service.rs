@@ -318,6 +318,8 @@ impl<H: Handler> Service for Gateway<H> {
 
     fn start_turn(&mut self) {
         self.core.broker.start_turn();
+        // Long searches are bounded by themselves. The client that publishes next is not charged.
+        self.core.broker.take_work();
     }
 
     fn end_turn<O: Outbound>(&mut self, now: Millis, deliveries: usize, out: &mut O) {

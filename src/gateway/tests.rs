@@ -129,11 +129,14 @@ impl Client {
     fn send<H: Handler>(&mut self, core: &mut Core<H>, texts: &[&str]) -> (usize, Vec<String>) {
         let mut bytes = Vec::new();
         let ends: Vec<usize> = texts.iter().map(|text| masked(&mut bytes, text)).collect();
+        self.pools.work.allow(u64::MAX);
         let (handled, replies) = self.receive(core, &mut bytes);
         let handled = match handled {
             Handled::All => texts.len(),
-            Handled::Until(at) => 1 + ends.iter().position(|end| *end == at).unwrap(),
-            Handled::Paused(at) => panic!("stopped at {at}"),
+            // The service has no room for more, also if there is none.
+            Handled::Until(at) | Handled::Paused(at) => {
+                1 + ends.iter().position(|end| *end == at).unwrap()
+            }
         };
         (handled, self::texts(&replies))
     }

@@ -1,7 +1,7 @@
 //! Frames that leave: compressed where that was agreed.
 
-use crate::base::Ledger;
 use crate::base::ledger::Charge;
+use crate::base::{Ledger, Work};
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::deflate::{COMPRESSIBLE, Deflater, Inflater, Pool};
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame, write_server_header};
@@ -135,9 +135,10 @@ impl Encoder<'_> {
         let start = out.len();
         out.resize(start + MAX_SERVER_HEADER, 0);
         deflater.message(payload, out);
-        self.pool.count_compressed(payload.len());
         let body = start + MAX_SERVER_HEADER;
         let len = out.len() - body;
+        let (level, bits) = (self.pool.level(), deflater.bits());
+        self.pool.count_work(Work::of_deflated(level, bits, payload.len(), len));
         let mut header = [0; MAX_SERVER_HEADER];
         let took = write_server_header(&mut header, opcode, true, len);
         out[start..start + took].copy_from_slice(&header[MAX_SERVER_HEADER - took..]);

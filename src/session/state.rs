@@ -138,6 +138,16 @@ impl Session {
         self.assembly.as_ref().map_or(0, |assembly| assembly.assembler.len())
     }
 
+    /// Whether short input causes little work in any case: messages of the application that are not
+    /// compressed, of which none is large.
+    #[must_use]
+    pub fn takes_little(&self) -> bool {
+        self.phase == Phase::Open
+            && !self.endpoint.is_built_in()
+            && self.compression.is_none()
+            && self.assembly.is_none()
+    }
+
     /// The memory that is charged for what it has received, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {

@@ -11,6 +11,8 @@ use crate::session::{Phase, Service};
 /// The connections that are ended in one turn hold about so many bytes at most. To free them takes
 /// the kernel about a millisecond.
 const MAX_FREED: usize = 32 << 20;
+/// So many connections are looked at in one turn. Each that ends costs some microseconds.
+const MAX_LOOKED_AT: usize = 512;
 /// What the kernel may hold for a peer that has not read what it was sent.
 const KERNEL_QUEUE: usize = 4 << 20;
 /// At most one slot in so many rests.
@@ -24,6 +26,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let (mut at, mut freed) = (0, 0);
         while let Some(&id) = closing.get(at)
             && freed < MAX_FREED
+            && at < MAX_LOOKED_AT
         {
             at += 1;
             let Some(slot) = self.core.slots.get(id) else { continue };

@@ -4,7 +4,7 @@
 //! copied if it would take too many of the buffers, which other connections need.
 
 use super::Worker;
-use super::deferring::Part;
+use super::deferring::{Expected, Part};
 use super::input::{Deferred, Input, SHORT};
 use super::slots::{Blocked, Flags, Slot};
 use crate::base::ConnectionId;
@@ -14,6 +14,12 @@ use crate::session::{EndpointId, Handled, Phase, Service};
 /// If so much of a message is there and the peer has reset the connection, the rest is not handled:
 /// a few kilobytes of it may be megabytes, for nobody.
 const GIVEN_UP: usize = 64 << 10;
+/// Input that causes more work than this causes much. A connection that has sent such input is
+/// expected to do it again, until it has sent so many inputs in a row that caused less.
+const MUCH: u64 = 20_000;
+const REMEMBERED: u8 = 64;
+/// How often the driver is asked for more in a turn that has done enough already.
+const ROUNDS: usize = 8;
 /// So many connections of a list that lack room are looked at in one turn.
 const MAX_SKIPPED: usize = 512;
 
@@ -43,10 +49,24 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.list_for_retry(id);
     }
 
-    /// This turn has done enough: defers all that was received and is not handled yet.
+    /// This turn has done enough: defers all that was received and is not handled yet, also what
+    /// the driver has not collected. So the next turn knows of all whose input causes little work,
+    /// and they do not wait in the order of arrival behind those whose input causes much.
     #[cold]
-    pub(super) fn defer_events(&mut self) {
+    pub(super) fn end_turn_early(&mut self) {
+        for _ in 0..ROUNDS {
+            if !self.defer_events() || self.core.driver.is_short_of_buffers() {
+                return;
+            }
+            self.core.driver.collect();
+        }
+    }
+
+    /// Defers all events that the driver has. Returns whether there were any.
+    pub(super) fn defer_events(&mut self) -> bool {
+        let mut has_some = false;
         while let Some(event) = self.core.driver.next_event() {
+            has_some = true;
             match event {
                 Event::Received { id, outcome: outcome @ Received::Data { .. }, armed } => {
                     self.defer_late(id, outcome, armed);
@@ -54,6 +74,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 other => self.on_rare_event(other),
             }
         }
+        has_some
     }
 
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
@@ -72,9 +93,17 @@ impl<D: Driver, S: Service> Worker<D, S> {
             slot.receive_stopped();
         }
         let ledger = &core.pools.ledger;
-        slot.deferred.get_or_insert_with(|| Deferred::new(ledger)).push_back(outcome);
+        let deferred = slot.deferred.get_or_insert_with(|| Deferred::new(ledger));
+        if let Received::Data { buffer, len } = outcome {
+            // Thousands of these must not take the receive buffers.
+            let bytes = core.driver.bytes(&buffer).get(..len).unwrap_or_default().to_vec();
+            core.driver.release(buffer);
+            deferred.push_copied(bytes);
+        } else {
+            deferred.push_back(outcome);
+        }
         slot.flags.insert(Flags::PAUSED);
-        core.deferring.late.push_back(id);
+        core.deferring.late.push(id, slot.expected());
         core.stats.late += 1;
     }
 
@@ -83,18 +112,28 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// waiting, and a large message does not keep others waiting.
     #[cold]
     pub(super) fn retry_deferred(&mut self) {
-        for _ in 0..self.core.deferring.late.len() {
-            if self.core.pools.work.used() >= self.core.budget.late {
-                break;
-            }
-            let Some(id) = self.core.deferring.late.pop_front() else { break };
-            self.resume(id);
+        // Input that has caused more work than it was expected to do takes the share of what
+        // follows: it is expected to do so from then on.
+        let late = self.core.budget.late;
+        for (expected, until) in Expected::ALL.into_iter().zip([late / 2, late, late + late / 4]) {
+            self.retry_late(expected, until);
         }
         let start = self.core.pools.work.used();
         let sixth = self.core.budget.deferred / 6;
         for (part, before) in Part::ALL.into_iter().zip([0, 2, 4]) {
             self.retry_paused(part, start.saturating_add(sixth * (before + 1)));
             self.retry_awaiting_room(part, start.saturating_add(sixth * (before + 2)));
+        }
+    }
+
+    /// Handles short input that came too late for its turn, until so much work is done.
+    fn retry_late(&mut self, expected: Expected, until: u64) {
+        for _ in 0..self.core.deferring.late.len(expected) {
+            if self.core.pools.work.used() >= until {
+                return;
+            }
+            let Some(id) = self.core.deferring.late.pop(expected) else { return };
+            self.resume(id);
         }
     }
 
@@ -130,7 +169,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 continue;
             }
             slot.flags.remove(Flags::AWAITING_ROOM);
-            self.take_deferred(id);
+            self.serve_deferred(id);
         }
     }
 
@@ -139,7 +178,17 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if let Some(slot) = self.core.slots.get(id) {
             slot.flags.remove(Flags::PAUSED);
             self.core.stats.resumed += 1;
-            self.take_deferred(id);
+            self.serve_deferred(id);
+        }
+    }
+
+    /// Handles deferred input of a connection, and notes how much work that was.
+    fn serve_deferred(&mut self, id: ConnectionId) {
+        let before = self.core.pools.work.used();
+        self.take_deferred(id);
+        let work = self.core.pools.work.used() - before;
+        if let Some(slot) = self.core.slots.get(id) {
+            slot.costly = if work > MUCH { REMEMBERED } else { slot.costly.saturating_sub(1) };
         }
     }
 
@@ -209,6 +258,15 @@ impl Slot {
         self.deferred.is_some() || self.input_waits() || self.lacks_room(service)
     }
 
+    /// The work that short input of it is expected to cause.
+    fn expected(&self) -> Expected {
+        match self.costly {
+            0 if self.session.takes_little() => Expected::Little,
+            0 => Expected::Unknown,
+            _ => Expected::Much,
+        }
+    }
+
     /// Whether the end of a connection ends the wait for a decision about its handshake: the
     /// application waits for something else, perhaps for long, and no client is there for its
     /// answer. What the client has sent behind its request keeps its place before a FIN.
@@ -269,7 +327,8 @@ impl<D: Driver> super::core::Core<D> {
         if slot.deferred.is_none() || slot.input_waits() {
             return;
         }
-        let new = slot.deferred.as_ref().is_some_and(|deferred| deferred.is_new());
+        let is_new = slot.deferred.as_ref().is_some_and(|deferred| deferred.is_new());
+        let new = is_new && slot.costly == 0;
         let part = Part::of(slot.session.assembled(), new);
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
             slot.flags.insert(Flags::AWAITING_ROOM);

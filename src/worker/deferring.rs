@@ -14,7 +14,7 @@ const LARGE_SHARES: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Deferring {
     /// The turn in which the input came had done enough.
-    pub(super) late: VecDeque<ConnectionId>,
+    pub(super) late: Late,
     /// The connection has used up its share of a turn, and its input needs no room.
     pub(super) paused: Waiting,
     /// The service had no room, or the connection has used up its share, and its input needs room.
@@ -36,11 +36,56 @@ impl Deferring {
     }
 }
 
+/// The work that short input of a connection is expected to cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// That of whole messages that are not compressed, for the application.
+    Little,
+    /// Unknown. Earlier input of the connection caused little.
+    Unknown,
+    /// Earlier input of the connection caused much.
+    Much,
+}
+
+impl Expected {
+    /// All, in the order in which they are served.
+    pub(super) const ALL: [Self; 3] = [Self::Little, Self::Unknown, Self::Much];
+}
+
+/// Connections with short input that came too late for its turn, in the order of arrival for each
+/// kind of them. So somebody whose input causes little work does not wait for a thousand others
+/// whose input causes a millisecond of work each.
+#[derive(Debug, Default)]
+pub(super) struct Late {
+    lists: [VecDeque<ConnectionId>; Expected::ALL.len()],
+}
+
+impl Late {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lists.iter().all(VecDeque::is_empty)
+    }
+
+    /// The number of those of a kind.
+    pub(super) fn len(&self, expected: Expected) -> usize {
+        self.lists[expected as usize].len()
+    }
+
+    pub(super) fn push(&mut self, id: ConnectionId, expected: Expected) {
+        self.lists[expected as usize].push_back(id);
+    }
+
+    /// Takes the first of a kind.
+    pub(super) fn pop(&mut self, expected: Expected) -> Option<ConnectionId> {
+        self.lists[expected as usize].pop_front()
+    }
+}
+
 /// The list of those that wait for the same in which a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Nothing but one short receive is deferred: connections that send little do not wait for
-    /// those that send more than they are served.
+    /// Nothing but one short receive is deferred, and earlier ones did not cause much work:
+    /// connections that send little do not wait for those that send more than they are served.
     New,
     /// More than [`LARGE_MESSAGE`] has come of a message.
     Large,
@@ -52,8 +97,8 @@ impl Part {
     /// All, in the order in which they are served.
     pub(super) const ALL: [Self; 3] = [Self::New, Self::Large, Self::Other];
 
-    /// The list of a connection that has sent so many bytes of a message before, of which `new` is
-    /// whether nothing but one short receive is deferred.
+    /// The list of a connection that has sent so many bytes of a message before. `new` says whether
+    /// it belongs to [`New`](Self::New) otherwise.
     pub(super) const fn of(assembled: usize, new: bool) -> Self {
         match new {
             _ if assembled > LARGE_MESSAGE => Self::Large,

@@ -117,7 +117,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.core.on_receive_stopped(id);
         }
         if self.core.pools.work.used() > self.core.budget.turn {
-            self.defer_events();
+            self.end_turn_early();
         }
     }
 

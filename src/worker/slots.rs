@@ -115,6 +115,9 @@ pub(super) struct Slot {
     pub(super) receive: Receive,
     pub(super) blocked: Blocked,
     pub(super) flags: Flags,
+    /// The number of inputs until one of them is expected to cause little work, because an earlier
+    /// one caused much; 0 if none did.
+    pub(super) costly: u8,
     /// The timer set in the wheel.
     pub(super) timer: Millis,
     /// What waits to be sent.
@@ -155,6 +158,7 @@ impl Slot {
             receive: Receive::New,
             blocked: Blocked::empty(),
             flags: Flags::empty(),
+            costly: 0,
             timer: Millis::NEVER,
             queue: None,
             deferred: None,

@@ -37,6 +37,8 @@ const TURNS: usize = 2_000_000;
 const SLEEP: Duration = Duration::from_millis(1);
 /// No room for ever, so that there is nothing to wait for.
 const FOR_EVER: u32 = u32::MAX;
+/// The work of a costly message.
+const COSTLY: u64 = 25_000;
 /// The endpoint of everything but the echo.
 const BUILT_IN: EndpointId = EndpointId(1);
 
@@ -65,10 +67,14 @@ struct State {
     undecided: Vec<ConnectionId>,
     /// The messages that came.
     messages: usize,
+    /// Those whose messages came, in order.
+    from: Vec<ConnectionId>,
     /// How often there was something to wait for.
     waits: usize,
     /// Connections to close at the end of the turn.
     closing: Vec<ConnectionId>,
+    /// The work of messages to its endpoint, as counted so far.
+    work: u64,
     /// The turns for which there is no room.
     full: u32,
     /// Without it everything waits until it is told to go on, and there is always room.
@@ -86,7 +92,8 @@ impl State {
 /// The service. All clones are the same.
 ///
 /// By path: `/echo` sends messages back. `/hold` does so too and has all wait that follows a
-/// message which begins with `h`; going on, it answers with the message and an exclamation mark.
+/// message which begins with `h`; going on, it answers with the message and an exclamation mark. A
+/// message which begins with `w` costs [`COSTLY`] there.
 /// `/defer` decides late and then is `/hold`, `/deny` decides late as well, `/never` does not, nor
 /// does `/later`, for the application.
 /// `/lines` is a stream.
@@ -96,6 +103,10 @@ struct Rig(Rc<RefCell<State>>);
 impl Inbound for Rig {
     fn has_room(&self) -> bool {
         self.0.borrow().full == 0
+    }
+
+    fn take_work(&mut self) -> u64 {
+        std::mem::take(&mut self.0.borrow_mut().work)
     }
 
     fn upgrade(&mut self, id: ConnectionId, head: &Request<'_>, _: Option<&Agreement>) -> Verdict {
@@ -123,7 +134,11 @@ impl Inbound for Rig {
     ) {
         let state = &mut *self.0.borrow_mut();
         state.messages += 1;
+        state.from.push(id);
         replies.echo(message);
+        if BUILT_IN && message.payload().starts_with(b"w") {
+            state.work += COSTLY;
+        }
         if BUILT_IN && message.payload().starts_with(b"h") {
             replies.hold();
             state.wait(id, Waiting::Input(message.payload().to_vec()));

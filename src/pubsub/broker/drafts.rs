@@ -8,7 +8,7 @@ use super::message::Message;
 use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{Batch, BatchBuilder, Retain};
-use crate::pubsub::encoding::{ONE_PIECE, Scratch};
+use crate::pubsub::encoding::{Codec, Forms, ONE_PIECE, Scratch};
 use crate::pubsub::index::{Index, Lists, Matches, Recipients};
 use crate::pubsub::name::Topic;
 use crate::pubsub::publication::Publication;
@@ -19,6 +19,11 @@ const SEARCH_WORK: u64 = 1_000_000;
 const SHORT_SEARCH: u64 = 200_000;
 /// The same for the encoding of large messages and large retained values.
 const ENCODE_WORK: u64 = 1_000_000;
+/// A message of at least so many bytes may be costly to encode: in the worst case six times as many
+/// bytes are compressed for three windows.
+const MAYBE_COSTLY: usize = 2 << 10;
+/// Once searches and encoding have cost so much in a turn, costly messages wait for a later one.
+const AT_ONCE: u64 = 250_000;
 
 /// The batches of this turn.
 #[derive(Debug)]
@@ -41,8 +46,9 @@ pub(super) struct Drafts {
     /// The work for a long search in each turn, and for a short one.
     pub(super) search_work: u64,
     pub(super) short_search: u64,
-    /// The work of short searches in this turn.
+    /// The work of short searches in this turn, and that of encoding.
     searched: u64,
+    encoded: u64,
     /// The work of searching and encoding.
     pub(super) work: Work,
 }
@@ -66,6 +72,7 @@ impl Drafts {
             search_work: SEARCH_WORK,
             short_search: SHORT_SEARCH,
             searched: 0,
+            encoded: 0,
             work: Work::default(),
         }
     }
@@ -92,7 +99,13 @@ impl Drafts {
 
     /// A turn begins.
     pub(super) const fn start_turn(&mut self) {
-        self.searched = 0;
+        (self.searched, self.encoded) = (0, 0);
+    }
+
+    /// Whether a message of `len` bytes may cost so much that it should be left to a later turn.
+    #[inline]
+    pub(super) const fn may_wait(&self, len: usize) -> bool {
+        len >= MAYBE_COSTLY && self.searched + self.encoded >= AT_ONCE
     }
 
     /// Whether the searches of this turn have cost so much that no message of another core or of a
@@ -129,15 +142,21 @@ impl Drafts {
         }
     }
 
-    /// Whether [`add`](Self::add) would not begin a long search.
+    /// Whether [`add`](Self::add) would not begin a long search, and would not encode what should
+    /// be left to a later turn.
     pub(super) fn can_add(&mut self, message: &Publication<'_>, index: &Index) -> bool {
-        if !self.is_slow(message) && self.find(message, index.version()).is_some() {
-            return true;
+        let len = message.payload.len();
+        if !self.is_slow(message)
+            && let Some(at) = self.find(message, index.version())
+        {
+            let forms = self.list.get(at).map_or(Forms::EMPTY, BatchBuilder::forms);
+            return !self.may_wait(len) || !is_costly(forms);
         }
         let is_short = self.search(message.topic, index);
+        let costly = !self.is_slow(message) && is_costly(self.matches.found.forms());
         // Lists that are found count as held by a message.
         self.matches.clear();
-        is_short
+        is_short && !(costly && self.may_wait(len))
     }
 
     /// Adds a message of which the recipients are found, in the index of this version.
@@ -205,6 +224,7 @@ impl Drafts {
         if let Some(draft) = self.list.get_mut(at) {
             let (bytes, work) = draft.add(message, retain, &mut self.scratch, &mut self.pool);
             self.work.charge(work);
+            self.encoded += work;
             self.bytes += bytes;
         }
     }
@@ -242,4 +262,9 @@ impl Drafts {
         self.list.push(draft);
         at
     }
+}
+
+/// Whether a message costs more than a copy in any of these forms.
+fn is_costly(forms: Forms) -> bool {
+    forms.iter().any(|form| form.window_bits().is_some() || form.codec() != Codec::Raw)
 }

@@ -14,11 +14,12 @@ impl Broker {
     /// Accepts a message, which becomes part of the batch of its topic.
     ///
     /// # Errors
-    /// [`Unpublished::Busy`] if the message has to wait for long searches, and is not accepted.
+    /// [`Unpublished::Busy`] if the message has to wait, and is not accepted.
     /// [`Unpublished::NotRetained`] if it should be retained and cannot be. It is published
     /// nevertheless.
     pub(crate) fn publish(&mut self, message: &Publication<'_>) -> Result<(), Unpublished> {
-        if self.searching.is_active() && !self.can_publish_now(message) {
+        let may_wait = self.searching.is_active() || self.drafts.may_wait(message.payload.len());
+        if may_wait && !self.can_publish_now(message) {
             return Err(Unpublished::Busy);
         }
         self.publish_now(message).map_err(Unpublished::NotRetained)

@@ -17,7 +17,8 @@ use crate::pubsub::retained::RetainLimit;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unpublished {
     /// The search for its subscribers is a long one, or a message to the same topic waits, and
-    /// another search goes on. Nothing has happened: [`Broker::publish_later`] lets it wait.
+    /// another search goes on. Or its encoding costs much, and this turn has done enough. Nothing
+    /// has happened: [`Broker::publish_later`] lets it wait.
     Busy,
     /// It is published, but not retained.
     NotRetained(RetainLimit),
@@ -133,7 +134,9 @@ impl Broker {
                 return;
             }
             let Some(waiting) = self.searching.pop() else { return };
+            let before = self.drafts.work.used();
             self.begin(waiting);
+            left = left.saturating_sub(self.drafts.work.used() - before);
         }
     }
 

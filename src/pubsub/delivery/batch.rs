@@ -208,6 +208,11 @@ impl BatchBuilder {
         self.empty_len() + frames + retained.map_or(0, |value| value.bytes.len())
     }
 
+    /// The forms in which its messages are encoded.
+    pub(in crate::pubsub) fn forms(&self) -> Forms {
+        self.recipients.forms()
+    }
+
     /// The subscribers on this core that it is for.
     pub(in crate::pubsub) const fn subscribers(&self) -> usize {
         self.recipients.lists.subscribers()

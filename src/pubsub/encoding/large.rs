@@ -180,6 +180,6 @@ impl Compress {
             self.wants_plain = true;
             None
         };
-        (Work::of_deflated(payload.len()), done)
+        (Work::of_deflated(pool.level(), bits, payload.len(), deflated.len()), done)
     }
 }

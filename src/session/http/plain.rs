@@ -97,7 +97,7 @@ impl Session {
         let before = out.len();
         response.write_for(out, Answer { persistence, is_to_head });
         let written = out.len() - before;
-        cx.pools.work.charge(Work::REQUEST + Work::of_bytes(written));
+        cx.pools.work.charge(Work::of_bytes(written));
         let timeouts = &cx.pools.config.timeouts;
         if persistence == Persistence::Close {
             self.end(Phase::Lingering, CloseReason::Answered);

@@ -38,11 +38,14 @@ impl Session {
             if waits {
                 return Handled::Until(at);
             }
-            if self.phase != Phase::Request || at >= bytes.len() {
-                return Handled::All;
-            }
+            // What follows the last request is discarded.
+            let is_done = self.phase != Phase::Request || at >= bytes.len();
             if cx.pools.work.is_used_up() {
-                return Handled::Paused(at);
+                // Said also if nothing is left, so that the turn can end.
+                return Handled::Paused(if is_done { bytes.len() } else { at });
+            }
+            if is_done {
+                return Handled::All;
             }
         }
     }
@@ -115,6 +118,7 @@ impl Session {
         service: &mut S,
     ) {
         cx.pools.work.charge_bytes(head.len(), Work::HEAD_BYTE);
+        cx.pools.work.charge(Work::REQUEST);
         let limits = cx.pools.config.limits.head;
         let result = match parse(head, &limits) {
             Err(rejection) => Err(rejection.into()),

@@ -87,7 +87,11 @@ impl Session {
             let span = FrameSpan { opcode, mask, at: start, len };
             let hold = self.single_frame::<S, BUILT_IN>(span, bytes, cx, service)?;
             at = start + len;
-            if hold || (BUILT_IN && cx.pools.work.is_used_up()) {
+            if hold {
+                break;
+            }
+            if BUILT_IN && cx.pools.work.is_used_up() {
+                self.pause(cx);
                 break;
             }
         }

@@ -24,9 +24,8 @@ use crate::session::stream::StreamEvent;
 /// The work of short messages that are alone in a receive is not counted up to this many bytes: the
 /// receive itself is more.
 const FEW: usize = 2 << 10;
-/// So much of a compressed payload is decompressed at once: a quarter of a millisecond at most,
-/// without the bytes that it becomes.
-const COMPRESSED_PIECE: usize = 2 << 10;
+/// So much of a compressed payload is decompressed at once. It becomes a megabyte at most.
+const COMPRESSED_PIECE: usize = 1 << 10;
 /// From here on a message is not copied if the service has to keep it.
 const LARGE: usize = 128 << 10;
 
@@ -89,8 +88,15 @@ impl Session {
 
     /// After a piece of work that is counted: whether the rest has to wait.
     fn pause_if_used_up(&self, cx: &mut ReceiveContext<'_>) {
+        if cx.pools.work.is_used_up() {
+            self.pause(cx);
+        }
+    }
+
+    /// Lets the rest wait for a later turn. Said also if there is none, so that the turn can end.
+    pub(super) fn pause(&self, cx: &mut ReceiveContext<'_>) {
         let is_on = matches!(self.phase, Phase::Open | Phase::Closing);
-        if is_on && cx.stop == Stop::No && cx.pools.work.is_used_up() {
+        if is_on && cx.stop == Stop::No {
             cx.stop = Stop::Paused;
         }
     }
@@ -333,8 +339,7 @@ impl Session {
             buffer
         };
         cx.pools.buffers.give(buffer);
-        let written = cx.pools.deflate.take_compressed();
-        cx.pools.work.charge_bytes(written, Work::DEFLATED_BYTE);
+        cx.pools.work.charge(cx.pools.deflate.take_work());
         if self.endpoint.is_built_in() {
             count_work(cx, service);
         } else {
@@ -366,8 +371,7 @@ impl Session {
         if memory.is_unique() {
             cx.pools.buffers.give(Vec::from(memory));
         }
-        let written = cx.pools.deflate.take_compressed();
-        cx.pools.work.charge_bytes(written, Work::DEFLATED_BYTE);
+        cx.pools.work.charge(cx.pools.deflate.take_work());
         count_work(cx, service);
         self.apply(end, bytes, cx);
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Bench, frame, masked};
-use crate::io::sim::ClientId;
+use super::{Bench, COSTLY, frame, masked};
+use crate::config::Config;
+use crate::io::sim::{ClientId, SimOptions};
 
 const FIN_TEXT: u8 = 0x81;
 const TEXT: u8 = 0x01;
@@ -77,6 +78,49 @@ fn short_input_that_came_late_goes_before_long_input() {
     }
     assert!(bench.worker.stats().late > 0, "{:?}", bench.worker.stats());
     clients.iter().for_each(|client| bench.network.reset(*client));
+    bench.finish();
+}
+
+/// However many send something at once that is short and costs much, turns end in time, and one
+/// whose input costs little is served before them: at once if that is known before, and if it is
+/// not, then once it is known what the others do.
+#[test]
+fn many_costly_messages_at_once_hold_up_no_other() {
+    const UNITS: u64 = 4 * COSTLY;
+    let options = SimOptions { slots: 128, ..SimOptions::default() };
+    let mut bench = Bench::with_options(Config::default(), options).with_work_per_turn(UNITS);
+    let costly: Vec<ClientId> = (0..100).map(|_| bench.request("/hold").0).collect();
+    let others = [bench.request("/echo"), bench.request("/hold")];
+    bench.settle();
+    let network = bench.network.clone();
+    for round in 1..4 {
+        costly.iter().for_each(|client| network.write(*client, &masked(FIN_TEXT, b"w")));
+        others.iter().for_each(|(client, _)| network.write(*client, &masked(FIN_TEXT, b"ok")));
+        // All arrive within one turn.
+        network.advance(Duration::from_millis(1));
+        let (mut most, mut arrived) = (0, [None; 2]);
+        bench.rig.0.borrow_mut().from.clear();
+        let mut before = 0;
+        bench.turn_until(|bench| {
+            let handled = bench.rig.0.borrow().from.len();
+            (most, before) = (most.max(handled - before), handled);
+            for (arrived, (client, _)) in arrived.iter_mut().zip(&others) {
+                let has_come = network.bytes_not_received(*client) == 0;
+                *arrived = arrived.or(has_come.then_some(handled));
+            }
+            handled == costly.len() + others.len()
+        });
+        assert!(most <= 12, "round {round}: {most} messages in one turn");
+        let waited = [0, 1].map(|at| {
+            let from = &bench.rig.0.borrow().from;
+            let place = from.iter().position(|id| *id == others[at].1).unwrap();
+            place.saturating_sub(arrived[at].unwrap())
+        });
+        // One turn, and the one after it.
+        assert!(waited[0] <= 2 * most, "round {round}: behind {waited:?} messages");
+        assert!(round == 1 || waited[1] <= 4 * most, "round {round}: behind {waited:?} messages");
+        bench.settle();
+    }
     bench.finish();
 }
 

@@ -42,7 +42,8 @@ impl Deflater {
     }
 
     /// Window bits of the compressor, 9 to 15.
-    pub(super) const fn bits(&self) -> u8 {
+    #[must_use]
+    pub const fn bits(&self) -> u8 {
         self.bits
     }
 

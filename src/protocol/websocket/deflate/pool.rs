@@ -21,7 +21,7 @@ pub struct Pool {
     inflaters: Vec<Box<Inflater>>,
     #[expect(clippy::vec_box, reason = "lending moves the box, not its contents")]
     deflaters: [Vec<Box<Deflater>>; Self::KINDS],
-    compressed: usize,
+    work: u64,
 }
 
 impl Pool {
@@ -32,17 +32,23 @@ impl Pool {
     #[must_use]
     pub const fn new(level: u32) -> Self {
         let deflaters = [const { Vec::new() }; Self::KINDS];
-        Self { level, inflaters: Vec::new(), deflaters, compressed: 0 }
+        Self { level, inflaters: Vec::new(), deflaters, work: 0 }
     }
 
-    /// Counts the bytes of a message that was compressed.
-    pub const fn count_compressed(&mut self, len: usize) {
-        self.compressed = self.compressed.saturating_add(len);
+    /// The level of its compressors.
+    #[must_use]
+    pub const fn level(&self) -> u32 {
+        self.level
     }
 
-    /// The bytes counted since this was last called.
-    pub const fn take_compressed(&mut self) -> usize {
-        std::mem::replace(&mut self.compressed, 0)
+    /// Counts the work for a message that was compressed.
+    pub const fn count_work(&mut self, work: u64) {
+        self.work = self.work.saturating_add(work);
+    }
+
+    /// The work counted since this was last called.
+    pub const fn take_work(&mut self) -> u64 {
+        std::mem::replace(&mut self.work, 0)
     }
 
     /// A decompressor for one message, for any window size. It keeps no window between messages.

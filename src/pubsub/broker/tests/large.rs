@@ -2,6 +2,7 @@
 //! subscriptions, and keep the order of their topic and their place before an unsubscription.
 
 use super::*;
+use crate::pubsub::Unpublished;
 use crate::pubsub::encoding::ONE_PIECE;
 
 fn broker() -> Broker {
@@ -166,7 +167,53 @@ fn what_a_payload_becomes_is_charged() {
         let (topic, payload) = (topic("t"), vec![byte; 2_000]);
         broker.take_work();
         broker.publish(&Publication::of(&topic, &payload)).unwrap();
-        let (work, least) = (broker.take_work(), Work::of_deflated(times * payload.len()));
+        let (work, least) =
+            (broker.take_work(), Work::of_deflated(1, 15, times * payload.len(), 0));
         assert!(work >= least && work < least + 10_000, "{work} for {byte}");
     }
+}
+
+/// Messages that are costly to encode are not all accepted in the turn in which they come: their
+/// publishers wait. What is cheap does not wait, nor do other topics.
+#[test]
+fn costly_messages_wait_for_later_turns() {
+    let (mut broker, mut out) = (broker(), Recorder::default());
+    broker.attach(id(3), Options { form: Form::JSON, echo: true, marks_retained: true });
+    subscribe(&mut broker, &mut out, 3, "t");
+    subscribe(&mut broker, &mut out, 0, "u");
+    // Each byte becomes six.
+    let (t, payload) = (topic("t"), vec![1; ONE_PIECE]);
+    let message = Publication::of(&t, &payload);
+    broker.start_turn();
+    let (mut accepted, mut waiting) = (0, 0);
+    for slot in 0..50 {
+        match broker.publish(&message) {
+            Ok(()) => accepted += 1,
+            Err(Unpublished::Busy) => {
+                waiting += 1;
+                broker.publish_later(&message, Some(id(100 + slot)));
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!((1..25).contains(&accepted) && waiting > 25, "{accepted} and {waiting}");
+    publish(&mut broker, "u", 1, false);
+    turn(&mut broker, &mut out);
+    let (mut turns, mut clients) = (1, Vec::new());
+    while clients.len() < waiting {
+        let before = clients.len();
+        clients.extend(std::iter::from_fn(|| broker.take_accepted()).map(|(id, _)| id.slot));
+        assert!(clients.len() < before + 25, "{clients:?} after {turns} turns");
+        turn(&mut broker, &mut out);
+        turns += 1;
+        assert!(turns < 200, "{clients:?}");
+    }
+    assert!(turns > 1 && clients.is_sorted(), "{clients:?} in {turns} turns");
+    while broker.wakeup() == Wakeup::Now {
+        turn(&mut broker, &mut out);
+    }
+    let all = delivered(&out);
+    assert_eq!(all.iter().filter(|(_, name, _)| name == "u").count(), 1);
+    let bytes: usize = all.iter().filter(|(to, ..)| *to == 3).map(|(.., len)| len).sum();
+    assert!(bytes > 50 * 6 * ONE_PIECE, "{bytes}");
 }

@@ -22,7 +22,7 @@ fn in_pieces(forms: &[Form], message: &Publication<'_>, then: &Publication<'_>) 
     let mut held = 0;
     while !large.is_done() {
         // The longest piece is what is compressed at once.
-        assert!(large.step(message, &mut pool) <= Work::of_deflated(256 << 10));
+        assert!(large.step(message, &mut pool) <= Work::of_deflated(6, 9, 256 << 10, 0));
         assert!(large.len() >= held || large.len() + message.payload.len() * 4 >= held);
         held = large.len();
     }
