@@ -3,9 +3,9 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use corecast::protocol::websocket::handshake::Origins;
 
+use super::listen::{Listens, parse_listen};
 use super::values::{
-    Addresses, Cores, parse_addresses, parse_cores, parse_head_size, parse_loops, parse_origin,
-    parse_seconds, parse_size,
+    Cores, parse_cores, parse_head_size, parse_loops, parse_origin, parse_seconds, parse_size,
 };
 
 /// A strict, thread-per-core WebSocket server on io_uring or epoll.
@@ -30,9 +30,11 @@ pub(super) struct Serve {
     /// The address to listen on; may be given several times. `9001` is this machine alone, `:9001`
     /// all interfaces, `localhost:9001` that name in IPv4 and IPv6. Port 0 lets the system choose.
     /// `[::]` accepts IPv4 as well, unless an IPv4 address with the same port is given.
+    /// `unix:/run/corecast.sock` is a Unix-domain socket, and with `,mode=0660` behind it has these
+    /// permissions.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
-    #[arg(value_parser = parse_addresses)]
-    pub(super) listen: Vec<Addresses>,
+    #[arg(value_parser = parse_listen)]
+    pub(super) listen: Vec<Listens>,
     /// The cores to run on, one loop on each, such as 0,2-3; without it, all that the process may
     /// use.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]

@@ -37,9 +37,12 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
                 Err(error) => fail(FAILURE, &error.to_string()),
             }
         }
-        Err(error @ (Error::Core { .. } | Error::Overlap { .. } | Error::Usage(_))) => {
-            fail(USAGE, &error.to_string())
-        }
+        Err(
+            error @ (Error::Core { .. }
+            | Error::Overlap { .. }
+            | Error::Twice { .. }
+            | Error::Usage(_)),
+        ) => fail(USAGE, &error.to_string()),
         Err(error) => fail(FAILURE, &error.to_string()),
     }
 }
@@ -108,8 +111,8 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     };
     // The echo never blocks its loop, so the watchdog thread is not needed.
     let mut server = Server::new(config).loops_per_core(flags.loops_per_core).watchdog(None);
-    for address in flags.listen.iter().flat_map(|addresses| &addresses.0) {
-        server = server.listen(*address);
+    for listen in flags.listen.iter().flat_map(|listens| &listens.0) {
+        server = server.listen_on(listen.clone());
     }
     if let Some(cores) = &flags.cores {
         server = server.cores(cores.0.clone());
@@ -131,7 +134,7 @@ fn allowed(flags: &[Origins]) -> Origins {
 
 /// Logs the start line.
 fn log_start(flags: &Serve, running: &ServerHandle) {
-    let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
+    let places: Vec<String> = running.listening().iter().map(ToString::to_string).collect();
     let backend = if running.backend() == Backend::Epoll { "epoll" } else { "io_uring" };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -144,7 +147,7 @@ fn log_start(flags: &Serve, running: &ServerHandle) {
         backend,
         io_uring = running.features().map(tracing::field::display),
         "corecast echoes, listening on {}",
-        addresses.join(", "),
+        places.join(", "),
     );
 }
 
