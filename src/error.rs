@@ -37,6 +37,8 @@ pub enum Error {
         /// something else than a socket is there.
         source: io::Error,
     },
+    /// The sockets that systemd passes cannot be used. The text says why.
+    Passed(String),
     /// What to listen on is given twice.
     Twice {
         /// As it is written for `--listen`.
@@ -86,6 +88,7 @@ impl fmt::Display for Error {
                 write!(f, "the address {by} covers {address} as well; give only one of them")
             }
             Self::ListenUnix { path, source } => fmt_listen_unix(f, path, source),
+            Self::Passed(text) => f.write_str(text),
             Self::Twice { listen } => write!(f, "{listen} is given twice; give it once"),
             Self::Descriptor(error) => write!(
                 f,
@@ -193,7 +196,7 @@ impl std::error::Error for Error {
                 Some(errno)
             }
             Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) => None,
-            Self::Twice { .. } | Self::Panic(_) | Self::Hung { .. } => None,
+            Self::Passed(_) | Self::Twice { .. } | Self::Panic(_) | Self::Hung { .. } => None,
         }
     }
 }

@@ -31,7 +31,8 @@ pub(super) struct Serve {
     /// all interfaces, `localhost:9001` that name in IPv4 and IPv6. Port 0 lets the system choose.
     /// `[::]` accepts IPv4 as well, unless an IPv4 address with the same port is given.
     /// `unix:/run/corecast.sock` is a Unix-domain socket, and with `,mode=0660` behind it has these
-    /// permissions.
+    /// permissions. `systemd` takes the sockets that systemd passes, `systemd:web` those of this
+    /// name.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
     #[arg(value_parser = parse_listen)]
     pub(super) listen: Vec<Listens>,

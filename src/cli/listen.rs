@@ -8,11 +8,17 @@ use super::values::parse_addresses;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listens(pub(super) Vec<Listen>);
 
-/// Reads `unix:/path` or `unix:/path,mode=0660`, and the forms of addresses.
+/// Reads `unix:/path` or `unix:/path,mode=0660`, `systemd` or `systemd:name`, and the forms of
+/// addresses.
 pub(super) fn parse_listen(text: &str) -> Result<Listens, String> {
-    match text.strip_prefix("unix:") {
-        Some(rest) => parse_unix(rest).map(|listen| Listens(vec![listen])),
-        None => Ok(Listens(parse_addresses(text)?.0.into_iter().map(Listen::tcp).collect())),
+    if let Some(rest) = text.strip_prefix("unix:") {
+        return Ok(Listens(vec![parse_unix(rest)?]));
+    }
+    match text.strip_prefix("systemd").map(|rest| rest.strip_prefix(':').ok_or(rest)) {
+        Some(Err("")) => Ok(Listens(vec![Listen::systemd(None)])),
+        Some(Ok(name)) if !name.is_empty() => Ok(Listens(vec![Listen::systemd(Some(name))])),
+        Some(Ok(_)) => Err("there is no name; write `systemd` for all passed sockets".to_owned()),
+        _ => Ok(Listens(parse_addresses(text)?.0.into_iter().map(Listen::tcp).collect())),
     }
 }
 
@@ -48,6 +54,17 @@ fn parse_mode(option: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passed_sockets() {
+        let one = |name| Ok(Listens(vec![Listen::systemd(name)]));
+        assert_eq!(parse_listen("systemd"), one(None));
+        assert_eq!(parse_listen("systemd:web"), one(Some("web")));
+        for (text, named) in [("systemd:", "write `systemd`"), ("systemd1", "no name but")] {
+            let error = parse_listen(text).unwrap_err();
+            assert!(error.contains(named), "{text}: {named} is not in {error}");
+        }
+    }
 
     #[test]
     fn unix_sockets() {

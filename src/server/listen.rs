@@ -26,7 +26,12 @@ pub struct Listen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Tcp(SocketAddr),
-    Unix { path: PathBuf, mode: Option<u32> },
+    Unix {
+        path: PathBuf,
+        mode: Option<u32>,
+    },
+    /// All sockets that systemd has passed, or those of this name.
+    Systemd(Option<Box<str>>),
 }
 
 impl Listen {
@@ -44,6 +49,15 @@ impl Listen {
         Self { place: Place::Unix { path: path.into(), mode: None } }
     }
 
+    /// The sockets that systemd has passed to the process (sd_listen_fds(3)), of TCP and
+    /// Unix-domain: all, or those with this name (`FileDescriptorName=` of the socket unit). They
+    /// stay open until the process ends, so connections that come after a drain has begun wait for
+    /// a successor.
+    #[must_use]
+    pub fn systemd(name: Option<&str>) -> Self {
+        Self { place: Place::Systemd(name.map(Into::into)) }
+    }
+
     /// The permissions of the socket file, such as `0o660`; a client needs to be allowed to write.
     /// Without this call the umask of the process decides. Of no effect but on
     /// [`unix`](Self::unix).
@@ -56,12 +70,14 @@ impl Listen {
     }
 }
 
-/// As in `--listen`: `127.0.0.1:9001`, `unix:/run/corecast.sock`.
+/// As in `--listen`: `127.0.0.1:9001`, `unix:/run/corecast.sock`, `systemd:web`.
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Tcp(address) => address.fmt(f),
             Place::Unix { path, .. } => write!(f, "unix:{}", path.display()),
+            Place::Systemd(None) => f.write_str("systemd"),
+            Place::Systemd(Some(name)) => write!(f, "systemd:{name}"),
         }
     }
 }
@@ -72,7 +88,8 @@ impl fmt::Display for Listen {
 pub enum Listening {
     /// An address of TCP, with its port.
     Tcp(SocketAddr),
-    /// A Unix-domain socket.
+    /// A Unix-domain socket. A path that begins with `@` is a name of the abstract namespace, which
+    /// only systemd can pass.
     Unix(PathBuf),
 }
 

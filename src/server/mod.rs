@@ -7,6 +7,7 @@ mod control;
 mod ending;
 mod handle;
 mod listen;
+mod passed;
 mod rlimit;
 mod sockets;
 mod tcp;

@@ -1,13 +1,12 @@
 //! Opens everything that a server listens on, for all of its loops.
 
 use std::iter;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use super::listen::{IN_USE_WAIT, Listen, Listening, Place};
-use super::tcp;
+use super::passed::{self, Passed};
+use super::tcp::{self, Planned};
 use super::unix::{self, SocketFile};
 use crate::error::Error;
 
@@ -16,7 +15,7 @@ use crate::error::Error;
 pub(super) struct Listener {
     pub(super) socket: OwnedFd,
     /// Other loops accept from the same socket. A Unix-domain socket cannot be bound once for each
-    /// loop, as SO_REUSEPORT has it.
+    /// loop, as SO_REUSEPORT has it, and one that was passed is bound already.
     pub(super) is_shared: bool,
 }
 
@@ -51,8 +50,9 @@ pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
     if listen.is_empty() {
         return Err(Error::Usage("no address to listen on; give one with --listen"));
     }
-    let mut planned = tcp::plan(&addresses(listen))?.into_iter();
-    refuse_twice(listen)?;
+    let passed = passed(listen)?;
+    let mut planned = plan(listen, &passed)?.into_iter();
+    let mut passed = passed.into_iter();
     let deadline = Instant::now() + IN_USE_WAIT;
     let loops = iter::repeat_with(Vec::new).take(loops).collect();
     let mut bound = Bound { loops, ..Bound::default() };
@@ -70,31 +70,54 @@ pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
                 bound.files.push(file);
                 bound.add_shared(Listening::Unix(path.clone()), &socket)?;
             }
+            Place::Systemd(_) => {
+                for Passed { place, socket, .. } in passed.next().unwrap_or_default() {
+                    bound.add_shared(place, &socket)?;
+                }
+            }
         }
     }
     Ok(bound)
 }
 
-/// The addresses of TCP among `listen`.
-fn addresses(listen: &[Listen]) -> Vec<SocketAddr> {
-    let address = |listen: &Listen| match listen.place {
-        Place::Tcp(address) => Some(address),
-        Place::Unix { .. } => None,
-    };
-    listen.iter().filter_map(address).collect()
+/// The sockets that systemd has passed, for each place that asks for them.
+fn passed(listen: &[Listen]) -> Result<Vec<Vec<Passed>>, Error> {
+    let mut all: Vec<Vec<Passed>> = Vec::new();
+    for listen in listen {
+        let Place::Systemd(name) = &listen.place else { continue };
+        let sockets = passed::take(name.as_deref()).map_err(Error::Passed)?;
+        let is_taken = |one: &Passed| all.iter().flatten().any(|it| it.number == one.number);
+        if sockets.iter().any(is_taken) {
+            return Err(Error::Twice { listen: listen.to_string() });
+        }
+        all.push(sockets);
+    }
+    Ok(all)
 }
 
-/// Refuses a socket file that is given twice, however it is written.
-fn refuse_twice(listen: &[Listen]) -> Result<(), Error> {
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for listen in listen {
-        if let Place::Unix { path, .. } = &listen.place {
-            let path = unix::canonical(path);
-            if paths.contains(&path) {
-                return Err(Error::Twice { listen: Listen::unix(path).to_string() });
-            }
-            paths.push(path);
+/// Checks that nothing is given twice, however it is written, and returns the addresses of TCP that
+/// are to be bound.
+fn plan(listen: &[Listen], passed: &[Vec<Passed>]) -> Result<Vec<Planned>, Error> {
+    let (mut bound, mut paths) = (Vec::new(), Vec::new());
+    let mut addresses = Vec::new();
+    for passed in passed.iter().flatten() {
+        match &passed.place {
+            Listening::Tcp(address) => bound.push(*address),
+            Listening::Unix(path) => paths.push(unix::canonical(path)),
         }
     }
-    Ok(())
+    for listen in listen {
+        match &listen.place {
+            Place::Tcp(address) => addresses.push(*address),
+            Place::Unix { path, .. } => {
+                let path = unix::canonical(path);
+                if paths.contains(&path) {
+                    return Err(Error::Twice { listen: Listen::unix(path).to_string() });
+                }
+                paths.push(path);
+            }
+            Place::Systemd(_) => {}
+        }
+    }
+    tcp::plan(&addresses, &bound)
 }

@@ -57,11 +57,12 @@ impl Planned {
 
 /// Checks that no two addresses overlap, and returns the family of each. `[::]` accepts IPv4 as
 /// well, unless an IPv4 address with the same port is given. An IPv4-mapped IPv6 address counts as
-/// IPv4.
-pub(super) fn plan(addresses: &[SocketAddr]) -> Result<Vec<Planned>, Error> {
+/// IPv4. Those in `bound` have their sockets already.
+pub(super) fn plan(addresses: &[SocketAddr], bound: &[SocketAddr]) -> Result<Vec<Planned>, Error> {
     let plain: Vec<SocketAddr> = addresses.iter().copied().map(canonical).collect();
+    let bound: Vec<SocketAddr> = bound.iter().copied().map(canonical).collect();
     for (index, address) in plain.iter().enumerate() {
-        for earlier in plain.iter().take(index) {
+        for earlier in bound.iter().chain(plain.iter().take(index)) {
             if covers(*earlier, *address) {
                 return Err(Error::Overlap { address: *address, by: *earlier });
             }
@@ -137,7 +138,7 @@ mod tests {
     fn plan_of(addresses: &[&str]) -> Result<Vec<Family>, String> {
         let addresses: Vec<SocketAddr> =
             addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let families = plan(&addresses).map_err(|error| error.to_string())?;
+        let families = plan(&addresses, &[]).map_err(|error| error.to_string())?;
         Ok(families.into_iter().map(|planned| planned.family).collect())
     }
 
