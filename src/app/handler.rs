@@ -25,10 +25,12 @@ pub trait Handler {
     /// peer, is put into this value by [`authorise_connect`](Self::authorise_connect).
     type User: Default + 'static;
 
-    /// Whether the addresses of peers are wanted: [`Context::peer_addr`], and
-    /// [`Request::peer_addr`] in [`upgrade`](Self::upgrade) and
+    /// Whether the addresses of peers and clients are wanted: [`Context::peer_addr`] and
+    /// [`Context::client_addr`], and the same of a [`Request`] in [`upgrade`](Self::upgrade) and
     /// [`authorise_connect`](Self::authorise_connect). They are `None` otherwise, which is the
     /// default, because they take 32 bytes for each connection and an accept of its own for each.
+    /// With [`Config::trusted_proxies`](crate::config::Config::trusted_proxies) they are known in
+    /// any case.
     const PEER_ADDRESSES: bool = false;
 
     /// Whether a panic in a callback closes its connection only, with 1011. That is the default.

@@ -1,6 +1,6 @@
 //! What an application can do when it answers a plain request.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::core::CoreState;
 use super::error::PublishError;
@@ -31,6 +31,13 @@ impl<'c> RequestContext<'c> {
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.core.peer_addr(self.id)
+    }
+
+    /// The address of the client, as [`Context::client_addr`](super::Context::client_addr) tells it
+    /// of its handshake.
+    #[must_use]
+    pub fn client_addr(&self) -> Option<IpAddr> {
+        self.core.client_addr(self.id)
     }
 
     /// Publishes a message to all subscribers of `topic`.

@@ -94,6 +94,10 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);
     config.timeouts.message = Duration::from_secs(flags.message_timeout);
     config.origins = allowed(&flags.allow_origin);
+    for proxies in &flags.trust_proxy {
+        config.trusted_proxies.networks.extend_from_slice(&proxies.networks);
+        config.trusted_proxies.unix |= proxies.unix;
+    }
     config.pubsub.endpoints = !flags.no_pubsub;
     config.pubsub.queue = flags.subscriber_queue;
     config.pubsub.max_connection_index = flags.max_connection_index;

@@ -16,6 +16,7 @@ const NOT_FOUND: &str = "Nothing is served here.\n";
 impl<H: Handler> Gateway<H> {
     /// The answer to a plain request, with its CORS headers.
     pub(super) fn answer(&mut self, id: ConnectionId, request: &Request<'_>) -> Response {
+        self.note_client(id, &request.headers());
         let is_endpoint = self.serves(request.path);
         let by_app = match request.method {
             "CONNECT" => None,

@@ -11,6 +11,7 @@ mod http;
 mod inbox;
 mod json;
 mod overdue;
+mod peers;
 mod raw;
 mod service;
 mod states;

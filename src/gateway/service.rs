@@ -1,7 +1,7 @@
 //! The service that a worker drives: it routes requests and messages to endpoints and application.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -198,9 +198,11 @@ impl<H: Handler> Inbound for Gateway<H> {
         deflate: Option<&Agreement>,
     ) -> Verdict {
         let mut with_peer = None;
-        let request = if H::PEER_ADDRESSES {
+        let request = if self.uses_peers() {
+            self.note_client(id, &request.headers());
             let request = with_peer.insert(request.clone());
             request.peer_addr = self.core.peer_addr(id);
+            request.client_addr = self.core.client_addr(id);
             request
         } else {
             request
@@ -306,10 +308,16 @@ impl<H: Handler> Inbound for Gateway<H> {
 }
 
 impl<H: Handler> Service for Gateway<H> {
-    const PEER_ADDRESSES: bool = H::PEER_ADDRESSES;
+    fn wants_peers(&self) -> bool {
+        self.uses_peers()
+    }
 
     fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
-        *self.core.peers.reach(id.slot, || None) = peer;
+        self.note_peer(id, peer);
+    }
+
+    fn client_addr(&self, id: ConnectionId) -> Option<IpAddr> {
+        self.core.client_addr(id)
     }
 
     fn use_ledger(&mut self, ledger: &Ledger) {

@@ -5,7 +5,7 @@
 //! [`Inbound`] may touch that session only, through the [`Replies`] it is given. At the end of a
 //! turn [`Service::end_turn`] is given all connections of the core as an [`Outbound`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -162,13 +162,22 @@ pub enum Wakeup {
 /// What a loop drives: one value on each core, never shared between threads.
 pub trait Service: Inbound {
     /// Whether [`connected`](Self::connected) tells the addresses of peers. It costs an accept of
-    /// its own for each connection, one for each listener and turn.
-    const PEER_ADDRESSES: bool = false;
+    /// its own for each connection, one for each listener and turn. Asked once.
+    fn wants_peers(&self) -> bool {
+        false
+    }
 
-    /// A connection was accepted, if [`PEER_ADDRESSES`](Self::PEER_ADDRESSES) says that its address
-    /// is wanted. `None` if the system did not tell it. An IPv4 address is never in IPv6 form.
+    /// A connection was accepted, if [`wants_peers`](Self::wants_peers) says that its address is
+    /// wanted. `None` if it has none, as on a Unix-domain socket. An IPv4 address is never in IPv6
+    /// form.
     fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
         let _ = (id, peer);
+    }
+
+    /// The address of the client of a connection, for the log, if it is known.
+    fn client_addr(&self, id: ConnectionId) -> Option<IpAddr> {
+        let _ = id;
+        None
     }
 
     /// Called once, before anything else: what the service holds for its clients is to be charged
