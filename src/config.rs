@@ -113,7 +113,8 @@ impl Default for Limits {
 #[non_exhaustive]
 pub struct Timeouts {
     /// From accept to the end of the request head, at any rate of arrival; status 408. Also from
-    /// accept to a decision about the handshake that is made later; status 503. For a later request
+    /// accept to a decision about the handshake that is made later, and from a plain request to an
+    /// answer that is given later; status 503. For a later request
     /// of the connection it begins with the first byte of that. Default 5 s.
     pub handshake: Duration,
     /// From the end of a request head to the end of the body; status 408. Default 30 s.

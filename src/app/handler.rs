@@ -52,7 +52,11 @@ pub trait Handler {
     /// next request of the connection may follow. It is given the CORS headers for the origins that
     /// [`Config::origins`](crate::config::Config::origins) allows, unless it has such headers.
     ///
-    /// `None`, which is the default, leaves the answer to the server: a short text on `/`, `ok` on
+    /// To answer later, such as after a look into a database, take a
+    /// [`Responder`](super::Responder) by
+    /// [`answer_later`](RequestContext::answer_later), and return `None`.
+    ///
+    /// `None` without that, which is the default, leaves the answer to the server: a short text on `/`, `ok` on
     /// `/healthz`, the allowed methods to OPTIONS, and on every other path 426, since it may serve
     /// WebSocket. A callback that panics is answered with 500.
     ///

@@ -18,6 +18,7 @@ mod states;
 mod target;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use json::PROTOCOL;
 pub use service::Gateway;

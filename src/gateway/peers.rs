@@ -6,6 +6,7 @@ use super::service::Gateway;
 use crate::app::Handler;
 use crate::base::ConnectionId;
 use crate::protocol::http::Headers;
+use crate::protocol::websocket::handshake::Request;
 
 impl<H: Handler> Gateway<H> {
     /// Whether the addresses of peers are of any use.
@@ -19,6 +20,19 @@ impl<H: Handler> Gateway<H> {
         if !self.config.trusted_proxies.is_empty() {
             *self.core.clients.reach(id.slot, || None) = None;
         }
+    }
+
+    /// A handshake with the addresses of where it comes from.
+    pub(super) fn with_addresses<'r>(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'r>,
+    ) -> Request<'r> {
+        self.note_client(id, &request.headers());
+        let mut request = request.clone();
+        request.peer_addr = self.core.peer_addr(id);
+        request.client_addr = self.core.client_addr(id);
+        request
     }
 
     /// Remembers which client a request comes from. A proxy may send those of several clients over

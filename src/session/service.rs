@@ -63,9 +63,14 @@ pub trait Inbound {
     /// A well-formed request that is no opening handshake, with its body if
     /// [`wants_body`](Self::wants_body) says so. The response is sent as it is; whether another
     /// request follows is no matter of the service. The default serves WebSocket only.
-    fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> http::Response {
+    ///
+    /// `None`: the response follows by [`Outbound::answer_request`]. What the client sends
+    /// meanwhile waits. After the time of the handshake timeout the answer is 503, and
+    /// [`Service::undecided`] is called. If the connection ends before the response was given,
+    /// [`closed`](Self::closed) follows.
+    fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> Option<http::Response> {
         let _ = (id, request);
-        Rejection::UpgradeRequired.response()
+        Some(Rejection::UpgradeRequired.response())
     }
 
     /// Whether the body of such a request is wanted. Otherwise it is read and discarded. Called
@@ -214,8 +219,8 @@ pub trait Service: Inbound {
         true
     }
 
-    /// The handshake timeout is over, and [`Outbound::respond`] was not called for a deferred
-    /// handshake. It was answered with 503; [`closed`](Inbound::closed) follows.
+    /// The handshake timeout is over, and neither [`Outbound::respond`] was called for a deferred
+    /// handshake nor [`Outbound::answer_request`] for a request. It was answered with 503; [`closed`](Inbound::closed) follows.
     fn undecided(&mut self, id: ConnectionId) {
         let _ = id;
     }
@@ -286,6 +291,10 @@ pub trait Outbound {
         decision: Result<Option<Accept>, Refusal>,
         open: impl FnOnce(&mut Replies<'_>),
     ) -> bool;
+
+    /// Answers a plain request that [`Inbound::request`] had left for later; does nothing if the
+    /// connection waits for no answer.
+    fn answer_request(&mut self, to: ConnectionId, response: &http::Response);
 
     /// Stops or resumes handling what a connection sends. While it is stopped, everything received,
     /// the end included, waits in order.
