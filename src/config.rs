@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::http::HeadLimits;
+use crate::protocol::http::{HeadLimits, TrustedProxies};
 use crate::protocol::websocket::handshake::{DeflatePolicy, Origins};
 
 /// The settings of one server.
@@ -20,6 +20,10 @@ pub struct Config {
     /// The origins (RFC 6454) whose pages may connect; others are refused with 403. By default an
     /// origin must have the host that the request names. `corecast serve` allows every origin.
     pub origins: Origins,
+    /// The proxies that are believed when they say which client a request comes from. Default none.
+    /// With any, each loop accepts one connection for each listener in a turn, and a connection
+    /// takes some 64 bytes more.
+    pub trusted_proxies: TrustedProxies,
     /// The receive buffers of each loop. A core has one loop by default.
     pub buffers: Buffers,
     /// Publish and subscribe.
@@ -109,7 +113,8 @@ impl Default for Limits {
 #[non_exhaustive]
 pub struct Timeouts {
     /// From accept to the end of the request head, at any rate of arrival; status 408. Also from
-    /// accept to a decision about the handshake that is made later; status 503. For a later request
+    /// accept to a decision about the handshake that is made later, and from a plain request to an
+    /// answer that is given later; status 503. For a later request
     /// of the connection it begins with the first byte of that. Default 5 s.
     pub handshake: Duration,
     /// From the end of a request head to the end of the body; status 408. Default 30 s.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -28,6 +29,23 @@ pub enum Error {
         /// The address that covers it.
         by: SocketAddr,
     },
+    /// Listening on a Unix-domain socket failed.
+    ListenUnix {
+        /// The path of the socket.
+        path: PathBuf,
+        /// The system's error; `AddrInUse` if another program listens there, `AlreadyExists` if
+        /// something else than a socket is there.
+        source: io::Error,
+    },
+    /// The sockets that systemd passes cannot be used. The text says why.
+    Passed(String),
+    /// What to listen on is given twice.
+    Twice {
+        /// As it is written for `--listen`.
+        listen: String,
+    },
+    /// A listening socket could not be shared by all loops.
+    Descriptor(io::Error),
     /// The process may not use a core that was asked for.
     Core {
         /// The core.
@@ -69,6 +87,14 @@ impl fmt::Display for Error {
             Self::Overlap { address, by } => {
                 write!(f, "the address {by} covers {address} as well; give only one of them")
             }
+            Self::ListenUnix { path, source } => fmt_listen_unix(f, path, source),
+            Self::Passed(text) => f.write_str(text),
+            Self::Twice { listen } => write!(f, "{listen} is given twice; give it once"),
+            Self::Descriptor(error) => write!(
+                f,
+                "a listening socket could not be shared by all loops: {error}; raise the limit of \
+                 descriptors with `ulimit -n`"
+            ),
             Self::Core { core, allowed } => write!(
                 f,
                 "core {core} is not available; this process may use {}",
@@ -137,16 +163,40 @@ fn fmt_listen(f: &mut fmt::Formatter<'_>, address: SocketAddr, source: &io::Erro
     }
 }
 
+/// The text of [`Error::ListenUnix`].
+fn fmt_listen_unix(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -> fmt::Result {
+    write!(f, "unix:{}", path.display())?;
+    match source.kind() {
+        io::ErrorKind::AddrInUse => f.write_str(
+            " is in use; choose another path with --listen or stop the program that listens there \
+             (`ss -lxp` shows it)",
+        ),
+        io::ErrorKind::AlreadyExists => {
+            f.write_str(": the file exists and is no socket; choose another path or remove it")
+        }
+        io::ErrorKind::NotFound => f.write_str(": there is no such directory; create it"),
+        io::ErrorKind::PermissionDenied => f.write_str(
+            ": not permitted; the directory has to be writable for the user of the server, and a \
+             socket that is there already as well",
+        ),
+        _ if source.raw_os_error() == Some(Errno::NAMETOOLONG.raw_os_error()) => {
+            f.write_str(": the path is too long; it may have 107 bytes")
+        }
+        _ => write!(f, ": {source}"),
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Ring(error) => Some(error),
-            Self::Listen { source, .. } | Self::Thread(source) => Some(source),
+            Self::Listen { source, .. } | Self::ListenUnix { source, .. } => Some(source),
+            Self::Thread(source) | Self::Descriptor(source) => Some(source),
             Self::Pin(errno) | Self::Waker(errno) | Self::Epoll(errno) | Self::Worker(errno) => {
                 Some(errno)
             }
             Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) => None,
-            Self::Panic(_) | Self::Hung { .. } => None,
+            Self::Passed(_) | Self::Twice { .. } | Self::Panic(_) | Self::Hung { .. } => None,
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "app_api/answers.rs"]
+mod answers;
 #[path = "app_api/callbacks.rs"]
 mod callbacks;
 #[path = "app_api/endpoints.rs"]

@@ -1,6 +1,6 @@
 //! What an application can do in a callback.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::connection::ConnectionHandle;
@@ -67,6 +67,14 @@ impl<'c, 'a> Context<'c, 'a> {
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.core.peer_addr(self.id)
+    }
+
+    /// The address of the client: that of the peer, or of a client behind proxies that
+    /// [`Config::trusted_proxies`](crate::config::Config::trusted_proxies) names what they have
+    /// said of it in its handshake.
+    #[must_use]
+    pub fn client_addr(&self) -> Option<IpAddr> {
+        self.core.client_addr(self.id)
     }
 
     /// Sends the message back, compressed if it came compressed. Without a copy where nothing else
@@ -271,6 +279,12 @@ impl<'c> CloseContext<'c> {
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.core.peer_addr(self.id)
+    }
+
+    /// The address that the client had, as [`Context::client_addr`] tells it.
+    #[must_use]
+    pub fn client_addr(&self) -> Option<IpAddr> {
+        self.core.client_addr(self.id)
     }
 
     /// Publishes a message to all subscribers of `topic`.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +38,11 @@ pub(crate) struct CoreState {
     pub(crate) inbox: Inbox,
     pub(crate) panics: Panics,
     pub(crate) timers: Timers,
-    /// The addresses of peers by slot, if the application wants them.
+    /// The addresses of peers by slot, if they are wanted.
     pub(crate) peers: Blocks<Option<SocketAddr>>,
+    /// The addresses of clients behind trusted proxies by slot, as their last request has told
+    /// them. Empty without such proxies.
+    pub(crate) clients: Blocks<Option<IpAddr>>,
     /// Connections of the application that have subscribed.
     subscribers: HashSet<ConnectionId>,
     /// Connections whose input waits because of what they were sent in this turn.
@@ -64,6 +67,7 @@ impl CoreState {
             panics: Panics::default(),
             timers: Timers::new(),
             peers: Blocks::default(),
+            clients: Blocks::default(),
             subscribers: HashSet::new(),
             held: Vec::new(),
             resuming: Vec::new(),
@@ -81,6 +85,13 @@ impl CoreState {
     /// The address of a peer that is connected.
     pub(crate) fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         *self.peers.get(id.slot)?
+    }
+
+    /// The address of the client of a connection: that of the peer, or what a trusted proxy has said
+    /// in the last request.
+    pub(crate) fn client_addr(&self, id: ConnectionId) -> Option<IpAddr> {
+        let told = self.clients.get(id.slot).copied().flatten();
+        told.or_else(|| Some(self.peer_addr(id)?.ip()))
     }
 
     /// Lets the input of a connection wait, because much waits for it.

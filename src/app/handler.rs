@@ -25,10 +25,12 @@ pub trait Handler {
     /// peer, is put into this value by [`authorise_connect`](Self::authorise_connect).
     type User: Default + 'static;
 
-    /// Whether the addresses of peers are wanted: [`Context::peer_addr`], and
-    /// [`Request::peer_addr`] in [`upgrade`](Self::upgrade) and
+    /// Whether the addresses of peers and clients are wanted: [`Context::peer_addr`] and
+    /// [`Context::client_addr`], and the same of a [`Request`] in [`upgrade`](Self::upgrade) and
     /// [`authorise_connect`](Self::authorise_connect). They are `None` otherwise, which is the
     /// default, because they take 32 bytes for each connection and an accept of its own for each.
+    /// With [`Config::trusted_proxies`](crate::config::Config::trusted_proxies) they are known in
+    /// any case.
     const PEER_ADDRESSES: bool = false;
 
     /// Whether a panic in a callback closes its connection only, with 1011. That is the default.
@@ -50,7 +52,11 @@ pub trait Handler {
     /// next request of the connection may follow. It is given the CORS headers for the origins that
     /// [`Config::origins`](crate::config::Config::origins) allows, unless it has such headers.
     ///
-    /// `None`, which is the default, leaves the answer to the server: a short text on `/`, `ok` on
+    /// To answer later, such as after a look into a database, take a
+    /// [`Responder`](super::Responder) by
+    /// [`answer_later`](RequestContext::answer_later), and return `None`.
+    ///
+    /// `None` without that, which is the default, leaves the answer to the server: a short text on `/`, `ok` on
     /// `/healthz`, the allowed methods to OPTIONS, and on every other path 426, since it may serve
     /// WebSocket. A callback that panics is answered with 500.
     ///

@@ -19,6 +19,7 @@ mod panics;
 mod prepared;
 mod publisher;
 mod request;
+mod responder;
 mod timers;
 mod upgrade;
 
@@ -39,4 +40,6 @@ pub(crate) use panics::{catch, catch_if, panic_text};
 pub use prepared::PreparedMessage;
 pub use publisher::{Publisher, inbox};
 pub use request::RequestContext;
+pub use responder::Responder;
+pub(crate) use responder::Unanswered;
 pub use upgrade::Upgrade;

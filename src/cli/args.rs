@@ -1,11 +1,13 @@
 //! The flags. Their doc comments are the text of `--help`.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use corecast::protocol::http::TrustedProxies;
 use corecast::protocol::websocket::handshake::Origins;
 
+use super::listen::{Listens, parse_listen};
 use super::values::{
-    Addresses, Cores, parse_addresses, parse_cores, parse_head_size, parse_loops, parse_origin,
-    parse_seconds, parse_size,
+    Cores, parse_cores, parse_head_size, parse_loops, parse_origin, parse_proxies, parse_seconds,
+    parse_size,
 };
 
 /// A strict, thread-per-core WebSocket server on io_uring or epoll.
@@ -30,9 +32,12 @@ pub(super) struct Serve {
     /// The address to listen on; may be given several times. `9001` is this machine alone, `:9001`
     /// all interfaces, `localhost:9001` that name in IPv4 and IPv6. Port 0 lets the system choose.
     /// `[::]` accepts IPv4 as well, unless an IPv4 address with the same port is given.
+    /// `unix:/run/corecast.sock` is a Unix-domain socket, and with `,mode=0660` behind it has these
+    /// permissions. `systemd` takes the sockets that systemd passes, `systemd:web` those of this
+    /// name.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
-    #[arg(value_parser = parse_addresses)]
-    pub(super) listen: Vec<Addresses>,
+    #[arg(value_parser = parse_listen)]
+    pub(super) listen: Vec<Listens>,
     /// The cores to run on, one loop on each, such as 0,2-3; without it, all that the process may
     /// use.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]
@@ -66,6 +71,11 @@ pub(super) struct Serve {
     /// affected.
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     pub(super) allow_origin: Vec<Origins>,
+    /// Believe the proxies of this network, such as 10.0.0.0/8, when they say in Forwarded or
+    /// X-Forwarded-For which client a request comes from; may be given several times. `unix` are
+    /// the peers on Unix-domain sockets. The addresses of refused clients are logged then.
+    #[arg(long, value_name = "NETWORK", value_parser = parse_proxies)]
+    pub(super) trust_proxy: Vec<TrustedProxies>,
     /// Seconds without input from a client before it is sent a ping.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = parse_seconds,
         allow_negative_numbers = true)]

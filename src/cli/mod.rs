@@ -3,6 +3,7 @@
 mod allocator;
 mod args;
 mod exit;
+mod listen;
 mod serve;
 mod usage;
 mod values;

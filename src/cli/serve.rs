@@ -37,9 +37,12 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
                 Err(error) => fail(FAILURE, &error.to_string()),
             }
         }
-        Err(error @ (Error::Core { .. } | Error::Overlap { .. } | Error::Usage(_))) => {
-            fail(USAGE, &error.to_string())
-        }
+        Err(
+            error @ (Error::Core { .. }
+            | Error::Overlap { .. }
+            | Error::Twice { .. }
+            | Error::Usage(_)),
+        ) => fail(USAGE, &error.to_string()),
         Err(error) => fail(FAILURE, &error.to_string()),
     }
 }
@@ -91,6 +94,10 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);
     config.timeouts.message = Duration::from_secs(flags.message_timeout);
     config.origins = allowed(&flags.allow_origin);
+    for proxies in &flags.trust_proxy {
+        config.trusted_proxies.networks.extend_from_slice(&proxies.networks);
+        config.trusted_proxies.unix |= proxies.unix;
+    }
     config.pubsub.endpoints = !flags.no_pubsub;
     config.pubsub.queue = flags.subscriber_queue;
     config.pubsub.max_connection_index = flags.max_connection_index;
@@ -108,8 +115,8 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     };
     // The echo never blocks its loop, so the watchdog thread is not needed.
     let mut server = Server::new(config).loops_per_core(flags.loops_per_core).watchdog(None);
-    for address in flags.listen.iter().flat_map(|addresses| &addresses.0) {
-        server = server.listen(*address);
+    for listen in flags.listen.iter().flat_map(|listens| &listens.0) {
+        server = server.listen_on(listen.clone());
     }
     if let Some(cores) = &flags.cores {
         server = server.cores(cores.0.clone());
@@ -131,7 +138,7 @@ fn allowed(flags: &[Origins]) -> Origins {
 
 /// Logs the start line.
 fn log_start(flags: &Serve, running: &ServerHandle) {
-    let addresses: Vec<String> = running.addresses().iter().map(ToString::to_string).collect();
+    let places: Vec<String> = running.listening().iter().map(ToString::to_string).collect();
     let backend = if running.backend() == Backend::Epoll { "epoll" } else { "io_uring" };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -144,7 +151,7 @@ fn log_start(flags: &Serve, running: &ServerHandle) {
         backend,
         io_uring = running.features().map(tracing::field::display),
         "corecast echoes, listening on {}",
-        addresses.join(", "),
+        places.join(", "),
     );
 }
 

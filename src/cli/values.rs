@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use corecast::protocol::http::{NetworkError, TrustedProxies};
 use corecast::protocol::websocket::handshake::{OriginError, Origins};
 
 /// A list of core numbers. A type of its own, so that clap takes it as a single value.
@@ -108,6 +109,17 @@ fn likely_address(text: &str) -> Option<Likely> {
 /// Reads `https://example.org` or `*`.
 pub(super) fn parse_origin(text: &str) -> Result<Origins, OriginError> {
     Origins::list([text])
+}
+
+/// Reads `10.0.0.0/8`, `::1` or `unix`.
+pub(super) fn parse_proxies(text: &str) -> Result<TrustedProxies, String> {
+    let mut proxies = TrustedProxies::default();
+    if text == "unix" {
+        proxies.unix = true;
+    } else {
+        proxies.networks.push(text.parse().map_err(|error: NetworkError| error.to_string())?);
+    }
+    Ok(proxies)
 }
 
 /// Reads a number of seconds.

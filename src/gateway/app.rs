@@ -46,8 +46,11 @@ impl<H: Handler> Gateway<H> {
         session::Accept { endpoint: EndpointId::APPLICATION, protocol, headers }
     }
 
-    /// Answers a handshake that another thread has decided about.
+    /// Answers a handshake that another thread has decided about, or a request.
     fn decide<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
+        if self.answer_late(id, out) {
+            return;
+        }
         let outcome = self.undecided.get(&id).and_then(Undecided::take);
         let refusal = match outcome {
             None => return,
@@ -66,6 +69,16 @@ impl<H: Handler> Gateway<H> {
             },
         };
         out.respond(id, Err(refusal), |_| {});
+    }
+
+    /// A connection was answered with 503, because nothing was decided in time.
+    pub(super) fn withdraw(&self, id: ConnectionId) {
+        if let Some(undecided) = self.undecided.get(&id) {
+            undecided.withdraw();
+        }
+        if let Some(unanswered) = self.unanswered.get(&id) {
+            unanswered.withdraw();
+        }
     }
 
     /// A callback that decides about a handshake has panicked: the answer is 503.
@@ -100,6 +113,9 @@ impl<H: Handler> Gateway<H> {
     pub(super) fn close_app(&mut self, id: ConnectionId, reason: CloseReason, text: &str) {
         // Then it was never opened.
         if !self.undecided.is_empty() && self.undecided.remove(&id).is_some() {
+            return;
+        }
+        if !self.unanswered.is_empty() && self.unanswered.remove(&id).is_some() {
             return;
         }
         self.core.closed(id);
@@ -157,7 +173,8 @@ impl<H: Handler> Gateway<H> {
         // Callbacks of this turn may have set timers again.
         let core = &mut self.core;
         let has_input = !core.resuming.is_empty() || !core.held.is_empty();
-        core.has_work = has_input || !core.timers.is_empty() || !self.undecided.is_empty();
+        let is_waiting = !self.undecided.is_empty() || !self.unanswered.is_empty();
+        core.has_work = has_input || !core.timers.is_empty() || is_waiting;
     }
 
     #[cold]

@@ -12,23 +12,40 @@ const HEADERS: &str = "Authorization, Content-Type";
 const MAX_AGE: &str = "600";
 const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
 
+/// What the answer to a request says about the page that asks.
+#[derive(Debug)]
+pub(super) struct Permission {
+    /// The origin that may read the answer.
+    origin: Option<Box<str>>,
+    /// Whether another origin would be told something else. What is stored for one page must not be
+    /// given to another one.
+    varies: bool,
+}
+
+impl Permission {
+    pub(super) fn of(request: &Request<'_>, origins: &Origins) -> Self {
+        let varies = *origins != Origins::Any && request.header("origin").is_some();
+        Self { origin: allowed(request, origins).map(Into::into), varies }
+    }
+
+    /// The response with the permission, unless it has one.
+    pub(super) fn add_to(&self, mut response: Response) -> Response {
+        if response.header(ALLOW_ORIGIN).is_some() {
+            return response;
+        }
+        if self.varies {
+            response = response.with_known_header("Vary", "Origin");
+        }
+        match &self.origin {
+            Some(origin) => response.with_known_header(ALLOW_ORIGIN, origin),
+            None => response,
+        }
+    }
+}
+
 /// The response with the permission for the page that asks, unless it has one or needs none.
 pub(super) fn allow(response: Response, request: &Request<'_>, origins: &Origins) -> Response {
-    if response.header(ALLOW_ORIGIN).is_some() {
-        return response;
-    }
-    // What is stored for one page must not be given to another one.
-    let response = match origins {
-        Origins::Any => response,
-        Origins::SameHost | Origins::List(_) if request.header("origin").is_some() => {
-            response.with_known_header("Vary", "Origin")
-        }
-        Origins::SameHost | Origins::List(_) => response,
-    };
-    match allowed(request, origins) {
-        Some(origin) => response.with_known_header(ALLOW_ORIGIN, origin),
-        None => response,
-    }
+    Permission::of(request, origins).add_to(response)
 }
 
 /// The answer to OPTIONS: what is allowed, and for a page that asks before it sends a request,

@@ -1,12 +1,14 @@
 //! Plain requests: what the server answers itself, and what the application does.
 
 use super::client::Kind;
-use super::cors::{self, METHODS};
+use super::cors::{self, METHODS, Permission};
 use super::service::Gateway;
+use super::waiting::Waiting;
 use crate::app::{Handler, RequestContext, catch_if};
 use crate::base::ConnectionId;
 use crate::protocol::http::{Request, Response, Status, is_known_method};
 use crate::protocol::websocket::handshake::Rejection;
+use crate::session::Outbound;
 
 const PAGE: &str = "This is a WebSocket server (RFC 6455). Connect with a WebSocket client.\n";
 const UNKNOWN_METHOD: &str = "This method is not known here.\n";
@@ -14,21 +16,37 @@ const FAILED: &str = "The server failed to answer.\n";
 const NOT_FOUND: &str = "Nothing is served here.\n";
 
 impl<H: Handler> Gateway<H> {
-    /// The answer to a plain request, with its CORS headers.
-    pub(super) fn answer(&mut self, id: ConnectionId, request: &Request<'_>) -> Response {
+    /// The answer to a plain request, with its CORS headers. `None` if it follows.
+    pub(super) fn answer(&mut self, id: ConnectionId, request: &Request<'_>) -> Option<Response> {
+        self.note_client(id, &request.headers());
         let is_endpoint = self.serves(request.path);
         let by_app = match request.method {
-            "CONNECT" => None,
-            _ if is_endpoint => None,
+            "CONNECT" => Asked::Nothing,
+            _ if is_endpoint => Asked::Nothing,
             _ => self.ask_app(id, request),
         };
-        if let Some(response) = by_app {
-            return cors::allow(response, request, &self.config.origins);
+        let origins = &self.config.origins;
+        Some(match by_app {
+            Asked::Response(response) => cors::allow(response, request, origins),
+            Asked::Later(request) => {
+                self.unanswered.insert(id, request);
+                self.core.has_work = true;
+                return None;
+            }
+            Asked::Nothing if request.method == "OPTIONS" => cors::options(request, origins),
+            Asked::Nothing => cors::allow(answer_by_server(request), request, origins),
+        })
+    }
+
+    /// Answers a request for which another thread has given the response. Returns whether the
+    /// connection waits for one.
+    pub(super) fn answer_late<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) -> bool {
+        let Some(waiting) = self.unanswered.get(&id) else { return false };
+        if let Some(response) = waiting.take() {
+            self.unanswered.remove(&id);
+            out.answer_request(id, &response);
         }
-        if request.method == "OPTIONS" {
-            return cors::options(request, &self.config.origins);
-        }
-        cors::allow(answer_by_server(request), request, &self.config.origins)
+        true
     }
 
     /// Whether the body of a request is for the application, and it wants it.
@@ -41,15 +59,31 @@ impl<H: Handler> Gateway<H> {
         self.config.pubsub.endpoints && Kind::of_path(path).is_some()
     }
 
-    fn ask_app(&mut self, id: ConnectionId, request: &Request<'_>) -> Option<Response> {
+    fn ask_app(&mut self, id: ConnectionId, request: &Request<'_>) -> Asked {
         let Self { app, core, .. } = self;
-        let answered =
-            catch_if(H::CATCH_PANICS, || app.request(request, &mut RequestContext::new(id, core)));
-        answered.unwrap_or_else(|panic| {
-            self.core.panics.record("request", id, panic);
-            Some(Response::text(Status::INTERNAL_SERVER_ERROR, FAILED))
-        })
+        let mut cx = RequestContext::new(id, core);
+        match catch_if(H::CATCH_PANICS, || app.request(request, &mut cx)) {
+            Ok(Some(response)) => Asked::Response(response),
+            Ok(None) => match cx.into_later() {
+                Some(later) => {
+                    let permission = Permission::of(request, &self.config.origins);
+                    Asked::Later(Waiting::new(later, permission))
+                }
+                None => Asked::Nothing,
+            },
+            Err(panic) => {
+                self.core.panics.record("request", id, panic);
+                Asked::Response(Response::text(Status::INTERNAL_SERVER_ERROR, FAILED))
+            }
+        }
     }
+}
+
+/// What the application does with a request.
+enum Asked {
+    Response(Response),
+    Later(Waiting),
+    Nothing,
 }
 
 /// The answer to a request that the application leaves to the server. Every path may be one for

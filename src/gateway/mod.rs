@@ -11,12 +11,14 @@ mod http;
 mod inbox;
 mod json;
 mod overdue;
+mod peers;
 mod raw;
 mod service;
 mod states;
 mod target;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use json::PROTOCOL;
 pub use service::Gateway;

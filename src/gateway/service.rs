@@ -1,7 +1,7 @@
 //! The service that a worker drives: it routes requests and messages to endpoints and application.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use super::client::Kind;
 use super::clients::Clients;
 use super::endpoint::{Incoming, Opening};
 use super::states::States;
+use super::waiting::Waiting;
 use crate::app::{
     Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
     Undecided, catch, catch_if,
@@ -43,6 +44,8 @@ pub struct Gateway<H: Handler> {
     /// Handshakes that the application decides about later, until they are accepted or their
     /// connections have ended.
     pub(super) undecided: HashMap<ConnectionId, Undecided<H::Connection>>,
+    /// Requests that the application answers later.
+    pub(super) unanswered: HashMap<ConnectionId, Waiting>,
     /// Connections whose queue was emptied since the last turn.
     pub(super) drained: Vec<ConnectionId>,
 }
@@ -66,6 +69,7 @@ impl<H: Handler> Gateway<H> {
             now: Millis::default(),
             warn_again: Millis::default(),
             undecided: HashMap::new(),
+            unanswered: HashMap::new(),
             drained: Vec::new(),
         }
     }
@@ -198,12 +202,9 @@ impl<H: Handler> Inbound for Gateway<H> {
         deflate: Option<&Agreement>,
     ) -> Verdict {
         let mut with_peer = None;
-        let request = if H::PEER_ADDRESSES {
-            let request = with_peer.insert(request.clone());
-            request.peer_addr = self.core.peer_addr(id);
-            request
-        } else {
-            request
+        let request = match self.uses_peers() {
+            true => with_peer.insert(self.with_addresses(id, request)),
+            false => request,
         };
         let endpoint = Kind::of_path(request.path).filter(|_| self.config.pubsub.endpoints);
         let verdict = match endpoint {
@@ -213,7 +214,7 @@ impl<H: Handler> Inbound for Gateway<H> {
         verdict.unwrap_or_else(Verdict::Refuse)
     }
 
-    fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> http::Response {
+    fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> Option<http::Response> {
         self.answer(id, request)
     }
 
@@ -306,10 +307,16 @@ impl<H: Handler> Inbound for Gateway<H> {
 }
 
 impl<H: Handler> Service for Gateway<H> {
-    const PEER_ADDRESSES: bool = H::PEER_ADDRESSES;
+    fn wants_peers(&self) -> bool {
+        self.uses_peers()
+    }
 
     fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
-        *self.core.peers.reach(id.slot, || None) = peer;
+        self.note_peer(id, peer);
+    }
+
+    fn client_addr(&self, id: ConnectionId) -> Option<IpAddr> {
+        self.core.client_addr(id)
     }
 
     fn use_ledger(&mut self, ledger: &Ledger) {
@@ -367,9 +374,7 @@ impl<H: Handler> Service for Gateway<H> {
     }
 
     fn undecided(&mut self, id: ConnectionId) {
-        if let Some(undecided) = self.undecided.get(&id) {
-            undecided.withdraw();
-        }
+        self.withdraw(id);
     }
 
     fn drained(&mut self, id: ConnectionId) {

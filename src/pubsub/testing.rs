@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::base::ConnectionId;
+use crate::protocol::http::Response;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Refusal;
 use crate::session::{Accept, CloseReason, Delivered, Frames, Outbound, Replies};
@@ -76,6 +77,10 @@ impl Outbound for Recorder {
     ) -> bool {
         self.calls.push(Call::Respond(to, decision.is_ok()));
         false
+    }
+
+    fn answer_request(&mut self, to: ConnectionId, _: &Response) {
+        self.calls.push(Call::Respond(to, true));
     }
 
     fn set_reading(&mut self, id: ConnectionId, on: bool) {

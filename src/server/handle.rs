@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::control::{self, CoreControl, CoreStats, Request, Stop};
 use super::ending::Ending;
+use super::listen::Listening;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
 use crate::config::Backend;
 use crate::error::Error;
@@ -34,6 +35,8 @@ pub struct ServerHandle(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     parts: Parts,
+    /// The addresses of TCP among what it listens on.
+    addresses: Vec<SocketAddr>,
     serving: OnceLock<Serving>,
     next_publisher: AtomicUsize,
     ending: Ending,
@@ -43,7 +46,7 @@ struct Shared {
 /// The parts of a handle.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) listening: Vec<Listening>,
     pub(super) cores: Vec<usize>,
     pub(super) publishers: Vec<Publisher>,
     pub(super) controls: Vec<Arc<CoreControl>>,
@@ -90,7 +93,12 @@ impl From<Failure> for Error {
 
 impl ServerHandle {
     pub(super) fn new(parts: Parts) -> Self {
+        let address = |listening: &Listening| match listening {
+            Listening::Tcp(address) => Some(*address),
+            Listening::Unix(_) => None,
+        };
         Self(Arc::new(Shared {
+            addresses: parts.listening.iter().filter_map(address).collect(),
             parts,
             serving: OnceLock::new(),
             next_publisher: AtomicUsize::new(0),
@@ -139,10 +147,16 @@ impl ServerHandle {
         self.0.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The addresses on which the server listens, with the ports that the system chose.
+    /// The addresses of TCP on which the server listens, with the ports that the system chose.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.0.parts.addresses
+        &self.0.addresses
+    }
+
+    /// Everything on which the server listens, in the order in which it was given.
+    #[must_use]
+    pub fn listening(&self) -> &[Listening] {
+        &self.0.parts.listening
     }
 
     /// The cores that serve.

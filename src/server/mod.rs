@@ -6,14 +6,19 @@ mod capacity;
 mod control;
 mod ending;
 mod handle;
-mod listener;
+mod listen;
+mod passed;
 mod rlimit;
+mod sockets;
+mod tcp;
 mod thread;
+mod unix;
 mod watchdog;
 
 use std::fmt;
 use std::iter;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -30,6 +35,8 @@ pub use control::CoreStats;
 use control::{CoreControl, Stop};
 pub use handle::ServerHandle;
 use handle::{Parts, Serving};
+pub use listen::{Listen, Listening};
+use sockets::Bound;
 use thread::CoreThread;
 
 /// The limit of loops per core. Each loop has a queue to every other, so memory grows with the
@@ -57,7 +64,7 @@ const WATCHDOG: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Server {
     config: Config,
-    listen: Vec<SocketAddr>,
+    listen: Vec<Listen>,
     cores: Option<Vec<usize>>,
     loops_per_core: usize,
     on_panic: Option<OnPanic>,
@@ -92,8 +99,20 @@ impl Server {
     /// as well, unless an IPv4 address with the same port is given. Addresses that overlap are an
     /// error of [`start`](Self::start).
     #[must_use]
-    pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen.push(address);
+    pub fn listen(self, address: SocketAddr) -> Self {
+        self.listen_on(Listen::tcp(address))
+    }
+
+    /// Adds a Unix-domain socket to listen on; see [`Listen::unix`].
+    #[must_use]
+    pub fn listen_unix(self, path: impl Into<PathBuf>) -> Self {
+        self.listen_on(Listen::unix(path))
+    }
+
+    /// Adds something to listen on. The same thing twice is an error of [`start`](Self::start).
+    #[must_use]
+    pub fn listen_on(mut self, listen: Listen) -> Self {
+        self.listen.push(listen);
         self
     }
 
@@ -150,14 +169,13 @@ impl Server {
         F: Fn(usize, &ServerHandle) -> H + Send + Sync + 'static,
     {
         let affinity::Cores { list: cores, pinned } = affinity::choose(self.cores.as_deref())?;
-        if self.listen.is_empty() {
-            return Err(Error::Usage("no address to listen on; give one with --listen"));
-        }
         let loops: Vec<usize> =
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
         let backend = self.config.backend;
         let capacities = capacity::fit(self.config, loops.len());
-        let (addresses, listeners) = listener::bind(&self.listen, loops.len())?;
+        let Bound { listening, loops: listeners, files } =
+            sockets::bind(&self.listen, loops.len())?;
+        let files = Arc::new(files);
         let config = &capacities.uring.config;
         let mut wakers = Vec::new();
         for _ in &loops {
@@ -170,7 +188,7 @@ impl Server {
         };
         let controls: Vec<_> = loops.iter().zip(&wakers).zip(&ports).map(control).collect();
         let handle = ServerHandle::new(Parts {
-            addresses,
+            listening,
             cores,
             publishers,
             controls: controls.clone(),
@@ -188,6 +206,7 @@ impl Server {
             let thread = CoreThread {
                 pin: pinned.then_some(control.core),
                 listeners,
+                files: Arc::clone(&files),
                 vote,
                 capacities: capacities.clone(),
                 port,
@@ -208,13 +227,16 @@ impl Server {
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
         let result = result.and_then(|serving| {
             handle.set_serving(serving);
-            // A single loop has no other to go on without it.
-            let is_watched = self.watchdog.is_some() || controls.len() > 1;
-            if is_watched { watchdog::spawn(controls, self.watchdog) } else { Ok(()) }
+            watch(controls, self.watchdog)
         });
         result.map_err(|error| handle.end_failed_start(error))?;
         Ok(handle)
     }
+}
+
+/// Starts the watchdog, unless nobody wants it: a single loop has no other to go on without it.
+fn watch(controls: Vec<Arc<CoreControl>>, limit: Option<Duration>) -> Result<(), Error> {
+    if limit.is_some() || controls.len() > 1 { watchdog::spawn(controls, limit) } else { Ok(()) }
 }
 
 /// Waits until every worker serves, or until one has failed.

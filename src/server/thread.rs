@@ -1,7 +1,6 @@
 //! The thread of one core.
 
 use std::mem;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -12,6 +11,8 @@ use super::backend::{Decision, Vote};
 use super::capacity::{Capacities, Capacity};
 use super::control::{self, CoreControl};
 use super::handle::{CoreJoin, Failure, ServerHandle, Serving};
+use super::sockets::Listener;
+use super::unix::SocketFile;
 use crate::app::{Handler, Inbox, OnPanic, panic_text};
 use crate::config::Config;
 use crate::error::Error;
@@ -21,13 +22,15 @@ use crate::io::uring::UringRing;
 use crate::io::{Driver, LoopWaker};
 use crate::mesh::Port;
 use crate::pubsub::{PeerMessage, Totals};
-use crate::worker::{Stats, Worker};
+use crate::worker::{Listeners, Stats, Worker};
 
 /// The parts of which a thread builds its worker.
 pub(super) struct CoreThread {
     /// The core that the thread is pinned to, if any.
     pub(super) pin: Option<usize>,
-    pub(super) listeners: Vec<OwnedFd>,
+    pub(super) listeners: Vec<Listener>,
+    /// Removed when the last loop has ended.
+    pub(super) files: Arc<Vec<SocketFile>>,
     pub(super) vote: Vote,
     pub(super) capacities: Capacities,
     pub(super) port: Port<PeerMessage>,
@@ -72,10 +75,13 @@ impl CoreThread {
     ) -> Result<Stats, Failure> {
         control::set_core_thread();
         let (control, handle) = (Arc::clone(&self.control), self.handle.clone());
+        let files = Arc::clone(&self.files);
         let mut end = End { control, handle, has_failed: true };
         let result = catch_unwind(AssertUnwindSafe(|| self.serve(make, ready)))
             .unwrap_or_else(|panic| Err(Failure::Panic(panic_text(&panic))));
         end.has_failed = result.is_err();
+        // The last loop removes the files of sockets, before anybody is told that all have ended.
+        drop(files);
         result
     }
 
@@ -87,21 +93,22 @@ impl CoreThread {
         ready: Ready,
     ) -> Result<Stats, Failure> {
         let (listeners, waker) = (mem::take(&mut self.listeners), self.control.waker.clone());
-        let count = listeners.len();
+        let shared = Listeners::new(listeners.iter().map(|listener| listener.is_shared));
+        let listeners = listeners.into_iter().map(|listener| listener.socket).collect();
         let Capacities { uring, epoll } = self.capacities.clone();
         let error = match self.try_ring(&uring) {
             Ok((Decision::Uring, Some(ring))) => {
                 let serving =
                     Serving { features: Some(ring.features().clone()), ..uring.serving() };
                 let ring = ring.with_listeners(listeners);
-                return self.serve_on(ring, uring.config, count, serving, make, ready);
+                return self.serve_on(ring, uring.config, shared, serving, make, ready);
             }
             Ok((Decision::Epoll, ring)) => {
                 drop(ring);
                 match EpollDriver::new(epoll.slots, epoll.config.buffers, listeners, waker) {
                     Ok(driver) => {
                         let serving = epoll.serving();
-                        return self.serve_on(driver, epoll.config, count, serving, make, ready);
+                        return self.serve_on(driver, epoll.config, shared, serving, make, ready);
                     }
                     Err(errno) => Error::Epoll(errno),
                 }
@@ -133,7 +140,7 @@ impl CoreThread {
         self,
         driver: D,
         config: Arc<Config>,
-        listeners: usize,
+        listeners: Listeners,
         serving: Serving,
         make: &dyn Fn(usize, &ServerHandle) -> H,
         ready: Ready,

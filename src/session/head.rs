@@ -2,7 +2,7 @@
 
 use super::service::Accept;
 use crate::base::ledger::Charge;
-use crate::protocol::http::{BodyReader, HeadScanner};
+use crate::protocol::http::{Answer, BodyReader, HeadScanner};
 use crate::protocol::websocket::handshake::Agreement;
 
 /// The received part of a request head that did not come in one piece.
@@ -47,6 +47,15 @@ impl PartialBody {
     pub(super) fn recharge(&mut self) {
         self.charge.set(size_of::<Self>() + self.head.len() + self.content.capacity());
     }
+}
+
+/// A plain request that the service answers later.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    /// What the response is an answer to.
+    pub(super) answer: Answer,
+    /// For this value itself.
+    pub(super) charge: Charge,
 }
 
 /// What the answer to a deferred handshake is made of.

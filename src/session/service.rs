@@ -5,7 +5,7 @@
 //! [`Inbound`] may touch that session only, through the [`Replies`] it is given. At the end of a
 //! turn [`Service::end_turn`] is given all connections of the core as an [`Outbound`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -63,9 +63,14 @@ pub trait Inbound {
     /// A well-formed request that is no opening handshake, with its body if
     /// [`wants_body`](Self::wants_body) says so. The response is sent as it is; whether another
     /// request follows is no matter of the service. The default serves WebSocket only.
-    fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> http::Response {
+    ///
+    /// `None`: the response follows by [`Outbound::answer_request`]. What the client sends
+    /// meanwhile waits. After the time of the handshake timeout the answer is 503, and
+    /// [`Service::undecided`] is called. If the connection ends before the response was given,
+    /// [`closed`](Self::closed) follows.
+    fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> Option<http::Response> {
         let _ = (id, request);
-        Rejection::UpgradeRequired.response()
+        Some(Rejection::UpgradeRequired.response())
     }
 
     /// Whether the body of such a request is wanted. Otherwise it is read and discarded. Called
@@ -162,13 +167,22 @@ pub enum Wakeup {
 /// What a loop drives: one value on each core, never shared between threads.
 pub trait Service: Inbound {
     /// Whether [`connected`](Self::connected) tells the addresses of peers. It costs an accept of
-    /// its own for each connection, one for each listener and turn.
-    const PEER_ADDRESSES: bool = false;
+    /// its own for each connection, one for each listener and turn. Asked once.
+    fn wants_peers(&self) -> bool {
+        false
+    }
 
-    /// A connection was accepted, if [`PEER_ADDRESSES`](Self::PEER_ADDRESSES) says that its address
-    /// is wanted. `None` if the system did not tell it. An IPv4 address is never in IPv6 form.
+    /// A connection was accepted, if [`wants_peers`](Self::wants_peers) says that its address is
+    /// wanted. `None` if it has none, as on a Unix-domain socket. An IPv4 address is never in IPv6
+    /// form.
     fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
         let _ = (id, peer);
+    }
+
+    /// The address of the client of a connection, for the log, if it is known.
+    fn client_addr(&self, id: ConnectionId) -> Option<IpAddr> {
+        let _ = id;
+        None
     }
 
     /// Called once, before anything else: what the service holds for its clients is to be charged
@@ -205,8 +219,8 @@ pub trait Service: Inbound {
         true
     }
 
-    /// The handshake timeout is over, and [`Outbound::respond`] was not called for a deferred
-    /// handshake. It was answered with 503; [`closed`](Inbound::closed) follows.
+    /// The handshake timeout is over, and neither [`Outbound::respond`] was called for a deferred
+    /// handshake nor [`Outbound::answer_request`] for a request. It was answered with 503; [`closed`](Inbound::closed) follows.
     fn undecided(&mut self, id: ConnectionId) {
         let _ = id;
     }
@@ -277,6 +291,10 @@ pub trait Outbound {
         decision: Result<Option<Accept>, Refusal>,
         open: impl FnOnce(&mut Replies<'_>),
     ) -> bool;
+
+    /// Answers a plain request that [`Inbound::request`] had left for later; does nothing if the
+    /// connection waits for no answer.
+    fn answer_request(&mut self, to: ConnectionId, response: &http::Response);
 
     /// Stops or resumes handling what a connection sends. While it is stopped, everything received,
     /// the end included, waits in order.

@@ -5,7 +5,7 @@ use bitflags::bitflags;
 use super::assembly::Assembly;
 use super::compression::Compression;
 use super::endpoint::EndpointId;
-use super::head::{Deciding, PartialBody, PartialHead};
+use super::head::{Deciding, PartialBody, PartialHead, Unanswered};
 use super::pending::PendingFrame;
 use super::pools::Pools;
 use super::reason::CloseReason;
@@ -18,7 +18,8 @@ use crate::config::Config;
 pub enum Phase {
     /// A request is awaited, or not complete. Read on.
     Request,
-    /// The service has not decided about the handshake yet. Nothing is read.
+    /// The service has not decided about the handshake, or not answered the request yet. Nothing is
+    /// read.
     Deciding,
     /// Messages pass. Read on.
     Open,
@@ -38,7 +39,8 @@ bitflags! {
     pub(super) struct Marks: u8 {
         /// The server is full or stopping: the request is answered with 503.
         const REJECT = 1;
-        /// The service has accepted the connection, so it must be told of its end.
+        /// The service has accepted the connection or answers its request later, so it must be told
+        /// of its end.
         const ACCEPTED = 1 << 1;
         /// The peer has sent data after the close frame of this side.
         const SENDS_AFTER_CLOSE = 1 << 2;
@@ -77,6 +79,8 @@ pub(super) enum RareState {
     Body(PartialBody),
     /// A handshake that the service has not decided about.
     Deciding(Deciding),
+    /// A plain request that the service answers later.
+    Unanswered(Unanswered),
     /// The payload of the latest ping, to be answered once there is less to send.
     HeldPong(Vec<u8>),
     /// The reason in the first close frame, for the application to be told.
@@ -157,6 +161,7 @@ impl Session {
             Some(RareState::Head(head)) => head.charge.bytes(),
             Some(RareState::Body(body)) => body.charge.bytes(),
             Some(RareState::Deciding(deciding)) => deciding.charge.bytes(),
+            Some(RareState::Unanswered(request)) => request.charge.bytes(),
             _ => 0,
         };
         assembly + compression + request

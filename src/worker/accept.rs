@@ -63,7 +63,11 @@ impl<D: Driver> Core<D> {
             if *armed != Armed::No || room == 0 {
                 continue;
             }
-            let (kind, state) = match (accepting.wants_peers, is_scarce) {
+            // io_uring wakes one of the loops that wait for a shared socket, the first one: a
+            // multishot accept would stay the first and take every connection. One that is armed
+            // again is the last.
+            let is_single = is_scarce || accepting.shared.get(listener) == Some(&true);
+            let (kind, state) = match (accepting.wants_peers, is_single) {
                 (true, _) => (Accepts::OnceWithPeer, Armed::Once),
                 (false, true) => (Accepts::Once, Armed::Once),
                 (false, false) => (Accepts::Multishot, Armed::Many),

@@ -75,7 +75,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if let Some(mut slot) = core.slots.remove(id.slot) {
             tracing::trace!(slot = id.slot, reason = ?slot.session.reason(), "closed");
             if let Some(reason) = slot.session.reason() {
-                core.refusals.ended(reason, core.now, &mut core.stats);
+                let client = self.service.client_addr(id);
+                core.refusals.ended(reason, client, core.now, &mut core.stats);
             }
             slot.session.finish(&mut core.pools, &mut self.service);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::deferring::Deferring;
-use super::listeners::Accepting;
+use super::listeners::{Accepting, Listeners};
 use super::outbox::{Entry, Outbox, queue_output};
 use super::refusals::Refusals;
 use super::slots::{Flags, Queue, Receive, Slots};
@@ -74,7 +74,7 @@ pub(super) struct Core<D: Driver> {
 }
 
 impl<D: Driver> Core<D> {
-    pub(super) fn new(driver: D, config: Arc<Config>, listeners: usize) -> Self {
+    pub(super) fn new(driver: D, config: Arc<Config>, listeners: Listeners) -> Self {
         let accepting = Accepting::new(listeners, driver.accept_burst());
         Self {
             driver,

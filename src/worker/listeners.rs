@@ -22,10 +22,33 @@ pub(super) enum Armed {
     Ending,
 }
 
+/// The listeners of a worker.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners {
+    /// Of each, whether other workers accept from the same socket.
+    shared: Vec<bool>,
+}
+
+impl Listeners {
+    /// As many listeners as there are values, of which each says whether other workers accept from
+    /// the same socket.
+    pub fn new(shared: impl IntoIterator<Item = bool>) -> Self {
+        Self { shared: shared.into_iter().collect() }
+    }
+}
+
+impl From<usize> for Listeners {
+    fn from(count: usize) -> Self {
+        Self { shared: vec![false; count] }
+    }
+}
+
 /// Whether each listener accepts.
 #[derive(Debug)]
 pub(super) struct Accepting {
     pub(super) armed: Vec<Armed>,
+    /// Of each, whether other workers accept from the same socket.
+    pub(super) shared: Vec<bool>,
     /// The listener that is armed first the next time.
     pub(super) first: usize,
     /// From so few free slots on, no accept is for any number of connections.
@@ -48,12 +71,14 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
-    /// For this number of listeners, of which each may bring `burst` connections at once.
-    pub(super) fn new(listeners: usize, burst: u32) -> Self {
+    /// For these listeners, of which each may bring `burst` connections at once.
+    pub(super) fn new(listeners: Listeners, burst: u32) -> Self {
+        let Listeners { shared } = listeners;
         Self {
-            armed: vec![Armed::No; listeners],
+            armed: vec![Armed::No; shared.len()],
             first: 0,
-            few: listeners.saturating_mul(burst as usize),
+            few: shared.len().saturating_mul(burst as usize),
+            shared,
             is_scarce: false,
             is_settled: false,
             stopped: false,

@@ -38,6 +38,7 @@ use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Service, Wakeup};
 use core::Core;
 pub(crate) use drain::AFTER_DRAIN;
+pub use listeners::Listeners;
 pub use stats::Stats;
 
 /// How many deliveries are made in one turn: enough to be worth a call into the kernel, few enough
@@ -55,18 +56,18 @@ pub struct Worker<D: Driver, S> {
 }
 
 impl<D: Driver, S: Service> Worker<D, S> {
-    /// A worker over `driver`, which has `listeners` listeners. It begins to drain once `stop` is
-    /// set and the driver is woken.
+    /// A worker over `driver`, which has these listeners; a number of them means that none is
+    /// shared. It begins to drain once `stop` is set and the driver is woken.
     pub fn new(
         driver: D,
         config: Arc<Config>,
         mut service: S,
-        listeners: usize,
+        listeners: impl Into<Listeners>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        let mut core = Core::new(driver, config, listeners);
+        let mut core = Core::new(driver, config, listeners.into());
         service.use_ledger(&core.pools.ledger);
-        core.accepting.wants_peers = S::PEER_ADDRESSES;
+        core.accepting.wants_peers = service.wants_peers();
         core.arm_accepts();
         Self { core, service, stop }
     }

@@ -6,6 +6,7 @@ use super::core::Core;
 use super::slots::Blocked;
 use crate::base::ConnectionId;
 use crate::io::Driver;
+use crate::protocol::http::Response;
 use crate::protocol::websocket::handshake::Refusal;
 use crate::session::{
     Accept, CloseReason, Delivered, Frames, Offer, Outbound, Output, Phase, Replies,
@@ -73,6 +74,13 @@ impl<D: Driver> Outbound for Core<D> {
         });
         self.set_reading(to, true);
         is_open
+    }
+
+    fn answer_request(&mut self, to: ConnectionId, response: &Response) {
+        self.with_output(to, |slot, now, pools, output| {
+            slot.session.answer_request(now, response, pools, output);
+        });
+        self.set_reading(to, true);
     }
 
     fn set_reading(&mut self, id: ConnectionId, on: bool) {

@@ -25,7 +25,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             Event::Received { id, outcome, armed } => self.on_receive_end(id, outcome, armed),
             Event::Accepted { listener, result, armed, peer } => {
                 if let Some(id) = self.core.on_accept(listener, result, armed)
-                    && S::PEER_ADDRESSES
+                    && self.core.accepting.wants_peers
                 {
                     self.service.connected(id, peer);
                 }

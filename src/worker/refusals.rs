@@ -1,6 +1,9 @@
 //! Counts connections that were refused or broke a rule, and logs them at a limited rate.
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use tracing::field::display;
 
 use super::Stats;
 use crate::base::Millis;
@@ -30,14 +33,17 @@ impl Default for Refusals {
 struct Unlogged {
     connections: u64,
     last: Option<CloseReason>,
+    /// The client of the last one, if its address is known.
+    client: Option<IpAddr>,
     /// No line before this time.
     log_again: Millis,
 }
 
 impl Unlogged {
     /// Counts one more.
-    const fn add(&mut self, reason: CloseReason) {
+    const fn add(&mut self, reason: CloseReason, client: Option<IpAddr>) {
         self.connections += 1;
+        self.client = client;
         self.last = Some(reason);
     }
 
@@ -58,15 +64,21 @@ impl Unlogged {
 
 impl Refusals {
     /// A connection has ended for this reason.
-    pub(super) fn ended(&mut self, reason: CloseReason, now: Millis, stats: &mut Stats) {
+    pub(super) fn ended(
+        &mut self,
+        reason: CloseReason,
+        client: Option<IpAddr>,
+        now: Millis,
+        stats: &mut Stats,
+    ) {
         match reason {
             CloseReason::Refused(_) => {
                 stats.refused += 1;
-                self.refused.add(reason);
+                self.refused.add(reason, client);
             }
             CloseReason::Violation(_) | CloseReason::Policy(_) => {
                 stats.violations += 1;
-                self.violations.add(reason);
+                self.violations.add(reason, client);
             }
             CloseReason::Peer(_)
             | CloseReason::Local(_)
@@ -92,7 +104,8 @@ impl Refusals {
             && let Some(CloseReason::Refused(rejection)) = self.refused.last
         {
             let status = rejection.status().code();
-            tracing::info!(connections, status, last = rejection.reason(), "refused");
+            let (last, client) = (rejection.reason(), self.refused.client.map(display));
+            tracing::info!(connections, status, last, client, "refused");
         }
         if let Some(connections) = self.violations.take_due(now)
             && let Some(reason) = self.violations.last
@@ -102,7 +115,8 @@ impl Refusals {
                 CloseReason::Violation(violation) => violation.reason(),
                 _ => "a limit of this server",
             };
-            tracing::info!(connections, code, last, "broke a rule");
+            let client = self.violations.client.map(display);
+            tracing::info!(connections, code, last, client, "broke a rule");
         }
         self.due = self.refused.due().min(self.violations.due());
     }
@@ -118,17 +132,17 @@ mod tests {
     fn every_refusal_is_counted_and_one_in_a_second_is_logged() {
         let mut unlogged = Unlogged::default();
         let logged = [0, 1, 999, 1_000, 1_500, 2_000].map(|ms| {
-            unlogged.add(CloseReason::TooSlow);
+            unlogged.add(CloseReason::TooSlow, None);
             unlogged.take_due(Millis(ms))
         });
         assert_eq!(logged, [Some(1), None, None, Some(3), None, Some(2)]);
         // What came within a second is logged after it, also if nothing more comes.
-        unlogged.add(CloseReason::Eof);
+        unlogged.add(CloseReason::Eof, None);
         assert_eq!((unlogged.due(), unlogged.last), (Millis(3_000), Some(CloseReason::Eof)));
         assert_eq!((unlogged.take_due(Millis(3_000)), unlogged.due()), (Some(1), Millis::NEVER));
         // At the end nothing is logged again.
         assert_eq!(unlogged.take_due(Millis::NEVER), None);
-        unlogged.add(CloseReason::Eof);
+        unlogged.add(CloseReason::Eof, None);
         assert_eq!(unlogged.take_due(Millis::NEVER), Some(1));
     }
 
@@ -145,7 +159,7 @@ mod tests {
             CloseReason::Local(CloseCode::GOING_AWAY),
             CloseReason::Eof,
         ] {
-            refusals.ended(reason, Millis(5), &mut stats);
+            refusals.ended(reason, None, Millis(5), &mut stats);
         }
         assert_eq!((stats.refused, stats.violations), (2, 2));
     }

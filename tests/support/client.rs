@@ -2,6 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::hex;
@@ -95,6 +98,17 @@ impl Client {
     /// Takes over a connected socket.
     pub(crate) fn from_stream(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
+        Self::from_socket(stream)
+    }
+
+    /// A connection to a Unix-domain socket, without a handshake.
+    pub(crate) fn connect_unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).expect("a server that accepts");
+        // The type only reads and writes: it serves for every stream socket.
+        Self::from_socket(TcpStream::from(OwnedFd::from(stream)))
+    }
+
+    fn from_socket(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self { stream, received: Vec::new(), taken: 0 }

@@ -51,8 +51,13 @@ impl Server {
 
     /// The same; if no server starts, an error with the exit status and the output.
     pub(crate) fn try_spawn(mut command: Command) -> Result<Self, String> {
+        command.stdin(Stdio::null());
+        Self::try_spawn_with_input(command)
+    }
+
+    /// The same with the standard input that the command has.
+    pub(crate) fn try_spawn_with_input(mut command: Command) -> Result<Self, String> {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

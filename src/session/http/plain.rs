@@ -1,10 +1,12 @@
 //! Requests that are no handshakes: their bodies, their answers, and whether another one follows.
 
-use crate::base::Work;
-use crate::protocol::http::{Answer, BodyReader, Framing, Persistence, Request};
+use crate::base::{Millis, Work};
+use crate::protocol::http::{Answer, BodyReader, Framing, Persistence, Request, Response};
 use crate::protocol::websocket::handshake::Rejection;
-use crate::session::context::ReceiveContext;
-use crate::session::head::PartialBody;
+use crate::session::context::{ReceiveContext, Stop};
+use crate::session::head::{PartialBody, Unanswered};
+use crate::session::outbound::Output;
+use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, RareState, Session};
@@ -92,14 +94,46 @@ impl Session {
     ) {
         let response = service.request(self.id, request);
         let is_to_head = request.method == "HEAD";
-        let persistence = request.persistence();
+        let answer = Answer { persistence: request.persistence(), is_to_head };
+        if let Some(response) = response {
+            return self.write_answer(&response, answer, cx);
+        }
+        let mut charge = cx.pools.ledger.open();
+        charge.set(size_of::<RareState>());
+        cx.pools.work.charge(Work::REQUEST);
+        self.rare = Some(Box::new(RareState::Unanswered(Unanswered { answer, charge })));
+        self.marks.insert(Marks::ACCEPTED);
+        self.phase = Phase::Deciding;
+        self.deadline = cx.now.after(cx.pools.config.timeouts.handshake);
+    }
+
+    /// Gives the answer to a request that the service had left for later; does nothing if there is
+    /// none.
+    pub fn answer_request(
+        &mut self,
+        now: Millis,
+        response: &Response,
+        pools: &mut Pools,
+        out: &mut Output,
+    ) {
+        let is_waiting = |rare: &mut Box<RareState>| matches!(**rare, RareState::Unanswered(_));
+        let Some(rare) = self.rare.take_if(is_waiting) else { return };
+        if let RareState::Unanswered(Unanswered { answer, .. }) = *rare {
+            self.marks.remove(Marks::ACCEPTED);
+            self.phase = Phase::Request;
+            let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
+            self.write_answer(response, answer, &mut cx);
+        }
+    }
+
+    fn write_answer(&mut self, response: &Response, answer: Answer, cx: &mut ReceiveContext<'_>) {
         let out = cx.appendable();
         let before = out.len();
-        response.write_for(out, Answer { persistence, is_to_head });
+        response.write_for(out, answer);
         let written = out.len() - before;
         cx.pools.work.charge(Work::of_bytes(written));
         let timeouts = &cx.pools.config.timeouts;
-        if persistence == Persistence::Close {
+        if answer.persistence == Persistence::Close {
             self.end(Phase::Lingering, CloseReason::Answered);
             self.deadline = cx.now.after(timeouts.linger);
         } else {

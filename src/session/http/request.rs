@@ -167,6 +167,7 @@ impl Session {
         let is_head = match self.rare.as_deref() {
             Some(RareState::Head(head)) => asks_head(&head.bytes),
             Some(RareState::Body(body)) => asks_head(&body.head),
+            Some(RareState::Unanswered(request)) => request.answer.is_to_head,
             _ => false,
         };
         self.write_refusal(now, &refusal.into(), is_head, pools, out);

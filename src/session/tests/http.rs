@@ -21,16 +21,17 @@ impl Inbound for Mirror {
         Verdict::Accept(Accept::default())
     }
 
-    fn request(&mut self, id: ConnectionId, request: &PlainRequest<'_>) -> Response {
+    fn request(&mut self, id: ConnectionId, request: &PlainRequest<'_>) -> Option<Response> {
         assert_eq!(id, ID);
         self.requests += 1;
         let body = String::from_utf8_lossy(request.body);
         let text = format!("{} {} {body}\n", request.method, request.target);
-        match request.path {
+        Some(match request.path {
+            "/later" => return None,
             "/none" => Response::new(Status::NO_CONTENT),
             "/missing" => Response::text(Status::NOT_FOUND, text),
             _ => Response::text(Status::OK, text),
-        }
+        })
     }
 
     fn wants_body(&self, request: &PlainRequest<'_>) -> bool {

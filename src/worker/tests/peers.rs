@@ -37,7 +37,9 @@ impl Inbound for Peers {
 }
 
 impl Service for Peers {
-    const PEER_ADDRESSES: bool = true;
+    fn wants_peers(&self) -> bool {
+        true
+    }
 
     fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
         let before = self.0.borrow_mut().insert(id, peer.unwrap());

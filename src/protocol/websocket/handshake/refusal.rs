@@ -37,6 +37,15 @@ impl Refusal {
         Self::saying(Rejection::BadRequest, line)
     }
 
+    /// The response, for a request that is no handshake.
+    pub(crate) fn into_response(self) -> Response {
+        match self.answer {
+            Answer::Default => self.rejection.response(),
+            Answer::Line(line) => self.rejection.response().with_body(line.into_bytes()),
+            Answer::Response(response) => *response,
+        }
+    }
+
     /// Appends the complete HTTP/1.1 response to `out`. The connection must be closed after it.
     pub fn write_response(&self, out: &mut Vec<u8>) {
         self.write_response_to(false, out);

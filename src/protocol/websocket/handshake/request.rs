@@ -1,6 +1,6 @@
 //! Requests judged as opening handshakes (RFC 6455 section 4.2.1).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::extensions::Items;
 use super::fields::{EXTENSIONS, HandshakeFields, PROTOCOL};
@@ -44,6 +44,9 @@ pub struct Request<'a> {
     /// The address that the connection comes from; of a client behind a proxy, that of the proxy.
     /// It is no part of the request head: only a server that was asked for it sets it.
     pub peer_addr: Option<SocketAddr>,
+    /// The address of the client: that of `peer_addr`, or what a proxy that the server trusts has
+    /// said of it. Set as that is.
+    pub client_addr: Option<IpAddr>,
     headers: Headers<'a>,
     subprotocols: FieldLines<'a>,
     extensions: FieldLines<'a>,
@@ -77,7 +80,6 @@ impl<'a> Request<'a> {
         check_extensions(fields.extensions.values(EXTENSIONS, &headers))?;
         let http::Request { target, path, query, .. } = *request;
         let (subprotocols, extensions) = (fields.protocol, fields.extensions);
-        let peer_addr = None;
         Ok(Self {
             target,
             path,
@@ -85,7 +87,8 @@ impl<'a> Request<'a> {
             host,
             origin,
             key,
-            peer_addr,
+            peer_addr: None,
+            client_addr: None,
             headers,
             subprotocols,
             extensions,

@@ -1,32 +1,17 @@
-//! Listening sockets: one for each address on each loop, sharing the port.
+//! TCP sockets that listen: one for each address on each loop, sharing the port.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind as bind_socket, getsockname, ipproto, listen,
     socket_with, sockopt,
 };
 
+use super::listen::{BACKLOG, Pauses};
 use crate::error::Error;
-
-/// The accept queue of a listener, in connections; the system may allow fewer.
-const BACKLOG: i32 = 4096;
-
-/// The time for which addresses in use are tried again before that is an error, for all addresses
-/// together. The kernel closes the sockets of a process that used io_uring some time after the
-/// process has ended: 5 to 30 ms were measured, independent of the number of connections, and more
-/// on a busy machine.
-const IN_USE_WAIT: Duration = Duration::from_secs(1);
-/// The first pause between two attempts. It doubles with each attempt, up to `MAX_PAUSE`.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const MAX_PAUSE: Duration = Duration::from_millis(50);
-
-/// The listeners of each loop, and the addresses with the ports that the system chose.
-type Bound = (Vec<SocketAddr>, Vec<Vec<OwnedFd>>);
 
 /// The IP versions of which a listener accepts connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +22,22 @@ enum Family {
     Both,
 }
 
-/// Binds every address once for each loop, so that the kernel spreads connections over the loops.
-pub(super) fn bind(addresses: &[SocketAddr], loops: usize) -> Result<Bound, Error> {
-    let addresses = plan(addresses)?;
-    let deadline = Instant::now() + IN_USE_WAIT;
-    let mut bound = Vec::new();
-    let mut listeners: Vec<Vec<OwnedFd>> = (0..loops).map(|_| Vec::new()).collect();
-    for (address, family) in addresses {
+/// An address that overlaps no other one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Planned {
+    address: SocketAddr,
+    family: Family,
+}
+
+impl Planned {
+    /// Binds the address once for each loop, so that the kernel spreads connections over the loops.
+    /// Returns the address with the port that the system chose.
+    pub(super) fn bind(
+        self,
+        loops: usize,
+        deadline: Instant,
+    ) -> Result<(SocketAddr, Vec<OwnedFd>), Error> {
+        let Self { address, family } = self;
         let fail = |source: io::Error| Error::Listen { address, source };
         // With SO_REUSEPORT this server could share the port with another process of the same user
         // that set it as well. So the first socket binds without it, which the kernel refuses if
@@ -53,26 +47,22 @@ pub(super) fn bind(addresses: &[SocketAddr], loops: usize) -> Result<Bound, Erro
         if loops > 1 {
             sockopt::set_socket_reuseport(&first, true).map_err(|errno| fail(errno.into()))?;
         }
-        let mut first = Some(first);
-        for loop_listeners in &mut listeners {
-            let socket = match first.take() {
-                Some(first) => first,
-                None => open(actual, family, true).map_err(fail)?,
-            };
-            loop_listeners.push(socket);
+        let mut sockets = vec![first];
+        while sockets.len() < loops {
+            sockets.push(open(actual, family, true).map_err(fail)?);
         }
-        bound.push(actual);
+        Ok((actual, sockets))
     }
-    Ok((bound, listeners))
 }
 
 /// Checks that no two addresses overlap, and returns the family of each. `[::]` accepts IPv4 as
 /// well, unless an IPv4 address with the same port is given. An IPv4-mapped IPv6 address counts as
-/// IPv4.
-fn plan(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Family)>, Error> {
+/// IPv4. Those in `bound` have their sockets already.
+pub(super) fn plan(addresses: &[SocketAddr], bound: &[SocketAddr]) -> Result<Vec<Planned>, Error> {
     let plain: Vec<SocketAddr> = addresses.iter().copied().map(canonical).collect();
+    let bound: Vec<SocketAddr> = bound.iter().copied().map(canonical).collect();
     for (index, address) in plain.iter().enumerate() {
-        for earlier in plain.iter().take(index) {
+        for earlier in bound.iter().chain(plain.iter().take(index)) {
             if covers(*earlier, *address) {
                 return Err(Error::Overlap { address: *address, by: *earlier });
             }
@@ -87,7 +77,8 @@ fn plan(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, Family)>, Error> {
         IpAddr::V6(ip) if ip.is_unspecified() && !ipv4_on(address.port()) => Family::Both,
         IpAddr::V6(_) => Family::V6,
     };
-    Ok(plain.iter().map(|address| (*address, family(address))).collect())
+    let planned = |address: &SocketAddr| Planned { address: *address, family: family(address) };
+    Ok(plain.iter().map(planned).collect())
 }
 
 /// Converts `[::ffff:127.0.0.1]` to `127.0.0.1`; other addresses stay the same.
@@ -108,17 +99,10 @@ fn covers(one: SocketAddr, other: SocketAddr) -> bool {
 /// Opens a socket that alone listens on `address`. While that is in use, tries again until the
 /// deadline.
 fn open_exclusive(address: SocketAddr, family: Family, deadline: Instant) -> io::Result<OwnedFd> {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::until(deadline);
     loop {
         match open(address, family, false) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(error);
-                }
-                thread::sleep(pause.min(left));
-                pause = (pause * 2).min(MAX_PAUSE);
-            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && pauses.pause() => {}
             result => return result,
         }
     }
@@ -154,8 +138,8 @@ mod tests {
     fn plan_of(addresses: &[&str]) -> Result<Vec<Family>, String> {
         let addresses: Vec<SocketAddr> =
             addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let families = plan(&addresses).map_err(|error| error.to_string())?;
-        Ok(families.into_iter().map(|(_, family)| family).collect())
+        let families = plan(&addresses, &[]).map_err(|error| error.to_string())?;
+        Ok(families.into_iter().map(|planned| planned.family).collect())
     }
 
     #[test]

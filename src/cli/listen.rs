@@ -1,0 +1,94 @@
+//! Parser for the value of `--listen`. Its errors name a valid value.
+
+use corecast::server::Listen;
+
+use super::values::parse_addresses;
+
+/// What one `--listen` means. A type of its own, so that clap takes it as a single value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listens(pub(super) Vec<Listen>);
+
+/// Reads `unix:/path` or `unix:/path,mode=0660`, `systemd` or `systemd:name`, and the forms of
+/// addresses.
+pub(super) fn parse_listen(text: &str) -> Result<Listens, String> {
+    if let Some(rest) = text.strip_prefix("unix:") {
+        return Ok(Listens(vec![parse_unix(rest)?]));
+    }
+    match text.strip_prefix("systemd").map(|rest| rest.strip_prefix(':').ok_or(rest)) {
+        Some(Err("")) => Ok(Listens(vec![Listen::systemd(None)])),
+        Some(Ok(name)) if !name.is_empty() => Ok(Listens(vec![Listen::systemd(Some(name))])),
+        Some(Ok(_)) => Err("there is no name; write `systemd` for all passed sockets".to_owned()),
+        _ => Ok(Listens(parse_addresses(text)?.0.into_iter().map(Listen::tcp).collect())),
+    }
+}
+
+fn parse_unix(text: &str) -> Result<Listen, String> {
+    let (path, mode) = match text.rsplit_once(',') {
+        None => (text, None),
+        Some((path, option)) => (path, Some(parse_mode(option)?)),
+    };
+    // `unix://` is how some programs write it, so two slashes may begin the path.
+    if path.is_empty() || path.ends_with('/') {
+        return Err("there is no path; write `unix:/run/corecast.sock`".to_owned());
+    }
+    if path.starts_with('@') {
+        return Err("names of the abstract namespace are not supported; write a path".to_owned());
+    }
+    let listen = Listen::unix(path);
+    Ok(mode.map_or(listen.clone(), |mode| listen.mode(mode)))
+}
+
+/// Reads `mode=0660`.
+fn parse_mode(option: &str) -> Result<u32, String> {
+    let Some(digits) = option.strip_prefix("mode=") else {
+        return Err(format!("`{option}` is not known behind a path; only `mode=0660` is"));
+    };
+    let is_octal =
+        (3..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    u32::from_str_radix(digits, 8)
+        .ok()
+        .filter(|mode| is_octal && *mode <= 0o777)
+        .ok_or_else(|| format!("`{digits}` are no permissions in octal, such as `0660`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passed_sockets() {
+        let one = |name| Ok(Listens(vec![Listen::systemd(name)]));
+        assert_eq!(parse_listen("systemd"), one(None));
+        assert_eq!(parse_listen("systemd:web"), one(Some("web")));
+        for (text, named) in [("systemd:", "write `systemd`"), ("systemd1", "no name but")] {
+            let error = parse_listen(text).unwrap_err();
+            assert!(error.contains(named), "{text}: {named} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn unix_sockets() {
+        let one = |listen| Ok(Listens(vec![listen]));
+        assert_eq!(parse_listen("unix:/run/a.sock"), one(Listen::unix("/run/a.sock")));
+        assert_eq!(parse_listen("unix:a"), one(Listen::unix("a")));
+        for (mode, bits) in [("0660", 0o660), ("777", 0o777), ("0000", 0)] {
+            let text = format!("unix:/a,b,mode={mode}");
+            assert_eq!(parse_listen(&text), one(Listen::unix("/a,b").mode(bits)), "{text}");
+        }
+        for (text, named) in [
+            ("unix:", "`unix:/run/corecast.sock`"),
+            ("unix:/run/", "`unix:/run/corecast.sock`"),
+            ("unix:,mode=0660", "`unix:/run/corecast.sock`"),
+            ("unix:@name", "abstract"),
+            ("unix:/a,mode=0o660", "`0660`"),
+            ("unix:/a,mode=888", "`0660`"),
+            ("unix:/a,mode=1777", "`0660`"),
+            ("unix:/a,mode=+77", "`0660`"),
+            ("unix:/a,mode=", "`0660`"),
+            ("unix:/a,user=x", "only `mode=0660` is"),
+        ] {
+            let error = parse_listen(text).unwrap_err();
+            assert!(error.contains(named), "{text}: {named} is not in {error}");
+        }
+    }
+}

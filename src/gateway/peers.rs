@@ -1,0 +1,47 @@
+//! Where connections come from: the addresses of peers, and of clients behind trusted proxies.
+
+use std::net::SocketAddr;
+
+use super::service::Gateway;
+use crate::app::Handler;
+use crate::base::ConnectionId;
+use crate::protocol::http::Headers;
+use crate::protocol::websocket::handshake::Request;
+
+impl<H: Handler> Gateway<H> {
+    /// Whether the addresses of peers are of any use.
+    pub(super) fn uses_peers(&self) -> bool {
+        H::PEER_ADDRESSES || !self.config.trusted_proxies.is_empty()
+    }
+
+    /// Remembers the peer of a new connection.
+    pub(super) fn note_peer(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
+        *self.core.peers.reach(id.slot, || None) = peer;
+        if !self.config.trusted_proxies.is_empty() {
+            *self.core.clients.reach(id.slot, || None) = None;
+        }
+    }
+
+    /// A handshake with the addresses of where it comes from.
+    pub(super) fn with_addresses<'r>(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'r>,
+    ) -> Request<'r> {
+        self.note_client(id, &request.headers());
+        let mut request = request.clone();
+        request.peer_addr = self.core.peer_addr(id);
+        request.client_addr = self.core.client_addr(id);
+        request
+    }
+
+    /// Remembers which client a request comes from. A proxy may send those of several clients over
+    /// one connection.
+    pub(super) fn note_client(&mut self, id: ConnectionId, headers: &Headers<'_>) {
+        let proxies = &self.config.trusted_proxies;
+        if !proxies.is_empty() {
+            let peer = self.core.peer_addr(id).map(|peer| peer.ip());
+            *self.core.clients.reach(id.slot, || None) = proxies.client(peer, headers);
+        }
+    }
+}
