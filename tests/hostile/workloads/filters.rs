@@ -1,6 +1,6 @@
 //! Filters and publishes that cost the index of filters.
 
-use super::parts::{levels, publish, subscribe, unsubscribe};
+use super::parts::{binary, levels, publish, subscribe, unsubscribe};
 use crate::script::{Group, Workload};
 
 /// Filters of one connection.
@@ -44,6 +44,17 @@ pub(super) const ALL: &[Workload] = &[
             let publisher = Group::to("/pubsub", 1).after_ms(1_500);
             let topic = levels("a", 15) + "t";
             vec![mixtures(15), publisher.again(publish(&topic)).every_ms(1_000)]
+        },
+    ),
+    Workload::many(
+        "searches-at-once",
+        "",
+        "2,000 clients publish an empty message at once, each second, to a topic compared with 512 \
+         mixtures",
+        || {
+            let topic = format!("/topics/{}t?role=pub", levels("a", 9));
+            let publishers = Group::to(&topic, 2_000).after_ms(800);
+            vec![mixtures(9), publishers.again(binary([])).every_ms(1_000)]
         },
     ),
     Workload::many(

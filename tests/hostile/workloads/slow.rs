@@ -95,6 +95,19 @@ pub(super) const ALL: &[Workload] = &[
         },
     ),
     Workload::many(
+        "costly-publishes",
+        "",
+        "500 clients publish at once, each second, 40 bytes that inflate to 16 KiB to be escaped",
+        || {
+            let readers = Group::to("/pubsub", 3).deflate();
+            let publishers = Group::to("/topics/costly?role=pub", 500).deflate().after_ms(800);
+            vec![
+                readers.first(text("{\"subscribe\":\"costly\"}")).anew(),
+                publishers.again(small_binary(vec![1; 16 << 10])).every_ms(1_000),
+            ]
+        },
+    ),
+    Workload::many(
         "json-subscribers",
         "",
         "a publisher of text that has to be escaped, 64 KiB each 5 ms, to 50 JSON subscribers",
