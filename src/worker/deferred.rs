@@ -51,22 +51,25 @@ impl<D: Driver, S: Service> Worker<D, S> {
 
     /// This turn has done enough: defers all that was received and is not handled yet, also what
     /// the driver has not collected. So the next turn knows of all whose input causes little work,
-    /// and they do not wait in the order of arrival behind those whose input causes much.
+    /// and they do not wait in the order of arrival behind those whose input causes much. Of those
+    /// who flood there is always more, so it is not collected.
     #[cold]
     pub(super) fn end_turn_early(&mut self) {
         for _ in 0..ROUNDS {
-            if !self.defer_events() || self.core.driver.is_short_of_buffers() {
+            if !self.defer_events() {
                 return;
             }
             self.core.driver.collect();
         }
     }
 
-    /// Defers all events that the driver has. Returns whether there were any.
+    /// Defers all events that the driver has. Returns whether there were any, and no long input
+    /// among them.
     pub(super) fn defer_events(&mut self) -> bool {
-        let mut has_some = false;
+        let (mut has_some, mut has_long) = (false, false);
         while let Some(event) = self.core.driver.next_event() {
             has_some = true;
+            has_long |= is_long(&event);
             match event {
                 Event::Received { id, outcome: outcome @ Received::Data { .. }, armed } => {
                     self.defer_late(id, outcome, armed);
@@ -74,7 +77,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 other => self.on_rare_event(other),
             }
         }
-        has_some
+        has_some && !has_long
     }
 
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
@@ -241,6 +244,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.core.defer_rest(id, rest, handled);
         }
     }
+}
+
+/// Whether an event has brought more than [`SHORT`] bytes.
+const fn is_long(event: &Event) -> bool {
+    matches!(event, Event::Received { outcome: Received::Data { len, .. }, .. } if *len > SHORT)
 }
 
 impl Slot {
