@@ -1,8 +1,12 @@
 //! The flags. Their doc comments are the text of `--help`.
 
+#[cfg(feature = "tls")]
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use corecast::protocol::websocket::handshake::Origins;
 
+#[cfg(feature = "tls")]
+use super::tls::TlsFlags;
 use super::values::{
     Addresses, Cores, parse_addresses, parse_cores, parse_head_size, parse_loops, parse_origin,
     parse_seconds, parse_size,
@@ -25,14 +29,21 @@ pub(super) enum Command {
     Probe,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Serve {
     /// The address to listen on; may be given several times. `9001` is this machine alone, `:9001`
     /// all interfaces, `localhost:9001` that name in IPv4 and IPv6. Port 0 lets the system choose.
     /// `[::]` accepts IPv4 as well, unless an IPv4 address with the same port is given.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
     #[arg(value_parser = parse_addresses)]
+    #[cfg_attr(
+        feature = "tls",
+        arg(default_value_if("listen_tls", ArgPredicate::IsPresent, None))
+    )]
     pub(super) listen: Vec<Addresses>,
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub(super) tls: TlsFlags,
     /// The cores to run on, one loop on each, such as 0,2-3; without it, all that the process may
     /// use.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]

@@ -4,6 +4,8 @@ mod allocator;
 mod args;
 mod exit;
 mod serve;
+#[cfg(feature = "tls")]
+mod tls;
 mod usage;
 mod values;
 

@@ -17,6 +17,8 @@ use crate::error::Error;
 use crate::io::Wake;
 use crate::io::uring::Features;
 use crate::pubsub::Payload;
+#[cfg(feature = "tls")]
+use crate::transport::tls::{Certificates, Tls};
 use crate::worker::Stats;
 
 /// The time that a core may take to answer a request.
@@ -48,6 +50,8 @@ pub(super) struct Parts {
     pub(super) publishers: Vec<Publisher>,
     pub(super) controls: Vec<Arc<CoreControl>>,
     pub(super) stop: Arc<Stop>,
+    #[cfg(feature = "tls")]
+    pub(super) certificates: Option<Arc<Certificates>>,
     /// The time from the beginning of a drain until every connection is gone.
     pub(super) drain: Duration,
 }
@@ -236,6 +240,18 @@ impl ServerHandle {
             answers.recv_timeout(left).ok()
         };
         std::iter::from_fn(next).collect()
+    }
+
+    /// Replaces the certificates: new connections get those of `tls`, open ones stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the server has no listener with TLS.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self, tls: &Tls) -> Result<(), Error> {
+        match &self.0.parts.certificates {
+            Some(certificates) => certificates.replace(tls).map_err(Error::Tls),
+            None => Err(Error::Usage("this server has no listener with TLS")),
+        }
     }
 
     /// Starts draining: accepts no new connections and closes the open ones with 1001. Those that

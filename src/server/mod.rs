@@ -9,6 +9,8 @@ mod handle;
 mod listener;
 mod rlimit;
 mod thread;
+#[cfg(feature = "tls")]
+mod tls;
 mod watchdog;
 
 use std::fmt;
@@ -24,6 +26,8 @@ use crate::error::Error;
 use crate::io::{LoopWaker, Wake};
 use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
+#[cfg(feature = "tls")]
+use crate::transport::tls::Tls;
 use crate::worker;
 pub use affinity::allowed_cores;
 pub use control::CoreStats;
@@ -31,6 +35,8 @@ use control::{CoreControl, Stop};
 pub use handle::ServerHandle;
 use handle::{Parts, Serving};
 use thread::CoreThread;
+#[cfg(feature = "tls")]
+use tls::TlsListeners;
 
 /// The limit of loops per core. Each loop has a queue to every other, so memory grows with the
 /// square.
@@ -58,6 +64,8 @@ const WATCHDOG: Duration = Duration::from_secs(1);
 pub struct Server {
     config: Config,
     listen: Vec<SocketAddr>,
+    #[cfg(feature = "tls")]
+    tls: TlsListeners,
     cores: Option<Vec<usize>>,
     loops_per_core: usize,
     on_panic: Option<OnPanic>,
@@ -81,6 +89,8 @@ impl Server {
         Self {
             config,
             listen: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: TlsListeners { settings: None, listeners: Vec::new() },
             cores: None,
             loops_per_core: 1,
             on_panic: None,
@@ -94,6 +104,23 @@ impl Server {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen.push(address);
+        self
+    }
+
+    /// Adds an address to listen on with TLS. Of all else [`listen`](Self::listen) tells. Needs
+    /// [`tls`](Self::tls).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn listen_tls(mut self, address: SocketAddr) -> Self {
+        self.tls.listeners.push(self.listen.len());
+        self.listen(address)
+    }
+
+    /// The certificates of the listeners with TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls.settings = Some(tls);
         self
     }
 
@@ -155,6 +182,8 @@ impl Server {
         }
         let loops: Vec<usize> =
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
+        #[cfg(feature = "tls")]
+        let tls = self.tls.prepare(self.listen.len())?;
         let backend = self.config.backend;
         let capacities = capacity::fit(self.config, loops.len());
         let (addresses, listeners) = listener::bind(&self.listen, loops.len())?;
@@ -175,6 +204,8 @@ impl Server {
             publishers,
             controls: controls.clone(),
             stop,
+            #[cfg(feature = "tls")]
+            certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
             drain: config.timeouts.drain.saturating_add(worker::AFTER_DRAIN),
         });
         let totals = Totals::new(&config.pubsub);
@@ -188,6 +219,8 @@ impl Server {
             let thread = CoreThread {
                 pin: pinned.then_some(control.core),
                 listeners,
+                #[cfg(feature = "tls")]
+                tls: tls.clone(),
                 vote,
                 capacities: capacities.clone(),
                 port,

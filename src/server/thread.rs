@@ -12,6 +12,8 @@ use super::backend::{Decision, Vote};
 use super::capacity::{Capacities, Capacity};
 use super::control::{self, CoreControl};
 use super::handle::{CoreJoin, Failure, ServerHandle, Serving};
+#[cfg(feature = "tls")]
+use super::tls::LoopTls;
 use crate::app::{Handler, Inbox, OnPanic, panic_text};
 use crate::config::Config;
 use crate::error::Error;
@@ -28,6 +30,8 @@ pub(super) struct CoreThread {
     /// The core that the thread is pinned to, if any.
     pub(super) pin: Option<usize>,
     pub(super) listeners: Vec<OwnedFd>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<LoopTls>,
     pub(super) vote: Vote,
     pub(super) capacities: Capacities,
     pub(super) port: Port<PeerMessage>,
@@ -94,14 +98,14 @@ impl CoreThread {
                 let serving =
                     Serving { features: Some(ring.features().clone()), ..uring.serving() };
                 let ring = ring.with_listeners(listeners);
-                return self.serve_on(ring, uring.config, count, serving, make, ready);
+                return self.serve_with(ring, uring.config, count, serving, make, ready);
             }
             Ok((Decision::Epoll, ring)) => {
                 drop(ring);
                 match EpollDriver::new(epoll.slots, epoll.config.buffers, listeners, waker) {
                     Ok(driver) => {
                         let serving = epoll.serving();
-                        return self.serve_on(driver, epoll.config, count, serving, make, ready);
+                        return self.serve_with(driver, epoll.config, count, serving, make, ready);
                     }
                     Err(errno) => Error::Epoll(errno),
                 }
@@ -127,6 +131,26 @@ impl CoreThread {
             Ok(ring) => (self.vote.cast(None), Some(ring)),
             Err(refusal) => (self.vote.cast(Some(refusal)), None),
         })
+    }
+
+    /// Serves with the driver as it is, or with TLS around it: without listeners that have TLS,
+    /// nothing is paid for it.
+    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "there is nothing to take"))]
+    fn serve_with<D: Driver<Waker = LoopWaker>, H: Handler>(
+        mut self,
+        driver: D,
+        config: Arc<Config>,
+        listeners: usize,
+        serving: Serving,
+        make: &dyn Fn(usize, &ServerHandle) -> H,
+        ready: Ready,
+    ) -> Result<Stats, Failure> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.take() {
+            let driver = tls.wrap(driver);
+            return self.serve_on(driver, config, listeners, serving, make, ready);
+        }
+        self.serve_on(driver, config, listeners, serving, make, ready)
     }
 
     fn serve_on<D: Driver<Waker = LoopWaker>, H: Handler>(

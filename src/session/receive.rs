@@ -87,6 +87,16 @@ impl Session {
         self.end(Phase::Finished, reason);
     }
 
+    /// The transport cannot understand the peer and has answered it: what was gathered is of no use,
+    /// and the answer is to reach the peer.
+    pub fn break_off(&mut self, now: Millis, pools: &mut Pools) {
+        if self.phase < Phase::Lingering {
+            self.end(Phase::Lingering, CloseReason::Broken);
+            self.deadline = now.after(pools.config.timeouts.linger);
+            self.free(pools);
+        }
+    }
+
     /// TCP broke, or the peer does not take what is sent: nothing more can be done.
     pub fn abort(&mut self, reason: CloseReason) {
         self.end(Phase::Finished, reason);

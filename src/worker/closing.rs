@@ -59,6 +59,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if slot.queue.is_some() {
             return;
         }
+        // The end of a transport is sent and awaited like any other output.
+        if !slot.flags.contains(Flags::ABORTED) && !core.driver.finish(id) {
+            slot.flags.insert(Flags::CLOSING);
+            return core.closing.push(id);
+        }
         if matches!(slot.receive, Receive::Armed | Receive::Cancelling) {
             return core.update_receive(id);
         }

@@ -66,6 +66,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     ) -> Self {
         let mut core = Core::new(driver, config, listeners);
         service.use_ledger(&core.pools.ledger);
+        core.driver.use_ledger(&core.pools.ledger);
         core.accepting.wants_peers = S::PEER_ADDRESSES;
         core.arm_accepts();
         Self { core, service, stop }

@@ -1,0 +1,9 @@
+//! TLS: the settings, and the state of one connection, sans-IO, by rustls.
+
+mod names;
+mod session;
+mod settings;
+
+pub(super) use session::{Exhausted, Taken, TlsSession};
+pub(super) use settings::Current;
+pub use settings::{Certificates, Tls, TlsError};
