@@ -303,11 +303,11 @@ pub trait Driver {
     /// Sends FIN, while still receiving; an [`Event::HalfClosed`] follows.
     fn half_close(&mut self, id: ConnectionId);
 
-    /// Has a transport say to the peer that the connection ends, before [`close`](Self::close).
-    /// Returns whether that is done; if not, it is to be asked again after the next
-    /// [`Driver::enter`].
-    fn finish(&mut self, _id: ConnectionId) -> bool {
-        true
+    /// Whether the transport of the connection has an end of its own, which is not said yet:
+    /// [`half_close`](Self::half_close) says it. The peer says the same, so closing at once would
+    /// leave that unread, and reset the connection.
+    fn has_end(&mut self, _id: ConnectionId) -> bool {
+        false
     }
 
     /// Closes the connection, its slot free from the next accept on. No operation of `id` may

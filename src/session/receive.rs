@@ -11,6 +11,7 @@ use super::service::Inbound;
 use super::state::{Marks, Phase, RareState, Session};
 use super::stream::{Next, Stream, StreamEvent};
 use crate::base::Millis;
+use crate::config::Config;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Rejection;
 
@@ -94,6 +95,15 @@ impl Session {
             self.end(Phase::Lingering, CloseReason::Broken);
             self.deadline = now.after(pools.config.timeouts.linger);
             self.free(pools);
+        }
+    }
+
+    /// All is said, but the peer may have to say that too, on the level of the transport: reads on
+    /// for a while before the connection is closed.
+    pub fn linger(&mut self, now: Millis, config: &Config) {
+        if self.phase == Phase::Finished {
+            self.phase = Phase::Lingering;
+            self.deadline = now.after(config.timeouts.linger);
         }
     }
 

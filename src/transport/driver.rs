@@ -170,8 +170,8 @@ impl<D: Driver> Driver for Transport<D> {
         }
     }
 
-    fn finish(&mut self, id: ConnectionId) -> bool {
-        self.end(id)
+    fn has_end(&mut self, id: ConnectionId) -> bool {
+        self.table.get(id).is_some_and(|connection| connection.is_open() && !connection.has_ended)
     }
 
     fn close(&mut self, id: ConnectionId) {

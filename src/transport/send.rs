@@ -146,9 +146,9 @@ impl<D: Driver> Transport<D> {
         }
     }
 
-    /// Has the peer told that this side sends no more. Returns whether there is nothing left to send.
-    pub(super) fn end(&mut self, id: ConnectionId) -> bool {
-        let Some(connection) = self.table.get(id) else { return true };
+    /// Has the peer told that this side sends no more.
+    pub(super) fn end(&mut self, id: ConnectionId) {
+        let Some(connection) = self.table.get(id) else { return };
         if connection.is_open() && !connection.has_ended {
             connection.has_ended = true;
             let Connection { stage, input, output, .. } = connection;
@@ -156,10 +156,8 @@ impl<D: Driver> Transport<D> {
                 && session.end(input, output).is_ok()
             {
                 self.list_output(id);
-                return false;
             }
         }
-        connection.is_flushed_before(self.batch)
     }
 
     /// Makes sure that the output of TLS itself is sent, with what the loop sends next or without.
