@@ -1,5 +1,7 @@
 //! Certificates of the tests, made as they run, and clients that trust them.
 
+#![allow(dead_code, reason = "each test binary uses only a part of this module")]
+
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
@@ -11,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 pub(crate) struct Pair {
     pub(crate) cert: String,
     pub(crate) key: String,
-    der: CertificateDer<'static>,
+    pub(crate) der: CertificateDer<'static>,
 }
 
 impl Pair {

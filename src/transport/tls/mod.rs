@@ -3,6 +3,8 @@
 mod names;
 mod session;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub(super) use session::{Exhausted, Taken, TlsSession};
 pub(super) use settings::Current;

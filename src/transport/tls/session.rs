@@ -18,6 +18,8 @@ const RECORD: usize = 16 << 10;
 /// is not complete stays with the caller.
 pub(crate) struct TlsSession {
     connection: UnbufferedServerConnection,
+    /// A fault was found. rustls must not be given anything more.
+    is_broken: bool,
 }
 
 impl std::fmt::Debug for TlsSession {
@@ -47,13 +49,14 @@ pub(crate) struct Taken {
 
 impl TlsSession {
     pub(crate) fn new(config: &Arc<ServerConfig>) -> Result<Self, Fault> {
-        Ok(Self { connection: UnbufferedServerConnection::new(Arc::clone(config))? })
+        let connection = UnbufferedServerConnection::new(Arc::clone(config))?;
+        Ok(Self { connection, is_broken: false })
     }
 
     /// Whether the handshake is complete, so that plain bytes can be sent.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        !self.connection.is_handshaking()
+        !self.connection.is_handshaking() && !self.is_broken
     }
 
     /// Takes records from the front of `input` and decrypts them there. Adds what they hold to
@@ -65,7 +68,8 @@ impl TlsSession {
         out: &mut Vec<u8>,
     ) -> Taken {
         let mut taken = Taken { bytes: 0, is_end: false, fault: None };
-        loop {
+        // After a fault only the alert is to be fetched.
+        while !self.is_broken || self.connection.wants_write() {
             let rest = input.get_mut(taken.bytes..).unwrap_or_default();
             let UnbufferedStatus { discard, state, .. } = self.connection.process_tls_records(rest);
             let mut is_done = false;
@@ -82,15 +86,17 @@ impl TlsSession {
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => taken.is_end = true,
                 Ok(_) => is_done = true,
-                // The alert comes out of the calls after the error.
-                Err(fault) if taken.fault.is_none() => taken.fault = Some(fault),
-                Err(_) => is_done = true,
+                Err(fault) => {
+                    self.is_broken = true;
+                    taken.fault = Some(fault);
+                }
             }
             taken.bytes += discard;
             if is_done {
-                return taken;
+                break;
             }
         }
+        taken
     }
 
     /// Encrypts `plain` and adds the records to `out`. `input` is the incomplete record that the
@@ -120,7 +126,7 @@ impl TlsSession {
     where
         F: FnMut(&mut WriteTraffic<'_, Data>, &mut [u8]) -> Result<usize, EncryptError>,
     {
-        loop {
+        while !self.is_broken {
             match self.connection.process_tls_records(input).state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, out),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
@@ -139,9 +145,11 @@ impl TlsSession {
                         Err(_) => return Err(Exhausted),
                     }
                 }
-                _ => return Err(Exhausted),
+                Ok(_) => return Err(Exhausted),
+                Err(_) => self.is_broken = true,
             }
         }
+        Err(Exhausted)
     }
 }
 
