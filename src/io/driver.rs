@@ -310,6 +310,10 @@ pub trait Driver {
         false
     }
 
+    /// The connection is given up: what the transport has kept to send is dropped, as all that waits
+    /// in the worker's queue is.
+    fn give_up(&mut self, _id: ConnectionId) {}
+
     /// Closes the connection, its slot free from the next accept on. No operation of `id` may
     /// be under way; a [`Driver::send_now`] is until the next [`Driver::enter`] is settled.
     fn close(&mut self, id: ConnectionId);

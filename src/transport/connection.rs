@@ -6,8 +6,10 @@ use crate::io::Received;
 
 use super::tls::TlsSession;
 
-/// How far the transport of a connection is.
+/// How far the transport of a connection is. The state of TLS is in the table itself: a box of its own
+/// would take more memory, and few connections have none.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all connections have the large one")]
 pub(super) enum Stage {
     /// Nothing was received. What a proxy sends before all else would be taken here.
     New,
@@ -44,6 +46,8 @@ pub(super) struct Connection {
     pub(super) is_ended: bool,
     /// The peer was told that this side sends no more.
     pub(super) has_ended: bool,
+    /// The loop has given it up: nothing more is sent.
+    pub(super) is_given_up: bool,
 }
 
 impl Connection {
@@ -64,6 +68,7 @@ impl Connection {
             is_sending: false,
             is_ended: false,
             has_ended: false,
+            is_given_up: false,
         }
     }
 
@@ -71,6 +76,12 @@ impl Connection {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         matches!(&self.stage, Stage::Tls(session) if session.is_open())
+    }
+
+    /// Whether anything can be encrypted and sent.
+    #[inline]
+    pub(super) fn can_send(&self) -> bool {
+        !self.has_ended && !self.is_given_up && self.is_open()
     }
 
     /// Whether everything that was encrypted before batch number `batch` is sent, and nothing waits.

@@ -171,7 +171,15 @@ impl<D: Driver> Driver for Transport<D> {
     }
 
     fn has_end(&mut self, id: ConnectionId) -> bool {
-        self.table.get(id).is_some_and(|connection| connection.is_open() && !connection.has_ended)
+        self.table.get(id).is_some_and(|connection| connection.can_send())
+    }
+
+    fn give_up(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.table.get(id) {
+            connection.is_given_up = true;
+            connection.raw = 0;
+            connection.output.clear();
+        }
     }
 
     fn close(&mut self, id: ConnectionId) {

@@ -22,7 +22,7 @@ impl<D: Driver> Transport<D> {
     pub(super) fn seal_now(&mut self, id: ConnectionId, mut payload: Payload) {
         let Self { inner, table, buffers, spare, .. } = self;
         let Some(connection) = table.get(id) else { return };
-        if !connection.is_open() || connection.has_ended {
+        if !connection.can_send() {
             return self.recycle(payload);
         }
         let bytes: &[u8] = match &payload {
@@ -83,7 +83,7 @@ impl<D: Driver> Transport<D> {
         }
         let plain = chunk.rest().len().min(max).min(MOST);
         let id = id.masked();
-        if !connection.is_open() || connection.has_ended {
+        if !connection.can_send() {
             return events.push_back(Event::Sent { id, chunk, result: Ok(plain) });
         }
         let mut out = std::mem::take(&mut connection.output);
@@ -149,7 +149,7 @@ impl<D: Driver> Transport<D> {
     /// Has the peer told that this side sends no more.
     pub(super) fn end(&mut self, id: ConnectionId) {
         let Some(connection) = self.table.get(id) else { return };
-        if connection.is_open() && !connection.has_ended {
+        if connection.can_send() {
             connection.has_ended = true;
             let Connection { stage, input, output, .. } = connection;
             if let Stage::Tls(session) = stage
@@ -215,6 +215,9 @@ impl<D: Driver> Transport<D> {
 
 impl Connection {
     fn add_raw(&mut self, bytes: usize) {
+        if self.is_given_up {
+            return;
+        }
         self.raw = self.raw.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 

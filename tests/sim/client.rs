@@ -232,7 +232,7 @@ impl Client {
             let is_faulted = network.is_faulted(id);
             // Without a slot, or with too many connections, there is no time for a handshake.
             let is_full = world.may_be_full() || world.may_have_no_slot();
-            let is_turned_away = network.is_shaking() && is_full;
+            let is_turned_away = self.tls.is_some() && self.stage == Stage::Requesting && is_full;
             self.ended(end, is_faulted || is_turned_away, world)?;
             let has_to_end = self.model.is_answered() && end == ServerEnd::Fin && !is_faulted;
             if let Some(fault) = network.fault(has_to_end && !world.is_hurrying()) {

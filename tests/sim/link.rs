@@ -108,11 +108,6 @@ impl Link<'_> {
         tls.fault.clone().or_else(|| is_cut.then(|| "FIN without close_notify".to_owned()))
     }
 
-    /// Whether nothing can be understood of the server before the handshake is complete.
-    pub(crate) fn is_shaking(&self) -> bool {
-        self.tls.is_some_and(|tls| tls.borrow().connection.is_handshaking())
-    }
-
     pub(crate) fn half_close(&self, id: ClientId) {
         let Some(tls) = self.tls else { return self.network.half_close(id) };
         let mut tls = tls.borrow_mut();
