@@ -21,6 +21,7 @@ pub(super) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 pub(super) enum Command {
     /// Serve until SIGTERM or SIGINT: publish and subscribe on /topics/<topic> and, in JSON, on
     /// /pubsub; echo on every other path.

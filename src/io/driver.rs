@@ -310,8 +310,8 @@ pub trait Driver {
         false
     }
 
-    /// The connection is given up: what the transport has kept to send is dropped, as all that waits
-    /// in the worker's queue is.
+    /// The connection is given up: what the transport has kept to send is dropped, as all that
+    /// waits in the worker's queue is.
     fn give_up(&mut self, _id: ConnectionId) {}
 
     /// Closes the connection, its slot free from the next accept on. No operation of `id` may

@@ -188,22 +188,16 @@ impl Server {
         let capacities = capacity::fit(self.config, loops.len());
         let (addresses, listeners) = listener::bind(&self.listen, loops.len())?;
         let config = &capacities.uring.config;
-        let mut wakers = Vec::new();
-        for _ in &loops {
-            wakers.push(LoopWaker::new().map_err(Error::Waker)?);
-        }
+        let wakers = loops.iter().map(|_| LoopWaker::new().map_err(Error::Waker));
+        let wakers = wakers.collect::<Result<Vec<_>, _>>()?;
         let (ports, publishers, inboxes) = connect(config, &wakers);
-        let stop = Arc::new(Stop::default());
-        let control = |((core, waker), port): ((&usize, &LoopWaker), &Port<PeerMessage>)| {
-            Arc::new(CoreControl::new(*core, waker.clone(), port.sleep_flag()))
-        };
-        let controls: Vec<_> = loops.iter().zip(&wakers).zip(&ports).map(control).collect();
+        let controls = controls(&loops, &wakers, &ports);
         let handle = ServerHandle::new(Parts {
             addresses,
             cores,
             publishers,
             controls: controls.clone(),
-            stop,
+            stop: Arc::new(Stop::default()),
             #[cfg(feature = "tls")]
             certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
             drain: config.timeouts.drain.saturating_add(worker::AFTER_DRAIN),
@@ -248,6 +242,18 @@ impl Server {
         result.map_err(|error| handle.end_failed_start(error))?;
         Ok(handle)
     }
+}
+
+/// What the handle of the server knows of each loop.
+fn controls(
+    loops: &[usize],
+    wakers: &[LoopWaker],
+    ports: &[Port<PeerMessage>],
+) -> Vec<Arc<CoreControl>> {
+    let control = |((core, waker), port): ((&usize, &LoopWaker), &Port<PeerMessage>)| {
+        Arc::new(CoreControl::new(*core, waker.clone(), port.sleep_flag()))
+    };
+    loops.iter().zip(wakers).zip(ports).map(control).collect()
 }
 
 /// Waits until every worker serves, or until one has failed.

@@ -88,8 +88,8 @@ impl Session {
         self.end(Phase::Finished, reason);
     }
 
-    /// The transport cannot understand the peer and has answered it: what was gathered is of no use,
-    /// and the answer is to reach the peer.
+    /// The transport cannot understand the peer and has answered it: what was gathered is of no
+    /// use, and the answer is to reach the peer.
     pub fn break_off(&mut self, now: Millis, pools: &mut Pools) {
         if self.phase < Phase::Lingering {
             self.end(Phase::Lingering, CloseReason::Broken);

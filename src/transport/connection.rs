@@ -6,8 +6,8 @@ use crate::io::Received;
 
 use super::tls::TlsSession;
 
-/// How far the transport of a connection is. The state of TLS is in the table itself: a box of its own
-/// would take more memory, and few connections have none.
+/// How far the transport of a connection is. The state of TLS is in the table itself: a box of its
+/// own would take more memory, and few connections have none.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "nearly all connections have the large one")]
 pub(super) enum Stage {
@@ -84,7 +84,7 @@ impl Connection {
         !self.has_ended && !self.is_given_up && self.is_open()
     }
 
-    /// Whether everything that was encrypted before batch number `batch` is sent, and nothing waits.
+    /// Whether everything that was encrypted before batch `batch` is sent, and nothing waits.
     pub(super) fn is_flushed_before(&self, batch: u32) -> bool {
         self.output.is_empty() && self.raw == 0 && !self.is_sending && self.sent_in != batch
     }

@@ -36,7 +36,10 @@ impl<D: Driver> Transport<D> {
     /// Whether the loop is still to be told that the receive of `id` has ended.
     fn has_receive_ended(&mut self, id: ConnectionId) -> bool {
         let id = id.masked();
-        let is_end = |event: &Event| matches!(event, Event::Received { id: of, armed: false, .. } if *of == id);
+        let is_end = |event: &Event| match event {
+            Event::Received { id: of, armed: false, .. } => *of == id,
+            _ => false,
+        };
         let hides = self.table.get(id).is_some_and(|connection| connection.after.is_some());
         hides || self.events.iter().any(is_end)
     }

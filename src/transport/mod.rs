@@ -5,8 +5,8 @@
 //! encrypted, so the loop and the sessions know nothing of it. Connections of other listeners pass
 //! after one look into a table. A server without such a listener does not use it at all.
 //!
-//! - `receive.rs`: input. Records are decrypted in the receive buffer. Handshakes wait until all else
-//!   that was received is handled, and a turn does a limited number of them.
+//! - `receive.rs`: input. Records are decrypted in the receive buffer. Handshakes wait until all
+//!   else that was received is handled, and a turn does a limited number of them.
 //! - `send.rs`: output. What the socket does not take of what is encrypted goes back to the loop's
 //!   queue, at its head, and is sent from there as it is.
 //! - `driver.rs`: the implementation of the trait, and the order in which things are sent.

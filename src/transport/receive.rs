@@ -11,10 +11,11 @@ use crate::io::{Buffer, Driver, Errno, Event, Received};
 /// client.
 const MAX_INPUT: usize = 32 << 10;
 
-/// The answer to a client that speaks HTTP to a listener with TLS. Its first bytes are the name of a
-/// method.
+/// The answer to a client that speaks HTTP to a listener with TLS. Its first bytes are the name of
+/// a method.
 const USE_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 53\r\nConnection: close\r\n\r\nThis port speaks TLS only: use https:// or wss://.\n\r\n";
+    Content-Length: 51\r\nConnection: close\r\n\r\n\
+    This port speaks TLS only: use https:// or wss://.\n";
 
 impl<D: Driver> Transport<D> {
     /// A receive of a connection with a transport has brought something. Returns what the loop is

@@ -74,7 +74,7 @@ fn broken_records_end_the_connection() {
     }
 }
 
-/// Nothing of a handshake, or far too much of one: the connection ends, and nobody else is affected.
+/// Nothing of a handshake, or too much of one: the connection ends, and nobody else is affected.
 #[test]
 fn a_handshake_that_is_none_ends_the_connection() {
     let pair = Pair::new(&["localhost"]);
@@ -129,7 +129,7 @@ fn renegotiation_is_refused() {
     TlsClient::open(server.tls(), pair.client(), "/").close();
 }
 
-/// After TCP has ended without the end of TLS nothing is answered; after that of TLS, everything is.
+/// After TCP has ended without the end of TLS nothing is answered; after that of TLS, all is.
 #[test]
 fn an_end_of_tcp_alone_is_no_end() {
     let pair = Pair::new(&["localhost"]);

@@ -1,6 +1,6 @@
 //! Goal: TLS works with clients of TLS 1.2 and 1.3, and what does not keep to it ends as it should.
-//! Method: a server in this process, or the command where flags and signals matter, on real sockets,
-//! with rustls and the `openssl` command as clients.
+//! Method: a server in this process, or the command where flags and signals matter, on real
+//! sockets, with rustls and the `openssl` command as clients.
 #![cfg(feature = "tls")]
 
 #[path = "../support/certificates.rs"]

@@ -18,7 +18,7 @@ use super::names::ByName;
 const ALPN: &[u8] = b"http/1.1";
 
 /// The certificates of a server, each with its key: the setting for
-/// [`Server::tls`](crate::server::Server::tls).
+/// `Server::tls`.
 ///
 /// TLS 1.3 and 1.2 are spoken. Sessions are resumed by tickets, which the server does not store.
 #[derive(Clone)]
