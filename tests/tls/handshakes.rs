@@ -97,7 +97,10 @@ fn certificates_are_replaced_while_connections_are_open() {
 #[test]
 fn a_storm_of_handshakes_keeps_nobody_waiting() {
     let pair = Pair::p256(&["localhost"]);
-    let server = Running::start(&pair);
+    let mut config = Config::default();
+    // The clients go on one after the other, which may take long on a busy machine.
+    config.timeouts.handshake = Duration::from_secs(120);
+    let server = Running::start_with(pair.tls(), config);
     let mut open = TlsClient::open(server.tls(), pair.client(), "/");
     let config = Arc::new(pair.client());
     let begin = |_| {
