@@ -13,7 +13,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # Programs that mostly wait run beside those that mostly compute.
-BUSY=(strictness echo pubsub)
+BUSY=(strictness echo pubsub tls)
 WAITING=(app_api deadlines limits isolation slow_readers unix_sockets activation trust_proxy)
 # Those that only --all runs.
 MORE=(addresses cli hung ledger watchdog hostile)

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use crate::io::uring::SetupError;
+#[cfg(feature = "tls")]
+use crate::transport::tls::TlsError;
 
 /// The reason why a server did not start, or stopped. The text says what to do about it.
 #[derive(Debug)]
@@ -55,6 +57,9 @@ pub enum Error {
     },
     /// The server is set up or used in a way that cannot work, such as without an address.
     Usage(&'static str),
+    /// A certificate or its key cannot be used.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
     /// A thread could not be started.
     Thread(io::Error),
     /// A thread could not be pinned to its core.
@@ -101,6 +106,8 @@ impl fmt::Display for Error {
                 CoreList(allowed)
             ),
             Self::Usage(text) => f.write_str(text),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Thread(error) if error.kind() == io::ErrorKind::WouldBlock => write!(
                 f,
                 "a thread could not be started: {error}; raise the limit of processes and threads \
@@ -195,6 +202,8 @@ impl std::error::Error for Error {
             Self::Pin(errno) | Self::Waker(errno) | Self::Epoll(errno) | Self::Worker(errno) => {
                 Some(errno)
             }
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => Some(error),
             Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) => None,
             Self::Passed(_) | Self::Twice { .. } | Self::Panic(_) | Self::Hung { .. } => None,
         }

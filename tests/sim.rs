@@ -11,6 +11,8 @@
 
 #[path = "sim/actions.rs"]
 mod actions;
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "sim/client.rs"]
 mod client;
 #[path = "support/echo.rs"]
@@ -19,6 +21,8 @@ mod echo;
 mod frames;
 #[path = "sim/handshake.rs"]
 mod handshake;
+#[path = "sim/link.rs"]
+mod link;
 #[path = "sim/model.rs"]
 mod model;
 #[path = "sim/tally.rs"]
@@ -30,14 +34,17 @@ mod world;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use corecast::io::sim::{Faults, SimRing};
 use corecast::io::{Driver, Wake};
+use corecast::transport::Transport;
+use corecast::transport::tls::Certificates;
 use corecast::worker::Worker;
 
+use certificates::Pair;
 use client::Client;
 use tally::Tally;
 use world::World;
@@ -59,8 +66,29 @@ impl Drop for PrintSeed {
     }
 }
 
-/// One run. At its end all clients are closed, the worker has stopped, and no resource is leaked.
+/// One run with TLS between the simulated network and the worker.
+fn run_tls(seed: u64, tally: &mut Tally) {
+    static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::new(&["localhost"]));
+    let mut config = PAIR.client();
+    config.resumption = rustls::client::Resumption::disabled();
+    let config = Arc::new(config);
+    let certificates = Arc::new(Certificates::new(&PAIR.tls()).unwrap());
+    let wrap = |ring, listeners| Transport::new(ring, vec![true; listeners], certificates);
+    run_on(seed, tally, |client| client.with_tls(&config), wrap);
+}
+
+/// One run without.
 fn run(seed: u64, tally: &mut Tally) {
+    run_on(seed, tally, |client| client, |ring, _| ring);
+}
+
+/// One run. At its end all clients are closed, the worker has stopped, and no resource is leaked.
+fn run_on<D: Driver>(
+    seed: u64,
+    tally: &mut Tally,
+    prepare: impl Fn(Client) -> Client,
+    wrap: impl FnOnce(SimRing, usize) -> D,
+) {
     let _print = PrintSeed(seed);
     let mut world = World::new(seed);
     let mut config = world.config.clone();
@@ -74,7 +102,7 @@ fn run(seed: u64, tally: &mut Tally) {
 
     let mut seeds = fastrand::Rng::with_seed(seed);
     let clients: Vec<Client> =
-        (0..world.clients).map(|_| Client::new(seeds.fork(), &world)).collect();
+        (0..world.clients).map(|_| prepare(Client::new(seeds.fork(), &world))).collect();
     let clients = Rc::new(RefCell::new(clients));
     let acting = Rc::clone(&clients);
     let stopping = Arc::clone(&stop);
@@ -99,7 +127,7 @@ fn run(seed: u64, tally: &mut Tally) {
         next
     });
 
-    let mut worker = Worker::new(ring, config, service, listeners, stop);
+    let mut worker = Worker::new(wrap(ring, listeners), config, service, listeners, stop);
     // From here on, turns of some seeds may do little work: much is left to later ones.
     if seed >= trace::SEEDS {
         let units = [u64::MAX, 1_000, 20_000, 200_000];
@@ -138,6 +166,7 @@ fn every_message_comes_back_under_all_faults() {
     }
     let mut tally = Tally::default();
     if let Some(seed) = number("CORECAST_SEED") {
+        let run = if number("CORECAST_TLS").is_some() { run_tls } else { run };
         let trace = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
         trace.without_time().with_target(false).with_writer(std::io::stderr).init();
         run(seed, &mut tally);
@@ -161,4 +190,17 @@ fn a_seed_replays_its_run() {
     for seed in 0..20 {
         assert_eq!(report(seed), report(seed), "seed {seed}");
     }
+}
+
+/// The same clients speak TLS. A record may be cut at every byte, and what is encrypted is sent in
+/// part.
+#[test]
+fn every_message_comes_back_over_tls() {
+    let seeds = std::env::var("CORECAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    let mut tally = Tally::default();
+    for seed in 0..seeds.unwrap_or(1000) {
+        run_tls(seed, &mut tally);
+    }
+    println!("{tally:#?}");
+    tally.check();
 }

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts that each part of the library may import.
-const IMPORTS: [(&str, &[&str]); 12] = [
+const IMPORTS: [(&str, &[&str]); 13] = [
     ("base", &[]),
     ("protocol", &[]),
     ("config", &["protocol"]),
@@ -21,10 +21,23 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("app", &["base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("gateway", &["app", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("worker", &["base", "config", "io", "protocol", "session"]),
-    ("error", &["io"]),
+    ("transport", &["base", "io"]),
+    ("error", &["io", "transport"]),
     (
         "server",
-        &["app", "base", "config", "error", "gateway", "io", "mesh", "pubsub", "session", "worker"],
+        &[
+            "app",
+            "base",
+            "config",
+            "error",
+            "gateway",
+            "io",
+            "mesh",
+            "pubsub",
+            "session",
+            "transport",
+            "worker",
+        ],
     ),
 ];
 

@@ -35,6 +35,17 @@ impl BufferPool {
         }
     }
 
+    /// Whether [`give`](Self::give) would keep this vector.
+    #[must_use]
+    pub const fn has_room_for(&self, buffer: &Vec<u8>) -> bool {
+        let capacity = buffer.capacity();
+        if capacity <= SMALL_CAPACITY {
+            capacity > 0 && self.small.len() < MAX_SMALL
+        } else {
+            capacity <= LARGE_CAPACITY && self.large.len() < MAX_LARGE
+        }
+    }
+
     /// Returns a vector to the pool, which keeps it if it has room for one of that size.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();

@@ -1,10 +1,14 @@
 //! The flags. Their doc comments are the text of `--help`.
 
+#[cfg(feature = "tls")]
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use corecast::protocol::http::TrustedProxies;
 use corecast::protocol::websocket::handshake::Origins;
 
 use super::listen::{Listens, parse_listen};
+#[cfg(feature = "tls")]
+use super::tls::TlsFlags;
 use super::values::{
     Cores, parse_cores, parse_head_size, parse_loops, parse_origin, parse_proxies, parse_seconds,
     parse_size,
@@ -19,6 +23,7 @@ pub(super) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 pub(super) enum Command {
     /// Serve until SIGTERM or SIGINT: publish and subscribe on /topics/<topic> and, in JSON, on
     /// /pubsub; echo on every other path.
@@ -27,7 +32,7 @@ pub(super) enum Command {
     Probe,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Serve {
     /// The address to listen on; may be given several times. `9001` is this machine alone, `:9001`
     /// all interfaces, `localhost:9001` that name in IPv4 and IPv6. Port 0 lets the system choose.
@@ -37,7 +42,14 @@ pub(super) struct Serve {
     /// name.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
     #[arg(value_parser = parse_listen)]
+    #[cfg_attr(
+        feature = "tls",
+        arg(default_value_if("listen_tls", ArgPredicate::IsPresent, None))
+    )]
     pub(super) listen: Vec<Listens>,
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub(super) tls: TlsFlags,
     /// The cores to run on, one loop on each, such as 0,2-3; without it, all that the process may
     /// use.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]

@@ -5,6 +5,8 @@ mod args;
 mod exit;
 mod listen;
 mod serve;
+#[cfg(feature = "tls")]
+mod tls;
 mod usage;
 mod values;
 

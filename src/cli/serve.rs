@@ -7,9 +7,9 @@ use corecast::app::echo::Echo;
 use corecast::config::{Backend, Config, SlowConsumer};
 use corecast::error::{CoreList, Error};
 use corecast::protocol::websocket::handshake::Origins;
-use corecast::server::{Server, ServerHandle};
+use corecast::server::{Listening, Server, ServerHandle};
 use corecast::worker::Stats;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::args::{Interface, LogFormat, Serve, Slow};
@@ -19,13 +19,13 @@ use super::exit::{FAILURE, USAGE, fail};
 pub(super) fn serve(flags: &Serve) -> ExitCode {
     start_log(flags.log_format);
     // Before the start line, so that a signal after it is always handled.
-    let signals = match Signals::new([SIGTERM, SIGINT]) {
+    let signals = match Signals::new(handled_signals(flags)) {
         Ok(signals) => signals,
         Err(error) => return fail(FAILURE, &format!("signals cannot be handled: {error}")),
     };
     match start(flags) {
         Ok(running) => {
-            if let Err(error) = stop_on_signal(signals, running.clone()) {
+            if let Err(error) = handle_signals(signals, running.clone(), flags.clone()) {
                 return fail(FAILURE, &Error::Thread(error).to_string());
             }
             log_start(flags, &running);
@@ -121,6 +121,8 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     if let Some(cores) = &flags.cores {
         server = server.cores(cores.0.clone());
     }
+    #[cfg(feature = "tls")]
+    let server = flags.tls.apply(server)?;
     server.start(|_core, _handle| Echo)
 }
 
@@ -138,7 +140,11 @@ fn allowed(flags: &[Origins]) -> Origins {
 
 /// Logs the start line.
 fn log_start(flags: &Serve, running: &ServerHandle) {
-    let places: Vec<String> = running.listening().iter().map(ToString::to_string).collect();
+    let show = |(number, place): (usize, &Listening)| {
+        let ending = if running.has_tls(number) { " (TLS)" } else { "" };
+        format!("{place}{ending}")
+    };
+    let places: Vec<String> = running.listening().iter().enumerate().map(show).collect();
     let backend = if running.backend() == Backend::Epoll { "epoll" } else { "io_uring" };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -155,11 +161,40 @@ fn log_start(flags: &Serve, running: &ServerHandle) {
     );
 }
 
-/// Handles signals: the first starts draining, the second ends the process at once.
-fn stop_on_signal(mut signals: Signals, server: ServerHandle) -> std::io::Result<()> {
+/// The signals that are handled. SIGHUP ends the process as usual if it has nothing to read again.
+fn handled_signals(flags: &Serve) -> Vec<i32> {
+    let mut signals = vec![SIGTERM, SIGINT];
+    if reads_again(flags) {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+#[cfg(feature = "tls")]
+fn reads_again(flags: &Serve) -> bool {
+    flags.tls.is_used()
+}
+
+#[cfg(not(feature = "tls"))]
+const fn reads_again(_: &Serve) -> bool {
+    false
+}
+
+/// Handles signals: the first starts draining, the second ends the process at once; SIGHUP has the
+/// certificates read again.
+fn handle_signals(
+    mut signals: Signals,
+    server: ServerHandle,
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))] flags: Serve,
+) -> std::io::Result<()> {
     std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
+            #[cfg(feature = "tls")]
+            if signal == SIGHUP {
+                flags.tls.reload(&server);
+                continue;
+            }
             if std::mem::replace(&mut stopping, true) {
                 std::process::exit(128 + signal);
             }

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::base::{Chunk, ConnectionId, SendProgress, Shared};
+use crate::base::{Chunk, ConnectionId, Ledger, SendProgress, Shared};
 pub use rustix::io::Errno;
 
 /// A receive buffer lent by a ring. Whoever holds it gives it back with [`Driver::release`] or
@@ -24,6 +24,26 @@ pub struct Buffer {
     pub(super) id: u16,
     /// The number of the ring that lent it.
     pub(super) ring: u32,
+}
+
+impl Buffer {
+    /// Buffer `id` of the ring, or of what stands around a ring, that has this number.
+    #[cfg(feature = "tls")]
+    pub(crate) const fn new(id: u16, ring: u32) -> Self {
+        Self { id, ring }
+    }
+
+    /// Its number within the ring that lent it.
+    #[cfg(feature = "tls")]
+    pub(crate) const fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// The number of the ring that lent it.
+    #[cfg(feature = "tls")]
+    pub(crate) const fn ring(&self) -> u32 {
+        self.ring
+    }
 }
 
 impl fmt::Debug for Buffer {
@@ -57,7 +77,7 @@ pub enum Payload {
 
 impl Payload {
     /// Leaves out the first `sent` bytes, which are no more than there are.
-    pub(super) fn skip(&mut self, sent: usize) {
+    pub(crate) fn skip(&mut self, sent: usize) {
         match self {
             #[allow(clippy::cast_possible_truncation, reason = "no more than `len`, a u32")]
             Self::Received { start, len, .. } => {
@@ -88,6 +108,12 @@ pub enum Received {
     Cancelled,
     /// The connection is broken.
     Failed(Errno),
+    /// The peer has ended TCP without the end that its transport has: what came may be a part of
+    /// what it sent (RFC 8446 section 6.1).
+    Truncated,
+    /// The transport cannot understand the peer, and has answered it. Nothing more can be sent or
+    /// received, but the answer is lost if the connection is closed at once.
+    Refused,
 }
 
 /// How an accept is armed.
@@ -131,11 +157,13 @@ pub enum Event {
         /// Whose receive.
         id: ConnectionId,
     },
-    /// A [`Driver::send_now`] did not send everything; of one that did, nothing is heard.
+    /// A [`Driver::send_now`] did not send everything; of one that did, nothing is heard. A
+    /// transport may say it also of the [`Driver::send_queued`] whose [`Event::Sent`] it has just
+    /// reported: the rest is what that one has become, and comes before what was not sent of it.
     ShortSend {
         /// Whose send.
         id: ConnectionId,
-        /// What is left to send.
+        /// What is left to send, before all else.
         rest: Payload,
         /// Why, unless there was just no room ([`Errno::AGAIN`] is not reported as an error).
         error: Option<Errno>,
@@ -197,6 +225,9 @@ pub trait Driver {
 
     /// A handle that wakes this ring.
     fn waker(&self) -> Self::Waker;
+
+    /// The ledger at which memory is charged that peers make the driver hold.
+    fn use_ledger(&mut self, _ledger: &Ledger) {}
 
     /// Time since the ring began, by its own clock.
     fn now(&self) -> Duration;
@@ -271,6 +302,17 @@ pub trait Driver {
 
     /// Sends FIN, while still receiving; an [`Event::HalfClosed`] follows.
     fn half_close(&mut self, id: ConnectionId);
+
+    /// Whether the transport of the connection has an end of its own, which is not said yet:
+    /// [`half_close`](Self::half_close) says it. The peer says the same, so closing at once would
+    /// leave that unread, and reset the connection.
+    fn has_end(&mut self, _id: ConnectionId) -> bool {
+        false
+    }
+
+    /// The connection is given up: what the transport has kept to send is dropped, as all that
+    /// waits in the worker's queue is.
+    fn give_up(&mut self, _id: ConnectionId) {}
 
     /// Closes the connection, its slot free from the next accept on. No operation of `id` may
     /// be under way; a [`Driver::send_now`] is until the next [`Driver::enter`] is settled.

@@ -1,7 +1,7 @@
 //! What a loop asks of the kernel: the trait [`Driver`], with io_uring ([`uring`]), epoll
 //! ([`epoll`]) and a seeded simulation (`sim`, with the feature of that name) behind it. Another
-//! backend is a folder beside these, which `server` starts. So is a transport under the frames,
-//! such as TLS: a driver around another one, so that loop and sessions see plain bytes.
+//! backend is a folder beside these, which `server` starts. A transport under the frames, such as
+//! TLS, is a driver around another one, so that loop and sessions see plain bytes: see `transport`.
 
 mod driver;
 pub mod epoll;

@@ -18,6 +18,8 @@ use crate::error::Error;
 use crate::io::Wake;
 use crate::io::uring::Features;
 use crate::pubsub::Payload;
+#[cfg(feature = "tls")]
+use crate::transport::tls::{Certificates, Tls};
 use crate::worker::Stats;
 
 /// The time that a core may take to answer a request.
@@ -47,10 +49,14 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) listening: Vec<Listening>,
+    /// Whether each of these has TLS.
+    pub(super) has_tls: Vec<bool>,
     pub(super) cores: Vec<usize>,
     pub(super) publishers: Vec<Publisher>,
     pub(super) controls: Vec<Arc<CoreControl>>,
     pub(super) stop: Arc<Stop>,
+    #[cfg(feature = "tls")]
+    pub(super) certificates: Option<Arc<Certificates>>,
     /// The time from the beginning of a drain until every connection is gone.
     pub(super) drain: Duration,
 }
@@ -159,6 +165,12 @@ impl ServerHandle {
         &self.0.parts.listening
     }
 
+    /// Whether the place of this number in [`listening`](Self::listening) has TLS.
+    #[must_use]
+    pub fn has_tls(&self, number: usize) -> bool {
+        self.0.parts.has_tls.get(number) == Some(&true)
+    }
+
     /// The cores that serve.
     #[must_use]
     pub fn cores(&self) -> &[usize] {
@@ -250,6 +262,18 @@ impl ServerHandle {
             answers.recv_timeout(left).ok()
         };
         std::iter::from_fn(next).collect()
+    }
+
+    /// Replaces the certificates: new connections get those of `tls`, open ones stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the server has no listener with TLS.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self, tls: &Tls) -> Result<(), Error> {
+        match &self.0.parts.certificates {
+            Some(certificates) => certificates.replace(tls).map_err(Error::Tls),
+            None => Err(Error::Usage("this server has no listener with TLS")),
+        }
     }
 
     /// Starts draining: accepts no new connections and closes the open ones with 1001. Those that

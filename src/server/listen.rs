@@ -21,6 +21,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     pub(super) place: Place,
+    pub(super) has_tls: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Listen {
     /// An address of TCP, as [`Server::listen`](super::Server::listen) takes it.
     #[must_use]
     pub const fn tcp(address: SocketAddr) -> Self {
-        Self { place: Place::Tcp(address) }
+        Self::on(Place::Tcp(address))
     }
 
     /// A Unix-domain socket with this path, of at most 107 bytes. A socket file of a server that
@@ -46,7 +47,7 @@ impl Listen {
     /// socket, the start fails. The file is removed when the server ends.
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
-        Self { place: Place::Unix { path: path.into(), mode: None } }
+        Self::on(Place::Unix { path: path.into(), mode: None })
     }
 
     /// The sockets that systemd has passed to the process (sd_listen_fds(3)), of TCP and
@@ -55,7 +56,18 @@ impl Listen {
     /// a successor.
     #[must_use]
     pub fn systemd(name: Option<&str>) -> Self {
-        Self { place: Place::Systemd(name.map(Into::into)) }
+        Self::on(Place::Systemd(name.map(Into::into)))
+    }
+
+    const fn on(place: Place) -> Self {
+        Self { place, has_tls: false }
+    }
+
+    /// With TLS. Needs [`Server::tls`](super::Server::tls).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(self) -> Self {
+        Self { has_tls: true, ..self }
     }
 
     /// The permissions of the socket file, such as `0o660`; a client needs to be allowed to write.

@@ -12,6 +12,8 @@ mod rlimit;
 mod sockets;
 mod tcp;
 mod thread;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix;
 mod watchdog;
 
@@ -29,6 +31,8 @@ use crate::error::Error;
 use crate::io::{LoopWaker, Wake};
 use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
+#[cfg(feature = "tls")]
+use crate::transport::tls::Tls;
 use crate::worker;
 pub use affinity::allowed_cores;
 pub use control::CoreStats;
@@ -65,6 +69,8 @@ const WATCHDOG: Duration = Duration::from_secs(1);
 pub struct Server {
     config: Config,
     listen: Vec<Listen>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     cores: Option<Vec<usize>>,
     loops_per_core: usize,
     on_panic: Option<OnPanic>,
@@ -88,6 +94,8 @@ impl Server {
         Self {
             config,
             listen: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
             cores: None,
             loops_per_core: 1,
             on_panic: None,
@@ -113,6 +121,22 @@ impl Server {
     #[must_use]
     pub fn listen_on(mut self, listen: Listen) -> Self {
         self.listen.push(listen);
+        self
+    }
+
+    /// Adds an address to listen on with TLS. Of all else [`listen`](Self::listen) tells. Needs
+    /// [`tls`](Self::tls).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn listen_tls(self, address: SocketAddr) -> Self {
+        self.listen_on(Listen::tcp(address).tls())
+    }
+
+    /// The certificates of the listeners with TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -173,26 +197,25 @@ impl Server {
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
         let backend = self.config.backend;
         let capacities = capacity::fit(self.config, loops.len());
-        let Bound { listening, loops: listeners, files } =
+        let Bound { listening, has_tls, loops: listeners, files } =
             sockets::bind(&self.listen, loops.len())?;
         let files = Arc::new(files);
+        #[cfg(feature = "tls")]
+        let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
         let config = &capacities.uring.config;
-        let mut wakers = Vec::new();
-        for _ in &loops {
-            wakers.push(LoopWaker::new().map_err(Error::Waker)?);
-        }
+        let wakers = loops.iter().map(|_| LoopWaker::new().map_err(Error::Waker));
+        let wakers = wakers.collect::<Result<Vec<_>, _>>()?;
         let (ports, publishers, inboxes) = connect(config, &wakers);
-        let stop = Arc::new(Stop::default());
-        let control = |((core, waker), port): ((&usize, &LoopWaker), &Port<PeerMessage>)| {
-            Arc::new(CoreControl::new(*core, waker.clone(), port.sleep_flag()))
-        };
-        let controls: Vec<_> = loops.iter().zip(&wakers).zip(&ports).map(control).collect();
+        let controls = controls(&loops, &wakers, &ports);
         let handle = ServerHandle::new(Parts {
             listening,
+            has_tls,
             cores,
             publishers,
             controls: controls.clone(),
-            stop,
+            stop: Arc::new(Stop::default()),
+            #[cfg(feature = "tls")]
+            certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
             drain: config.timeouts.drain.saturating_add(worker::AFTER_DRAIN),
         });
         let totals = Totals::new(&config.pubsub);
@@ -207,6 +230,8 @@ impl Server {
                 pin: pinned.then_some(control.core),
                 listeners,
                 files: Arc::clone(&files),
+                #[cfg(feature = "tls")]
+                tls: tls.clone(),
                 vote,
                 capacities: capacities.clone(),
                 port,
@@ -237,6 +262,18 @@ impl Server {
 /// Starts the watchdog, unless nobody wants it: a single loop has no other to go on without it.
 fn watch(controls: Vec<Arc<CoreControl>>, limit: Option<Duration>) -> Result<(), Error> {
     if limit.is_some() || controls.len() > 1 { watchdog::spawn(controls, limit) } else { Ok(()) }
+}
+
+/// What the handle of the server knows of each loop.
+fn controls(
+    loops: &[usize],
+    wakers: &[LoopWaker],
+    ports: &[Port<PeerMessage>],
+) -> Vec<Arc<CoreControl>> {
+    let control = |((core, waker), port): ((&usize, &LoopWaker), &Port<PeerMessage>)| {
+        Arc::new(CoreControl::new(*core, waker.clone(), port.sleep_flag()))
+    };
+    loops.iter().zip(wakers).zip(ports).map(control).collect()
 }
 
 /// Waits until every worker serves, or until one has failed.

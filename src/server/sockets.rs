@@ -23,6 +23,8 @@ pub(super) struct Listener {
 #[derive(Debug, Default)]
 pub(super) struct Bound {
     pub(super) listening: Vec<Listening>,
+    /// Whether each of these has TLS.
+    pub(super) has_tls: Vec<bool>,
     /// The listeners of each loop, in the order of `listening`.
     pub(super) loops: Vec<Vec<Listener>>,
     pub(super) files: Vec<SocketFile>,
@@ -56,7 +58,7 @@ pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
     let deadline = Instant::now() + IN_USE_WAIT;
     let loops = iter::repeat_with(Vec::new).take(loops).collect();
     let mut bound = Bound { loops, ..Bound::default() };
-    for Listen { place } in listen {
+    for Listen { place, has_tls } in listen {
         match place {
             Place::Tcp(_) => {
                 let Some(planned) = planned.next() else { continue };
@@ -76,6 +78,7 @@ pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
                 }
             }
         }
+        bound.has_tls.resize(bound.listening.len(), *has_tls);
     }
     Ok(bound)
 }

@@ -12,6 +12,8 @@ use super::capacity::{Capacities, Capacity};
 use super::control::{self, CoreControl};
 use super::handle::{CoreJoin, Failure, ServerHandle, Serving};
 use super::sockets::Listener;
+#[cfg(feature = "tls")]
+use super::tls::LoopTls;
 use super::unix::SocketFile;
 use crate::app::{Handler, Inbox, OnPanic, panic_text};
 use crate::config::Config;
@@ -31,6 +33,8 @@ pub(super) struct CoreThread {
     pub(super) listeners: Vec<Listener>,
     /// Removed when the last loop has ended.
     pub(super) files: Arc<Vec<SocketFile>>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<LoopTls>,
     pub(super) vote: Vote,
     pub(super) capacities: Capacities,
     pub(super) port: Port<PeerMessage>,
@@ -101,14 +105,14 @@ impl CoreThread {
                 let serving =
                     Serving { features: Some(ring.features().clone()), ..uring.serving() };
                 let ring = ring.with_listeners(listeners);
-                return self.serve_on(ring, uring.config, shared, serving, make, ready);
+                return self.serve_with(ring, uring.config, shared, serving, make, ready);
             }
             Ok((Decision::Epoll, ring)) => {
                 drop(ring);
                 match EpollDriver::new(epoll.slots, epoll.config.buffers, listeners, waker) {
                     Ok(driver) => {
                         let serving = epoll.serving();
-                        return self.serve_on(driver, epoll.config, shared, serving, make, ready);
+                        return self.serve_with(driver, epoll.config, shared, serving, make, ready);
                     }
                     Err(errno) => Error::Epoll(errno),
                 }
@@ -134,6 +138,26 @@ impl CoreThread {
             Ok(ring) => (self.vote.cast(None), Some(ring)),
             Err(refusal) => (self.vote.cast(Some(refusal)), None),
         })
+    }
+
+    /// Serves with the driver as it is, or with TLS around it: without listeners that have TLS,
+    /// nothing is paid for it.
+    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "there is nothing to take"))]
+    fn serve_with<D: Driver<Waker = LoopWaker>, H: Handler>(
+        mut self,
+        driver: D,
+        config: Arc<Config>,
+        listeners: Listeners,
+        serving: Serving,
+        make: &dyn Fn(usize, &ServerHandle) -> H,
+        ready: Ready,
+    ) -> Result<Stats, Failure> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.take() {
+            let driver = tls.wrap(driver);
+            return self.serve_on(driver, config, listeners, serving, make, ready);
+        }
+        self.serve_on(driver, config, listeners, serving, make, ready)
     }
 
     fn serve_on<D: Driver<Waker = LoopWaker>, H: Handler>(

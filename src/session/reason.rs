@@ -26,7 +26,7 @@ pub enum CloseReason {
     Answered,
     /// The peer closed TCP without a close frame.
     Eof,
-    /// TCP broke.
+    /// TCP broke, or the transport between TCP and this protocol.
     Broken,
     /// The handshake was not there in time, and not a byte of it.
     NoRequest,

@@ -11,6 +11,7 @@ use super::service::Inbound;
 use super::state::{Marks, Phase, RareState, Session};
 use super::stream::{Next, Stream, StreamEvent};
 use crate::base::Millis;
+use crate::config::Config;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::Rejection;
 
@@ -85,6 +86,25 @@ impl Session {
         let is_answered = self.marks.contains(Marks::ANSWERED);
         let reason = if is_answered { CloseReason::Answered } else { CloseReason::Eof };
         self.end(Phase::Finished, reason);
+    }
+
+    /// The transport cannot understand the peer and has answered it: what was gathered is of no
+    /// use, and the answer is to reach the peer.
+    pub fn break_off(&mut self, now: Millis, pools: &mut Pools) {
+        if self.phase < Phase::Lingering {
+            self.end(Phase::Lingering, CloseReason::Broken);
+            self.deadline = now.after(pools.config.timeouts.linger);
+            self.free(pools);
+        }
+    }
+
+    /// All is said, but the peer may have to say that too, on the level of the transport: reads on
+    /// for a while before the connection is closed.
+    pub fn linger(&mut self, now: Millis, config: &Config) {
+        if self.phase == Phase::Finished {
+            self.phase = Phase::Lingering;
+            self.deadline = now.after(config.timeouts.linger);
+        }
     }
 
     /// TCP broke, or the peer does not take what is sent: nothing more can be done.

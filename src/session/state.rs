@@ -13,8 +13,9 @@ use super::service::Inbound;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 
-/// How far a connection is, and what its driver has to do once its output is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a connection is, and what its driver has to do once its output is sent. They are in
+/// their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// A request is awaited, or not complete. Read on.
     Request,

@@ -62,6 +62,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if slot.queue.is_some() {
             return;
         }
+        let is_over = Flags::ABORTED | Flags::HALF_CLOSING | Flags::HALF_CLOSED;
+        if !slot.flags.intersects(is_over) && core.driver.has_end(id) {
+            return core.end_transport(id);
+        }
         if matches!(slot.receive, Receive::Armed | Receive::Cancelling) {
             return core.update_receive(id);
         }
@@ -114,6 +118,20 @@ impl<D: Driver> Core<D> {
             self.driver.half_close(id);
             self.pace_receive(id);
         }
+    }
+
+    /// Has the end of a transport sent, and waits for that of the peer unless it has come.
+    #[cold]
+    fn end_transport(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && !slot.flags.contains(Flags::INPUT_ENDED)
+        {
+            slot.session.linger(self.now, &self.pools.config);
+        }
+        self.half_close_when_sent(id);
+        // A session that had finished was not read from.
+        self.update_receive(id);
+        self.mark_dirty(id);
     }
 
     /// From now on what is received is discarded, one buffer in a turn: a peer that floods it must

@@ -172,6 +172,7 @@ impl<D: Driver> Core<D> {
         let Some(slot) = self.slots.get(id) else { return };
         slot.session.abort(reason);
         slot.flags.insert(Flags::ABORTED);
+        self.driver.give_up(id);
         if let Some(queue) = &mut slot.queue {
             (queue.stall, queue.check) = (Millis::NEVER, Millis::NEVER);
             self.stats.dropped += queue.queue.clear();

@@ -67,6 +67,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     ) -> Self {
         let mut core = Core::new(driver, config, listeners.into());
         service.use_ledger(&core.pools.ledger);
+        core.driver.use_ledger(&core.pools.ledger);
         core.accepting.wants_peers = service.wants_peers();
         core.arm_accepts();
         Self { core, service, stop }

@@ -7,7 +7,7 @@ use super::outbox::{Entry, queue_output};
 use super::slots::{Blocked, Flags, Receive};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Driver, Event, Received};
-use crate::session::{CloseReason, Handled, Pools, Service};
+use crate::session::{CloseReason, Handled, Phase, Pools, Service};
 
 /// Replies of one turn that are sent at once. More is queued.
 const MAX_AT_ONCE: usize = 256 << 10;
@@ -130,7 +130,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
         // Without further input there is nothing that a reset could wait for.
         let is_held = slot.is_held() && !matches!(outcome, Received::Failed(_));
         let is_waiting = slot.deferred.is_some() || is_held;
-        let is_end = matches!(outcome, Received::Eof | Received::Failed(_));
+        let is_end = matches!(
+            outcome,
+            Received::Eof | Received::Failed(_) | Received::Truncated | Received::Refused
+        );
         if is_waiting && is_end && !slot.leaves_undecided(&outcome) {
             return self.defer(id, outcome, armed);
         }
@@ -194,10 +197,16 @@ impl<D: Driver> Core<D> {
                     self.awaiting_buffer.push_back(id);
                 }
             }
-            Received::Failed(_) => {
+            // After a closing handshake nothing can be missing.
+            Received::Truncated if slot.session.phase() >= Phase::Closing => {
+                slot.flags.insert(Flags::INPUT_ENDED);
+                slot.session.receive_eof();
+            }
+            Received::Failed(_) | Received::Truncated => {
                 slot.flags.insert(Flags::INPUT_ENDED);
                 self.abort(id, CloseReason::Broken);
             }
+            Received::Refused => slot.session.break_off(self.now, &mut self.pools),
             Received::Cancelled | Received::Data { .. } => {}
         }
     }

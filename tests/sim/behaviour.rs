@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use corecast::io::sim::{ClientId, SimNetwork};
+use corecast::io::sim::ClientId;
 
 use super::{Client, Stage};
 use crate::actions;
+use crate::link::Link;
 use crate::model::Ending;
 use crate::world::World;
 
@@ -44,7 +45,7 @@ impl Plan {
 }
 
 impl Client {
-    pub(super) fn write(&mut self, id: ClientId, network: &SimNetwork, world: &World) {
+    pub(super) fn write(&mut self, id: ClientId, network: &Link<'_>, world: &World) {
         if !self.urgent.is_empty() && self.outbox.is_empty() {
             network.write(id, &self.urgent);
             self.urgent.clear();
@@ -77,7 +78,7 @@ impl Client {
     }
 
     /// Chooses the next action.
-    fn choose(&mut self, id: ClientId, network: &SimNetwork, world: &World) {
+    fn choose(&mut self, id: ClientId, network: &Link<'_>, world: &World) {
         let pause = match self.rng.u8(0..100) {
             0..60 => 0,
             60..90 => self.rng.u64(0..50),
@@ -111,7 +112,7 @@ impl Client {
     }
 
     /// Stops reading for a while.
-    fn stall(&mut self, id: ClientId, network: &SimNetwork, longest: Duration, world: &World) {
+    fn stall(&mut self, id: ClientId, network: &Link<'_>, longest: Duration, world: &World) {
         if self.stalled_until.is_none() {
             let longest = u64::try_from(longest.as_millis()).unwrap();
             let until = world.now + Duration::from_millis(self.rng.u64(0..longest));
@@ -121,7 +122,7 @@ impl Client {
     }
 
     /// Ends the connection as planned.
-    fn conclude(&mut self, id: ClientId, network: &SimNetwork, world: &World) {
+    fn conclude(&mut self, id: ClientId, network: &Link<'_>, world: &World) {
         match self.plan {
             Plan::Close => {
                 let payload = actions::close_payload(&mut self.rng);

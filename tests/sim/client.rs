@@ -2,13 +2,18 @@
 
 mod behaviour;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use corecast::io::sim::{ClientId, ServerEnd, SimNetwork};
+use rustls::ClientConfig;
 
 use crate::actions;
 use crate::frames;
 use crate::handshake::{Ask, take_response};
+use crate::link::{Link, Tls};
 use crate::model::{Model, Reaction};
 use crate::tally::Tally;
 use crate::trace::Trace;
@@ -50,6 +55,7 @@ pub(crate) struct Client {
     plan: Plan,
     ask: Ask,
     id: Option<ClientId>,
+    tls: Option<Rc<RefCell<Tls>>>,
     start_at: Duration,
     opened_at: Duration,
     actions: u32,
@@ -95,6 +101,7 @@ impl Client {
             plan,
             ask,
             id: None,
+            tls: None,
             start_at,
             opened_at: Duration::ZERO,
             actions,
@@ -114,6 +121,14 @@ impl Client {
             status: None,
             end: None,
         }
+    }
+
+    /// Has it speak TLS.
+    pub(crate) fn with_tls(mut self, config: &Arc<ClientConfig>) -> Self {
+        // The end of TLS says that nothing is missing; a close frame says so too.
+        let truncates = self.plan == Plan::Close && self.actions.is_multiple_of(2);
+        self.tls = Some(Tls::new(config, truncates));
+        self
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -140,6 +155,8 @@ impl Client {
         network: &SimNetwork,
         world: &World,
     ) -> Result<Option<Duration>, String> {
+        let tls = self.tls.clone();
+        let network = &Link { network, tls: tls.as_deref() };
         if self.stage == Stage::Gone || (self.stage == Stage::NotConnected && world.is_draining()) {
             self.stage = Stage::Gone;
             return Ok(None);
@@ -164,7 +181,7 @@ impl Client {
         Ok((self.stage != Stage::Gone).then(|| self.next_time(world)))
     }
 
-    fn connect(&mut self, network: &SimNetwork, world: &World) -> ClientId {
+    fn connect(&mut self, network: &Link<'_>, world: &World) -> ClientId {
         let id = network.connect(self.rng.usize(0..world.options.listeners));
         self.id = Some(id);
         self.stage = Stage::Requesting;
@@ -192,13 +209,13 @@ impl Client {
         self.stage == Stage::Open || !self.outbox.is_empty() || self.fin_follows
     }
 
-    fn read(&mut self, id: ClientId, network: &SimNetwork, world: &World) -> Result<(), String> {
+    fn read(&mut self, id: ClientId, network: &Link<'_>, world: &World) -> Result<(), String> {
         // The end is checked before the data is read, so that no data is left if the stream has
         // ended.
         let end = network.closed_by_server(id);
         let bytes = network.read(id);
         self.trace.received(world.now, &bytes, end);
-        if !bytes.is_empty() {
+        if network.has_moved() || !bytes.is_empty() {
             self.moved_at = world.now;
             self.arrived.extend(bytes);
         }
@@ -212,7 +229,15 @@ impl Client {
             self.react(reaction, world);
         }
         if let Some(end) = end {
-            self.ended(end, network.is_faulted(id), world)?;
+            let is_faulted = network.is_faulted(id);
+            // Without a slot, or with too many connections, there is no time for a handshake.
+            let is_full = world.may_be_full() || world.may_have_no_slot();
+            let is_turned_away = self.tls.is_some() && self.stage == Stage::Requesting && is_full;
+            self.ended(end, is_faulted || is_turned_away, world)?;
+            let has_to_end = self.model.is_answered() && end == ServerEnd::Fin && !is_faulted;
+            if let Some(fault) = network.fault(has_to_end && !world.is_hurrying()) {
+                return Err(fault);
+            }
             network.half_close(id);
             (self.stage, self.end) = (Stage::Gone, Some(end));
         }
@@ -335,7 +360,7 @@ impl Client {
     fn check_progress(
         &mut self,
         id: ClientId,
-        network: &SimNetwork,
+        network: &Link<'_>,
         world: &World,
     ) -> Result<(), String> {
         let not_received = network.bytes_not_received(id);

@@ -34,7 +34,7 @@ impl Ask {
             Self::Refused(200) => {
                 b"GET / HTTP/1.1\r\nHost: corecast\r\nConnection: close\r\n\r\n".to_vec()
             }
-            Self::Refused(400) => b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03".to_vec(),
+            Self::Refused(400) => b"\x80\x2E\x01\x03\x01".to_vec(),
             Self::Refused(405) => request("DELETE", 13, "Connection: close\r\n"),
             Self::Refused(426) => request("GET", 12, ""),
             Self::Refused(431) => request("GET", 13, &"X-Filler: 0123456789\r\n".repeat(80)),

@@ -89,7 +89,7 @@ fn targets(t: &mut RequestTable) {
 fn other_protocols(t: &mut RequestTable) {
     t.section("RFC 9112 section 3");
     let hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03];
-    t.refuses_bytes("TLS ClientHello", [&hello[..], &[7; 200]].concat(), NOT_HTTP);
+    t.refuses_tls("TLS ClientHello", [&hello[..], &[7; 200]].concat());
     t.refuses_bytes("SOCKS 5", vec![0x05, 0x01, 0x00], NOT_HTTP);
     t.refuses_bytes("a masked frame", wire::frame(0x81, b"hello"), NOT_HTTP);
     t.refuses_bytes("NUL", vec![0], NOT_HTTP);

@@ -231,6 +231,11 @@ impl RequestTable {
         self.add(name, sends, refusal(fault), false);
     }
 
+    /// The client speaks TLS, so it is sent an alert: `handshake_failure`, fatal.
+    pub(crate) fn refuses_tls(&mut self, name: &str, sends: Vec<u8>) {
+        self.add(name, sends, vec![21, 3, 3, 0, 2, 2, 40], false);
+    }
+
     /// The request is refused because of the bytes that follow the head in the same write.
     pub(crate) fn refuses_early(&mut self, name: &str, draft: &Draft, early: &[u8]) {
         let head = draft.bytes();

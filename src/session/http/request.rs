@@ -1,7 +1,7 @@
 //! Takes requests out of what is received.
 
 use crate::base::{Millis, Work};
-use crate::protocol::http::{BodyError, HeadScanner};
+use crate::protocol::http::{BodyError, HeadError, HeadScanner};
 use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, parse};
 use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::head::{PartialHead, asks_head};
@@ -13,6 +13,11 @@ use crate::session::state::{Marks, Phase, RareState, Session};
 
 /// The most bytes of a body that are read before the work is looked at.
 const BODY_PIECE: usize = 4 << 10;
+/// The first byte that a client of TLS sends: the type of a record with a part of a handshake (RFC
+/// 8446 section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+/// A record of TLS with the alert `handshake_failure`, which is fatal (RFC 8446 section 6).
+const TLS_ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
 impl Session {
     /// Takes requests, or parts of them. They are answered in their order, each before the next one
@@ -67,6 +72,7 @@ impl Session {
                 self.answer_head(head, !more.is_empty(), cx, service);
                 return end;
             }
+            Err(HeadError::NotHttp) if bytes.starts_with(&[TLS_HANDSHAKE]) => self.refuse_tls(cx),
             Ok(None) => {
                 let mut start = cx.pools.buffers.take();
                 start.extend_from_slice(bytes);
@@ -144,6 +150,16 @@ impl Session {
         head: &[u8],
     ) {
         self.refuse_request(cx, Rejection::from(error), asks_head(head));
+    }
+
+    /// The client speaks TLS, and this connection does not. It is told so in its own language, so
+    /// that it fails at once.
+    fn refuse_tls(&mut self, cx: &mut ReceiveContext<'_>) {
+        tracing::debug!(slot = self.id.slot, "a client speaks TLS to a plain listener");
+        cx.out.append(&TLS_ALERT, || cx.pools.buffers.take());
+        self.end(Phase::Lingering, CloseReason::Refused(HeadError::NotHttp.into()));
+        self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
+        self.free(cx.pools);
     }
 
     /// Answers the request that is being received with the status of the refusal, then lingers.

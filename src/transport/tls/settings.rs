@@ -1,0 +1,229 @@
+//! Certificates and keys, and the configuration that is made of them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureAlgorithm};
+
+use super::names::ByName;
+
+/// The protocol that is agreed on, if the client offers any (RFC 7301).
+const ALPN: &[u8] = b"http/1.1";
+
+/// The certificates of a server, each with its key: the setting for
+/// `Server::tls`.
+///
+/// TLS 1.3 and 1.2 are spoken. Sessions are resumed by tickets, which the server does not store.
+#[derive(Clone)]
+pub struct Tls {
+    pairs: Vec<Arc<CertifiedKey>>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("certificates", &self.pairs.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a certificate or its key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        error: String,
+    },
+    /// There is no certificate where one is expected.
+    NoCertificate(String),
+    /// There is no private key where one is expected.
+    NoKey(String),
+    /// The certificate is not valid.
+    BadCertificate(String, String),
+    /// The key is not valid, or of a kind that is not supported.
+    BadKey(String, String),
+    /// The key belongs to another certificate.
+    Mismatch(String, String),
+    /// No certificate is given.
+    Empty,
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::NoCertificate(cert) => write!(
+                f,
+                "{cert} holds no certificate; it has to be in PEM, between BEGIN CERTIFICATE and \
+                 END CERTIFICATE"
+            ),
+            Self::NoKey(key) => write!(
+                f,
+                "{key} holds no private key; it has to be in PEM, between BEGIN PRIVATE KEY and \
+                 END PRIVATE KEY, without a passphrase"
+            ),
+            Self::BadCertificate(cert, error) => write!(f, "the certificate in {cert}: {error}"),
+            Self::BadKey(key, error) => write!(f, "the private key in {key}: {error}"),
+            Self::Mismatch(cert, key) => {
+                write!(f, "the key in {key} is not the key of the certificate in {cert}")
+            }
+            Self::Empty => f.write_str("no certificate is given"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+impl Tls {
+    /// A server with this certificate, which may be followed by those that lead to a root, and its
+    /// private key (PKCS#8, PKCS#1 or SEC1). Both are PEM.
+    ///
+    /// # Errors
+    /// If they cannot be read, or the key belongs to another certificate.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let pair = read_pair(certificate, key, "the certificate", "the key")?;
+        Ok(Self { pairs: vec![Arc::new(pair)] })
+    }
+
+    /// The same from two files.
+    ///
+    /// # Errors
+    /// As [`from_pem`](Self::from_pem), and if a file cannot be read.
+    pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let read = |path: &Path| {
+            let fail = |error: std::io::Error| TlsError::Read {
+                path: path.to_owned(),
+                error: error.to_string(),
+            };
+            std::fs::read(path).map_err(fail)
+        };
+        let (cert, private) = (read(certificate)?, read(key)?);
+        let names = [certificate, key].map(|path| path.display().to_string());
+        let pair = read_pair(&cert, &private, &names[0], &names[1])?;
+        Ok(Self { pairs: vec![Arc::new(pair)] })
+    }
+
+    /// Adds the certificates of `other`. The first certificate is the default one; another is used
+    /// for a client that asks for a name that it is valid for and the ones before it are not (SNI,
+    /// RFC 6066 section 3).
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.pairs.extend(other.pairs);
+        self
+    }
+}
+
+/// Reads a certificate and its key. `cert_name` and `key_name` say in errors where they come from.
+fn read_pair(
+    cert: &[u8],
+    key: &[u8],
+    cert_name: &str,
+    key_name: &str,
+) -> Result<CertifiedKey, TlsError> {
+    let bad_cert = |error: String| TlsError::BadCertificate(cert_name.to_owned(), error);
+    let bad_key = |error: String| TlsError::BadKey(key_name.to_owned(), error);
+    let chain = CertificateDer::pem_slice_iter(cert)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| bad_cert(error.to_string()))?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate(cert_name.to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => TlsError::NoKey(key_name.to_owned()),
+        error => bad_key(error.to_string()),
+    })?;
+    let key = ring::sign::any_supported_type(&key).map_err(|error| bad_key(error.to_string()))?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        Ok(()) => Ok(pair),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(TlsError::Mismatch(cert_name.to_owned(), key_name.to_owned()))
+        }
+        Err(error) => Err(bad_cert(error.to_string())),
+    }
+}
+
+/// The certificates in use, for all cores of a server. They may be replaced at any time.
+#[derive(Debug)]
+pub struct Certificates {
+    provider: Arc<CryptoProvider>,
+    tickets: Arc<dyn ProducesTickets>,
+    version: AtomicU64,
+    current: Mutex<Current>,
+}
+
+/// What new connections of a core are made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Current {
+    pub(crate) config: Arc<ServerConfig>,
+    /// How much longer a handshake takes than one with an elliptic curve.
+    pub(crate) cost: u32,
+}
+
+impl Certificates {
+    /// The certificates of `tls`.
+    ///
+    /// # Errors
+    /// If there is none, or the system gives no random numbers.
+    pub fn new(tls: &Tls) -> Result<Self, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let tickets = ring::Ticketer::new()
+            .map_err(|error| TlsError::BadKey("the tickets".to_owned(), error.to_string()))?;
+        let current = make(&provider, &tickets, tls)?;
+        let (version, current) = (AtomicU64::new(0), Mutex::new(current));
+        Ok(Self { provider, tickets, version, current })
+    }
+
+    /// New connections get the certificates of `tls`. Tickets stay valid.
+    ///
+    /// # Errors
+    /// If there is none; then nothing changes.
+    pub fn replace(&self, tls: &Tls) -> Result<(), TlsError> {
+        let new = make(&self.provider, &self.tickets, tls)?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        self.version.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Changes whenever the certificates do.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// What new connections are made with.
+    pub(crate) fn current(&self) -> Current {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn make(
+    provider: &Arc<CryptoProvider>,
+    tickets: &Arc<dyn ProducesTickets>,
+    tls: &Tls,
+) -> Result<Current, TlsError> {
+    /// A signature with RSA takes so many times as long as one with an elliptic curve, and the key
+    /// exchange that goes with it.
+    const RSA: u32 = 6;
+    if tls.pairs.is_empty() {
+        return Err(TlsError::Empty);
+    }
+    let has_rsa = tls.pairs.iter().any(|pair| pair.key.algorithm() == SignatureAlgorithm::RSA);
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::BadKey("the protocol versions".to_owned(), error.to_string()))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ByName(tls.pairs.clone())));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = Arc::clone(tickets);
+    Ok(Current { config: Arc::new(config), cost: if has_rsa { RSA } else { 1 } })
+}

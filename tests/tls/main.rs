@@ -1,0 +1,62 @@
+//! Goal: TLS works with clients of TLS 1.2 and 1.3, and what does not keep to it ends as it should.
+//! Method: a server in this process, or the command where flags and signals matter, on real
+//! sockets, with rustls and the `openssl` command as clients.
+#![cfg(feature = "tls")]
+
+#[path = "../support/certificates.rs"]
+mod certificates;
+#[path = "client.rs"]
+mod client;
+#[path = "command.rs"]
+mod command;
+#[path = "faults.rs"]
+mod faults;
+#[path = "handshakes.rs"]
+mod handshakes;
+#[path = "messages.rs"]
+mod messages;
+#[path = "slow.rs"]
+mod slow;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::net::SocketAddr;
+
+use corecast::app::echo::Echo;
+use corecast::config::Config;
+use corecast::server::ServerHandle;
+
+use certificates::Pair;
+
+/// A server with one listener without TLS and one with it. Stopped when dropped.
+struct Running(ServerHandle);
+
+impl Running {
+    fn start(pair: &Pair) -> Self {
+        Self::start_with(pair.tls(), Config::default())
+    }
+
+    fn start_with(tls: corecast::transport::tls::Tls, config: Config) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = support::backend::server(config).listen(address).listen_tls(address).tls(tls);
+        Self(server.start(|_, _| Echo).unwrap())
+    }
+
+    /// The address of the listener without TLS.
+    fn plain(&self) -> SocketAddr {
+        self.0.addresses()[0]
+    }
+
+    /// The address of the listener with TLS.
+    fn tls(&self) -> SocketAddr {
+        self.0.addresses()[1]
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.drain();
+        let stopped = self.0.join();
+        assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
+    }
+}
