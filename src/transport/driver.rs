@@ -203,14 +203,16 @@ impl<D: Driver> Driver for Transport<D> {
     }
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
-        let is_settled = self.inner.is_settled();
+        let may_send = std::mem::take(&mut self.may_send);
         let mut has_more = !self.cut.is_empty() || !self.handshakes.is_empty();
-        if is_settled {
+        if may_send {
             has_more |= self.flush();
+        } else {
+            has_more |= !self.flushing.is_empty() || !self.half_closing.is_empty();
         }
         has_more |= !self.events.is_empty();
         self.inner.enter(if has_more { None } else { wait })?;
-        if is_settled {
+        if may_send {
             self.batch = self.batch.wrapping_add(1).max(1);
         }
         self.events.extend(self.cut.drain(..));
@@ -243,6 +245,8 @@ impl<D: Driver> Driver for Transport<D> {
                 }
                 None => {
                     if self.handshakes.is_empty() || !self.advance_handshakes() {
+                        // Asked before the loop sends: what it has queued is not settled either.
+                        self.may_send = self.inner.is_settled();
                         return None;
                     }
                 }

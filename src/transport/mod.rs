@@ -67,7 +67,9 @@ pub struct Transport<D> {
     half_closing: Vec<ConnectionId>,
     /// What the loop's queue has given to send and is encrypted, by slot.
     sealed: HashMap<u32, Sealed>,
-    /// The number of calls of `enter` after which everything was submitted.
+    /// The inner driver is settled, and all its events are handed out, so something may be sent.
+    may_send: bool,
+    /// The number of calls of `enter` before which something could be sent.
     batch: u32,
     /// The memory of input that waits and of what is encrypted, in bytes.
     held: usize,
@@ -107,6 +109,7 @@ impl<D: Driver> Transport<D> {
             flushing: Vec::new(),
             half_closing: Vec::new(),
             sealed: HashMap::new(),
+            may_send: true,
             batch: 1,
             held: 0,
             charge: None,
