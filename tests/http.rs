@@ -148,3 +148,82 @@ fn a_server_that_stops_ends_kept_connections() {
     drop(clients);
     server.wait(LIMIT).expect("it stops");
 }
+
+#[test]
+fn one_empty_line_before_a_request_is_ignored() {
+    let server = Server::start(&[]);
+    let mut client = Client::connect(server.addr());
+    for _ in 0..2 {
+        client.send(b"\r\nGET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(read_response(&mut client).1, "ok\n");
+    }
+    client.send(&[b"\r\n", &request("")[..]].concat());
+    assert_eq!(client.read_head().status, "HTTP/1.1 101 Switching Protocols");
+    client.expect_alive();
+    let mut client = Client::connect(server.addr());
+    client.send(b"\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.read_head().status, "HTTP/1.1 400 Bad Request");
+}
+
+/// A health check whose connection was there before.
+#[test]
+fn a_server_that_stops_is_not_healthy() {
+    let mut server = Server::start(&[]);
+    let mut check = Client::connect(server.addr());
+    check.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(read_response(&mut check).1, "ok\n");
+    check.send(b"GET /healthz HTTP/1.1\r\n");
+    // Once this is answered, the server has read the part of the request.
+    let mut other = Client::open(server.addr());
+    other.expect_alive();
+    server.signal(Signal::TERM);
+    let (head, body) = read_response(&mut check);
+    assert_eq!(head.status, "HTTP/1.1 503 Service Unavailable");
+    assert!(!body.is_empty());
+    drop((check, other));
+    server.wait(LIMIT).expect("it stops");
+}
+
+#[test]
+fn pages_of_allowed_origins_may_read_the_answers() {
+    const ALLOW: &str = "Access-Control-Allow-Origin";
+    let good = "https://good.example";
+    let server = Server::start(&["--allow-origin", good]);
+    let mut client = Client::connect(server.addr());
+    let mut ask = |method: &str, origin: &str, more: &str| {
+        let head =
+            format!("{method} /healthz HTTP/1.1\r\nHost: h\r\nOrigin: {origin}\r\n{more}\r\n");
+        client.send(head.as_bytes());
+        read_response(&mut client).0
+    };
+    let preflight = "Access-Control-Request-Method: GET\r\n";
+    let head = ask("OPTIONS", good, preflight);
+    assert_eq!((&*head.status, head.get(ALLOW)), ("HTTP/1.1 200 OK", Some(good)));
+    assert_eq!(head.get("Access-Control-Allow-Methods"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!((head.get("Allow"), head.get("Vary")), (Some("GET, HEAD, OPTIONS"), Some("Origin")));
+    assert_eq!(ask("GET", good, "").get(ALLOW), Some(good));
+    let head = ask("OPTIONS", "https://evil.example", preflight);
+    assert_eq!((&*head.status, head.get(ALLOW)), ("HTTP/1.1 403 Forbidden", None));
+    let head = ask("GET", "https://evil.example", "");
+    assert_eq!((head.get(ALLOW), head.get("Vary")), (None, Some("Origin")));
+    // Without the flag every page may.
+    let server = Server::start(&[]);
+    let mut client = Client::connect(server.addr());
+    client.send(b"OPTIONS * HTTP/1.1\r\nHost: h\r\nOrigin: https://any.example\r\n\r\n");
+    let (head, _) = read_response(&mut client);
+    assert_eq!((&*head.status, head.get(ALLOW)), ("HTTP/1.1 200 OK", Some("*")));
+}
+
+/// Nothing on this port takes the word of a client for its address.
+#[test]
+fn headers_of_the_proxy_protocol_are_refused() {
+    let server = Server::start(&[]);
+    let line = b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 9001\r\n";
+    let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x12\x67\x23\x29";
+    for header in [&line[..], binary] {
+        let mut client = Client::connect(server.addr());
+        client.send(&[header, &request("")].concat());
+        assert_eq!(client.read_head().status, "HTTP/1.1 400 Bad Request");
+        assert_eq!(client.read_to_end(LIMIT).1, End::Fin);
+    }
+}

@@ -87,8 +87,8 @@ impl CoreState {
         *self.peers.get(id.slot)?
     }
 
-    /// The address of the client of a connection: that of the peer, or what a trusted proxy has said
-    /// in the last request.
+    /// The address of the client of a connection: that of the peer, or what a trusted proxy has
+    /// said in the last request.
     pub(crate) fn client_addr(&self, id: ConnectionId) -> Option<IpAddr> {
         let told = self.clients.get(id.slot).copied().flatten();
         told.or_else(|| Some(self.peer_addr(id)?.ip()))

@@ -52,7 +52,10 @@ impl Handler for Site {
         request: &handshake::Request<'_>,
         (): &mut (),
     ) -> Result<(), Refusal> {
-        log_in(request)
+        match request.query_pairs().find(|(name, _)| name == "ticket") {
+            Some((_, ticket)) if ticket == "7 8" => Ok(()),
+            _ => log_in(request),
+        }
     }
 
     fn request(&mut self, request: &Request<'_>, cx: &mut RequestContext<'_>) -> Option<Response> {
@@ -114,6 +117,26 @@ fn refusals_have_the_headers_of_their_status() {
             assert_eq!((head.get(name), head.get("Connection")), (Some(value), Some("close")));
             assert_eq!(head.get("Set-Cookie"), None, "a refusal has its own headers");
             assert_eq!(client.read_to_end(LIMIT), (b"no\n".to_vec(), End::Fin), "{path}");
+        }
+    }
+}
+
+/// The application sees the whole query before the endpoint judges it.
+#[test]
+fn parameters_that_an_endpoint_does_not_know_reach_the_application() {
+    let server = Embedded::start_with(Config::default(), |_, _| Site);
+    for path in ["/pubsub", "/topics/a"] {
+        for (query, status) in [
+            ("ticket=9", "401 Unauthorized"),
+            // Who may connect is told what is wrong with the rest.
+            ("ticket=7+8", "400 Bad Request"),
+        ] {
+            let mut client = Client::connect(server.addr());
+            client.send(&request_to(&format!("{path}?{query}"), ""));
+            assert_eq!(client.read_head().status, format!("HTTP/1.1 {status}"), "{path}?{query}");
+            let (body, _) = client.read_to_end(LIMIT);
+            let body = String::from_utf8(body).unwrap();
+            assert_eq!(body.contains("\"ticket\""), status.starts_with("400"), "{body}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The elements of one `Forwarded` line (RFC 7239 section 4).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::protocol::http::syntax::is_token_byte;
 
@@ -134,6 +134,11 @@ pub(super) fn node(text: &str) -> Option<IpAddr> {
     }
     match name.parse() {
         Ok(IpAddr::V4(address)) => Some(address.into()),
-        _ => super::bracketed(name).map(IpAddr::V6),
+        _ => bracketed(name).map(IpAddr::V6),
     }
+}
+
+/// An address in brackets.
+fn bracketed(text: &str) -> Option<Ipv6Addr> {
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }

@@ -8,7 +8,7 @@ mod network;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::headers::{Elements, Headers, Values};
 use element::Hops;
@@ -113,9 +113,4 @@ fn bytes_of(mut values: Values<'_>) -> impl Iterator<Item = &[u8]> {
 /// and both with a port or without.
 fn loose_address(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(|| element::node(text))
-}
-
-/// An address in brackets.
-fn bracketed(text: &str) -> Option<Ipv6Addr> {
-    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
