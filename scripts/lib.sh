@@ -67,7 +67,7 @@ sign() {
     quiet_openssl req "${kind[@]}" -nodes -keyout "$at/$name.key" -out "$at/$name.csr" \
         -subj "/CN=$name"
     quiet_openssl x509 -req -in "$at/$name.csr" -CA "$at/$issuer.crt" -CAkey "$at/$issuer.key" \
-        -set_serial "0x01$(openssl rand -hex 8)" -days 30 -sha256 -extfile "$at/$name.ext" \
+        -set_serial "0x01$(openssl rand -hex 8)" -days 200 -sha256 -extfile "$at/$name.ext" \
         -out "$at/$name.crt"
 }
 
@@ -79,7 +79,7 @@ make_certificates() {
     need_tool "$(command -v openssl || echo openssl)" openssl
     rm -rf "$at"
     mkdir -p "$at"
-    quiet_openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+    quiet_openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 200 \
         -subj '/CN=corecast test root' -keyout "$at/root.key" -out "$at/root.crt" \
         -addext 'keyUsage=critical,keyCertSign,cRLSign'
     sign "$at" between root ec \
