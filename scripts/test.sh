@@ -50,8 +50,8 @@ step_peers() {
             CARGO_TARGET_DIR=$target cargo test --locked
     )
 }
-# TLS changes how bytes arrive and leave, not what frames mean: over TLS the cases suffice that send
-# much, in pieces, or close. All of them take four minutes.
+# TLS changes how bytes arrive and leave, not what frames mean: over TLS the cases suffice that
+# send much, in pieces, or close. All of them take four minutes.
 step_autobahn() {
     scripts/autobahn.sh &&
         scripts/autobahn.sh --tls --cases '1.*,2.*,5.*,7.*,9.*,10.*,12.1.5,12.1.10,12.1.18'
