@@ -2,8 +2,9 @@
 # Runs the Autobahn test suite against a release build and compares the result with
 # autobahn/expected-results.json. Exit status 0: every case as expected.
 #
-#   scripts/autobahn.sh [--cases "1.*,6.4.1"] [--jobs 1..4]
+#   scripts/autobahn.sh [--tls] [--cases "1.*,6.4.1"] [--jobs 1..4]
 #
+# --tls runs it over TLS, with certificates made for the run, which the suite verifies.
 # CORECAST=path takes a binary already built, CORECAST_ARGS adds options for `corecast serve`.
 # The default limits fit: the suite sends messages of 16 MiB (9.1.6, 9.2.6) and of 65,536
 # fragments (9.3.1, 9.4.1).
@@ -13,16 +14,22 @@ set -euo pipefail
 
 PATTERNS='*'
 JOBS=2
+TLS=false
 LIMIT_SECONDS=1500
 REPORT="$ROOT/autobahn/report"
-WORK="$REPORT/parts"
 WSTEST_PIDS=()
 
-usage() { die "usage: scripts/autobahn.sh [--cases PATTERN,...] [--jobs 1..4]"; }
+usage() { die "usage: scripts/autobahn.sh [--tls] [--cases PATTERN,...] [--jobs 1..4]"; }
 
 parse_options() {
     while [ $# -gt 0 ]; do
         case "$1" in
+            --tls)
+                TLS=true
+                REPORT="$ROOT/autobahn/report-tls"
+                shift
+                continue
+                ;;
             --cases) PATTERNS=${2:-} ;;
             --jobs) JOBS=${2:-} ;;
             *) usage ;;
@@ -31,6 +38,7 @@ parse_options() {
         shift 2
     done
     [[ $JOBS =~ ^[1-4]$ && -n $PATTERNS ]] || usage
+    WORK="$REPORT/parts"
 }
 
 stop_wstest() {
@@ -54,6 +62,21 @@ still_running() {
         kill -0 "$pid" 2>/dev/null && return 0
     done
     return 1
+}
+
+# start_target: starts the server, and sets URL and OVER.
+start_target() {
+    local certificates="$REPORT/certificates"
+    if ! $TLS; then
+        start_server "$REPORT/server.log"
+        URL="ws://127.0.0.1:$SERVER_PORT" OVER=TCP
+        return
+    fi
+    make_certificates "$certificates"
+    start_server "$REPORT/server.log" "$certificates"
+    URL="wss://localhost:$SERVER_PORT" OVER=TLS
+    # What the suite's OpenSSL takes for the roots of the system.
+    export SSL_CERT_FILE="$certificates/root.crt"
 }
 
 # Starts a wstest process for each part and reports progress until all have ended.
@@ -93,10 +116,10 @@ main() {
     rm -rf "$REPORT"
     mkdir -p "$WORK"
     trap cleanup EXIT
-    start_server "$REPORT/server.log"
+    start_target
     parts=$(python3 "$ROOT/autobahn/shard.py" "$ROOT/autobahn/fuzzingclient.json" \
-        "ws://127.0.0.1:$SERVER_PORT" "$WORK" "$JOBS" <<<"$ids")
-    say "Autobahn: $total cases in $parts wstest processes"
+        "$URL" "$WORK" "$JOBS" <<<"$ids")
+    say "Autobahn: $total cases over $OVER in $parts wstest processes"
     run_wstest "$parts" "$total"
     stop_server || status=1
     for part in $(seq "$parts"); do

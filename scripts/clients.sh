@@ -2,11 +2,12 @@
 # Runs other WebSocket clients against a release build: Python's websockets, npm's ws, Chromium.
 # Each echoes, then publishes and subscribes; Chromium also opens the page of the chat example.
 # `http` is plain HTTP with curl, wget and ab, and with HAProxy and nginx in front of the server.
-# Exit status 0: every check of every client passed and the server stopped cleanly.
-#
-#   scripts/clients.sh [python] [node] [http] [chromium] [gaps]     all when none is named
-#
 # `gaps` is Chromium against a server of its own, which drops the oldest messages of slow readers.
+# `tls` is a server with TLS and certificates of its own: the same clients with wss://, which verify
+# them, curl, wget, ab and openssl. Exit status 0: every check of every client passed and each
+# server stopped cleanly.
+#
+#   scripts/clients.sh [python] [node] [http] [chromium] [gaps] [tls]     all when none is named
 #
 # CORECAST=path takes a binary already built, CORECAST_ARGS adds options for `corecast serve`.
 set -euo pipefail
@@ -16,8 +17,10 @@ set -euo pipefail
 CLIENTS="$ROOT/tests/clients"
 # Python must not write byte code next to the checks.
 export PYTHONDONTWRITEBYTECODE=1
+NAMES=(python node http chromium gaps tls)
 SUMMARY=()
 FAILED=0
+URL=
 
 # run_client NAME COMMAND...: runs one client and keeps a line for the summary.
 run_client() {
@@ -25,7 +28,7 @@ run_client() {
     shift
     start=$(now)
     say "--- $name"
-    timeout --kill-after=10 300 "$@" "ws://127.0.0.1:$SERVER_PORT" || status=$?
+    timeout --kill-after=10 300 "$@" "$URL" || status=$?
     if [ "$status" -eq 0 ]; then
         SUMMARY+=("$name: passed in $(elapsed "$start") s")
     else
@@ -64,19 +67,46 @@ run_named() {
             end_server
             CORECAST_ARGS="${CORECAST_ARGS:-} --slow-consumer drop-oldest" \
                 start_server "$TARGET_DIR/test-logs/clients-gaps-server.log"
+            URL="ws://127.0.0.1:$SERVER_PORT"
             run_client gaps "$python" "$CLIENTS/chromium_pubsub.py" --gaps
             ;;
+        tls) run_with_tls ;;
     esac
+}
+
+# run_with_tls: the clients against a server with TLS.
+run_with_tls() {
+    local python="$TOOLS/py3/bin/python" certificates="$TARGET_DIR/test-logs/certificates"
+    end_server
+    make_certificates "$certificates"
+    start_server "$TARGET_DIR/test-logs/clients-tls-server.log" "$certificates"
+    URL="wss://localhost:$SERVER_PORT"
+    run_client "TLS programs" "$python" "$CLIENTS/tls_tools.py" "$certificates"
+    # What the clients take for the roots of the system, or trust beside them. Chromium has no
+    # setting for that, so it is told which key to take.
+    export SSL_CERT_FILE="$certificates/root.crt" NODE_EXTRA_CA_CERTS="$certificates/root.crt"
+    CORECAST_SPKI=$(spki "$certificates/localhost.crt")
+    export CORECAST_SPKI
+    run_client "python over TLS" "$python" "$CLIENTS/python_websockets.py"
+    run_client "python pub/sub over TLS" "$python" "$CLIENTS/python_pubsub.py"
+    run_client "node over TLS" node "$CLIENTS/node_ws.mjs"
+    run_client "node pub/sub over TLS" node "$CLIENTS/node_pubsub.mjs"
+    run_client "chromium over TLS" python3 "$CLIENTS/chromium.py"
+    run_client "chromium pub/sub over TLS" "$python" "$CLIENTS/chromium_pubsub.py"
+}
+
+# spki CERTIFICATE: the SHA-256 of its public key, in Base64.
+spki() {
+    openssl x509 -in "$1" -noout -pubkey | openssl pkey -pubin -outform der |
+        openssl dgst -sha256 -binary | openssl base64
 }
 
 main() {
     local name names=("$@")
-    [ $# -gt 0 ] || names=(python node http chromium gaps)
+    [ $# -gt 0 ] || names=("${NAMES[@]}")
     for name in "${names[@]}"; do
-        case "$name" in
-            python | node | http | chromium | gaps) ;;
-            *) die "usage: scripts/clients.sh [python] [node] [http] [chromium] [gaps]" ;;
-        esac
+        [[ " ${NAMES[*]} " == *" $name "* ]] ||
+            die "usage: scripts/clients.sh [NAME]...; names: ${NAMES[*]}"
     done
     need_tool "$TOOLS/py3/bin/python" "the Python 3 environment"
     need_tool "$CLIENTS/node_modules/ws" "npm's ws"
@@ -84,8 +114,9 @@ main() {
     mkdir -p "$TARGET_DIR/test-logs"
     trap 'stop_server || true' EXIT
     start_server "$TARGET_DIR/test-logs/clients-server.log"
-    # Always in this order: the last one changes the server.
-    for name in python node http chromium gaps; do
+    URL="ws://127.0.0.1:$SERVER_PORT"
+    # Always in this order: the last ones change the server.
+    for name in "${NAMES[@]}"; do
         [[ " ${names[*]} " != *" $name "* ]] || run_named "$name"
     done
     say "---"

@@ -51,21 +51,67 @@ build_server() {
 # port_answers PORT: whether a TCP connection to it is accepted.
 port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# start_server LOG: runs `corecast serve $CORECAST_ARGS` on a free port, waits until it accepts.
-# Tries three ports, as another program may take the free one before the server does.
+# quiet_openssl ARGUMENT...: runs openssl, whose words are shown only if it fails.
+quiet_openssl() {
+    local words
+    words=$(openssl "$@" 2>&1) || die "openssl $1 failed: $words"
+}
+
+# sign FOLDER NAME ISSUER KEY EXTENSIONS: a key NAME.key, whose kind is KEY as in `openssl req
+# -newkey`, and a certificate NAME.crt of ISSUER.crt with these extensions.
+sign() {
+    local at=$1 name=$2 issuer=$3 key=$4 extensions=$5
+    local kind=(-newkey "$key")
+    [ "$key" != ec ] || kind+=(-pkeyopt ec_paramgen_curve:P-256)
+    printf '%s\n' "$extensions" >"$at/$name.ext"
+    quiet_openssl req "${kind[@]}" -nodes -keyout "$at/$name.key" -out "$at/$name.csr" \
+        -subj "/CN=$name"
+    quiet_openssl x509 -req -in "$at/$name.csr" -CA "$at/$issuer.crt" -CAkey "$at/$issuer.key" \
+        -set_serial "0x01$(openssl rand -hex 8)" -days 200 -sha256 -extfile "$at/$name.ext" \
+        -out "$at/$name.crt"
+}
+
+# make_certificates FOLDER: makes a root for this run, FOLDER/root.crt, and two certificates with
+# their keys: localhost.crt (P-256, of the root itself, also for 127.0.0.1) and rsa.localhost.crt
+# (RSA, of an intermediate one, which it is followed by).
+make_certificates() {
+    local at=$1 leaf
+    need_tool "$(command -v openssl || echo openssl)" openssl
+    rm -rf "$at"
+    mkdir -p "$at"
+    quiet_openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 200 \
+        -subj '/CN=corecast test root' -keyout "$at/root.key" -out "$at/root.crt" \
+        -addext 'keyUsage=critical,keyCertSign,cRLSign'
+    sign "$at" between root ec \
+        $'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign'
+    leaf=$'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth\n'
+    sign "$at" localhost root ec "${leaf}subjectAltName=DNS:localhost,IP:127.0.0.1"
+    sign "$at" rsa.localhost between rsa:2048 "${leaf}subjectAltName=DNS:rsa.localhost"
+    cat "$at/between.crt" >>"$at/rsa.localhost.crt"
+}
+
+# start_server LOG [CERTIFICATES]: runs `corecast serve $CORECAST_ARGS` on a free port, waits until
+# it accepts. Given a folder of make_certificates, the port speaks TLS. Tries three ports, as
+# another program may take the free one before the server does.
 start_server() {
     SERVER_LOG=$1
-    local try options
+    local try options name listen=--listen
     read -ra options <<<"${CORECAST_ARGS:-}"
+    if [ -n "${2:-}" ]; then
+        listen=--listen-tls
+        for name in localhost rsa.localhost; do
+            options+=(--tls-cert "$2/$name.crt" --tls-key "$2/$name.key")
+        done
+    fi
     for try in 1 2 3; do
         SERVER_PORT=$(free_port)
-        "$BINARY" serve --listen "127.0.0.1:$SERVER_PORT" "${options[@]}" \
+        "$BINARY" serve "$listen" "127.0.0.1:$SERVER_PORT" "${options[@]}" \
             >"$SERVER_LOG" 2>&1 </dev/null &
         SERVER_PID=$!
         for _ in $(seq 100); do
             kill -0 "$SERVER_PID" 2>/dev/null || break
             if port_answers "$SERVER_PORT"; then
-                say "server: $BINARY serve --listen 127.0.0.1:$SERVER_PORT ${options[*]}" \
+                say "server: $BINARY serve $listen 127.0.0.1:$SERVER_PORT ${options[*]}" \
                     "(process $SERVER_PID, try $try)"
                 return 0
             fi

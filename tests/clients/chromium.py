@@ -3,6 +3,7 @@
 
     chromium.py ws://127.0.0.1:PORT
 
+With wss:// the key of the certificate is the one in CORECAST_SPKI (SHA-256, in Base64).
 Serves chromium.html on a free port of 127.0.0.1, opens it, and reads what the page found. Exit
 status 0 if all checks passed, 1 otherwise, 2 if the browser could not be started.
 """
@@ -77,7 +78,9 @@ class Driver:
         )
         try:
             self.wait_until_ready()
-            options = {"args": [*FLAGS, f"--user-data-dir={profile}"]}
+            trusted = os.environ.get("CORECAST_SPKI")
+            more = [f"--ignore-certificate-errors-spki-list={trusted}"] if trusted else []
+            options = {"args": [*FLAGS, *more, f"--user-data-dir={profile}"]}
             capabilities = {"alwaysMatch": {"goog:chromeOptions": options}}
             answer = self.call("POST", "/session", {"capabilities": capabilities})
             self.session = f"/session/{answer['sessionId']}"
@@ -166,8 +169,8 @@ def run_page(server_url):
 
 
 def main():
-    if len(sys.argv) != 2 or not sys.argv[1].startswith("ws://"):
-        print("usage: chromium.py ws://HOST:PORT", file=sys.stderr)
+    if len(sys.argv) != 2 or not sys.argv[1].startswith(("ws://", "wss://")):
+        print("usage: chromium.py ws[s]://HOST:PORT", file=sys.stderr)
         return 2
     if not shutil.which("chromedriver"):
         print("chromium.py: error: no chromedriver; run scripts/setup.sh", file=sys.stderr)

@@ -256,8 +256,8 @@ def main():
     gaps = "--gaps" in arguments
     if gaps:
         arguments.remove("--gaps")
-    if len(arguments) != 1 or not arguments[0].startswith("ws://"):
-        print("usage: chromium_pubsub.py [--gaps] ws://HOST:PORT", file=sys.stderr)
+    if len(arguments) != 1 or not arguments[0].startswith(("ws://", "wss://")):
+        print("usage: chromium_pubsub.py [--gaps] ws[s]://HOST:PORT", file=sys.stderr)
         return 2
     if not shutil.which("chromedriver"):
         print("chromium_pubsub.py: error: no chromedriver; run scripts/setup.sh", file=sys.stderr)

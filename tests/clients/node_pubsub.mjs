@@ -3,6 +3,7 @@
 //
 //     node_pubsub.mjs ws://127.0.0.1:PORT
 //
+// With wss:// the roots in the file NODE_EXTRA_CA_CERTS are trusted too.
 // Prints one line for each check; exit status 0 if all passed, 1 otherwise.
 
 import { randomFillSync } from 'node:crypto';
@@ -249,8 +250,8 @@ const CHECKS = [
 
 async function main() {
   const url = process.argv[2];
-  if (process.argv.length !== 3 || !url.startsWith('ws://')) {
-    console.error('usage: node_pubsub.mjs ws://HOST:PORT');
+  if (process.argv.length !== 3 || !/^wss?:/.test(url)) {
+    console.error('usage: node_pubsub.mjs ws[s]://HOST:PORT');
     return 2;
   }
   let failed = 0;

@@ -3,6 +3,8 @@
 
     python_websockets.py ws://127.0.0.1:PORT
 
+With wss:// the roots are those in the file SSL_CERT_FILE.
+
 Prints one line for each check; exit status 0 if all passed, 1 otherwise.
 """
 
@@ -266,8 +268,8 @@ async def run(url):
 
 
 def main():
-    if len(sys.argv) != 2 or not sys.argv[1].startswith("ws://"):
-        print("usage: python_websockets.py ws://HOST:PORT", file=sys.stderr)
+    if len(sys.argv) != 2 or not sys.argv[1].startswith(("ws://", "wss://")):
+        print("usage: python_websockets.py ws[s]://HOST:PORT", file=sys.stderr)
         return 2
     # Loopback only: nothing between the client and the server may change the bytes.
     for name in ("http_proxy", "https_proxy", "all_proxy"):

@@ -62,7 +62,7 @@ fn each_name_gets_its_certificate() {
 }
 
 #[test]
-fn http_1_1_is_agreed_on() {
+fn http_1_1_or_1_0_is_agreed_on() {
     let pair = Pair::new(&["localhost"]);
     let server = Running::start(&pair);
     let offering = |names: &[&str]| {
@@ -70,8 +70,12 @@ fn http_1_1_is_agreed_on() {
         config.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
         TlsClient::try_connect(server.tls(), &Arc::new(config), "localhost")
     };
-    let client = offering(&["h2", "http/1.1"]).unwrap();
-    assert_eq!(client.tls.alpn_protocol(), Some(&b"http/1.1"[..]));
+    for names in [&["h2", "http/1.1"], &["http/1.0", "http/1.1"]] {
+        let client = offering(names).unwrap();
+        assert_eq!(client.tls.alpn_protocol(), Some(&b"http/1.1"[..]));
+    }
+    let client = offering(&["http/1.0"]).unwrap();
+    assert_eq!(client.tls.alpn_protocol(), Some(&b"http/1.0"[..]));
     assert_eq!(offering(&[]).unwrap().tls.alpn_protocol(), None);
     let refused = offering(&["h2"]).err();
     assert_eq!(refused, Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)));

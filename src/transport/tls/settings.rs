@@ -14,8 +14,9 @@ use rustls::{ServerConfig, SignatureAlgorithm};
 
 use super::names::ByName;
 
-/// The protocol that is agreed on, if the client offers any (RFC 7301).
-const ALPN: &[u8] = b"http/1.1";
+/// The protocols of which the first one that the client offers is agreed on, if it offers any
+/// (RFC 7301). curl offers HTTP/1.0 alone if it is to use that.
+const ALPN: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 
 /// The certificates of a server, each with its key: the setting for
 /// `Server::tls`.
@@ -222,7 +223,7 @@ fn make(
         .map_err(|error| TlsError::BadKey("the protocol versions".to_owned(), error.to_string()))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(ByName(tls.pairs.clone())));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::clone(tickets);
     Ok(Current { config: Arc::new(config), cost: if has_rsa { RSA } else { 1 } })
