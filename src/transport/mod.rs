@@ -1,6 +1,6 @@
 //! Transports between a driver and a loop: TLS.
 //!
-//! [`Transport`] is a [`Driver`](crate::io::Driver) around another one. What the inner driver
+//! [`Transport`] is a [`Driver`] around another one. What the inner driver
 //! receives on a listener with TLS is decrypted before the loop sees it, and what the loop sends is
 //! encrypted, so the loop and the sessions know nothing of it. Connections of other listeners pass
 //! after one look into a table. A server without such a listener does not use it at all.
@@ -13,7 +13,7 @@
 //! - `tls/`: settings, and TLS of one connection, sans-IO.
 //!
 //! What a proxy sends before the first byte of a client would be taken in `receive.rs`, from the
-//! input of a connection that is [`Stage::New`](connection::Stage).
+//! input of a connection that is new (`Stage::New`).
 
 mod buffers;
 mod connection;
