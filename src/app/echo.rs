@@ -45,17 +45,18 @@ impl Handler for Echo {
 /// What this server is and where its endpoints are, with the address that the client has used.
 fn page(request: &http::Request<'_>, cx: &RequestContext<'_>) -> String {
     let host = request.host.unwrap_or("<this host>");
+    let (ws, http) = if request.is_tls { ("wss", "https") } else { ("ws", "http") };
     let mut page = format!(
         "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\n\
-         Connect with a WebSocket client, for example: websocat ws://{host}/echo\n\n\
-         ws://{host}/echo            every message comes back (so it does on other paths)\n"
+         Connect with a WebSocket client, for example: websocat {ws}://{host}/echo\n\n\
+         {ws}://{host}/echo            every message comes back (so it does on other paths)\n"
     );
     if cx.config().pubsub.endpoints {
         page.push_str(&format!(
-            "ws://{host}/topics/<topic>  messages to and from all clients of a topic\n\
-             ws://{host}/pubsub          many topics on one connection, in JSON\n"
+            "{ws}://{host}/topics/<topic>  messages to and from all clients of a topic\n\
+             {ws}://{host}/pubsub          many topics on one connection, in JSON\n"
         ));
     }
-    page.push_str(&format!("http://{host}/healthz       200 while this server takes clients\n"));
+    page.push_str(&format!("{http}://{host}/healthz       200 while this server takes clients\n"));
     page
 }

@@ -98,6 +98,11 @@ impl CoreThread {
     ) -> Result<Stats, Failure> {
         let (listeners, waker) = (mem::take(&mut self.listeners), self.control.waker.clone());
         let shared = Listeners::new(listeners.iter().map(|listener| listener.is_shared));
+        #[cfg(feature = "tls")]
+        let shared = match &self.tls {
+            Some(tls) => shared.with_tls(&tls.is_tls),
+            None => shared,
+        };
         let listeners = listeners.into_iter().map(|listener| listener.socket).collect();
         let Capacities { uring, epoll } = self.capacities.clone();
         let error = match self.try_ring(&uring) {

@@ -12,7 +12,7 @@ use crate::transport::tls::{Certificates, Tls};
 pub(super) struct LoopTls {
     pub(super) certificates: Arc<Certificates>,
     /// Whether each listener has TLS.
-    is_tls: Vec<bool>,
+    pub(super) is_tls: Vec<bool>,
 }
 
 /// Checks the settings. `None` if no listener has TLS, of which `has_tls` says it for each.

@@ -47,6 +47,8 @@ bitflags! {
         const SENDS_AFTER_CLOSE = 1 << 2;
         /// A plain request was answered, and the next one is awaited.
         const ANSWERED = 1 << 3;
+        /// It came over TLS.
+        const TLS = 1 << 4;
     }
 }
 
@@ -107,6 +109,11 @@ impl Session {
             assembly: None,
             compression: None,
         }
+    }
+
+    /// It came from a listener with TLS.
+    pub fn mark_tls(&mut self) {
+        self.marks.insert(Marks::TLS);
     }
 
     /// How far it is.

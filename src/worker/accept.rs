@@ -140,7 +140,7 @@ impl<D: Driver> Core<D> {
             self.accepting.is_settled = false;
         }
         match result {
-            Ok(index) => Some(self.open(index)),
+            Ok(index) => Some(self.open(index, listener)),
             Err(Errno::CANCELED) => None,
             Err(error) => {
                 self.stats.accept_errors += 1;
@@ -158,12 +158,15 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    fn open(&mut self, index: u32) -> ConnectionId {
+    fn open(&mut self, index: u32, listener: usize) -> ConnectionId {
         self.stats.accepted += 1;
         let full = self.slots.len() >= self.pools.config.limits.max_connections as usize;
         let id = self.slots.next_id(index);
         let reject = full || self.accepting.stopped || self.has_scarce_memory();
-        let session = Session::new(id, self.now, &self.pools.config, reject);
+        let mut session = Session::new(id, self.now, &self.pools.config, reject);
+        if self.accepting.tls.get(listener) == Some(&true) {
+            session.mark_tls();
+        }
         let deadline = session.deadline();
         let mut slot = Slot::new(session);
         slot.timer = deadline;

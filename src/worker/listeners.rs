@@ -27,19 +27,27 @@ pub(super) enum Armed {
 pub struct Listeners {
     /// Of each, whether other workers accept from the same socket.
     shared: Vec<bool>,
+    /// Of each, whether its connections speak TLS; none of them if it is empty.
+    tls: Vec<bool>,
 }
 
 impl Listeners {
     /// As many listeners as there are values, of which each says whether other workers accept from
     /// the same socket.
     pub fn new(shared: impl IntoIterator<Item = bool>) -> Self {
-        Self { shared: shared.into_iter().collect() }
+        Self { shared: shared.into_iter().collect(), tls: Vec::new() }
+    }
+
+    /// The same, of which each value says whether the connections of a listener speak TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: &[bool]) -> Self {
+        Self { tls: tls.to_vec(), ..self }
     }
 }
 
 impl From<usize> for Listeners {
     fn from(count: usize) -> Self {
-        Self { shared: vec![false; count] }
+        Self::new(std::iter::repeat_n(false, count))
     }
 }
 
@@ -49,6 +57,8 @@ pub(super) struct Accepting {
     pub(super) armed: Vec<Armed>,
     /// Of each, whether other workers accept from the same socket.
     pub(super) shared: Vec<bool>,
+    /// Of each, whether its connections speak TLS; none of them if it is empty.
+    pub(super) tls: Vec<bool>,
     /// The listener that is armed first the next time.
     pub(super) first: usize,
     /// From so few free slots on, no accept is for any number of connections.
@@ -73,12 +83,13 @@ pub(super) struct Accepting {
 impl Accepting {
     /// For these listeners, of which each may bring `burst` connections at once.
     pub(super) fn new(listeners: Listeners, burst: u32) -> Self {
-        let Listeners { shared } = listeners;
+        let Listeners { shared, tls } = listeners;
         Self {
             armed: vec![Armed::No; shared.len()],
             first: 0,
             few: shared.len().saturating_mul(burst as usize),
             shared,
+            tls,
             is_scarce: false,
             is_settled: false,
             stopped: false,

@@ -23,8 +23,7 @@ pub(crate) struct RequestCase {
 /// A status and its text.
 pub(crate) type Fault = (u16, &'static str);
 
-pub(crate) const NOT_HTTP: Fault =
-    (400, "This is not HTTP; connect with ws:// (no TLS on this port).");
+pub(crate) const NOT_HTTP: Fault = (400, "This is not HTTP; connect with a WebSocket client.");
 pub(crate) const LEADING_EMPTY_LINE: Fault =
     (400, "Empty lines come before the request line; send one at most.");
 pub(crate) const BARE_LF: Fault = (400, "A line ends with LF alone; end each line with CR LF.");

@@ -137,3 +137,20 @@ fn https_is_answered() {
     assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"\r\n\r\nok\n"));
     assert_eq!(end, End::Notified);
 }
+
+/// The page of the server names its addresses as a client over TLS needs them.
+#[test]
+fn the_page_names_addresses_with_tls() {
+    let pair = Pair::new(&["localhost"]);
+    let server = Running::start(&pair);
+    let mut client = TlsClient::connect(server.tls(), pair.client());
+    client.send(b"GET / HTTP/1.1\r\nHost: a:1\r\nConnection: close\r\n\r\n");
+    let (answer, end) = client.read_to_end();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(
+        answer.contains("wss://a:1/echo") && answer.contains("https://a:1/healthz"),
+        "{answer}"
+    );
+    assert!(!answer.contains(" ws://") && !answer.contains("\nws://"), "{answer}");
+    assert_eq!(end, End::Notified);
+}

@@ -91,7 +91,7 @@ impl HeadError {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::NotHttp => "This is not HTTP; connect with ws:// (no TLS on this port).",
+            Self::NotHttp => "This is not HTTP; connect with a WebSocket client.",
             Self::LeadingEmptyLine => "Empty lines come before the request line; send one at most.",
             Self::BareLf => "A line ends with LF alone; end each line with CR LF.",
             Self::BareCr => "A CR is not followed by LF; end each line with CR LF.",

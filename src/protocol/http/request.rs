@@ -63,7 +63,8 @@ impl<'a> RequestHead<'a> {
         let parts = Target::split(method, target).ok_or(HeadError::Target)?;
         let host = host(&fields, &parts, version)?;
         let Target { path, query, .. } = parts;
-        Ok(Request { method, target, path, query, version, host, body: &[], headers, fields })
+        let (body, is_tls) = (&[][..], false);
+        Ok(Request { method, target, path, query, version, host, body, is_tls, headers, fields })
     }
 }
 
@@ -104,6 +105,8 @@ pub struct Request<'a> {
     /// The content of the body, without its framing. It is no part of the head: whoever has read
     /// it sets it.
     pub body: &'a [u8],
+    /// Whether it came over TLS, which is not in the head either.
+    pub is_tls: bool,
     headers: Headers<'a>,
     fields: HttpFields<'a>,
 }

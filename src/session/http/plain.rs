@@ -80,6 +80,7 @@ impl Session {
         // It was parsed before, when its last byte had come.
         if let Ok(mut request) = Request::parse(&body.head, &cx.pools.config.limits.head) {
             request.body = &body.content;
+            request.is_tls = self.marks.contains(Marks::TLS);
             self.answer(&request, cx, service);
         }
         taken

@@ -129,7 +129,8 @@ impl Session {
         let result = match parse(head, &limits) {
             Err(rejection) => Err(rejection.into()),
             Ok(_) if self.marks.contains(Marks::REJECT) => Err(Rejection::Full.into()),
-            Ok(Parsed::Plain(request)) => {
+            Ok(Parsed::Plain(mut request)) => {
+                request.is_tls = self.marks.contains(Marks::TLS);
                 self.plain(&request, head, has_more, cx, service).map_err(Refusal::from)
             }
             // A client waits for the answer before it sends more (RFC 6455 section 4.1): bytes that
