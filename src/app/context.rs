@@ -26,7 +26,8 @@ const TOO_SLOW: &str = "reads too slowly";
 /// [`PubSub::queue`](crate::config::PubSub::queue): the bytes that the peer has not taken, and
 /// those of this turn. While no more than 16 KiB wait, or half of a smaller limit, one more message
 /// may always be sent, however large: in [`Handler::open`](super::Handler::open) the answer to the
-/// handshake waits before it.
+/// handshake waits before it. So may the first one in [`Handler::message`](super::Handler::message)
+/// while no more than the limit waits.
 ///
 /// A message beyond the limit is dropped and not sent, which the result says:
 /// [`SendError::TooSlow`] under the policy [`SlowConsumer::Close`], where the connection is closed
@@ -43,6 +44,8 @@ pub struct Context<'c, 'a> {
     id: ConnectionId,
     replies: &'c mut Replies<'a>,
     core: &'c mut CoreState,
+    /// The next message is the first reply to one of the client.
+    is_first_reply: bool,
 }
 
 impl<'c, 'a> Context<'c, 'a> {
@@ -52,7 +55,17 @@ impl<'c, 'a> Context<'c, 'a> {
         replies: &'c mut Replies<'a>,
         core: &'c mut CoreState,
     ) -> Self {
-        Self { id, replies, core }
+        Self { id, replies, core, is_first_reply: false }
+    }
+
+    /// The same for the callback that is given a message of the client.
+    #[inline(always)]
+    pub(crate) const fn for_message(
+        id: ConnectionId,
+        replies: &'c mut Replies<'a>,
+        core: &'c mut CoreState,
+    ) -> Self {
+        Self { id, replies, core, is_first_reply: true }
     }
 
     /// The id of the connection on its core.
@@ -219,8 +232,11 @@ impl<'c, 'a> Context<'c, 'a> {
         }
         let waiting = self.replies.queued();
         let config = &self.core.config.pubsub;
+        // What the kernel has not taken is known a turn later, and until then messages of the
+        // client are handled that would have waited. It is not to blame for that.
+        let is_first_reply = std::mem::take(&mut self.is_first_reply) && waiting <= config.queue;
         let little = waiting <= LITTLE.min(config.queue / 2);
-        if little || waiting.saturating_add(len) <= config.queue {
+        if little || is_first_reply || waiting.saturating_add(len) <= config.queue {
             return Ok(());
         }
         let is_closed = config.slow == SlowConsumer::Close;

@@ -238,7 +238,7 @@ impl<H: Handler> Inbound for Gateway<H> {
         if BUILT_IN {
             self.client_message(id, Incoming { message, memory: None }, replies);
         } else if let Some(state) = self.states.get_mut(id) {
-            let mut cx = Context::new(id, replies, &mut self.core);
+            let mut cx = Context::for_message(id, replies, &mut self.core);
             let app = &mut self.app;
             if !H::CATCH_PANICS {
                 // Without a closure, which the compiler may not inline.
