@@ -7,8 +7,8 @@ use super::tls::{Taken, TlsSession};
 use crate::base::ConnectionId;
 use crate::io::{Buffer, Driver, Errno, Event, Received};
 
-/// The most input of a connection that waits: more than a record, or than the first messages of any
-/// client.
+/// The most input of a connection that waits to be complete: more than a record, or than the first
+/// messages of any client. With more that waits for its turn, the connection is not read from.
 const MAX_INPUT: usize = 32 << 10;
 
 /// The answer to a client that speaks HTTP to a listener with TLS. Its first bytes are the name of
@@ -59,7 +59,9 @@ impl<D: Driver> Transport<D> {
         }
     }
 
-    /// Keeps a part of a handshake until all else that was received is handled.
+    /// Keeps a part of a handshake until all else that was received is handled. With much of it,
+    /// nothing more is received until the handshake has had its turn: the loop arms the receive
+    /// again once it is told that it has ended.
     fn keep(&mut self, id: ConnectionId, buffer: Buffer, len: usize, armed: bool) {
         let Self { inner, table, spare, handshakes, held, .. } = self;
         let Some(connection) = table.get(id) else { return inner.release(buffer) };
@@ -67,12 +69,15 @@ impl<D: Driver> Transport<D> {
         if before == 0 {
             connection.input = spare.take();
         }
+        let had_much = connection.input.len() > MAX_INPUT;
         let bytes = inner.bytes(&buffer).get(..len).unwrap_or_default();
         connection.input.extend_from_slice(bytes);
         *held = *held + connection.input.capacity() - before;
         inner.release(buffer);
         if !armed {
             connection.after = Some(Received::Cancelled);
+        } else if connection.input.len() > MAX_INPUT && !had_much {
+            inner.cancel_receive(id);
         }
         if !connection.is_listed {
             connection.is_listed = true;
