@@ -220,8 +220,8 @@ pub trait Service: Inbound {
     }
 
     /// The handshake timeout is over, and neither [`Outbound::respond`] was called for a deferred
-    /// handshake nor [`Outbound::answer_request`] for a request. It was
-    /// answered with 503; [`closed`](Inbound::closed) follows.
+    /// handshake nor [`Outbound::answer_request`] for a request. It was answered with 503;
+    /// [`closed`](Inbound::closed) follows.
     fn undecided(&mut self, id: ConnectionId) {
         let _ = id;
     }

@@ -5,7 +5,7 @@
 //! and shares a part of each following turn with all others that do.
 
 /// The parts of a turn, in the order in which they are used. Each may be exceeded by one piece of
-/// work, such as 64 KiB that are decompressed.
+/// work, such as 1 KiB of compressed data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     /// For connections whose input came when the turn before had done enough.
@@ -34,7 +34,7 @@ impl Budget {
 }
 
 impl Default for Budget {
-    /// Four milliseconds. A connection that causes little work waits about so long at most for the
+    /// Two milliseconds. A connection that causes little work waits about so long at most for the
     /// work of all others.
     fn default() -> Self {
         Self::new(2_000_000)

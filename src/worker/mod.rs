@@ -80,7 +80,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self
     }
 
-    /// Lets a turn do about `units` of work, each about a nanosecond, instead of 4,000,000: for
+    /// Lets a turn do about `units` of work, each about a nanosecond, instead of 2,000,000: for
     /// tests of what is left to later turns.
     #[cfg(any(test, feature = "sim"))]
     #[must_use]
