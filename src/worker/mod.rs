@@ -157,8 +157,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 
     /// Memory is short, and sends of the last turn are still waiting. Nothing may overtake them, so
-    /// nothing can be sent before the kernel has taken them. What is received meanwhile waits in
-    /// its buffers: its replies would fill the memory.
+    /// nothing can be sent before the kernel has taken them. What is received meanwhile waits:
+    /// its replies would fill the memory.
     #[cold]
     #[inline(never)]
     fn settle(&mut self) -> Result<(), Errno> {

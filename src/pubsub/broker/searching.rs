@@ -8,6 +8,8 @@
 //! A message to another topic does not wait, as long as its own search is short. Any other waits
 //! and is not accepted yet. The client that has published it is not read from until then, so a
 //! client has one message here at most that waits. The order of each topic is kept.
+//!
+//! Messages that are costly to encode wait here as well, once a turn has done enough.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -54,7 +56,7 @@ pub(super) enum Item {
     Batch(Arc<Batch>, bool),
 }
 
-/// A message that waits for its search. One of this core is not accepted yet.
+/// A message that waits for its search or its encoding. One of this core is not accepted yet.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) item: Item,
