@@ -253,8 +253,8 @@ fn connections_are_spread_over_all_loops() {
     let server = server.start(|_, _| Echo).unwrap();
     assert_eq!(server.listening(), [Listening::Unix(path.clone())]);
     assert!(server.addresses().is_empty());
-    // Whichever loop is first takes a connection; none is left out. On a busy machine a loop may not
-    // run for a while, so there are as many rounds as it needs.
+    // Whichever loop is first takes a connection; none is left out. On a busy machine a loop may
+    // not run for a while, so there are as many rounds as it needs.
     let (start, mut opened) = (Instant::now(), 0);
     loop {
         let clients: Vec<Client> = (0..CONNECTIONS).map(|_| open(&path)).collect();
