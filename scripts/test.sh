@@ -123,7 +123,9 @@ run_step() {
         FAILED=$((FAILED + 1))
         printf 'FAILED %8s s, status %d; what failed, and the end of %s:\n' "$took" "$status" "$log"
         # The end of a long log need not hold the names.
-        grep -E -m 30 '^test .* FAILED|panicked at|^error' "$log" | sed 's/^/  ! /' || true
+        # Lines after a panic say what was wrong.
+        grep -E -A 6 -m 30 '^test .* FAILED|panicked at|^error' "$log" | head -n 90 |
+            cut -c -240 | sed 's/^/  ! /' || true
         tail -n 60 "$log" | sed 's/^/    /'
         SUMMARY+=("$(printf 'FAILED  %-9s %8s s  %s' "$name" "$took" "$log")")
     fi

@@ -3,6 +3,7 @@
 //! server causes.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,21 @@ pub(crate) fn stolen() -> Duration {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let ticks = text.lines().next().and_then(|line| line.split_whitespace().nth(8));
     Duration::from_millis(10 * ticks.and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0))
+}
+
+/// How many rounds `slowness` does, and how long they take where the bounds were set.
+const ROUNDS: u32 = 8_000_000;
+const USUAL: Duration = Duration::from_micros(10_500);
+
+/// How many times longer than usual the processor takes for a piece of work; at least 1. The same
+/// machine is sometimes three times slower than a minute before, without any time being stolen.
+pub(crate) fn slowness() -> f64 {
+    let start = Instant::now();
+    let end = (0..ROUNDS).fold(1_u64, |state, round| {
+        black_box(state.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17) ^ u64::from(round))
+    });
+    black_box(end);
+    (start.elapsed().as_secs_f64() / USUAL.as_secs_f64()).max(1.0)
 }
 
 /// Lets the calling thread run on these cores only. On some machines that is refused, and then the

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::run::{Settings, run};
+use crate::sched::slowness;
 use crate::verdict;
 use crate::workloads::named;
 
@@ -24,10 +25,13 @@ const JUDGED: [&str; 12] = [
     "subscribe-again",
 ];
 
-/// How often a workload is tried, and how many tries must fail. What the server does wrong it does
-/// each time; what the machine does to it, and cannot be told apart, seldom happens again.
-const TRIES: usize = 4;
-const FAILURES: usize = 2;
+/// How often a workload is tried, and how many tries must fail, without one between them that
+/// passes. What the server does wrong it does each time; what the machine does to it, and cannot be
+/// told apart, lasts for some seconds.
+const TRIES: usize = 8;
+const FAILURES: usize = 4;
+/// The bounds are those of a machine that is as fast as usual; a slower one gets up to this much.
+const SLOWEST: f64 = 4.0;
 
 const SETTINGS: Settings =
     Settings { quiet: Duration::from_millis(800), attack: Duration::from_millis(1_500), cores: 1 };
@@ -38,16 +42,22 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// What was wrong with `name`, if two tries say so.
+/// What was wrong with `name`, if several tries in a row say so.
 fn judge(name: &str) -> Option<String> {
     let workload = named(name).expect(name);
     let mut failures = Vec::new();
     for attempt in 1..=TRIES {
+        let before = slowness();
         let outcome = run(&workload, SETTINGS);
+        let slowness = before.max(slowness()).min(SLOWEST);
         let is_disturbed = verdict::is_disturbed(&outcome);
-        let waits = verdict::long_waits(&workload, &outcome);
+        let bound = verdict::bound(&workload).mul_f64(slowness);
+        let waits = verdict::waits_beyond(bound, &outcome);
         let others = verdict::others(&outcome);
-        println!("{name}, attempt {attempt}, disturbed: {is_disturbed}: {waits:?} {others:?}");
+        println!(
+            "{name}, attempt {attempt}, slowness {slowness:.1}, disturbed: {is_disturbed}: \
+             {waits:?} {others:?}"
+        );
         if waits.is_empty() && others.is_empty() {
             return None;
         }

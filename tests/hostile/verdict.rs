@@ -36,13 +36,12 @@ pub(crate) fn is_disturbed(outcome: &Outcome) -> bool {
 
 /// All that was beyond the contract; nothing if the run stayed within it.
 pub(crate) fn faults(workload: &Workload, outcome: &Outcome) -> Vec<String> {
-    [long_waits(workload, outcome), others(outcome)].concat()
+    [waits_beyond(bound(workload), outcome), others(outcome)].concat()
 }
 
-/// The waits that were too long.
-pub(crate) fn long_waits(workload: &Workload, outcome: &Outcome) -> Vec<String> {
+/// The waits that were longer than `bound`.
+pub(crate) fn waits_beyond(bound: Duration, outcome: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();
-    let bound = bound(workload);
     let measured = &outcome.measured;
     for (name, series, bound) in [
         ("echo", &measured.echo, bound),
