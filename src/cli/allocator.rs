@@ -1,21 +1,44 @@
-//! The allocator of the command: mimalloc, and the kernel itself for blocks of megabytes.
+//! The allocator of the command: mimalloc, and the kernel itself for large blocks.
 //!
-//! A message of megabytes grows while it arrives. To move a block to a larger one takes several
-//! milliseconds, during which a core serves nobody; mremap(2) moves its pages and copies nothing.
-//! What is freed is returned to the system at once.
+//! **Large blocks.** A message of megabytes grows while it arrives. To copy it to a larger block
+//! takes up to several milliseconds, during which a core serves nobody; mremap(2) moves its pages
+//! and copies nothing. What is freed is returned to the system at once.
+//!
+//! **Middle blocks.** mimalloc returns memory to the system once all blocks of an area of 512 KiB
+//! are free. Clients that hold thousands of incomplete messages, of which one in twenty stays,
+//! would keep nearly all of it, for each size of blocks anew. So the pages of free blocks are
+//! returned too, unless there are few of them.
 #![allow(unsafe_code, reason = "an allocator")]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mimalloc::MiMalloc;
-use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mremap, munmap,
+};
 
 /// Blocks of this size or more are mappings of their own. Smaller ones are copied within less than
 /// a millisecond, and are reused without page faults.
 const LARGE: usize = 4 << 20;
+/// Blocks of this size or more have pages that no other block has a part of.
+const MIDDLE: usize = 8 << 10;
+/// Blocks of this size or more are not in one area with others.
+const ALONE: usize = 512 << 10;
+/// The bytes of free middle blocks of about one size that stay with the allocator. They are reused
+/// without page faults: with 4 MiB, the echo of 100 KB to 64 clients that send eight at once takes a
+/// fifth longer.
+const MAX_FREE: usize = 16 << 20;
 /// The alignment of every mapping.
 const PAGE: usize = 4096;
+
+/// mimalloc has four sizes of blocks for each power of two.
+const SIZES: usize = 4 * (ALONE / MIDDLE).ilog2() as usize;
+
+/// The bytes of free middle blocks whose pages are with the allocator, by their size. Blocks that
+/// are made are taken from them.
+static FREE: [AtomicUsize; SIZES] = [const { AtomicUsize::new(0) }; SIZES];
 
 /// See the module.
 #[derive(Debug)]
@@ -25,12 +48,55 @@ const fn is_large(size: usize, align: usize) -> bool {
     size >= LARGE && align <= PAGE
 }
 
+/// The count of free blocks of this size, if it is a middle one.
+#[inline]
+fn free_like(size: usize) -> Option<&'static AtomicUsize> {
+    let power = (size / MIDDLE).checked_ilog2()? as usize;
+    FREE.get(4 * power + (size >> (power + MIDDLE.ilog2() as usize - 2)) % 4)
+}
+
+/// A block of this size is made by mimalloc.
+#[inline]
+fn count_made(size: usize) {
+    if let Some(free) = free_like(size) {
+        let less = |free: usize| (free > 0).then(|| free.saturating_sub(size));
+        let _ = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+}
+
+/// A block of this size is about to be freed by mimalloc. Returns whether its pages are to be
+/// returned to the system before.
+#[inline]
+fn count_freed(size: usize) -> bool {
+    let more = |free: usize| (free < MAX_FREE).then(|| free + size);
+    free_like(size)
+        .is_some_and(|free| free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err())
+}
+
+/// Returns the pages of a block to the system that hold nothing else. mimalloc writes to the first
+/// word of a free block, so the page with that stays.
+///
+/// # Safety
+/// The block has so many bytes, and nothing reads what it holds any more.
+#[cold]
+unsafe fn return_pages(block: *mut u8, size: usize) {
+    let first = (block.addr() + size_of::<usize>()).next_multiple_of(PAGE);
+    let end = (block.addr() + size) / PAGE * PAGE;
+    if first < end {
+        let pages = block.with_addr(first).cast();
+        // SAFETY: all these pages are within the block, whose contents nobody reads any more. Where
+        // it is refused, as for locked memory, they stay.
+        let _ = unsafe { madvise(pages, end - first, Advice::LinuxDontNeed) };
+    }
+}
+
 // SAFETY: a block is a mapping of its own if and only if its layout says that it is large, so each
 // block is freed and grown by what has made it. Mappings are aligned to pages and hold at least as
 // many bytes as the layout says.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !is_large(layout.size(), layout.align()) {
+            count_made(layout.size());
             // SAFETY: as the caller of this function promises.
             return unsafe { MiMalloc.alloc(layout) };
         }
@@ -46,6 +112,7 @@ unsafe impl GlobalAlloc for Allocator {
             // SAFETY: as the caller promises. A new mapping holds zeros.
             unsafe { self.alloc(layout) }
         } else {
+            count_made(layout.size());
             // SAFETY: as the caller promises.
             unsafe { MiMalloc.alloc_zeroed(layout) }
         }
@@ -56,6 +123,10 @@ unsafe impl GlobalAlloc for Allocator {
             // SAFETY: the block is a mapping of this size, and its owner gives it up.
             let _ = unsafe { munmap(block.cast(), layout.size()) };
         } else {
+            if count_freed(layout.size()) {
+                // SAFETY: mimalloc has made the block. It is freed next.
+                unsafe { return_pages(block, MiMalloc.usable_size(block)) };
+            }
             // SAFETY: as the caller promises; mimalloc has made the block.
             unsafe { MiMalloc.dealloc(block, layout) }
         }
@@ -65,18 +136,20 @@ unsafe impl GlobalAlloc for Allocator {
         let was_large = is_large(layout.size(), layout.align());
         let (old, align) = (layout.size(), layout.align());
         match (was_large, is_large(new_size, align)) {
-            // SAFETY: as the caller promises; mimalloc has made the block.
-            (false, false) => unsafe { MiMalloc.realloc(block, layout, new_size) },
+            (false, false) if free_like(old).is_none() => {
+                count_made(new_size);
+                // SAFETY: as the caller promises; mimalloc has made the block.
+                unsafe { MiMalloc.realloc(block, layout, new_size) }
+            }
             (true, true) => {
                 // SAFETY: the block is a mapping of `old` bytes. Its owner uses the new place.
                 let moved = unsafe { mremap(block.cast(), old, new_size, MremapFlags::MAYMOVE) };
                 moved.map_or(ptr::null_mut(), <*mut _>::cast)
             }
-            (true, false) | (false, true) => {
+            _ => {
                 // SAFETY: the caller promises that the size is valid for the alignment.
                 let new = unsafe { Layout::from_size_align_unchecked(new_size, align) };
-                // SAFETY: a large block has a size above zero, and a new size of zero is
-                // forbidden to the caller.
+                // SAFETY: a new size of zero is forbidden to the caller.
                 let to = unsafe { self.alloc(new) };
                 if !to.is_null() {
                     // SAFETY: both blocks hold so many bytes, and they are different blocks.
@@ -96,7 +169,19 @@ mod tests {
 
     #[test]
     fn what_a_block_holds_stays_when_it_grows_and_shrinks_across_the_limit() {
-        let sizes = [100, LARGE - 1, LARGE, 3 * LARGE + 5, LARGE + 1, LARGE - 1, 50, 2 * LARGE];
+        let sizes = [
+            100,
+            MIDDLE,
+            MIDDLE + 1,
+            LARGE - 1,
+            LARGE,
+            3 * LARGE + 5,
+            LARGE + 1,
+            LARGE - 1,
+            9 * MIDDLE,
+            50,
+            2 * LARGE,
+        ];
         let mut layout = Layout::from_size_align(10, 1).unwrap();
         // SAFETY: the size is not zero.
         let mut block = unsafe { Allocator.alloc(layout) };
@@ -128,6 +213,51 @@ mod tests {
             // SAFETY: the block has so many bytes, all of which are initialised.
             let bytes = unsafe { std::slice::from_raw_parts(block, size) };
             assert!(bytes.iter().all(|byte| *byte == 0));
+            // SAFETY: the block has this layout.
+            unsafe { Allocator.dealloc(block, layout) };
+        }
+    }
+    /// The resident bytes of this process.
+    fn resident() -> usize {
+        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+        text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * PAGE
+    }
+
+    /// Of many blocks of one size after another some stay. Without what is tested each size would
+    /// keep nearly all of its memory.
+    #[test]
+    fn the_pages_of_free_blocks_are_returned_though_their_neighbours_stay() {
+        const EACH: usize = 128 << 20;
+        let before = resident();
+        let mut kept = Vec::new();
+        for size in [14_000, 20_000, 28_000, 40_000, 56_000, 120_000, 200_000] {
+            let layout = Layout::from_size_align(size, 1).unwrap();
+            let blocks: Vec<*mut u8> = (0..EACH / size)
+                .map(|_| {
+                    // SAFETY: the size is not zero.
+                    let block = unsafe { Allocator.alloc(layout) };
+                    assert!(!block.is_null());
+                    // SAFETY: the block has so many bytes.
+                    unsafe { block.write_bytes(7, size) };
+                    block
+                })
+                .collect();
+            for (number, block) in blocks.into_iter().enumerate() {
+                if number % 10 == 0 {
+                    kept.push((block, layout));
+                } else {
+                    // SAFETY: the block has this layout.
+                    unsafe { Allocator.dealloc(block, layout) };
+                }
+            }
+        }
+        // A tenth of each, what stays without being returned, and a page for each free block.
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 7 * EACH / 10 + 7 * MAX_FREE + EACH, "{grown}");
+        for (block, layout) in kept {
+            // SAFETY: the block has so many bytes, all of which are initialised.
+            let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
+            assert!(bytes.iter().all(|byte| *byte == 7));
             // SAFETY: the block has this layout.
             unsafe { Allocator.dealloc(block, layout) };
         }
