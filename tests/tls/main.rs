@@ -15,6 +15,8 @@ mod faults;
 mod handshakes;
 #[path = "messages.rs"]
 mod messages;
+#[path = "proxied.rs"]
+mod proxied;
 #[path = "slow.rs"]
 mod slow;
 #[path = "../support/mod.rs"]
