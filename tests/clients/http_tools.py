@@ -210,7 +210,8 @@ def haproxy_checks(folder):
     lines = [line.split(",") for line in text.removeprefix("# ").splitlines() if line]
     names, rows = lines[0], [dict(zip(lines[0], line)) for line in lines[1:]]
     demand("check_status" in names, text)
-    return {row["pxname"]: (row["status"], row["check_status"]) for row in rows
+    # A star is in front of the last result while the next check is under way.
+    return {row["pxname"]: (row["status"], row["check_status"].removeprefix("* ")) for row in rows
             if row["svname"] == "s"}
 
 
