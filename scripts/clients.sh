@@ -57,6 +57,8 @@ run_named() {
             run_client "node pub/sub" node "$CLIENTS/node_pubsub.mjs"
             ;;
         http)
+            # It also starts servers of its own.
+            export CORECAST_BINARY=$BINARY
             run_client "HTTP programs" "$python" "$CLIENTS/http_tools.py"
             ;;
         chromium)

@@ -45,6 +45,7 @@ debian_packages() {
         # Not every user has the folder of HAProxy and nginx in the path.
         PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}")
     done
+    [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     if [ "${#missing[@]}" -eq 0 ]; then
         STATE="already there"

@@ -12,6 +12,7 @@
 //! - [`app`]: the API for applications: handlers, contexts and handles.
 //! - [`gateway`]: the endpoints of the server, between clients, broker and application.
 //! - [`io`]: the trait through which a loop uses the kernel; io_uring and epoll behind it.
+//! - [`proxied`]: the PROXY protocol, as a driver around another one.
 //! - `transport`: TLS, as a driver around another one (feature `tls`).
 //! - [`worker`]: the loop of one core, generic over driver and service.
 //! - [`server`]: listeners, pinned threads, starting and stopping.
@@ -63,6 +64,7 @@ pub mod gateway;
 pub mod io;
 pub mod mesh;
 pub mod protocol;
+pub mod proxied;
 pub mod pubsub;
 pub mod server;
 pub mod session;

@@ -72,6 +72,25 @@ fn a_passed_socket_is_served_by_all_loops() {
 }
 
 #[test]
+fn a_passed_socket_takes_headers_of_the_proxy_protocol() {
+    for listen in ["systemd,proxy", "systemd:web,proxy"] {
+        let (listener, address) = listener();
+        let args = ["serve", "--listen", listen, "--loops-per-core", "2"];
+        let server = start(passing(listener, "web", &args));
+        assert!(server.log()[0].contains(" (PROXY protocol)"), "{:?}", server.log());
+        for _ in 0..20 {
+            let mut client = Client::connect(address);
+            client.send(b"PROXY TCP4 192.0.2.1 198.51.100.2 4711 9001\r\n");
+            client.open_at("/", "");
+            client.close();
+        }
+        let mut client = Client::connect(address);
+        client.try_send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(client.read_to_end(LIMIT).0.is_empty());
+    }
+}
+
+#[test]
 fn a_passed_socket_outlives_its_server() {
     let (listener, address) = listener();
     let args = ["serve", "--listen", "systemd"];

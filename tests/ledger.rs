@@ -6,6 +6,9 @@
 #[path = "ledger/allocator.rs"]
 mod allocator;
 mod support;
+#[cfg(feature = "tls")]
+#[path = "ledger/tls.rs"]
+mod tls;
 
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -72,24 +75,35 @@ fn agree_until<C>(
     left: usize,
 ) {
     let _serial = SERIAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let server = Embedded::start_on(config, 1);
+    agree_on(kind, &Embedded::start_on(config, 1), least, hold, leave, left);
+}
+
+/// The same on a server that is there already, under the lock.
+fn agree_on<C>(
+    kind: &str,
+    server: &Embedded,
+    least: usize,
+    hold: impl FnOnce(&Embedded) -> C,
+    leave: impl FnOnce(&Embedded, C),
+    left: usize,
+) {
     let mut first = Client::open(server.addr());
     first.send(&wire::frame(FIN | BINARY, b"hello"));
     first.read_frame();
     drop(first);
-    let before = settled(&server);
-    let clients = hold(&server);
-    let held = settled(&server);
+    let before = settled(server);
+    let clients = hold(server);
+    let held = settled(server);
     let charged_more = held.charged - before.charged;
     let allocated_more = held.allocated - before.allocated;
     println!("{kind}: {charged_more} charged, {allocated_more} allocated");
     assert!(charged_more >= least, "{kind}: {charged_more} of {least} bytes are held");
     let apart = charged_more.abs_diff(allocated_more);
     assert!(apart <= allocated_more / 5, "{kind}: {apart} apart of {allocated_more}");
-    leave(&server, clients);
+    leave(server, clients);
     let most = before.charged + left + LITTLE;
-    let is_credited = wait_until(PATIENCE, || charged(&server) <= most);
-    assert!(is_credited, "{kind}: {} stay charged", charged(&server));
+    let is_credited = wait_until(PATIENCE, || charged(server) <= most);
+    assert!(is_credited, "{kind}: {} stay charged", charged(server));
 }
 
 fn open(server: &Embedded, target: &str, further: &str) -> TcpStream {

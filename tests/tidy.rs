@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts that each part of the library may import.
-const IMPORTS: [(&str, &[&str]); 13] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("protocol", &[]),
     ("config", &["protocol"]),
@@ -21,6 +21,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("app", &["base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("gateway", &["app", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("worker", &["base", "config", "io", "protocol", "session"]),
+    ("proxied", &["base", "io", "protocol"]),
     ("transport", &["base", "io"]),
     ("error", &["io", "transport"]),
     (
@@ -33,6 +34,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
             "gateway",
             "io",
             "mesh",
+            "proxied",
             "pubsub",
             "session",
             "transport",

@@ -40,6 +40,8 @@ pub(crate) struct CoreState {
     pub(crate) timers: Timers,
     /// The addresses of peers by slot, if they are wanted.
     pub(crate) peers: Blocks<Option<SocketAddr>>,
+    /// A listener takes the addresses of peers from headers of the PROXY protocol.
+    pub(crate) is_proxied: bool,
     /// The addresses of clients behind trusted proxies by slot, as their last request has told
     /// them. Empty without such proxies.
     pub(crate) clients: Blocks<Option<IpAddr>>,
@@ -67,6 +69,7 @@ impl CoreState {
             panics: Panics::default(),
             timers: Timers::new(),
             peers: Blocks::default(),
+            is_proxied: false,
             clients: Blocks::default(),
             subscribers: HashSet::new(),
             held: Vec::new(),

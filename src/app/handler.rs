@@ -42,6 +42,15 @@ pub trait Handler {
     /// [`request`](Self::request). By default they are read and discarded.
     const REQUEST_BODIES: bool = false;
 
+    /// The parameters in the query of a request for an endpoint of the server that are for
+    /// [`authorise_connect`](Self::authorise_connect), by their names as they are in the request.
+    /// Any other name that the endpoint does not know is refused with 400 after that callback has
+    /// accepted the client, so that a typing error is noticed. `*` stands for all names: then the
+    /// endpoint refuses none but wrong values of its own parameters. By default they are those that
+    /// carry credentials: a page cannot set a header of the request, so a token comes in the query
+    /// (`access_token` is from RFC 6750 section 2.3).
+    const PARAMETERS: &'static [&'static str] = &["token", "access_token"];
+
     /// A well-formed request to open a WebSocket, on a path that is no endpoint of the server.
     /// `accept` takes the subprotocol and further headers of the answer. To decide later, such as
     /// after a look into a database, return what [`Accept::decide_later`] makes.

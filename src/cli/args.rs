@@ -39,7 +39,8 @@ pub(super) struct Serve {
     /// `[::]` accepts IPv4 as well, unless an IPv4 address with the same port is given.
     /// `unix:/run/corecast.sock` is a Unix-domain socket, and with `,mode=0660` behind it has these
     /// permissions. `systemd` takes the sockets that systemd passes, `systemd:web` those of this
-    /// name.
+    /// name. With `,proxy` behind any of these, each connection has to begin with a header of the
+    /// PROXY protocol, version 1 or 2, and the client is the one that it names.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9001")]
     #[arg(value_parser = parse_listen)]
     #[cfg_attr(

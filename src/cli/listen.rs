@@ -9,16 +9,34 @@ use super::values::parse_addresses;
 pub(super) struct Listens(pub(super) Vec<Listen>);
 
 /// Reads `unix:/path` or `unix:/path,mode=0660`, `systemd` or `systemd:name`, and the forms of
-/// addresses.
+/// addresses; each with `,proxy` behind it for the PROXY protocol.
 pub(super) fn parse_listen(text: &str) -> Result<Listens, String> {
+    let (place, is_proxied) = match text.strip_suffix(",proxy") {
+        Some(place) => (place, true),
+        None => (text, false),
+    };
+    let mut listens = parse_place(place)?;
+    if is_proxied {
+        listens = listens.into_iter().map(Listen::proxy_protocol).collect();
+    }
+    Ok(Listens(listens))
+}
+
+fn parse_place(text: &str) -> Result<Vec<Listen>, String> {
     if let Some(rest) = text.strip_prefix("unix:") {
-        return Ok(Listens(vec![parse_unix(rest)?]));
+        return Ok(vec![parse_unix(rest)?]);
     }
     match text.strip_prefix("systemd").map(|rest| rest.strip_prefix(':').ok_or(rest)) {
-        Some(Err("")) => Ok(Listens(vec![Listen::systemd(None)])),
-        Some(Ok(name)) if !name.is_empty() => Ok(Listens(vec![Listen::systemd(Some(name))])),
+        Some(Err("")) => Ok(vec![Listen::systemd(None)]),
+        Some(Ok(name)) if !name.is_empty() => Ok(vec![Listen::systemd(Some(name))]),
         Some(Ok(_)) => Err("there is no name; write `systemd` for all passed sockets".to_owned()),
-        _ => Ok(Listens(parse_addresses(text)?.0.into_iter().map(Listen::tcp).collect())),
+        _ => match (parse_addresses(text), text.rsplit_once(',')) {
+            (Ok(addresses), _) => Ok(addresses.0.into_iter().map(Listen::tcp).collect()),
+            (Err(_), Some((place, option))) if parse_addresses(place).is_ok() => {
+                Err(format!("`{option}` is not known behind an address; only `proxy` is"))
+            }
+            (Err(error), _) => Err(error),
+        },
     }
 }
 
@@ -27,6 +45,9 @@ fn parse_unix(text: &str) -> Result<Listen, String> {
         None => (text, None),
         Some((path, option)) => (path, Some(parse_mode(option)?)),
     };
+    if path.ends_with(",proxy") {
+        return Err("write `proxy` as the last: `unix:/run/corecast.sock,mode=0660,proxy`".into());
+    }
     // `unix://` is how some programs write it, so two slashes may begin the path.
     if path.is_empty() || path.ends_with('/') {
         return Err("there is no path; write `unix:/run/corecast.sock`".to_owned());
@@ -41,7 +62,9 @@ fn parse_unix(text: &str) -> Result<Listen, String> {
 /// Reads `mode=0660`.
 fn parse_mode(option: &str) -> Result<u32, String> {
     let Some(digits) = option.strip_prefix("mode=") else {
-        return Err(format!("`{option}` is not known behind a path; only `mode=0660` is"));
+        return Err(format!(
+            "`{option}` is not known behind a path; only `mode=0660` is, and `proxy` as the last"
+        ));
     };
     let is_octal =
         (3..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -67,6 +90,36 @@ mod tests {
     }
 
     #[test]
+    fn the_proxy_protocol_is_an_option_of_every_place() {
+        for place in [
+            "127.0.0.1:9001",
+            "9001",
+            "[::1]:9001",
+            "localhost:9001",
+            "unix:/a",
+            "unix:/a,mode=0660",
+            "systemd",
+            "systemd:web",
+        ] {
+            let plain = parse_listen(place).unwrap();
+            let proxied = plain.0.iter().cloned().map(Listen::proxy_protocol).collect();
+            assert_ne!(plain, Listens(proxied));
+            let proxied = Listens(plain.0.into_iter().map(Listen::proxy_protocol).collect());
+            assert_eq!(parse_listen(&format!("{place},proxy")), Ok(proxied), "{place}");
+        }
+        for (text, named) in [
+            ("127.0.0.1:9001,proxi", "only `proxy` is"),
+            ("9001,mode=0660", "only `proxy` is"),
+            (",proxy", "`127.0.0.1:9001`"),
+            ("systemd:,proxy", "write `systemd`"),
+            ("unix:,proxy", "`unix:/run/corecast.sock`"),
+        ] {
+            let error = parse_listen(text).unwrap_err();
+            assert!(error.contains(named), "{text}: {named} is not in {error}");
+        }
+    }
+
+    #[test]
     fn unix_sockets() {
         let one = |listen| Ok(Listens(vec![listen]));
         assert_eq!(parse_listen("unix:/run/a.sock"), one(Listen::unix("/run/a.sock")));
@@ -86,6 +139,7 @@ mod tests {
             ("unix:/a,mode=+77", "`0660`"),
             ("unix:/a,mode=", "`0660`"),
             ("unix:/a,user=x", "only `mode=0660` is"),
+            ("unix:/a,proxy,mode=0660", "`proxy` as the last"),
         ] {
             let error = parse_listen(text).unwrap_err();
             assert!(error.contains(named), "{text}: {named} is not in {error}");

@@ -63,6 +63,7 @@ fn log_totals(stats: &[Stats]) {
         too_slow = sum(|loops| loops.too_slow),
         shed = sum(|loops| loops.shed),
         no_buffers = sum(|loops| loops.no_buffers),
+        without_header = sum(|loops| loops.driver.without_header),
         "stopped"
     );
 }
@@ -141,7 +142,12 @@ fn allowed(flags: &[Origins]) -> Origins {
 /// Logs the start line.
 fn log_start(flags: &Serve, running: &ServerHandle) {
     let show = |(number, place): (usize, &Listening)| {
-        let ending = if running.has_tls(number) { " (TLS)" } else { "" };
+        let ending = match (running.has_tls(number), running.has_proxy_protocol(number)) {
+            (false, false) => "",
+            (true, false) => " (TLS)",
+            (false, true) => " (PROXY protocol)",
+            (true, true) => " (PROXY protocol, TLS)",
+        };
         format!("{place}{ending}")
     };
     let places: Vec<String> = running.listening().iter().enumerate().map(show).collect();

@@ -2,6 +2,7 @@
 //! implements [`Endpoint`], and a line in the list at the end of this file.
 
 use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
+use super::target::Foreign;
 use super::{json, raw};
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
@@ -37,10 +38,11 @@ macro_rules! endpoints {
                 self,
                 request: &Request<'_>,
                 max_topic: usize,
+                foreign: Foreign,
             ) -> Result<Opening<Client>, Refusal> {
                 match self {
                     $($(#[cfg($cfg)])? Self::$name => {
-                        let opening = <$client>::open(request, max_topic, RESERVED)?;
+                        let opening = <$client>::open(request, max_topic, foreign, RESERVED)?;
                         let Opening { client, protocol } = opening;
                         Ok(Opening { client: Client::$name(client), protocol })
                     })+

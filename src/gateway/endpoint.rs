@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::target::Foreign;
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
@@ -21,13 +22,15 @@ pub(super) trait Endpoint: Sized {
     /// request target: not decoded, without the query. No path belongs to two endpoints.
     fn owns(path: &str) -> bool;
 
-    /// The client of a request with such a path. Topics may have `max_topic` bytes.
+    /// The client of a request with such a path. Topics may have `max_topic` bytes. Parameters that
+    /// are `foreign` are the application's.
     ///
     /// # Errors
     /// If the path, the query or the offered subprotocols are wrong.
     fn open(
         request: &Request<'_>,
         max_topic: usize,
+        foreign: Foreign,
         reserved: Reserved,
     ) -> Result<Opening<Self>, Refusal>;
 

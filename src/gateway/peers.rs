@@ -9,9 +9,16 @@ use crate::protocol::http::Headers;
 use crate::protocol::websocket::handshake::Request;
 
 impl<H: Handler> Gateway<H> {
+    /// Says whether a listener takes the addresses of clients from headers of the PROXY protocol.
+    #[must_use]
+    pub fn with_proxied(mut self, is_proxied: bool) -> Self {
+        self.core.is_proxied = is_proxied;
+        self
+    }
+
     /// Whether the addresses of peers are of any use.
     pub(super) fn uses_peers(&self) -> bool {
-        H::PEER_ADDRESSES || !self.config.trusted_proxies.is_empty()
+        H::PEER_ADDRESSES || self.core.is_proxied || !self.config.trusted_proxies.is_empty()
     }
 
     /// Remembers the peer of a new connection.

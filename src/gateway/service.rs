@@ -10,6 +10,7 @@ use super::client::Kind;
 use super::clients::Clients;
 use super::endpoint::{Incoming, Opening};
 use super::states::States;
+use super::target::Foreign;
 use super::waiting::Waiting;
 use crate::app::{
     Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
@@ -125,7 +126,8 @@ impl<H: Handler> Gateway<H> {
             .filter(|agreed| agreed.server_no_context_takeover)
             .map(|agreed| agreed.server_max_window_bits);
         let max_topic = self.config.pubsub.max_topic;
-        let Opening { client, protocol } = endpoint.open(request, max_topic)?;
+        let Opening { client, protocol } =
+            endpoint.open(request, max_topic, Foreign(H::PARAMETERS))?;
         if let Some(filter) = client.subscribes_to() {
             self.authorise(id, &user, Action::Subscribe(&filter))?;
         }

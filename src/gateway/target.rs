@@ -1,12 +1,28 @@
 //! Parts of a request target, for the endpoints that parse their own.
 
-/// The names and values of a query, without those that carry the client's credentials. Those are
-/// for the application, which has decided about the client by them: a page cannot set a header of
-/// the request, so a token comes in the query. (`access_token` is from RFC 6750 section 2.3.)
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+/// The names of parameters that belong to the application
+/// ([`Handler::PARAMETERS`](crate::app::Handler::PARAMETERS)). `*` is every name that the endpoint
+/// does not know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Foreign(pub(super) &'static [&'static str]);
+
+impl Foreign {
+    fn contains(self, name: &str) -> bool {
+        self.0.iter().any(|known| matches!(*known, "*") || *known == name)
+    }
+}
+
+/// The names and values of a query, as far as they are for the endpoint: not those that are
+/// `foreign` to it, unless it knows the name. The application has decided about the client by
+/// these.
+pub(super) fn pairs<'q>(
+    query: &'q str,
+    known: &'q [&str],
+    foreign: Foreign,
+) -> impl Iterator<Item = (&'q str, &'q str)> {
     let pair = |parameter| str::split_once(parameter, '=').unwrap_or((parameter, ""));
     let all = query.split('&').filter(|_| !query.is_empty()).map(pair);
-    all.filter(|(name, _)| !matches!(*name, "token" | "access_token"))
+    all.filter(move |(name, _)| known.contains(name) || !foreign.contains(name))
 }
 
 /// Decodes `%` and two hexadecimal digits (RFC 3986 section 2.1) in a topic of a path. `+` is not

@@ -142,6 +142,14 @@ pub enum Event {
         /// The address of the peer, if [`Accepts::OnceWithPeer`] asked for it.
         peer: Option<SocketAddr>,
     },
+    /// A proxy has told the address of the client for which it connects, before the first bytes of
+    /// that client; `None` if the client has none.
+    Peer {
+        /// On which connection.
+        id: ConnectionId,
+        /// The address, which counts instead of that of the socket.
+        peer: Option<SocketAddr>,
+    },
     /// A receive brought something.
     Received {
         /// Whose receive.
@@ -215,6 +223,9 @@ pub struct DriverStats {
     pub buffers_lent: u32,
     /// Sends and receives that the kernel still holds.
     pub in_flight: u32,
+    /// Connections that did not begin with the header of the PROXY protocol that their listener
+    /// asks for.
+    pub without_header: u64,
 }
 
 /// One core's way to the kernel. All calls but [`Driver::enter`] only queue, or do at once what

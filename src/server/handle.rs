@@ -51,6 +51,8 @@ pub(super) struct Parts {
     pub(super) listening: Vec<Listening>,
     /// Whether each of these has TLS.
     pub(super) has_tls: Vec<bool>,
+    /// Whether each of these takes headers of the PROXY protocol.
+    pub(super) is_proxied: Vec<bool>,
     pub(super) cores: Vec<usize>,
     pub(super) publishers: Vec<Publisher>,
     pub(super) controls: Vec<Arc<CoreControl>>,
@@ -136,6 +138,11 @@ impl ServerHandle {
         &self.0.parts.stop
     }
 
+    /// Whether each listener takes headers of the PROXY protocol.
+    pub(super) fn proxied(&self) -> &[bool] {
+        &self.0.parts.is_proxied
+    }
+
     pub(super) fn is_halting(&self) -> bool {
         self.0.parts.stop.halt.load(Ordering::Acquire)
     }
@@ -169,6 +176,13 @@ impl ServerHandle {
     #[must_use]
     pub fn has_tls(&self, number: usize) -> bool {
         self.0.parts.has_tls.get(number) == Some(&true)
+    }
+
+    /// Whether the place of this number in [`listening`](Self::listening) takes headers of the
+    /// PROXY protocol.
+    #[must_use]
+    pub fn has_proxy_protocol(&self, number: usize) -> bool {
+        self.0.parts.is_proxied.get(number) == Some(&true)
     }
 
     /// The cores that serve.

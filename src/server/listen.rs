@@ -22,6 +22,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(50);
 pub struct Listen {
     pub(super) place: Place,
     pub(super) has_tls: bool,
+    pub(super) is_proxied: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Listen {
     }
 
     const fn on(place: Place) -> Self {
-        Self { place, has_tls: false }
+        Self { place, has_tls: false, is_proxied: false }
     }
 
     /// With TLS. Needs [`Server::tls`](super::Server::tls).
@@ -68,6 +69,17 @@ impl Listen {
     #[must_use]
     pub fn tls(self) -> Self {
         Self { has_tls: true, ..self }
+    }
+
+    /// Each connection has to begin with a header of the PROXY protocol, version 1 or 2, in which a
+    /// proxy says for which client it connects; before TLS, if there is any. That address is the
+    /// one of the peer then: for the application, for the log and for
+    /// [`Config::trusted_proxies`](crate::config::Config::trusted_proxies). Whoever can connect is
+    /// believed, so nobody but the proxy should be able to. A connection without such a header is
+    /// closed. Where this is not set, a header is refused.
+    #[must_use]
+    pub fn proxy_protocol(self) -> Self {
+        Self { is_proxied: true, ..self }
     }
 
     /// The permissions of the socket file, such as `0o660`; a client needs to be allowed to write.

@@ -197,7 +197,7 @@ impl Server {
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
         let backend = self.config.backend;
         let capacities = capacity::fit(self.config, loops.len());
-        let Bound { listening, has_tls, loops: listeners, files } =
+        let Bound { listening, has_tls, is_proxied, loops: listeners, files } =
             sockets::bind(&self.listen, loops.len())?;
         let files = Arc::new(files);
         #[cfg(feature = "tls")]
@@ -210,6 +210,7 @@ impl Server {
         let handle = ServerHandle::new(Parts {
             listening,
             has_tls,
+            is_proxied,
             cores,
             publishers,
             controls: controls.clone(),

@@ -25,6 +25,8 @@ pub(super) struct Bound {
     pub(super) listening: Vec<Listening>,
     /// Whether each of these has TLS.
     pub(super) has_tls: Vec<bool>,
+    /// Whether each of these takes headers of the PROXY protocol.
+    pub(super) is_proxied: Vec<bool>,
     /// The listeners of each loop, in the order of `listening`.
     pub(super) loops: Vec<Vec<Listener>>,
     pub(super) files: Vec<SocketFile>,
@@ -58,7 +60,7 @@ pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
     let deadline = Instant::now() + IN_USE_WAIT;
     let loops = iter::repeat_with(Vec::new).take(loops).collect();
     let mut bound = Bound { loops, ..Bound::default() };
-    for Listen { place, has_tls } in listen {
+    for Listen { place, has_tls, is_proxied } in listen {
         match place {
             Place::Tcp(_) => {
                 let Some(planned) = planned.next() else { continue };
@@ -79,6 +81,7 @@ pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
             }
         }
         bound.has_tls.resize(bound.listening.len(), *has_tls);
+        bound.is_proxied.resize(bound.listening.len(), *is_proxied);
     }
     Ok(bound)
 }

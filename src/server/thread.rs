@@ -23,6 +23,7 @@ use crate::io::epoll::EpollDriver;
 use crate::io::uring::UringRing;
 use crate::io::{Driver, LoopWaker};
 use crate::mesh::Port;
+use crate::proxied::Proxied;
 use crate::pubsub::{PeerMessage, Totals};
 use crate::worker::{Listeners, Stats, Worker};
 
@@ -145,8 +146,8 @@ impl CoreThread {
         })
     }
 
-    /// Serves with the driver as it is, or with TLS around it: without listeners that have TLS,
-    /// nothing is paid for it.
+    /// Serves with the driver as it is, or with what listeners need around it: headers of proxies,
+    /// and TLS around that. Without such listeners nothing is paid for it.
     #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "there is nothing to take"))]
     fn serve_with<D: Driver<Waker = LoopWaker>, H: Handler>(
         mut self,
@@ -159,7 +160,11 @@ impl CoreThread {
     ) -> Result<Stats, Failure> {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls.take() {
-            let driver = tls.wrap(driver);
+            let driver = tls.wrap(Proxied::new(driver, self.handle.proxied().to_vec()));
+            return self.serve_on(driver, config, listeners, serving, make, ready);
+        }
+        if self.handle.proxied().contains(&true) {
+            let driver = Proxied::new(driver, self.handle.proxied().to_vec());
             return self.serve_on(driver, config, listeners, serving, make, ready);
         }
         self.serve_on(driver, config, listeners, serving, make, ready)
@@ -177,7 +182,8 @@ impl CoreThread {
         let control = &self.control;
         let app = make(control.core, &self.handle);
         let service = Gateway::new(app, Arc::clone(&config), self.port, self.inbox, self.totals)
-            .with_panic_hook(self.on_panic);
+            .with_panic_hook(self.on_panic)
+            .with_proxied(self.handle.proxied().contains(&true));
         let drain = Arc::clone(&self.handle.stop_flags().drain);
         let mut worker =
             Worker::new(driver, config, service, listeners, drain).with_peers(self.wakers);

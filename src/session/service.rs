@@ -174,7 +174,8 @@ pub trait Service: Inbound {
 
     /// A connection was accepted, if [`wants_peers`](Self::wants_peers) says that its address is
     /// wanted. `None` if it has none, as on a Unix-domain socket. An IPv4 address is never in IPv6
-    /// form.
+    /// form. Called again, before the first request, if a proxy has told the address of the client
+    /// in a header of the PROXY protocol.
     fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
         let _ = (id, peer);
     }

@@ -11,7 +11,7 @@ use super::tls::TlsSession;
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "nearly all connections have the large one")]
 pub(super) enum Stage {
-    /// Nothing was received. What a proxy sends before all else would be taken here.
+    /// Nothing was received.
     New,
     /// The peer speaks TLS.
     Tls(TlsSession),

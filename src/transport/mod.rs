@@ -11,9 +11,6 @@
 //!   queue, at its head, and is sent from there as it is.
 //! - `driver.rs`: the implementation of the trait, and the order in which things are sent.
 //! - `tls/`: settings, and TLS of one connection, sans-IO.
-//!
-//! What a proxy sends before the first byte of a client would be taken in `receive.rs`, from the
-//! input of a connection that is new (`Stage::New`).
 
 mod buffers;
 mod connection;

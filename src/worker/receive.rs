@@ -30,6 +30,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                     self.service.connected(id, peer);
                 }
             }
+            Event::Peer { id, peer } => self.service.connected(id, peer),
             Event::NotCancelled { id } => self.core.on_not_cancelled(id),
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),

@@ -85,3 +85,53 @@ fn a_raw_client_is_refused_or_closed() {
     expect(&mut own, "mine");
     own.expect_alive();
 }
+
+/// Accepts every client, and has parameters of its own: `jwt` alone, or all.
+struct Own<const ANY: bool>;
+
+impl<const ANY: bool> Handler for Own<ANY> {
+    type Connection = ();
+    type User = ();
+
+    const PARAMETERS: &'static [&'static str] = if ANY { &["*"] } else { &["jwt"] };
+
+    fn upgrade(&mut self, _: &Request<'_>, _: &mut Accept) -> Upgrade<()> {
+        Upgrade::Refuse(Rejection::NotFound.into())
+    }
+
+    fn message<'a>(&mut self, (): &mut (), _: Message<'a>, _: &mut Context<'_, 'a>) {}
+
+    fn authorise_connect(&mut self, request: &Request<'_>, (): &mut ()) -> Result<(), Refusal> {
+        match request.query {
+            Some(query) if query.contains("=bad") => Err(Rejection::Forbidden.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The application sees every parameter; what it does not name is refused after it was asked.
+#[test]
+fn parameters_of_the_application_are_its_own() {
+    let named = Embedded::start_with(Config::default(), |_, _| Own::<false>);
+    let any = Embedded::start_with(Config::default(), |_, _| Own::<true>);
+    for (query, of_named, of_any) in [
+        ("jwt=1", 101, 101),
+        ("jwt=bad", 403, 403),
+        ("topik=1", 400, 101),
+        ("topik=bad", 403, 403),
+        ("token=1", 400, 101),
+        ("jwt=1&x", 400, 101),
+    ] {
+        for (server, status) in [(&named, of_named), (&any, of_any)] {
+            for path in ["/pubsub", "/topics/a"] {
+                let mut client = Client::connect(server.addr());
+                client.send(&request_to(&format!("{path}?{query}"), ""));
+                let head = client.read_head();
+                assert!(head.status.contains(&format!(" {status} ")), "{path}?{query} {head:?}");
+            }
+        }
+    }
+    let mut client = Client::connect(any.addr());
+    client.send(&request_to("/topics/a?jwt=1&role=none", ""));
+    assert!(client.read_head().status.contains(" 400 "));
+}

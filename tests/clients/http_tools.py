@@ -210,7 +210,8 @@ def haproxy_checks(folder):
     lines = [line.split(",") for line in text.removeprefix("# ").splitlines() if line]
     names, rows = lines[0], [dict(zip(lines[0], line)) for line in lines[1:]]
     demand("check_status" in names, text)
-    return {row["pxname"]: (row["status"], row["check_status"]) for row in rows
+    # A star is in front of the last result while the next check is under way.
+    return {row["pxname"]: (row["status"], row["check_status"].removeprefix("* ")) for row in rows
             if row["svname"] == "s"}
 
 
@@ -305,7 +306,118 @@ def check_nginx(url):
     return "1.0, 1.1 with kept connections, WebSockets through it"
 
 
-CHECKS = (check_curl, check_curl_bodies, check_wget, check_ab, check_haproxy, check_nginx)
+def log_lines(path):
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+@contextlib.contextmanager
+def proxied_server(folder):
+    """A server of its own whose listeners take the PROXY protocol: on TCP and on a Unix-domain
+    socket. Yields the port, the path and its log."""
+    program = os.environ.get("CORECAST_BINARY")
+    demand(program, "CORECAST_BINARY does not name the server")
+    (port,), path, log = free_ports(1), folder / "socket", folder / "server.log"
+    command = [program, "serve", *os.environ.get("CORECAST_ARGS", "").split(),
+               "--listen", f"127.0.0.1:{port},proxy", "--listen", f"unix:{path},proxy"]
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: any("listening on" in line for line in log_lines(log)), "no start line")
+        yield port, path, log
+    finally:
+        process.terminate()
+        demand(process.wait(20) == 0, f"the server ended with {process.returncode}")
+
+
+def demand_client(through, log, address):
+    """A refused request through a proxy is logged with the address of this client."""
+    answer = curl("--interface", address, "--include", "--header", "Host: a b", through)
+    demand("HTTP/1.1 400 " in answer, answer)
+    # The log has one line a second at most for each kind; the next one names the last client.
+    wait_for(lambda: any(f"client={address}" in line for line in log_lines(log)),
+             f"{address} is not in the log: {log_lines(log)[-3:]}")
+
+
+def check_haproxy_headers(_url):
+    """HAProxy in front with send-proxy and send-proxy-v2, also in its health checks."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with proxied_server(folder) as (server, path, log):
+            kinds = (("send-proxy", f"127.0.0.1:{server}"), ("send-proxy-v2", f"127.0.0.1:{server}"),
+                     ("send-proxy-v2-ssl", f"127.0.0.1:{server}"), ("send-proxy-v2", f"unix@{path}"))
+            ports = free_ports(len(kinds))
+            fronts = "".join(
+                f"frontend f{number}\n    bind 127.0.0.1:{port}\n    default_backend b{number}\n"
+                f"backend b{number}\n    option httpchk GET /healthz\n"
+                f"    server s {address} {option} check inter 200ms\n"
+                for number, ((option, address), port) in enumerate(zip(kinds, ports))
+            )
+            config = folder / "haproxy.cfg"
+            config.write_text(
+                f"global\n    stats socket {folder}/stats mode 600 level user\n"
+                "defaults\n    mode http\n    timeout connect 5s\n    timeout client 20s\n"
+                f"    timeout server 20s\n    timeout tunnel 20s\n{fronts}"
+            )
+            with running([find("haproxy"), "-db", "-f", str(config)], ports[-1], folder):
+                def up():
+                    states = haproxy_checks(folder)
+                    return all(state == ("UP", "L7OK") for state in states.values())
+
+                wait_for(up, f"HAProxy finds a server down: {haproxy_checks(folder)}")
+                time.sleep(1)
+                demand(up(), f"HAProxy finds a server down: {haproxy_checks(folder)}")
+                for number, port in enumerate(ports):
+                    through = f"http://127.0.0.1:{port}/"
+                    for _ in range(2):
+                        demand(curl(f"{through}healthz") == "ok\n", "no answer")
+                    asyncio.run(echo(f"ws://127.0.0.1:{port}/echo"))
+                # HAProxy itself refuses what is wrong, so it passes on only what it does not read.
+                tcp = folder / "tcp.cfg"
+                (port,) = free_ports(1)
+                tcp.write_text(
+                    "defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 20s\n"
+                    f"    timeout server 20s\nlisten t\n    bind 127.0.0.1:{port}\n"
+                    f"    server s 127.0.0.1:{server} send-proxy-v2\n"
+                )
+                with running([find("haproxy"), "-db", "-f", str(tcp)], port, folder):
+                    demand_client(f"http://127.0.0.1:{port}/", log, "127.0.0.77")
+            demand("without a PROXY header" not in log.read_text(), log.read_text())
+            answer = subprocess.run(
+                [find("curl"), "--silent", "--max-time", "20", f"http://127.0.0.1:{server}/"],
+                capture_output=True, timeout=TIMEOUT, check=False,
+            )
+            demand(answer.returncode == 52 and not answer.stdout, f"an answer: {answer}")
+            wait_for(lambda: "without a PROXY header" in log.read_text(), "no line in the log")
+    return "send-proxy, -v2, -v2-ssl, to a socket file, health checks, the client in the log"
+
+
+def check_nginx_headers(_url):
+    """nginx in front as a proxy of TCP with `proxy_protocol on`, which is version 1."""
+    module = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+    with tempfile.TemporaryDirectory() as name:
+        folder, (port,) = Path(name), free_ports(1)
+        built_in = "--with-stream " in f"{run('nginx', '-V')} "
+        if not built_in and not module.exists():
+            return "skipped: this nginx has no stream module"
+        with proxied_server(folder) as (server, _path, log):
+            load = "" if built_in else f"load_module {module};\n"
+            config = folder / "nginx.conf"
+            config.write_text(
+                f"{load}daemon off;\nmaster_process off;\npid {folder}/pid;\n"
+                f"error_log {folder}/error.log;\nevents {{ worker_connections 256; }}\n"
+                f"stream {{ server {{ listen 127.0.0.1:{port}; proxy_protocol on;\n"
+                f"    proxy_pass 127.0.0.1:{server}; }} }}\n"
+            )
+            command = [find("nginx"), "-c", str(config), "-e", f"{folder}/error.log"]
+            with running(command, port, folder):
+                demand(curl(f"http://127.0.0.1:{port}/healthz") == "ok\n", "no answer")
+                asyncio.run(echo(f"ws://127.0.0.1:{port}/echo"))
+                demand_client(f"http://127.0.0.1:{port}/", log, "127.0.0.78")
+    return "requests, a WebSocket, the client in the log"
+
+
+CHECKS = (check_curl, check_curl_bodies, check_wget, check_ab, check_haproxy, check_nginx,
+          check_haproxy_headers, check_nginx_headers)
 
 
 def main():

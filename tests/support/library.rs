@@ -28,6 +28,16 @@ impl Embedded {
         Self(Some(server.start(|_, _| Echo).unwrap()))
     }
 
+    /// On one core, with a second listener that has TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn start_tls(config: Config, tls: corecast::transport::tls::Tls) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut allowed = corecast::server::allowed_cores();
+        allowed.truncate(1);
+        let server = backend::server(config).listen(address).listen_tls(address).tls(tls);
+        Self(Some(server.cores(allowed).start(|_, _| Echo).unwrap()))
+    }
+
     /// With a handler of the test.
     pub(crate) fn start_with<H: Handler + 'static>(
         config: Config,

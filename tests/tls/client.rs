@@ -60,6 +60,29 @@ impl TlsClient {
         Ok(this)
     }
 
+    /// Whether a request over this connection is answered with 503, by a server that may also end
+    /// it at any time before.
+    pub(crate) fn try_refused(mut stream: TcpStream, pair: &super::certificates::Pair) -> bool {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let name = "localhost".try_into().unwrap();
+        let mut tls = ClientConnection::new(Arc::new(pair.client()), name).unwrap();
+        tls.writer().write_all(&request_to("/", "")).unwrap();
+        let mut answer = Vec::new();
+        let kind = loop {
+            if let Err(error) = tls.complete_io(&mut stream) {
+                break error.kind();
+            }
+            match tls.reader().read_to_end(&mut answer) {
+                Ok(_) => break ErrorKind::UnexpectedEof,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => break error.kind(),
+            }
+        };
+        assert!(!matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut), "it is left waiting");
+        answer.starts_with(b"HTTP/1.1 503 ")
+    }
+
     /// A WebSocket at `path`.
     pub(crate) fn open(addr: SocketAddr, config: ClientConfig, path: &str) -> Self {
         Self::connect(addr, config).upgrade(path)

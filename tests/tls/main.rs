@@ -13,8 +13,12 @@ mod command;
 mod faults;
 #[path = "handshakes.rs"]
 mod handshakes;
+#[path = "limits.rs"]
+mod limits;
 #[path = "messages.rs"]
 mod messages;
+#[path = "proxied.rs"]
+mod proxied;
 #[path = "slow.rs"]
 mod slow;
 #[path = "../support/mod.rs"]
@@ -37,9 +41,18 @@ impl Running {
     }
 
     fn start_with(tls: corecast::transport::tls::Tls, config: Config) -> Self {
+        Self(Self::server(tls, config).start(|_, _| Echo).unwrap())
+    }
+
+    /// On one core, so that the limit of connections is that of one loop.
+    fn start_on_one_core(tls: corecast::transport::tls::Tls, config: Config) -> Self {
+        let cores = vec![corecast::server::allowed_cores()[0]];
+        Self(Self::server(tls, config).cores(cores).start(|_, _| Echo).unwrap())
+    }
+
+    fn server(tls: corecast::transport::tls::Tls, config: Config) -> corecast::server::Server {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = support::backend::server(config).listen(address).listen_tls(address).tls(tls);
-        Self(server.start(|_, _| Echo).unwrap())
+        support::backend::server(config).listen(address).listen_tls(address).tls(tls)
     }
 
     /// The address of the listener without TLS.

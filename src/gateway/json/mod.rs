@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
+use super::target::Foreign;
 use crate::app::{Action, Denied};
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Work};
@@ -58,8 +59,13 @@ impl Endpoint for Client {
         target::owns(path)
     }
 
-    fn open(request: &Upgrade<'_>, _: usize, _: Reserved) -> Result<Opening<Self>, Refusal> {
-        target::check(request.path, request.query).map_err(Refusal::bad_request)?;
+    fn open(
+        request: &Upgrade<'_>,
+        _: usize,
+        foreign: Foreign,
+        _: Reserved,
+    ) -> Result<Opening<Self>, Refusal> {
+        target::check(request.path, request.query, foreign).map_err(Refusal::bad_request)?;
         Ok(Opening { client: Self::default(), protocol: target::subprotocol(request)? })
     }
 

@@ -1,6 +1,6 @@
 //! The path, the query and the subprotocol of a request for `/pubsub`.
 
-use crate::gateway::target::pairs;
+use crate::gateway::target::{Foreign, pairs};
 use crate::protocol::websocket::handshake::{Refusal, Request};
 
 /// The subprotocol of `/pubsub`.
@@ -13,11 +13,11 @@ pub(super) fn owns(path: &str) -> bool {
 
 /// Checks a path and a query, both as they are in a request target. An error is one line for the
 /// response with status 400.
-pub(super) fn check(path: &str, query: Option<&str>) -> Result<(), String> {
+pub(super) fn check(path: &str, query: Option<&str>, foreign: Foreign) -> Result<(), String> {
     if path != "/pubsub" {
         return Err("The path ends in a slash; connect to /pubsub.".into());
     }
-    match pairs(query.unwrap_or_default()).next() {
+    match pairs(query.unwrap_or_default(), &[], foreign).next() {
         None => Ok(()),
         Some((name, _)) => Err(format!("/pubsub takes no parameter, but there is \"{name:.40}\".")),
     }
@@ -46,23 +46,39 @@ pub(super) fn subprotocol(request: &Request<'_>) -> Result<Option<Box<str>>, Ref
 mod tests {
     use super::*;
 
+    fn parsed(path: &str, query: Option<&str>) -> Result<(), String> {
+        check(path, query, Foreign(&["token", "access_token"]))
+    }
+
+    #[test]
+    fn what_is_the_applications_is_not_refused() {
+        for query in ["jwt=1&v=2", "token=1", "", "&", "=&x"] {
+            assert_eq!(check("/pubsub", Some(query), Foreign(&["*"])), Ok(()), "{query}");
+        }
+        for (query, refused) in [("jwt=1", false), ("token=1", true), ("JWT=1", true)] {
+            let found = check("/pubsub", Some(query), Foreign(&["jwt"]));
+            assert_eq!(found.is_err(), refused, "{query}");
+        }
+        assert!(check("/pubsub/", None, Foreign(&["*"])).is_err());
+    }
+
     #[test]
     fn credentials_are_left_to_the_application() {
         for query in ["token=abc", "access_token=a.b-c", "token", "token=", "token=1&token=2"] {
-            assert_eq!(check("/pubsub", Some(query)), Ok(()), "{query}");
+            assert_eq!(parsed("/pubsub", Some(query)), Ok(()), "{query}");
             for query in [format!("{query}&role=sub"), format!("role=sub&{query}")] {
-                assert!(check("/pubsub", Some(&query)).is_err(), "{query}");
+                assert!(parsed("/pubsub", Some(&query)).is_err(), "{query}");
             }
         }
         for query in ["Token=1", "tokens=1", "token=1&x", "access-token=1", "jwt=1", "token=1&"] {
-            assert!(check("/pubsub", Some(query)).is_err(), "{query}");
+            assert!(parsed("/pubsub", Some(query)).is_err(), "{query}");
         }
     }
 
     #[test]
     fn faults_are_named() {
         for query in [None, Some("")] {
-            assert_eq!(check("/pubsub", query), Ok(()));
+            assert_eq!(parsed("/pubsub", query), Ok(()));
         }
         let cases = [
             ("/pubsub", "role=sub", "/pubsub takes no parameter, but there is \"role\"."),
@@ -72,14 +88,14 @@ mod tests {
             ("/pubsub/", "", "The path ends in a slash; connect to /pubsub."),
         ];
         for (path, query, expected) in cases {
-            assert_eq!(check(path, Some(query)), Err(expected.into()), "{path}?{query}");
+            assert_eq!(parsed(path, Some(query)), Err(expected.into()), "{path}?{query}");
             assert!(owns(path), "{path}");
         }
     }
 
     #[test]
     fn long_names_are_cut_in_the_message() {
-        let why = check("/pubsub", Some(&"x".repeat(8000))).unwrap_err();
+        let why = parsed("/pubsub", Some(&"x".repeat(8000))).unwrap_err();
         assert!(why.len() < 120, "{why}");
     }
 }

@@ -3,6 +3,7 @@
 mod target;
 
 use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
+use super::target::Foreign;
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
@@ -30,9 +31,10 @@ impl Endpoint for Client {
     fn open(
         request: &Request<'_>,
         max_topic: usize,
+        foreign: Foreign,
         reserved: Reserved,
     ) -> Result<Opening<Self>, Refusal> {
-        let target = Target::parse(request.path, request.query, max_topic);
+        let target = Target::parse(request.path, request.query, max_topic, foreign);
         let client = Self(target.map_err(Refusal::bad_request)?);
         let protocol = request.subprotocols().find(|name| !reserved.contains(name)).map(Into::into);
         Ok(Opening { client, protocol })

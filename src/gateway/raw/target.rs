@@ -1,6 +1,6 @@
 //! The path and the query of a request for `/topics/<topic>`.
 
-use crate::gateway::target::{pairs, percent_decode};
+use crate::gateway::target::{Foreign, pairs, percent_decode};
 use crate::pubsub::Topic;
 
 /// What a request asks for.
@@ -37,11 +37,16 @@ fn rest(path: &str) -> Option<&str> {
 
 impl Target {
     /// Parses a path and a query, both as they are in a request target: visible ASCII. The topic
-    /// may have `max_topic` bytes.
+    /// may have `max_topic` bytes. Parameters that are `foreign` are not looked at.
     ///
     /// # Errors
     /// One line for the response with status 400.
-    pub(super) fn parse(path: &str, query: Option<&str>, max_topic: usize) -> Result<Self, String> {
+    pub(super) fn parse(
+        path: &str,
+        query: Option<&str>,
+        max_topic: usize,
+        foreign: Foreign,
+    ) -> Result<Self, String> {
         let encoded = match rest(path).and_then(|rest| rest.strip_prefix('/')) {
             None | Some("") => {
                 return Err("The path names no topic; connect to /topics/<topic>.".into());
@@ -50,14 +55,14 @@ impl Target {
         };
         let topic = Topic::new(&percent_decode(encoded)?, max_topic)
             .map_err(|error| format!("The topic in the path is not valid: {error}."))?;
-        let (role, echo) = parameters(query.unwrap_or_default())?;
+        let (role, echo) = parameters(query.unwrap_or_default(), foreign)?;
         Ok(Self { topic, role, echo })
     }
 }
 
-fn parameters(query: &str) -> Result<(Role, bool), String> {
+fn parameters(query: &str, foreign: Foreign) -> Result<(Role, bool), String> {
     let (mut role, mut echo) = (None, None);
-    for (name, value) in pairs(query) {
+    for (name, value) in pairs(query, &["role", "echo"], foreign) {
         let repeated = match name {
             "role" => role
                 .replace(match value {

@@ -4,7 +4,7 @@
 use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::gateway::endpoint::{Endpoint, Incoming, Opening, Reserved};
-use crate::gateway::target::pairs;
+use crate::gateway::target::{Foreign, pairs};
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic};
@@ -30,9 +30,11 @@ impl Endpoint for Client {
     fn open(
         request: &Request<'_>,
         max_topic: usize,
+        foreign: Foreign,
         _: Reserved,
     ) -> Result<Opening<Self>, Refusal> {
-        let name = pairs(request.query.unwrap_or_default()).find(|(name, _)| *name == "topic");
+        let mut pairs = pairs(request.query.unwrap_or_default(), &["topic"], foreign);
+        let name = pairs.find(|(name, _)| *name == "topic");
         let (_, name) = name.ok_or_else(|| Refusal::bad_request("There is no topic to count."))?;
         let topic = Topic::new(name, max_topic);
         let topic = topic.map_err(|error| Refusal::bad_request(error.to_string()))?;

@@ -74,6 +74,7 @@ impl fmt::Display for Brief<'_, Event> {
             Event::Received { id, outcome, armed } => {
                 write!(f, "{} received {outcome:?}, armed: {armed}", Brief(id))
             }
+            Event::Peer { id, peer } => write!(f, "{} peer {peer:?}", Brief(id)),
             Event::NotCancelled { id } => write!(f, "{} not cancelled", Brief(id)),
             Event::ShortSend { id, rest, error } => {
                 write!(f, "{} fell short by {}, {error:?}", Brief(id), Brief(rest))

@@ -183,6 +183,7 @@ impl Kernel {
             Event::Accepted { .. }
             | Event::Received { .. }
             | Event::NotCancelled { .. }
+            | Event::Peer { .. }
             | Event::Progress { .. }
             | Event::Woken => {}
         }
@@ -198,6 +199,7 @@ impl Kernel {
             buffers: 0,
             buffers_lent: self.lent.get(),
             in_flight: self.slots.iter().map(|s| held(s.receive.stage) + held(s.send.stage)).sum(),
+            without_header: 0,
         }
     }
 

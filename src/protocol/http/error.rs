@@ -11,6 +11,8 @@ use super::status::Status;
 pub enum HeadError {
     /// The first byte begins no HTTP method, as with TLS (RFC 9112 section 3).
     NotHttp,
+    /// It is a header of the PROXY protocol, which this connection does not take.
+    ProxyHeader,
     /// More than one empty line precedes the first line (RFC 9112 section 2.2).
     LeadingEmptyLine,
     /// A line ends with LF alone (RFC 9112 section 2.2).
@@ -92,6 +94,9 @@ impl HeadError {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NotHttp => "This is not HTTP; connect with a WebSocket client.",
+            Self::ProxyHeader => {
+                "This port takes no header of the PROXY protocol; have it listen with `,proxy`."
+            }
             Self::LeadingEmptyLine => "Empty lines come before the request line; send one at most.",
             Self::BareLf => "A line ends with LF alone; end each line with CR LF.",
             Self::BareCr => "A CR is not followed by LF; end each line with CR LF.",

@@ -53,6 +53,12 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, ProxyError> {
     }
 }
 
+/// Whether `bytes` begin as a header of either version does.
+#[must_use]
+pub fn is_header(bytes: &[u8]) -> bool {
+    bytes.starts_with(v1::START) || bytes.starts_with(v2::SIGNATURE)
+}
+
 /// Compares `bytes` with what they have to begin with, as far as they have come. Returns whether
 /// all of it is there.
 fn begins_with(bytes: &[u8], start: &[u8]) -> Result<bool, ProxyError> {

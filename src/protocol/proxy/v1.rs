@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Header, ProxyError, begins_with};
 
-const START: &[u8] = b"PROXY ";
+pub(super) const START: &[u8] = b"PROXY ";
 /// The longest line, with its CR LF.
 const MAX_LINE: usize = 107;
 

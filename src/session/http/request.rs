@@ -2,6 +2,7 @@
 
 use crate::base::{Millis, Work};
 use crate::protocol::http::{BodyError, HeadError, HeadScanner};
+use crate::protocol::proxy;
 use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, parse};
 use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::head::{PartialHead, asks_head};
@@ -81,7 +82,7 @@ impl Session {
                 head.recharge();
                 self.rare = Some(Box::new(RareState::Head(head)));
             }
-            Err(error) => self.refuse_request(cx, error, asks_head(bytes)),
+            Err(error) => self.refuse_request(cx, fault(error, bytes), asks_head(bytes)),
         }
         bytes.len()
     }
@@ -109,7 +110,9 @@ impl Session {
                 let (whole, more) = head.bytes.split_at(end);
                 self.answer_head(whole, !more.is_empty(), cx, service);
             }
-            Err(error) => self.refuse_request(cx, error, asks_head(&head.bytes)),
+            Err(error) => {
+                self.refuse_request(cx, fault(error, &head.bytes), asks_head(&head.bytes));
+            }
         }
         cx.pools.buffers.give(head.into_buffer());
         taken
@@ -127,7 +130,7 @@ impl Session {
         cx.pools.work.charge(Work::REQUEST);
         let limits = cx.pools.config.limits.head;
         let result = match parse(head, &limits) {
-            Err(rejection) => Err(rejection.into()),
+            Err(rejection) => Err(fault(rejection, head).into()),
             Ok(_) if self.marks.contains(Marks::REJECT) => Err(Rejection::Full.into()),
             Ok(Parsed::Plain(mut request)) => {
                 request.is_tls = self.marks.contains(Marks::TLS);
@@ -203,4 +206,9 @@ impl Session {
         self.deadline = now.after(pools.config.timeouts.linger);
         self.free(pools);
     }
+}
+
+/// Why a request is not understood: a proxy may have been told to send what nobody takes here.
+fn fault(error: impl Into<Rejection>, bytes: &[u8]) -> Rejection {
+    if proxy::is_header(bytes) { HeadError::ProxyHeader.into() } else { error.into() }
 }

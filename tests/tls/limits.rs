@@ -1,0 +1,68 @@
+//! TLS connections above the limit.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use corecast::config::Config;
+
+use super::Running;
+use super::certificates::Pair;
+use super::client::{End, TlsClient};
+use super::support::client::{Head, PATIENCE, request_to};
+use super::support::host::wait_until;
+
+fn full(pair: &Pair) -> (Running, TlsClient) {
+    let mut config = Config::default();
+    config.limits.max_connections = 1;
+    // One loop, so that the limit is reached by one client.
+    let server = Running::start_on_one_core(pair.tls(), config);
+    let client = TlsClient::open(server.tls(), pair.client(), "/");
+    (server, client)
+}
+
+/// The handshake is done for a connection above the limit too, and the answer is 503.
+#[test]
+fn a_full_server_answers_503_over_tls() {
+    let pair = Pair::new(&["localhost"]);
+    let (server, mut first) = full(&pair);
+    for _ in 0..20 {
+        let mut late = TlsClient::connect(server.tls(), pair.client());
+        late.send(&request_to("/", ""));
+        let (answer, end) = late.read_to_end();
+        let (head, _) = Head::parse(&answer).unwrap();
+        assert_eq!(head.status, "HTTP/1.1 503 Service Unavailable");
+        assert_eq!((head.get("Retry-After"), end), (Some("1"), End::Notified));
+    }
+    first.echo(b"still served");
+    first.close();
+    let served = wait_until(PATIENCE, || {
+        let mut client = TlsClient::connect(server.tls(), pair.client());
+        client.send(&request_to("/", ""));
+        match client.fill() {
+            Ok(()) => client.read_head().status == "HTTP/1.1 101 Switching Protocols",
+            Err(_) => false,
+        }
+    });
+    assert!(served, "no place after one has left");
+}
+
+/// Silent connections hold all slots above the limit. Each is ended in its turn, within moments, so
+/// that others get theirs; one that has not done its handshake by then cannot be answered.
+#[test]
+fn silent_connections_do_not_keep_tls_clients_waiting() {
+    let pair = Pair::new(&["localhost"]);
+    let (server, mut first) = full(&pair);
+    let silent: Vec<TcpStream> =
+        (0..1_000).map(|_| TcpStream::connect(server.tls()).unwrap()).collect();
+    let began = Instant::now();
+    let mut answered = 0;
+    for _ in 0..10 {
+        let stream = TcpStream::connect(server.tls()).unwrap();
+        answered += u32::from(TlsClient::try_refused(stream, &pair));
+    }
+    println!("{answered} of 10 were answered over TLS in {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    first.echo(b"still served");
+    first.close();
+    drop(silent);
+}
