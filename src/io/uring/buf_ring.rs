@@ -27,6 +27,10 @@ pub(super) struct BufRing {
     count: u16,
     /// There have come to be more since the last [`BufRing::commit`].
     grown: bool,
+    /// Receives that found no buffer since there were more, halved in each turn in which none did.
+    missed: u16,
+    /// Whether one did in this turn.
+    has_missed: bool,
     /// Where the next free buffer goes; published by [`BufRing::commit`].
     tail: u16,
     lent: u32,
@@ -68,6 +72,8 @@ impl BufRing {
             mask,
             count: 0,
             grown: false,
+            missed: 0,
+            has_missed: false,
             tail: 0,
             lent: 0,
             number: next_ring_number(),
@@ -85,11 +91,17 @@ impl BufRing {
         self.count = end;
     }
 
-    /// A receive has found no buffer: twice as many from now on, once for all that find none at the
-    /// same time.
+    /// A receive has found no buffer. If there are half as many of these as there are buffers,
+    /// there are twice as many buffers from now on, once for all that find none at the same time.
+    /// So there come to be as many as many clients need that send little, but not for the sake of
+    /// some clients that flood, since one of them takes up to 32 at once: to fill 1,024 takes the
+    /// kernel some milliseconds, for which all others wait.
     #[cold]
-    pub(super) fn grow(&mut self) {
-        if !std::mem::replace(&mut self.grown, true) {
+    pub(super) fn miss(&mut self) {
+        self.has_missed = true;
+        self.missed = self.missed.saturating_add(1);
+        if self.missed >= self.count / 2 && !std::mem::replace(&mut self.grown, true) {
+            self.missed = 0;
             self.add(self.count);
         }
     }
@@ -169,6 +181,14 @@ impl BufRing {
         entry.set_len(self.size);
         entry.set_bid(id);
         self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// The kernel is called next: see [`miss`](Self::miss).
+    #[inline]
+    pub(super) fn begin_turn(&mut self) {
+        if self.missed > 0 && !std::mem::replace(&mut self.has_missed, false) {
+            self.missed /= 2;
+        }
     }
 
     /// Shows the kernel every buffer released so far.
