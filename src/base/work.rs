@@ -53,6 +53,19 @@ impl Work {
     /// One message encoded in one form, without its bytes.
     pub const FRAME: u64 = 100;
 
+    /// A record of TLS that is decrypted or encrypted, without its bytes.
+    pub const RECORD: u64 = 150;
+    /// The next keys of a connection with TLS made.
+    pub const KEYS: u64 = 5_000;
+    /// A step of a handshake of TLS, with a key of an elliptic curve.
+    pub const HANDSHAKE: u64 = 100_000;
+
+    /// The work for `bytes` that are decrypted or encrypted: by ChaCha20, or by AES.
+    #[must_use]
+    pub const fn of_sealed(is_chacha: bool, bytes: usize) -> u64 {
+        bytes as u64 / if is_chacha { 2 } else { 4 }
+    }
+
     /// The work for `bytes` of a payload that are unmasked, validated and copied.
     #[must_use]
     pub const fn of_payload(bytes: usize) -> u64 {

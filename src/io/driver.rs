@@ -356,6 +356,12 @@ pub trait Driver {
     /// The next event, or `None` when all that the last [`Driver::enter`] brought are handed out.
     fn next_event(&mut self) -> Option<Event>;
 
+    /// The work since the last call, in units of [`Work`](crate::base::Work): what a transport has
+    /// decrypted and encrypted. Calls into the kernel are not counted.
+    fn take_work(&mut self) -> u64 {
+        0
+    }
+
     /// A vector that a complete [`Driver::send_now`] left behind, for reuse; not cleared.
     fn take_recycled(&mut self) -> Option<Vec<u8>>;
 

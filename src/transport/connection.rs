@@ -1,10 +1,11 @@
 //! The connections of a core that have a transport, by slot.
 
-use crate::base::ConnectionId;
 use crate::base::blocks::Blocks;
+use crate::base::{BufferPool, ConnectionId};
 use crate::io::Received;
 
-use super::tls::TlsSession;
+use super::tls::{Keyring, TlsSession};
+use super::work::Share;
 
 /// How far the transport of a connection is. The state of TLS is in the table itself: a box of its
 /// own would take more memory, and few connections have none.
@@ -36,7 +37,11 @@ pub(super) struct Connection {
     pub(super) sent_in: u32,
     /// What the worker is to be told after the input that waits: how its receive has ended.
     pub(super) after: Option<Received>,
-    /// The input waits in the list of handshakes.
+    /// The turn in which it has used up some of its share, and what was left of it then.
+    pub(super) share: Share,
+    /// So many of its next inputs are expected to cause much work.
+    pub(super) costly: u8,
+    /// The input waits in a list.
     pub(super) is_listed: bool,
     /// The output is in the list of what is to be sent.
     pub(super) is_flushed: bool,
@@ -54,7 +59,7 @@ impl Connection {
     /// The generation of a connection of which the worker has not told the id yet.
     const UNKNOWN: u32 = u32::MAX;
 
-    pub(super) const fn new(slot: u32) -> Self {
+    pub(super) fn new(slot: u32) -> Self {
         Self {
             stage: Stage::New,
             id: ConnectionId { slot, generation: Self::UNKNOWN },
@@ -63,6 +68,8 @@ impl Connection {
             raw: 0,
             sent_in: 0,
             after: None,
+            share: Share::default(),
+            costly: 0,
             is_listed: false,
             is_flushed: false,
             is_sending: false,
@@ -76,6 +83,29 @@ impl Connection {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         matches!(&self.stage, Stage::Tls(session) if session.is_open())
+    }
+
+    /// The memory that it takes beside its place in the table and what is to be sent, in bytes.
+    pub(super) fn held(&self) -> usize {
+        let is_handshake = matches!(&self.stage, Stage::Tls(session) if session.is_handshake());
+        self.input.capacity() + if is_handshake { TlsSession::HANDSHAKE } else { 0 }
+    }
+
+    /// Keeps more input.
+    pub(super) fn add_input(&mut self, bytes: &[u8], spare: &mut BufferPool, held: &mut usize) {
+        let before = self.input.capacity();
+        if before == 0 {
+            self.input = spare.take();
+        }
+        self.input.extend_from_slice(bytes);
+        *held = *held + self.input.capacity() - before;
+    }
+
+    /// Nothing more is received, decrypted or encrypted.
+    pub(super) fn end_stage(&mut self, keys: &mut Keyring) {
+        if let Stage::Tls(session) = std::mem::replace(&mut self.stage, Stage::Over) {
+            session.forget(keys);
+        }
     }
 
     /// Whether anything can be encrypted and sent.

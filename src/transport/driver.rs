@@ -4,13 +4,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Transport;
+use super::connection::Connection;
 use crate::base::{Chunk, ConnectionId, Ledger, Shared};
 use crate::io::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload};
 
 /// The cost of the handshakes of a turn, in those with an elliptic curve: one to two milliseconds.
 const HANDSHAKES: u32 = 16;
 /// What a connection is charged for TLS, in bytes.
-const CONNECTION: usize = 3 << 10;
+const CONNECTION: usize = size_of::<Option<Connection>>() + 32;
 
 impl<D: Driver> Transport<D> {
     /// What the inner driver's event means for the loop; `None` if it need not be told.
@@ -45,8 +46,9 @@ impl<D: Driver> Transport<D> {
     }
 
     fn forget(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.table.remove(id) {
-            self.held -= connection.input.capacity();
+        if let Some(mut connection) = self.table.remove(id) {
+            self.held -= connection.held();
+            connection.end_stage(&mut self.keys);
             self.spare.give(connection.input);
             self.spare.give(connection.output);
         }
@@ -117,7 +119,7 @@ impl<D: Driver> Driver for Transport<D> {
     #[inline]
     fn release(&mut self, buffer: Buffer) {
         if self.buffers.owns(&buffer) {
-            self.buffers.release(buffer);
+            self.spare.give(self.buffers.release(buffer));
         } else {
             self.inner.release(buffer);
         }
@@ -204,7 +206,8 @@ impl<D: Driver> Driver for Transport<D> {
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
         let may_send = std::mem::take(&mut self.may_send);
-        let mut has_more = !self.cut.is_empty() || !self.handshakes.is_empty();
+        let mut has_more =
+            !self.cut.is_empty() || !self.handshakes.is_empty() || !self.waiting.is_empty();
         if may_send {
             has_more |= self.flush();
         } else {
@@ -217,8 +220,11 @@ impl<D: Driver> Driver for Transport<D> {
         }
         self.events.extend(self.cut.drain(..));
         self.allowed = HANDSHAKES;
+        self.work.begin_turn();
+        self.waiting.begin_turn();
         if let Some(charge) = &mut self.charge {
-            charge.set(self.table.len() as usize * CONNECTION + self.held);
+            let fixed = self.table.len() as usize * CONNECTION + self.keys.memory();
+            charge.set(fixed + self.held + self.buffers.held());
         }
         Ok(())
     }
@@ -237,6 +243,9 @@ impl<D: Driver> Driver for Transport<D> {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
+            if self.waiting.is_due() && self.resume() {
+                continue;
+            }
             match self.inner.next_event() {
                 Some(event) => {
                     if let Some(event) = self.translate(event) {
@@ -252,6 +261,11 @@ impl<D: Driver> Driver for Transport<D> {
                 }
             }
         }
+    }
+
+    #[inline]
+    fn take_work(&mut self) -> u64 {
+        self.work.take()
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {

@@ -7,6 +7,7 @@
 //!
 //! - `receive.rs`: input. Records are decrypted in the receive buffer. Handshakes wait until all
 //!   else that was received is handled, and a turn does a limited number of them.
+//! - `work.rs`: how much a turn decrypts, for one connection and for all.
 //! - `send.rs`: output. What the socket does not take of what is encrypted goes back to the loop's
 //!   queue, at its head, and is sent from there as it is.
 //! - `driver.rs`: the implementation of the trait, and the order in which things are sent.
@@ -20,6 +21,7 @@ mod send;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+mod work;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,7 +31,8 @@ use crate::base::{BufferPool, Chunk, ConnectionId};
 use crate::io::{Driver, Event};
 use buffers::Buffers;
 use connection::Table;
-use tls::{Certificates, Current};
+use tls::{Certificates, Current, Keyring};
+use work::{Allowance, Waiting};
 
 /// A driver with TLS on some of its listeners.
 #[derive(Debug)]
@@ -43,8 +46,13 @@ pub struct Transport<D> {
     version: u64,
     table: Table,
     buffers: Buffers,
-    /// What was decrypted of one receive.
-    plain: Vec<u8>,
+    keys: Keyring,
+    /// What this turn may still decrypt.
+    work: Allowance,
+    /// Connections whose input could not be decrypted yet.
+    waiting: Waiting,
+    /// What was decrypted could not be lent.
+    has_lost: bool,
     /// Vectors to encrypt into.
     spare: BufferPool,
     /// What was sent in plain and is encrypted; for the loop to use again.
@@ -96,7 +104,10 @@ impl<D: Driver> Transport<D> {
             version,
             table: Table::default(),
             buffers: Buffers::new(),
-            plain: Vec::new(),
+            keys: Keyring::default(),
+            work: Allowance::new(),
+            waiting: Waiting::default(),
+            has_lost: false,
             spare: BufferPool::default(),
             recycled: Vec::new(),
             events: VecDeque::new(),

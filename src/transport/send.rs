@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use super::connection::{Connection, Stage};
-use super::tls::Exhausted;
+use super::tls::{Exhausted, Keyring};
 use super::{Sealed, Transport};
 use crate::base::{Chunk, ConnectionId, Shared};
 use crate::io::{Driver, Errno, Event, Payload};
@@ -20,7 +20,7 @@ const MOST: usize = 64 << 10;
 impl<D: Driver> Transport<D> {
     /// Sends `payload` encrypted.
     pub(super) fn seal_now(&mut self, id: ConnectionId, mut payload: Payload) {
-        let Self { inner, table, buffers, spare, .. } = self;
+        let Self { inner, table, buffers, spare, keys, work, .. } = self;
         let Some(connection) = table.get(id) else { return };
         if !connection.can_send() {
             return self.recycle(payload);
@@ -39,7 +39,9 @@ impl<D: Driver> Transport<D> {
             out = spare.take();
         }
         let piece = bytes.get(..MOST).unwrap_or(bytes);
-        let (is_whole, sealed) = (piece.len() == bytes.len(), seal(connection, piece, &mut out));
+        let (is_whole, sealed) =
+            (piece.len() == bytes.len(), seal(connection, keys, piece, &mut out));
+        work.count(*sealed.as_ref().unwrap_or(&0));
         if !out.is_empty() {
             connection.sent_in = self.batch;
             inner.send_now(id, Payload::Chunk(Chunk::Owned { bytes: out, from: 0 }));
@@ -75,7 +77,7 @@ impl<D: Driver> Transport<D> {
 
     /// Sends from the head of the loop's queue: what is encrypted as it is, and the rest encrypted.
     pub(super) fn seal_queued(&mut self, id: ConnectionId, chunk: Chunk, max: usize) {
-        let Self { inner, table, spare, sealed, events, held, .. } = self;
+        let Self { inner, table, spare, sealed, events, held, keys, work, .. } = self;
         let Some(connection) = table.get(id) else { return };
         if connection.raw > 0 {
             connection.is_sending = true;
@@ -91,11 +93,14 @@ impl<D: Driver> Transport<D> {
             out = spare.take();
         }
         let piece = chunk.rest().get(..plain).unwrap_or_default();
-        if seal(connection, piece, &mut out).is_err() {
-            connection.output = out;
-            events.push_back(Event::Sent { id, chunk, result: Err(Errno::PIPE) });
-            self.over(id);
-            return self.list_output(id);
+        match seal(connection, keys, piece, &mut out) {
+            Ok(done) => work.count(done),
+            Err(Exhausted) => {
+                connection.output = out;
+                events.push_back(Event::Sent { id, chunk, result: Err(Errno::PIPE) });
+                self.over(id);
+                return self.list_output(id);
+            }
         }
         connection.is_sending = true;
         let (memory, len) = (out.capacity(), out.len());
@@ -151,9 +156,9 @@ impl<D: Driver> Transport<D> {
         let Some(connection) = self.table.get(id) else { return };
         if connection.can_send() {
             connection.has_ended = true;
-            let Connection { stage, input, output, .. } = connection;
+            let Connection { stage, output, .. } = connection;
             if let Stage::Tls(session) = stage
-                && session.end(input, output).is_ok()
+                && session.end(&mut self.keys, output).is_ok()
             {
                 self.list_output(id);
             }
@@ -205,7 +210,7 @@ impl<D: Driver> Transport<D> {
     fn recycle(&mut self, payload: Payload) {
         match payload {
             Payload::Received { buffer, .. } if self.buffers.owns(&buffer) => {
-                self.buffers.release(buffer);
+                self.spare.give(self.buffers.release(buffer));
             }
             Payload::Received { buffer, .. } => self.inner.release(buffer),
             Payload::Chunk(chunk) => self.recycled.extend(chunk.into_vec()),
@@ -226,9 +231,13 @@ impl Connection {
     }
 }
 
-/// Encrypts `plain` and adds it to `out`.
-fn seal(connection: &mut Connection, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Exhausted> {
-    let Connection { stage, input, .. } = connection;
-    let Stage::Tls(session) = stage else { return Err(Exhausted) };
-    session.seal(plain, input, out)
+/// Encrypts `plain` and adds it to `out`. Returns the work that it was.
+fn seal(
+    connection: &mut Connection,
+    keys: &mut Keyring,
+    plain: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<u64, Exhausted> {
+    let Stage::Tls(session) = &mut connection.stage else { return Err(Exhausted) };
+    session.seal(keys, plain, out)
 }

@@ -74,6 +74,12 @@ pub(super) struct Core<D: Driver> {
 }
 
 impl<D: Driver> Core<D> {
+    /// Counts what the driver has done, with the work of this turn.
+    #[inline(always)]
+    pub(super) fn charge_driver(&mut self) {
+        self.pools.work.charge(self.driver.take_work());
+    }
+
     pub(super) fn new(driver: D, config: Arc<Config>, listeners: Listeners) -> Self {
         let accepting = Accepting::new(listeners, driver.accept_burst());
         Self {

@@ -68,6 +68,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     pub(super) fn defer_events(&mut self) -> bool {
         let (mut has_some, mut has_long) = (false, false);
         while let Some(event) = self.core.driver.next_event() {
+            self.core.charge_driver();
             has_some = true;
             has_long |= is_long(&event);
             match event {

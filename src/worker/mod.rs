@@ -112,6 +112,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
             wait = None;
         }
         self.core.driver.enter(wait)?;
+        // What the driver did for the sends of the last turn.
+        self.core.charge_driver();
         if self.core.pools.work.used() >= self.core.budget.received
             || !self.core.deferring.is_empty()
         {
@@ -127,6 +129,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
         self.core.pools.work.allow(self.core.budget.received);
         while let Some(event) = self.core.driver.next_event() {
+            self.core.charge_driver();
             self.on_event(event);
         }
         if !self.core.driver.is_settled() {

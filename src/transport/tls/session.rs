@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
-};
-use rustls::{Error, ServerConfig};
+use rustls::ServerConfig;
 
-/// What a record has besides its payload, at most: a header, an explicit nonce or the byte with the
-/// true type, and a tag.
-const OVERHEAD: usize = 5 + 8 + 1 + 16;
-/// The most plain bytes of a record (RFC 8446 section 5.1).
-const RECORD: usize = 16 << 10;
+use super::fault::{Exhausted, Fault, Taken};
+use super::handshake::Handshake;
+use super::keyring::Keyring;
+use super::records::Records;
 
 /// The state of TLS of one connection. It holds no part of what is received or sent: a record that
 /// is not complete stays with the caller.
-pub(crate) struct TlsSession {
-    connection: UnbufferedServerConnection,
-    /// A fault was found. rustls must not be given anything more.
-    is_broken: bool,
+pub(crate) struct TlsSession(State);
+
+#[allow(clippy::large_enum_variant, reason = "nearly all connections have the large one")]
+enum State {
+    /// Several kilobytes, for a short time.
+    Handshake(Box<Handshake>),
+    Records(Records),
+    /// Nothing more is received or sent.
+    Over,
 }
 
 impl std::fmt::Debug for TlsSession {
@@ -28,139 +28,106 @@ impl std::fmt::Debug for TlsSession {
     }
 }
 
-/// What was received does not keep to TLS, or cannot be decrypted.
-pub(crate) type Fault = Error;
-
-/// The keys may not encrypt more, or the connection is in no state for it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Exhausted;
-
-/// How far the received bytes were taken.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    /// The bytes that are done with. The rest is the beginning of what is to come: the next call is
-    /// to be given it again, with more behind it.
-    pub(crate) bytes: usize,
-    /// The peer sends no more: it has said so (`close_notify`).
-    pub(crate) is_end: bool,
-    /// Ends the connection; the alert that says so is in the output.
-    pub(crate) fault: Option<Fault>,
-}
-
 impl TlsSession {
+    /// The memory of a handshake, in bytes, about.
+    pub(crate) const HANDSHAKE: usize = 6 << 10;
+
     pub(crate) fn new(config: &Arc<ServerConfig>) -> Result<Self, Fault> {
-        let connection = UnbufferedServerConnection::new(Arc::clone(config))?;
-        Ok(Self { connection, is_broken: false })
+        let handshake = Handshake::new(config).map_err(Fault::Handshake)?;
+        Ok(Self(State::Handshake(Box::new(handshake))))
     }
 
     /// Whether the handshake is complete, so that plain bytes can be sent.
     #[inline]
-    pub(crate) fn is_open(&self) -> bool {
-        !self.connection.is_handshaking() && !self.is_broken
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(&self.0, State::Records(records) if records.is_open())
     }
 
-    /// Takes records from the front of `input` and decrypts them there. Adds what they hold to
-    /// `plain`, and what TLS itself has to say to `out`.
+    /// Whether it still holds the state of a handshake.
+    pub(crate) const fn is_handshake(&self) -> bool {
+        matches!(self.0, State::Handshake(_))
+    }
+
+    /// Takes records from the front of `input`, until so much work is done, and decrypts them
+    /// there. Adds what TLS itself has to say to `out`. `slot` is the connection's.
+    #[inline]
     pub(crate) fn receive(
         &mut self,
+        keys: &mut Keyring,
+        slot: u32,
         input: &mut [u8],
-        plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
+        allowed: u64,
     ) -> Taken {
-        let mut taken = Taken { bytes: 0, is_end: false, fault: None };
-        // After a fault only the alert is to be fetched.
-        while !self.is_broken || self.connection.wants_write() {
-            let rest = input.get_mut(taken.bytes..).unwrap_or_default();
-            let UnbufferedStatus { discard, state, .. } = self.connection.process_tls_records(rest);
-            let mut is_done = false;
-            match state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        match record {
-                            Ok(record) => plain.extend_from_slice(record.payload),
-                            Err(fault) => taken.fault = Some(fault),
-                        }
-                    }
-                }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, out),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => taken.is_end = true,
-                Ok(_) => is_done = true,
-                Err(fault) => {
-                    self.is_broken = true;
-                    taken.fault = Some(fault);
-                }
-            }
-            taken.bytes += discard;
-            if is_done {
-                break;
-            }
+        match &mut self.0 {
+            State::Records(records) => records.receive(keys, input, out, allowed),
+            State::Handshake(_) => self.shake_hands(keys, slot, input, out, allowed),
+            State::Over => Taken::default(),
         }
-        taken
     }
 
-    /// Encrypts `plain` and adds the records to `out`. `input` is the incomplete record that the
-    /// caller holds.
-    pub(crate) fn seal(
+    #[cold]
+    fn shake_hands(
         &mut self,
-        plain: &[u8],
+        keys: &mut Keyring,
+        slot: u32,
         input: &mut [u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Exhausted> {
-        let room = plain.len() + plain.len().div_ceil(RECORD).max(1) * OVERHEAD;
-        self.write(input, out, room, |traffic, to| traffic.encrypt(plain, to))
+        allowed: u64,
+    ) -> Taken {
+        let State::Handshake(handshake) = &mut self.0 else { return Taken::default() };
+        let (mut taken, is_complete) = handshake.receive(input, out);
+        if !is_complete {
+            return taken;
+        }
+        let State::Handshake(handshake) = std::mem::replace(&mut self.0, State::Over) else {
+            return taken;
+        };
+        match handshake.into_records(keys.enter(slot)) {
+            Ok(records) => self.0 = State::Records(records),
+            Err(error) => {
+                taken.fault = Some(Fault::Handshake(error));
+                return taken;
+            }
+        }
+        // What has come with the end of the handshake.
+        let rest = input.get_mut(taken.bytes..).unwrap_or_default();
+        let behind = self.receive(keys, slot, rest, out, allowed);
+        let before = taken.bytes;
+        let plain = behind.plain.start + before..behind.plain.end + before;
+        Taken { bytes: before + behind.bytes, plain, ..behind }
+    }
+
+    /// Encrypts `plain` and adds the records to `out`. Returns the work that it was.
+    #[inline]
+    pub(crate) fn seal(
+        &mut self,
+        keys: &mut Keyring,
+        plain: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<u64, Exhausted> {
+        let State::Records(records) = &mut self.0 else { return Err(Exhausted) };
+        records.seal(keys, plain, out)
     }
 
     /// Adds the alert to `out` that says that nothing more is sent (`close_notify`).
-    pub(crate) fn end(&mut self, input: &mut [u8], out: &mut Vec<u8>) -> Result<(), Exhausted> {
-        self.write(input, out, 2 + OVERHEAD, |traffic, to| traffic.queue_close_notify(to))
+    pub(crate) fn end(&mut self, keys: &mut Keyring, out: &mut Vec<u8>) -> Result<(), Exhausted> {
+        let State::Records(records) = &mut self.0 else { return Err(Exhausted) };
+        records.end(keys, out)
     }
 
-    fn write<F>(
-        &mut self,
-        input: &mut [u8],
-        out: &mut Vec<u8>,
-        mut room: usize,
-        mut encrypt: F,
-    ) -> Result<(), Exhausted>
-    where
-        F: FnMut(&mut WriteTraffic<'_, Data>, &mut [u8]) -> Result<usize, EncryptError>,
-    {
-        while !self.is_broken {
-            match self.connection.process_tls_records(input).state {
-                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, out),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => {}
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let at = out.len();
-                    out.resize(at + room, 0);
-                    let result = encrypt(&mut traffic, &mut out[at..]);
-                    out.truncate(at + *result.as_ref().unwrap_or(&0));
-                    match result {
-                        Ok(_) => return Ok(()),
-                        // An update of the keys goes first.
-                        Err(EncryptError::InsufficientSize(size)) if size.required_size > room => {
-                            room = size.required_size;
-                        }
-                        Err(_) => return Err(Exhausted),
-                    }
-                }
-                Ok(_) => return Err(Exhausted),
-                Err(_) => self.is_broken = true,
-            }
+    /// The connection has ended: drops what a core keeps for it.
+    pub(crate) fn forget(&self, keys: &mut Keyring) {
+        if let State::Records(records) = &self.0 {
+            records.forget(keys);
         }
-        Err(Exhausted)
     }
-}
 
-type Data = rustls::server::ServerConnectionData;
-
-/// Adds what TLS itself sends.
-fn encode(data: &mut EncodeTlsData<'_, Data>, out: &mut Vec<u8>) {
-    let at = out.len();
-    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
-        out.resize(at + size.required_size, 0);
-        let written = data.encode(&mut out[at..]).unwrap_or_default();
-        out.truncate(at + written);
+    /// Lets the present keys protect so many records more, and each of the next ones.
+    #[cfg(test)]
+    pub(super) const fn limit_to(&mut self, records: u64) {
+        if let State::Records(of) = &mut self.0 {
+            of.limit_to(records);
+        }
     }
 }

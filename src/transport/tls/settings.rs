@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureAlgorithm};
 
 use super::names::ByName;
+use super::secrets::Collector;
 
 /// The protocols of which the first one that the client offers is agreed on, if it offers any
 /// (RFC 7301). curl offers HTTP/1.0 alone if it is to use that.
@@ -226,5 +227,8 @@ fn make(
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::clone(tickets);
+    // The records after the handshake are not those of rustls.
+    config.enable_secret_extraction = true;
+    config.key_log = Arc::new(Collector);
     Ok(Current { config: Arc::new(config), cost: if has_rsa { RSA } else { 1 } })
 }

@@ -10,11 +10,13 @@ use rustls::{
     SupportedProtocolVersion,
 };
 
-use super::{Certificates, Taken, Tls, TlsSession};
+use super::fault::{Exhausted, Fault};
+use super::{Certificates, Keyring, Tls, TlsSession};
 
 /// The server's side, with what a driver keeps for it.
 struct Server {
     session: TlsSession,
+    keys: Keyring,
     input: Vec<u8>,
     plain: Vec<u8>,
     out: Vec<u8>,
@@ -23,13 +25,36 @@ struct Server {
 
 impl Server {
     /// Takes a piece of what the client has sent.
-    fn take(&mut self, piece: &[u8]) -> Result<(), Error> {
+    fn take(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        self.take_with(piece, u64::MAX)
+    }
+
+    /// The same in calls that are allowed so much work each.
+    fn take_with(&mut self, piece: &[u8], allowed: u64) -> Result<(), Fault> {
         self.input.extend_from_slice(piece);
-        let Self { session, input, plain, out, .. } = self;
-        let Taken { bytes, is_end, fault } = session.receive(input, plain, out);
-        self.input.drain(..bytes);
-        self.is_ended |= is_end;
-        fault.map_or(Ok(()), Err)
+        loop {
+            let Self { session, keys, input, plain, out, .. } = self;
+            let taken = session.receive(keys, 7, input, out, allowed);
+            assert!(taken.plain.end <= taken.bytes && taken.bytes <= input.len(), "{taken:?}");
+            assert!(taken.is_paused || taken.work < u64::MAX / 2);
+            plain.extend_from_slice(&input[taken.plain]);
+            input.drain(..taken.bytes);
+            self.is_ended |= taken.is_end;
+            if let Some(fault) = taken.fault {
+                return Err(fault);
+            }
+            if !taken.is_paused {
+                return Ok(());
+            }
+        }
+    }
+
+    fn seal(&mut self, plain: &[u8]) -> Result<u64, Exhausted> {
+        self.session.seal(&mut self.keys, plain, &mut self.out)
+    }
+
+    fn end(&mut self) -> Result<(), Exhausted> {
+        self.session.end(&mut self.keys, &mut self.out)
     }
 
     /// Takes all of it in two pieces.
@@ -38,7 +63,7 @@ impl Server {
         self.take(one).unwrap();
         // Something may be sent while a record is incomplete.
         if self.session.is_open() {
-            self.session.seal(b"in between", &mut self.input, &mut self.out).unwrap();
+            self.seal(b"in between").unwrap();
         }
         self.take(other).unwrap();
     }
@@ -97,6 +122,7 @@ impl Pair {
         let session = TlsSession::new(&self.certificates.current().config).unwrap();
         let server = Server {
             session,
+            keys: Keyring::default(),
             input: Vec::new(),
             plain: Vec::new(),
             out: Vec::new(),
@@ -142,8 +168,8 @@ fn input_may_be_cut_at_every_byte() {
             server.take_cut(&bytes, at);
             assert_eq!(server.plain, [&b"dataone"[..], &[b'x'; 300]].concat(), "{at}");
             assert!(server.is_ended && server.input.is_empty(), "{at}");
-            server.session.seal(b"bye", &mut [], &mut server.out).unwrap();
-            server.session.end(&mut [], &mut server.out).unwrap();
+            server.seal(b"bye").unwrap();
+            server.end().unwrap();
             answer.extend(client.read(&std::mem::take(&mut server.out)).unwrap());
             assert!(answer.ends_with(b"in betweenbye"), "{at}: {answer:?}");
             assert!(client.0.process_new_packets().unwrap().peer_has_closed());
@@ -161,12 +187,12 @@ fn what_is_encrypted_is_added_and_may_be_of_any_size() {
         let mut sent = Vec::new();
         for size in [0, 1, 100, 16_383, 16_384, 16_385, 65_536, 100_000] {
             let message = vec![u8::try_from(size % 251).unwrap(); size];
-            server.session.seal(&message, &mut [], &mut server.out).unwrap();
+            server.seal(&message).unwrap();
             sent.extend(message);
         }
         assert!(client.read(&std::mem::take(&mut server.out)).unwrap() == sent);
         // No record was made for nothing.
-        server.session.seal(b"", &mut [], &mut server.out).unwrap();
+        server.seal(b"").unwrap();
         assert!(server.out.is_empty());
     }
 }
@@ -182,7 +208,7 @@ fn updates_of_keys_are_answered_with_the_next_bytes() {
         let bytes = client.written();
         for at in 0..bytes.len() {
             server.take(&bytes[at..=at]).unwrap();
-            server.session.seal(b".", &mut server.input, &mut server.out).unwrap();
+            server.seal(b".").unwrap();
         }
         let answer = client.read(&std::mem::take(&mut server.out)).unwrap();
         assert_eq!(answer, vec![b'.'; bytes.len()]);
@@ -200,7 +226,7 @@ fn a_message_of_the_handshake_may_stay_incomplete() {
     // The payload of the record, one byte in each of many records.
     for byte in &hello[5..hello.len() - 1] {
         server.take(&[22, 3, 1, 0, 1, *byte]).unwrap();
-        assert!(server.session.seal(b"x", &mut server.input, &mut server.out).is_err());
+        assert!(server.seal(b"x").is_err());
     }
     assert!(server.out.is_empty() && server.plain.is_empty());
     server.take(&[22, 3, 1, 0, 1, hello[hello.len() - 1]]).unwrap();
@@ -221,7 +247,7 @@ fn faults_are_answered_with_an_alert() {
         let refused = client.read(&server.out).unwrap_err();
         assert_eq!(refused, Error::AlertReceived(AlertDescription::BadRecordMac));
         // Nothing can be sent any more.
-        assert!(server.session.seal(b"x", &mut [], &mut Vec::new()).is_err());
+        assert!(server.seal(b"x").is_err());
     }
     // What is no TLS at all.
     let (_, mut server) = pair.connect(&TLS13);
