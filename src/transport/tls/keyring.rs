@@ -7,6 +7,7 @@
 use ring::aead::LessSafeKey;
 
 use super::keys::{Cipher, Half};
+use crate::base::blocks::Blocks;
 
 /// So many connections have theirs at a time: those whose slots differ in the lower bits.
 const PLACES: u32 = 1024;
@@ -27,14 +28,15 @@ struct Place {
 /// The expanded keys of a core.
 #[derive(Default)]
 pub(crate) struct Keyring {
-    places: Vec<Place>,
+    places: Blocks<Option<Box<Place>>>,
+    taken: usize,
     /// The number that was given last. None is given twice.
     number: u64,
 }
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keyring").field("places", &self.places.len()).finish_non_exhaustive()
+        f.debug_struct("Keyring").field("taken", &self.taken).finish_non_exhaustive()
     }
 }
 
@@ -47,13 +49,13 @@ impl Keyring {
 
     /// Its memory, in bytes.
     pub(crate) const fn memory(&self) -> usize {
-        self.places.capacity() * size_of::<Place>()
+        self.taken * size_of::<Place>()
     }
 
     /// The key that records of a connection are decrypted with.
     #[inline]
     pub(super) fn read(&mut self, of: Owner, half: &Half, cipher: Cipher) -> Option<&LessSafeKey> {
-        let read = &mut self.reach(of)?.read;
+        let read = &mut self.reach(of).read;
         if read.is_none() {
             *read = half.expanded(cipher);
         }
@@ -63,7 +65,7 @@ impl Keyring {
     /// The key that records of a connection are encrypted with.
     #[inline]
     pub(super) fn write(&mut self, of: Owner, half: &Half, cipher: Cipher) -> Option<&LessSafeKey> {
-        let write = &mut self.reach(of)?.write;
+        let write = &mut self.reach(of).write;
         if write.is_none() {
             *write = half.expanded(cipher);
         }
@@ -72,7 +74,7 @@ impl Keyring {
 
     /// The keys of a connection have changed, or it has ended.
     pub(super) fn forget(&mut self, of: Owner) {
-        if let Some(place) = self.places.get_mut(of.place as usize)
+        if let Some(Some(place)) = self.places.get_mut(of.place)
             && place.number == of.number
         {
             (place.read, place.write) = (None, None);
@@ -80,15 +82,15 @@ impl Keyring {
     }
 
     #[inline]
-    fn reach(&mut self, of: Owner) -> Option<&mut Place> {
-        let at = of.place as usize;
-        if at >= self.places.len() {
-            self.places.resize_with(at + 1, || Place { number: 0, read: None, write: None });
-        }
-        let place = self.places.get_mut(at)?;
+    fn reach(&mut self, of: Owner) -> &mut Place {
+        let place = self.places.reach(of.place, || None);
+        let place = place.get_or_insert_with(|| {
+            self.taken += 1;
+            Box::new(Place { number: 0, read: None, write: None })
+        });
         if place.number != of.number {
-            *place = Place { number: of.number, read: None, write: None };
+            **place = Place { number: of.number, read: None, write: None };
         }
-        Some(place)
+        place
     }
 }

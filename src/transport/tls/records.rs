@@ -3,6 +3,7 @@
 //! rustls does the handshake and hands over the keys. What is left of a connection is what this
 //! needs, and no buffers.
 
+use ring::aead::LessSafeKey;
 use rustls::AlertDescription as Alert;
 
 use super::fault::{Exhausted, Fault, Taken};
@@ -97,66 +98,74 @@ impl Records {
     ) -> Taken {
         let mut taken = Taken::default();
         while !self.is_over && !taken.is_end {
-            let rest = input.get(taken.bytes..).unwrap_or_default();
-            let header = match Header::read(self.suite, rest) {
-                Ok(Some(header)) if rest.len() >= HEADER + header.len => header,
-                Ok(_) => break,
-                Err(fault) => {
-                    self.fail(keys, fault, &mut taken, out);
-                    break;
+            let key = keys.read(self.owner, &self.read, self.suite.cipher);
+            let result =
+                key.ok_or(NO_KEY).and_then(|key| self.take_data(key, input, allowed, &mut taken));
+            let result = match result {
+                Ok(None) => break,
+                Ok(Some((kind, len))) => {
+                    let bytes = taken.plain.end..taken.plain.end + len;
+                    let bytes = input.get(bytes).unwrap_or_default();
+                    self.take_other(keys, kind, bytes, &mut taken, out)
                 }
+                Err(fault) => Err(fault),
             };
-            if taken.work >= allowed {
-                taken.is_paused = true;
-                break;
-            }
-            taken.work += self.work_of(header.len);
-            if let Err(fault) = self.take_record(keys, input, header, &mut taken, out) {
+            if let Err(fault) = result {
                 self.fail(keys, fault, &mut taken, out);
             }
         }
         taken
     }
 
+    /// Takes records with data, up to one that is something else: returns its type and its length.
+    /// It is behind the plain bytes.
     #[inline]
-    fn take_record(
+    fn take_data(
         &mut self,
-        keys: &mut Keyring,
+        key: &LessSafeKey,
         input: &mut [u8],
-        header: Header,
+        allowed: u64,
         taken: &mut Taken,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        let (at, plain) = (taken.bytes + HEADER, taken.plain.end);
-        let explicit = self.suite.explicit();
-        let bytes = input.get_mut(plain..at + header.len).unwrap_or_default();
-        let from = at + explicit - plain;
-        let key = keys.read(self.owner, &self.read, self.suite.cipher).ok_or(NO_KEY)?;
-        let nonce = match bytes.get(at - plain..).and_then(|bytes| bytes.first_chunk()) {
-            Some(&part) if explicit == EXPLICIT => self.read.nonce_with(part),
-            _ => self.read.nonce(),
-        };
-        let seq = self.read.seq;
-        let additional = self.suite.additional(seq, header.kind, header.len - explicit - TAG);
-        let Some(len) = open(key, nonce, &additional, bytes, from) else {
-            return Err(Fault::Records(Alert::BadRecordMac, "a record cannot be decrypted"));
-        };
-        self.read.seq = seq.checked_add(1).ok_or(NO_KEY)?;
-        taken.bytes = at + header.len;
-        let (kind, len) = match self.suite.version {
-            Version::Tls13 => unpad(bytes.get(..len).unwrap_or_default())?,
-            Version::Tls12 if len > MOST => {
-                return Err(Fault::Records(Alert::RecordOverflow, "a record is too long"));
+    ) -> Result<Option<(u8, usize)>, Fault> {
+        let suite = self.suite;
+        let explicit = suite.explicit();
+        loop {
+            let rest = input.get(taken.bytes..).unwrap_or_default();
+            let Some(Header { kind, len }) = Header::read(suite, rest)? else { return Ok(None) };
+            if rest.len() < HEADER + len {
+                return Ok(None);
             }
-            Version::Tls12 => (header.kind, len),
-        };
-        if kind == DATA && len > 0 && self.partial.is_empty() {
+            if taken.work >= allowed {
+                taken.is_paused = true;
+                return Ok(None);
+            }
+            taken.work += self.work_of(len);
+            let (at, plain) = (taken.bytes + HEADER, taken.plain.end);
+            let bytes = input.get_mut(plain..at + len).unwrap_or_default();
+            let nonce = match bytes.get(at - plain..).and_then(|bytes| bytes.first_chunk()) {
+                Some(&part) if explicit == EXPLICIT => self.read.nonce_with(part),
+                _ => self.read.nonce(),
+            };
+            let seq = self.read.seq;
+            let additional = suite.additional(seq, kind, len - explicit - TAG);
+            let Some(inner) = open(key, nonce, &additional, bytes, at + explicit - plain) else {
+                return Err(Fault::Records(Alert::BadRecordMac, "a record cannot be decrypted"));
+            };
+            self.read.seq = seq.checked_add(1).ok_or(NO_KEY)?;
+            taken.bytes = at + len;
+            let (kind, len) = match suite.version {
+                Version::Tls13 => unpad(bytes.get(..inner).unwrap_or_default())?,
+                Version::Tls12 if inner > MOST => {
+                    return Err(Fault::Records(Alert::RecordOverflow, "a record is too long"));
+                }
+                Version::Tls12 => (kind, inner),
+            };
+            if kind != DATA || len == 0 || !self.partial.is_empty() {
+                return Ok(Some((kind, len)));
+            }
             (self.empty, self.updates) = (0, 0);
             taken.plain.end += len;
-            return Ok(());
         }
-        let bytes = bytes.get(..len).unwrap_or_default();
-        self.take_other(keys, kind, bytes, taken, out)
     }
 
     /// Takes a record that is not data, or has none.
@@ -359,6 +368,25 @@ impl Records {
     #[cfg(test)]
     pub(super) const fn limit_to(&mut self, records: u64) {
         (self.limit, self.left) = (records + RESERVED, records + RESERVED);
+    }
+
+    /// Adds any record to `out`, as a peer may that keeps to nothing.
+    #[cfg(test)]
+    pub(super) fn put_any(
+        &mut self,
+        keys: &mut Keyring,
+        kind: u8,
+        plain: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        self.put(keys, kind, plain, out).unwrap();
+    }
+
+    /// Goes on to the next keys for what is sent, without a word.
+    #[cfg(test)]
+    pub(super) fn next_keys(&mut self, keys: &mut Keyring) {
+        self.write.update(self.suite.cipher).unwrap();
+        keys.forget(self.owner);
     }
 }
 

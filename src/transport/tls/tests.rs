@@ -1,5 +1,8 @@
 //! TLS of one connection, with the input cut at every byte.
 
+mod records;
+mod rogue;
+
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -133,13 +136,18 @@ impl Pair {
 
     /// A pair after its handshake.
     fn open(&self, version: &'static SupportedProtocolVersion) -> (Client, Server) {
-        let (mut client, mut server) = self.connect(version);
-        while client.0.is_handshaking() || !server.session.is_open() {
-            server.take(&client.written()).unwrap();
-            client.read(&std::mem::take(&mut server.out)).unwrap();
-        }
-        (client, server)
+        let (client, server) = self.connect(version);
+        finish(client, server)
     }
+}
+
+/// Does the handshake.
+fn finish(mut client: Client, mut server: Server) -> (Client, Server) {
+    while client.0.is_handshaking() || !server.session.is_open() {
+        server.take(&client.written()).unwrap();
+        client.read(&std::mem::take(&mut server.out)).unwrap();
+    }
+    (client, server)
 }
 
 /// Each flight of the client, with data and the end behind the handshake, is cut at every byte.
