@@ -57,8 +57,8 @@ impl Work {
     pub const RECORD: u64 = 150;
     /// The next keys of a connection with TLS made.
     pub const KEYS: u64 = 5_000;
-    /// A step of a handshake of TLS, with a key of an elliptic curve.
-    pub const HANDSHAKE: u64 = 100_000;
+    /// A step of a handshake of TLS without a signature; one with it is several.
+    pub const HANDSHAKE: u64 = 25_000;
 
     /// The work for `bytes` that are decrypted or encrypted: by ChaCha20, or by AES.
     #[must_use]

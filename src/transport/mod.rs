@@ -64,8 +64,10 @@ pub struct Transport<D> {
     cut: Vec<Event>,
     /// Connections whose handshake can go on, in their order.
     handshakes: VecDeque<ConnectionId>,
-    /// The cost of the handshakes that this turn may still do.
+    /// The steps of handshakes that this turn may still do.
     allowed: u32,
+    /// Events of this turn that are not counted in that yet.
+    handled: u32,
     /// Connections with output of TLS itself.
     flushing: Vec<ConnectionId>,
     /// Connections that are to be half closed once all is sent.
@@ -114,6 +116,7 @@ impl<D: Driver> Transport<D> {
             cut: Vec::new(),
             handshakes: VecDeque::new(),
             allowed: 0,
+            handled: 0,
             flushing: Vec::new(),
             half_closing: Vec::new(),
             sealed: HashMap::new(),

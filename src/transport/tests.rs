@@ -1,10 +1,15 @@
 //! What a transport holds of input that waits.
 
+use std::io::Write;
+use std::time::Duration;
+
 use rcgen::{CertificateParams, KeyPair};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::tls::Tls;
 use super::*;
-use crate::io::sim::{SimOptions, SimRing};
+use crate::base::Work;
+use crate::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
 use crate::io::{Accepts, Received};
 
 /// More than one call into the kernel brings.
@@ -12,11 +17,13 @@ const MUCH: usize = 4 << 20;
 /// What may come until the kernel has stopped receiving.
 const MOST: usize = 1 << 20;
 
-fn transport(ring: SimRing) -> Transport<SimRing> {
+fn transport(ring: SimRing) -> (Transport<SimRing>, RootCertStore) {
     let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let tls = Tls::from_pem(cert.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
-    Transport::new(ring, vec![true], Arc::new(Certificates::new(&tls).unwrap()))
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    (Transport::new(ring, vec![true], Arc::new(Certificates::new(&tls).unwrap())), roots)
 }
 
 /// While a handshake waits for its turn, a client that goes on sending fills a part of the memory
@@ -25,7 +32,7 @@ fn transport(ring: SimRing) -> Transport<SimRing> {
 fn little_is_held_of_a_client_whose_handshake_waits() {
     let ring = SimRing::new(1, SimOptions { buffers: 256, ..SimOptions::default() });
     let network = ring.network();
-    let mut transport = transport(ring);
+    let (mut transport, _) = transport(ring);
     transport.accept(0, Accepts::Multishot);
     let client = network.connect(0);
     // The beginning of a record of a handshake, and much else.
@@ -55,4 +62,140 @@ fn little_is_held_of_a_client_whose_handshake_waits() {
     }
     assert!(network.bytes_not_received(client) > MUCH / 2);
     assert!(has_stopped && is_refused && transport.held == 0);
+}
+
+/// Connections of TLS over the simulated network.
+struct World {
+    transport: Transport<SimRing>,
+    network: SimNetwork,
+    clients: Vec<(ClientId, ClientConnection)>,
+    /// The plain bytes of each.
+    plain: Vec<Vec<u8>>,
+}
+
+impl World {
+    /// So many clients after their handshake.
+    fn new(clients: usize) -> Self {
+        let ring = SimRing::new(1, SimOptions { buffers: 256, ..SimOptions::default() });
+        let network = ring.network();
+        let (mut transport, roots) = transport(ring);
+        transport.accept(0, Accepts::Multishot);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let config = Arc::new(config);
+        let mut this = Self { transport, network, clients: Vec::new(), plain: Vec::new() };
+        for _ in 0..clients {
+            let id = this.network.connect(0);
+            let name = "localhost".try_into().unwrap();
+            let tls = ClientConnection::new(Arc::clone(&config), name).unwrap();
+            this.clients.push((id, tls));
+            this.plain.push(Vec::new());
+            for turn in 0.. {
+                this.flush();
+                this.turn();
+                let (id, tls) = this.clients.last_mut().unwrap();
+                tls.read_tls(&mut &this.network.read(*id)[..]).unwrap();
+                tls.process_new_packets().unwrap();
+                if !tls.is_handshaking() && turn > 20 {
+                    break;
+                }
+            }
+        }
+        this
+    }
+
+    /// Sends what the clients have to send.
+    fn flush(&mut self) {
+        for (id, tls) in &mut self.clients {
+            let mut bytes = Vec::new();
+            while tls.wants_write() {
+                tls.write_tls(&mut bytes).unwrap();
+            }
+            self.network.write(*id, &bytes);
+        }
+    }
+
+    /// A turn of a loop. Returns the work of it.
+    fn turn(&mut self) -> u64 {
+        let Self { transport, network, plain, .. } = self;
+        network.limit(network.now() + Duration::from_millis(1));
+        transport.enter(Some(Duration::from_millis(1))).unwrap();
+        while let Some(event) = transport.next_event() {
+            match event {
+                Event::Accepted { result, .. } => {
+                    let id = ConnectionId { slot: result.unwrap(), generation: 1 };
+                    transport.receive(id, false);
+                }
+                Event::Received { id, outcome, armed } => {
+                    if let Received::Data { buffer, len } = outcome {
+                        let bytes = &transport.bytes(&buffer)[..len];
+                        plain[id.slot as usize].extend_from_slice(bytes);
+                        transport.release(buffer);
+                    } else {
+                        assert!(matches!(outcome, Received::Cancelled), "{outcome:?}");
+                    }
+                    if !armed {
+                        transport.receive(id, false);
+                    }
+                }
+                event => panic!("{event:?}"),
+            }
+        }
+        transport.take_work()
+    }
+}
+
+/// Clients that send records of one byte have a share of each turn, which is counted. What others
+/// send is there in the turn in which it comes or in the next one, and nothing is lost.
+#[test]
+fn records_of_one_byte_do_not_hold_a_core() {
+    const FLOODS: usize = 40;
+    const RECORDS: usize = 4_000;
+    let mut world = World::new(FLOODS + 1);
+    for (_, tls) in &mut world.clients[..FLOODS] {
+        tls.set_buffer_limit(None);
+        for byte in 0..RECORDS {
+            tls.writer().write_all(&[u8::try_from(byte % 251).unwrap()]).unwrap();
+        }
+    }
+    world.flush();
+    let (mut turns, mut counted, mut latest) = (0, 0, 0);
+    let (mut is_asked, mut arrived, mut answers) = (false, None, 0);
+    while world.plain[..FLOODS].iter().any(|plain| plain.len() < RECORDS) {
+        let before = world.plain[..FLOODS].iter().map(Vec::len).sum::<usize>();
+        let honest = world.clients[FLOODS].0;
+        if !is_asked {
+            world.clients[FLOODS].1.writer().write_all(b"honest").unwrap();
+            world.flush();
+            is_asked = true;
+        }
+        let work = world.turn();
+        // From then on the transport has it.
+        if is_asked && arrived.is_none() && world.network.bytes_not_received(honest) == 0 {
+            arrived = Some(turns);
+        }
+        turns += 1;
+        let after = world.plain[..FLOODS].iter().map(Vec::len).sum::<usize>();
+        let records = (after - before) as u64;
+        assert!(work >= records * Work::RECORD, "{records} records are {work}");
+        assert!(work < 600_000, "a turn of {work} with {records} records");
+        counted += work;
+        if world.plain[FLOODS] == b"honest" {
+            latest = latest.max(turns - arrived.take().unwrap());
+            (is_asked, answers) = (false, answers + 1);
+            world.plain[FLOODS].clear();
+        }
+        assert!(turns < 10_000);
+    }
+    assert!(counted >= (FLOODS * RECORDS) as u64 * Work::RECORD);
+    assert!(turns > FLOODS * RECORDS / 4_000, "{turns} turns");
+    assert!(answers > 3 && latest <= 2, "{answers} answers, one in {latest} turns");
+    let expected: Vec<u8> = (0..RECORDS).map(|byte| u8::try_from(byte % 251).unwrap()).collect();
+    assert!(world.plain[..FLOODS].iter().all(|plain| *plain == expected));
+    assert_eq!(world.transport.held, 0);
+    assert!(world.transport.waiting.is_empty());
 }
