@@ -1,9 +1,10 @@
 //! The traffic secrets of TLS 1.3, as a handshake makes them.
 //!
 //! rustls hands out the keys of a connection, but not the secrets from which the next keys are
-//! made. It keeps these itself, in a state of 800 bytes for each connection. They are 96 bytes, and
-//! rustls tells them to a [`KeyLog`] when they are made: here they go to the handshake that is under
-//! way on this thread, and nowhere else. That they are the right ones is checked against the keys.
+//! made. It keeps these itself, in a state of 800 bytes for each connection. They are 96 bytes,
+//! and rustls tells them to a [`KeyLog`] when they are made: here they go to the handshake that is
+//! under way on this thread, and nowhere else. That they are the right ones is checked against the
+//! keys.
 
 use std::cell::Cell;
 

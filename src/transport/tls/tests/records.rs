@@ -146,7 +146,8 @@ fn keys_are_changed_before_they_are_used_up() {
     assert!(client.0.process_new_packets().unwrap().peer_has_closed());
 }
 
-/// The expanded keys of a core are for those that were in use last, and nobody gets those of others.
+/// The expanded keys of a core are for those that were in use last, and nobody gets those of
+/// others.
 #[test]
 fn connections_that_share_a_place_keep_their_keys() {
     let pair = Pair::new();
