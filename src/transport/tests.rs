@@ -40,8 +40,8 @@ fn little_is_held_of_a_client_whose_handshake_waits() {
     let id = ConnectionId { slot: 0, generation: 1 };
     let (mut has_stopped, mut is_refused) = (false, false);
     for turn in 0..200 {
-        network.limit(network.now() + std::time::Duration::from_millis(1));
-        transport.enter(Some(std::time::Duration::from_millis(1))).unwrap();
+        network.limit(network.now() + Duration::from_millis(1));
+        transport.enter(Some(Duration::from_millis(1))).unwrap();
         // As if others had used up the handshakes of each of the first turns.
         transport.allowed = if turn < 100 { 0 } else { transport.allowed };
         while let Some(event) = transport.next_event() {

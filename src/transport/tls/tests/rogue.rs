@@ -56,7 +56,7 @@ impl Rogue {
     }
 
     /// Expects the last record to be refused.
-    fn is_refused(mut self, result: Result<(), Fault>, alert: Alert) {
+    fn expect_refused(mut self, result: Result<(), Fault>, alert: Alert) {
         assert!(result.is_err(), "{alert:?} was expected");
         assert_eq!(self.alert(), Some(alert), "{result:?}");
         assert!(self.server.seal(b"x").is_err() && !self.server.session.is_open());
@@ -97,7 +97,7 @@ fn wrong_records_get_the_right_alert() {
         let mut rogue = Rogue::new(&pair, suite);
         rogue.send(DATA, b"fine").unwrap();
         let result = rogue.send(kind, plain);
-        rogue.is_refused(result, alert);
+        rogue.expect_refused(result, alert);
     }
     // Headers, which are refused before the rest of the record is there.
     for (suite, header, alert) in [
@@ -113,7 +113,7 @@ fn wrong_records_get_the_right_alert() {
     ] {
         let mut rogue = Rogue::new(&pair, suite);
         let result = rogue.server.take(&header);
-        rogue.is_refused(result, alert);
+        rogue.expect_refused(result, alert);
     }
 }
 
@@ -138,7 +138,7 @@ fn what_leads_nowhere_is_bounded() {
             }
         }
         let result = rogue.send(kind, plain);
-        rogue.is_refused(result, Alert::UnexpectedMessage);
+        rogue.expect_refused(result, Alert::UnexpectedMessage);
     }
     // Data between them.
     let mut rogue = Rogue::new(&pair, tls13);
@@ -175,7 +175,7 @@ fn messages_may_be_split_over_records() {
             let mut rogue = Rogue::new(&pair, suite);
             rogue.send(HANDSHAKE, &message[..at]).unwrap();
             let result = rogue.send(DATA, b"");
-            rogue.is_refused(result, Alert::UnexpectedMessage);
+            rogue.expect_refused(result, Alert::UnexpectedMessage);
         }
     }
 }
