@@ -25,12 +25,13 @@ pub(super) struct BufRing {
     mask: u16,
     /// How many there are.
     count: u16,
-    /// There have come to be more since the last [`BufRing::commit`].
-    grown: bool,
-    /// Receives that found no buffer since there were more, halved in each turn in which none did.
+    /// The call into the kernel after which there came to be more.
+    grown_after: u64,
+    /// Receives that found no buffer since there were more, halved by each call after which none
+    /// did.
     missed: u16,
-    /// Whether one did in this turn.
-    has_missed: bool,
+    /// The last call after which one did.
+    missed_after: u64,
     /// Where the next free buffer goes; published by [`BufRing::commit`].
     tail: u16,
     lent: u32,
@@ -71,9 +72,9 @@ impl BufRing {
             size,
             mask,
             count: 0,
-            grown: false,
+            grown_after: 0,
             missed: 0,
-            has_missed: false,
+            missed_after: 0,
             tail: 0,
             lent: 0,
             number: next_ring_number(),
@@ -91,17 +92,19 @@ impl BufRing {
         self.count = end;
     }
 
-    /// A receive has found no buffer. If there are half as many of these as there are buffers,
-    /// there are twice as many buffers from now on, once for all that find none at the same time.
-    /// So there come to be as many as many clients need that send little, but not for the sake of
-    /// some clients that flood, since one of them takes up to 32 at once: to fill 1,024 takes the
-    /// kernel some milliseconds, for which all others wait.
+    /// A receive has found no buffer, after so many calls into the kernel. If there are half as many
+    /// of these as there are buffers, there are twice as many buffers from now on, once for all that
+    /// find none at the same time. So there come to be as many as many clients need that send
+    /// little, but not for the sake of some clients that flood, since one of them takes up to 32 at
+    /// once: to fill 1,024 takes the kernel some milliseconds, for which all others wait.
     #[cold]
-    pub(super) fn miss(&mut self) {
-        self.has_missed = true;
+    pub(super) fn miss(&mut self, calls: u64) {
+        let without = calls.saturating_sub(self.missed_after + 1).min(u16::BITS.into());
+        self.missed = u16::try_from(u32::from(self.missed) >> without).unwrap_or(u16::MAX);
         self.missed = self.missed.saturating_add(1);
-        if self.missed >= self.count / 2 && !std::mem::replace(&mut self.grown, true) {
-            self.missed = 0;
+        self.missed_after = calls;
+        if self.missed >= self.count / 2 && self.grown_after != calls {
+            (self.grown_after, self.missed) = (calls, 0);
             self.add(self.count);
         }
     }
@@ -183,18 +186,9 @@ impl BufRing {
         self.tail = self.tail.wrapping_add(1);
     }
 
-    /// The kernel is called next: see [`miss`](Self::miss).
-    #[inline]
-    pub(super) fn begin_turn(&mut self) {
-        if self.missed > 0 && !std::mem::replace(&mut self.has_missed, false) {
-            self.missed /= 2;
-        }
-    }
-
     /// Shows the kernel every buffer released so far.
     #[inline]
     pub(super) fn commit(&mut self) {
-        self.grown = false;
         // SAFETY: `entries` is the start of the ring that this value owns.
         let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
         // SAFETY: the tail lies in the first entry, in bytes that `put` does not write, aligned to

@@ -148,7 +148,7 @@ impl UringRing {
                 match outcome {
                     Ok(_) => Received::Eof,
                     Err(Errno::NOBUFS) => {
-                        self.buffers.miss();
+                        self.buffers.miss(self.stats.enters);
                         Received::NoBuffers
                     }
                     Err(Errno::CANCELED | Errno::INTR | Errno::AGAIN) => Received::Cancelled,

@@ -289,7 +289,6 @@ impl Driver for UringRing {
     }
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
-        self.buffers.begin_turn();
         self.buffers.commit();
         self.submit_backlog();
         if self.buffers.lent() > u32::from(self.buffers.count()) / 2 && !self.pinned.is_empty() {
