@@ -15,6 +15,10 @@ pub struct Work {
 impl Work {
     /// A frame handled, without its bytes.
     pub const RECEIVED_FRAME: u64 = 60;
+    /// A control frame that is answered, besides that.
+    pub const CONTROL_FRAME: u64 = 400;
+    /// A request in JSON that is carried out or refused, besides what is counted of it elsewhere.
+    pub const JSON_REQUEST: u64 = 800;
     /// A byte of short messages that follow each other: they may be empty.
     pub const SHORT_MESSAGES_BYTE: u64 = 8;
     /// A byte of a request head.
@@ -78,6 +82,12 @@ impl Work {
     pub const fn of_assembled(before: usize, bytes: usize) -> u64 {
         const LARGE: usize = 1 << 20;
         if before < LARGE { Self::of_payload(bytes) } else { bytes as u64 }
+    }
+
+    /// The work for `bytes` of memory that are freed.
+    #[must_use]
+    pub const fn of_freed(bytes: usize) -> u64 {
+        bytes as u64 / 8
     }
 
     /// The work for `bytes` that are copied, validated or escaped.

@@ -7,7 +7,7 @@ use super::Worker;
 use super::deferring::{Expected, Part};
 use super::input::{Deferred, Input, SHORT};
 use super::slots::{Blocked, Flags, Slot};
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Work};
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
@@ -188,8 +188,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
 
     /// Handles deferred input of a connection, and notes how much work that was.
     fn serve_deferred(&mut self, id: ConnectionId) {
-        let before = self.core.pools.work.used();
+        let (before, held) = (self.core.pools.work.used(), self.core.pools.ledger.used());
         self.take_deferred(id);
+        let freed = held.saturating_sub(self.core.pools.ledger.used());
+        self.core.pools.work.charge(Work::of_freed(freed));
         let work = self.core.pools.work.used() - before;
         if let Some(slot) = self.core.slots.get(id) {
             slot.costly = if work > MUCH { REMEMBERED } else { slot.costly.saturating_sub(1) };

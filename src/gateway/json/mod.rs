@@ -92,6 +92,7 @@ impl Endpoint for Client {
         replies: &mut Replies<'_>,
         authorise: A,
     ) {
+        broker.charge(Work::JSON_REQUEST);
         let (request, id_of_request) = match message.opcode() {
             Opcode::Text => {
                 let mut parser = self.parser.take().map_or_else(Parser::default, |begun| *begun);

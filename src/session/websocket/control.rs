@@ -1,6 +1,6 @@
 //! Control frames: close, ping, pong (RFC 6455 section 5.5).
 
-use crate::base::{ConnectionId, Millis};
+use crate::base::{ConnectionId, Millis, Work};
 use crate::protocol::websocket::close_frame::parse_close;
 use crate::protocol::websocket::frame::append_frame;
 use crate::protocol::websocket::{Opcode, Violation};
@@ -33,6 +33,7 @@ impl Session {
         if self.phase != Phase::Open {
             return Ok(());
         }
+        cx.pools.work.charge(Work::CONTROL_FRAME);
         if control.opcode == Opcode::Ping {
             self.receive_ping(control.payload, cx);
         }
