@@ -15,6 +15,9 @@ pub struct Work {
 impl Work {
     /// A frame handled, without its bytes.
     pub const RECEIVED_FRAME: u64 = 60;
+    /// The first frame of a compressed message: its decompressor is made ready, and its echo costs
+    /// as much again.
+    pub const COMPRESSED_MESSAGE: u64 = 600;
     /// A control frame that is answered, besides that.
     pub const CONTROL_FRAME: u64 = 400;
     /// A request in JSON that is carried out or refused, besides what is counted of it elsewhere.

@@ -204,7 +204,7 @@ impl Honest {
                 measured.control.add(&begun, now);
             }
         } else {
-            self.newcomers.ready(token, flags, now, &mut measured.handshake);
+            self.newcomers.ready(token, flags, now, measured);
         }
     }
 
@@ -223,7 +223,7 @@ impl Honest {
         for subscriber in &mut self.subscribers {
             subscriber.give_up(&now, &self.published, &mut self.measured.topic);
         }
-        self.newcomers.give_up(&now, &mut self.measured.handshake);
+        self.newcomers.give_up(&now, &mut self.measured);
         let ended = self.clients.iter().filter(|peer| peer.is_ended()).count()
             + self.subscribers.iter().filter(|peer| peer.is_ended()).count()
             + usize::from(!self.publisher_is_open);

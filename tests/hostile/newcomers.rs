@@ -13,7 +13,7 @@ use rustix::net::{
 };
 
 use crate::sched::Moment;
-use crate::series::{Begun, Series};
+use crate::series::{Begun, Measured};
 use crate::support::client::request_to;
 
 const PERIOD: Duration = Duration::from_millis(100);
@@ -25,6 +25,16 @@ struct Newcomer {
     begun: Begun,
     request: Vec<u8>,
     response: Vec<u8>,
+}
+
+/// What came of a handshake.
+enum Answer {
+    /// 101.
+    Welcome,
+    /// 503.
+    Refused,
+    /// None, or another.
+    Lost,
 }
 
 /// All that are under way.
@@ -64,11 +74,15 @@ impl Newcomers {
     }
 
     /// Does what the socket is ready for; one that has its answer leaves.
-    pub(crate) fn ready(&mut self, token: u64, flags: EventFlags, now: &Moment, to: &mut Series) {
+    pub(crate) fn ready(&mut self, token: u64, flags: EventFlags, now: &Moment, to: &mut Measured) {
         let Some(newcomer) = self.waiting.get_mut(&token) else { return };
         match newcomer.go_on(flags) {
-            Some(true) => to.add(&newcomer.begun, now),
-            Some(false) => to.lose(&newcomer.begun, now),
+            Some(Answer::Welcome) => to.handshake.add(&newcomer.begun, now),
+            Some(Answer::Refused) => {
+                to.handshake.add(&newcomer.begun, now);
+                to.refused += 1;
+            }
+            Some(Answer::Lost) => to.handshake.lose(&newcomer.begun, now),
             None => return,
         }
         self.waiting.remove(&token);
@@ -78,14 +92,14 @@ impl Newcomers {
         !self.waiting.is_empty()
     }
 
-    pub(crate) fn give_up(&mut self, now: &Moment, to: &mut Series) {
-        self.waiting.drain().for_each(|(_, newcomer)| to.lose(&newcomer.begun, now));
+    pub(crate) fn give_up(&mut self, now: &Moment, to: &mut Measured) {
+        self.waiting.drain().for_each(|(_, newcomer)| to.handshake.lose(&newcomer.begun, now));
     }
 }
 
 impl Newcomer {
-    /// Sends and receives; whether it got 101, once that is known.
-    fn go_on(&mut self, flags: EventFlags) -> Option<bool> {
+    /// Sends and receives; what the answer is, once that is known.
+    fn go_on(&mut self, flags: EventFlags) -> Option<Answer> {
         if flags.contains(EventFlags::OUT) && !self.request.is_empty() {
             let len = send(&self.socket, &self.request, SendFlags::NOSIGNAL).unwrap_or(0);
             self.request.drain(..len);
@@ -93,13 +107,17 @@ impl Newcomer {
         let mut room = [0; 1024];
         loop {
             match recv(&self.socket, &mut room, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Some(false),
+                Ok((0, _)) => return Some(Answer::Lost),
                 Ok((len, _)) => self.response.extend_from_slice(&room[..len]),
                 Err(Errno::AGAIN) => break,
-                Err(_) => return Some(false),
+                Err(_) => return Some(Answer::Lost),
             }
         }
         let is_whole = self.response.windows(4).any(|four| four == b"\r\n\r\n");
-        is_whole.then(|| self.response.starts_with(b"HTTP/1.1 101 "))
+        is_whole.then(|| match self.response.get(9..12) {
+            Some(b"101") => Answer::Welcome,
+            Some(b"503") => Answer::Refused,
+            _ => Answer::Lost,
+        })
     }
 }

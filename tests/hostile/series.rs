@@ -83,6 +83,8 @@ pub(crate) struct Measured {
     /// From sending to receiving over a connection that the server has no part in: how late the
     /// measuring itself is.
     pub(crate) control: Series,
+    /// Newcomers that were answered with 503: the server does that while its memory is scarce.
+    pub(crate) refused: u64,
     /// Honest connections that the server ended.
     pub(crate) closed: u64,
 }

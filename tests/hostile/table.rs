@@ -42,6 +42,7 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome) -> String {
     let faults = verdict::faults(workload, outcome);
     let over = if verdict::is_disturbed(outcome) { "over (disturbed)" } else { "over" };
     let verdict = match faults.is_empty() {
+        true if measured.refused > 0 => format!("holds, 503 to {}", measured.refused),
         true => "holds".to_owned(),
         false => format!("{over}: {}", faults.join(", ")),
     };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use corecast::config::Config;
+
 use crate::run::Outcome;
 use crate::script::Workload;
 
@@ -76,6 +78,11 @@ pub(crate) fn others(outcome: &Outcome) -> Vec<String> {
         if series.attack.counted.len() == 0 {
             faults.push(format!("{name}: nothing was measured"));
         }
+    }
+    // New connections are refused from 15/16 of the limit of memory on, and for no other reason.
+    let scarce = Config::default().limits.memory as u64 / 8 * 7;
+    if measured.refused > 0 && outcome.peak < scarce {
+        faults.push(format!("101 refused {}", measured.refused));
     }
     if measured.closed > 0 {
         faults.push(format!("{} honest closed", measured.closed));

@@ -213,6 +213,7 @@ impl Session {
             (None, opcode) => {
                 let inflater = match &mut self.compression {
                     Some(compression) if header.rsv1 => {
+                        pools.work.charge(Work::COMPRESSED_MESSAGE);
                         Some(compression.inflater(&mut pools.deflate))
                     }
                     _ => None,
