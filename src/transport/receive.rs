@@ -132,11 +132,16 @@ impl<D: Driver> Transport<D> {
         {
             let Some(connection) = self.table.get(id) else { continue };
             connection.is_listed = false;
+            let said = connection.output.len();
             if matches!(connection.stage, Stage::New) {
                 self.begin(id);
             }
             self.spend(1);
             self.take_waiting(id, SHARE);
+            // The answer to the first message of a client contains the signature.
+            if self.table.get(id).is_some_and(|connection| connection.output.len() > said) {
+                self.spend(self.current.cost);
+            }
             if !self.events.is_empty() {
                 return true;
             }
@@ -163,7 +168,6 @@ impl<D: Driver> Transport<D> {
             Some(Ok(session)) => {
                 connection.stage = Stage::Tls(session);
                 self.held += TlsSession::HANDSHAKE;
-                self.spend(self.current.cost);
             }
             Some(Err(fault)) => {
                 tracing::debug!(slot = id.slot, %fault, "TLS cannot begin");

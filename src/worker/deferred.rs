@@ -142,10 +142,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 
     /// Goes on with connections that have used up their share of a turn, until so much work is
-    /// done.
+    /// done. While memory is scarce large messages wait: a kilobyte of one may become a megabyte,
+    /// and newcomers and publishers would wait until that is freed. Meanwhile the largest holders
+    /// are closed.
     fn retry_paused(&mut self, part: Part, until: u64) {
         for _ in 0..self.core.deferring.paused.attempts(part) {
-            if self.core.pools.work.used() >= until {
+            let waits = part == Part::Large && self.core.has_scarce_memory();
+            if waits || self.core.pools.work.used() >= until {
                 return;
             }
             let Some(id) = self.core.deferring.paused.pop(part) else { return };

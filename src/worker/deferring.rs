@@ -28,11 +28,13 @@ impl Deferring {
         self.late.is_empty() && self.paused.is_empty() && self.awaiting_room.is_empty()
     }
 
-    /// Whether the next turn has deferred input to handle.
+    /// Whether the next turn has deferred input to handle; `large` says whether large messages go
+    /// on.
     #[inline]
-    pub(super) fn has_work(&self, has_room: impl FnOnce() -> bool) -> bool {
-        let is_paused = !self.late.is_empty() || !self.paused.is_empty();
-        is_paused || (!self.awaiting_room.is_empty() && has_room())
+    pub(super) fn has_work(&self, large: bool, has_room: impl FnOnce() -> bool) -> bool {
+        !self.late.is_empty()
+            || self.paused.goes_on(large)
+            || (!self.awaiting_room.is_empty() && has_room())
     }
 }
 
@@ -121,6 +123,11 @@ impl Waiting {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.new.is_empty() && self.large.is_empty() && self.others.is_empty()
+    }
+
+    /// Whether there is one other than those with large messages, or any if these go on.
+    fn goes_on(&self, large: bool) -> bool {
+        !self.new.is_empty() || !self.others.is_empty() || large && !self.large.is_empty()
     }
 
     const fn list(&mut self, part: Part) -> &mut VecDeque<ConnectionId> {

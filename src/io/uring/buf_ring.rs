@@ -92,11 +92,11 @@ impl BufRing {
         self.count = end;
     }
 
-    /// A receive has found no buffer, after so many calls into the kernel. If there are half as many
-    /// of these as there are buffers, there are twice as many buffers from now on, once for all that
-    /// find none at the same time. So there come to be as many as many clients need that send
-    /// little, but not for the sake of some clients that flood, since one of them takes up to 32 at
-    /// once: to fill 1,024 takes the kernel some milliseconds, for which all others wait.
+    /// A receive has found no buffer, after so many calls into the kernel. If there are half as
+    /// many of these as there are buffers, there are twice as many buffers from now on, once for
+    /// all that find none at the same time. So there come to be as many as many clients need that
+    /// send little, but not for the sake of some clients that flood, since one of them takes up to
+    /// 32 at once: to fill 1,024 takes the kernel some milliseconds, for which all others wait.
     #[cold]
     pub(super) fn miss(&mut self, calls: u64) {
         let without = calls.saturating_sub(self.missed_after + 1).min(u16::BITS.into());

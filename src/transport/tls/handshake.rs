@@ -20,8 +20,16 @@ pub(super) struct Handshake {
     /// So many bytes at the front of the input rustls has seen. It has not taken them, because they
     /// are a part of a message.
     seen: usize,
+    /// The encrypted records among these.
+    encrypted: u32,
     is_over: bool,
 }
+
+/// The most encrypted records that rustls is shown again because it has not taken them. A client
+/// whose early data is refused may send some; a message of its own is not cut into so many.
+const MAX_ENCRYPTED: u32 = 8;
+/// The shortest payload of an encrypted record: a tag, and one byte.
+const LEAST_ENCRYPTED: usize = 17;
 
 /// What rustls waits for.
 enum Next {
@@ -34,7 +42,7 @@ enum Next {
 impl Handshake {
     pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Self, Error> {
         let connection = UnbufferedServerConnection::new(Arc::clone(config))?;
-        Ok(Self { connection, secrets: Secrets::default(), seen: 0, is_over: false })
+        Ok(Self { connection, secrets: Secrets::default(), seen: 0, encrypted: 0, is_over: false })
     }
 
     /// Takes messages of the handshake from the front of `input`. rustls is shown one record after
@@ -66,7 +74,14 @@ impl Handshake {
         while matches!(self.go_on(input, out, taken)?, Next::Input) {
             let rest = input.get(taken.bytes..).unwrap_or_default();
             match next_record(rest.get(self.seen..).unwrap_or_default()) {
-                Some(Ok(len)) if self.seen + len <= rest.len() => self.seen += len,
+                Some(Ok(len)) if self.seen + len <= rest.len() => {
+                    self.encrypted += u32::from(rest.get(self.seen) == Some(&DATA));
+                    self.seen += len;
+                    // Each is decrypted again whenever rustls is shown one more.
+                    if self.encrypted > MAX_ENCRYPTED {
+                        return Err(Error::General("too much early data".to_owned()));
+                    }
+                }
                 Some(Ok(_)) | None => return Ok(false),
                 Some(Err(WrongHeader)) => {
                     self.seen += HEADER;
@@ -109,6 +124,9 @@ impl Handshake {
             self.secrets.collect();
             self.seen = self.seen.saturating_sub(discard);
             taken.bytes += discard;
+            if discard > 0 {
+                self.encrypted = 0;
+            }
             if is_done {
                 let is_complete = !self.connection.is_handshaking();
                 return Ok(if is_complete { Next::Nothing } else { Next::Input });
@@ -171,7 +189,26 @@ fn next_record(bytes: &[u8]) -> Option<Result<usize, WrongHeader>> {
     let len = usize::from(u16::from_be_bytes([high, low]));
     let is_fine = (CHANGE_CIPHER_SPEC..=DATA).contains(&kind)
         && major == 3
-        && (len > 0 || kind == DATA)
+        && len >= if kind == DATA { LEAST_ENCRYPTED } else { 1 }
         && len < MOST + 2048;
     Some(if is_fine { Ok(HEADER + len) } else { Err(WrongHeader) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// rustls would look at thousands of empty ones again and again, as early data that it refuses.
+    #[test]
+    fn encrypted_records_that_cannot_be_decrypted_are_refused_by_their_header() {
+        for len in 0..LEAST_ENCRYPTED as u8 {
+            assert!(matches!(next_record(&[DATA, 3, 3, 0, len]), Some(Err(WrongHeader))), "{len}");
+        }
+        for (kind, len) in [(DATA, LEAST_ENCRYPTED as u8), (CHANGE_CIPHER_SPEC, 1)] {
+            let taken = next_record(&[kind, 3, 3, 0, len]);
+            assert!(matches!(taken, Some(Ok(all)) if all == HEADER + usize::from(len)));
+        }
+        assert!(matches!(next_record(&[CHANGE_CIPHER_SPEC, 3, 3, 0, 0]), Some(Err(WrongHeader))));
+        assert!(next_record(&[DATA, 3, 3, 0]).is_none());
+    }
 }

@@ -167,7 +167,7 @@ pub struct Certificates {
 #[derive(Clone, Debug)]
 pub(crate) struct Current {
     pub(crate) config: Arc<ServerConfig>,
-    /// What the first message of a client costs, in steps of a handshake.
+    /// What the answer to the first message of a client costs, in steps of a handshake.
     pub(crate) cost: u32,
 }
 
