@@ -4,6 +4,7 @@
 //! round in reverse order, so that changes of the machine's speed affect all of them. The load is
 //! in this process, on core 1, and never sleeps. Ratios are taken within a round.
 
+mod certificate;
 #[allow(unsafe_code)]
 mod child;
 mod measure;
@@ -100,6 +101,7 @@ fn jobs(options: &Options) -> io::Result<Vec<Job>> {
         return Err(io::Error::other(format!("there is no {name}; --list prints the workloads")));
     }
     let wanted = |job: &&Job| match &options.only[..] {
+        [] if options.tls => job.set == Set::Tls,
         [] => job.set <= options.set(),
         only => only.iter().any(|name| name == job.name),
     };
@@ -112,9 +114,10 @@ fn list() -> io::Result<()> {
         let set = match job.set {
             Set::Quick => "--quick",
             Set::Default => "",
+            Set::Tls => "--tls",
             Set::All => "--all",
         };
-        print(&format!("{:18} {:8} {}\n", job.name, set, job.title))?;
+        print(&format!("{:21} {:8} {}\n", job.name, set, job.title))?;
     }
     Ok(())
 }

@@ -18,6 +18,9 @@ pub(crate) struct Options {
     /// Every workload, also those that show how cost grows.
     #[arg(long, conflicts_with = "quick")]
     all: bool,
+    /// The workloads over TLS, which --all holds as well.
+    #[arg(long, conflicts_with_all = ["quick", "all"])]
+    pub(crate) tls: bool,
     /// Run only this workload; may be repeated.
     #[arg(long, value_name = "WORKLOAD")]
     pub(crate) only: Vec<String>,
@@ -71,6 +74,7 @@ pub(crate) struct Options {
 pub(crate) enum Set {
     Quick,
     Default,
+    Tls,
     All,
 }
 

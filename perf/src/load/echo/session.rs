@@ -29,6 +29,13 @@ pub(in crate::load) struct Common {
     pub(super) expected: Expected,
 }
 
+impl Common {
+    /// The bytes of the first message's frame.
+    pub(super) fn message(&self) -> usize {
+        self.requests.first()
+    }
+}
+
 struct Client {
     replies: Replies,
     output: Output,
