@@ -13,6 +13,7 @@ mod progress;
 mod servers;
 mod stats;
 mod stepping;
+mod summary;
 mod table;
 mod workloads;
 
@@ -86,6 +87,10 @@ fn compare(options: &Options) -> io::Result<()> {
         print(&format!("Note: {note}.\n"))?;
     }
     write(options, &comparison.results)?;
+    if let Some(path) = &options.readme {
+        let said = |e| io::Error::other(format!("cannot change {}: {e}", path.display()));
+        summary::put(path, &comparison.results).map_err(said)?;
+    }
     let (path, seconds) = (options.json.display(), comparison.progress.seconds());
     eprintln!("Written to {path}. Took {seconds:.0} s.");
     Ok(())

@@ -139,3 +139,59 @@ pub(super) fn whole(bytes: &[u8]) -> Option<usize> {
     let length = HEADER + usize::from(u16::from_be_bytes([*high, *low]));
     (length <= bytes.len()).then_some(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection to itself.
+    fn records() -> Records {
+        let half = || {
+            let key = UnboundKey::new(&AES_128_GCM, &[7; 16]).unwrap();
+            Half { key: LessSafeKey::new(key), iv: [3; 12], next: 258 }
+        };
+        Records { out: half(), input: half(), came: Vec::new() }
+    }
+
+    /// The content of `wire`, received in pieces of `step` bytes.
+    fn opened(records: &mut Records, wire: &[u8], step: usize) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        for piece in wire.chunks(step) {
+            records.received(piece);
+            records.open(&mut |data| {
+                content.extend_from_slice(data);
+                Ok(())
+            })?;
+        }
+        Ok(content)
+    }
+
+    #[test]
+    fn content_survives_wherever_records_are_cut() {
+        let content: Vec<u8> = (0..40_000).map(|_| fastrand::u8(..)).collect();
+        for most in [usize::MAX, 1000] {
+            for step in [1, 7, 5000, usize::MAX] {
+                let (mut records, mut wire) = (records(), Vec::new());
+                records.seal(&content, most, &mut wire);
+                let count = content.len().div_ceil(most.min(MOST));
+                assert_eq!(wire.len(), content.len() + count * (HEADER + 1 + TAG));
+                assert!(opened(&mut records, &wire, step).unwrap() == content);
+                assert!(records.came.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_or_repeated_record_is_refused() {
+        let mut wire = Vec::new();
+        records().seal(b"content", 100, &mut wire);
+        for at in [0, HEADER, wire.len() - 1] {
+            let mut changed = wire.clone();
+            changed[at] ^= 1;
+            assert!(opened(&mut records(), &changed, 100).is_err(), "byte {at}");
+        }
+        let mut twice = records();
+        assert_eq!(opened(&mut twice, &wire, 100).unwrap(), b"content");
+        assert!(opened(&mut twice, &wire, 100).is_err());
+    }
+}
