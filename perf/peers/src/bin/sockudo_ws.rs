@@ -65,9 +65,7 @@ async fn connection(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 /// Answers the request; `None` if the peer disconnected or the request is invalid.
-async fn accept(
-    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-) -> io::Result<Option<Opened>> {
+async fn accept(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<Option<Opened>> {
     let mut head = BytesMut::with_capacity(4096);
     let deflate = DeflateConfig { compression_level: LEVEL, ..DeflateConfig::default() };
     loop {
