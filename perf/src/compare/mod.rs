@@ -55,7 +55,8 @@ fn compare(options: &Options) -> io::Result<()> {
     let jobs = jobs(options)?;
     let limit = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit })?;
-    let (servers, mut notes) = servers::servers(options)?;
+    let (mut servers, mut notes) = servers::servers(options)?;
+    servers.retain(|server| server.tls || !options.tls);
     if options.cores.contains(&LOAD_CORE) {
         let text = "corecast shares a core with the load; compare its CPU time, not its rates";
         notes.push(text.to_owned());

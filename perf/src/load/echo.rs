@@ -17,14 +17,14 @@ use super::connect::{self, Agreed};
 use super::engine::epoll::Epoll;
 use super::engine::ring::{Home, Ring};
 use super::engine::{Engine, Traffic, Wait};
-use super::tls::Opener;
+use super::open::Opener;
 use super::{Echo, Length, Moment, Outcome, Pace, Plan};
 use crate::frames::{Offer, masked};
 use crate::sys;
 use output::Requests;
 use replies::{Expected, Replies};
 use secured::Secured;
-use session::{Common, Session};
+use session::{Common, Layer, Session};
 
 /// The seed of all payloads.
 const SEED: u64 = 20;
@@ -105,17 +105,6 @@ fn run_on(way: Way, plan: &Plan, echo: &Echo, probe: Probe<'_>) -> io::Result<Ou
             let mut secured = Secured::new(session, records, most);
             work_on(way, plan, echo, &streams, &mut secured, probe)
         }
-    }
-}
-
-/// What the engines carry: the messages, or their records.
-trait Layer<'a>: Traffic {
-    fn session(&mut self) -> &mut Session<'a>;
-}
-
-impl<'a> Layer<'a> for Session<'a> {
-    fn session(&mut self) -> &mut Self {
-        self
     }
 }
 

@@ -15,7 +15,8 @@ use hdrhistogram::Histogram;
 
 use self::group::{Burst, Group, write};
 use super::connect::{self, TIMEOUT};
-use super::tls::{Line, Opener};
+use super::open::Opener;
+use super::tls::Line;
 use super::{Fanout, Length, Moment, Outcome, Plan};
 use crate::frames::{self, BINARY, CLOSE, Head, Offer, TEXT};
 

@@ -17,7 +17,7 @@ use rustix::event::epoll::{self, CreateFlags, Event};
 
 use self::cycle::{Cycle, Shared, Step};
 use super::connect::{self, TIMEOUT};
-use super::tls::Opener;
+use super::open::Opener;
 use super::{Handshakes, Length, Moment, Outcome, Plan};
 
 /// Source addresses that are used in turn.

@@ -17,7 +17,8 @@ use hdrhistogram::Histogram;
 
 use self::hold::{Hold, publish};
 use super::connect::{self, TIMEOUT};
-use super::tls::{Opener, Tls};
+use super::open::Opener;
+use super::tls::Tls;
 use super::{Idle, Length, Moment, Outcome, Plan};
 use crate::frames::Offer;
 
@@ -213,8 +214,8 @@ impl Drop for Holder {
     }
 }
 
-/// The program `hold`: `hold ADDRESS PATH COUNT FIRST-INDEX [tls]`. Prints `open` when all connections
-/// are open; after the command `watch` prints `ready`, and `got NANOSECONDS` (of `CLOCK_MONOTONIC`)
+/// The program `hold`: `hold ADDRESS PATH COUNT FIRST-INDEX [tls]`. Prints `open` when all
+/// connections are open; after the command `watch` prints `ready`, and `got NANOSECONDS` (of `CLOCK_MONOTONIC`)
 /// when each has received the broadcast; `failed REASON` after an error. Ends when its input does.
 pub fn serve_holder(
     arguments: &[String],

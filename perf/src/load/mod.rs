@@ -12,6 +12,7 @@ mod fake;
 pub mod fanout;
 pub mod handshakes;
 pub mod idle;
+mod open;
 mod plan;
 mod report;
 mod tls;

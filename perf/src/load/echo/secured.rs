@@ -2,8 +2,7 @@
 
 use std::io;
 
-use super::Layer;
-use super::session::Session;
+use super::session::{Layer, Session};
 use crate::load::engine::Traffic;
 use crate::load::tls::Records;
 

@@ -323,6 +323,17 @@ impl Traffic for Session<'_> {
     }
 }
 
+/// What the engines carry: the messages, or their records.
+pub(super) trait Layer<'a>: Traffic {
+    fn session(&mut self) -> &mut Session<'a>;
+}
+
+impl<'a> Layer<'a> for Session<'a> {
+    fn session(&mut self) -> &mut Self {
+        self
+    }
+}
+
 #[cfg(test)]
 #[path = "session_tests.rs"]
 mod tests;

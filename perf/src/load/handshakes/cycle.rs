@@ -9,7 +9,8 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 
 use crate::frames::{self, CLOSE, Head, Offer};
 use crate::load::connect;
-use crate::load::tls::{Client, Opener};
+use crate::load::open::Opener;
+use crate::load::tls::Client;
 
 /// The status code of a normal closure.
 const NORMAL: [u8; 2] = 1000_u16.to_be_bytes();

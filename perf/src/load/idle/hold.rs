@@ -13,7 +13,8 @@ use rustix::net::sockopt;
 
 use crate::frames::{self, CLOSE, Head, Offer, PING, PONG};
 use crate::load::connect::{self, TIMEOUT};
-use crate::load::tls::{self, Client, Line, Opener, Tls};
+use crate::load::open::{self, Opener};
+use crate::load::tls::{Client, Line, Tls};
 use crate::wire::pattern;
 
 /// The number of handshakes in flight.
@@ -81,7 +82,7 @@ impl Hold {
         let Some(mut one) = asked.pop_front() else { return Ok(()) };
         if let Some(client) = one.handshake {
             let buffer = &mut self.buffer;
-            let opened = tls::finish(client, one.stream, &mut one.came, buffer)?;
+            let opened = open::finish(client, one.stream, &mut one.came, buffer)?;
             connect::check_answer(&one.came, path, &one.key, false)?;
             opened.stream.set_nonblocking(true)?;
             let carry = opened.rest.clone();

@@ -21,7 +21,7 @@ pub(in crate::load) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(settings: &Arc<ClientConfig>) -> io::Result<Self> {
+    pub(in crate::load) fn new(settings: &Arc<ClientConfig>) -> io::Result<Self> {
         let name = ServerName::try_from(NAME).map_err(io::Error::other)?;
         let tls = ClientConnection::new(Arc::clone(settings), name).map_err(io::Error::other)?;
         Ok(Self { tls, came: Vec::new(), used: 0 })
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// The record layer of a connection that has nothing more to send.
-    pub(super) fn into_records(self) -> io::Result<Records> {
+    pub(in crate::load) fn into_records(self) -> io::Result<Records> {
         let Self { tls, mut came, used } = self;
         came.drain(..used);
         let secrets = tls.dangerous_extract_secrets().map_err(io::Error::other)?;

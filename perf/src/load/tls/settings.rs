@@ -17,7 +17,7 @@ const KEPT: usize = 1024;
 
 /// TLS 1.3 with AES-128-GCM and X25519, as browsers agree on with most servers. The certificate is
 /// not checked: that costs more than all that the server does. With `tickets` sessions are resumed.
-pub(super) fn settings(tickets: Option<Arc<Tickets>>) -> io::Result<Arc<ClientConfig>> {
+pub(in crate::load) fn settings(tickets: Option<Arc<Tickets>>) -> io::Result<Arc<ClientConfig>> {
     let provider = CryptoProvider {
         cipher_suites: vec![ring::cipher_suite::TLS13_AES_128_GCM_SHA256],
         kx_groups: vec![ring::kx_group::X25519],
