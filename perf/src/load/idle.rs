@@ -215,8 +215,9 @@ impl Drop for Holder {
 }
 
 /// The program `hold`: `hold ADDRESS PATH COUNT FIRST-INDEX [tls]`. Prints `open` when all
-/// connections are open; after the command `watch` prints `ready`, and `got NANOSECONDS` (of `CLOCK_MONOTONIC`)
-/// when each has received the broadcast; `failed REASON` after an error. Ends when its input does.
+/// connections are open; after the command `watch` prints `ready`, and `got NANOSECONDS` (of
+/// `CLOCK_MONOTONIC`) when each has received the broadcast; `failed REASON` after an error. Ends
+/// when its input does.
 pub fn serve_holder(
     arguments: &[String],
     input: &mut (impl BufRead + std::os::fd::AsFd),
