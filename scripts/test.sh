@@ -39,7 +39,11 @@ step_compare() {
         cargo build --locked --profile ci -p corecast-perf --bins &&
         "$TARGET_DIR/ci/compare" "${only[@]}" --no-peers --rounds 2 --seconds 0.1 --no-step \
             --corecast "$TARGET_DIR/release/corecast" --verify --json "$results" &&
-        "$TARGET_DIR/ci/report" "$results" --out "$TARGET_DIR/test-logs/charts"
+        "$TARGET_DIR/ci/report" "$results" --out "$TARGET_DIR/test-logs/charts" &&
+        "$TARGET_DIR/ci/compare" --tls --no-peers --without corecast-epoll --rounds 1 \
+            --seconds 0.1 --no-step --corecast "$TARGET_DIR/release/corecast" --verify \
+            --json "$TARGET_DIR/test-logs/compare-tls.json" &&
+        ! grep -q '"failed": "' "$results" "$TARGET_DIR/test-logs/compare-tls.json"
 }
 step_peers() {
     local target

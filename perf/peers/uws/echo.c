@@ -2,7 +2,7 @@
  * socketify carries as a shared library. There is no header to include, so the parts of that
  * interface that are used are declared here, as the package declares them for its own use.
  *
- * uws --listen 127.0.0.1:PORT [--deflate]
+ * uws --listen 127.0.0.1:PORT [--deflate] [--tls-cert FILE --tls-key FILE]
  * uws --version
  */
 #include <arpa/inet.h>
@@ -24,7 +24,7 @@ typedef enum { DISABLED = 0, SHARED_COMPRESSOR = 1, SHARED_DECOMPRESSOR = 1 << 8
 typedef enum { TEXT = 1, BINARY = 2 } uws_opcode_t;
 typedef enum { BACKPRESSURE, SUCCESS, DROPPED } uws_sendstatus_t;
 
-/* All zero: no TLS. */
+/* All zero without TLS. */
 struct us_socket_context_options_t {
     const char *key_file_name, *cert_file_name, *passphrase, *dh_params_file_name;
     const char *ca_file_name, *ssl_ciphers;
@@ -100,12 +100,14 @@ struct place {
 };
 
 static bool deflate = false;
+/* The first argument of every function: 1 with TLS, which the library has from BoringSSL. */
+static int tls = 0;
 
 static void echo(
     uws_websocket_t *ws, const char *message, size_t length, uws_opcode_t opcode, void *data)
 {
     (void)data;
-    uws_ws_send_with_options(0, ws, message, length, opcode, deflate, true);
+    uws_ws_send_with_options(tls, ws, message, length, opcode, deflate, true);
 }
 
 static void topic_upgrade(
@@ -126,35 +128,35 @@ static void topic_upgrade(
     place->length = url_length;
     memcpy(place->name, url, url_length);
     uws_res_upgrade(
-        0, response, place, key, key_length, protocol, protocol_length, extensions,
+        tls, response, place, key, key_length, protocol, protocol_length, extensions,
         extensions_length, context);
 }
 
 static void topic_open(uws_websocket_t *ws, void *data)
 {
     (void)data;
-    struct place *place = uws_ws_get_user_data(0, ws);
+    struct place *place = uws_ws_get_user_data(tls, ws);
     if (place->subscribes)
-        uws_ws_subscribe(0, ws, place->name, place->length);
+        uws_ws_subscribe(tls, ws, place->name, place->length);
 }
 
 static void topic_message(
     uws_websocket_t *ws, const char *message, size_t length, uws_opcode_t opcode, void *app)
 {
-    struct place *place = uws_ws_get_user_data(0, ws);
+    struct place *place = uws_ws_get_user_data(tls, ws);
     /* A subscriber publishes to all but itself; others can only publish through the server. */
     if (place->subscribes)
         uws_ws_publish_with_options(
-            0, ws, place->name, place->length, message, length, opcode, deflate);
+            tls, ws, place->name, place->length, message, length, opcode, deflate);
     else
-        uws_publish(0, app, place->name, place->length, message, length, opcode, deflate);
+        uws_publish(tls, app, place->name, place->length, message, length, opcode, deflate);
 }
 
 static void topic_close(
     uws_websocket_t *ws, int code, const char *message, size_t length, void *data)
 {
     (void)code, (void)message, (void)length, (void)data;
-    free(uws_ws_get_user_data(0, ws));
+    free(uws_ws_get_user_data(tls, ws));
 }
 
 static void listening(struct us_listen_socket_t *socket, listen_config config, void *data)
@@ -164,13 +166,13 @@ static void listening(struct us_listen_socket_t *socket, listen_config config, v
         fprintf(stderr, "cannot listen on %s:%d; try port 0\n", config.host, config.port);
         exit(1);
     }
-    printf("listening on %s:%d\n", config.host, us_socket_local_port(0, socket));
+    printf("listening on %s:%d\n", config.host, us_socket_local_port(tls, socket));
     fflush(stdout);
 }
 
 static int usage(const char *wrong)
 {
-    fprintf(stderr, "%s\nusage: --listen ADDR:PORT [--deflate], or --version\n", wrong);
+    fprintf(stderr, "%s\nusage: --listen ADDR:PORT [--deflate] [--tls-cert FILE --tls-key FILE], or --version\n", wrong);
     return 1;
 }
 
@@ -195,6 +197,7 @@ static bool split_address(char *text, listen_config *config)
 int main(int argc, char **argv)
 {
     listen_config config = {0};
+    struct us_socket_context_options_t certificate = {0};
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--version")) {
             printf(
@@ -205,18 +208,25 @@ int main(int argc, char **argv)
         }
         if (!strcmp(argv[i], "--deflate"))
             deflate = true;
+        else if (!strcmp(argv[i], "--tls-cert") && i + 1 < argc)
+            certificate.cert_file_name = argv[++i];
+        else if (!strcmp(argv[i], "--tls-key") && i + 1 < argc)
+            certificate.key_file_name = argv[++i];
         else if (strcmp(argv[i], "--listen") || ++i == argc || !split_address(argv[i], &config))
             return usage("an argument is wrong, or an address is no ADDR:PORT");
     }
     if (!config.host)
         return usage("no address to listen on");
+    if (!certificate.cert_file_name != !certificate.key_file_name)
+        return usage("a certificate and its key go together");
+    tls = certificate.cert_file_name != NULL;
     struct rlimit files;
     if (!getrlimit(RLIMIT_NOFILE, &files)) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    uws_app_t *app = uws_create_app(0, (struct us_socket_context_options_t){0});
-    if (!app || uws_constructor_failed(0, app)) {
+    uws_app_t *app = uws_create_app(tls, certificate);
+    if (!app || uws_constructor_failed(tls, app)) {
         fprintf(stderr, "the library made no server; build it again with uws/build.sh\n");
         return 1;
     }
@@ -232,9 +242,9 @@ int main(int argc, char **argv)
     topic.open = topic_open;
     topic.message = topic_message;
     topic.close = topic_close;
-    uws_ws(0, app, "/topics/*", topic, app);
-    uws_ws(0, app, "/*", behavior, NULL);
-    uws_app_listen_with_config(0, app, config, listening, NULL);
-    uws_app_run(0, app);
+    uws_ws(tls, app, "/topics/*", topic, app);
+    uws_ws(tls, app, "/*", behavior, NULL);
+    uws_app_listen_with_config(tls, app, config, listening, NULL);
+    uws_app_run(tls, app);
     return 0;
 }

@@ -261,6 +261,7 @@ impl Server {
             busy: cores.load != cores.server,
             verify: false,
             deflate: false,
+            tls: None,
         }
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn plan(running: &Running, entry: &Entry<'_>, length: Duration) -> Pl
         busy: true,
         verify: false,
         deflate: entry.deflate,
+        tls: entry.tls,
     }
 }
 

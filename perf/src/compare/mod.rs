@@ -4,6 +4,7 @@
 //! round in reverse order, so that changes of the machine's speed affect all of them. The load is
 //! in this process, on core 1, and never sleeps. Ratios are taken within a round.
 
+mod certificate;
 #[allow(unsafe_code)]
 mod child;
 mod measure;
@@ -12,6 +13,7 @@ mod progress;
 mod servers;
 mod stats;
 mod stepping;
+mod summary;
 mod table;
 mod workloads;
 
@@ -53,7 +55,8 @@ fn compare(options: &Options) -> io::Result<()> {
     let jobs = jobs(options)?;
     let limit = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit })?;
-    let (servers, mut notes) = servers::servers(options)?;
+    let (mut servers, mut notes) = servers::servers(options)?;
+    servers.retain(|server| server.tls || !options.tls);
     if options.cores.contains(&LOAD_CORE) {
         let text = "corecast shares a core with the load; compare its CPU time, not its rates";
         notes.push(text.to_owned());
@@ -85,6 +88,10 @@ fn compare(options: &Options) -> io::Result<()> {
         print(&format!("Note: {note}.\n"))?;
     }
     write(options, &comparison.results)?;
+    if let Some(path) = &options.readme {
+        let said = |e| io::Error::other(format!("cannot change {}: {e}", path.display()));
+        summary::put(path, &comparison.results).map_err(said)?;
+    }
     let (path, seconds) = (options.json.display(), comparison.progress.seconds());
     eprintln!("Written to {path}. Took {seconds:.0} s.");
     Ok(())
@@ -100,6 +107,7 @@ fn jobs(options: &Options) -> io::Result<Vec<Job>> {
         return Err(io::Error::other(format!("there is no {name}; --list prints the workloads")));
     }
     let wanted = |job: &&Job| match &options.only[..] {
+        [] if options.tls => job.set == Set::Tls,
         [] => job.set <= options.set(),
         only => only.iter().any(|name| name == job.name),
     };
@@ -112,9 +120,10 @@ fn list() -> io::Result<()> {
         let set = match job.set {
             Set::Quick => "--quick",
             Set::Default => "",
+            Set::Tls => "--tls",
             Set::All => "--all",
         };
-        print(&format!("{:18} {:8} {}\n", job.name, set, job.title))?;
+        print(&format!("{:21} {:8} {}\n", job.name, set, job.title))?;
     }
     Ok(())
 }

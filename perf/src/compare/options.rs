@@ -18,6 +18,9 @@ pub(crate) struct Options {
     /// Every workload, also those that show how cost grows.
     #[arg(long, conflicts_with = "quick")]
     all: bool,
+    /// The workloads over TLS, which --all holds as well.
+    #[arg(long, conflicts_with_all = ["quick", "all"])]
+    pub(crate) tls: bool,
     /// Run only this workload; may be repeated.
     #[arg(long, value_name = "WORKLOAD")]
     pub(crate) only: Vec<String>,
@@ -55,6 +58,9 @@ pub(crate) struct Options {
     /// The file for the results.
     #[arg(long, value_name = "FILE", default_value = default_results())]
     pub(crate) json: PathBuf,
+    /// Put the table of a run with --tls into this file, between the lines that mark its place.
+    #[arg(long, value_name = "FILE", requires = "tls", conflicts_with = "only")]
+    pub(crate) readme: Option<PathBuf>,
     /// The cores of corecast; the other servers use the first of them. The load is on core 1.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0")]
     pub(crate) cores: Vec<usize>,
@@ -71,6 +77,7 @@ pub(crate) struct Options {
 pub(crate) enum Set {
     Quick,
     Default,
+    Tls,
     All,
 }
 
@@ -213,6 +220,8 @@ mod tests {
             &["--peer", "a=run {port}", "--peer-path", "x"],
             &["--step", "--no-step"],
             &["--quick", "--all"],
+            &["--tls", "--all"],
+            &["--readme", "README.md"],
             &["--nothing"],
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use super::certificate::Certificate;
 use super::child;
 use super::options::{Custom, Options};
 use crate::machine;
@@ -34,6 +35,9 @@ const PEERS: [(&str, Role); 7] = [
     ("tokio-uring", Role::Echo),
     ("ceiling", Role::Bare),
 ];
+
+/// Those of them that can use TLS.
+const WITH_TLS: [&str; 5] = ["corecast", ON_EPOLL, "uws", "tokio-websockets", "sockudo-ws"];
 
 /// corecast without io_uring.
 const ON_EPOLL: &str = "corecast-epoll";
@@ -75,9 +79,24 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) role: Role,
+    /// It can use TLS.
+    pub(crate) tls: bool,
     /// The path for all connections, if it differs from those of corecast.
     pub(crate) path: Option<String>,
     program: Program,
+}
+
+/// The settings of a start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// The number of connections that will be opened.
+    pub(crate) connections: usize,
+    /// Messages will be compressed.
+    pub(crate) deflate: bool,
+    /// Connections will use TLS.
+    pub(crate) tls: bool,
+    /// It will be stepped.
+    pub(crate) stepped: bool,
 }
 
 /// A running server; killed when dropped.
@@ -85,6 +104,8 @@ pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
     said: Arc<Mutex<VecDeque<String>>>,
+    /// Kept for a reload.
+    _certificate: Option<Certificate>,
 }
 
 /// The number of loops for `connections` connections, if the limit of open files, which counts for
@@ -161,7 +182,8 @@ impl Server {
         };
         let version = version.as_deref().and_then(|line| Some(line.split_once(' ')?.1));
         let version = version.unwrap_or_default().to_owned();
-        Self { name: name.to_owned(), version, role, path: None, program }
+        let tls = WITH_TLS.contains(&name);
+        Self { name: name.to_owned(), version, role, tls, path: None, program }
     }
 
     fn custom(custom: &Custom) -> Self {
@@ -170,27 +192,24 @@ impl Server {
     }
 
     /// Starts it on its cores, of which only corecast can use more than one, and waits until it
-    /// listens. Settings are the number of connections, whether compression is used, and whether it
-    /// will be stepped.
-    pub(crate) fn start(
-        &self,
-        cores: &[usize],
-        connections: usize,
-        deflate: bool,
-        stepped: bool,
-    ) -> io::Result<Running> {
+    /// listens.
+    pub(crate) fn start(&self, cores: &[usize], how: &How) -> io::Result<Running> {
         let first = cores.first().map_or(&[][..], std::slice::from_ref);
         let cores = if self.is_corecast() { cores } else { first };
-        let (mut command, port) = self.command(cores)?;
-        let loops = loops(connections, machine::max_files());
+        let (mut command, port) = self.command(cores, how.tls)?;
+        let loops = loops(how.connections, machine::max_files());
         if self.is_corecast() && loops > 1 {
             command.args(["--loops-per-core", &loops.to_string()]);
         }
-        if deflate && self.name == "uws" {
+        if how.deflate && self.name == "uws" {
             command.arg("--deflate");
         }
-        if stepped {
+        if how.stepped {
             command.env("GLIBC_TUNABLES", NO_REP);
+        }
+        let certificate = how.tls.then(Certificate::new).transpose()?;
+        if let Some(files) = &certificate {
+            command.arg("--tls-cert").arg(&files.certificate).arg("--tls-key").arg(&files.key);
         }
         child::die_with_us(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -200,7 +219,8 @@ impl Server {
         pin(&[LOAD_CORE])?;
         let child = child.map_err(|e| io::Error::other(format!("cannot be started: {e}")))?;
         let address = SocketAddr::from(([127, 0, 0, 1], port.unwrap_or(0)));
-        let mut running = Running { child, address, said: Arc::default() };
+        let mut running =
+            Running { child, address, said: Arc::default(), _certificate: certificate };
         let lines = running.follow();
         if port.is_some() {
             running.await_port()?;
@@ -215,12 +235,13 @@ impl Server {
     }
 
     /// Its command, and the port if this program chooses it.
-    fn command(&self, cores: &[usize]) -> io::Result<(Command, Option<u16>)> {
+    fn command(&self, cores: &[usize], tls: bool) -> io::Result<(Command, Option<u16>)> {
         let (mut command, port) = match &self.program {
             Program::Serve(path) | Program::Epoll(path) => {
                 let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
                 let mut command = Command::new(path);
-                command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &cores.join(",")]);
+                let listen = if tls { "--listen-tls" } else { "--listen" };
+                command.args(["serve", listen, "127.0.0.1:0", "--cores", &cores.join(",")]);
                 if matches!(self.program, Program::Epoll(_)) {
                     command.args(["--backend", "epoll"]);
                 }
@@ -363,7 +384,7 @@ mod tests {
             path: None,
         };
         let error = Server::custom(&custom)
-            .start(&[0], 1, false, false)
+            .start(&[0], &How::default())
             .map(|_| ())
             .unwrap_err()
             .to_string();

@@ -3,8 +3,8 @@
 use std::io;
 
 use super::options::Set;
-use super::servers::{Role, Running, Server};
-use crate::load::{Content, Echo, Fanout, Handshakes, Idle, Pace, Work};
+use super::servers::{How, Role, Running, Server};
+use crate::load::{Content, Echo, Fanout, Handshakes, Idle, Pace, Tls, Work};
 
 /// The paths of publisher and subscribers, for servers with topics.
 const SUBSCRIBER: &str = "/topics/bench?role=sub";
@@ -20,6 +20,8 @@ pub(crate) struct Job {
     pub(crate) unit: &'static str,
     pub(crate) set: Set,
     pub(crate) kind: Kind,
+    /// Only servers with TLS do it; corecast does it without as well, for comparison.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// The kind of work, and the servers that do it.
@@ -76,6 +78,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) server: &'a Server,
     pub(crate) work: Work,
     pub(crate) deflate: bool,
+    pub(crate) tls: Option<Tls>,
 }
 
 const fn echo(connections: usize, size: usize, content: Content, depth: usize) -> Shape {
@@ -90,13 +93,24 @@ const fn burst(frames: usize) -> Burst {
     Burst { subscribers: 1000, size: 64, frames }
 }
 
+/// Over TLS, as many messages in a record as are sent together.
+const TOGETHER: Tls = Tls { apart: false, resume: false };
 const ECHO_125: Shape = echo(1000, 125, Content::Binary, 1);
 const JSON: Shape = Shape { deflate: true, ..echo(100, 1024, Content::Json, 1) };
 
 macro_rules! jobs {
-    ($($set:ident $unit:literal $name:literal $title:literal $kind:expr;)*) => {
-        &[$(Job { name: $name, title: $title, unit: $unit, set: Set::$set, kind: $kind }),*]
+    ($($set:ident $unit:literal $name:literal $title:literal $kind:expr $(, $tls:expr)?;)*) => {
+        &[$(Job {
+            name: $name,
+            title: $title,
+            unit: $unit,
+            set: Set::$set,
+            kind: $kind,
+            tls: jobs!(@ $($tls)?),
+        }),*]
     };
+    (@) => { None };
+    (@ $tls:expr) => { Some($tls) };
 }
 
 /// All workloads, in the order in which they are run.
@@ -134,6 +148,24 @@ pub(crate) const JOBS: &[Job] = jobs! {
         Kind::EchoGrowth(&[10, 100, 1000, 10_000]);
     All "delivery" "growth-fanout" "64 B, bursts of 1, growing number of subscribers"
         Kind::FanoutGrowth(&[100, 1000, 10_000]);
+    Tls "echo" "tls-echo-20" "TLS, 20 B binary, 100 connections, 1 in flight"
+        Kind::Echo(small(1)), TOGETHER;
+    Tls "echo" "tls-echo-20-d16"
+        "TLS, 20 B binary, 100 connections, 16 in flight each, as many in a record as are sent"
+        Kind::Echo(small(16)), TOGETHER;
+    Tls "echo" "tls-echo-20-d16-apart"
+        "TLS, 20 B binary, 100 connections, 16 in flight each, each in a record of its own"
+        Kind::Echo(small(16)), Tls { apart: true, ..TOGETHER };
+    Tls "echo" "tls-binary-16k" "TLS, 16 KiB binary, 16 connections, 1 in flight"
+        Kind::Echo(echo(16, 16 << 10, Content::Binary, 1)), TOGETHER;
+    Tls "delivery" "tls-fanout-8" "TLS, 64 B to 1,000 subscribers, bursts of 8"
+        Kind::Fanout(burst(8)), TOGETHER;
+    Tls "connection" "tls-handshakes" "connect, full handshake of TLS, upgrade, close; 16 at a time"
+        Kind::Handshakes(16), TOGETHER;
+    Tls "connection" "tls-resumed" "connect, resumed handshake of TLS, upgrade, close; 16 at a time"
+        Kind::Handshakes(16), Tls { resume: true, ..TOGETHER };
+    Tls "connection" "tls-idle" "TLS, 9,000 connections without messages for 2 s"
+        Kind::Idle(9000), TOGETHER;
 };
 
 impl Job {
@@ -150,11 +182,19 @@ impl Job {
     /// Whether its instructions can be stepped in reasonable time.
     pub(crate) fn steppable(&self) -> bool {
         let large = matches!(self.kind, Kind::Echo(shape) if shape.size > 64 << 10);
-        !self.holds() && !large && !self.grows() && !matches!(self.kind, Kind::Latency(_))
+        // Stepped servers would take minutes for the handshakes of TLS.
+        self.tls.is_none()
+            && !self.holds()
+            && !large
+            && !self.grows()
+            && !matches!(self.kind, Kind::Latency(_))
     }
 
     /// The servers that can do it.
     fn takes(&self, server: &Server) -> bool {
+        if self.tls.is_some() && !server.tls {
+            return false;
+        }
         match self.kind {
             Kind::Echo(shape) | Kind::Latency(shape) => match server.role {
                 Role::Bare => shape.content == Content::Binary,
@@ -171,16 +211,23 @@ impl Job {
 
     /// Its rows.
     pub(crate) fn entries<'a>(&self, servers: &'a [Server], learnt: &Learnt) -> Vec<Entry<'a>> {
-        servers
-            .iter()
-            .filter(|server| self.takes(server))
-            .flat_map(|server| self.rows(server, learnt))
-            .collect()
+        let all = servers.iter().filter(|server| self.takes(server));
+        let mut rows: Vec<Entry<'a>> = all.flat_map(|server| self.rows(server, learnt)).collect();
+        if self.tls.is_some() {
+            let ours = servers.iter().filter(|server| server.is_corecast());
+            let plain = Self { tls: None, ..*self };
+            rows.extend(
+                ours.flat_map(|server| plain.rows(server, learnt))
+                    .map(|entry| Entry { name: format!("{}, no TLS", entry.name), ..entry }),
+            );
+        }
+        rows
     }
 
     /// The rows of one server.
     fn rows<'a>(&self, server: &'a Server, learnt: &Learnt) -> Vec<Entry<'a>> {
-        let named = |name: String, work, deflate| Entry { name, server, work, deflate };
+        let tls = self.tls;
+        let named = |name: String, work, deflate| Entry { name, server, work, deflate, tls };
         let entry = |work, deflate| vec![named(server.name.clone(), work, deflate)];
         match self.kind {
             Kind::Echo(shape) => entry(shape.work(server, None), shape.deflate),
@@ -272,7 +319,8 @@ fn path(server: &Server, usual: &str) -> String {
 impl Entry<'_> {
     /// Starts its server for this work.
     pub(crate) fn start(&self, cores: &[usize], work: &Work, stepped: bool) -> io::Result<Running> {
-        self.server.start(cores, connections(work), self.deflate, stepped)
+        let (deflate, tls) = (self.deflate, self.tls.is_some());
+        self.server.start(cores, &How { connections: connections(work), deflate, tls, stepped })
     }
 }
 

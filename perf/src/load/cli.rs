@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{Content, Echo, Fanout, Handshakes, Idle, Length, Moment, Pace, Plan, Work};
+use super::{Content, Echo, Fanout, Handshakes, Idle, Length, Moment, Pace, Plan, Tls, Work};
 use super::{connect, report, run};
 use crate::sys;
 
@@ -35,7 +35,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Common {
-    /// HOST:PORT or ws://HOST:PORT/PATH.
+    /// HOST:PORT, ws://HOST:PORT/PATH, or with TLS wss://HOST:PORT/PATH.
     address: String,
     /// Measure for this number of seconds.
     #[arg(long, default_value_t = 10.0, value_name = "S", conflicts_with = "count")]
@@ -93,6 +93,9 @@ pub(super) struct EchoOptions {
     /// Bare TCP: no handshake, and frames come back unchanged.
     #[arg(long, conflicts_with_all = ["path", "deflate"])]
     raw: bool,
+    /// TLS: put each message into a record of its own.
+    #[arg(long)]
+    apart: bool,
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +148,9 @@ pub(super) struct HandshakesOptions {
     /// Handshakes in flight.
     #[arg(long, default_value_t = 16, value_name = "N")]
     concurrent: usize,
+    /// TLS: resume sessions, by tickets.
+    #[arg(long)]
+    resume: bool,
 }
 
 impl ValueEnum for Content {
@@ -175,12 +181,11 @@ fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
-/// Splits `ws://HOST:PORT/PATH` or `HOST:PORT`, and resolves the host.
-fn target(text: &str) -> io::Result<(SocketAddr, Option<String>)> {
-    if text.starts_with("wss://") {
-        return Err(invalid(format!("{text}: TLS is not supported, use ws://")));
-    }
-    let rest = text.strip_prefix("ws://").unwrap_or(text);
+/// Splits `ws://HOST:PORT/PATH`, the same with `wss://`, or `HOST:PORT`, and resolves the host. The
+/// last of the result is whether TLS is used.
+fn target(text: &str) -> io::Result<(SocketAddr, Option<String>, bool)> {
+    let secured = text.strip_prefix("wss://");
+    let rest = secured.or(text.strip_prefix("ws://")).unwrap_or(text);
     let (host, path) = match rest.find('/') {
         Some(at) => (&rest[..at], Some(rest[at..].to_owned())),
         None => (rest, None),
@@ -190,7 +195,7 @@ fn target(text: &str) -> io::Result<(SocketAddr, Option<String>)> {
     // Prefer IPv4, because most servers under test listen only on it.
     let address = found.iter().find(|a| a.is_ipv4()).or(found.first());
     let address = address.ok_or_else(|| invalid(format!("{host} has no address")))?;
-    Ok((*address, path))
+    Ok((*address, path, secured.is_some()))
 }
 
 fn seconds(name: &str, value: f64) -> io::Result<Duration> {
@@ -219,7 +224,7 @@ impl Command {
 
     pub(super) fn plan(&self) -> io::Result<Plan> {
         let common = self.common();
-        let (address, url) = target(&common.address)?;
+        let (address, url, secured) = target(&common.address)?;
         let no_url = |what: &str| match &url {
             Some(path) => Err(invalid(format!("no path ({path}) goes with {what}"))),
             None => Ok(()),
@@ -256,6 +261,14 @@ impl Command {
                 (Work::Handshakes(Handshakes { path, concurrent: o.concurrent }), false)
             }
         };
+        let tls = match self {
+            Self::Echo(o) => Tls { apart: o.apart, resume: false },
+            Self::Handshakes(o) => Tls { apart: false, resume: o.resume },
+            Self::Fanout(_) | Self::Idle(_) => Tls::default(),
+        };
+        if !secured && tls != Tls::default() {
+            return Err(invalid("--apart and --resume are for wss://".into()));
+        }
         let length = match common.count {
             Some(count) => Length::Count(count),
             None => Length::Time(seconds("seconds", common.seconds)?),
@@ -268,6 +281,7 @@ impl Command {
             busy: !common.sleep,
             verify: common.verify,
             deflate,
+            tls: secured.then_some(tls),
         })
     }
 }

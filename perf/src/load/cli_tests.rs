@@ -36,7 +36,7 @@ fn paths_come_from_either_side_but_not_from_both() {
         "echo ws://127.0.0.1:80/a --path /x",
         "echo ws://127.0.0.1:80/a --raw",
         "fanout ws://127.0.0.1:80/a",
-        "echo wss://127.0.0.1:80/",
+        "echo wss://127.0.0.1:80/a --path /x",
         "echo 127.0.0.1",
     ] {
         assert!(plan(wrong).is_err(), "{wrong}");
@@ -51,6 +51,8 @@ fn options_that_exclude_each_other_are_refused() {
         "echo 127.0.0.1:80 --count 5 --seconds 2",
         "echo 127.0.0.1:80 --seconds -1",
         "echo 127.0.0.1:80 --content klingon",
+        "echo 127.0.0.1:80 --apart",
+        "handshakes ws://127.0.0.1:80 --resume",
         "echo",
     ] {
         assert!(plan(wrong).is_err(), "{wrong}");
@@ -86,4 +88,16 @@ fn the_other_kinds_of_load_are_read() {
     let handshakes = plan("handshakes 127.0.0.1:80 --concurrent 3").unwrap().work;
     let Work::Handshakes(handshakes) = handshakes else { panic!("no handshakes") };
     assert_eq!((handshakes.path.as_str(), handshakes.concurrent), ("/", 3));
+}
+
+#[test]
+fn wss_means_tls() {
+    let tls = |line: &str| plan(line).unwrap().tls;
+    assert_eq!(tls("echo ws://127.0.0.1:80/"), None);
+    assert_eq!(tls("idle wss://127.0.0.1:80/"), Some(Tls::default()));
+    let apart = Tls { apart: true, resume: false };
+    assert_eq!(tls("echo wss://127.0.0.1:80/x --apart"), Some(apart));
+    let resume = Tls { apart: false, resume: true };
+    assert_eq!(tls("handshakes wss://127.0.0.1:80 --resume"), Some(resume));
+    assert_eq!(echo("echo wss://127.0.0.1:80/x").path.as_deref(), Some("/x"));
 }

@@ -9,6 +9,7 @@ use corecast::protocol::websocket::handshake::accept_key;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::tls::{Line, Records};
 use crate::frames::{self, Offer};
 
 /// The time limit for each step of a handshake.
@@ -30,6 +31,15 @@ pub struct Opened {
     pub rest: Vec<u8>,
     /// The negotiated parameters, if permessage-deflate was offered and accepted.
     pub deflate: Option<Agreed>,
+    /// The record layer of a connection with TLS.
+    pub(super) records: Option<Records>,
+}
+
+impl Opened {
+    /// The connection alone.
+    pub(super) fn line(self) -> Line {
+        Line { stream: self.stream, records: self.records }
+    }
 }
 
 /// The parameters of permessage-deflate (RFC 7692) that a server accepted.
@@ -92,7 +102,7 @@ pub fn open_with(
     let agreed = check_answer(&bytes, path, &key, offer != Offer::Nothing)?;
     stream.set_read_timeout(None)?;
     stream.set_write_timeout(None)?;
-    Ok(Opened { stream, rest, deflate: agreed })
+    Ok(Opened { stream, rest, deflate: agreed, records: None })
 }
 
 /// The source address for connection `n` to `address`: not on loopback, the kernel chooses.

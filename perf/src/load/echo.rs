@@ -3,6 +3,7 @@
 mod inflate;
 mod output;
 mod replies;
+mod secured;
 mod session;
 
 use std::io;
@@ -15,13 +16,15 @@ use flate2::{Compress, Compression, FlushCompress};
 use super::connect::{self, Agreed};
 use super::engine::epoll::Epoll;
 use super::engine::ring::{Home, Ring};
-use super::engine::{Engine, Wait};
+use super::engine::{Engine, Traffic, Wait};
+use super::open::Opener;
 use super::{Echo, Length, Moment, Outcome, Pace, Plan};
-use crate::frames::masked;
+use crate::frames::{Offer, masked};
 use crate::sys;
 use output::Requests;
 use replies::{Expected, Replies};
-use session::{Common, Session};
+use secured::Secured;
+use session::{Common, Layer, Session};
 
 /// The seed of all payloads.
 const SEED: u64 = 20;
@@ -69,6 +72,9 @@ fn run_on(way: Way, plan: &Plan, echo: &Echo, probe: Probe<'_>) -> io::Result<Ou
     let mut streams = Vec::with_capacity(echo.connections);
     let mut rests = Vec::new();
     let mut agreed = Vec::with_capacity(echo.connections);
+    let mut records = Vec::new();
+    let opener = Opener::new(plan.address, plan.tls)?;
+    let offer = if plan.deflate { Offer::Takeover } else { Offer::Nothing };
     for slot in 0..echo.connections {
         let Some(path) = &echo.path else {
             streams.push(insist(|| bare(plan.address, slot))?);
@@ -76,26 +82,45 @@ fn run_on(way: Way, plan: &Plan, echo: &Echo, probe: Probe<'_>) -> io::Result<Ou
             continue;
         };
         let source = connect::source(plan.address, slot);
-        let opened = insist(|| connect::open(plan.address, path, plan.deflate, source))?;
+        let opened = insist(|| opener.open(path, offer, source))?;
         if plan.deflate && opened.deflate.is_none() {
             return Err(io::Error::other("the server did not agree to permessage-deflate"));
         }
         streams.push(opened.stream);
         agreed.push(opened.deflate);
         rests.push((slot, opened.rest));
+        records.extend(opened.records);
     }
     let common = common(plan, echo, &agreed)?;
     let forgets = |a: &Option<Agreed>| a.map(|a| a.server_no_takeover);
     let replies = agreed.iter().map(|a| Replies::new(forgets(a))).collect();
     let mut session = Session::new(&common, replies, echo.pace)?;
     for (slot, rest) in rests {
-        super::engine::Traffic::received(&mut session, slot, &rest)?;
+        session.received(slot, &rest)?;
     }
+    match plan.tls {
+        None => work_on(way, plan, echo, &streams, &mut session, probe),
+        Some(tls) => {
+            let most = if tls.apart { common.message() } else { usize::MAX };
+            let mut secured = Secured::new(session, records, most);
+            work_on(way, plan, echo, &streams, &mut secured, probe)
+        }
+    }
+}
+
+fn work_on<'a>(
+    way: Way,
+    plan: &Plan,
+    echo: &Echo,
+    streams: &[TcpStream],
+    layer: &mut impl Layer<'a>,
+    probe: Probe<'_>,
+) -> io::Result<Outcome> {
     let buffer = buffer_size(echo);
     let home = if way == Way::Ring { Home::new(buffer).map_err(say_refused).ok() } else { None };
     match home {
-        Some(mut home) => work(&mut Ring::new(&mut home, &streams)?, &mut session, plan, probe),
-        None => work(&mut Epoll::new(&streams)?, &mut session, plan, probe),
+        Some(mut home) => work(&mut Ring::new(&mut home, streams)?, layer, plan, probe),
+        None => work(&mut Epoll::new(streams)?, layer, plan, probe),
     }
 }
 
@@ -109,6 +134,9 @@ fn check(plan: &Plan, echo: &Echo) -> io::Result<()> {
         Pace::Depth(n) if u32::try_from(n).is_err() => "the depth must be below 2^32",
         Pace::Rate(rate) if !rate.is_finite() || rate <= 0.0 => "the rate must be above 0",
         _ if echo.connections == 0 => "there must be 1 connection or more",
+        _ if plan.tls.is_some() && (plan.deflate || echo.path.is_none()) => {
+            "TLS takes plain messages of a WebSocket"
+        }
         _ if plan.deflate && echo.path.is_none() => "bare TCP cannot be compressed",
         _ => return Ok(()),
     };
@@ -212,33 +240,35 @@ fn deflated(payload: &[u8], bits: u8) -> io::Result<Vec<u8>> {
     }
 }
 
-fn work<E: Engine>(
-    engine: &mut E,
-    session: &mut Session<'_>,
+fn work<'a>(
+    engine: &mut impl Engine,
+    layer: &mut impl Layer<'a>,
     plan: &Plan,
     probe: Probe<'_>,
 ) -> io::Result<Outcome> {
-    session.start();
-    let warm = session.now() + plan.warm_up;
-    while session.now() < warm {
-        turn(engine, session, plan.busy, warm)?;
+    layer.session().start();
+    let warm = layer.session().now() + plan.warm_up;
+    while layer.session().now() < warm {
+        turn(engine, layer, plan.busy, warm)?;
     }
     probe(Moment::Begin)?;
-    session.begin();
-    let begin = session.now();
+    layer.session().begin();
+    let begin = layer.session().now();
     let (end, count) = match plan.length {
         Length::Time(time) => (begin.saturating_add(time), u64::MAX),
         Length::Count(count) => (Duration::MAX, count),
     };
     let second = Duration::from_secs(1);
     let mut progress = begin + second;
-    while session.now() < end && session.messages < count {
-        turn(engine, session, plan.busy, end.min(progress))?;
+    while layer.session().now() < end && layer.session().messages < count {
+        turn(engine, layer, plan.busy, end.min(progress))?;
+        let session = layer.session();
         if session.now() >= progress {
             probe(Moment::Progress(session.messages))?;
             progress += second;
         }
     }
+    let session = layer.session();
     let elapsed = session.now() - begin;
     probe(Moment::End)?;
     Ok(Outcome {
@@ -252,20 +282,21 @@ fn work<E: Engine>(
 }
 
 /// One turn, which ends at `until` at the latest if no input arrives.
-fn turn<E: Engine>(
-    engine: &mut E,
-    session: &mut Session<'_>,
+fn turn<'a>(
+    engine: &mut impl Engine,
+    layer: &mut impl Layer<'a>,
     busy: bool,
     until: Duration,
 ) -> io::Result<()> {
+    let session = layer.session();
     let due = session.issue_due().unwrap_or(Duration::MAX);
     let wait = if busy {
         Wait::Poll
     } else {
         Wait::Sleep(until.min(due).saturating_sub(session.now()).min(NAP))
     };
-    engine.turn(session, wait)?;
-    session.check_patience()
+    engine.turn(layer, wait)?;
+    layer.session().check_patience()
 }
 
 #[cfg(test)]

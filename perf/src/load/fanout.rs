@@ -9,13 +9,14 @@
 mod group;
 
 use std::io;
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
 use self::group::{Burst, Group, write};
 use super::connect::{self, TIMEOUT};
+use super::open::Opener;
+use super::tls::Line;
 use super::{Fanout, Length, Moment, Outcome, Plan};
 use crate::frames::{self, BINARY, CLOSE, Head, Offer, TEXT};
 
@@ -33,7 +34,7 @@ pub fn run(
 
 /// All connections to one server.
 struct Load {
-    publisher: TcpStream,
+    publisher: Line,
     subscribers: Group,
     count: usize,
     burst: usize,
@@ -53,13 +54,15 @@ impl Load {
                 format!("needs 1 to {room} subscribers (RLIMIT_NOFILE), bursts of 1 or more");
             return Err(io::Error::other(text));
         }
-        let subscribers: Vec<TcpStream> =
-            (0..work.subscribers).map(|n| subscriber(plan, work, n)).collect::<Result<_, _>>()?;
+        let opener = Opener::new(plan.address, plan.tls)?;
+        let subscribers: Vec<Line> = (0..work.subscribers)
+            .map(|n| subscriber(&opener, plan, work, n))
+            .collect::<Result<_, _>>()?;
         let source = connect::source(plan.address, work.subscribers);
-        let publisher = connect::open(plan.address, &work.publisher, false, source)?.stream;
-        publisher.set_nonblocking(true)?;
+        let publisher = opener.open(&work.publisher, Offer::Nothing, source)?.line();
+        publisher.stream.set_nonblocking(true)?;
         let mut load = Self {
-            subscribers: Group::new(subscribers, &publisher, plan.busy)?,
+            subscribers: Group::new(subscribers, &publisher.stream, plan.busy)?,
             publisher,
             count: work.subscribers,
             burst: work.burst,
@@ -80,10 +83,11 @@ impl Load {
     /// the others must receive the same bytes.
     fn learn(&mut self, payload: &Payload, deflate: bool, json: bool) -> io::Result<()> {
         self.frames = payload.frame(json);
+        let wire = self.publisher.wire(&self.frames);
         let (begin, mut sent) = (Instant::now(), 0);
         let mut came = Vec::new();
         let frame = loop {
-            sent += write(&self.publisher, &self.frames[sent..])?;
+            sent += write(&self.publisher.stream, &wire[sent..])?;
             came.extend_from_slice(self.subscribers.first()?);
             if let Some(frame) = data_frame(&mut came)? {
                 break frame;
@@ -108,8 +112,8 @@ impl Load {
         }
         self.expected = frame;
         self.subscribers.exchange(&Burst {
-            publisher: &self.publisher,
-            frames: &self.frames,
+            publisher: &self.publisher.stream,
+            wire: &wire,
             sent,
             expected: &self.expected,
             first: 1,
@@ -120,9 +124,16 @@ impl Load {
 
     /// Publishes one burst and waits until every subscriber has all of it.
     fn exchange(&mut self, check: bool) -> io::Result<()> {
+        let sealed;
+        let wire = if self.publisher.records.is_some() {
+            sealed = self.publisher.wire(&self.frames);
+            &sealed
+        } else {
+            &self.frames
+        };
         self.subscribers.exchange(&Burst {
-            publisher: &self.publisher,
-            frames: &self.frames,
+            publisher: &self.publisher.stream,
+            wire,
             sent: 0,
             expected: &self.expected,
             first: 0,
@@ -181,22 +192,23 @@ impl Load {
 }
 
 /// Opens the `n`-th subscriber.
-fn subscriber(plan: &Plan, work: &Fanout, n: usize) -> io::Result<TcpStream> {
+fn subscriber(opener: &Opener, plan: &Plan, work: &Fanout, n: usize) -> io::Result<Line> {
     let offer = if plan.deflate { Offer::NoTakeover } else { Offer::Nothing };
     let source = connect::source(plan.address, n);
-    let opened = connect::open_with(plan.address, &work.subscriber, offer, source)?;
+    let opened = opener.open(&work.subscriber, offer, source)?;
     if plan.deflate && !opened.deflate.is_some_and(|agreed| agreed.server_no_takeover) {
         return Err(io::Error::other(
             "the server does not agree to permessage-deflate with server_no_context_takeover, \
              without which deliveries cannot be compared",
         ));
     }
-    if let Some(text) = &work.subscribe {
-        io::Write::write_all(&mut &opened.stream, &frames::masked(TEXT, text.as_bytes()))?;
-    }
     // Input after the response is dropped, as `settle` does.
-    opened.stream.set_nonblocking(true)?;
-    Ok(opened.stream)
+    let mut line = opened.line();
+    if let Some(text) = &work.subscribe {
+        line.send(&frames::masked(TEXT, text.as_bytes()))?;
+    }
+    line.stream.set_nonblocking(true)?;
+    Ok(line)
 }
 
 /// Takes the first data frame of the input, and drops control frames before it.

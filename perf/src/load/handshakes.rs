@@ -17,6 +17,7 @@ use rustix::event::epoll::{self, CreateFlags, Event};
 
 use self::cycle::{Cycle, Shared, Step};
 use super::connect::{self, TIMEOUT};
+use super::open::Opener;
 use super::{Handshakes, Length, Moment, Outcome, Plan};
 
 /// Source addresses that are used in turn.
@@ -78,6 +79,8 @@ impl Load {
                 address: plan.address,
                 path: work.path.clone(),
                 deflate: plan.deflate,
+                opener: Opener::new(plan.address, plan.tls)?,
+                resumes: false,
                 we_end: false,
                 epoll: epoll::create(CreateFlags::CLOEXEC)?,
                 buffer: vec![0; 1 << 16],
@@ -98,6 +101,9 @@ impl Load {
             events: Vec::with_capacity(1024),
         };
         load.learn()?;
+        if load.shared.opener.tickets.is_some() {
+            load.collect_tickets(work.concurrent)?;
+        }
         Ok(load)
     }
 
@@ -117,6 +123,21 @@ impl Load {
             }
         }
         self.first_error.take().map_or(Ok(()), Err)
+    }
+
+    /// Does full handshakes until there is a ticket for each handshake in flight; from then on
+    /// every session must be resumed, and brings new tickets.
+    fn collect_tickets(&mut self, needed: usize) -> io::Result<()> {
+        let count = |load: &Self| load.shared.opener.tickets.as_ref().map_or(0, |all| all.count());
+        while count(self) < needed {
+            let before = count(self);
+            self.learn()?;
+            if count(self) <= before {
+                return Err(io::Error::other("the server sends too few tickets to resume by"));
+            }
+        }
+        self.shared.resumes = true;
+        Ok(())
     }
 
     fn run(

@@ -9,7 +9,6 @@
 mod hold;
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,7 +17,10 @@ use hdrhistogram::Histogram;
 
 use self::hold::{Hold, publish};
 use super::connect::{self, TIMEOUT};
+use super::open::Opener;
+use super::tls::Tls;
 use super::{Idle, Length, Moment, Outcome, Plan};
+use crate::frames::Offer;
 
 /// Runs the load; `probe` is called at each event of the run.
 pub fn run(
@@ -34,7 +36,7 @@ pub fn run(
     let program = std::env::current_exe()?.with_file_name("hold");
     probe(Moment::Begin)?;
     let begin = Instant::now();
-    let mut crowd = Crowd::open(plan.address, work, room, &program)?;
+    let mut crowd = Crowd::open(plan, work, room, &program)?;
     crowd.keep(time, &mut |n| probe(Moment::Progress(n)))?;
     probe(Moment::End)?;
     let elapsed = begin.elapsed();
@@ -60,16 +62,17 @@ enum Crowd {
 
 impl Crowd {
     /// Opens all connections, at most `room` for each process.
-    fn open(address: SocketAddr, work: &Idle, room: usize, program: &Path) -> io::Result<Self> {
+    fn open(plan: &Plan, work: &Idle, room: usize, program: &Path) -> io::Result<Self> {
         let all = work.connections;
         if all <= room {
-            return Ok(Self::Here(Hold::open(address, &work.path, all, 0)?, all as u64));
+            let hold = Hold::open(plan.address, plan.tls, &work.path, all, 0)?;
+            return Ok(Self::Here(hold, all as u64));
         }
         let shares = all.div_ceil(room);
         let mut holders = Vec::with_capacity(shares);
         for n in 0..shares {
             let (first, end) = (all * n / shares, all * (n + 1) / shares);
-            holders.push(Holder::start(program, address, &work.path, first..end)?);
+            holders.push(Holder::start(program, plan, &work.path, first..end)?);
         }
         for holder in &mut holders {
             holder.expect("open")?;
@@ -111,11 +114,12 @@ impl Crowd {
     fn broadcast(&mut self, plan: &Plan, path: &str) -> io::Result<Duration> {
         // A separate source address, which always has free ports.
         let source = connect::spread(plan.address, 1 << 16);
-        let publisher: TcpStream = connect::open(plan.address, path, false, source)?.stream;
+        let opener = Opener::new(plan.address, plan.tls)?;
+        let mut publisher = opener.open(path, Offer::Nothing, source)?.line();
         let (from, to) = match self {
             Self::Here(hold, _) => {
                 let watch = hold.watch()?;
-                (publish(&publisher)?, watch.wait(plan.busy, TIMEOUT)?)
+                (publish(&mut publisher)?, watch.wait(plan.busy, TIMEOUT)?)
             }
             Self::Shared(holders, _) => {
                 for holder in holders.iter_mut() {
@@ -124,7 +128,7 @@ impl Crowd {
                 for holder in holders.iter_mut() {
                     holder.expect("ready")?;
                 }
-                let from = publish(&publisher)?;
+                let from = publish(&mut publisher)?;
                 let mut to = from;
                 for holder in holders {
                     let at = holder.expect("got ")?;
@@ -147,7 +151,7 @@ struct Holder {
 impl Holder {
     fn start(
         program: &Path,
-        address: SocketAddr,
+        plan: &Plan,
         path: &str,
         share: std::ops::Range<usize>,
     ) -> io::Result<Self> {
@@ -155,8 +159,10 @@ impl Holder {
             let program = program.display();
             io::Error::new(e.kind(), format!("starting {program}: {e}; build all programs first"))
         };
+        let (address, count) = (plan.address.to_string(), share.len().to_string());
         let mut child = Command::new(program)
-            .args([&address.to_string(), path, &share.len().to_string(), &share.start.to_string()])
+            .args([&address, path, &count, &share.start.to_string()])
+            .args(plan.tls.map(|_| "tls"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -208,9 +214,10 @@ impl Drop for Holder {
     }
 }
 
-/// The program `hold`: `hold ADDRESS PATH COUNT FIRST-INDEX`. Prints `open` when all connections
-/// are open; after the command `watch` prints `ready`, and `got NANOSECONDS` (of `CLOCK_MONOTONIC`)
-/// when each has received the broadcast; `failed REASON` after an error. Ends when its input does.
+/// The program `hold`: `hold ADDRESS PATH COUNT FIRST-INDEX [tls]`. Prints `open` when all
+/// connections are open; after the command `watch` prints `ready`, and `got NANOSECONDS` (of
+/// `CLOCK_MONOTONIC`) when each has received the broadcast; `failed REASON` after an error. Ends
+/// when its input does.
 pub fn serve_holder(
     arguments: &[String],
     input: &mut (impl BufRead + std::os::fd::AsFd),
@@ -229,15 +236,18 @@ fn holder(
     input: &mut (impl BufRead + std::os::fd::AsFd),
     output: &mut impl Write,
 ) -> io::Result<()> {
-    let [address, path, count, first] = arguments else {
-        return Err(io::Error::other("usage: hold ADDRESS PATH COUNT FIRST-INDEX"));
+    let ([address, path, count, first], tls) = (match arguments {
+        [rest @ .., tls] if tls == "tls" => (rest, Some(Tls::default())),
+        rest => (rest, None),
+    }) else {
+        return Err(io::Error::other("usage: hold ADDRESS PATH COUNT FIRST-INDEX [tls]"));
     };
     let address = address.parse().map_err(io::Error::other)?;
     let count: usize = count.parse().map_err(io::Error::other)?;
     let first: usize = first.parse().map_err(io::Error::other)?;
     connect::room_for_files()?;
     let mut say = |line: &str| writeln!(output, "{line}").and_then(|()| output.flush());
-    let mut hold = Hold::open(address, path, count, first)?;
+    let mut hold = Hold::open(address, tls, path, count, first)?;
     say("open")?;
     loop {
         hold.keep_until(input)?;

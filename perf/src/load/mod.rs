@@ -12,8 +12,10 @@ mod fake;
 pub mod fanout;
 pub mod handshakes;
 pub mod idle;
+mod open;
 mod plan;
 mod report;
+mod tls;
 
 use std::io;
 
@@ -21,6 +23,7 @@ pub(crate) use echo::request_bytes;
 pub use plan::{
     Content, Echo, Fanout, Handshakes, Idle, Length, Moment, Outcome, Pace, Plan, Work,
 };
+pub use tls::Tls;
 
 /// Runs a load; `probe` is called when the measurement begins, during it and when it ends. An error
 /// of `probe` ends the run.

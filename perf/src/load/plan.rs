@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::tls::Tls;
+
 /// One run of a load against one server.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -23,6 +25,8 @@ pub struct Plan {
     /// Offer permessage-deflate, and send compressed messages if the server agrees. An error if it
     /// does not.
     pub deflate: bool,
+    /// Connections use TLS. Compressed messages are then not supported.
+    pub tls: Option<Tls>,
 }
 
 /// The end of the measurement.

@@ -5,7 +5,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Length, Outcome, Pace, Plan, Work};
+use super::{Length, Outcome, Pace, Plan, Tls, Work};
 
 /// The settings and results of one run. Fields that do not apply to the kind of load are left out.
 #[derive(Debug, Default, Serialize)]
@@ -30,6 +30,8 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     burst: Option<usize>,
     deflate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<&'static str>,
     verify: bool,
     busy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +88,11 @@ pub(super) fn json(plan: &Plan, core: Option<usize>, outcome: &Outcome) -> io::R
     let mut report = Report {
         address: plan.address.to_string(),
         deflate: plan.deflate,
+        tls: plan.tls.map(|tls| match tls {
+            Tls { apart: true, .. } => "a record for each message",
+            Tls { resume: true, .. } => "resumed sessions",
+            _ => "yes",
+        }),
         verify: plan.verify,
         busy: plan.busy,
         core,
@@ -183,6 +190,7 @@ mod tests {
             busy: true,
             verify: true,
             deflate: false,
+            tls: None,
         };
         let mut latency = Histogram::new_with_bounds(1, 60_000_000_000, 3).unwrap();
         latency.saturating_record_n(1000, 9);

@@ -19,8 +19,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Workloads whose names begin with `latency` or `growth` have separate charts; the others are
-    /// grouped by the unit of a message.
+    /// Workloads whose names begin with `latency` or `growth` have separate charts, those over TLS
+    /// only tables; the others are grouped by the unit of a message.
     pub(super) fn of(workload: &Workload) -> Self {
         let mut rounds = workload.rows.iter().flat_map(|row| &row.rounds);
         let name = |prefix| workload.name.starts_with(prefix);
@@ -28,6 +28,7 @@ impl Kind {
             _ if name("latency") => Self::Latency,
             _ if name("growth") => Self::Growth,
             _ if name("idle") || rounds.any(|round| round.memory.is_some()) => Self::Idle,
+            _ if name("tls-") => Self::Other,
             _ if name("fanout") => Self::Fanout,
             _ if name("handshake") => Self::Handshakes,
             "echo" => Self::Echo,

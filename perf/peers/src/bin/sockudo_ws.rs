@@ -9,12 +9,11 @@ use sockudo_ws::deflate::{DeflateConfig, negotiate_server_deflate};
 use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
 use sockudo_ws::pubsub::PubSub;
 use sockudo_ws::{CompressedWebSocketStream, Config, Error, Message, Role, WebSocketStream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::unbounded_channel;
 
 use corecast_peers::topics::Place;
-use corecast_peers::{MAX_MESSAGE, drive, serve};
+use corecast_peers::{MAX_MESSAGE, drive, serve_with_tls};
 
 /// The compression level: fast, as in corecast by default.
 const LEVEL: u32 = 1;
@@ -26,7 +25,7 @@ static PUBSUB: LazyLock<PubSub> = LazyLock::new(PubSub::new);
 fn main() -> io::Result<()> {
     // Its clock calibrates itself once; its authors advise to do that before the runtime starts.
     sockudo_ws::init_clock();
-    serve("sockudo-ws", env!("SOCKUDO_WS_VERSION"), connection)
+    serve_with_tls("sockudo-ws", env!("SOCKUDO_WS_VERSION"), connection, connection)
 }
 
 /// An accepted handshake.
@@ -37,7 +36,7 @@ struct Opened {
     early: Option<Bytes>,
 }
 
-async fn connection(mut stream: TcpStream) {
+async fn connection(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let Ok(Some(opened)) = accept(&mut stream).await else { return };
     // No other server in the comparison has a timer for each connection.
     let config = Config::builder()
@@ -66,7 +65,7 @@ async fn connection(mut stream: TcpStream) {
 }
 
 /// Answers the request; `None` if the peer disconnected or the request is invalid.
-async fn accept(stream: &mut TcpStream) -> io::Result<Option<Opened>> {
+async fn accept(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<Option<Opened>> {
     let mut head = BytesMut::with_capacity(4096);
     let deflate = DeflateConfig { compression_level: LEVEL, ..DeflateConfig::default() };
     loop {
@@ -82,6 +81,8 @@ async fn accept(stream: &mut TcpStream) -> io::Result<Option<Opened>> {
         let answer = build_response(&key, None, extensions.as_deref());
         let target = request.path.into_owned();
         stream.write_all(&answer).await?;
+        // A stream of TLS may hold it back otherwise.
+        stream.flush().await?;
         let early = Some(head.split_off(len).freeze()).filter(|early| !early.is_empty());
         return Ok(Some(Opened { target, deflate: agreed.map(|agreed| agreed.config), early }));
     }

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_websockets::{Config, Limits, Message, ServerBuilder};
 
 use corecast_peers::topics::Topics;
-use corecast_peers::{MAX_MESSAGE, drive, serve};
+use corecast_peers::{MAX_MESSAGE, drive, serve_with_tls};
 
 /// More than is collected at a time, so that it is sent with one vectored write.
 const FLUSH_THRESHOLD: usize = 512 << 10;
@@ -14,10 +14,11 @@ const FLUSH_THRESHOLD: usize = 512 << 10;
 static TOPICS: Topics<Message> = Topics::new();
 
 fn main() -> io::Result<()> {
-    serve("tokio-websockets", env!("TOKIO_WEBSOCKETS_VERSION"), connection)
+    let version = env!("TOKIO_WEBSOCKETS_VERSION");
+    serve_with_tls("tokio-websockets", version, connection, connection)
 }
 
-async fn connection(stream: TcpStream) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin) {
     let builder = ServerBuilder::new()
         .config(Config::default().flush_threshold(FLUSH_THRESHOLD).frame_size(MAX_MESSAGE))
         .limits(Limits::default().max_payload_len(Some(MAX_MESSAGE)));

@@ -13,8 +13,8 @@ pub(crate) const PONG: u8 = 10;
 const PATIENCE: Duration = Duration::from_secs(20);
 const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
-pub(crate) struct Client {
-    stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    stream: S,
 }
 
 impl Client {
@@ -35,24 +35,48 @@ impl Client {
     /// A WebSocket with further header lines in its request, and the head of the response.
     pub(crate) fn open_with(address: SocketAddr, target: &str, more: &str) -> (Self, String) {
         let mut client = Self::connect(address);
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{more}\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        client.send(request.as_bytes());
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(client.take(1)[0]);
-        }
-        let head = String::from_utf8(head).unwrap();
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+        let head = client.upgrade(target, more);
         (client, head)
     }
 
     pub(crate) fn writer(&self) -> TcpStream {
         self.stream.try_clone().unwrap()
+    }
+
+    /// The stream alone.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// A WebSocket over `stream`.
+    pub(crate) fn over(stream: S, target: &str) -> Self {
+        let mut client = Self { stream };
+        client.upgrade(target, "");
+        client
+    }
+
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// Sends the request; returns the head of the response.
+    fn upgrade(&mut self, target: &str, more: &str) -> String {
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{more}\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        self.send(request.as_bytes());
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.take(1)[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+        head
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

@@ -44,6 +44,10 @@ pub(crate) fn with_topics(peer: &Peer) -> bool {
     peer.name != "tokio-uring"
 }
 
+pub(crate) fn with_tls(peer: &Peer) -> bool {
+    ["tokio-websockets", "sockudo-ws", "uws"].contains(&peer.name)
+}
+
 pub(crate) fn ceiling() -> Peer {
     Peer::of_cargo("ceiling", env!("CARGO_BIN_EXE_ceiling"))
 }
@@ -56,8 +60,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(peer: &Peer) -> Self {
+        Self::start_with(peer, &[])
+    }
+
+    /// With further arguments.
+    pub(crate) fn start_with(peer: &Peer, arguments: &[&str]) -> Self {
         let mut child = Command::new(&peer.program)
             .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -42,6 +42,11 @@ impl Requests {
         number / frames * self.cycle + self.starts[number % frames]
     }
 
+    /// The length of the first frame.
+    pub(super) fn first(&self) -> usize {
+        self.starts.get(1).copied().unwrap_or(self.cycle)
+    }
+
     fn is_start(&self, offset: usize) -> bool {
         offset == 0 || self.starts.binary_search(&offset).is_ok()
     }

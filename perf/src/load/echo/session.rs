@@ -29,6 +29,13 @@ pub(in crate::load) struct Common {
     pub(super) expected: Expected,
 }
 
+impl Common {
+    /// The bytes of the first message's frame.
+    pub(super) fn message(&self) -> usize {
+        self.requests.first()
+    }
+}
+
 struct Client {
     replies: Replies,
     output: Output,
@@ -313,6 +320,17 @@ impl Traffic for Session<'_> {
 
     fn unsent(&mut self, slot: usize, bytes: usize) {
         self.clients[slot].output.unsent(&self.common.requests, bytes);
+    }
+}
+
+/// What the engines carry: the messages, or their records.
+pub(super) trait Layer<'a>: Traffic {
+    fn session(&mut self) -> &mut Session<'a>;
+}
+
+impl<'a> Layer<'a> for Session<'a> {
+    fn session(&mut self) -> &mut Self {
+        self
     }
 }
 

@@ -93,6 +93,7 @@ fn plan(address: SocketAddr, echo: &Echo, length: Length) -> Plan {
         busy: true,
         verify: true,
         deflate: false,
+        tls: None,
     }
 }
 

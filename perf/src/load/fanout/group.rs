@@ -9,14 +9,17 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
+use crate::load::tls::Line;
+
 /// The number of subscribers that are tried at first, if the next one has no input.
 const WINDOW: usize = 8;
 
 /// The expected input.
 pub(super) struct Burst<'a> {
     pub(super) publisher: &'a TcpStream,
-    pub(super) frames: &'a [u8],
-    /// The number of bytes of `frames` that are written.
+    /// The bytes that the publisher sends.
+    pub(super) wire: &'a [u8],
+    /// The number of bytes of `wire` that are written.
     pub(super) sent: usize,
     /// The bytes that each subscriber receives for it.
     pub(super) expected: &'a [u8],
@@ -29,7 +32,7 @@ pub(super) struct Burst<'a> {
 }
 
 pub(super) struct Group {
-    streams: Vec<TcpStream>,
+    lines: Vec<Line>,
     /// The number of bytes of the burst that each has received.
     got: Vec<usize>,
     /// The order in which subscribers completed the previous burst, which servers usually keep.
@@ -48,26 +51,23 @@ pub(super) struct Group {
 
 impl Group {
     /// Takes nonblocking streams.
-    pub(super) fn new(
-        streams: Vec<TcpStream>,
-        publisher: &TcpStream,
-        busy: bool,
-    ) -> io::Result<Self> {
+    pub(super) fn new(lines: Vec<Line>, publisher: &TcpStream, busy: bool) -> io::Result<Self> {
         let mut sleeper = None;
         if !busy {
             let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-            for (index, stream) in streams.iter().enumerate() {
-                epoll::add(&epoll, stream, EventData::new_u64(index as u64), EventFlags::IN)?;
+            for (index, line) in lines.iter().enumerate() {
+                let data = EventData::new_u64(index as u64);
+                epoll::add(&epoll, &line.stream, data, EventFlags::IN)?;
             }
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
-            epoll::add(&epoll, publisher, EventData::new_u64(streams.len() as u64), flags)?;
+            epoll::add(&epoll, publisher, EventData::new_u64(lines.len() as u64), flags)?;
             sleeper = Some(epoll);
         }
         Ok(Self {
-            got: vec![0; streams.len()],
-            order: (0..streams.len()).collect(),
-            ended: Vec::with_capacity(streams.len()),
-            streams,
+            got: vec![0; lines.len()],
+            order: (0..lines.len()).collect(),
+            ended: Vec::with_capacity(lines.len()),
+            lines,
             front: 0,
             width: WINDOW,
             epoll: sleeper,
@@ -80,8 +80,8 @@ impl Group {
     pub(super) fn settle(&mut self, silence: Duration) -> io::Result<()> {
         let mut last = Instant::now();
         while last.elapsed() < silence {
-            for stream in &self.streams {
-                while read(stream, &mut self.buffer)? > 0 {
+            for line in &mut self.lines {
+                while read(line, &mut self.buffer)? > 0 {
                     last = Instant::now();
                 }
             }
@@ -92,14 +92,14 @@ impl Group {
 
     /// The input of the first subscriber, possibly none.
     pub(super) fn first(&mut self) -> io::Result<&[u8]> {
-        let n = read(&self.streams[0], &mut self.buffer)?;
+        let n = read(&mut self.lines[0], &mut self.buffer)?;
         Ok(&self.buffer[..n])
     }
 
     /// An error if any subscriber has further input.
     pub(super) fn silent(&mut self) -> io::Result<()> {
-        for stream in &self.streams {
-            if read(stream, &mut self.buffer)? > 0 {
+        for line in &mut self.lines {
+            if read(line, &mut self.buffer)? > 0 {
                 return Err(more());
             }
         }
@@ -115,8 +115,8 @@ impl Group {
         self.ended.extend(0..first);
         (self.front, self.width) = (0, WINDOW);
         let mut quiet_since = None;
-        while self.ended.len() < self.streams.len() {
-            let written = write(burst.publisher, &burst.frames[sent..])?;
+        while self.ended.len() < self.lines.len() {
+            let written = write(burst.publisher, &burst.wire[sent..])?;
             sent += written;
             let moved = if self.epoll.is_some() { self.sleep(burst)? } else { self.scan(burst)? };
             if moved || written > 0 {
@@ -125,7 +125,7 @@ impl Group {
             }
             let since = *quiet_since.get_or_insert_with(Instant::now);
             if since.elapsed() > burst.patience {
-                let (n, all) = (self.streams.len() - self.ended.len(), self.streams.len());
+                let (n, all) = (self.lines.len() - self.ended.len(), self.lines.len());
                 return Err(io::Error::other(format!(
                     "{n} of {all} subscribers did not get a whole burst within {} s",
                     burst.patience.as_secs_f32()
@@ -134,7 +134,7 @@ impl Group {
         }
         std::mem::swap(&mut self.order, &mut self.ended);
         // Input of the publisher is not needed, but must be read.
-        while read(burst.publisher, &mut self.buffer)? > 0 {}
+        while read(&mut &*burst.publisher, &mut self.buffer)? > 0 {}
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl Group {
         let events = std::mem::take(&mut self.events);
         for event in &events {
             let index = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
-            if index < self.streams.len() {
+            if index < self.lines.len() {
                 self.take(index, burst)?;
             }
         }
@@ -183,9 +183,13 @@ impl Group {
     /// Reads the input of one subscriber, possibly none.
     fn take(&mut self, index: usize, burst: &Burst<'_>) -> io::Result<bool> {
         let want = &burst.expected[self.got[index]..];
-        // Room for one byte too many, so that it is noticed.
-        let room = self.buffer.len().min(want.len() + 1);
-        let n = read(&self.streams[index], &mut self.buffer[..room])?;
+        let line = &mut self.lines[index];
+        // Room for one byte too many, so that it is noticed. TLS needs room for its records.
+        let room = match line.records {
+            Some(_) => self.buffer.len(),
+            None => self.buffer.len().min(want.len() + 1),
+        };
+        let n = read(line, &mut self.buffer[..room])?;
         if n > want.len() {
             return Err(more());
         }
@@ -207,7 +211,7 @@ fn more() -> io::Error {
 }
 
 /// Reads the available input, possibly none; the end of the stream is an error.
-fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+fn read(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     match stream.read(buffer) {
         Ok(0) => Err(io::Error::other("the server closed a connection")),
         Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),

@@ -27,6 +27,7 @@ fn plan(address: std::net::SocketAddr, length: Length) -> Plan {
         busy: true,
         verify: true,
         deflate: false,
+        tls: None,
     }
 }
 

@@ -9,6 +9,8 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 
 use crate::frames::{self, CLOSE, Head, Offer};
 use crate::load::connect;
+use crate::load::open::Opener;
+use crate::load::tls::Client;
 
 /// The status code of a normal closure.
 const NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
@@ -18,6 +20,9 @@ pub(super) struct Shared {
     pub(super) address: SocketAddr,
     pub(super) path: String,
     pub(super) deflate: bool,
+    pub(super) opener: Opener,
+    /// A session that is not resumed is an error.
+    pub(super) resumes: bool,
     /// The server waits for the client to end the stream.
     pub(super) we_end: bool,
     pub(super) epoll: OwnedFd,
@@ -51,6 +56,7 @@ pub(super) struct Cycle {
     state: State,
     key: String,
     request: String,
+    handshake: Option<Client>,
     /// Whether the response is checked completely.
     check: bool,
     began: Instant,
@@ -65,6 +71,7 @@ impl Cycle {
             state: State::Connecting,
             key: String::new(),
             request: String::new(),
+            handshake: None,
             check: false,
             began: Instant::now(),
             came: Vec::with_capacity(1024),
@@ -86,9 +93,13 @@ impl Cycle {
         (self.state, self.check, self.began) = (State::Connecting, check, Instant::now());
         let stream = connect::dial(shared.address, source, true)
             .map_err(|e| io::Error::new(e.kind(), format!("connecting: {e}")))?;
-        let stream = self.stream.insert(stream);
+        self.stream = Some(stream);
+        self.handshake = shared.opener.handshake()?;
+        if let Some(client) = &mut self.handshake {
+            client.send(self.request.as_bytes())?;
+        }
         // Over loopback the connection is established by now.
-        let flags = match stream.write(self.request.as_bytes()) {
+        let flags = match self.send_request() {
             Ok(n) if n == self.request.len() => {
                 self.state = State::Asking;
                 EventFlags::IN | EventFlags::RDHUP
@@ -96,13 +107,24 @@ impl Cycle {
             Err(e) if e.kind() == ErrorKind::WouldBlock => EventFlags::OUT,
             done => return Err(unwritten("the request", done)),
         };
+        let Some(stream) = &self.stream else { return Ok(()) };
         epoll::add(&shared.epoll, stream, EventData::new_u64(token as u64), flags)?;
         Ok(())
+    }
+
+    /// Sends the request, or with TLS the beginning of the handshake that it follows.
+    fn send_request(&mut self) -> io::Result<usize> {
+        let Some(mut stream) = self.stream.as_ref() else { return Ok(0) };
+        match &mut self.handshake {
+            Some(client) => client.flush(stream).map(|()| self.request.len()),
+            None => stream.write(self.request.as_bytes()),
+        }
     }
 
     /// Closes this end of the stream; the kernel handles the rest.
     pub(super) fn end(&mut self) {
         self.stream = None;
+        self.handshake = None;
     }
 
     /// Whether only the end of the stream is missing.
@@ -152,11 +174,11 @@ impl Cycle {
 
     /// Sends the request of a connection that is established or has failed by now.
     fn ask(&mut self, shared: &Shared, token: usize) -> io::Result<()> {
-        let Some(mut stream) = self.stream.as_ref() else { return Ok(()) };
-        match stream.write(self.request.as_bytes()) {
+        match self.send_request() {
             Ok(n) if n == self.request.len() => self.state = State::Asking,
             done => return Err(unwritten("the request", done)),
         }
+        let Some(stream) = &self.stream else { return Ok(()) };
         let flags = EventFlags::IN | EventFlags::RDHUP;
         epoll::modify(&shared.epoll, stream, EventData::new_u64(token as u64), flags)?;
         Ok(())
@@ -168,7 +190,13 @@ impl Cycle {
         match stream.read(&mut shared.buffer) {
             Ok(n) => {
                 shared.bytes += n as u64;
-                self.came.extend_from_slice(&shared.buffer[..n]);
+                let Some(client) = &mut self.handshake else {
+                    self.came.extend_from_slice(&shared.buffer[..n]);
+                    return Ok(Some(n));
+                };
+                client.received(&shared.buffer[..n]);
+                while client.record(&mut self.came)? {}
+                client.flush(stream)?;
                 Ok(Some(n))
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
@@ -187,9 +215,19 @@ impl Cycle {
             connect::check_answer(head, &shared.path, &self.key, shared.deflate)?;
         }
         self.came.drain(..end);
+        if shared.resumes && !self.handshake.as_ref().is_some_and(Client::is_resumed) {
+            return Err(self.broke("the server did not resume the session"));
+        }
         let frame = frames::masked(CLOSE, &NORMAL);
         let Some(mut stream) = self.stream.as_ref() else { return Ok(None) };
-        match stream.write(&frame) {
+        let done = match &mut self.handshake {
+            Some(client) => {
+                client.send(&frame)?;
+                client.flush(stream).map(|()| frame.len())
+            }
+            None => stream.write(&frame),
+        };
+        match done {
             Ok(n) if n == frame.len() => self.state = State::Closing,
             done => return Err(unwritten("the close frame", done)),
         }

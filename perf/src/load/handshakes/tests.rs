@@ -32,6 +32,7 @@ fn load(
         busy,
         verify: true,
         deflate: false,
+        tls: None,
     };
     let server = serve(listener, 10 + failing, handle);
     let mut moments = Vec::new();
@@ -119,6 +120,7 @@ fn nobody_there_ends_the_run() {
         busy: false,
         verify: false,
         deflate: false,
+        tls: None,
     };
     let text = run(&plan, &work, &mut |_| Ok(())).unwrap_err().to_string();
     assert!(text.contains("refused"), "{text}");

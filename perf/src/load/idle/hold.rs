@@ -13,6 +13,8 @@ use rustix::net::sockopt;
 
 use crate::frames::{self, CLOSE, Head, Offer, PING, PONG};
 use crate::load::connect::{self, TIMEOUT};
+use crate::load::open::{self, Opener};
+use crate::load::tls::{Client, Line, Tls};
 use crate::wire::pattern;
 
 /// The number of handshakes in flight.
@@ -26,7 +28,7 @@ const BROADCAST: usize = 64;
 
 /// A held connection.
 struct Held {
-    stream: TcpStream,
+    line: Line,
     /// An incomplete frame.
     carry: Vec<u8>,
 }
@@ -40,6 +42,7 @@ pub(super) struct Hold {
 /// A handshake in flight.
 struct Asked {
     stream: TcpStream,
+    handshake: Option<Client>,
     key: String,
     came: Vec<u8>,
 }
@@ -49,11 +52,13 @@ impl Hold {
     /// contains the number of open connections.
     pub(super) fn open(
         address: SocketAddr,
+        tls: Option<Tls>,
         path: &str,
         count: usize,
         first: usize,
     ) -> io::Result<Self> {
         let mut hold = Self { held: Vec::with_capacity(count), buffer: vec![0; 1 << 16] };
+        let opener = Opener::new(address, tls)?;
         let mut asked = VecDeque::with_capacity(UNDER_WAY);
         let failed = |open: usize, e: io::Error| {
             io::Error::new(e.kind(), format!("only {open} of {count} connections are open: {e}"))
@@ -62,7 +67,8 @@ impl Hold {
             if asked.len() == UNDER_WAY {
                 hold.finish(&mut asked, path).map_err(|e| failed(hold.held.len(), e))?;
             }
-            let next = ask(address, path, first + n).map_err(|e| failed(hold.held.len(), e))?;
+            let next = ask(&opener, address, path, first + n);
+            let next = next.map_err(|e| failed(hold.held.len(), e))?;
             asked.push_back(next);
         }
         while !asked.is_empty() {
@@ -74,6 +80,15 @@ impl Hold {
     /// Waits for the response to the oldest handshake.
     fn finish(&mut self, asked: &mut VecDeque<Asked>, path: &str) -> io::Result<()> {
         let Some(mut one) = asked.pop_front() else { return Ok(()) };
+        if let Some(client) = one.handshake {
+            let buffer = &mut self.buffer;
+            let opened = open::finish(client, one.stream, &mut one.came, buffer)?;
+            connect::check_answer(&one.came, path, &one.key, false)?;
+            opened.stream.set_nonblocking(true)?;
+            let carry = opened.rest.clone();
+            self.held.push(Held { line: opened.line(), carry });
+            return Ok(());
+        }
         let end = loop {
             if let Some(end) = frames::head_end(&one.came) {
                 break end;
@@ -91,7 +106,8 @@ impl Hold {
         };
         connect::check_answer(&one.came[..end], path, &one.key, false)?;
         one.stream.set_nonblocking(true)?;
-        self.held.push(Held { stream: one.stream, carry: one.came.split_off(end) });
+        let line = Line { stream: one.stream, records: None };
+        self.held.push(Held { line, carry: one.came.split_off(end) });
         Ok(())
     }
 
@@ -131,7 +147,12 @@ impl Hold {
         self.drain()?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         for (index, held) in self.held.iter().enumerate() {
-            epoll::add(&epoll, &held.stream, EventData::new_u64(index as u64), EventFlags::IN)?;
+            epoll::add(
+                &epoll,
+                &held.line.stream,
+                EventData::new_u64(index as u64),
+                EventFlags::IN,
+            )?;
         }
         Ok(Watch { hold: self, epoll })
     }
@@ -193,7 +214,7 @@ impl Held {
         message: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         loop {
-            match self.stream.read(buffer) {
+            match self.line.read(buffer) {
                 Ok(0) => return Err(io::Error::other("the server closed a connection")),
                 Ok(n) => self.carry.extend_from_slice(&buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
@@ -211,7 +232,7 @@ impl Held {
                 CLOSE => return Err(io::Error::other("the server closed a connection")),
                 PING => {
                     let pong = frames::masked(PONG, &bytes[head.payload.clone()]);
-                    self.stream.write_all(&pong)?;
+                    self.line.send(&pong)?;
                 }
                 PONG => {}
                 _ => message(&bytes[..head.payload.end])?,
@@ -221,6 +242,7 @@ impl Held {
         if done == self.carry.len() {
             // Releases the memory, because there are many connections.
             self.carry = Vec::new();
+            self.line.shrink();
         } else {
             self.carry.drain(..done);
         }
@@ -229,21 +251,29 @@ impl Held {
 }
 
 /// Sends the request of connection `n` of the whole load.
-fn ask(address: SocketAddr, path: &str, n: usize) -> io::Result<Asked> {
+fn ask(opener: &Opener, address: SocketAddr, path: &str, n: usize) -> io::Result<Asked> {
     let mut stream = connect::dial(address, connect::source(address, n), false)
         .map_err(|e| io::Error::new(e.kind(), format!("connecting to {address}: {e}")))?;
     sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let key = connect::random_key();
-    stream.write_all(frames::request(path, address, &key, Offer::Nothing).as_bytes())?;
-    Ok(Asked { stream, key, came: Vec::new() })
+    let request = frames::request(path, address, &key, Offer::Nothing);
+    let mut handshake = opener.handshake()?;
+    match &mut handshake {
+        Some(client) => {
+            client.send(request.as_bytes())?;
+            client.flush(&stream)?;
+        }
+        None => stream.write_all(request.as_bytes())?,
+    }
+    Ok(Asked { stream, handshake, key, came: Vec::new() })
 }
 
-/// Publishes the broadcast over `stream`, and returns the time.
-pub(super) fn publish(mut stream: &TcpStream) -> io::Result<u64> {
+/// Publishes the broadcast over `line`, and returns the time.
+pub(super) fn publish(line: &mut Line) -> io::Result<u64> {
     let frame = frames::masked(frames::BINARY, &pattern(BROADCAST));
     let now = monotonic_ns();
-    stream.write_all(&frame)?;
+    line.send(&frame)?;
     Ok(now)
 }
 

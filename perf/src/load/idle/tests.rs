@@ -1,5 +1,5 @@
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use super::*;
@@ -18,6 +18,7 @@ fn plan(address: SocketAddr, connections: usize, broadcast: bool) -> (Plan, Idle
         busy: false,
         verify: false,
         deflate: false,
+        tls: None,
     };
     (plan, work)
 }
@@ -87,11 +88,11 @@ fn a_connection_without_the_broadcast_is_an_error() {
             message.clear();
         }
     });
-    let mut hold = Hold::open(address, "/", 3, 0).unwrap();
+    let mut hold = Hold::open(address, None, "/", 3, 0).unwrap();
     hold.keep(Duration::from_millis(20)).unwrap();
-    let publisher = connect::open(address, "/", false, None).unwrap();
+    let mut publisher = connect::open(address, "/", false, None).unwrap().line();
     let watch = hold.watch().unwrap();
-    publish(&publisher.stream).unwrap();
+    publish(&mut publisher).unwrap();
     let text = watch.wait(true, Duration::from_millis(100)).unwrap_err().to_string();
     assert!(text.contains("1 of 3 connections did not get"), "{text}");
     drop(hold);
@@ -109,7 +110,7 @@ fn connections_that_cannot_be_opened_are_counted() {
         third.write_all(b"HTTP/1.1 503 Full\r\n\r\n").unwrap();
         kept
     });
-    let text = Hold::open(address, "/", 3, 0).err().unwrap().to_string();
+    let text = Hold::open(address, None, "/", 3, 0).err().unwrap().to_string();
     assert!(text.contains("only 2 of 3 connections are open: "), "{text}");
     assert!(text.contains("503 Full"), "{text}");
     server.join().unwrap();
@@ -128,10 +129,10 @@ fn a_holder_takes_orders_by_lines() {
     });
     let mut lines = BufReader::new(from).lines().map(Result::unwrap);
     assert_eq!(lines.next().unwrap(), "open");
-    let publisher = connect::open(address, "/pub", false, None).unwrap();
+    let mut publisher = connect::open(address, "/pub", false, None).unwrap().line();
     writeln!(to, "watch").unwrap();
     assert_eq!(lines.next().unwrap(), "ready");
-    let at = publish(&publisher.stream).unwrap();
+    let at = publish(&mut publisher).unwrap();
     let got = lines.next().unwrap();
     let got: u64 = got.strip_prefix("got ").unwrap().parse().unwrap();
     assert!(got > at);
@@ -154,9 +155,9 @@ fn a_holder_reports_its_error() {
 #[test]
 fn a_missing_program_for_the_shares_is_named() {
     let gone = listen().local_addr().unwrap();
-    let work = Idle { path: "/".into(), connections: 3, broadcast: None };
+    let (plan, work) = plan(gone, 3, false);
     let program = Path::new("/nowhere/hold");
-    let text = Crowd::open(gone, &work, 2, program).err().unwrap().to_string();
+    let text = Crowd::open(&plan, &work, 2, program).err().unwrap().to_string();
     assert!(text.starts_with("starting /nowhere/hold: "), "{text}");
     assert!(text.contains("build all programs first"), "{text}");
 }
@@ -164,11 +165,11 @@ fn a_missing_program_for_the_shares_is_named() {
 #[test]
 fn a_failed_share_reports_the_output_of_its_process() {
     // A substitute for `hold`: it only prints its first argument, and ends.
-    let work = Idle { path: "/".into(), connections: 3, broadcast: None };
     let gone = listen().local_addr().unwrap();
-    let text = Crowd::open(gone, &work, 2, Path::new("/bin/echo")).err().unwrap().to_string();
-    assert!(text.contains(&format!("it printed `{gone} / 1 0` instead of `open`")), "{text}");
-    let text = Crowd::open(gone, &work, 2, Path::new("/bin/true")).err().unwrap().to_string();
+    let (plan, work) = plan(gone, 3, false);
+    let text = Crowd::open(&plan, &work, 2, Path::new("/bin/echo")).err().unwrap().to_string();
+    assert!(text.contains(&format!("it printed `{gone} /sub 1 0` instead of `open`")), "{text}");
+    let text = Crowd::open(&plan, &work, 2, Path::new("/bin/true")).err().unwrap().to_string();
     assert!(text.contains("it ended"), "{text}");
 }
 
