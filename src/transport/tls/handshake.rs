@@ -29,7 +29,7 @@ pub(super) struct Handshake {
 /// whose early data is refused may send some; a message of its own is not cut into so many.
 const MAX_ENCRYPTED: u32 = 8;
 /// The shortest payload of an encrypted record: a tag, and one byte.
-const LEAST_ENCRYPTED: usize = 17;
+const LEAST_ENCRYPTED: u8 = 17;
 
 /// What rustls waits for.
 enum Next {
@@ -189,7 +189,7 @@ fn next_record(bytes: &[u8]) -> Option<Result<usize, WrongHeader>> {
     let len = usize::from(u16::from_be_bytes([high, low]));
     let is_fine = (CHANGE_CIPHER_SPEC..=DATA).contains(&kind)
         && major == 3
-        && len >= if kind == DATA { LEAST_ENCRYPTED } else { 1 }
+        && len >= if kind == DATA { usize::from(LEAST_ENCRYPTED) } else { 1 }
         && len < MOST + 2048;
     Some(if is_fine { Ok(HEADER + len) } else { Err(WrongHeader) })
 }
@@ -201,10 +201,10 @@ mod tests {
     /// rustls would look at thousands of empty ones again and again, as early data that it refuses.
     #[test]
     fn encrypted_records_that_cannot_be_decrypted_are_refused_by_their_header() {
-        for len in 0..LEAST_ENCRYPTED as u8 {
+        for len in 0..LEAST_ENCRYPTED {
             assert!(matches!(next_record(&[DATA, 3, 3, 0, len]), Some(Err(WrongHeader))), "{len}");
         }
-        for (kind, len) in [(DATA, LEAST_ENCRYPTED as u8), (CHANGE_CIPHER_SPEC, 1)] {
+        for (kind, len) in [(DATA, LEAST_ENCRYPTED), (CHANGE_CIPHER_SPEC, 1)] {
             let taken = next_record(&[kind, 3, 3, 0, len]);
             assert!(matches!(taken, Some(Ok(all)) if all == HEADER + usize::from(len)));
         }
