@@ -103,9 +103,10 @@ impl Connection {
 
     /// Nothing more is received, decrypted or encrypted.
     pub(super) fn end_stage(&mut self, keys: &mut Keyring) {
-        if let Stage::Tls(session) = std::mem::replace(&mut self.stage, Stage::Over) {
+        if let Stage::Tls(session) = &mut self.stage {
             session.forget(keys);
         }
+        self.stage = Stage::Over;
     }
 
     /// Whether anything can be encrypted and sent.

@@ -49,9 +49,11 @@ impl<D: Driver> Transport<D> {
     }
 
     fn forget(&mut self, id: ConnectionId) {
-        if let Some(mut connection) = self.table.remove(id) {
+        if let Some(connection) = self.table.get(id) {
             self.held -= connection.held();
             connection.end_stage(&mut self.keys);
+        }
+        if let Some(connection) = self.table.remove(id) {
             self.spare.give(connection.input);
             self.spare.give(connection.output);
         }

@@ -36,7 +36,9 @@ impl<D: Driver> Transport<D> {
         };
         match outcome {
             Received::Data { buffer, .. }
-                if connection.is_ended || matches!(connection.stage, Stage::Over) =>
+                if connection.is_ended
+                    || connection.is_given_up
+                    || matches!(connection.stage, Stage::Over) =>
             {
                 self.inner.release(buffer);
                 let outcome = Received::Cancelled;

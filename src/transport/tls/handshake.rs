@@ -16,7 +16,7 @@ use super::secrets::Secrets;
 /// The state of a handshake.
 pub(super) struct Handshake {
     connection: UnbufferedServerConnection,
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     /// So many bytes at the front of the input rustls has seen. It has not taken them, because they
     /// are a part of a message.
     seen: usize,
@@ -142,10 +142,10 @@ impl Handshake {
         }
     }
 
-    /// What is left of a handshake that is complete: its keys.
-    pub(super) fn into_records(self, owner: Owner) -> Result<Records, Error> {
+    /// What is left of a handshake that is complete: its keys. `secrets` were taken from it.
+    pub(super) fn into_records(self, secrets: &Secrets, owner: Owner) -> Result<Records, Error> {
         let none = || Error::General("there are no keys".to_owned());
-        let Self { connection, secrets, .. } = self;
+        let Self { connection, .. } = self;
         let (suite, version) =
             (connection.negotiated_cipher_suite(), connection.protocol_version());
         let version = match version.ok_or_else(none)? {

@@ -122,9 +122,16 @@ impl Secret {
     }
 }
 
+impl Secret {
+    /// Overwrites it where it is: what is moved leaves its bytes behind.
+    pub(super) fn wipe(&mut self) {
+        self.0.zeroize();
+    }
+}
+
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.wipe();
     }
 }
 
@@ -174,6 +181,13 @@ impl Half {
             }
         }
         Some((half, cipher))
+    }
+
+    /// Overwrites the keys where they are.
+    pub(super) fn wipe(&mut self) {
+        self.key.zeroize();
+        self.iv.zeroize();
+        self.secret.wipe();
     }
 
     /// The keys of its secret, from the first record on.
@@ -228,8 +242,7 @@ impl Half {
 
 impl Drop for Half {
     fn drop(&mut self) {
-        self.key.zeroize();
-        self.iv.zeroize();
+        self.wipe();
     }
 }
 

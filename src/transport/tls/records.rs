@@ -82,9 +82,11 @@ impl Records {
         !self.is_over
     }
 
-    /// Drops what a core keeps for the connection.
-    pub(super) fn forget(&self, keys: &mut Keyring) {
+    /// Drops what a core keeps for the connection, and overwrites its keys.
+    pub(super) fn forget(&mut self, keys: &mut Keyring) {
         keys.forget(self.owner);
+        self.read.wipe();
+        self.write.wipe();
     }
 
     /// Takes records from the front of `input` until so much work is done. What they hold is put to

@@ -25,8 +25,26 @@ pub(super) struct Secrets {
 impl Secrets {
     /// Takes what was made on this thread since the last call.
     pub(super) fn collect(&mut self) {
-        self.client = CLIENT_MADE.take().or(self.client.take());
-        self.server = SERVER_MADE.take().or(self.server.take());
+        for (made, to) in [(&CLIENT_MADE, &mut self.client), (&SERVER_MADE, &mut self.server)] {
+            if let Some(secret) = made.take() {
+                // What was taken has left its bytes there.
+                made.set(Some(Secret::NONE));
+                drop(made.take());
+                *to = Some(secret);
+            }
+        }
+    }
+
+    /// Takes them, and overwrites them where they were.
+    pub(super) fn take(&mut self) -> Self {
+        let taken = Self { client: self.client.clone(), server: self.server.clone() };
+        self.wipe();
+        taken
+    }
+
+    /// Overwrites them where they are.
+    pub(super) fn wipe(&mut self) {
+        [&mut self.client, &mut self.server].into_iter().flatten().for_each(Secret::wipe);
     }
 }
 

@@ -80,10 +80,12 @@ impl TlsSession {
         if !is_complete {
             return taken;
         }
+        // Before the handshake is moved out of its box, which is freed as it is.
+        let secrets = handshake.secrets.take();
         let State::Handshake(handshake) = std::mem::replace(&mut self.0, State::Over) else {
             return taken;
         };
-        match handshake.into_records(keys.enter(slot)) {
+        match handshake.into_records(&secrets, keys.enter(slot)) {
             Ok(records) => self.0 = State::Records(records),
             Err(error) => {
                 taken.fault = Some(Fault::Handshake(error));
@@ -116,11 +118,15 @@ impl TlsSession {
         records.end(keys, out)
     }
 
-    /// The connection has ended: drops what a core keeps for it.
-    pub(crate) fn forget(&self, keys: &mut Keyring) {
-        if let State::Records(records) = &self.0 {
-            records.forget(keys);
+    /// The connection has ended: drops what a core keeps for it, and overwrites its keys where they
+    /// are.
+    pub(crate) fn forget(&mut self, keys: &mut Keyring) {
+        match &mut self.0 {
+            State::Records(records) => records.forget(keys),
+            State::Handshake(handshake) => handshake.secrets.wipe(),
+            State::Over => {}
         }
+        self.0 = State::Over;
     }
 
     /// Lets the present keys protect so many records more, and each of the next ones.
