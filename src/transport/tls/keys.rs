@@ -271,3 +271,24 @@ pub(super) fn seal(
     let nonce = Nonce::assume_unique_for_key(nonce);
     key.seal_in_place_separate_tag(nonce, Aad::from(additional.as_ref()), bytes).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::secrets::Secrets;
+    use super::*;
+
+    #[test]
+    fn keys_and_secrets_are_overwritten_where_they_are() {
+        let mut secrets = Secrets { client: Secret::new(&[7; 32]), server: Secret::new(&[9; 48]) };
+        let taken = secrets.take();
+        let bytes = |secret: &Option<Secret>| secret.as_ref().unwrap().0;
+        assert_eq!((bytes(&taken.client)[31], bytes(&taken.server)[47]), (7, 9));
+        for left in [&secrets.client, &secrets.server] {
+            assert_eq!(bytes(left), [0; MAX_SECRET]);
+        }
+        let secret = taken.client.clone().unwrap();
+        let mut half = Half { key: [1; MAX_KEY], iv: [2; NONCE_LEN], secret, seq: 3 };
+        half.wipe();
+        assert_eq!((half.key, half.iv, half.secret.0), ([0; 32], [0; 12], [0; MAX_SECRET]));
+    }
+}
