@@ -7,12 +7,12 @@
 //! **Middle blocks.** mimalloc returns memory to the system once all blocks of an area of 512 KiB
 //! are free. Clients that hold thousands of incomplete messages, of which one in twenty stays,
 //! would keep nearly all of it, for each size of blocks anew. So the pages of free blocks are
-//! returned too, unless there are few of them.
+//! returned too, unless there are few of them. That is done on x86-64, where pages have 4 KiB.
 #![allow(unsafe_code, reason = "an allocator")]
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mimalloc::MiMalloc;
 use rustix::mm::{
@@ -36,9 +36,11 @@ const PAGE: usize = 4096;
 /// mimalloc has four sizes of blocks for each power of two.
 const SIZES: usize = 4 * (ALONE / MIDDLE).ilog2() as usize;
 
-/// The bytes of free middle blocks whose pages are with the allocator, by their size. Blocks that
-/// are made are taken from them.
-static FREE: [AtomicUsize; SIZES] = [const { AtomicUsize::new(0) }; SIZES];
+thread_local! {
+    /// The bytes of free middle blocks whose pages are with the allocator, by their size. Each
+    /// thread has blocks of its own, and those that it makes are taken from these.
+    static FREE: [Cell<usize>; SIZES] = const { [const { Cell::new(0) }; SIZES] };
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -48,19 +50,20 @@ const fn is_large(size: usize, align: usize) -> bool {
     size >= LARGE && align <= PAGE
 }
 
-/// The count of free blocks of this size, if it is a middle one.
+/// Which count of free blocks this size belongs to, if it is a middle one.
 #[inline]
-fn free_like(size: usize) -> Option<&'static AtomicUsize> {
+fn size_class(size: usize) -> Option<usize> {
     let power = (size / MIDDLE).checked_ilog2()? as usize;
-    FREE.get(4 * power + (size >> (power + MIDDLE.ilog2() as usize - 2)) % 4)
+    let class = 4 * power + (size >> (power + MIDDLE.ilog2() as usize - 2)) % 4;
+    (class < SIZES).then_some(class)
 }
 
 /// A block of this size is made by mimalloc.
 #[inline]
 fn count_made(size: usize) {
-    if let Some(free) = free_like(size) {
-        let less = |free: usize| (free > 0).then(|| free.saturating_sub(size));
-        let _ = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    if let Some(class) = size_class(size) {
+        // A thread that ends has no counts any more.
+        let _ = FREE.try_with(|free| free[class].set(free[class].get().saturating_sub(size)));
     }
 }
 
@@ -68,9 +71,15 @@ fn count_made(size: usize) {
 /// returned to the system before.
 #[inline]
 fn count_freed(size: usize) -> bool {
-    let more = |free: usize| (free < MAX_FREE).then(|| free + size);
-    free_like(size)
-        .is_some_and(|free| free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err())
+    let Some(class) = size_class(size) else { return false };
+    let is_much = |free: &[Cell<usize>; SIZES]| {
+        let so_far = free[class].get();
+        if so_far < MAX_FREE {
+            free[class].set(so_far + size);
+        }
+        so_far >= MAX_FREE
+    };
+    cfg!(target_arch = "x86_64") && FREE.try_with(is_much).unwrap_or(false)
 }
 
 /// Returns the pages of a block to the system that hold nothing else. mimalloc writes to the first
@@ -138,7 +147,7 @@ unsafe impl GlobalAlloc for Allocator {
         let was_large = is_large(layout.size(), layout.align());
         let (old, align) = (layout.size(), layout.align());
         match (was_large, is_large(new_size, align)) {
-            (false, false) if free_like(old).is_none() => {
+            (false, false) if size_class(old).is_none() => {
                 count_made(new_size);
                 // SAFETY: as the caller promises; mimalloc has made the block.
                 unsafe { MiMalloc.realloc(block, layout, new_size) }
@@ -220,6 +229,7 @@ mod tests {
         }
     }
     /// The resident bytes of this process.
+    #[cfg(target_arch = "x86_64")]
     fn resident() -> usize {
         let text = std::fs::read_to_string("/proc/self/statm").unwrap();
         text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * PAGE
@@ -228,6 +238,7 @@ mod tests {
     /// Of many blocks of one size after another some stay. Without what is tested each size would
     /// keep nearly all of its memory.
     #[test]
+    #[cfg(target_arch = "x86_64")]
     fn the_pages_of_free_blocks_are_returned_though_their_neighbours_stay() {
         const EACH: usize = 128 << 20;
         let before = resident();

@@ -56,6 +56,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) sent_large: usize,
     /// The largest holders of memory are not looked for before this time.
     pub(super) shed_again: Millis,
+    /// Until when large messages wait while memory is scarce.
+    pub(super) large_wait_until: Millis,
     /// Connections with deferred input, by what it waits for.
     pub(super) deferring: Deferring,
     /// Slots whose timer is due, which are handled in this turn and the next ones.
@@ -95,6 +97,7 @@ impl<D: Driver> Core<D> {
             awaiting_send: VecDeque::new(),
             sent_large: 0,
             shed_again: Millis::default(),
+            large_wait_until: Millis::default(),
             deferring: Deferring::default(),
             due: Vec::new(),
             trackers: HashMap::new(),

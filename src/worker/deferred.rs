@@ -147,7 +147,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// are closed.
     fn retry_paused(&mut self, part: Part, until: u64) {
         for _ in 0..self.core.deferring.paused.attempts(part) {
-            let waits = part == Part::Large && self.core.has_scarce_memory();
+            let waits = part == Part::Large && self.core.large_messages_wait();
             if waits || self.core.pools.work.used() >= until {
                 return;
             }

@@ -16,6 +16,9 @@ use crate::session::{CloseReason, Outbound, Phase};
 /// last time: that looks at all connections.
 const SHED_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Large messages wait for so long after some were closed: no longer, since without any that can be
+/// closed they would wait for ever.
+const LARGE_WAIT: Duration = Duration::from_secs(1);
 /// A peer that has taken nothing of its replies for this time does not read. It is cut: a close
 /// frame would wait behind the replies.
 const STUCK: Duration = Duration::from_millis(100);
@@ -67,6 +70,12 @@ impl<D: Driver> Core<D> {
         self.pools.ledger.used() > self.pools.config.limits.scarce_memory()
     }
 
+    /// Whether large messages that have used up their share of a turn wait: memory is scarce, and
+    /// the largest holders are being closed.
+    pub(super) fn large_messages_wait(&self) -> bool {
+        self.has_scarce_memory() && self.now < self.large_wait_until
+    }
+
     /// Memory is short: closes the largest holders until it no longer is. It is done at once, so
     /// that newcomers and publishers are kept waiting for moments only.
     #[cold]
@@ -75,6 +84,9 @@ impl<D: Driver> Core<D> {
             return;
         }
         let has_closed = self.shed_memory(self.pools.config.limits.short_memory());
+        if has_closed {
+            self.large_wait_until = self.now.after(LARGE_WAIT);
+        }
         self.shed_again = self.now.after(if has_closed { SHED_EVERY } else { LOOK_EVERY });
     }
 

@@ -177,7 +177,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let core = &self.core;
         let is_unfinished =
             !core.outbox.is_empty() || !core.closing.is_empty() || !core.awaiting_send.is_empty();
-        let goes_on = !core.has_scarce_memory();
+        let goes_on = !core.large_messages_wait();
         let has_deferred = core.deferring.has_work(goes_on, || self.service.has_room());
         if is_unfinished
             || has_deferred
