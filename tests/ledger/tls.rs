@@ -18,6 +18,8 @@ use certificates::Pair;
 
 /// A block of the tables by slot, which grow by blocks.
 const COUNT: usize = 1_000;
+/// A loop keeps room for the expanded keys of 1,024 connections.
+const KEYS: usize = 1_024 * 1_200;
 
 /// An open WebSocket. What the client has allocated for it is freed, so that only the server holds
 /// something.
@@ -46,6 +48,7 @@ fn tls_connections() {
             (0..COUNT).map(|_| open(server, &config)).collect::<Vec<TcpStream>>()
         };
         let kind = format!("{version:?}");
-        agree_on(&kind[..20.min(kind.len())], &server, COUNT * 1000, hold, |_, c| drop(c), 0);
+        let kind = &kind[..20.min(kind.len())];
+        agree_on(kind, &server, COUNT * 1000, hold, |_, c| drop(c), KEYS);
     }
 }

@@ -100,7 +100,7 @@ fn other_protocols(t: &mut RequestTable) {
     t.refuses_bytes("PROXY version 2", proxy.to_vec(), LEADING_EMPTY_LINE);
     let draft = Draft::new().bytes();
     let lines = [&b"PROXY TCP4 192.0.2.1 192.0.2.2 5 80\r\n"[..], &draft].concat();
-    t.refuses_bytes("PROXY version 1", lines, HTTP_VERSION);
+    t.refuses_bytes("PROXY version 1", lines, PROXY_HEADER);
     let smtp = b"EHLO client.example\r\n\r\n".to_vec();
     t.refuses_bytes("SMTP", smtp, REQUEST_LINE);
 }

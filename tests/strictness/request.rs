@@ -39,6 +39,8 @@ pub(crate) const REQUEST_LINE: Fault =
     (400, "The request line is malformed; send GET <path> HTTP/1.1.");
 pub(crate) const HTTP_VERSION: Fault =
     (400, "The request line does not end in a version; use HTTP/1.1.");
+pub(crate) const PROXY_HEADER: Fault =
+    (400, "This port takes no header of the PROXY protocol; have it listen with `,proxy`.");
 pub(crate) const UNSUPPORTED_HTTP: Fault =
     (505, "This version of HTTP is not supported; use HTTP/1.1.");
 pub(crate) const LINE_TOO_LONG: Fault =
