@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::service::Gateway;
 use crate::app::{Command, Context, Handler};
-use crate::pubsub::{Payload, Publication, RetainLimit, Topic, Unpublished};
+use crate::pubsub::{Awaiting, Payload, Publication, RetainLimit, Topic, Unpublished};
 use crate::session::{CloseReason, Outbound};
 
 /// The most commands of other threads that are taken in one turn.
@@ -13,6 +13,17 @@ const INBOX_BATCH: usize = 256;
 const WARN_EVERY: Duration = Duration::from_secs(1);
 
 impl<H: Handler> Gateway<H> {
+    /// A turn begins. Messages of other cores, of programs and of clients take turns if they wait.
+    pub(super) fn begin_turn(&mut self, input_waits: bool) {
+        let programs = self.core.inbox.has_publications();
+        let waits = Awaiting { clients: input_waits, programs };
+        if self.core.broker.start_turn(waits) {
+            self.take_publications();
+        }
+        // Long searches are bounded by themselves. The client that publishes next is not charged.
+        self.core.broker.take_work();
+    }
+
     /// Takes what other threads ask for. What is to be published waits until the broker has room.
     #[inline]
     pub(super) fn take_inbox<O: Outbound>(&mut self, out: &mut O) {
@@ -20,7 +31,7 @@ impl<H: Handler> Gateway<H> {
             self.take_others(out);
         }
         if self.core.inbox.has_publications() {
-            self.take_publications(out);
+            self.take_publications();
         }
     }
 
@@ -31,13 +42,14 @@ impl<H: Handler> Gateway<H> {
         }
     }
 
-    fn take_publications<O: Outbound>(&mut self, out: &mut O) {
+    fn take_publications(&mut self) {
         for _ in 0..INBOX_BATCH {
             if !self.core.broker.has_room() || self.core.broker.is_busy_for_programs() {
                 return;
             }
-            let Some(command) = self.core.inbox.take_publication() else { return };
-            self.run(command, out);
+            let next = self.core.inbox.take_publication();
+            let Some(Command::Publish { topic, payload, retain }) = next else { return };
+            self.publish(&topic, &payload, retain);
         }
     }
 

@@ -325,10 +325,8 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.broker.use_ledger(ledger);
     }
 
-    fn start_turn(&mut self) {
-        self.core.broker.start_turn();
-        // Long searches are bounded by themselves. The client that publishes next is not charged.
-        self.core.broker.take_work();
+    fn start_turn(&mut self, input_waits: bool) {
+        self.begin_turn(input_waits);
     }
 
     fn end_turn<O: Outbound>(&mut self, now: Millis, deliveries: usize, out: &mut O) {

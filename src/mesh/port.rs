@@ -208,6 +208,12 @@ impl<T> Port<T> {
         all.any(|queues| queues.items.has_items() || queues.control.has_items())
     }
 
+    /// Whether there is an item to take, not counting control items.
+    #[must_use]
+    pub fn has_items(&self) -> bool {
+        self.incoming.iter().flatten().any(|queues| queues.items.has_items())
+    }
+
     /// Declares that this core is about to sleep. Returns false, and declares nothing, if there is
     /// an item to take: then the core must not sleep.
     ///

@@ -17,7 +17,7 @@ mod subscribers;
 pub(crate) mod testing;
 mod unsent;
 
-pub use broker::{Broker, Stats};
+pub use broker::{Awaiting, Broker, Stats};
 pub(crate) use broker::{Overdue, Unpublished};
 pub(crate) use encoding::json::string as json_string;
 pub(crate) use encoding::{Codec, Event, Form, encode};

@@ -121,7 +121,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             // is served in this one.
             self.core.driver.collect();
         }
-        self.service.start_turn();
+        self.service.start_turn(!self.core.deferring.awaiting_room.is_empty());
         self.core.now = Millis::from(self.core.driver.now());
         self.core.pools.work.begin_turn();
         if !self.core.deferring.is_empty() {

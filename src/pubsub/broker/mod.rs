@@ -18,6 +18,7 @@ mod publish;
 mod replay;
 mod search;
 mod searching;
+mod sources;
 mod state;
 mod subscribe;
 #[cfg(test)]
@@ -28,4 +29,5 @@ mod values;
 
 pub(crate) use establish::Overdue;
 pub(crate) use search::Unpublished;
+pub use sources::Awaiting;
 pub use state::{Broker, Stats};

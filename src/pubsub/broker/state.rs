@@ -9,6 +9,7 @@ use super::establishing::Establishing;
 use super::held::Held;
 use super::kept::Kept;
 use super::searching::Searching;
+use super::sources::Sources;
 use super::values::Values;
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Ledger, Millis, Work};
@@ -56,6 +57,7 @@ pub struct Broker {
     pub(super) drafts: Drafts,
     pub(super) deliveries: DeliveryQueue,
     pub(super) peers: Peers,
+    pub(super) sources: Sources,
     /// Subscriptions that are not in force yet, by the change of interest that the other cores have
     /// to acknowledge first.
     pub(super) establishing: Establishing,
@@ -127,6 +129,7 @@ impl Broker {
             drafts: Drafts::new(u32::from(config.deflate_level.value())),
             deliveries: DeliveryQueue::default(),
             peers: Peers::new(port),
+            sources: Sources::default(),
             establishing: Establishing::default(),
             stalled: None,
             report_again: Millis::default(),

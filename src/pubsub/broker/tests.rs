@@ -9,6 +9,7 @@ mod values;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::sources::Awaiting;
 use super::state::Broker;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
@@ -80,7 +81,7 @@ fn find(broker: &Broker, name: &str) -> Recipients {
 /// One turn without its deliveries.
 fn turn(broker: &mut Broker) -> Recorder {
     let mut out = Recorder::default();
-    broker.start_turn();
+    broker.start_turn(Awaiting::default());
     broker.distribute(Millis(1));
     while let Some(established) = broker.take_established() {
         established.into_iter().for_each(|one| broker.put_in_force(one, &mut out));
@@ -176,7 +177,7 @@ fn a_value_is_sent_once_however_many_filters_match() {
     publish(&mut broker, "r/2", 1, true);
     let mut out = Recorder::default();
     loop {
-        broker.start_turn();
+        broker.start_turn(Awaiting::default());
         broker.distribute(Millis(1));
         broker.flush(&mut out);
         broker.deliver(128, &mut out);
@@ -269,7 +270,7 @@ fn subscriptions_wait_for_their_own_filters_only() {
     broker.subscribe(id(2), vec![filter("known"), filter("new")]).unwrap();
     broker.subscribe(id(3), vec![filter("known")]).unwrap();
     broker.subscribe(id(1), vec![filter("known")]).unwrap();
-    broker.start_turn();
+    broker.start_turn(Awaiting::default());
     broker.distribute(Millis(2));
     let mut first = broker.take_established().map(ids).unwrap();
     first.extend(broker.take_established().map(ids).unwrap_or_default());
@@ -280,7 +281,7 @@ fn subscriptions_wait_for_their_own_filters_only() {
     for _ in 0..10 {
         broker.flush(&mut out);
         turn(&mut other);
-        broker.start_turn();
+        broker.start_turn(Awaiting::default());
     }
     assert_eq!(broker.take_established().map(ids), Some(vec![2]));
 }

@@ -1,5 +1,6 @@
 //! What a broker does in each turn of its core, and when it needs the next one.
 
+use super::sources::{Awaiting, Source};
 use super::state::Broker;
 use crate::base::{Millis, Work};
 use crate::pubsub::encoding::ONE_PIECE;
@@ -18,13 +19,11 @@ const MAX_WAITING: usize = 2 << 10;
 const RETRY_MS: u64 = 1;
 
 impl Broker {
-    /// A turn begins. Goes on with the long searches, then takes the
-    /// messages of other cores: what they want and acknowledge in any case, and published messages
-    /// unless too many bytes wait to be delivered.
-    ///
-    /// The input of clients is handled after this, so that the Lamport clock of this core is ahead
-    /// of everything that its clients may have seen from other cores.
-    pub fn start_turn(&mut self) {
+    /// A turn begins. Goes on with the long searches, then takes the messages of other cores: what
+    /// they want and acknowledge in any case, and published messages unless too many bytes wait to
+    /// be delivered, or what `waits` for room is next. Returns whether that is what programs
+    /// publish.
+    pub fn start_turn(&mut self, waits: Awaiting) -> bool {
         if std::mem::take(&mut self.is_asleep) {
             self.peers.port().wake_up();
         }
@@ -32,14 +31,34 @@ impl Broker {
         if self.searching.is_active() {
             self.go_on_searching();
         }
-        if self.peers.are_some() {
-            if !self.searching.needs_index() {
-                self.take_control();
-            }
-            if !self.is_busy() {
+        if self.peers.are_some() && !self.searching.needs_index() {
+            self.take_control();
+        }
+        if waits.is_any() {
+            return self.take_in_turn(waits);
+        }
+        if self.peers.are_some() && !self.is_busy() {
+            self.take_batches();
+        }
+        false
+    }
+
+    /// Takes batches of other cores if it is their turn, or if they are the only ones that can go
+    /// on: then it is never this core for which they wait.
+    #[cold]
+    fn take_in_turn(&mut self, waits: Awaiting) -> bool {
+        if !self.has_room() {
+            if self.peers.are_some() && !self.is_busy() {
                 self.take_batches();
             }
+            return false;
         }
+        let has_batches = !self.incoming.is_empty() || self.peers.port().has_items();
+        let next = self.sources.next(waits, has_batches && !self.is_busy());
+        if next == Source::OtherCores {
+            self.take_batches();
+        }
+        next == Source::Programs
     }
 
     /// Takes the messages without payload. While a search goes on they wait, since they change the

@@ -186,7 +186,7 @@ impl<V> Retained<V> {
 
     /// The clock for the next change made on this core.
     pub(crate) fn clock(&mut self) -> u64 {
-        self.clock += 1;
+        self.clock = self.totals.next_clock(self.clock);
         self.clock
     }
 

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::config::PubSub;
 
-/// Values and bytes that the cores of one server retain. A core counts a value from when it accepts
-/// it until it learns that another value has replaced it. So values that several cores accept at
-/// the same time do not exceed the limits together. Only retaining accesses it.
+/// Values and bytes that the cores of one server retain, and the clock that orders the changes. A
+/// core counts a value from when it accepts it until it learns that another value has replaced it.
+/// So values that several cores accept at the same time do not exceed the limits together. Only
+/// retaining accesses it.
 #[derive(Clone, Debug)]
 pub struct Totals(Arc<Counts>);
 
@@ -16,6 +17,7 @@ pub struct Totals(Arc<Counts>);
 struct Counts {
     count: AtomicUsize,
     bytes: AtomicUsize,
+    clock: AtomicU64,
     max_count: usize,
     max_bytes: usize,
 }
@@ -57,7 +59,15 @@ impl Totals {
     pub fn new(config: &PubSub) -> Self {
         let (max_count, max_bytes) = (config.max_retained, config.max_retained_bytes);
         let (count, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self(Arc::new(Counts { count, bytes, max_count, max_bytes }))
+        let clock = AtomicU64::new(0);
+        Self(Arc::new(Counts { count, bytes, clock, max_count, max_bytes }))
+    }
+
+    /// The clock for a change: above `known` and above that of every change made so far on any
+    /// core. So it is also above those that the client has seen and this core has not taken yet.
+    pub(super) fn next_clock(&self, known: u64) -> u64 {
+        self.0.clock.fetch_max(known, Ordering::Relaxed);
+        self.0.clock.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(super) fn max_count(&self) -> usize {

@@ -76,7 +76,7 @@ fn changes_of_the_index_have_their_turn_between_long_searches() {
     broker.subscribe(id(2000), vec![filter("x")]).unwrap();
     while turns < 400 {
         turns += 1;
-        broker.start_turn();
+        broker.start_turn(Awaiting::default());
         while broker.take_accepted().is_some() {
             waiting -= 1;
             accepted += 1;
@@ -197,6 +197,40 @@ fn topics_that_are_looked_at_for_retained_values_are_counted() {
     assert!(turns >= 50 * 9_000 / 5_000 && out.deliveries.is_empty(), "{turns}");
 }
 
+/// Another core always has more messages than this one can deliver, and a program and clients of
+/// this core wait for room as well.
+#[test]
+fn all_that_wait_for_room_take_turns() {
+    let [mut broker, mut other] = brokers_with_room(Config::default(), 64);
+    for slot in 0..100 {
+        subscribe_now(&mut broker, "t", slot);
+    }
+    other.index.set_remote(&filter("t"), 0, Forms::EMPTY.with(Form::RAW));
+    let waits = Awaiting { clients: true, programs: true };
+    let [mut by_others, mut by_programs, mut by_clients] = [0; 3];
+    for _ in 0..2000 {
+        while other.has_room() {
+            publish(&mut other, "t", 1, false);
+        }
+        turn(&mut other);
+        let before = broker.deliveries.waiting();
+        let is_of_programs = broker.start_turn(waits);
+        by_others += u32::from(broker.deliveries.waiting() > before);
+        if broker.has_room() {
+            by_programs += u32::from(is_of_programs);
+            by_clients += u32::from(!is_of_programs);
+            while broker.has_room() {
+                publish(&mut broker, "t", 1, false);
+            }
+        }
+        broker.distribute(Millis(1));
+        broker.flush(&mut Recorder::default());
+        broker.deliver(128, &mut Recorder::default());
+    }
+    let all = [by_others, by_programs, by_clients];
+    assert!(all.iter().all(|turns| *turns > 10), "{all:?}");
+}
+
 #[test]
 fn control_messages_do_not_wait_for_payload() {
     let [mut broker, mut other] = brokers();
@@ -215,7 +249,7 @@ fn control_messages_do_not_wait_for_payload() {
     broker.subscribe(id(1), vec![filter("new")]).unwrap();
     let mut is_established = false;
     for _ in 0..10 {
-        broker.start_turn();
+        broker.start_turn(Awaiting::default());
         broker.distribute(Millis(1));
         is_established |= broker.take_established().is_some();
         broker.flush(&mut Recorder::default());
