@@ -34,8 +34,9 @@ pub(super) struct Drafts {
     by_topic: HashMap<Topic, usize>,
     /// The bytes that all of them hold, with their lists of subscribers.
     bytes: usize,
-    /// The deliveries to be made of them.
+    /// The deliveries to be made of them, and of the one that needs most.
     deliveries: usize,
+    most: usize,
     scratch: Scratch,
     pub(super) pool: Pool,
     matches: Matches,
@@ -64,6 +65,7 @@ impl Drafts {
             by_topic: HashMap::new(),
             bytes: 0,
             deliveries: 0,
+            most: 0,
             scratch: Scratch::default(),
             pool: Pool::new(deflate_level),
             matches: Matches::default(),
@@ -82,10 +84,12 @@ impl Drafts {
         self.bytes + self.encoding.bytes()
     }
 
-    /// The deliveries to be made of all of them.
+    /// The deliveries to be made of all of them but the one that needs most: further messages of its
+    /// topic are delivered together with it, so a burst of messages to many subscribers stays one
+    /// send to each.
     #[inline]
     pub(super) const fn deliveries(&self) -> usize {
-        self.deliveries
+        self.deliveries - self.most
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -204,7 +208,7 @@ impl Drafts {
     /// Takes all batches, in the order in which they began.
     pub(super) fn take(&mut self) -> impl Iterator<Item = BatchBuilder> {
         self.by_topic.clear();
-        (self.bytes, self.deliveries) = (0, 0);
+        (self.bytes, self.deliveries, self.most) = (0, 0, 0);
         self.list.drain(..)
     }
 
@@ -258,6 +262,7 @@ impl Drafts {
         let at = self.list.len();
         self.bytes += draft.len();
         self.deliveries += draft.subscribers();
+        self.most = self.most.max(draft.subscribers());
         self.by_topic.insert(draft.topic.clone(), at);
         self.list.push(draft);
         at

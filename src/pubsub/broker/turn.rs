@@ -13,8 +13,9 @@ const PEER_CHUNK: usize = 16;
 /// The changes of the index by clients of this core in one turn, each about a microsecond.
 const CHANGES: usize = 1024;
 /// Publishers wait while more deliveries than this wait, of which one of many bytes counts for
-/// several: for about 10 milliseconds. Each is made once those before it are.
-const MAX_WAITING: usize = 2 << 10;
+/// several. Each is made once those before it are, in four turns, of which each may take some
+/// milliseconds.
+const MAX_WAITING: usize = 512;
 /// The time until it is tried again whether another core has room.
 const RETRY_MS: u64 = 1;
 
