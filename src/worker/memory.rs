@@ -73,7 +73,14 @@ impl<D: Driver> Core<D> {
     /// Whether large messages that have used up their share of a turn wait: memory is scarce, and
     /// the largest holders are being closed.
     pub(super) fn large_messages_wait(&self) -> bool {
-        self.has_scarce_memory() && self.now < self.large_wait_until
+        self.now < self.large_wait_until && self.has_scarce_memory()
+    }
+
+    /// Whether all that wait for room have sent so much of a message that they wait until memory is
+    /// not short any more. That is looked at in the turns that [`watch_memory`](Self::watch_memory)
+    /// needs and in those with events, so the core may sleep.
+    pub(super) fn lacks_memory(&self) -> bool {
+        self.deferring.awaiting_room.all_lack_room() && self.is_short_of_memory()
     }
 
     /// Memory is short: closes the largest holders until it no longer is. It is done at once, so
