@@ -280,7 +280,8 @@ pub trait Driver {
     /// Gives a lent buffer back.
     fn release(&mut self, buffer: Buffer);
 
-    /// Whether three quarters of the receive buffers that there may be are lent out.
+    /// Whether three quarters of the receive buffers are lent out: of those that there are, or, if
+    /// a receive that finds none is given another, of those that there may be.
     fn is_short_of_buffers(&self) -> bool;
 
     /// Sends as much as the socket takes at once, at the latest with the next [`Driver::enter`].
