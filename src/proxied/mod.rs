@@ -333,7 +333,12 @@ impl<D: Driver> Driver for Proxied<D> {
         if let Some(charge) = &mut self.charge {
             charge.set(self.count * size_of::<Waiting>() + self.held);
         }
-        self.inner.enter(if self.next.is_some() { None } else { wait })?;
+        let mut wait = if self.next.is_some() { None } else { wait };
+        if self.log.has_more() {
+            let due_in = self.log.due_in(self.inner.now());
+            wait = wait.map(|wait| wait.min(due_in));
+        }
+        self.inner.enter(wait)?;
         if self.log.has_more() {
             self.log.write(self.inner.now());
         }
@@ -359,6 +364,11 @@ impl<D: Driver> Driver for Proxied<D> {
                 return Some(event);
             }
         }
+    }
+
+    #[inline]
+    fn take_work(&mut self) -> u64 {
+        self.inner.take_work()
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {

@@ -275,7 +275,7 @@ impl<D: Driver> Driver for Transport<D> {
 
     #[inline]
     fn take_work(&mut self) -> u64 {
-        self.work.take()
+        self.work.take() + self.inner.take_work()
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {
