@@ -326,6 +326,12 @@ pub trait Driver {
     /// waits in the worker's queue is.
     fn give_up(&mut self, _id: ConnectionId) {}
 
+    /// The memory that the peer makes the driver hold for this connection, of what is charged: not
+    /// what every connection takes.
+    fn memory(&self, _id: ConnectionId) -> usize {
+        0
+    }
+
     /// Closes the connection, its slot free from the next accept on. No operation of `id` may
     /// be under way; a [`Driver::send_now`] is until the next [`Driver::enter`] is settled.
     fn close(&mut self, id: ConnectionId);

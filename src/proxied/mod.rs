@@ -312,6 +312,14 @@ impl<D: Driver> Driver for Proxied<D> {
         self.inner.give_up(id);
     }
 
+    fn memory(&self, id: ConnectionId) -> usize {
+        let header = match self.waiting.get(id.slot).and_then(Option::as_deref) {
+            Some(Waiting { stage: Stage::Begun(so_far), .. }) => so_far.capacity(),
+            _ => 0,
+        };
+        header + self.inner.memory(id)
+    }
+
     fn close(&mut self, id: ConnectionId) {
         self.end(id.slot);
         self.inner.close(id);

@@ -1,9 +1,13 @@
 //! What waits while memory is short or scarce.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use super::memory::beginning;
-use super::{Bench, ONE_PIECE};
+use super::{Bench, ONE_PIECE, Rig, SLEEP, Worker};
 use crate::config::Config;
-use crate::io::sim::{ClientId, SimOptions};
+use crate::io::sim::{ClientId, SimOptions, SimRing};
+use crate::proxied::Proxied;
 
 /// A kilobyte of a compressed message becomes a megabyte. When such messages have made memory
 /// scarce they wait until the largest are closed.
@@ -82,4 +86,55 @@ fn the_loop_sleeps_while_large_messages_lack_memory() {
         bench.turn_until(|bench| bench.rig.0.borrow().messages == count);
         bench.finish();
     }
+}
+
+/// What a driver around that of the kernel holds of a connection is a part of what that connection
+/// holds. So those that have sent the most are closed, and nobody else for them.
+#[test]
+fn what_the_driver_holds_counts_as_that_of_its_connection() {
+    const LIMIT: usize = 1 << 20;
+    // A header of version 2 that declares more than has come.
+    let header = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11"[..], &4_000_u16.to_be_bytes(), &[0; 3_900]];
+    let header = header.concat();
+    let mut config = Config::default();
+    config.limits.memory = LIMIT;
+    let options = SimOptions { slots: 500, listeners: 2, ..SimOptions::default() };
+    let ring = SimRing::new(1, options);
+    let network = ring.network();
+    let driver = Proxied::new(ring, vec![false, true]);
+    let (rig, stop) = (Rig::default(), Arc::new(AtomicBool::new(false)));
+    let mut worker = Worker::new(driver, Arc::new(config), rig, 2, stop);
+    let mut turns = |count: usize| {
+        for _ in 0..count {
+            network.limit(network.now() + SLEEP);
+            worker.turn().unwrap();
+        }
+        worker.stats()
+    };
+    let innocent: Vec<ClientId> = (0..150)
+        .map(|_| {
+            let client = network.connect(0);
+            network.write(client, &super::request("/echo"));
+            turns(10);
+            assert!(network.read(client).starts_with(b"HTTP/1.1 101 "));
+            network.write(client, &beginning(1_000));
+            client
+        })
+        .collect();
+    let by_innocent = turns(20).memory;
+    assert!((150 * 1_000..LIMIT as u64 / 2).contains(&by_innocent), "{by_innocent}");
+    let greedy: Vec<ClientId> = (0..200)
+        .map(|_| {
+            let client = network.connect(1);
+            network.write(client, &header);
+            turns(2);
+            client
+        })
+        .collect();
+    let stats = turns(1_000);
+    assert!(stats.memory <= 7 * LIMIT as u64 / 8, "{}", stats.memory);
+    let has_left = |client: &&ClientId| network.closed_by_server(**client).is_some();
+    let closed = greedy.iter().filter(has_left).count();
+    assert_eq!((innocent.iter().filter(has_left).count(), closed as u64), (0, stats.shed));
+    assert!(closed > 0 && closed < greedy.len(), "{closed}");
 }
