@@ -280,7 +280,8 @@ pub trait Driver {
     /// Gives a lent buffer back.
     fn release(&mut self, buffer: Buffer);
 
-    /// Whether three quarters of the receive buffers that there may be are lent out.
+    /// Whether three quarters of the receive buffers are lent out: of those that there are, or, if
+    /// a receive that finds none is given another, of those that there may be.
     fn is_short_of_buffers(&self) -> bool;
 
     /// Sends as much as the socket takes at once, at the latest with the next [`Driver::enter`].
@@ -324,6 +325,12 @@ pub trait Driver {
     /// The connection is given up: what the transport has kept to send is dropped, as all that
     /// waits in the worker's queue is.
     fn give_up(&mut self, _id: ConnectionId) {}
+
+    /// The memory that the peer makes the driver hold for this connection, of what is charged: not
+    /// what every connection takes.
+    fn memory(&self, _id: ConnectionId) -> usize {
+        0
+    }
 
     /// Closes the connection, its slot free from the next accept on. No operation of `id` may
     /// be under way; a [`Driver::send_now`] is until the next [`Driver::enter`] is settled.

@@ -30,6 +30,11 @@ impl Log {
         self.unlogged > 0
     }
 
+    /// How long until that may be logged.
+    pub(super) const fn due_in(&self, now: Duration) -> Duration {
+        self.again.saturating_sub(now)
+    }
+
     /// A connection was refused.
     pub(super) fn refused(&mut self, why: &'static str, peer: Option<SocketAddr>, now: Duration) {
         self.count += 1;

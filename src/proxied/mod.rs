@@ -312,6 +312,14 @@ impl<D: Driver> Driver for Proxied<D> {
         self.inner.give_up(id);
     }
 
+    fn memory(&self, id: ConnectionId) -> usize {
+        let header = match self.waiting.get(id.slot).and_then(Option::as_deref) {
+            Some(Waiting { stage: Stage::Begun(so_far), .. }) => so_far.capacity(),
+            _ => 0,
+        };
+        header + self.inner.memory(id)
+    }
+
     fn close(&mut self, id: ConnectionId) {
         self.end(id.slot);
         self.inner.close(id);
@@ -333,7 +341,12 @@ impl<D: Driver> Driver for Proxied<D> {
         if let Some(charge) = &mut self.charge {
             charge.set(self.count * size_of::<Waiting>() + self.held);
         }
-        self.inner.enter(if self.next.is_some() { None } else { wait })?;
+        let mut wait = if self.next.is_some() { None } else { wait };
+        if self.log.has_more() {
+            let due_in = self.log.due_in(self.inner.now());
+            wait = wait.map(|wait| wait.min(due_in));
+        }
+        self.inner.enter(wait)?;
         if self.log.has_more() {
             self.log.write(self.inner.now());
         }
@@ -359,6 +372,11 @@ impl<D: Driver> Driver for Proxied<D> {
                 return Some(event);
             }
         }
+    }
+
+    #[inline]
+    fn take_work(&mut self) -> u64 {
+        self.inner.take_work()
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {

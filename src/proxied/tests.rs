@@ -172,3 +172,23 @@ fn mapped_addresses_are_those_of_ipv4() {
     bench.send(b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:198.51.100.2 4711 9001\r\n");
     assert_eq!(bench.told, told(Some("192.0.2.1:4711"), b""));
 }
+
+/// Of many refusals one is logged at once, and the rest a second later though nothing happens then.
+#[test]
+fn the_last_refusal_is_logged_without_another_event() {
+    let mut bench = Bench::new(true);
+    bench.send(b"GET / HTTP/1.1\r\n");
+    bench.close();
+    assert!(!bench.driver.log.has_more());
+    let begun = bench.network.now();
+    bench.driver.log.refused("of the same second", None, begun);
+    assert!(bench.driver.log.has_more());
+    bench.network.limit(begun + Duration::from_secs(10));
+    let mut calls = 0;
+    while bench.driver.log.has_more() {
+        bench.driver.enter(Some(Duration::from_secs(3600))).unwrap();
+        calls += 1;
+    }
+    let took = bench.network.now() - begun;
+    assert!(took <= Duration::from_secs(1) && calls <= 2, "{took:?}, {calls} calls");
+}

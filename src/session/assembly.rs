@@ -15,7 +15,7 @@ const LEAST_RATE: u64 = 4 << 10;
 pub(super) struct Assembly {
     pub(super) assembler: Assembler,
     pub(super) charge: Charge,
-    /// When its first frame came.
+    /// When its first frame came, or later by the time in which it was not read from.
     pub(super) begun: Millis,
     /// The bytes that were received of it, as they came: masked and compressed.
     pub(super) received: u64,
@@ -30,7 +30,17 @@ impl Assembly {
 
     /// When it must be complete.
     pub(super) fn due(&self, timeout: Duration) -> Millis {
-        self.begun.after(timeout.saturating_add(Duration::from_secs(self.received / LEAST_RATE)))
+        self.begun.after(timeout.saturating_add(self.earned()))
+    }
+
+    /// Has it be due no earlier than the whole timeout after `now`.
+    pub(super) fn give_time(&mut self, now: Millis) {
+        self.begun = self.begun.max(now.before(self.earned()));
+    }
+
+    /// The time that it has for what has come.
+    const fn earned(&self) -> Duration {
+        Duration::from_secs(self.received / LEAST_RATE)
     }
 
     /// Charges what it holds now, with `besides` that the service holds for it.

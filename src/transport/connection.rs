@@ -161,6 +161,12 @@ impl Table {
         self.at(id.slot).filter(|connection| connection.id == id.masked())
     }
 
+    /// The same, to look at.
+    pub(super) fn look(&self, id: ConnectionId) -> Option<&Connection> {
+        let place = self.places.get(id.slot)?.checked_sub(1)?;
+        self.connections.get(place)?.as_ref().filter(|connection| connection.id == id.masked())
+    }
+
     #[inline]
     fn at(&mut self, slot: u32) -> Option<&mut Connection> {
         let place = self.places.get(slot)?.checked_sub(1)?;

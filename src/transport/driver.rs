@@ -192,6 +192,12 @@ impl<D: Driver> Driver for Transport<D> {
         }
     }
 
+    fn memory(&self, id: ConnectionId) -> usize {
+        let held = self.table.look(id).map_or(0, Connection::held);
+        let sealed = self.sealed.get(&id.slot).map_or(0, |sealed| sealed.memory);
+        held + sealed + self.inner.memory(id)
+    }
+
     fn close(&mut self, id: ConnectionId) {
         self.forget(id);
         self.inner.close(id);
@@ -275,7 +281,7 @@ impl<D: Driver> Driver for Transport<D> {
 
     #[inline]
     fn take_work(&mut self) -> u64 {
-        self.work.take()
+        self.work.take() + self.inner.take_work()
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {

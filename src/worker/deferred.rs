@@ -168,7 +168,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             let Some(slot) = self.core.slots.get(id) else { continue };
             if slot.lacks_room(&self.service) {
                 // Its message is a large one.
-                self.core.deferring.awaiting_room.push_last(id, part);
+                self.core.deferring.awaiting_room.lacks_room(id, part);
                 skipped += 1;
                 if skipped == MAX_SKIPPED {
                     return;

@@ -117,6 +117,8 @@ pub(super) struct Waiting {
     new: VecDeque<ConnectionId>,
     large: VecDeque<ConnectionId>,
     others: VecDeque<ConnectionId>,
+    /// Of each list, how many at its end were tried and lack room, since one was added.
+    lacking: [usize; Part::ALL.len()],
 }
 
 impl Waiting {
@@ -128,6 +130,12 @@ impl Waiting {
     /// Whether there is one other than those with large messages, or any if these go on.
     fn goes_on(&self, large: bool) -> bool {
         !self.new.is_empty() || !self.others.is_empty() || large && !self.large.is_empty()
+    }
+
+    /// Whether all were tried and lack room, and none was added since.
+    pub(super) fn all_lack_room(&self) -> bool {
+        let lens = [self.new.len(), self.large.len(), self.others.len()];
+        lens.iter().zip(self.lacking).all(|(len, lacking)| lacking >= *len)
     }
 
     const fn list(&mut self, part: Part) -> &mut VecDeque<ConnectionId> {
@@ -147,14 +155,16 @@ impl Waiting {
 
     /// Adds a connection. One with a large message is the next.
     pub(super) fn push(&mut self, id: ConnectionId, part: Part) {
+        self.lacking[part as usize] = 0;
         match part {
             Part::Large => self.large.push_front(id),
-            Part::New | Part::Other => self.push_last(id, part),
+            Part::New | Part::Other => self.list(part).push_back(id),
         }
     }
 
-    /// Adds a connection that cannot go on yet, behind all others of its list.
-    pub(super) fn push_last(&mut self, id: ConnectionId, part: Part) {
+    /// Puts back a connection that lacks room, behind all others of its list.
+    pub(super) fn lacks_room(&mut self, id: ConnectionId, part: Part) {
+        self.lacking[part as usize] += 1;
         self.list(part).push_back(id);
     }
 

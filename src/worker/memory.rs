@@ -73,7 +73,14 @@ impl<D: Driver> Core<D> {
     /// Whether large messages that have used up their share of a turn wait: memory is scarce, and
     /// the largest holders are being closed.
     pub(super) fn large_messages_wait(&self) -> bool {
-        self.has_scarce_memory() && self.now < self.large_wait_until
+        self.now < self.large_wait_until && self.has_scarce_memory()
+    }
+
+    /// Whether all that wait for room have sent so much of a message that they wait until memory is
+    /// not short any more. That is looked at in the turns that [`watch_memory`](Self::watch_memory)
+    /// needs and in those with events, so the core may sleep.
+    pub(super) fn lacks_memory(&self) -> bool {
+        self.deferring.awaiting_room.all_lack_room() && self.is_short_of_memory()
     }
 
     /// Memory is short: closes the largest holders until it no longer is. It is done at once, so
@@ -96,16 +103,17 @@ impl<D: Driver> Core<D> {
     }
 
     /// Closes the largest holders of memory until connections hold no more than `most`, less what
-    /// the service holds for all of them. Those that send more than they are allowed to get 1009,
-    /// those that read too slowly 1013. What is held by connections that are closing already will
-    /// be freed, so nobody else is closed for it; and none that holds less than its even share is
-    /// closed for anything. Returns whether any was closed.
+    /// the service holds for all of them. What the driver holds for a connection, such as a part of
+    /// a record of TLS, counts as that of the connection. Those that send more than they are
+    /// allowed to get 1009, those that read too slowly 1013. What is held by connections that are
+    /// closing already will be freed, so nobody else is closed for it; and none that holds less
+    /// than its even share is closed for anything. Returns whether any was closed.
     fn shed_memory(&mut self, most: usize) -> bool {
         let used = self.pools.ledger.used();
         let (mut open, mut closing) = (0, 0);
         let (mut largest, mut overdue) = (Vec::new(), Vec::new());
         for slot in self.slots.iter() {
-            let held = slot.memory();
+            let held = slot.memory() + self.driver.memory(slot.id());
             if matches!(slot.session.phase(), Phase::Closing | Phase::Lingering | Phase::Finished) {
                 closing += held;
                 if slot.is_overdue(self.now, &self.pools.config) {
@@ -142,8 +150,11 @@ impl<D: Driver> Core<D> {
 
     fn shed(&mut self, id: ConnectionId) {
         let (now, config) = (self.now, &self.pools.config);
+        let by_driver = self.driver.memory(id);
         let Some(slot) = self.slots.get(id) else { return };
-        let is_sender = slot.received_memory() * 2 > slot.memory();
+        // Most of what the driver holds was received.
+        let received = slot.received_memory() + by_driver;
+        let is_sender = received * 2 > slot.memory() + by_driver;
         let is_stuck = !is_sender && slot.is_stuck(now, config);
         self.stats.shed += 1;
         if let Some(queue) = &mut slot.queue {
@@ -157,6 +168,10 @@ impl<D: Driver> Core<D> {
             true => CloseReason::Policy(CloseCode::MESSAGE_TOO_BIG),
             false => CloseReason::TooSlow,
         };
+        // All that it holds is held by the driver, which needs more before anything can be said.
+        if slot.session.phase() == Phase::Request && slot.memory() == 0 {
+            return self.abort(id, reason);
+        }
         // What it has received of a message is dropped with it.
         self.close(id, reason, REASON);
     }

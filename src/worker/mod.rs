@@ -178,7 +178,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let is_unfinished =
             !core.outbox.is_empty() || !core.closing.is_empty() || !core.awaiting_send.is_empty();
         let goes_on = !core.large_messages_wait();
-        let has_deferred = core.deferring.has_work(goes_on, || self.service.has_room());
+        let has_room = || !core.lacks_memory() && self.service.has_room();
+        let has_deferred = core.deferring.has_work(goes_on, has_room);
         if is_unfinished
             || has_deferred
             || core.drain_has_more()

@@ -7,6 +7,7 @@ mod deferred;
 mod memory;
 mod peers;
 mod requests;
+mod scarce;
 mod streams;
 mod swarm;
 mod unread;
@@ -41,6 +42,8 @@ const FOR_EVER: u32 = u32::MAX;
 const COSTLY: u64 = 25_000;
 /// The endpoint of everything but the echo.
 const BUILT_IN: EndpointId = EndpointId(1);
+/// Messages of which more has come lack room while memory is short.
+const ONE_PIECE: usize = 16 << 10;
 
 /// What waits for the service to go on.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ struct State {
     waiting: Vec<(ConnectionId, Option<u32>, Waiting)>,
     /// The ledger of the core.
     ledger: Ledger,
+    /// The charge from which on large messages lack room; 0 if they never do.
+    short_of_memory: usize,
     /// What is delivered at the end of the turn. The same bytes in a row are shared.
     due: Vec<(ConnectionId, Vec<u8>)>,
     /// What is answered at the end of the turn.
@@ -195,6 +200,12 @@ impl Service for Rig {
             assert_eq!(out.deliver(id, &frames), Delivered::Taken);
             last = Some(frames);
         }
+    }
+
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let state = self.0.borrow();
+        let is_short = state.ledger.used() > state.short_of_memory;
+        bytes <= ONE_PIECE || state.short_of_memory == 0 || !is_short
     }
 
     fn undecided(&mut self, id: ConnectionId) {

@@ -9,7 +9,7 @@ use corecast::protocol::websocket::handshake::accept_key;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::tls::{Line, Records};
+use super::tls::{Connection, Records};
 use crate::frames::{self, Offer};
 
 /// The time limit for each step of a handshake.
@@ -37,8 +37,8 @@ pub struct Opened {
 
 impl Opened {
     /// The connection alone.
-    pub(super) fn line(self) -> Line {
-        Line { stream: self.stream, records: self.records }
+    pub(super) fn connection(self) -> Connection {
+        Connection { stream: self.stream, records: self.records }
     }
 }
 

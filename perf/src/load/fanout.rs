@@ -16,7 +16,7 @@ use hdrhistogram::Histogram;
 use self::group::{Burst, Group, write};
 use super::connect::{self, TIMEOUT};
 use super::open::Opener;
-use super::tls::Line;
+use super::tls::Connection;
 use super::{Fanout, Length, Moment, Outcome, Plan};
 use crate::frames::{self, BINARY, CLOSE, Head, Offer, TEXT};
 
@@ -34,7 +34,7 @@ pub fn run(
 
 /// All connections to one server.
 struct Load {
-    publisher: Line,
+    publisher: Connection,
     subscribers: Group,
     count: usize,
     burst: usize,
@@ -55,11 +55,11 @@ impl Load {
             return Err(io::Error::other(text));
         }
         let opener = Opener::new(plan.address, plan.tls)?;
-        let subscribers: Vec<Line> = (0..work.subscribers)
+        let subscribers: Vec<Connection> = (0..work.subscribers)
             .map(|n| subscriber(&opener, plan, work, n))
             .collect::<Result<_, _>>()?;
         let source = connect::source(plan.address, work.subscribers);
-        let publisher = opener.open(&work.publisher, Offer::Nothing, source)?.line();
+        let publisher = opener.open(&work.publisher, Offer::Nothing, source)?.connection();
         publisher.stream.set_nonblocking(true)?;
         let mut load = Self {
             subscribers: Group::new(subscribers, &publisher.stream, plan.busy)?,
@@ -192,7 +192,7 @@ impl Load {
 }
 
 /// Opens the `n`-th subscriber.
-fn subscriber(opener: &Opener, plan: &Plan, work: &Fanout, n: usize) -> io::Result<Line> {
+fn subscriber(opener: &Opener, plan: &Plan, work: &Fanout, n: usize) -> io::Result<Connection> {
     let offer = if plan.deflate { Offer::NoTakeover } else { Offer::Nothing };
     let source = connect::source(plan.address, n);
     let opened = opener.open(&work.subscriber, offer, source)?;
@@ -203,12 +203,12 @@ fn subscriber(opener: &Opener, plan: &Plan, work: &Fanout, n: usize) -> io::Resu
         ));
     }
     // Input after the response is dropped, as `settle` does.
-    let mut line = opened.line();
+    let mut connection = opened.connection();
     if let Some(text) = &work.subscribe {
-        line.send(&frames::masked(TEXT, text.as_bytes()))?;
+        connection.send(&frames::masked(TEXT, text.as_bytes()))?;
     }
-    line.stream.set_nonblocking(true)?;
-    Ok(line)
+    connection.stream.set_nonblocking(true)?;
+    Ok(connection)
 }
 
 /// Takes the first data frame of the input, and drops control frames before it.

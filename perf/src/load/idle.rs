@@ -115,7 +115,7 @@ impl Crowd {
         // A separate source address, which always has free ports.
         let source = connect::spread(plan.address, 1 << 16);
         let opener = Opener::new(plan.address, plan.tls)?;
-        let mut publisher = opener.open(path, Offer::Nothing, source)?.line();
+        let mut publisher = opener.open(path, Offer::Nothing, source)?.connection();
         let (from, to) = match self {
             Self::Here(hold, _) => {
                 let watch = hold.watch()?;

@@ -217,7 +217,7 @@ impl Driver for UringRing {
     }
 
     fn is_short_of_buffers(&self) -> bool {
-        self.buffers.lent() * 4 >= u32::from(self.buffers.len()) * 3
+        self.buffers.lent() * 4 >= u32::from(self.buffers.count()) * 3
     }
 
     #[inline]

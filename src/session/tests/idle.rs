@@ -157,3 +157,33 @@ fn a_request_that_comes_as_the_server_stops_is_answered_503() {
         assert!(answer.starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&answer));
     }
 }
+
+/// While input of a peer waits, its message is not late. After that it has the time of a message
+/// again, but not once more the time for what had come.
+#[test]
+fn a_message_that_waits_is_given_time_once() {
+    const LEN: usize = 4 << 20;
+    let config = Config::default();
+    let timeout = u64::try_from(config.timeouts.message.as_millis()).unwrap();
+    let earned = (LEN >> 12) as u64 * 1000;
+    for waited in [0, 30_000, timeout + earned, 2 * (timeout + earned)] {
+        let mut bench = Bench::open_with(config.clone());
+        bench.receive(&frame(0x02, &vec![7; LEN], [5; 4]));
+        let begun = bench.now.0;
+        let mut end = timeout + earned;
+        if waited > 0 {
+            bench.now = Millis(begun + waited);
+            bench.session.reset_idle(bench.now, &config);
+            end = end.max(waited + timeout);
+        }
+        let mut said = Vec::new();
+        while bench.session.phase() == Phase::Open {
+            // Its pongs come.
+            bench.receive(&frame(0x8A, b"", [0; 4]));
+            said = bench.timeout();
+        }
+        assert_eq!(said, close_frame(1008, "a message takes too long"));
+        let took = bench.now.0 - begun;
+        assert!((end..=end + 2_000).contains(&took), "{waited}: {took} instead of {end}");
+    }
+}

@@ -14,11 +14,14 @@ use crate::session::state::{Phase, Session};
 const QUERIES: u32 = 3;
 
 impl Session {
-    /// Restarts the silence timers: the peer was not being read, so its silence proves nothing.
+    /// Restarts the silence timers: the peer was not being read, so its silence proves nothing. An
+    /// incomplete message has [`Timeouts::message`](crate::config::Timeouts::message) from now on
+    /// at least. The time for what has come of it is not given again, or a peer could hold that
+    /// for as long once more whenever something of it waits.
     pub fn reset_idle(&mut self, now: Millis, config: &Config) {
         (self.last_received, self.last_message) = (now, now);
         if let Some(assembly) = &mut self.assembly {
-            assembly.begun = now;
+            assembly.give_time(now);
         }
         if self.pong_due != Millis::NEVER {
             self.pong_due = now.after(config.timeouts.pong);

@@ -13,6 +13,12 @@ use super::keys::{Half, Suite, Version};
 use super::records::Records;
 use super::secrets::Secrets;
 
+/// The most encrypted records that rustls is shown again because it has not taken them. A client
+/// whose early data is refused may send some; a message of its own is not cut into so many.
+const MAX_ENCRYPTED: u32 = 8;
+/// The shortest payload of an encrypted record: a tag, and one byte.
+const LEAST_ENCRYPTED: u8 = 17;
+
 /// The state of a handshake.
 pub(super) struct Handshake {
     connection: UnbufferedServerConnection,
@@ -24,12 +30,6 @@ pub(super) struct Handshake {
     encrypted: u32,
     is_over: bool,
 }
-
-/// The most encrypted records that rustls is shown again because it has not taken them. A client
-/// whose early data is refused may send some; a message of its own is not cut into so many.
-const MAX_ENCRYPTED: u32 = 8;
-/// The shortest payload of an encrypted record: a tag, and one byte.
-const LEAST_ENCRYPTED: u8 = 17;
 
 /// What rustls waits for.
 enum Next {
@@ -180,7 +180,7 @@ fn encode(data: &mut EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>)
     }
 }
 
-/// rustls refuses such a header by itself.
+/// The header of a record has a wrong type, version or length.
 struct WrongHeader;
 
 /// The length of the next record; `None` if its header is not complete.

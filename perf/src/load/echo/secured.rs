@@ -7,7 +7,7 @@ use crate::load::engine::Traffic;
 use crate::load::tls::Records;
 
 /// The output of a connection: records.
-struct Line {
+struct Connection {
     records: Records,
     out: Vec<u8>,
     /// The number of its bytes that are passed to the kernel.
@@ -19,7 +19,7 @@ struct Line {
 /// All connections.
 pub(super) struct Secured<'a> {
     session: Session<'a>,
-    lines: Vec<Line>,
+    connections: Vec<Connection>,
     /// The most bytes of a record.
     most: usize,
     turn: u64,
@@ -30,24 +30,24 @@ pub(super) struct Secured<'a> {
 
 impl<'a> Secured<'a> {
     pub(super) fn new(session: Session<'a>, records: Vec<Records>, most: usize) -> Self {
-        let line = |records| Line { records, out: Vec::new(), sent: 0, turn: 0 };
-        let lines = records.into_iter().map(line).collect();
-        Self { session, lines, most, turn: 1, later: Vec::new(), again: Vec::new() }
+        let connection = |records| Connection { records, out: Vec::new(), sent: 0, turn: 0 };
+        let connections = records.into_iter().map(connection).collect();
+        Self { session, connections, most, turn: 1, later: Vec::new(), again: Vec::new() }
     }
 
     /// Encrypts all pending output of a connection.
     fn seal(&mut self, slot: usize) {
-        let line = &mut self.lines[slot];
+        let connection = &mut self.connections[slot];
         // The kernel has taken these bytes: sends that were short have been reported.
-        line.out.drain(..line.sent);
-        line.sent = 0;
+        connection.out.drain(..connection.sent);
+        connection.sent = 0;
         loop {
             let bytes = self.session.pending(slot);
             let length = bytes.len();
             if length == 0 {
                 return;
             }
-            line.records.seal(bytes, self.most, &mut line.out);
+            connection.records.seal(bytes, self.most, &mut connection.out);
             self.session.sent(slot, length);
         }
     }
@@ -67,8 +67,8 @@ impl Traffic for Secured<'_> {
     }
 
     fn received(&mut self, slot: usize, bytes: &[u8]) -> io::Result<()> {
-        let Self { session, lines, .. } = self;
-        let records = &mut lines[slot].records;
+        let Self { session, connections, .. } = self;
+        let records = &mut connections[slot].records;
         records.received(bytes);
         let done = records.open(&mut |data| session.received(slot, data));
         done.map_err(|e| io::Error::new(e.kind(), format!("connection {slot}: {e}")))
@@ -82,7 +82,7 @@ impl Traffic for Secured<'_> {
         loop {
             let slot = self.again.pop().or_else(|| self.session.next_ready())?;
             // The output may move only if no send of this turn refers to it.
-            if self.lines[slot].turn != self.turn {
+            if self.connections[slot].turn != self.turn {
                 self.seal(slot);
                 return Some(slot);
             }
@@ -91,16 +91,16 @@ impl Traffic for Secured<'_> {
     }
 
     fn pending(&self, slot: usize) -> &[u8] {
-        let line = &self.lines[slot];
-        &line.out[line.sent..]
+        let connection = &self.connections[slot];
+        &connection.out[connection.sent..]
     }
 
     fn sent(&mut self, slot: usize, bytes: usize) {
-        self.lines[slot].sent += bytes;
-        self.lines[slot].turn = self.turn;
+        self.connections[slot].sent += bytes;
+        self.connections[slot].turn = self.turn;
     }
 
     fn unsent(&mut self, slot: usize, bytes: usize) {
-        self.lines[slot].sent -= bytes;
+        self.connections[slot].sent -= bytes;
     }
 }

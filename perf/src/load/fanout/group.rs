@@ -9,7 +9,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use crate::load::tls::Line;
+use crate::load::tls::Connection;
 
 /// The number of subscribers that are tried at first, if the next one has no input.
 const WINDOW: usize = 8;
@@ -32,7 +32,7 @@ pub(super) struct Burst<'a> {
 }
 
 pub(super) struct Group {
-    lines: Vec<Line>,
+    connections: Vec<Connection>,
     /// The number of bytes of the burst that each has received.
     got: Vec<usize>,
     /// The order in which subscribers completed the previous burst, which servers usually keep.
@@ -51,23 +51,27 @@ pub(super) struct Group {
 
 impl Group {
     /// Takes nonblocking streams.
-    pub(super) fn new(lines: Vec<Line>, publisher: &TcpStream, busy: bool) -> io::Result<Self> {
+    pub(super) fn new(
+        connections: Vec<Connection>,
+        publisher: &TcpStream,
+        busy: bool,
+    ) -> io::Result<Self> {
         let mut sleeper = None;
         if !busy {
             let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-            for (index, line) in lines.iter().enumerate() {
+            for (index, connection) in connections.iter().enumerate() {
                 let data = EventData::new_u64(index as u64);
-                epoll::add(&epoll, &line.stream, data, EventFlags::IN)?;
+                epoll::add(&epoll, &connection.stream, data, EventFlags::IN)?;
             }
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
-            epoll::add(&epoll, publisher, EventData::new_u64(lines.len() as u64), flags)?;
+            epoll::add(&epoll, publisher, EventData::new_u64(connections.len() as u64), flags)?;
             sleeper = Some(epoll);
         }
         Ok(Self {
-            got: vec![0; lines.len()],
-            order: (0..lines.len()).collect(),
-            ended: Vec::with_capacity(lines.len()),
-            lines,
+            got: vec![0; connections.len()],
+            order: (0..connections.len()).collect(),
+            ended: Vec::with_capacity(connections.len()),
+            connections,
             front: 0,
             width: WINDOW,
             epoll: sleeper,
@@ -80,8 +84,8 @@ impl Group {
     pub(super) fn settle(&mut self, silence: Duration) -> io::Result<()> {
         let mut last = Instant::now();
         while last.elapsed() < silence {
-            for line in &mut self.lines {
-                while read(line, &mut self.buffer)? > 0 {
+            for connection in &mut self.connections {
+                while read(connection, &mut self.buffer)? > 0 {
                     last = Instant::now();
                 }
             }
@@ -92,14 +96,14 @@ impl Group {
 
     /// The input of the first subscriber, possibly none.
     pub(super) fn first(&mut self) -> io::Result<&[u8]> {
-        let n = read(&mut self.lines[0], &mut self.buffer)?;
+        let n = read(&mut self.connections[0], &mut self.buffer)?;
         Ok(&self.buffer[..n])
     }
 
     /// An error if any subscriber has further input.
     pub(super) fn silent(&mut self) -> io::Result<()> {
-        for line in &mut self.lines {
-            if read(line, &mut self.buffer)? > 0 {
+        for connection in &mut self.connections {
+            if read(connection, &mut self.buffer)? > 0 {
                 return Err(more());
             }
         }
@@ -115,7 +119,7 @@ impl Group {
         self.ended.extend(0..first);
         (self.front, self.width) = (0, WINDOW);
         let mut quiet_since = None;
-        while self.ended.len() < self.lines.len() {
+        while self.ended.len() < self.connections.len() {
             let written = write(burst.publisher, &burst.wire[sent..])?;
             sent += written;
             let moved = if self.epoll.is_some() { self.sleep(burst)? } else { self.scan(burst)? };
@@ -125,7 +129,7 @@ impl Group {
             }
             let since = *quiet_since.get_or_insert_with(Instant::now);
             if since.elapsed() > burst.patience {
-                let (n, all) = (self.lines.len() - self.ended.len(), self.lines.len());
+                let (n, all) = (self.connections.len() - self.ended.len(), self.connections.len());
                 return Err(io::Error::other(format!(
                     "{n} of {all} subscribers did not get a whole burst within {} s",
                     burst.patience.as_secs_f32()
@@ -172,7 +176,7 @@ impl Group {
         let events = std::mem::take(&mut self.events);
         for event in &events {
             let index = usize::try_from(event.data.u64()).unwrap_or(usize::MAX);
-            if index < self.lines.len() {
+            if index < self.connections.len() {
                 self.take(index, burst)?;
             }
         }
@@ -183,13 +187,13 @@ impl Group {
     /// Reads the input of one subscriber, possibly none.
     fn take(&mut self, index: usize, burst: &Burst<'_>) -> io::Result<bool> {
         let want = &burst.expected[self.got[index]..];
-        let line = &mut self.lines[index];
+        let connection = &mut self.connections[index];
         // Room for one byte too many, so that it is noticed. TLS needs room for its records.
-        let room = match line.records {
+        let room = match connection.records {
             Some(_) => self.buffer.len(),
             None => self.buffer.len().min(want.len() + 1),
         };
-        let n = read(line, &mut self.buffer[..room])?;
+        let n = read(connection, &mut self.buffer[..room])?;
         if n > want.len() {
             return Err(more());
         }

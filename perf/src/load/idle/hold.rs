@@ -14,7 +14,7 @@ use rustix::net::sockopt;
 use crate::frames::{self, CLOSE, Head, Offer, PING, PONG};
 use crate::load::connect::{self, TIMEOUT};
 use crate::load::open::{self, Opener};
-use crate::load::tls::{Client, Line, Tls};
+use crate::load::tls::{Client, Connection, Tls};
 use crate::wire::pattern;
 
 /// The number of handshakes in flight.
@@ -28,7 +28,7 @@ const BROADCAST: usize = 64;
 
 /// A held connection.
 struct Held {
-    line: Line,
+    connection: Connection,
     /// An incomplete frame.
     carry: Vec<u8>,
 }
@@ -86,7 +86,7 @@ impl Hold {
             connect::check_answer(&one.came, path, &one.key, false)?;
             opened.stream.set_nonblocking(true)?;
             let carry = opened.rest.clone();
-            self.held.push(Held { line: opened.line(), carry });
+            self.held.push(Held { connection: opened.connection(), carry });
             return Ok(());
         }
         let end = loop {
@@ -106,8 +106,8 @@ impl Hold {
         };
         connect::check_answer(&one.came[..end], path, &one.key, false)?;
         one.stream.set_nonblocking(true)?;
-        let line = Line { stream: one.stream, records: None };
-        self.held.push(Held { line, carry: one.came.split_off(end) });
+        let connection = Connection { stream: one.stream, records: None };
+        self.held.push(Held { connection, carry: one.came.split_off(end) });
         Ok(())
     }
 
@@ -149,7 +149,7 @@ impl Hold {
         for (index, held) in self.held.iter().enumerate() {
             epoll::add(
                 &epoll,
-                &held.line.stream,
+                &held.connection.stream,
                 EventData::new_u64(index as u64),
                 EventFlags::IN,
             )?;
@@ -214,7 +214,7 @@ impl Held {
         message: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         loop {
-            match self.line.read(buffer) {
+            match self.connection.read(buffer) {
                 Ok(0) => return Err(io::Error::other("the server closed a connection")),
                 Ok(n) => self.carry.extend_from_slice(&buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
@@ -232,7 +232,7 @@ impl Held {
                 CLOSE => return Err(io::Error::other("the server closed a connection")),
                 PING => {
                     let pong = frames::masked(PONG, &bytes[head.payload.clone()]);
-                    self.line.send(&pong)?;
+                    self.connection.send(&pong)?;
                 }
                 PONG => {}
                 _ => message(&bytes[..head.payload.end])?,
@@ -242,7 +242,7 @@ impl Held {
         if done == self.carry.len() {
             // Releases the memory, because there are many connections.
             self.carry = Vec::new();
-            self.line.shrink();
+            self.connection.shrink();
         } else {
             self.carry.drain(..done);
         }
@@ -269,11 +269,11 @@ fn ask(opener: &Opener, address: SocketAddr, path: &str, n: usize) -> io::Result
     Ok(Asked { stream, handshake, key, came: Vec::new() })
 }
 
-/// Publishes the broadcast over `line`, and returns the time.
-pub(super) fn publish(line: &mut Line) -> io::Result<u64> {
+/// Publishes the broadcast over `connection`, and returns the time.
+pub(super) fn publish(connection: &mut Connection) -> io::Result<u64> {
     let frame = frames::masked(frames::BINARY, &pattern(BROADCAST));
     let now = monotonic_ns();
-    line.send(&frame)?;
+    connection.send(&frame)?;
     Ok(now)
 }
 

@@ -90,7 +90,7 @@ fn a_connection_without_the_broadcast_is_an_error() {
     });
     let mut hold = Hold::open(address, None, "/", 3, 0).unwrap();
     hold.keep(Duration::from_millis(20)).unwrap();
-    let mut publisher = connect::open(address, "/", false, None).unwrap().line();
+    let mut publisher = connect::open(address, "/", false, None).unwrap().connection();
     let watch = hold.watch().unwrap();
     publish(&mut publisher).unwrap();
     let text = watch.wait(true, Duration::from_millis(100)).unwrap_err().to_string();
@@ -129,7 +129,7 @@ fn a_holder_takes_orders_by_lines() {
     });
     let mut lines = BufReader::new(from).lines().map(Result::unwrap);
     assert_eq!(lines.next().unwrap(), "open");
-    let mut publisher = connect::open(address, "/pub", false, None).unwrap().line();
+    let mut publisher = connect::open(address, "/pub", false, None).unwrap().connection();
     writeln!(to, "watch").unwrap();
     assert_eq!(lines.next().unwrap(), "ready");
     let at = publish(&mut publisher).unwrap();

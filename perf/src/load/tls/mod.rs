@@ -1,12 +1,12 @@
 //! TLS of the load: handshakes by rustls, and then a record layer of its own.
 
 mod client;
-mod line;
+mod connection;
 mod records;
 mod settings;
 
 pub(super) use self::client::Client;
-pub(super) use self::line::Line;
+pub(super) use self::connection::Connection;
 pub(super) use self::records::Records;
 pub(super) use self::settings::{Tickets, settings};
 

@@ -7,12 +7,12 @@ use super::records::{LONGEST, Records};
 
 /// A connection after its handshake. It reads as a stream does, but with TLS into buffers of at
 /// least 64 KiB only.
-pub(in crate::load) struct Line {
+pub(in crate::load) struct Connection {
     pub(in crate::load) stream: TcpStream,
     pub(in crate::load) records: Option<Records>,
 }
 
-impl Line {
+impl Connection {
     /// The bytes on the wire for `bytes`.
     pub(in crate::load) fn wire(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut wire = Vec::with_capacity(bytes.len());
@@ -37,7 +37,7 @@ impl Line {
     }
 }
 
-impl Read for Line {
+impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(records) = &mut self.records else { return self.stream.read(buffer) };
         // The rest of a record that came before must fit as well.
