@@ -84,9 +84,9 @@ impl Drafts {
         self.bytes + self.encoding.bytes()
     }
 
-    /// The deliveries to be made of all of them but the one that needs most: further messages of its
-    /// topic are delivered together with it, so a burst of messages to many subscribers stays one
-    /// send to each.
+    /// The deliveries to be made of all of them but the one that needs most: further messages of
+    /// its topic are delivered together with it, so a burst of messages to many subscribers stays
+    /// one send to each.
     #[inline]
     pub(super) const fn deliveries(&self) -> usize {
         self.deliveries - self.most
