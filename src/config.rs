@@ -78,7 +78,8 @@ pub struct Limits {
     /// those that publish large messages are not read from, and those that hold the most are closed
     /// until an eighth is free: with 1009 if they send, with 1013 if they do not read, without a
     /// close frame if they have read nothing for 0.1 s. From fifteen sixteenths on, new connections
-    /// are answered with 503, and nobody who publishes is read from. Default 512 MiB.
+    /// are answered with 503. From 63 sixty-fourths on, nobody who publishes is read from. Default
+    /// 512 MiB.
     pub memory: usize,
 }
 
@@ -88,9 +89,14 @@ impl Limits {
         self.memory - self.memory / 8
     }
 
-    /// The memory from which on nothing at all is published: fifteen sixteenths of the limit.
+    /// The memory from which on new connections are refused: fifteen sixteenths of the limit.
     pub(crate) const fn scarce_memory(&self) -> usize {
         self.memory - self.memory / 16
+    }
+
+    /// The memory from which on nothing at all is published: 63 sixty-fourths of the limit.
+    pub(crate) const fn used_up_memory(&self) -> usize {
+        self.memory - self.memory / 64
     }
 }
 

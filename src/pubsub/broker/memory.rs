@@ -76,7 +76,7 @@ impl Broker {
     /// Whether even those of small messages have to wait. Between the two limits the core frees
     /// memory, which takes it some turns; meanwhile small messages go on.
     #[inline]
-    pub(super) fn has_scarce_memory(&self) -> bool {
-        self.ledger.used() > self.config.limits.scarce_memory()
+    pub(super) fn has_used_up_memory(&self) -> bool {
+        self.ledger.used() > self.config.limits.used_up_memory()
     }
 }

@@ -213,7 +213,7 @@ impl Broker {
     pub(crate) fn is_full(&self) -> bool {
         self.waiting() > self.config.pubsub.backlog
             || self.peers.backlog() > 0
-            || self.has_scarce_memory()
+            || self.has_used_up_memory()
     }
 
     /// Whether a message of which `bytes` have come would be encoded soon. Otherwise its publisher

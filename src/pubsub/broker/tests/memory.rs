@@ -84,9 +84,9 @@ fn publishers_wait_while_memory_is_short() {
     assert!(broker.has_room() && broker.has_room_for(LARGE));
     charge.set((7 << 17) + 1);
     assert!(broker.has_room() && broker.has_room_for(1_000) && !broker.has_room_for(LARGE));
-    charge.set(15 << 16);
+    charge.set(63 << 14);
     assert!(broker.has_room());
-    charge.set((15 << 16) + 1);
+    charge.set((63 << 14) + 1);
     assert!(!broker.has_room());
     drop(charge);
     assert!(broker.has_room() && broker.has_room_for(LARGE));
