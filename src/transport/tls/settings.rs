@@ -223,7 +223,7 @@ fn make(
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError::BadKey("the protocol versions".to_owned(), error.to_string()))?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName(tls.pairs.clone())));
+        .with_cert_resolver(Arc::new(ByName::new(tls.pairs.clone())));
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::clone(tickets);
