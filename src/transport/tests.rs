@@ -1,6 +1,7 @@
 //! What a transport holds of input that waits.
 
-use std::io::Write;
+use std::collections::VecDeque;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
@@ -8,9 +9,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::tls::Tls;
 use super::*;
-use crate::base::Work;
+use crate::base::{Chunk, Work};
 use crate::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
-use crate::io::{Accepts, Received};
+use crate::io::{Accepts, Errno, Payload, Received};
 
 /// More than one call into the kernel brings.
 const MUCH: usize = 4 << 20;
@@ -198,4 +199,94 @@ fn records_of_one_byte_do_not_hold_a_core() {
     assert!(world.plain[..FLOODS].iter().all(|plain| *plain == expected));
     assert_eq!(world.transport.held, 0);
     assert!(world.transport.waiting.is_empty());
+}
+
+/// What a loop has to send to the first client.
+#[derive(Default)]
+struct Queued {
+    left: VecDeque<Vec<u8>>,
+    is_sending: bool,
+}
+
+impl World {
+    /// Ten turns with queued sends. Returns how those have ended that have.
+    fn send(&mut self, queued: &mut Queued) -> Vec<Result<usize, Errno>> {
+        let id = ConnectionId { slot: 0, generation: 1 };
+        let mut ended = Vec::new();
+        for _ in 0..10 {
+            if !queued.is_sending
+                && let Some(bytes) = queued.left.pop_front()
+            {
+                queued.is_sending = true;
+                self.transport.send_queued(id, Chunk::Owned { bytes, from: 0 }, 1 << 20);
+            }
+            self.network.limit(self.network.now() + Duration::from_millis(1));
+            self.transport.enter(Some(Duration::from_millis(1))).unwrap();
+            while let Some(event) = self.transport.next_event() {
+                let rest = match event {
+                    Event::Sent { mut chunk, result, .. } => {
+                        queued.is_sending = false;
+                        chunk.skip(result.unwrap_or(0));
+                        ended.push(result);
+                        chunk
+                    }
+                    Event::ShortSend { rest: Payload::Chunk(rest), error: None, .. } => rest,
+                    event => panic!("{event:?}"),
+                };
+                if !rest.rest().is_empty() {
+                    queued.left.push_front(rest.rest().to_vec());
+                }
+            }
+        }
+        ended
+    }
+
+    /// The bytes of the first client's connection that are encrypted and wait.
+    fn raw(&mut self) -> usize {
+        self.transport.table.get(ConnectionId { slot: 0, generation: 1 }).unwrap().raw as usize
+    }
+}
+
+/// A queued send of which nothing was sent is no progress. What was encrypted goes before all else,
+/// and the peer can read it.
+#[test]
+fn a_cancelled_send_is_no_progress() {
+    let mut world = World::new(1);
+    let client = world.clients[0].0;
+    let id = ConnectionId { slot: 0, generation: 1 };
+    let message: Vec<u8> = (0..200_000_u32).flat_map(u32::to_be_bytes).collect();
+    let mut queued = Queued { left: [message.clone()].into(), is_sending: false };
+    world.network.set_receive_window(client, 0);
+    while !world.send(&mut queued).is_empty() {}
+    // The socket is full, with a part of what was encrypted. With as much room as the rest takes it
+    // is full again, to the byte.
+    world.transport.cancel_send(id);
+    assert_eq!(world.send(&mut queued), [Ok(64 << 10)]);
+    let raw = world.raw();
+    world.network.set_receive_window(client, raw);
+    while !world.send(&mut queued).is_empty() {}
+    assert!(raw > 0 && world.raw() == 0 && queued.is_sending, "{raw} bytes were encrypted");
+    world.network.set_receive_window(client, 0);
+    for _ in 0..3 {
+        world.transport.cancel_send(id);
+        assert_eq!(world.send(&mut queued), [Err(Errno::CANCELED)]);
+        assert!(world.raw() > 60_000);
+    }
+    world.network.set_receive_window(client, usize::MAX);
+    let mut received = Vec::new();
+    while received.len() < message.len() {
+        world.send(&mut queued);
+        let bytes = world.network.read(client);
+        let mut bytes = &bytes[..];
+        assert!(!bytes.is_empty(), "{} of {} bytes", received.len(), message.len());
+        while !bytes.is_empty() {
+            let (_, tls) = &mut world.clients[0];
+            tls.read_tls(&mut bytes).unwrap();
+            let state = tls.process_new_packets().unwrap();
+            let mut plain = vec![0; state.plaintext_bytes_to_read()];
+            tls.reader().read_exact(&mut plain).unwrap();
+            received.extend(plain);
+        }
+    }
+    assert!(received == message);
 }
