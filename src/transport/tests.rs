@@ -5,11 +5,13 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
+use rustls::{ClientConfig, ClientConnection, NamedGroup, RootCertStore};
 
 use super::tls::Tls;
 use super::*;
-use crate::base::{Chunk, Work};
+use crate::base::Chunk;
+use crate::base::Work;
 use crate::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
 use crate::io::{Accepts, Errno, Payload, Received};
 
@@ -65,6 +67,37 @@ fn little_is_held_of_a_client_whose_handshake_waits() {
     assert!(has_stopped && is_refused && transport.held == 0);
 }
 
+/// A first message that does not end: the client is told that this is no handshake.
+#[test]
+fn a_handshake_that_is_too_long_is_refused_with_an_alert() {
+    let ring = SimRing::new(1, SimOptions { buffers: 256, ..SimOptions::default() });
+    let network = ring.network();
+    let (mut transport, _) = transport(ring);
+    transport.accept(0, Accepts::Multishot);
+    let client = network.connect(0);
+    // A `ClientHello` of 65,535 bytes.
+    let begin = [&[22, 3, 1, 64, 0, 1, 0, 0xff, 0xff][..], &[0; 16_380]].concat();
+    let more = [&[22, 3, 1, 64, 0][..], &[0; 16_384]].concat();
+    network.write(client, &[&begin[..], &more, &more].concat());
+    let id = ConnectionId { slot: 0, generation: 1 };
+    let mut is_refused = false;
+    for _ in 0..100 {
+        network.limit(network.now() + Duration::from_millis(1));
+        transport.enter(Some(Duration::from_millis(1))).unwrap();
+        while let Some(event) = transport.next_event() {
+            match event {
+                Event::Accepted { .. } => transport.receive(id, false),
+                Event::Received { outcome: Received::Refused, .. } => is_refused = true,
+                Event::Received { outcome: Received::Cancelled, .. } => {}
+                event => panic!("{event:?}"),
+            }
+        }
+    }
+    let answer = network.read(client);
+    assert!(is_refused && answer.len() == 7, "{answer:?}");
+    assert_eq!(answer[..6], [21, 3, 3, 0, 2, 2]);
+}
+
 /// Connections of TLS over the simulated network.
 struct World {
     transport: Transport<SimRing>,
@@ -77,18 +110,24 @@ struct World {
 impl World {
     /// So many clients after their handshake.
     fn new(clients: usize) -> Self {
+        Self::with_groups(clients, ring::default_provider().kx_groups).0
+    }
+
+    /// The same with these groups for the key exchange, and the work of the handshakes.
+    fn with_groups(clients: usize, groups: Vec<&'static dyn SupportedKxGroup>) -> (Self, u64) {
         let ring = SimRing::new(1, SimOptions { buffers: 256, ..SimOptions::default() });
         let network = ring.network();
         let (mut transport, roots) = transport(ring);
         transport.accept(0, Accepts::Multishot);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let provider = CryptoProvider { kx_groups: groups, ..ring::default_provider() };
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
         let config = Arc::new(config);
         let mut this = Self { transport, network, clients: Vec::new(), plain: Vec::new() };
+        let mut work = 0;
         for _ in 0..clients {
             let id = this.network.connect(0);
             let name = "localhost".try_into().unwrap();
@@ -97,7 +136,7 @@ impl World {
             this.plain.push(Vec::new());
             for turn in 0.. {
                 this.flush();
-                this.turn();
+                work += this.turn();
                 let (id, tls) = this.clients.last_mut().unwrap();
                 tls.read_tls(&mut &this.network.read(*id)[..]).unwrap();
                 tls.process_new_packets().unwrap();
@@ -106,7 +145,7 @@ impl World {
                 }
             }
         }
-        this
+        (this, work)
     }
 
     /// Sends what the clients have to send.
@@ -199,6 +238,20 @@ fn records_of_one_byte_do_not_hold_a_core() {
     assert!(world.plain[..FLOODS].iter().all(|plain| *plain == expected));
     assert_eq!(world.transport.held, 0);
     assert!(world.transport.waiting.is_empty());
+}
+
+/// A key exchange on P-384 takes ten times as long as on the others, and is charged for that.
+#[test]
+fn handshakes_are_charged_for_their_key_exchange() {
+    let [x25519, p256, p384] = [NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1]
+        .map(|name| {
+            let mut groups = ring::default_provider().kx_groups;
+            groups.retain(|group| group.name() == name);
+            World::with_groups(4, groups).1 / 4
+        });
+    assert!(x25519 == p256 && x25519 < 12 * Work::HANDSHAKE, "{x25519} and {p256}");
+    let more = p384 - x25519;
+    assert!((20 * Work::HANDSHAKE..40 * Work::HANDSHAKE).contains(&more), "{more} more");
 }
 
 /// What a loop has to send to the first client.
