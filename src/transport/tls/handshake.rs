@@ -27,8 +27,8 @@ pub(super) struct Handshake {
     is_over: bool,
 }
 
-/// The most encrypted records of a client within the handshake: a client whose early data is refused
-/// may send some, and its last message may be cut.
+/// The most encrypted records of a client within the handshake: if its early data is refused it may
+/// send some, and its last message may be cut.
 const MAX_ENCRYPTED: u32 = 64;
 /// The shortest payload of an encrypted record: a tag, and one byte.
 const LEAST_ENCRYPTED: u8 = 17;
