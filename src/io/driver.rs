@@ -180,7 +180,8 @@ pub enum Event {
     Sent {
         /// Whose send.
         id: ConnectionId,
-        /// What it was given.
+        /// What it was given. If it was cancelled, a transport may have taken bytes from its front,
+        /// which an [`Event::ShortSend`] gives back.
         chunk: Chunk,
         /// How many bytes were sent from the place given.
         result: Result<usize, Errno>,

@@ -101,6 +101,14 @@ impl Connection {
         *held = *held + self.input.capacity() - before;
     }
 
+    /// The peer is told that nothing comes of its handshake, unless it is complete.
+    pub(super) fn refuse_handshake(&mut self) {
+        let Self { stage, input, output, .. } = self;
+        if let Stage::Tls(session) = stage {
+            session.refuse(input, output);
+        }
+    }
+
     /// Nothing more is received, decrypted or encrypted.
     pub(super) fn end_stage(&mut self, keys: &mut Keyring) {
         if let Stage::Tls(session) = &mut self.stage {

@@ -5,8 +5,9 @@
 //! encrypted, so the loop and the sessions know nothing of it. Connections of other listeners pass
 //! after one look into a table. A server without such a listener does not use it at all.
 //!
-//! - `receive.rs`: input. Records are decrypted in the receive buffer. Handshakes wait until all
-//!   else that was received is handled, and a turn does a limited number of them.
+//! - `receive.rs`: input. Records are decrypted in the receive buffer.
+//! - `handshakes.rs`: handshakes wait until all else that was received is handled, and a turn does
+//!   a limited number of them.
 //! - `work.rs`: how much a turn decrypts, for one connection and for all.
 //! - `send.rs`: output. What the socket does not take of what is encrypted goes back to the loop's
 //!   queue, at its head, and is sent from there as it is.
@@ -16,6 +17,7 @@
 mod buffers;
 mod connection;
 mod driver;
+mod handshakes;
 mod receive;
 mod send;
 #[cfg(test)]

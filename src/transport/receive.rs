@@ -2,9 +2,9 @@
 
 use super::Transport;
 use super::connection::{Connection, Stage};
-use super::tls::{Taken, TlsSession};
+use super::tls::Taken;
 use super::work::SHARE;
-use crate::base::{ConnectionId, Work};
+use crate::base::ConnectionId;
 use crate::io::{Buffer, Driver, Errno, Event, Received};
 
 /// The most input of a connection that waits to be complete: more than a record, or than the first
@@ -15,12 +15,6 @@ const SHORT: usize = 2 << 10;
 /// So many plain bytes of a record that was cut are copied into the receive buffer that has brought
 /// the end of it.
 const COPIED: usize = 1 << 10;
-
-/// The answer to a client that speaks HTTP to a listener with TLS. Its first bytes are the name of
-/// a method.
-const USE_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 51\r\nConnection: close\r\n\r\n\
-    This port speaks TLS only: use https:// or wss://.\n";
 
 impl<D: Driver> Transport<D> {
     /// A receive of a connection with a transport has brought something. Returns what the loop is
@@ -126,68 +120,13 @@ impl<D: Driver> Transport<D> {
         false
     }
 
-    /// Goes on with handshakes, as many as this turn may do. Returns whether there is an event.
-    #[cold]
-    pub(super) fn advance_handshakes(&mut self) -> bool {
-        while self.allowed > 0
-            && let Some(id) = self.handshakes.pop_front()
-        {
-            let Some(connection) = self.table.get(id) else { continue };
-            connection.is_listed = false;
-            let said = connection.output.len();
-            if matches!(connection.stage, Stage::New) {
-                self.begin(id);
-            }
-            self.spend(1);
-            self.take_waiting(id, SHARE);
-            // The answer to the first message of a client contains the signature.
-            if self.table.get(id).is_some_and(|connection| connection.output.len() > said) {
-                self.spend(self.current.cost);
-            }
-            if !self.events.is_empty() {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// A part of the handshakes of a turn is used up.
-    fn spend(&mut self, cost: u32) {
-        self.allowed = self.allowed.saturating_sub(cost);
-        self.work.count(u64::from(cost) * Work::HANDSHAKE);
-    }
-
-    /// The first bytes of a client are there.
-    fn begin(&mut self, id: ConnectionId) {
-        if self.version != self.certificates.version() {
-            self.version = self.certificates.version();
-            self.current = self.certificates.current();
-        }
-        let Some(connection) = self.table.get(id) else { return };
-        let is_http = connection.input.first().is_some_and(u8::is_ascii_uppercase);
-        let session = (!is_http).then(|| TlsSession::new(&self.current.config));
-        match session {
-            Some(Ok(session)) => {
-                connection.stage = Stage::Tls(session);
-                self.held += TlsSession::HANDSHAKE;
-            }
-            Some(Err(fault)) => {
-                tracing::debug!(slot = id.slot, %fault, "TLS cannot begin");
-                self.refuse(id);
-            }
-            None => {
-                tracing::debug!(slot = id.slot, "a client speaks HTTP to a listener with TLS");
-                connection.output.extend_from_slice(USE_TLS);
-                self.refuse(id);
-            }
-        }
-    }
-
-    /// Takes input that waited.
-    fn take_waiting(&mut self, id: ConnectionId, allowed: u64) {
+    /// Takes input that waited. Returns whether that has meant a slow key exchange.
+    pub(super) fn take_waiting(&mut self, id: ConnectionId, allowed: u64) -> bool {
         let (taken, plain) = self.take_input(id, allowed);
         let data = plain.and_then(|plain| self.lend(plain));
+        let is_slow = taken.is_slow;
         self.tell(id, data, taken);
+        is_slow
     }
 
     /// Decrypts what was received in its buffer, and leaves the plain bytes there.
@@ -358,6 +297,7 @@ impl<D: Driver> Transport<D> {
         } else if taken.fault.is_some() || is_long {
             let text = taken.fault.map(|fault| fault.to_string());
             tracing::debug!(slot = id.slot, fault = text, is_long, "TLS is broken");
+            connection.refuse_handshake();
             self.refuse(id);
         } else if taken.is_paused {
             self.list_input(id);
@@ -374,7 +314,7 @@ impl<D: Driver> Transport<D> {
     }
 
     /// Nothing more is taken from a peer. It is sent what was put into the output.
-    fn refuse(&mut self, id: ConnectionId) {
+    pub(super) fn refuse(&mut self, id: ConnectionId) {
         self.over(id);
         self.list_output(id);
         self.events.push_back(Event::Received { id, outcome: Received::Refused, armed: true });

@@ -119,7 +119,7 @@ impl<D: Driver> Transport<D> {
         let Self { table, spare, sealed, events, held, .. } = self;
         let Some(connection) = table.get(id) else { return Event::Sent { id, chunk, result } };
         connection.is_sending = false;
-        let Some(Sealed { chunk: given, plain, memory }) = sealed.remove(&id.slot) else {
+        let Some(Sealed { chunk: mut given, plain, memory }) = sealed.remove(&id.slot) else {
             connection.take_raw(*result.as_ref().unwrap_or(&0));
             return Event::Sent { id, chunk, result };
         };
@@ -136,7 +136,14 @@ impl<D: Driver> Transport<D> {
                 } else if let Some(memory) = chunk.into_vec() {
                     spare.give(memory);
                 }
-                Event::Sent { id, chunk: given, result: Ok(plain) }
+                match result {
+                    Ok(_) => Event::Sent { id, chunk: given, result: Ok(plain) },
+                    // Nothing was sent, so the peer has not moved.
+                    Err(error) => {
+                        given.skip(plain);
+                        Event::Sent { id, chunk: given, result: Err(error) }
+                    }
+                }
             }
             Err(error) => Event::Sent { id, chunk: given, result: Err(error) },
         }

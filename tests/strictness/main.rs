@@ -2,9 +2,12 @@
 //! by byte.
 //!
 //! A case is data: the input of the client, the exact answer, and whether the server then ends the
-//! connection, with FIN and never with a reset. The same table runs over TCP, in one write and byte
-//! by byte, and sans-IO, split at every byte.
+//! connection, with FIN and never with a reset. The same table runs over TCP and over TLS, in one
+//! write and byte by byte, and sans-IO, split at every byte.
 
+#[cfg(feature = "tls")]
+#[path = "../support/certificates.rs"]
+mod certificates;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -18,14 +21,18 @@ mod cases_handshake;
 mod cases_http;
 mod cases_utf8;
 mod request;
+#[cfg(feature = "tls")]
+mod sealed;
 mod split;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 
 use case::{Case, MAX_MESSAGE, Table};
 use request::RequestCase;
 use split::Core;
 use support::server::Server;
-use tcp::{CONNECTIONS, Pace};
+use tcp::{CONNECTIONS, Pace, TcpPeer};
 
 /// The number of threads for cases that do not wait.
 const CORES: usize = 2;
@@ -78,7 +85,10 @@ fn over_tcp(pace: Pace) {
         &cases,
         case_name,
         || (),
-        |(), case| tcp::check(server.addr(), case, pace),
+        |(), case| {
+            let client = TcpPeer::connect(server.addr(), pace);
+            tcp::check(client, case, pace == Pace::ByteByByte)
+        },
     );
 }
 
@@ -93,8 +103,23 @@ fn requests_over_tcp(pace: Pace) {
         &cases,
         request_name,
         || (),
-        |(), case| tcp::check_request(server.addr(), case, pace),
+        |(), case| tcp::check_request(TcpPeer::connect(server.addr(), pace), case),
     );
+}
+
+/// All cases over TLS, handshakes as well. The server waits for the client's end of TLS before it
+/// closes TCP, so it never resets a client that speaks on.
+#[cfg(feature = "tls")]
+fn over_tls(name: &str, pace: Pace, cuts_records: bool) {
+    let server = tls::TlsServer::start(name);
+    let connect = || server.connect(pace, cuts_records);
+    let check = |(): &mut (), case: &Case| tcp::check(connect(), case, false);
+    tcp::run_all(CONNECTIONS, &table(MAX_FRAGMENTS), case_name, || (), check);
+    let at_once = pace == Pace::AtOnce;
+    let cases: Vec<RequestCase> =
+        requests().into_iter().filter(|case| at_once || case.early_from.is_none()).collect();
+    let check = |(): &mut (), case: &RequestCase| tcp::check_request(connect(), case);
+    tcp::run_all(CONNECTIONS, &cases, request_name, || (), check);
 }
 
 #[test]
@@ -130,6 +155,24 @@ fn handshakes_over_tcp_byte_by_byte() {
     requests_over_tcp(Pace::ByteByByte);
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn over_tls_at_once() {
+    over_tls("strict-at-once", Pace::AtOnce, false);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn over_tls_with_a_record_for_each_byte() {
+    over_tls("strict-records", Pace::ByteByByte, false);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn over_tls_with_records_that_come_byte_by_byte() {
+    over_tls("strict-bytes", Pace::AtOnce, true);
+}
+
 fn core() -> Core {
     Core::new(split::config(FEW_FRAGMENTS))
 }
@@ -153,4 +196,12 @@ fn sans_io_all_65536_close_codes() {
     let cases = table.into_cases();
     assert_eq!(cases.len(), 65_536);
     split::check_close_codes(&mut core(), &cases).unwrap();
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn sans_io_over_tls_cut_at_every_byte() {
+    let make = || sealed::Sealed::new(FEW_FRAGMENTS);
+    tcp::run_all(CORES, &table(FEW_FRAGMENTS), case_name, make, sealed::Sealed::check);
+    tcp::run_all(CORES, &requests(), request_name, make, sealed::Sealed::check_request);
 }

@@ -1,4 +1,4 @@
-//! Runs the table over TCP: each case on a separate connection, many at a time.
+//! Runs the table over sockets: each case on a separate connection, many at a time.
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::case::Case;
 use super::request::RequestCase;
-use crate::support::client::{Client, End};
+use crate::support::client::{Client, End, Head, request};
 use crate::support::deflate;
 use crate::support::hex;
 use crate::support::wire::{self, FIN, Frame, PING, PONG};
@@ -80,12 +80,68 @@ enum Outcome {
     PingUnanswered,
 }
 
-/// Runs one case.
-pub(crate) fn check(addr: SocketAddr, case: &Case, pace: Pace) -> Result<(), String> {
-    let (mut client, head) = Client::open_with(addr, case.offer);
+/// A client of a case, after its connection has begun.
+pub(crate) trait Peer {
+    /// Sends these bytes in its way. The server may have closed before the last.
+    fn send(&mut self, bytes: &[u8]);
+
+    /// The head of an HTTP response.
+    fn read_head(&mut self) -> Head;
+
+    /// The bytes up to and with the first `end`, or all bytes that came if a read takes longer.
+    fn try_read_through(&mut self, end: &[u8], limit: Duration) -> Vec<u8>;
+
+    /// The next frame. If a read takes longer, the bytes that came instead and the end.
+    fn try_read_frame(&mut self, limit: Duration) -> Result<Frame, (Vec<u8>, End)>;
+
+    /// All bytes until the server ends the connection, for at most `limit`.
+    fn read_to_end(&mut self, limit: Duration) -> (Vec<u8>, End);
+}
+
+/// A client over TCP.
+pub(crate) struct TcpPeer {
+    client: Client,
+    pace: Pace,
+}
+
+impl TcpPeer {
+    pub(crate) fn connect(addr: SocketAddr, pace: Pace) -> Self {
+        Self { client: Client::connect(addr), pace }
+    }
+}
+
+impl Peer for TcpPeer {
+    fn send(&mut self, bytes: &[u8]) {
+        self.client.send_in_steps(bytes, self.pace.step(bytes.len()));
+    }
+
+    fn read_head(&mut self) -> Head {
+        self.client.read_head()
+    }
+
+    fn try_read_through(&mut self, end: &[u8], limit: Duration) -> Vec<u8> {
+        self.client.try_read_through(end, limit)
+    }
+
+    fn try_read_frame(&mut self, limit: Duration) -> Result<Frame, (Vec<u8>, End)> {
+        self.client.try_read_frame(limit)
+    }
+
+    fn read_to_end(&mut self, limit: Duration) -> (Vec<u8>, End) {
+        self.client.read_to_end(limit)
+    }
+}
+
+/// Runs one case. With `may_be_late` the end may be a reset if the client speaks on.
+pub(crate) fn check(mut client: impl Peer, case: &Case, may_be_late: bool) -> Result<(), String> {
+    client.send(&request(case.offer));
+    let head = client.read_head();
+    if head.status != "HTTP/1.1 101 Switching Protocols" {
+        return Err(format!("  the handshake is answered with {}", head.status));
+    }
     let agreed = head.get("Sec-WebSocket-Extensions").unwrap_or_default();
     let keeps_window = !agreed.contains("server_no_context_takeover");
-    client.send_in_steps(&case.sends, pace.step(case.sends.len()));
+    client.send(&case.sends);
     let (got, outcome) = if case.ends {
         let (got, end) = client.read_to_end(WAIT);
         (got, Outcome::Ended(end))
@@ -94,7 +150,7 @@ pub(crate) fn check(addr: SocketAddr, case: &Case, pace: Pace) -> Result<(), Str
     };
     let plain = deflate::plain(&got, keeps_window)?;
     let expected = if case.ends { Outcome::Ended(End::Fin) } else { Outcome::Alive };
-    let late = case.speaks_on && pace == Pace::ByteByByte;
+    let late = case.speaks_on && may_be_late;
     let ends_well = outcome == expected || late && outcome == Outcome::Ended(End::Reset);
     if plain == case.expects && ends_well {
         return Ok(());
@@ -109,9 +165,9 @@ pub(crate) fn check(addr: SocketAddr, case: &Case, pace: Pace) -> Result<(), Str
 
 /// Reads `count` frames and then the answer to a ping, which must be next. Returns the bytes before
 /// that answer, or all bytes if it did not come.
-fn read_and_ping(client: &mut Client, count: usize) -> (Vec<u8>, Outcome) {
+fn read_and_ping<P: Peer>(client: &mut P, count: usize) -> (Vec<u8>, Outcome) {
     let mut got = Vec::new();
-    let mut read = |client: &mut Client| match client.try_read_frame(WAIT) {
+    let mut read = |client: &mut P| match client.try_read_frame(WAIT) {
         Ok(frame) => {
             got.extend(wire::unmasked(frame.first, &frame.payload));
             Ok(frame)
@@ -126,7 +182,7 @@ fn read_and_ping(client: &mut Client, count: usize) -> (Vec<u8>, Outcome) {
             return (got, outcome);
         }
     }
-    client.send_in_steps(&wire::frame(FIN | PING, b"next"), usize::MAX);
+    client.send(&wire::frame(FIN | PING, b"next"));
     match read(client) {
         Ok(frame) if frame == (Frame { first: FIN | PONG, payload: b"next".to_vec() }) => {
             got.truncate(got.len() - 6);
@@ -138,13 +194,8 @@ fn read_and_ping(client: &mut Client, count: usize) -> (Vec<u8>, Outcome) {
 }
 
 /// Runs one handshake.
-pub(crate) fn check_request(
-    addr: SocketAddr,
-    case: &RequestCase,
-    pace: Pace,
-) -> Result<(), String> {
-    let mut client = Client::connect(addr);
-    client.send_in_steps(&case.sends, pace.step(case.sends.len()));
+pub(crate) fn check_request(mut client: impl Peer, case: &RequestCase) -> Result<(), String> {
+    client.send(&case.sends);
     let (got, outcome) = if case.opens {
         let head = client.try_read_through(b"\r\n\r\n", WAIT);
         let (rest, outcome) = read_and_ping(&mut client, 0);

@@ -42,6 +42,8 @@ pub(crate) struct Taken {
     pub(crate) is_paused: bool,
     /// The peer sends no more: it has said so (`close_notify`).
     pub(crate) is_end: bool,
+    /// The key exchange of the handshake is one that takes long.
+    pub(crate) is_slow: bool,
     /// Ends the connection; the alert that says so is in the output.
     pub(crate) fault: Option<Fault>,
     /// The work that it was.

@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
-use rustls::{Error, ProtocolVersion, ServerConfig, SupportedCipherSuite};
+use rustls::{CipherSuite, Error, NamedGroup, ProtocolVersion, ServerConfig, SupportedCipherSuite};
 
 use super::fault::{Fault, Taken};
 use super::header::{CHANGE_CIPHER_SPEC, DATA, HEADER, MOST};
 use super::keyring::Owner;
-use super::keys::{Half, Suite, Version};
+use super::keys::{Cipher, Half, Suite, TAG, Version, open};
 use super::records::Records;
 use super::secrets::Secrets;
 
-/// The most encrypted records that rustls is shown again because it has not taken them. A client
-/// whose early data is refused may send some; a message of its own is not cut into so many.
-const MAX_ENCRYPTED: u32 = 8;
+/// The most encrypted records of a client within the handshake: if its early data is refused it may
+/// send some, and its last message may be cut.
+const MAX_ENCRYPTED: u32 = 64;
 /// The shortest payload of an encrypted record: a tag, and one byte.
 const LEAST_ENCRYPTED: u8 = 17;
+/// The header of a record of a type that there is not. rustls sends an alert for it.
+const WRONG: [u8; HEADER] = [0xff, 3, 3, 0, 1];
 
 /// The state of a handshake.
 pub(super) struct Handshake {
@@ -26,8 +28,10 @@ pub(super) struct Handshake {
     /// So many bytes at the front of the input rustls has seen. It has not taken them, because they
     /// are a part of a message.
     seen: usize,
-    /// The encrypted records among these.
+    /// The encrypted records of the client.
     encrypted: u32,
+    /// It was told that the key exchange takes long.
+    is_told: bool,
     is_over: bool,
 }
 
@@ -39,28 +43,36 @@ enum Next {
     Nothing,
 }
 
+/// How far a handshake is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is not complete, or has failed.
+    Incomplete,
+    Complete,
+    /// It is complete, and the record that has completed it goes on with another message.
+    GoesOn,
+}
+
 impl Handshake {
     pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Self, Error> {
         let connection = UnbufferedServerConnection::new(Arc::clone(config))?;
-        Ok(Self { connection, secrets: Secrets::default(), seen: 0, encrypted: 0, is_over: false })
+        let secrets = Secrets::default();
+        Ok(Self { connection, secrets, seen: 0, encrypted: 0, is_told: false, is_over: false })
     }
 
     /// Takes messages of the handshake from the front of `input`. rustls is shown one record after
-    /// the other, so it sees none of those behind the handshake. Returns whether it is complete.
-    pub(super) fn receive(&mut self, input: &mut [u8], out: &mut Vec<u8>) -> (Taken, bool) {
+    /// the other, so it sees none of those behind the handshake.
+    pub(super) fn receive(&mut self, input: &mut [u8], out: &mut Vec<u8>) -> (Taken, Progress) {
         let mut taken = Taken::default();
         if self.is_over {
-            return (taken, false);
+            return (taken, Progress::Incomplete);
         }
         match self.take_records(input, out, &mut taken) {
-            Ok(is_complete) => (taken, is_complete),
+            Ok(progress) => (taken, progress),
             Err(error) => {
-                self.is_over = true;
-                while self.connection.wants_write() {
-                    self.send_alert(out);
-                }
+                self.refuse(input.get(taken.bytes..).unwrap_or_default(), out);
                 taken.fault = Some(Fault::Handshake(error));
-                (taken, false)
+                (taken, Progress::Incomplete)
             }
         }
     }
@@ -70,30 +82,76 @@ impl Handshake {
         input: &mut [u8],
         out: &mut Vec<u8>,
         taken: &mut Taken,
-    ) -> Result<bool, Error> {
+    ) -> Result<Progress, Error> {
+        let mut last = None;
         while matches!(self.go_on(input, out, taken)?, Next::Input) {
+            if last.take().is_some_and(|mut record: Vec<u8>| {
+                self.seen == record.len() && !self.is_of_handshake(&mut record)
+            }) {
+                // Early data: rustls has not taken it, and would look at it again.
+                taken.bytes += std::mem::take(&mut self.seen);
+            }
             let rest = input.get(taken.bytes..).unwrap_or_default();
             match next_record(rest.get(self.seen..).unwrap_or_default()) {
                 Some(Ok(len)) if self.seen + len <= rest.len() => {
-                    self.encrypted += u32::from(rest.get(self.seen) == Some(&DATA));
-                    self.seen += len;
-                    // Each is decrypted again whenever rustls is shown one more.
+                    if rest.get(self.seen) == Some(&DATA) {
+                        self.encrypted += 1;
+                        // rustls decrypts it where it is, whether that succeeds or not.
+                        let is_first = self.seen == 0 && self.secrets.handshake.is_some();
+                        last = rest.get(..len).filter(|_| is_first).map(<[u8]>::to_vec);
+                    }
                     if self.encrypted > MAX_ENCRYPTED {
                         return Err(Error::General("too much early data".to_owned()));
                     }
+                    self.seen += len;
                 }
-                Some(Ok(_)) | None => return Ok(false),
+                Some(Ok(_)) | None => return Ok(Progress::Incomplete),
                 Some(Err(WrongHeader)) => {
                     self.seen += HEADER;
                     self.go_on(input, out, taken)?;
+                    // It waits for the rest.
+                    self.seen = self.seen.saturating_sub(HEADER);
                     return Err(Error::General("a record with a wrong header".to_owned()));
                 }
             }
         }
-        if self.seen > 0 {
-            return Err(Error::General("a message that goes on behind the handshake".to_owned()));
+        Ok(if self.seen > 0 { Progress::GoesOn } else { Progress::Complete })
+    }
+
+    /// Whether a record is the first one of the end of the client's handshake. What the client has
+    /// sent before are early data (RFC 8446 section 4.2.10).
+    fn is_of_handshake(&self, record: &mut [u8]) -> bool {
+        let suite = self.connection.negotiated_cipher_suite();
+        let cipher = match suite.map(|suite| suite.suite()) {
+            Some(CipherSuite::TLS13_AES_128_GCM_SHA256) => Cipher::Aes128,
+            Some(CipherSuite::TLS13_AES_256_GCM_SHA384) => Cipher::Aes256,
+            Some(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256) => Cipher::ChaCha20,
+            _ => return true,
+        };
+        let secret = self.secrets.handshake.clone();
+        let Some(half) = secret.and_then(|secret| Half::of(secret, cipher)) else { return true };
+        let Some(key) = half.expanded(cipher) else { return true };
+        let suite = Suite { version: Version::Tls13, cipher };
+        let len = record.len().saturating_sub(HEADER + TAG);
+        let additional = suite.additional(half.seq, DATA, len);
+        let payload = record.get_mut(HEADER..).unwrap_or_default();
+        open(&key, half.nonce(), &additional, payload, 0).is_some()
+    }
+
+    /// Ends it, with an alert. `input` is what was given to [`receive`](Self::receive) and not
+    /// taken.
+    pub(super) fn refuse(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
         }
-        Ok(true)
+        let said = out.len();
+        self.send_alert(out);
+        // rustls has no call that sends an alert, and does not send one for each fault.
+        if out.len() == said {
+            let shown = input.get(..self.seen).unwrap_or_default();
+            let _ = self.connection.process_tls_records(&mut [shown, &WRONG].concat());
+            self.send_alert(out);
+        }
     }
 
     /// Lets rustls look at what it is shown, and say what it has to say.
@@ -108,6 +166,8 @@ impl Handshake {
             let shown = input.get_mut(shown).unwrap_or_default();
             let UnbufferedStatus { discard, state, .. } =
                 self.connection.process_tls_records(shown);
+            self.seen = self.seen.saturating_sub(discard);
+            taken.bytes += discard;
             let is_done = match state? {
                 ConnectionState::EncodeTlsData(mut data) => {
                     encode(&mut data, out);
@@ -122,11 +182,6 @@ impl Handshake {
                 _ => return Err(Error::General("data within a handshake".to_owned())),
             };
             self.secrets.collect();
-            self.seen = self.seen.saturating_sub(discard);
-            taken.bytes += discard;
-            if discard > 0 {
-                self.encrypted = 0;
-            }
             if is_done {
                 let is_complete = !self.connection.is_handshaking();
                 return Ok(if is_complete { Next::Nothing } else { Next::Input });
@@ -134,12 +189,22 @@ impl Handshake {
         }
     }
 
+    /// Sends what rustls has to say.
     fn send_alert(&mut self, out: &mut Vec<u8>) {
-        match self.connection.process_tls_records(&mut []).state {
-            Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, out),
-            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-            _ => {}
+        while self.connection.wants_write() {
+            match self.connection.process_tls_records(&mut []).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, out),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                _ => return,
+            }
         }
+    }
+
+    /// Whether there was a key exchange that takes long. It is told once.
+    pub(super) fn is_slow(&mut self) -> bool {
+        let group = self.connection.negotiated_key_exchange_group();
+        let is_slow = group.is_some_and(|group| group.name() == NamedGroup::secp384r1);
+        is_slow && !std::mem::replace(&mut self.is_told, true)
     }
 
     /// What is left of a handshake that is complete: its keys. `secrets` were taken from it.

@@ -192,7 +192,11 @@ impl Half {
 
     /// The keys of its secret, from the first record on.
     fn of_secret(&self, cipher: Cipher) -> Option<Self> {
-        let secret = self.secret.clone();
+        Self::of(self.secret.clone(), cipher)
+    }
+
+    /// The keys of a secret, from the first record on.
+    pub(super) fn of(secret: Secret, cipher: Cipher) -> Option<Self> {
         let mut made = Self { key: [0; MAX_KEY], iv: [0; NONCE_LEN], secret, seq: 0 };
         let Self { key, iv, secret, .. } = &mut made;
         secret.expand(cipher, b"key", key.get_mut(..cipher.key_len())?)?;
@@ -279,11 +283,13 @@ mod tests {
 
     #[test]
     fn keys_and_secrets_are_overwritten_where_they_are() {
-        let mut secrets = Secrets { client: Secret::new(&[7; 32]), server: Secret::new(&[9; 48]) };
+        let of = |bytes: &[u8]| Secret::new(bytes);
+        let (client, server, handshake) = (of(&[7; 32]), of(&[9; 48]), of(&[5; 32]));
+        let mut secrets = Secrets { client, server, handshake };
         let taken = secrets.take();
         let bytes = |secret: &Option<Secret>| secret.as_ref().unwrap().0;
         assert_eq!((bytes(&taken.client)[31], bytes(&taken.server)[47]), (7, 9));
-        for left in [&secrets.client, &secrets.server] {
+        for left in [&secrets.client, &secrets.server, &secrets.handshake] {
             assert_eq!(bytes(left), [0; MAX_SECRET]);
         }
         let secret = taken.client.clone().unwrap();

@@ -113,7 +113,8 @@ impl Records {
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = result {
-                self.fail(keys, fault, &mut taken, out);
+                self.fail(keys, &fault, out);
+                taken.fault = Some(fault);
             }
         }
         taken
@@ -265,15 +266,14 @@ impl Records {
 
     /// Ends the connection for a fault, of which the peer is told.
     #[cold]
-    fn fail(&mut self, keys: &mut Keyring, fault: Fault, taken: &mut Taken, out: &mut Vec<u8>) {
-        if let Fault::Records(alert, _) = fault
+    pub(super) fn fail(&mut self, keys: &mut Keyring, fault: &Fault, out: &mut Vec<u8>) {
+        if let &Fault::Records(alert, _) = fault
             && !self.has_ended
         {
             // Without a key there is nothing that could be sent.
             let _ = self.put(keys, ALERT, &[FATAL, alert.into()], out);
         }
         (self.is_over, self.has_ended) = (true, true);
-        taken.fault = Some(fault);
     }
 
     /// Encrypts `plain` and adds the records to `out`. Returns the work that it was.

@@ -14,18 +14,24 @@ use super::keys::Secret;
 
 const CLIENT: &str = "CLIENT_TRAFFIC_SECRET_0";
 const SERVER: &str = "SERVER_TRAFFIC_SECRET_0";
+const HANDSHAKE: &str = "CLIENT_HANDSHAKE_TRAFFIC_SECRET";
 
 /// The secrets with which what a client and a server send is protected.
 #[derive(Default)]
 pub(super) struct Secrets {
     pub(super) client: Option<Secret>,
     pub(super) server: Option<Secret>,
+    /// With which the client protects the end of its handshake.
+    pub(super) handshake: Option<Secret>,
 }
 
 impl Secrets {
     /// Takes what was made on this thread since the last call.
     pub(super) fn collect(&mut self) {
-        for (made, to) in [(&CLIENT_MADE, &mut self.client), (&SERVER_MADE, &mut self.server)] {
+        let Self { client, server, handshake } = self;
+        for (made, to) in
+            [(&CLIENT_MADE, client), (&SERVER_MADE, server), (&HANDSHAKE_MADE, handshake)]
+        {
             if let Some(secret) = made.take() {
                 // What was taken has left its bytes there.
                 made.set(Some(Secret::NONE));
@@ -35,22 +41,25 @@ impl Secrets {
         }
     }
 
-    /// Takes them, and overwrites them where they were.
+    /// Takes those of the connection after the handshake, and overwrites all where they were.
     pub(super) fn take(&mut self) -> Self {
-        let taken = Self { client: self.client.clone(), server: self.server.clone() };
+        let (client, server) = (self.client.clone(), self.server.clone());
+        let taken = Self { client, server, handshake: None };
         self.wipe();
         taken
     }
 
     /// Overwrites them where they are.
     pub(super) fn wipe(&mut self) {
-        [&mut self.client, &mut self.server].into_iter().flatten().for_each(Secret::wipe);
+        let Self { client, server, handshake } = self;
+        [client, server, handshake].into_iter().flatten().for_each(Secret::wipe);
     }
 }
 
 thread_local! {
     static CLIENT_MADE: Cell<Option<Secret>> = const { Cell::new(None) };
     static SERVER_MADE: Cell<Option<Secret>> = const { Cell::new(None) };
+    static HANDSHAKE_MADE: Cell<Option<Secret>> = const { Cell::new(None) };
 }
 
 /// Takes the secrets from rustls.
@@ -62,11 +71,12 @@ impl KeyLog for Collector {
         match label {
             CLIENT => CLIENT_MADE.set(Secret::new(secret)),
             SERVER => SERVER_MADE.set(Secret::new(secret)),
+            HANDSHAKE => HANDSHAKE_MADE.set(Secret::new(secret)),
             _ => {}
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
-        label == CLIENT || label == SERVER
+        matches!(label, CLIENT | SERVER | HANDSHAKE)
     }
 }

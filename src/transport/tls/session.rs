@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::{AlertDescription, ServerConfig};
 
 use super::fault::{Exhausted, Fault, Taken};
-use super::handshake::Handshake;
+use super::handshake::{Handshake, Progress};
 use super::keyring::Keyring;
 use super::records::Records;
 
@@ -76,8 +76,9 @@ impl TlsSession {
         allowed: u64,
     ) -> Taken {
         let State::Handshake(handshake) = &mut self.0 else { return Taken::default() };
-        let (mut taken, is_complete) = handshake.receive(input, out);
-        if !is_complete {
+        let (mut taken, progress) = handshake.receive(input, out);
+        taken.is_slow = handshake.is_slow();
+        if progress == Progress::Incomplete {
             return taken;
         }
         // Before the handshake is moved out of its box, which is freed as it is.
@@ -86,7 +87,18 @@ impl TlsSession {
             return taken;
         };
         match handshake.into_records(&secrets, keys.enter(slot)) {
-            Ok(records) => self.0 = State::Records(records),
+            Ok(mut records) => {
+                if progress == Progress::GoesOn {
+                    let what = "a message that goes on behind the handshake";
+                    let fault = Fault::Records(AlertDescription::UnexpectedMessage, what);
+                    records.fail(keys, &fault, out);
+                    taken.fault = Some(fault);
+                }
+                self.0 = State::Records(records);
+                if taken.fault.is_some() {
+                    return taken;
+                }
+            }
             Err(error) => {
                 taken.fault = Some(Fault::Handshake(error));
                 return taken;
@@ -97,7 +109,15 @@ impl TlsSession {
         let behind = self.receive(keys, slot, rest, out, allowed);
         let before = taken.bytes;
         let plain = behind.plain.start + before..behind.plain.end + before;
-        Taken { bytes: before + behind.bytes, plain, ..behind }
+        Taken { bytes: before + behind.bytes, plain, is_slow: taken.is_slow, ..behind }
+    }
+
+    /// The handshake is not gone on with: adds an alert to `out` that says so. `input` is what was
+    /// given to [`receive`](Self::receive) and not taken.
+    pub(crate) fn refuse(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        if let State::Handshake(handshake) = &mut self.0 {
+            handshake.refuse(input, out);
+        }
     }
 
     /// Encrypts `plain` and adds the records to `out`. Returns the work that it was.

@@ -19,6 +19,9 @@ use super::secrets::Collector;
 /// (RFC 7301). curl offers HTTP/1.0 alone if it is to use that.
 const ALPN: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 
+/// The most early data of a client that is skipped, in bytes of records.
+const EARLY_DATA: u32 = 24 << 10;
+
 /// The certificates of a server, each with its key: the setting for
 /// `Server::tls`.
 ///
@@ -167,8 +170,8 @@ pub struct Certificates {
 #[derive(Clone, Debug)]
 pub(crate) struct Current {
     pub(crate) config: Arc<ServerConfig>,
-    /// What the answer to the first message of a client costs, in steps of a handshake.
-    pub(crate) cost: u32,
+    /// What the dearest signature costs, in steps of a handshake.
+    pub(crate) signature: u32,
 }
 
 impl Certificates {
@@ -212,23 +215,68 @@ fn make(
     tickets: &Arc<dyn ProducesTickets>,
     tls: &Tls,
 ) -> Result<Current, TlsError> {
-    /// What a signature and a key exchange take, in steps of a handshake without them: about 20 us.
-    const CURVE: u32 = 4;
-    const RSA: u32 = 24;
     if tls.pairs.is_empty() {
         return Err(TlsError::Empty);
     }
-    let has_rsa = tls.pairs.iter().any(|pair| pair.key.algorithm() == SignatureAlgorithm::RSA);
+    let signature = tls.pairs.iter().map(|pair| signature(pair)).max().unwrap_or_default();
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError::BadKey("the protocol versions".to_owned(), error.to_string()))?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName(tls.pairs.clone())));
+        .with_cert_resolver(Arc::new(ByName::new(tls.pairs.clone())));
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::clone(tickets);
+    // No ticket allows early data, and none is accepted. So much is skipped of a client that sends
+    // it because another server has given it a ticket: as much as others take.
+    config.max_early_data_size = EARLY_DATA;
     // The records after the handshake are not those of rustls.
     config.enable_secret_extraction = true;
     config.key_log = Arc::new(Collector);
-    Ok(Current { config: Arc::new(config), cost: if has_rsa { RSA } else { CURVE } })
+    Ok(Current { config: Arc::new(config), signature })
+}
+
+/// What a signature takes, in steps of a handshake without one: about 25 us.
+fn signature(pair: &CertifiedKey) -> u32 {
+    let len = pair.key.public_key().map_or(0, |key| key.as_ref().len());
+    signature_of(pair.key.algorithm(), len)
+}
+
+/// The same for a public key of so many bytes, with its header.
+const fn signature_of(algorithm: SignatureAlgorithm, len: usize) -> u32 {
+    match (algorithm, len) {
+        // 2048, 3072 and 4096 bits.
+        (SignatureAlgorithm::RSA, ..=310) => 24,
+        (SignatureAlgorithm::RSA, ..=440) => 70,
+        (SignatureAlgorithm::RSA, _) => 160,
+        // P-384, and P-256 and Ed25519.
+        (_, 100..) => 16,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn signatures_are_charged_by_their_key() {
+        let of = |algorithm| {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            let cert = params.self_signed(&key).unwrap();
+            Tls::from_pem(cert.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap()
+        };
+        let [ed25519, p256, p384] =
+            [&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384]
+                .map(of);
+        let charged = |tls: &Tls| Certificates::new(tls).unwrap().current().signature;
+        assert_eq!([&ed25519, &p256, &p384].map(charged), [1, 1, 16]);
+        // The dearest of several.
+        assert_eq!(charged(&p256.and(p384).and(ed25519)), 16);
+        let rsa = [294, 422, 550].map(|len| signature_of(SignatureAlgorithm::RSA, len));
+        assert_eq!(rsa, [24, 70, 160]);
+    }
 }

@@ -1,5 +1,6 @@
 //! TLS of one connection, with the input cut at every byte.
 
+mod handshakes;
 mod records;
 mod rogue;
 
@@ -122,16 +123,19 @@ impl Pair {
         config.resumption = rustls::client::Resumption::disabled();
         let name = "localhost".try_into().unwrap();
         let client = ClientConnection::new(Arc::new(config), name).unwrap();
+        (Client(client), self.server())
+    }
+
+    fn server(&self) -> Server {
         let session = TlsSession::new(&self.certificates.current().config).unwrap();
-        let server = Server {
+        Server {
             session,
             keys: Keyring::default(),
             input: Vec::new(),
             plain: Vec::new(),
             out: Vec::new(),
             is_ended: false,
-        };
-        (Client(client), server)
+        }
     }
 
     /// A pair after its handshake.
