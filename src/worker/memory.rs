@@ -152,8 +152,8 @@ impl<D: Driver> Core<D> {
         let (now, config) = (self.now, &self.pools.config);
         let by_driver = self.driver.memory(id);
         let Some(slot) = self.slots.get(id) else { return };
-        // Most of what the driver holds was received.
-        let received = slot.received_memory() + by_driver;
+        // What the driver holds was received, unless replies are being sent, encrypted.
+        let received = slot.received_memory() + if slot.queue.is_none() { by_driver } else { 0 };
         let is_sender = received * 2 > slot.memory() + by_driver;
         let is_stuck = !is_sender && slot.is_stuck(now, config);
         self.stats.shed += 1;

@@ -30,6 +30,8 @@ pub(super) struct Handshake {
     seen: usize,
     /// The encrypted records of the client.
     encrypted: u32,
+    /// rustls has decrypted one of them: those that follow are not early data.
+    has_decrypted: bool,
     /// It was told that the key exchange takes long.
     is_told: bool,
     is_over: bool,
@@ -57,7 +59,15 @@ impl Handshake {
     pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Self, Error> {
         let connection = UnbufferedServerConnection::new(Arc::clone(config))?;
         let secrets = Secrets::default();
-        Ok(Self { connection, secrets, seen: 0, encrypted: 0, is_told: false, is_over: false })
+        Ok(Self {
+            connection,
+            secrets,
+            seen: 0,
+            encrypted: 0,
+            has_decrypted: false,
+            is_told: false,
+            is_over: false,
+        })
     }
 
     /// Takes messages of the handshake from the front of `input`. rustls is shown one record after
@@ -83,13 +93,15 @@ impl Handshake {
         out: &mut Vec<u8>,
         taken: &mut Taken,
     ) -> Result<Progress, Error> {
-        let mut last = None;
+        let mut last: Option<Vec<u8>> = None;
         while matches!(self.go_on(input, out, taken)?, Next::Input) {
-            if last.take().is_some_and(|mut record: Vec<u8>| {
-                self.seen == record.len() && !self.is_of_handshake(&mut record)
-            }) {
-                // Early data: rustls has not taken it, and would look at it again.
-                taken.bytes += std::mem::take(&mut self.seen);
+            if let Some(mut record) = last.take() {
+                if self.seen == record.len() && !self.is_of_handshake(&mut record) {
+                    // Early data: rustls has not taken it, and would look at it again.
+                    taken.bytes += std::mem::take(&mut self.seen);
+                } else {
+                    self.has_decrypted = true;
+                }
             }
             let rest = input.get(taken.bytes..).unwrap_or_default();
             match next_record(rest.get(self.seen..).unwrap_or_default()) {
@@ -97,7 +109,9 @@ impl Handshake {
                     if rest.get(self.seen) == Some(&DATA) {
                         self.encrypted += 1;
                         // rustls decrypts it where it is, whether that succeeds or not.
-                        let is_first = self.seen == 0 && self.secrets.handshake.is_some();
+                        let is_first = self.seen == 0
+                            && !self.has_decrypted
+                            && self.secrets.handshake.is_some();
                         last = rest.get(..len).filter(|_| is_first).map(<[u8]>::to_vec);
                     }
                     if self.encrypted > MAX_ENCRYPTED {

@@ -215,6 +215,33 @@ fn the_last_message_may_be_cut_into_records() {
     }
 }
 
+/// A warning comes before the last message, so the records of that are not the first ones that can
+/// be decrypted, and yet no early data.
+#[test]
+fn a_warning_may_come_before_the_last_message() {
+    let pair = Pair::new();
+    let len = Last::new(&pair).message.len();
+    for at in 1..len {
+        for is_right in [true, false] {
+            let mut last = Last::new(&pair);
+            let message = last.message.clone();
+            let warning = last.record(ALERT, &[1, 90]);
+            let pieces = [
+                last.record(HANDSHAKE, &message[..at]),
+                match is_right {
+                    true => last.record(HANDSHAKE, &message[at..]),
+                    false => [&[DATA, 3, 3, 0, 17][..], &[7; 17]].concat(),
+                },
+            ];
+            let outcome = last.server.take(&[&warning[..], &pieces.concat()].concat());
+            if is_right {
+                outcome.unwrap();
+            }
+            assert_eq!(last.server.session.is_open(), is_right, "{at}");
+        }
+    }
+}
+
 /// Whatever is wrong before the end of a handshake, the client is told of it.
 #[test]
 fn refusals_of_a_handshake_are_alerts() {
