@@ -9,6 +9,7 @@ each check; exit status 0 if all passed, 1 otherwise.
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -45,9 +46,9 @@ class Target:
         self.url = f"https://{self.host}/"
         self.root = str(self.folder / "root.crt")
 
-    def s_client(self, *arguments, name="localhost", pieces=(REQUEST,), status=0):
+    def s_client(self, *arguments, name="localhost", pieces=(REQUEST,), status=0, port=None):
         """Runs openssl's s_client and sends these pieces; returns all that it prints."""
-        command = [find("openssl"), "s_client", "-connect", f"127.0.0.1:{self.port}"]
+        command = [find("openssl"), "s_client", "-connect", f"127.0.0.1:{port or self.port}"]
         command += ["-servername", name, "-verify_hostname", name, "-verify_return_error"]
         command += ["-CAfile", self.root, *arguments]
         process = subprocess.Popen(
@@ -209,6 +210,40 @@ def check_resumption(target):
     return "TLS 1.2 and 1.3, three times each"
 
 
+def check_early_data(target):
+    """Early data, which another server has allowed: they are skipped, and the handshake is full."""
+    with tempfile.TemporaryDirectory() as folder:
+        session, data = f"{folder}/session", Path(folder, "data")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [find("openssl"), "s_server", "-accept", f"127.0.0.1:{port}", "-quiet"]
+        command += ["-tls1_3", "-early_data", "-cert", f"{target.folder}/localhost.crt"]
+        other = subprocess.Popen(
+            [*command, "-key", f"{target.folder}/localhost.key"], stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        with limited(other):
+            deadline = time.monotonic() + TIMEOUT
+            while time.monotonic() < deadline:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.05)
+            # The ticket comes before the client is told to quit.
+            target.s_client("-tls1_3", "-sess_out", session, pieces=(b"a\n", b"Q\n"), port=port)
+        count = 0
+        # The first group is one that the server does not have: it asks for another hello.
+        for groups in ("X25519", "P-521:X25519"):
+            for size in (1, 1_000, 9_000, 16_000):
+                data.write_bytes(b"G" * size)
+                text = target.s_client("-tls1_3", "-groups", groups, "-sess_in", session,
+                                       "-early_data", str(data))
+                demand_answer(text)
+                demand("Early data was rejected" in text, text)
+                demand("New, TLSv1.3, Cipher is" in text, text)
+                count += 1
+    return f"skipped {count} times, also before a second hello"
+
+
 def check_updates(target):
     """Updates of the keys in TLS 1.3: the client's own, and one that asks for the server's."""
     text = target.s_client("-tls1_3", pieces=(b"k\n", b"K\n", b"K\n", REQUEST))
@@ -218,7 +253,7 @@ def check_updates(target):
 
 
 CHECKS = (check_http, check_load, check_versions, check_suites, check_trust, check_upgrade,
-          check_no_tls, check_resumption, check_updates)
+          check_no_tls, check_resumption, check_early_data, check_updates)
 
 
 def main():
