@@ -161,8 +161,9 @@ impl Handshake {
         let said = out.len();
         self.send_alert(out);
         // rustls has no call that sends an alert, and does not send one for each fault.
-        if out.len() == said {
-            let shown = input.get(..self.seen).unwrap_or_default();
+        if out.len() == said
+            && let Some(shown) = input.get(..self.seen)
+        {
             let _ = self.connection.process_tls_records(&mut [shown, &WRONG].concat());
             self.send_alert(out);
         }
