@@ -126,12 +126,17 @@ impl TlsClient {
     }
 
     pub(crate) fn read_head(&mut self) -> Head {
+        self.try_read_head().unwrap()
+    }
+
+    /// The head of a response; `Err` if the end has come before.
+    pub(crate) fn try_read_head(&mut self) -> Result<Head, End> {
         loop {
             if let Some((head, len)) = Head::parse(&self.unread) {
                 self.unread.drain(..len);
-                return head;
+                return Ok(head);
             }
-            self.fill().unwrap();
+            self.fill()?;
         }
     }
 

@@ -38,10 +38,7 @@ fn a_full_server_answers_503_over_tls() {
     let served = wait_until(PATIENCE, || {
         let mut client = TlsClient::connect(server.tls(), pair.client());
         client.send(&request_to("/", ""));
-        match client.fill() {
-            Ok(()) => client.read_head().status == "HTTP/1.1 101 Switching Protocols",
-            Err(_) => false,
-        }
+        client.try_read_head().is_ok_and(|head| head.status == "HTTP/1.1 101 Switching Protocols")
     });
     assert!(served, "no place after one has left");
 }
