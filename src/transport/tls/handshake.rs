@@ -183,6 +183,8 @@ impl Handshake {
                 self.connection.process_tls_records(shown);
             self.seen = self.seen.saturating_sub(discard);
             taken.bytes += discard;
+            // In any case: what an error left would be taken for that of the next connection.
+            self.secrets.collect();
             let is_done = match state? {
                 ConnectionState::EncodeTlsData(mut data) => {
                     encode(&mut data, out);
@@ -196,7 +198,6 @@ impl Handshake {
                 // Nothing of that is possible before the handshake is complete.
                 _ => return Err(Error::General("data within a handshake".to_owned())),
             };
-            self.secrets.collect();
             if is_done {
                 let is_complete = !self.connection.is_handshaking();
                 return Ok(if is_complete { Next::Nothing } else { Next::Input });
