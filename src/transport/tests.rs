@@ -29,14 +29,20 @@ fn transport(ring: SimRing) -> (Transport<SimRing>, RootCertStore) {
     (Transport::new(ring, vec![true], Arc::new(Certificates::new(&tls).unwrap())), roots)
 }
 
+/// One that accepts connections, and its network.
+fn listening() -> (Transport<SimRing>, SimNetwork, RootCertStore) {
+    let ring = SimRing::new(1, SimOptions { buffers: 256, ..SimOptions::default() });
+    let network = ring.network();
+    let (mut transport, roots) = transport(ring);
+    transport.accept(0, Accepts::Multishot);
+    (transport, network, roots)
+}
+
 /// While a handshake waits for its turn, a client that goes on sending fills a part of the memory
 /// only, and is read from again afterwards.
 #[test]
 fn little_is_held_of_a_client_whose_handshake_waits() {
-    let ring = SimRing::new(1, SimOptions { buffers: 256, ..SimOptions::default() });
-    let network = ring.network();
-    let (mut transport, _) = transport(ring);
-    transport.accept(0, Accepts::Multishot);
+    let (mut transport, network, _) = listening();
     let client = network.connect(0);
     // The beginning of a record of a handshake, and much else.
     network.write(client, &[&[22, 3, 1, 64, 0][..], &vec![0; MUCH]].concat());
@@ -70,10 +76,7 @@ fn little_is_held_of_a_client_whose_handshake_waits() {
 /// A first message that does not end: the client is told that this is no handshake.
 #[test]
 fn a_handshake_that_is_too_long_is_refused_with_an_alert() {
-    let ring = SimRing::new(1, SimOptions { buffers: 256, ..SimOptions::default() });
-    let network = ring.network();
-    let (mut transport, _) = transport(ring);
-    transport.accept(0, Accepts::Multishot);
+    let (mut transport, network, _) = listening();
     let client = network.connect(0);
     // A `ClientHello` of 65,535 bytes.
     let begin = [&[22, 3, 1, 64, 0, 1, 0, 0xff, 0xff][..], &[0; 16_380]].concat();
@@ -115,10 +118,7 @@ impl World {
 
     /// The same with these groups for the key exchange, and the work of the handshakes.
     fn with_groups(clients: usize, groups: Vec<&'static dyn SupportedKxGroup>) -> (Self, u64) {
-        let ring = SimRing::new(1, SimOptions { buffers: 256, ..SimOptions::default() });
-        let network = ring.network();
-        let (mut transport, roots) = transport(ring);
-        transport.accept(0, Accepts::Multishot);
+        let (transport, network, roots) = listening();
         let provider = CryptoProvider { kx_groups: groups, ..ring::default_provider() };
         let config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()

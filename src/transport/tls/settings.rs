@@ -170,7 +170,7 @@ pub struct Certificates {
 #[derive(Clone, Debug)]
 pub(crate) struct Current {
     pub(crate) config: Arc<ServerConfig>,
-    /// What the dearest signature costs, in steps of a handshake.
+    /// What the most expensive signature costs, in steps of a handshake.
     pub(crate) signature: u32,
 }
 
@@ -249,8 +249,9 @@ const fn signature_of(algorithm: SignatureAlgorithm, len: usize) -> u32 {
         (SignatureAlgorithm::RSA, ..=310) => 24,
         (SignatureAlgorithm::RSA, ..=440) => 70,
         (SignatureAlgorithm::RSA, _) => 160,
-        // P-384, and P-256 and Ed25519.
+        // P-384.
         (_, 100..) => 16,
+        // P-256 and Ed25519.
         _ => 1,
     }
 }
@@ -274,7 +275,7 @@ mod tests {
                 .map(of);
         let charged = |tls: &Tls| Certificates::new(tls).unwrap().current().signature;
         assert_eq!([&ed25519, &p256, &p384].map(charged), [1, 1, 16]);
-        // The dearest of several.
+        // The most expensive of several.
         assert_eq!(charged(&p256.and(p384).and(ed25519)), 16);
         let rsa = [294, 422, 550].map(|len| signature_of(SignatureAlgorithm::RSA, len));
         assert_eq!(rsa, [24, 70, 160]);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, Error, RootCertStore,
+    AlertDescription, ClientConfig, ClientConnection, Error, RootCertStore, ServerConnection,
     SupportedProtocolVersion,
 };
 
@@ -94,6 +94,17 @@ impl Client {
             plain.extend(part);
         }
         Ok(plain)
+    }
+
+    /// Gives a server of rustls what was written, and takes its answer.
+    fn exchange(&mut self, server: &mut ServerConnection) {
+        server.read_tls(&mut &self.written()[..]).unwrap();
+        server.process_new_packets().unwrap();
+        let mut out = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut out).unwrap();
+        }
+        self.read(&out).unwrap();
     }
 }
 

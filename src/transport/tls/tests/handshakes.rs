@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use rustls::server::ServerSessionMemoryCache;
-use rustls::{KeyLog, ServerConfig, ServerConnection};
+use rustls::{KeyLog, ServerConfig};
 
 use super::*;
 use crate::transport::tls::header::{ALERT, DATA, HANDSHAKE, HEADER};
@@ -116,13 +116,7 @@ impl Pair {
         config.enable_early_data = true;
         let mut client = Client::new(config.clone());
         for _ in 0..3 {
-            other.read_tls(&mut &client.written()[..]).unwrap();
-            other.process_new_packets().unwrap();
-            let mut out = Vec::new();
-            while other.wants_write() {
-                other.write_tls(&mut out).unwrap();
-            }
-            client.read(&out).unwrap();
+            client.exchange(&mut other);
         }
         config
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use rustls::kernel::KernelConnection;
-use rustls::{CipherSuite, KeyLog, ServerConnection};
+use rustls::{CipherSuite, KeyLog};
 
 use super::*;
 use crate::transport::tls::keys::Secret;
@@ -228,13 +228,7 @@ impl Pair {
         let mut client = self.client_of(suite);
         let mut server = ServerConnection::new(self.certificates.current().config).unwrap();
         while client.0.is_handshaking() || server.is_handshaking() {
-            server.read_tls(&mut &client.written()[..]).unwrap();
-            server.process_new_packets().unwrap();
-            let mut out = Vec::new();
-            while server.wants_write() {
-                server.write_tls(&mut out).unwrap();
-            }
-            client.read(&out).unwrap();
+            client.exchange(&mut server);
         }
         (client, server)
     }
