@@ -281,8 +281,9 @@ pub trait Driver {
     /// Gives a lent buffer back.
     fn release(&mut self, buffer: Buffer);
 
-    /// Whether three quarters of the receive buffers are lent out: of those that there are, or, if
-    /// a receive that finds none is given another, of those that there may be.
+    /// Whether three quarters of the receive buffers are lent out. A driver whose receives wait for
+    /// a free buffer counts the buffers that exist. A driver that makes another buffer for such a
+    /// receive counts those that it may make.
     fn is_short_of_buffers(&self) -> bool;
 
     /// Sends as much as the socket takes at once, at the latest with the next [`Driver::enter`].
