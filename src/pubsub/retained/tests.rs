@@ -162,6 +162,16 @@ fn cores_share_the_limits() {
     }
 }
 
+/// A client that has seen a change on one core makes a later one on another, which does not know
+/// the first one yet.
+#[test]
+fn clocks_run_ahead_of_what_was_changed_on_any_core() {
+    let totals = totals(10, 1 << 20);
+    let [mut first, mut second] = [0, 1].map(|core| Retained::<u32>::new(totals.clone(), core));
+    let clocks = [first.clock(), first.clock(), second.clock(), first.clock(), second.clock()];
+    assert!(clocks.is_sorted_by(|before, after| before < after), "{clocks:?}");
+}
+
 /// What two cores accept at the same time is counted for both.
 #[test]
 fn cores_that_know_nothing_of_each_other_keep_the_limits() {
