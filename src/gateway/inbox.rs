@@ -4,20 +4,24 @@ use std::time::Duration;
 
 use super::service::Gateway;
 use crate::app::{Command, Context, Handler};
+use crate::base::Millis;
 use crate::pubsub::{Awaiting, Payload, Publication, RetainLimit, Topic, Unpublished};
 use crate::session::{CloseReason, Outbound};
 
-/// The most commands of other threads that are taken in one turn.
+/// The most commands for connections that are taken in one turn.
 const INBOX_BATCH: usize = 256;
+/// The most publications of programs that are taken at once: at the beginning of a turn if it is
+/// theirs, and at its end.
+const PUBLICATIONS: usize = INBOX_BATCH / 2;
 /// The least time between two warnings that a message of a program is not retained.
 const WARN_EVERY: Duration = Duration::from_secs(1);
 
 impl<H: Handler> Gateway<H> {
     /// A turn begins. Messages of other cores, of programs and of clients take turns if they wait.
-    pub(super) fn begin_turn(&mut self, input_waits: bool) {
+    pub(super) fn begin_turn(&mut self, now: Millis, input_waits: bool) {
         let programs = self.core.inbox.has_publications();
         let waits = Awaiting { clients: input_waits, programs };
-        if self.core.broker.start_turn(waits) {
+        if self.core.broker.start_turn(now, waits) {
             self.take_publications();
         }
         // Long searches are bounded by themselves. The client that publishes next is not charged.
@@ -43,7 +47,7 @@ impl<H: Handler> Gateway<H> {
     }
 
     fn take_publications(&mut self) {
-        for _ in 0..INBOX_BATCH {
+        for _ in 0..PUBLICATIONS {
             if !self.core.broker.has_room() || self.core.broker.is_busy_for_programs() {
                 return;
             }

@@ -325,8 +325,8 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.broker.use_ledger(ledger);
     }
 
-    fn start_turn(&mut self, input_waits: bool) {
-        self.begin_turn(input_waits);
+    fn start_turn(&mut self, now: Millis, input_waits: bool) {
+        self.begin_turn(now, input_waits);
     }
 
     fn end_turn<O: Outbound>(&mut self, now: Millis, deliveries: usize, out: &mut O) {

@@ -60,7 +60,7 @@ impl<H: Handler> Core<H> {
     /// One turn without input.
     fn turn(&mut self) -> Vec<Call> {
         let mut out = Recorder::default();
-        self.gateway.start_turn(false);
+        self.gateway.start_turn(Millis(1), false);
         self.gateway.end_turn(Millis(1), 128, &mut out);
         out.calls
     }

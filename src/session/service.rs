@@ -193,10 +193,11 @@ pub trait Service: Inbound {
     }
 
     /// A turn begins, before any event of it is handled. If the core has slept, it is awake again.
-    /// `input_waits` says whether input waits until [`has_room`](Inbound::has_room) is true. The
-    /// service lets it have its turn with whatever else takes room.
-    fn start_turn(&mut self, input_waits: bool) {
-        let _ = input_waits;
+    /// `now` is the time of the turn. `input_waits` says whether input waits until
+    /// [`has_room`](Inbound::has_room) is true. The service lets it have its turn with whatever
+    /// else takes room.
+    fn start_turn(&mut self, now: Millis, input_waits: bool) {
+        let _ = (now, input_waits);
     }
 
     /// All events of the turn are handled. The service does what concerns other connections, with

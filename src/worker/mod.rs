@@ -121,8 +121,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             // is served in this one.
             self.core.driver.collect();
         }
-        self.service.start_turn(!self.core.deferring.awaiting_room.is_empty());
         self.core.now = Millis::from(self.core.driver.now());
+        let input_waits = !self.core.deferring.awaiting_room.is_empty();
+        self.service.start_turn(self.core.now, input_waits);
         self.core.pools.work.begin_turn();
         if !self.core.deferring.is_empty() {
             self.retry_deferred();

@@ -84,10 +84,10 @@ impl Inbound for Sleeping {
 }
 
 impl Service for Sleeping {
-    fn start_turn(&mut self, input_waits: bool) {
+    fn start_turn(&mut self, now: Millis, input_waits: bool) {
         if self.network.asleep_until().is_none() {
             self.is_asleep = false;
-            self.gateway.start_turn(input_waits);
+            self.gateway.start_turn(now, input_waits);
         }
     }
 

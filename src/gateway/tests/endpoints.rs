@@ -10,7 +10,7 @@ fn deliveries<H: Handler>(cores: &mut [Core<H>; 2]) -> Vec<(ConnectionId, Vec<u8
     for _ in 0..10 {
         for core in &mut *cores {
             let mut out = Recorder::default();
-            core.gateway.start_turn(false);
+            core.gateway.start_turn(Millis(1), false);
             core.gateway.end_turn(Millis(1), 128, &mut out);
             let frames = out.deliveries.iter();
             found.extend(frames.map(|(id, frames)| (*id, frames.bytes().to_vec())));

@@ -81,13 +81,33 @@ fn find(broker: &Broker, name: &str) -> Recipients {
 /// One turn without its deliveries.
 fn turn(broker: &mut Broker) -> Recorder {
     let mut out = Recorder::default();
-    broker.start_turn(Awaiting::default());
+    broker.start_turn(Millis(1), Awaiting::default());
     broker.distribute(Millis(1));
     while let Some(established) = broker.take_established() {
         established.into_iter().for_each(|one| broker.put_in_force(one, &mut out));
     }
     broker.flush(&mut out);
     out
+}
+
+/// What was cleared after a long sleep is remembered from then on, not from before the sleep: an
+/// older value of another core, which comes later, does not come back.
+#[test]
+fn what_is_cleared_after_a_long_sleep_stays_cleared() {
+    let [mut broker, mut other] = brokers();
+    turn(&mut broker);
+    publish(&mut other, "t", 1, true);
+    broker.start_turn(Millis(100_000), Awaiting::default());
+    publish(&mut broker, "t", 0, true);
+    other.distribute(Millis(100_000));
+    other.flush(&mut Recorder::default());
+    for _ in 0..2 {
+        broker.distribute(Millis(100_000));
+        broker.flush(&mut Recorder::default());
+        broker.start_turn(Millis(100_000), Awaiting::default());
+    }
+    turn(&mut other);
+    assert_eq!((broker.stats().retained, other.stats().retained), (0, 0));
 }
 
 #[test]
@@ -177,7 +197,7 @@ fn a_value_is_sent_once_however_many_filters_match() {
     publish(&mut broker, "r/2", 1, true);
     let mut out = Recorder::default();
     loop {
-        broker.start_turn(Awaiting::default());
+        broker.start_turn(Millis(1), Awaiting::default());
         broker.distribute(Millis(1));
         broker.flush(&mut out);
         broker.deliver(128, &mut out);
@@ -270,7 +290,7 @@ fn subscriptions_wait_for_their_own_filters_only() {
     broker.subscribe(id(2), vec![filter("known"), filter("new")]).unwrap();
     broker.subscribe(id(3), vec![filter("known")]).unwrap();
     broker.subscribe(id(1), vec![filter("known")]).unwrap();
-    broker.start_turn(Awaiting::default());
+    broker.start_turn(Millis(1), Awaiting::default());
     broker.distribute(Millis(2));
     let mut first = broker.take_established().map(ids).unwrap();
     first.extend(broker.take_established().map(ids).unwrap_or_default());
@@ -281,7 +301,7 @@ fn subscriptions_wait_for_their_own_filters_only() {
     for _ in 0..10 {
         broker.flush(&mut out);
         turn(&mut other);
-        broker.start_turn(Awaiting::default());
+        broker.start_turn(Millis(1), Awaiting::default());
     }
     assert_eq!(broker.take_established().map(ids), Some(vec![2]));
 }

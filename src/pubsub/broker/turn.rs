@@ -24,7 +24,9 @@ impl Broker {
     /// they want and acknowledge in any case, and published messages unless too many bytes wait to
     /// be delivered, or what `waits` for room is next. Returns whether that is what programs
     /// publish.
-    pub fn start_turn(&mut self, waits: Awaiting) -> bool {
+    pub fn start_turn(&mut self, now: Millis, waits: Awaiting) -> bool {
+        // The core may have slept: what is retained or cleared from here on is not as old as that.
+        self.now = now;
         if std::mem::take(&mut self.is_asleep) {
             self.peers.port().wake_up();
         }

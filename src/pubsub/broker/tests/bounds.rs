@@ -76,7 +76,7 @@ fn changes_of_the_index_have_their_turn_between_long_searches() {
     broker.subscribe(id(2000), vec![filter("x")]).unwrap();
     while turns < 400 {
         turns += 1;
-        broker.start_turn(Awaiting::default());
+        broker.start_turn(Millis(1), Awaiting::default());
         while broker.take_accepted().is_some() {
             waiting -= 1;
             accepted += 1;
@@ -214,7 +214,7 @@ fn all_that_wait_for_room_take_turns() {
         }
         turn(&mut other);
         let before = broker.deliveries.waiting();
-        let is_of_programs = broker.start_turn(waits);
+        let is_of_programs = broker.start_turn(Millis(1), waits);
         by_others += u32::from(broker.deliveries.waiting() > before);
         if broker.has_room() {
             by_programs += u32::from(is_of_programs);
@@ -249,7 +249,7 @@ fn control_messages_do_not_wait_for_payload() {
     broker.subscribe(id(1), vec![filter("new")]).unwrap();
     let mut is_established = false;
     for _ in 0..10 {
-        broker.start_turn(Awaiting::default());
+        broker.start_turn(Millis(1), Awaiting::default());
         broker.distribute(Millis(1));
         is_established |= broker.take_established().is_some();
         broker.flush(&mut Recorder::default());

@@ -19,7 +19,7 @@ fn broker() -> Broker {
 /// A turn; returns the connections whose subscriptions have begun and ended with it.
 fn turn(broker: &mut Broker, out: &mut Recorder) -> (Vec<u32>, Vec<u32>) {
     let (mut begun, mut ended) = (Vec::new(), Vec::new());
-    broker.start_turn(Awaiting::default());
+    broker.start_turn(Millis(1), Awaiting::default());
     broker.distribute(Millis(1));
     for one in broker.take_established().into_iter().flatten() {
         begun.push(one.id.slot);
@@ -184,7 +184,7 @@ fn costly_messages_wait_for_later_turns() {
     // Each byte becomes six.
     let (t, payload) = (topic("t"), vec![1; ONE_PIECE]);
     let message = Publication::of(&t, &payload);
-    broker.start_turn(Awaiting::default());
+    broker.start_turn(Millis(1), Awaiting::default());
     let (mut accepted, mut waiting) = (0, 0);
     for slot in 0..50 {
         match broker.publish(&message) {

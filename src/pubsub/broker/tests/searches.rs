@@ -92,7 +92,7 @@ impl Script {
     }
 
     fn turn(&mut self, deliveries: usize) {
-        self.broker.start_turn(Awaiting::default());
+        self.broker.start_turn(Millis(1), Awaiting::default());
         while let Some((client, result)) = self.broker.take_accepted() {
             assert_eq!(result, Ok(()));
             let (name, number) = self.unaccepted.remove(&client.slot).unwrap();

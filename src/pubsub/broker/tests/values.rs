@@ -28,7 +28,7 @@ fn options(form: Form) -> Options {
 /// A turn, the work of which is bounded.
 fn turn(broker: &mut Broker, out: &mut Recorder) {
     broker.take_work();
-    broker.start_turn(Awaiting::default());
+    broker.start_turn(Millis(1), Awaiting::default());
     broker.distribute(Millis(1));
     for one in broker.take_established().into_iter().flatten() {
         broker.put_in_force(one, out);
