@@ -105,15 +105,19 @@ impl Newcomer {
             self.request.drain(..len);
         }
         let mut room = [0; 1024];
-        loop {
+        // A server that refuses it ends the connection right behind its answer.
+        let is_over = loop {
             match recv(&self.socket, &mut room, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Some(Answer::Lost),
+                Ok((0, _)) => break true,
                 Ok((len, _)) => self.response.extend_from_slice(&room[..len]),
-                Err(Errno::AGAIN) => break,
-                Err(_) => return Some(Answer::Lost),
+                Err(Errno::AGAIN) => break false,
+                Err(_) => break true,
             }
-        }
+        };
         let is_whole = self.response.windows(4).any(|four| four == b"\r\n\r\n");
+        if is_over && !is_whole {
+            return Some(Answer::Lost);
+        }
         is_whole.then(|| match self.response.get(9..12) {
             Some(b"101") => Answer::Welcome,
             Some(b"503") => Answer::Refused,
