@@ -1,9 +1,11 @@
-//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, time, counted
-//! work and memory, the progress of sends, tables by slot number, and hash maps that grow in small
-//! steps. Nothing here depends on a protocol, a socket, a clock or a thread.
+//! Small types that every part shares: connection ids, chunks of bytes, buffer pools, vectors that
+//! wait to be freed, time, counted work and memory, the progress of sends, tables by slot number,
+//! and hash maps that grow in small steps. Nothing here depends on a protocol, a socket, a clock or
+//! a thread.
 
 pub(crate) mod blocks;
 pub mod chunk;
+pub mod discarded;
 pub mod id;
 pub mod ledger;
 pub mod pool;
@@ -15,6 +17,7 @@ pub(crate) mod wheel;
 pub mod work;
 
 pub use chunk::Chunk;
+pub use discarded::Discarded;
 pub use id::ConnectionId;
 pub use ledger::Ledger;
 pub use pool::BufferPool;

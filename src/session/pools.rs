@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{BufferPool, Ledger, Work};
+use crate::base::{BufferPool, Chunk, Discarded, Ledger, Work};
 use crate::config::Config;
 use crate::protocol::websocket::assembler::MessageLimits;
 use crate::protocol::websocket::deflate::Pool as DeflatePool;
@@ -15,6 +15,8 @@ pub struct Pools {
     pub config: Arc<Config>,
     /// Vectors for messages and replies.
     pub buffers: BufferPool,
+    /// Large vectors that wait to be freed.
+    pub discarded: Discarded,
     /// Compressors that no session owns.
     pub deflate: DeflatePool,
     /// The work of this turn.
@@ -31,7 +33,26 @@ impl Pools {
         let mut work = Work::default();
         // For sessions without a loop that sets limits.
         work.allow(u64::MAX);
-        Self { config, buffers: BufferPool::default(), deflate, work, ledger: Ledger::default() }
+        let ledger = Ledger::default();
+        let (buffers, discarded) = (BufferPool::default(), Discarded::new(&ledger));
+        Self { config, buffers, discarded, deflate, work, ledger }
+    }
+
+    /// Takes a vector that nobody needs any more. The pool keeps it if it has room. Otherwise it is
+    /// freed, a large one in this turn or a later one.
+    pub fn give(&mut self, vector: Vec<u8>) {
+        if Discarded::takes(vector.capacity()) && !self.buffers.has_room_for(&vector) {
+            self.discarded.push(vector);
+        } else {
+            self.buffers.give(vector);
+        }
+    }
+
+    /// The same for a chunk.
+    pub fn give_chunk(&mut self, chunk: Chunk) {
+        if let Some(vector) = chunk.into_vec() {
+            self.give(vector);
+        }
     }
 
     pub(crate) fn message_limits(&self) -> MessageLimits {

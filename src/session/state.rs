@@ -227,7 +227,7 @@ impl Session {
     pub(super) fn drop_message(&mut self, pools: &mut Pools) {
         if let Some(assembly) = self.assembly.take() {
             let (buffer, inflater) = assembly.assembler.into_parts();
-            pools.buffers.give(buffer);
+            pools.give(buffer);
             if let Some(inflater) = inflater {
                 pools.deflate.give_inflater(inflater);
             }

@@ -184,7 +184,7 @@ impl<D: Driver> Core<D> {
         self.driver.give_up(id);
         if let Some(queue) = &mut slot.queue {
             (queue.stall, queue.check) = (Millis::NEVER, Millis::NEVER);
-            self.stats.dropped += queue.queue.clear();
+            self.stats.dropped += queue.queue.clear(|vector| self.pools.give(vector));
             if queue.queue.is_sending() {
                 self.driver.cancel_send(id);
                 // A cancel may miss a send that is just being tried: once more then.
@@ -193,9 +193,13 @@ impl<D: Driver> Core<D> {
         }
         // The output of this turn is dropped as well.
         if let Some(entry) = self.outbox.entry(slot) {
-            entry.output = Output::default();
+            let mut output = std::mem::take(&mut entry.output);
             if let Some(buffer) = entry.buffer.take() {
                 self.driver.release(buffer);
+                return;
+            }
+            while !output.is_empty() {
+                self.pools.give_chunk(output.take_chunk());
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::slots::{Queue, Slot};
-use crate::base::{ConnectionId, Millis};
+use crate::base::{ConnectionId, Millis, Work};
 use crate::config::Config;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
@@ -110,7 +110,8 @@ impl<D: Driver> Core<D> {
     /// than its even share is closed for anything. Returns whether any was closed.
     fn shed_memory(&mut self, most: usize) -> bool {
         let used = self.pools.ledger.used();
-        let (mut open, mut closing) = (0, 0);
+        // What waits to be freed is that of connections that have ended.
+        let (mut open, mut closing) = (0, self.pools.discarded.bytes());
         let (mut largest, mut overdue) = (Vec::new(), Vec::new());
         for slot in self.slots.iter() {
             let held = slot.memory() + self.driver.memory(slot.id());
@@ -146,6 +147,13 @@ impl<D: Driver> Core<D> {
         // They do not read, or have had their time to read the close frame.
         overdue.into_iter().for_each(|id| self.abort(id, CloseReason::Stalled));
         has_closed
+    }
+
+    /// Frees some of the large vectors of messages that are dropped.
+    #[cold]
+    pub(super) fn free_discarded(&mut self) {
+        let freed = self.pools.discarded.free_some();
+        self.pools.work.charge(Work::of_freed(freed));
     }
 
     fn shed(&mut self, id: ConnectionId) {

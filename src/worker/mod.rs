@@ -138,12 +138,17 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
         // From here on it is known of every earlier send whether it was complete.
         while let Some(memory) = self.core.driver.take_recycled() {
-            self.core.pools.buffers.give(memory);
+            self.core.pools.give(memory);
         }
         if self.stop.load(Ordering::Acquire) {
             self.drain();
         }
-        self.reap();
+        if !self.core.closing.is_empty() {
+            self.reap();
+        }
+        if !self.core.pools.discarded.is_empty() {
+            self.core.free_discarded();
+        }
         if self.core.refusals.due() <= self.core.now {
             self.core.refusals.log(self.core.now);
         }
@@ -186,6 +191,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             || core.drain_has_more()
             || !core.awaiting_buffer.is_empty()
             || !core.due.is_empty()
+            || !core.pools.discarded.is_empty()
         {
             return None;
         }

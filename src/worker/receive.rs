@@ -228,9 +228,7 @@ impl<D: Driver> Core<D> {
 
     /// Returns the memory of a chunk that is not sent.
     pub(super) fn give(&mut self, chunk: Chunk) {
-        if let Some(memory) = chunk.into_vec() {
-            self.pools.buffers.give(memory);
-        }
+        self.pools.give_chunk(chunk);
     }
 
     /// Releases what a connection has deferred.

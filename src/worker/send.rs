@@ -293,19 +293,21 @@ impl<D: Driver> Core<D> {
                     queue.moved(self.now, self.pools.config.timeouts.stall);
                 }
                 if let Some(memory) = queue.queue.sent(chunk, sent) {
-                    self.pools.buffers.give(memory);
+                    self.pools.give(memory);
                 }
                 self.mark_dirty(id);
             }
             // It was cancelled to be tried again.
             Err(Errno::CANCELED) if !is_aborted => {
                 if let Some(memory) = queue.queue.sent(chunk, 0) {
-                    self.pools.buffers.give(memory);
+                    self.pools.give(memory);
                 }
                 self.mark_dirty(id);
             }
             _ => {
-                queue.queue.sent(chunk, usize::MAX);
+                if let Some(memory) = queue.queue.sent(chunk, usize::MAX) {
+                    self.pools.give(memory);
+                }
                 self.abort(id, CloseReason::Broken);
             }
         }

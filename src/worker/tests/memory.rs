@@ -45,6 +45,33 @@ fn incomplete_messages_are_charged_until_they_end() {
     bench.finish();
 }
 
+/// Clients with large messages leave at the same time. To free all that in one turn would keep the
+/// core from everybody else.
+#[test]
+fn large_messages_that_are_dropped_together_are_freed_in_several_turns() {
+    const LEN: usize = 4 << 20;
+    for is_complete in [false, true] {
+        let mut bench = Bench::with_memory(1 << 30);
+        let header = [&[FIN_BINARY, 0xFF][..], &(LEN as u64).to_be_bytes(), &[0; 4]].concat();
+        let sent = if is_complete { LEN } else { LEN - 1 };
+        let message = [header, vec![0; sent]].concat();
+        let clients: Vec<ClientId> = (0..20).map(|_| bench.open()).collect();
+        clients.iter().for_each(|client| bench.network.write(*client, &message));
+        // A complete message is the reply, which nobody reads.
+        bench.turn_until(|bench| bench.memory() > 18 * LEN as u64);
+        bench.settle();
+        clients.iter().for_each(|client| bench.network.reset(*client));
+        let (mut before, mut most) = (bench.memory(), 0);
+        bench.turn_until(|bench| {
+            most = most.max(before - bench.memory());
+            before = bench.memory();
+            before == 0
+        });
+        assert!(most <= 5 * LEN as u64, "{most} bytes were freed in one turn");
+        bench.finish();
+    }
+}
+
 /// Those that hold the most are closed, and nobody else; from seven eighths on newcomers are
 /// refused.
 #[test]

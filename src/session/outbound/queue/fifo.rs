@@ -164,8 +164,15 @@ impl Fifo {
         self.entries.front().map(Entry::len)
     }
 
-    pub(super) fn clear(&mut self) {
-        self.entries.clear();
+    /// Removes all entries. `give` takes their vectors.
+    pub(super) fn clear(&mut self, mut give: impl FnMut(Vec<u8>)) {
+        for entry in self.entries.drain(..) {
+            if let Entry::Bytes(chunk) = entry
+                && let Some(vector) = chunk.into_vec()
+            {
+                give(vector);
+            }
+        }
         (self.reported, self.memory) = (0, 0);
     }
 
@@ -285,7 +292,7 @@ mod tests {
         assert_eq!(fifo.clear_droppable(), 3);
         assert_eq!((show(&fifo).as_str(), fifo.reported()), ("ab c", 0));
         let mut fifo = some();
-        fifo.clear();
+        fifo.clear(drop);
         assert_eq!((fifo.len(), fifo.reported(), fifo.count_bytes()), (0, 0, (0, 0)));
     }
 

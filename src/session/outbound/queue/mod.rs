@@ -353,9 +353,10 @@ impl SendQueue {
     }
 
     /// Drops everything that is not in flight; returns the number of messages that are counted.
-    pub fn clear(&mut self) -> u64 {
+    /// `give` takes the vectors.
+    pub fn clear(&mut self, give: impl FnMut(Vec<u8>)) -> u64 {
         let dropped = self.clear_droppable();
-        self.fifo.clear();
+        self.fifo.clear(give);
         self.account.committed = 0;
         dropped
     }
