@@ -4,6 +4,8 @@
 //! newcomers, whose waits are measured without the attack and with it. The short form judges the
 //! workloads in `short.rs`; the long form runs all and prints a table (`scripts/hostile.sh`).
 
+#[path = "support/certificates.rs"]
+mod certificates;
 mod support;
 
 #[path = "hostile/attack.rs"]
@@ -34,8 +36,12 @@ mod series;
 mod short;
 #[path = "hostile/sigterm.rs"]
 mod sigterm;
+#[path = "hostile/stream.rs"]
+mod stream;
 #[path = "hostile/table.rs"]
 mod table;
+#[path = "hostile/tls.rs"]
+mod tls;
 #[path = "hostile/verdict.rs"]
 mod verdict;
 #[path = "hostile/waits.rs"]

@@ -1,7 +1,6 @@
 //! The attackers: one thread of the lowest priority, so that it does not delay the measuring on
 //! the same core, with all their connections in one epoll.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +11,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::process::setpriority_process;
 
 use crate::attacker::{Attacker, Report, Scratch};
+use crate::run::Addresses;
 use crate::sched;
 use crate::script::Group;
 
@@ -27,14 +27,14 @@ pub(crate) struct Attack {
 
 impl Attack {
     /// Starts it on these cores.
-    pub(crate) fn start(addr: SocketAddr, groups: Vec<Group>, cores: Vec<usize>) -> Self {
+    pub(crate) fn start(addresses: Addresses, groups: Vec<Group>, cores: Vec<usize>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             sched::pin(&cores);
             // Without this the measuring is disturbed more, and says so itself.
             let _ = setpriority_process(None, LOWEST_PRIORITY);
-            run(addr, &groups, &flag)
+            run(addresses, &groups, &flag)
         });
         Self { stop, thread }
     }
@@ -46,9 +46,9 @@ impl Attack {
     }
 }
 
-fn run(addr: SocketAddr, groups: &[Group], stop: &AtomicBool) -> Report {
+fn run(addresses: Addresses, groups: &[Group], stop: &AtomicBool) -> Report {
     let epoll: OwnedFd = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
-    let mut scratch = Scratch::new(epoll, addr, groups.len());
+    let mut scratch = Scratch::new(epoll, addresses, groups.len());
     let start = Instant::now();
     let mut attackers: Vec<Attacker<'_>> = Vec::new();
     for (number, group) in groups.iter().enumerate() {

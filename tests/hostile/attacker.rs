@@ -1,17 +1,18 @@
 //! One connection of an attacker, and what an attack did in sum.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, connect, recv, send,
-    shutdown, socket_with, sockopt,
+    AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, connect, shutdown, socket_with,
+    sockopt,
 };
 
-use crate::script::{Bytes, Group, Reads, Then};
+use crate::run::Addresses;
+use crate::script::{Bytes, Group, Over, Reads, Then};
+use crate::stream::Stream;
 use crate::support::client::request_to;
 
 /// Bytes of one call to send, so that no call keeps the core for long.
@@ -41,14 +42,14 @@ pub(crate) struct Report {
 pub(crate) struct Scratch {
     pub(crate) epoll: OwnedFd,
     pub(crate) report: Report,
-    addr: SocketAddr,
+    addresses: Addresses,
     room: Vec<u8>,
 }
 
 impl Scratch {
-    pub(crate) fn new(epoll: OwnedFd, addr: SocketAddr, groups: usize) -> Self {
+    pub(crate) fn new(epoll: OwnedFd, addresses: Addresses, groups: usize) -> Self {
         let report = Report { said: vec![Vec::new(); groups], ..Report::default() };
-        Self { epoll, report, addr, room: vec![0; 1 << 20] }
+        Self { epoll, report, addresses, room: vec![0; 1 << 20] }
     }
 }
 
@@ -71,7 +72,7 @@ pub(crate) struct Attacker<'a> {
     index: usize,
     token: u64,
     head: Vec<u8>,
-    socket: Option<OwnedFd>,
+    stream: Option<Stream>,
     part: Part,
     offset: usize,
     rounds: u64,
@@ -97,7 +98,7 @@ impl<'a> Attacker<'a> {
             index,
             token,
             head: head.unwrap_or_default(),
-            socket: None,
+            stream: None,
             part: Part::Head,
             offset: 0,
             rounds: 0,
@@ -110,7 +111,7 @@ impl<'a> Attacker<'a> {
     /// Connects, sends and reads what is due.
     pub(crate) fn tick(&mut self, now: Instant, scratch: &mut Scratch) {
         if self.due.is_some_and(|due| due <= now) {
-            if self.socket.is_none() {
+            if self.stream.is_none() {
                 self.due = None;
                 self.connect(scratch);
                 return;
@@ -132,14 +133,14 @@ impl<'a> Attacker<'a> {
 
     /// Does what the socket is ready for.
     pub(crate) fn ready(&mut self, flags: EventFlags, scratch: &mut Scratch) {
-        if flags.contains(EventFlags::IN) && self.socket.is_some() {
+        if flags.contains(EventFlags::IN) && self.stream.is_some() {
             self.read(usize::MAX, scratch);
         }
-        if flags.contains(EventFlags::OUT) && self.socket.is_some() {
+        if flags.contains(EventFlags::OUT) && self.stream.is_some() {
             self.write(scratch);
         }
         let is_broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
-        if is_broken && !flags.contains(EventFlags::IN) && self.socket.is_some() {
+        if is_broken && !flags.contains(EventFlags::IN) && self.stream.is_some() {
             self.end(scratch);
         }
         self.update(scratch);
@@ -162,7 +163,12 @@ impl<'a> Attacker<'a> {
         let _ = sockopt::set_tcp_nodelay(&socket, true);
         // Ports are not kept by ends in TIME_WAIT.
         let _ = sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
-        match connect(&socket, &scratch.addr) {
+        let (addr, secure) = match &self.group.over {
+            Over::Tcp => (scratch.addresses.plain, None),
+            Over::BareTls => (scratch.addresses.tls(), None),
+            Over::Tls(secure) => (scratch.addresses.tls(), Some(secure)),
+        };
+        match connect(&socket, &addr) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(_) => {
                 self.due = Some(Instant::now() + Duration::from_millis(5));
@@ -172,22 +178,24 @@ impl<'a> Attacker<'a> {
         self.interest = EventFlags::OUT;
         let data = EventData::new_u64(self.token);
         epoll::add(&scratch.epoll, &socket, data, self.interest).unwrap();
-        self.socket = Some(socket);
+        self.stream = Some(Stream::new(socket, secure));
         (self.part, self.offset, self.rounds) = (Part::Head, 0, 0);
         self.response.clear();
     }
 
     /// What is being sent.
     fn output(&self) -> &[u8] {
-        let of = |all: &'a [Bytes]| -> &'a [u8] {
-            if all.is_empty() { &[] } else { &all[self.index % all.len()] }
-        };
         match self.part {
             Part::Head => &self.head,
-            Part::First => of(&self.group.first),
-            Part::Again => of(&self.group.again),
+            Part::First => self.own(&self.group.first),
+            Part::Again => self.own(&self.group.again),
             Part::Response | Part::Done => &[],
         }
+    }
+
+    /// What this connection sends of `all`.
+    fn own<'b>(&self, all: &'b [Bytes]) -> &'b [u8] {
+        if all.is_empty() { &[] } else { &all[self.index % all.len()] }
     }
 
     fn write(&mut self, scratch: &mut Scratch) {
@@ -197,13 +205,15 @@ impl<'a> Attacker<'a> {
                     return;
                 }
             }
-            let Some(socket) = &self.socket else { return };
+            let Some(mut stream) = self.stream.take() else { return };
             let rest = &self.output()[self.offset..];
             let length = rest.len().min(PIECE);
-            match send(socket, &rest[..length], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            let sent = stream.send(&rest[..length]);
+            scratch.report.sent += stream.take_sent();
+            self.stream = Some(stream);
+            match sent {
                 Ok(taken) => {
                     self.offset += taken;
-                    scratch.report.sent += taken as u64;
                     if taken < length {
                         return;
                     }
@@ -243,9 +253,9 @@ impl<'a> Attacker<'a> {
 
     /// All is sent.
     fn finish(&mut self) {
-        match (self.group.then, &self.socket) {
-            (Then::Finishes, Some(socket)) => {
-                let _ = shutdown(socket, Shutdown::Write);
+        match (self.group.then, &self.stream) {
+            (Then::Finishes, Some(stream)) => {
+                let _ = shutdown(&stream.socket, Shutdown::Write);
             }
             (Then::Resets, _) => self.leave(),
             _ => {}
@@ -253,7 +263,7 @@ impl<'a> Attacker<'a> {
     }
 
     fn read(&mut self, most: usize, scratch: &mut Scratch) {
-        let Some(socket) = &self.socket else { return };
+        let Some(stream) = &mut self.stream else { return };
         let is_response = self.part <= Part::Response && self.group.target.is_some();
         let said = &mut scratch.report.said[self.number];
         let (len, flags) = match (is_response, said.len() < SAID) {
@@ -263,14 +273,16 @@ impl<'a> Attacker<'a> {
             (false, false) => (scratch.room.len(), RecvFlags::DONTWAIT | RecvFlags::TRUNC),
         };
         let room = &mut scratch.room[..len.min(most)];
-        match recv(socket, room, flags) {
-            Ok((0, _)) => self.end(scratch),
-            Ok((len, _)) if is_response => {
+        let received = stream.receive(room, flags);
+        scratch.report.sent += stream.take_sent();
+        match received {
+            Ok(0) => self.end(scratch),
+            Ok(len) if is_response => {
                 let bytes = scratch.room[..len].to_vec();
                 self.response.extend(bytes);
                 self.take_response(scratch);
             }
-            Ok((len, _)) => {
+            Ok(len) => {
                 if said.len() < SAID {
                     said.extend_from_slice(&scratch.room[..len.min(SAID)]);
                 }
@@ -301,23 +313,25 @@ impl<'a> Attacker<'a> {
     }
 
     fn leave(&mut self) {
-        self.socket = None;
+        self.stream = None;
         self.part = Part::Done;
         self.due = self.group.anew.then(Instant::now);
     }
 
     /// Tells epoll what is waited for.
     fn update(&mut self, scratch: &Scratch) {
-        let Some(socket) = &self.socket else { return };
+        let Some(stream) = &self.stream else { return };
         let is_sending = matches!(self.part, Part::Head | Part::First | Part::Again);
         let reads = self.group.reads == Reads::All || self.part == Part::Response;
         let mut interest = EventFlags::empty();
-        interest.set(EventFlags::OUT, is_sending && self.due.is_none());
-        interest.set(EventFlags::IN, reads);
+        let handshakes = stream.is_handshaking();
+        let sends = is_sending && self.due.is_none() && !handshakes;
+        interest.set(EventFlags::OUT, sends || stream.wants_write());
+        interest.set(EventFlags::IN, reads || handshakes);
         if interest != self.interest {
             self.interest = interest;
             let data = EventData::new_u64(self.token);
-            epoll::modify(&scratch.epoll, socket, data, interest).unwrap();
+            epoll::modify(&scratch.epoll, &stream.socket, data, interest).unwrap();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One run: a server of its own, the honest, then the attack beside them, then its end.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use crate::attacker::Report;
 use crate::honest::{SharedPhase, measure};
 use crate::limits;
 use crate::sched;
-use crate::script::Workload;
+use crate::script::{Group, Over, Workload};
 use crate::series::{Measured, Phase};
 use crate::support::server::{Server, binary};
 use crate::support::{backend, host};
+use crate::tls;
 
 /// How long all run before anything counts.
 const WARM: Duration = Duration::from_millis(400);
@@ -53,12 +55,37 @@ pub(crate) struct Outcome {
     pub(crate) is_dead: bool,
 }
 
-/// The binary under test: that of this build, or the one that `CORECAST` names.
-pub(crate) fn server(cores: &[usize]) -> Server {
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) plain: SocketAddr,
+    tls: Option<SocketAddr>,
+}
+
+impl Addresses {
+    pub(crate) fn of(server: &Server) -> Self {
+        let log = server.log();
+        let lines = log.iter().filter_map(|line| line.split_once(" (TLS)"));
+        let tls = lines.filter_map(|(before, _)| before.rsplit(' ').next()?.parse().ok()).next();
+        Self { plain: server.addr(), tls }
+    }
+
+    /// The listener with TLS.
+    pub(crate) fn tls(self) -> SocketAddr {
+        self.tls.expect("a server with TLS")
+    }
+}
+
+/// The binary under test: that of this build, or the one that `CORECAST` names. It listens with TLS
+/// as well if an attack needs that.
+pub(crate) fn server(cores: &[usize], groups: &[Group]) -> Server {
     let path = std::env::var("CORECAST").unwrap_or_else(|_| binary().to_owned());
     let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
     let mut command = Command::new(path);
     command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &list.join(",")]);
+    if groups.iter().any(|group| !matches!(group.over, Over::Tcp)) {
+        command.args(tls::flags());
+    }
     command.args(backend::flag().map(|name| format!("--backend={name}")));
     Server::spawn(command)
 }
@@ -82,8 +109,9 @@ pub(crate) fn run_with(
 ) -> Outcome {
     let groups = (workload.make)();
     let (serving, loading) = split(settings.cores);
-    let mut server = server(&serving);
+    let mut server = server(&serving, &groups);
     let (addr, pid) = (server.addr(), server.pid());
+    let addresses = Addresses::of(&server);
     let phase = SharedPhase::default();
     let honest = {
         let (phase, cores) = (phase.clone(), loading.clone());
@@ -98,7 +126,7 @@ pub(crate) fn run_with(
     phase.set(Phase::Attack);
     let cpu_before = sched::cpu_time(pid);
     let stolen_before = sched::stolen();
-    let attack = Attack::start(addr, groups, loading);
+    let attack = Attack::start(addresses, groups, loading);
     thread::sleep(settings.attack / 2);
     during(&server);
     thread::sleep(settings.attack / 2);

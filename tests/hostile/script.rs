@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+
 /// Bytes that many connections send.
 pub(crate) type Bytes = Arc<[u8]>;
 
@@ -27,10 +29,31 @@ pub(crate) enum Then {
     Finishes,
 }
 
+/// How a connection reaches the server.
+#[derive(Clone)]
+pub(crate) enum Over {
+    /// Through the listener without TLS.
+    Tcp,
+    /// Through the listener with TLS, to which the bytes are sent as they are.
+    BareTls,
+    Tls(Secure),
+}
+
+/// A client of TLS.
+#[derive(Clone)]
+pub(crate) struct Secure {
+    pub(crate) config: Arc<ClientConfig>,
+    /// The most plain bytes of a record.
+    pub(crate) record: usize,
+    /// Whether the key is updated before each record.
+    pub(crate) updates: bool,
+}
+
 /// A number of connections that do the same.
 #[derive(Clone)]
 pub(crate) struct Group {
     pub(crate) count: usize,
+    pub(crate) over: Over,
     /// The path and query of the handshake; without one the bytes come on a bare TCP connection.
     pub(crate) target: Option<String>,
     /// Whether permessage-deflate is offered.
@@ -63,6 +86,7 @@ impl Group {
     pub(crate) fn bare(count: usize) -> Self {
         Self {
             count,
+            over: Over::Tcp,
             target: None,
             deflate: false,
             first: Vec::new(),
@@ -75,6 +99,10 @@ impl Group {
             then: Then::Stays,
             anew: false,
         }
+    }
+
+    pub(crate) fn over(self, over: Over) -> Self {
+        Self { over, ..self }
     }
 
     pub(crate) fn deflate(self) -> Self {

@@ -72,6 +72,29 @@ fn judge(name: &str) -> Option<String> {
     None
 }
 
+/// The 99th percentile of the echo during handshakes of TLS is at most so many times that without.
+const HANDSHAKES: u32 = 3;
+
+#[test]
+fn handshakes_of_tls_keep_the_echo_within_three_times_what_it_takes() {
+    let _alone = alone();
+    let settings = Settings { attack: Duration::from_secs(3), ..SETTINGS };
+    let workload = named("tls-handshakes").unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < FAILURES {
+        let outcome = run(&workload, settings);
+        let echo = &outcome.measured.echo;
+        let (quiet, attack) = (echo.quiet.counted.p99(), echo.attack.counted.p99());
+        assert!(outcome.report.opened > 1_000, "{} handshakes", outcome.report.opened);
+        assert_eq!((echo.lost, outcome.report.refused), (0, 0));
+        if attack <= HANDSHAKES * quiet {
+            return;
+        }
+        seen.push(format!("{} handshakes: {quiet:?}, {attack:?}", outcome.report.opened));
+    }
+    panic!("{seen:?}");
+}
+
 #[test]
 fn the_honest_do_not_wait_for_the_hostile() {
     let _alone = alone();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::attack::Attack;
-use crate::run::{server, split};
+use crate::run::{Addresses, server, split};
 use crate::script::Workload;
 use crate::support::client::Client;
 use crate::support::wire::{CLOSE, FIN};
@@ -33,9 +33,9 @@ pub(crate) struct Ended {
 pub(crate) fn stop_under(workload: &Workload, time: Duration, cores: usize) -> Ended {
     let groups = (workload.make)();
     let (serving, loading) = split(cores);
-    let mut server = server(&serving);
+    let mut server = server(&serving, &groups);
     let mut client = Client::open(server.addr());
-    let attack = Attack::start(server.addr(), groups, loading);
+    let attack = Attack::start(Addresses::of(&server), groups, loading);
     thread::sleep(time);
     let start = Instant::now();
     server.signal(Signal::TERM);

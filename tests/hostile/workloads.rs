@@ -20,6 +20,8 @@ mod parts;
 mod retained;
 #[path = "workloads/slow.rs"]
 mod slow;
+#[path = "workloads/tls.rs"]
+mod tls;
 
 use crate::script::Workload;
 
@@ -35,6 +37,7 @@ pub(crate) fn all() -> Vec<Workload> {
         churn::ALL,
         heads::ALL,
         memory::ALL,
+        tls::ALL,
     ]
     .concat()
 }

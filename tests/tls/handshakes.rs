@@ -55,7 +55,7 @@ fn each_name_gets_its_certificate() {
     // The address is no name, so nothing is asked for; and there is none of this name.
     for name in ["127.0.0.1", "other.example"] {
         let mut config = first.client();
-        config.dangerous().set_certificate_verifier(Arc::new(super::client::Trusting));
+        config.dangerous().set_certificate_verifier(Arc::new(super::certificates::Trusting));
         let client = TlsClient::try_connect(server.tls(), &Arc::new(config), name).unwrap();
         assert_eq!(certificate(&client), first.der, "{name}");
     }
