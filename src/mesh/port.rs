@@ -243,6 +243,25 @@ impl<T> Port<T> {
         outgoing.is_some_and(|outgoing| outgoing.receiver.is_hung())
     }
 
+    /// The number of items that the core `to` has not taken. Control items are not among them.
+    #[must_use]
+    pub fn untaken(&self, to: usize) -> usize {
+        let outgoing = self.outgoing.get(to).and_then(Option::as_ref);
+        outgoing.map_or(0, |outgoing| outgoing.items.untaken())
+    }
+
+    /// Declares whether this core has more work than it should be given.
+    pub fn set_busy(&self, is_busy: bool) {
+        self.sleep_flag.set_busy(is_busy);
+    }
+
+    /// Whether the core `to` has declared that it is busy, at about this moment.
+    #[must_use]
+    pub fn is_busy(&self, to: usize) -> bool {
+        let outgoing = self.outgoing.get(to).and_then(Option::as_ref);
+        outgoing.is_some_and(|outgoing| outgoing.receiver.is_busy())
+    }
+
     /// The flag of this core, for threads without a port that pass work to it by other means.
     #[must_use]
     pub fn sleep_flag(&self) -> SleepFlag {

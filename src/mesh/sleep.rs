@@ -1,4 +1,4 @@
-//! Whether a core sleeps, which thread wakes it, and whether it hangs.
+//! Whether a core sleeps, which thread wakes it, whether it is busy, and whether it hangs.
 //!
 //! A core that wants to sleep sets its flag and then looks for work. Other threads make work
 //! visible and then look at the flag. A SeqCst fence separates the two steps on either side, so at
@@ -13,6 +13,7 @@ use super::sync::atomic::{AtomicBool, Ordering, fence};
 #[repr(align(128))]
 struct Aligned {
     is_asleep: AtomicBool,
+    is_busy: AtomicBool,
     is_hung: AtomicBool,
 }
 
@@ -26,8 +27,8 @@ pub struct SleepFlag {
 impl SleepFlag {
     /// The flag of a core that is awake.
     pub(super) fn awake() -> Self {
-        let (is_asleep, is_hung) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { flag: Arc::new(Aligned { is_asleep, is_hung }) }
+        let [is_asleep, is_busy, is_hung] = [(); 3].map(|()| AtomicBool::new(false));
+        Self { flag: Arc::new(Aligned { is_asleep, is_busy, is_hung }) }
     }
 
     /// Call this after making work visible by other means. If it returns true, the core sleeps and
@@ -42,6 +43,19 @@ impl SleepFlag {
     #[must_use]
     pub fn is_asleep(&self) -> bool {
         self.flag.is_asleep.load(Ordering::Relaxed)
+    }
+
+    /// Declares whether the core has more work than it should be given.
+    pub(super) fn set_busy(&self, is_busy: bool) {
+        // Only the core itself writes it. It is a hint, which carries no data.
+        if self.flag.is_busy.load(Ordering::Relaxed) != is_busy {
+            self.flag.is_busy.store(is_busy, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the core was declared to be busy.
+    pub(super) fn is_busy(&self) -> bool {
+        self.flag.is_busy.load(Ordering::Relaxed)
     }
 
     /// Declares that the core hangs, or that it goes on: for a thread that watches it.

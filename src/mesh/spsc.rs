@@ -158,6 +158,11 @@ impl<T> Producer<T> {
         }
     }
 
+    /// The number of items that the consumer has not taken, those that are not published included.
+    pub(super) fn untaken(&self) -> usize {
+        self.tail.wrapping_sub(self.shared.head.0.load(Ordering::Relaxed))
+    }
+
     /// Whether something was pushed and not published.
     pub(super) const fn has_unpublished(&self) -> bool {
         self.tail != self.published

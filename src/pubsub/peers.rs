@@ -145,6 +145,18 @@ impl Peers {
         self.backlog
     }
 
+    /// The batches that another core has not taken, the most of any, each counted `for_each` times,
+    /// and so many times as often if that core is busy. Cores that hang are left out.
+    pub(super) fn untaken(&self, for_each: usize, if_busy: usize) -> usize {
+        let untaken = |core: usize| match self.port.untaken(core) {
+            0 => 0,
+            _ if self.port.is_hung(core) => 0,
+            count if self.port.is_busy(core) => count * for_each * if_busy,
+            count => count * for_each,
+        };
+        self.others().map(untaken).max().unwrap_or(0)
+    }
+
     /// The memory of what waits to be sent to other cores, besides batches.
     pub(super) fn memory(&self) -> usize {
         self.peers.iter().map(|peer| peer.unsent.memory()).sum()

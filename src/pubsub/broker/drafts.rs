@@ -25,6 +25,10 @@ const MAYBE_COSTLY: usize = 2 << 10;
 /// Once searches and encoding have cost so much in a turn, costly messages wait for a later one.
 const AT_ONCE: u64 = 250_000;
 
+/// A batch that other cores are sent as well counts as so many deliveries besides those of this
+/// core, since it is not known how many it needs there.
+pub(super) const ELSEWHERE: usize = 16;
+
 /// The batches of this turn.
 #[derive(Debug)]
 pub(super) struct Drafts {
@@ -261,8 +265,9 @@ impl Drafts {
     fn push(&mut self, draft: BatchBuilder) -> usize {
         let at = self.list.len();
         self.bytes += draft.len();
-        self.deliveries += draft.subscribers();
-        self.most = self.most.max(draft.subscribers());
+        let deliveries = draft.subscribers() + if draft.is_for_others() { ELSEWHERE } else { 0 };
+        self.deliveries += deliveries;
+        self.most = self.most.max(deliveries);
         self.by_topic.insert(draft.topic.clone(), at);
         self.list.push(draft);
         at

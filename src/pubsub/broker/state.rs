@@ -58,6 +58,8 @@ pub struct Broker {
     pub(super) deliveries: DeliveryQueue,
     pub(super) peers: Peers,
     pub(super) sources: Sources,
+    /// What waits for other cores, in deliveries, at the beginning of the turn.
+    pub(super) untaken: usize,
     /// Subscriptions that are not in force yet, by the change of interest that the other cores have
     /// to acknowledge first.
     pub(super) establishing: Establishing,
@@ -130,6 +132,7 @@ impl Broker {
             deliveries: DeliveryQueue::default(),
             peers: Peers::new(port),
             sources: Sources::default(),
+            untaken: 0,
             establishing: Establishing::default(),
             stalled: None,
             report_again: Millis::default(),

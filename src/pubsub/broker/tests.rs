@@ -1,4 +1,5 @@
 mod bounds;
+mod elsewhere;
 mod hung;
 mod large;
 mod lines;

@@ -1,5 +1,6 @@
 //! What a broker does in each turn of its core, and when it needs the next one.
 
+use super::drafts::ELSEWHERE;
 use super::sources::{Awaiting, Source};
 use super::state::Broker;
 use crate::base::{Millis, Work};
@@ -9,13 +10,18 @@ use crate::session::{Outbound, Wakeup};
 
 /// The most batches of each core that are taken in one turn, and at once.
 const PEER_BATCH: usize = 256;
-const PEER_CHUNK: usize = 16;
+const PEER_CHUNK: usize = 4;
 /// The changes of the index by clients of this core in one turn, each about a microsecond.
 const CHANGES: usize = 1024;
 /// Publishers wait while more deliveries than this wait, of which one of many bytes counts for
 /// several. Each is made once those before it are, in four turns, of which each may take some
 /// milliseconds.
 const MAX_WAITING: usize = 512;
+/// A batch that another core has not taken counts as so many deliveries, and as so many times more
+/// if that core has too many deliveries itself. So what is published here waits for few batches
+/// there.
+const UNTAKEN: usize = ELSEWHERE;
+const UNTAKEN_IF_BUSY: usize = 8;
 /// The time until it is tried again whether another core has room.
 const RETRY_MS: u64 = 1;
 
@@ -34,8 +40,11 @@ impl Broker {
         if self.searching.is_active() {
             self.go_on_searching();
         }
-        if self.peers.are_some() && !self.searching.needs_index() {
-            self.take_control();
+        if self.peers.are_some() {
+            self.untaken = self.peers.untaken(UNTAKEN, UNTAKEN_IF_BUSY);
+            if !self.searching.needs_index() {
+                self.take_control();
+            }
         }
         if waits.is_any() {
             return self.take_in_turn(waits);
@@ -126,6 +135,15 @@ impl Broker {
             || self.drafts.has_searched_enough()
     }
 
+    /// Lets the other cores know whether this one takes their batches.
+    fn tell_whether_busy(&mut self) {
+        if self.peers.are_some() {
+            // Early enough that the others have stopped before there is too much.
+            let is_busy = self.deliveries.waiting() > MAX_WAITING / 2 || self.is_busy();
+            self.peers.port().set_busy(is_busy);
+        }
+    }
+
     /// All input of the turn is handled. Passes its messages on to the subscribers of before the
     /// turn, then ends subscriptions. So a list of subscribers changes at most once in a turn.
     pub fn distribute(&mut self, now: Millis) {
@@ -161,6 +179,7 @@ impl Broker {
         let clock =
             first.map_or_else(|| self.retained.last_clock(), |clock| clock.saturating_sub(1));
         self.peers.flush(Some(clock), &mut self.to_wake);
+        self.tell_whether_busy();
         for core in self.to_wake.drain(..) {
             out.wake(core);
         }
@@ -194,19 +213,20 @@ impl Broker {
         let has_batches = self.has_news || !self.incoming.is_empty() || !self.missed.is_empty();
         if has_deliveries || has_batches || has_drafts || has_changes {
             Wakeup::Now
-        } else if self.peers.is_unfinished() {
+        } else if self.peers.is_unfinished() || self.untaken > 0 && !self.has_room() {
             Wakeup::At(Millis(self.now.0 + RETRY_MS))
         } else {
             Wakeup::At(self.overdue_at())
         }
     }
 
-    /// Whether there is room for further messages. If not, or if the core is short of memory,
-    /// publishers have to wait.
+    /// Whether there is room for further messages, here and on the other cores. If not, or if the
+    /// core is short of memory, publishers have to wait.
     #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.deliveries.waiting() + self.drafts.deliveries() <= MAX_WAITING && !self.is_full()
+        let waiting = self.deliveries.waiting() + self.drafts.deliveries() + self.untaken;
+        waiting <= MAX_WAITING && !self.is_full()
     }
 
     /// Whether so many bytes wait, here or for another core, or so much memory is in use, that even
@@ -244,6 +264,7 @@ impl Broker {
     /// Declares that the core is about to sleep. Returns false if another core has sent messages:
     /// then the core must not sleep.
     pub fn try_sleep(&mut self) -> bool {
+        self.tell_whether_busy();
         self.is_asleep = self.peers.port().try_sleep();
         self.is_asleep
     }

@@ -218,6 +218,11 @@ impl BatchBuilder {
         self.recipients.lists.subscribers()
     }
 
+    /// Whether other cores have subscribers that it is for.
+    pub(in crate::pubsub) fn is_for_others(&self) -> bool {
+        self.recipients.has_remote()
+    }
+
     /// The bytes that it takes before any message is added, lists of subscribers included.
     pub(in crate::pubsub) fn empty_len(&self) -> usize {
         // The memory of the batch is that of the builder, and of its place in a table.
