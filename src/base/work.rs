@@ -26,6 +26,8 @@ impl Work {
     pub const SHORT_MESSAGES_BYTE: u64 = 8;
     /// A byte of a request head.
     pub const HEAD_BYTE: u64 = 8;
+    /// The end of a connection: the kernel frees what it has held.
+    pub const END: u64 = 3_000;
     /// A byte of the framing of chunks.
     pub const CHUNK_BYTE: u64 = 4;
     /// A request that is answered, without the bytes of its head and of the answer.

@@ -24,8 +24,6 @@ impl<H: Handler> Gateway<H> {
         if self.core.broker.start_turn(now, waits) {
             self.take_publications();
         }
-        // Long searches are bounded by themselves. The client that publishes next is not charged.
-        self.core.broker.take_work();
     }
 
     /// Takes what other threads ask for. What is to be published waits until the broker has room.

@@ -353,9 +353,6 @@ impl<H: Handler> Service for Gateway<H> {
             }
         }
         self.core.broker.charge_memory();
-        // Deliveries are bounded by their number, and large messages are encoded for a fixed time.
-        // No client that publishes next is charged for either.
-        self.core.broker.take_work();
     }
 
     fn wakeup(&self) -> Wakeup {

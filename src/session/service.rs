@@ -123,8 +123,9 @@ pub trait Inbound {
         true
     }
 
-    /// The work that messages to built-in endpoints have caused since this was last called, in the
-    /// units of [`Work`](crate::base::Work).
+    /// The work that was done since this was last called, in the units of
+    /// [`Work`](crate::base::Work): for messages to built-in endpoints, and at the beginning and
+    /// the end of a turn.
     fn take_work(&mut self) -> u64 {
         0
     }

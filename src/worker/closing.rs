@@ -4,7 +4,7 @@
 use super::Worker;
 use super::core::Core;
 use super::slots::{Blocked, Flags, Receive};
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Work};
 use crate::io::Driver;
 use crate::session::{Phase, Service};
 
@@ -84,6 +84,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             }
             slot.session.finish(&mut core.pools, &mut self.service);
         }
+        core.pools.work.charge(Work::END);
         core.stats.closed += 1;
         core.retry_accepts_now();
     }

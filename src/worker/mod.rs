@@ -124,6 +124,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.now = Millis::from(self.core.driver.now());
         let input_waits = !self.core.deferring.awaiting_room.is_empty();
         self.service.start_turn(self.core.now, input_waits);
+        // No client is charged for what the service does by itself, but it makes the turn longer.
+        let by_itself = self.service.take_work();
         self.core.pools.work.begin_turn();
         if !self.core.deferring.is_empty() {
             self.retry_deferred();
@@ -157,6 +159,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.rearm_waiting();
         self.core.drain_some();
         self.service.end_turn(self.core.now, DELIVERIES, &mut self.core);
+        let by_itself = by_itself.saturating_add(self.service.take_work());
+        self.core.pools.work.charge(by_itself);
         self.core.close_too_slow();
         if self.core.is_short_of_memory() {
             self.core.watch_memory();

@@ -51,6 +51,7 @@ pub struct SimRing {
     world: Rc<RefCell<World>>,
     pool: Pool,
     waker: SimWaker,
+    collected: u64,
 }
 
 impl SimRing {
@@ -67,13 +68,20 @@ impl SimRing {
             kernel: Kernel::new(seed, &options, pool.lent_counter()),
             clients: Clients::default(),
         };
-        Self { world: Rc::new(RefCell::new(world)), pool, waker: SimWaker::default() }
+        let (world, waker) = (Rc::new(RefCell::new(world)), SimWaker::default());
+        Self { world, pool, waker, collected: 0 }
     }
 
     /// The other side of the ring: clients and clock, for the test.
     #[must_use]
     pub fn network(&self) -> SimNetwork {
         SimNetwork::new(Rc::clone(&self.world))
+    }
+
+    /// How often it was asked for what else is ready.
+    #[must_use]
+    pub const fn collected(&self) -> u64 {
+        self.collected
     }
 
     /// Does what is due on the network, and lets the clients act if they have seen something of it
@@ -249,6 +257,11 @@ impl Driver for SimRing {
                 network.now += Duration::from_micros(network.rng.u64(1..=2000));
             }
         }
+    }
+
+    /// Each call of `enter` brings all there is.
+    fn collect(&mut self) {
+        self.collected += 1;
     }
 
     fn is_settled(&self) -> bool {

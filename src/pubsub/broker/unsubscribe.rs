@@ -107,6 +107,7 @@ impl Broker {
 
     fn end(&mut self, id: ConnectionId, filter: &Filter) {
         self.changes_left = self.changes_left.saturating_sub(1);
+        self.work.charge(Work::CHANGE);
         self.held.set_stale();
         self.index.unsubscribe(filter, id);
         self.peers.withdraw(filter);

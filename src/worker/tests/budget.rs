@@ -245,3 +245,23 @@ fn large_sends_are_spread_over_turns() {
     assert!(most <= 3 << 20, "{most} bytes in one turn");
     bench.finish();
 }
+
+/// What the service does by itself, and connections that end, make a turn long without any input.
+/// After such a turn each connection that has sent something is served in the next one.
+#[test]
+fn after_a_long_turn_all_that_is_ready_is_collected() {
+    let mut bench = Bench::new().with_work_per_turn(8_000);
+    let clients: Vec<ClientId> = (0..3).map(|_| bench.open()).collect();
+    bench.settle();
+    let before = bench.worker.driver().collected();
+    bench.settle();
+    assert_eq!(bench.worker.driver().collected(), before, "nothing is done");
+    bench.rig.0.borrow_mut().work = 2_000;
+    bench.settle();
+    assert_eq!(bench.worker.driver().collected(), before + 1);
+    bench.network.reset(clients[0]);
+    bench.turn_until(|bench| bench.worker.connections() == 2);
+    bench.settle();
+    assert_eq!(bench.worker.driver().collected(), before + 2);
+    bench.finish();
+}

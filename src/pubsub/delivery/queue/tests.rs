@@ -269,3 +269,18 @@ fn tiny_messages_count_for_what_is_kept_about_them() {
     let kept = size_of::<usize>() + size_of::<Option<ConnectionId>>();
     assert!(queue.bytes() > 1000 * kept, "{}", queue.bytes());
 }
+
+/// Clients with many filters that match the same messages must not take the turns of others.
+#[test]
+fn subscribers_that_have_got_it_already_count_for_less() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    let lists: Vec<Rc<Snapshot>> = (0..33).map(|_| list(0..1024, true)).collect();
+    add(&mut queue, "a", &[("1", None)], &lists);
+    let mut turns = 0;
+    while !queue.is_empty() {
+        queue.deliver(128, &mut out);
+        turns += 1;
+    }
+    assert_eq!((out.deliveries.len(), queue.bytes()), (1024, 0));
+    assert!((1024 / 128 * 3..=1024 / 128 * 4).contains(&turns), "{turns} turns");
+}
