@@ -67,7 +67,7 @@ pub enum Rejection {
     Timeout,
     /// A request without Upgrade for a path that only serves WebSocket (RFC 9110 section 15.5.22).
     UpgradeRequired,
-    /// The server has no room for another connection (RFC 9110 section 15.6.4).
+    /// The server has no room for another connection, or is stopping (RFC 9110 section 15.6.4).
     Full,
     /// The server did not decide about the handshake in time (RFC 9110 section 15.6.4).
     Undecided,
@@ -128,7 +128,7 @@ impl Rejection {
             Self::BadRequest => "The path or its query is not what is served here.",
             Self::Timeout => "The request took too long to arrive.",
             Self::UpgradeRequired => "This path speaks WebSocket only; send an upgrade request.",
-            Self::Full => "The server is full; try again later.",
+            Self::Full => "The server is full or stopping; try again later.",
             Self::Undecided => "The server did not decide in time; try again later.",
             Self::Application(_) => "The application refused the request.",
         }
