@@ -42,6 +42,25 @@ fn help_and_version_are_no_errors() {
     assert_eq!(version.stdout, format!("corecast {}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// The table of flags in README is that of the command.
+#[test]
+fn the_readme_lists_every_flag() {
+    let readme = include_str!("../README.md");
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `--")).collect();
+    let help = finished(&["serve", "--help"]).stdout;
+    let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let flags: Vec<&str> = flags.filter_map(|line| line.split([' ', ',']).next()).collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    for flag in flags {
+        let forms = [format!("`--{flag} "), format!("`--{flag}`")];
+        let names = |row: &&str| {
+            let first = row.split(" | ").next().unwrap_or_default();
+            forms.iter().any(|form| first.contains(form))
+        };
+        assert!(rows.iter().any(names), "--{flag} is in no row");
+    }
+}
+
 #[test]
 fn the_start_line_has_addresses_and_settings() {
     let server = Server::start(&["--cores", "0", "--max-message", "64KiB"]);

@@ -152,7 +152,7 @@ fn a_full_server_answers_503_and_serves_again_later() {
         assert_eq!(head.status, "HTTP/1.1 503 Service Unavailable");
         assert_eq!(head.get("Retry-After"), Some("1"));
         assert_eq!(head.get("Connection"), Some("close"));
-        late.expect_end(b"The server is full; try again later.\n");
+        late.expect_end(b"The server is full or stopping; try again later.\n");
     }
     for client in &mut clients {
         client.expect_alive();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use support::client::Client;
+use support::host::wait_until;
 use support::server::Server;
 use support::wire;
 
@@ -51,6 +52,18 @@ fn refusals_and_broken_rules_are_counted_and_logged() {
     assert!(last.contains("refused=24 violations=3"), "{last}");
     // By then each is in a line, also the last ones.
     assert_eq!((logged(&server, " refused "), logged(&server, " broke a rule ")), (24, 3));
+}
+
+/// The client is told by an alert; who runs the server, by the log.
+#[test]
+fn a_client_of_tls_is_logged_as_one() {
+    let server = Server::start(&[]);
+    let mut client = Client::connect(server.addr());
+    client.send(&[22, 3, 1, 2, 0, 1, 0, 1]);
+    client.expect(&[21, 3, 3, 0, 2, 2, 40]);
+    let limit = Duration::from_secs(20);
+    let is_logged = || server.log().iter().any(|line| line.contains("does not speak TLS"));
+    assert!(wait_until(limit, is_logged), "{:?}", server.log());
 }
 
 /// The sum of `connections` in the lines with this text.

@@ -55,6 +55,18 @@ fn refused_by(error: &str, parts: &[&str]) {
     assert!(end.took < LIMIT + STRACE, "{error}: took {:?}", end.took);
 }
 
+/// A kernel that does not know one of the flags is asked for a ring without it.
+fn older_flags_are_taken() {
+    let mut strace = tool("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_setup"]);
+    strace.args(["-e", "inject=io_uring_setup:error=EINVAL:when=1", binary(), "probe"]);
+    let end = run(strace, Duration::from_secs(10));
+    assert_eq!(end.status.code(), Some(0), "{end:?}");
+    assert!(end.stdout.contains("io_uring: will be used"), "{end:?}");
+    let features = end.stdout.lines().find(|line| line.contains("features: single_issuer"));
+    assert!(!features.expect("the features").contains("no_sqarray"), "{end:?}");
+}
+
 /// A thread that cannot be started ends the start, and nobody waits for its loop.
 fn thread_refused_by(error: &str, remedy: &str) {
     let end = with_failing("clone,clone3", error, ON_URING);
@@ -80,6 +92,7 @@ fn every_refusal_names_its_cause_and_a_remedy() {
     // If a new kernel answers ENOSYS, a seccomp filter hides the call.
     refused_by("ENOSYS", &["seccomp", "container"]);
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    older_flags_are_taken();
     refused_by("EINVAL", &["kernel", &release, "too old", "6.1"]);
     refused_by("ENOMEM", &["memory", "cgroup"]);
     refused_by("EMFILE", &["descriptor", "ulimit -n"]);

@@ -32,9 +32,11 @@ fn parse_place(text: &str) -> Result<Vec<Listen>, String> {
         Some(Ok(_)) => Err("there is no name; write `systemd` for all passed sockets".to_owned()),
         _ => match (parse_addresses(text), text.rsplit_once(',')) {
             (Ok(addresses), _) => Ok(addresses.0.into_iter().map(Listen::tcp).collect()),
-            (Err(_), Some((place, option))) if parse_addresses(place).is_ok() => {
-                Err(format!("`{option}` is not known behind an address; only `proxy` is"))
-            }
+            (Err(_), Some((place, option))) if parse_addresses(place).is_ok() => match option {
+                "proxy" => Err("write `proxy` once".to_owned()),
+                "" => Err("nothing follows the comma; `proxy` may".to_owned()),
+                _ => Err(format!("`{option}` is not known behind an address; only `proxy` is")),
+            },
             (Err(error), _) => Err(error),
         },
     }
@@ -110,6 +112,8 @@ mod tests {
         for (text, named) in [
             ("127.0.0.1:9001,proxi", "only `proxy` is"),
             ("9001,mode=0660", "only `proxy` is"),
+            ("9001,proxy,proxy", "write `proxy` once"),
+            ("9001,", "nothing follows the comma"),
             (",proxy", "`9001`"),
             ("systemd:,proxy", "write `systemd`"),
             ("unix:,proxy", "`unix:/run/corecast.sock`"),

@@ -9,8 +9,10 @@ use super::status::Status;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// The first byte begins no HTTP method, as with TLS (RFC 9112 section 3).
+    /// The first byte begins no HTTP method (RFC 9112 section 3).
     NotHttp,
+    /// The first byte is that of TLS, which this connection does not speak. It is answered in TLS.
+    Tls,
     /// It is a header of the PROXY protocol, which this connection does not take.
     ProxyHeader,
     /// More than one empty line precedes the first line (RFC 9112 section 2.2).
@@ -94,6 +96,7 @@ impl HeadError {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NotHttp => "This is not HTTP; connect with a WebSocket client.",
+            Self::Tls => "This port does not speak TLS; use ws:// or http://.",
             Self::ProxyHeader => {
                 "This port takes no header of the PROXY protocol; have it listen with `,proxy`."
             }

@@ -159,9 +159,8 @@ impl Session {
     /// The client speaks TLS, and this connection does not. It is told so in its own language, so
     /// that it fails at once.
     fn refuse_tls(&mut self, cx: &mut ReceiveContext<'_>) {
-        tracing::debug!(slot = self.id.slot, "a client speaks TLS to a plain listener");
         cx.out.append(&TLS_ALERT, || cx.pools.buffers.take());
-        self.end(Phase::Lingering, CloseReason::Refused(HeadError::NotHttp.into()));
+        self.end(Phase::Lingering, CloseReason::Refused(HeadError::Tls.into()));
         self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         self.free(cx.pools);
     }

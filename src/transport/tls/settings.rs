@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
@@ -18,6 +18,12 @@ use super::secrets::Collector;
 /// The protocols of which the first one that the client offers is agreed on, if it offers any
 /// (RFC 7301). curl offers HTTP/1.0 alone if it is to use that.
 const ALPN: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+
+/// What a key with a passphrase says in its lines.
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+/// What is said of a key that ring does not take.
+const KEY_KINDS: &str = "it is none of those that can be used: RSA of 2048 to 4096 bits, ECDSA on \
+                         P-256 or P-384, and Ed25519";
 
 /// The most early data of a client that is skipped, in bytes of records.
 const EARLY_DATA: u32 = 24 << 10;
@@ -138,15 +144,18 @@ fn read_pair(
     let bad_key = |error: String| TlsError::BadKey(key_name.to_owned(), error);
     let chain = CertificateDer::pem_slice_iter(cert)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| bad_cert(error.to_string()))?;
+        .map_err(|error| bad_cert(pem_fault(error)))?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(cert_name.to_owned()));
     }
+    // Of the two forms with a passphrase, the older one has the BEGIN line of a key without.
+    let is_encrypted = key.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED);
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => TlsError::NoKey(key_name.to_owned()),
-        error => bad_key(error.to_string()),
+        pem::Error::NoItemsFound => TlsError::NoKey(key_name.to_owned()),
+        pem::Error::Base64Decode(_) if is_encrypted => TlsError::NoKey(key_name.to_owned()),
+        error => bad_key(pem_fault(error)),
     })?;
-    let key = ring::sign::any_supported_type(&key).map_err(|error| bad_key(error.to_string()))?;
+    let key = ring::sign::any_supported_type(&key).map_err(|_| bad_key(KEY_KINDS.to_owned()))?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         Ok(()) => Ok(pair),
@@ -154,6 +163,20 @@ fn read_pair(
             Err(TlsError::Mismatch(cert_name.to_owned(), key_name.to_owned()))
         }
         Err(error) => Err(bad_cert(error.to_string())),
+    }
+}
+
+/// What is wrong with a text in PEM. The errors of the parser show names as numbers.
+fn pem_fault(error: pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("its last line, END {}, is missing", String::from_utf8_lossy(&end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            format!("the line {} is malformed", String::from_utf8_lossy(&line).trim())
+        }
+        pem::Error::Base64Decode(_) => "what is between BEGIN and END is not base64".to_owned(),
+        error => error.to_string(),
     }
 }
 
@@ -279,5 +302,32 @@ mod tests {
         assert_eq!(charged(&p256.and(p384).and(ed25519)), 16);
         let rsa = [294, 422, 550].map(|len| signature_of(SignatureAlgorithm::RSA, len));
         assert_eq!(rsa, [24, 70, 160]);
+    }
+
+    /// What is said of files that cannot be read as PEM, which the parser names by numbers.
+    #[test]
+    fn errors_name_the_fault_of_a_file() {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let cert = params.self_signed(&key).unwrap().pem();
+        let (key, cut) = (key.serialize_pem(), &cert[..cert.len() / 2]);
+        let block = |kind: &str, text: &str| {
+            format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
+        };
+        let old = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00FF\n\nAAAA";
+        let no_passphrase = "without a passphrase";
+        for (cert, key, says) in [
+            (cut, &*key, "the certificate in c: its last line, END CERTIFICATE, is missing"),
+            (&block("CERTIFICATE", "@@@@"), &key, "between BEGIN and END is not base64"),
+            ("-----BEGIN CERTIFICATE\nAAAA\n", &key, "-----BEGIN CERTIFICATE is malformed"),
+            (&cert, &block("EC PRIVATE KEY", old), no_passphrase),
+            (&cert, &block("ENCRYPTED PRIVATE KEY", "AAAA"), no_passphrase),
+            (&cert, &block("PRIVATE KEY", "@@@@"), "the private key in k: what is between"),
+            (&cert, &block("PRIVATE KEY", "AAAA"), "RSA of 2048 to 4096 bits, ECDSA on P-256"),
+        ] {
+            let error = read_pair(cert.as_bytes(), key.as_bytes(), "c", "k").unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(says), "{says} is not in {error}");
+        }
     }
 }

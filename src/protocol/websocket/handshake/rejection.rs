@@ -61,13 +61,13 @@ pub enum Rejection {
     Forbidden,
     /// Nothing is served at this path (RFC 6455 section 4.2.2, item 4).
     NotFound,
-    /// The application does not understand the path or its query (RFC 9110 section 15.5.1).
+    /// The path, its query or what is offered is not understood (RFC 9110 section 15.5.1).
     BadRequest,
     /// The request did not arrive in time (RFC 9110 section 15.5.9).
     Timeout,
     /// A request without Upgrade for a path that only serves WebSocket (RFC 9110 section 15.5.22).
     UpgradeRequired,
-    /// The server has no room for another connection (RFC 9110 section 15.6.4).
+    /// The server has no room for another connection, or is stopping (RFC 9110 section 15.6.4).
     Full,
     /// The server did not decide about the handshake in time (RFC 9110 section 15.6.4).
     Undecided,
@@ -125,10 +125,10 @@ impl Rejection {
             Self::Origin => "This origin is not allowed to connect.",
             Self::Forbidden => "This client is not allowed to connect.",
             Self::NotFound => "Nothing is served under this path.",
-            Self::BadRequest => "The path or its query is not what is served here.",
+            Self::BadRequest => "The path, its query or a subprotocol is not what is served.",
             Self::Timeout => "The request took too long to arrive.",
             Self::UpgradeRequired => "This path speaks WebSocket only; send an upgrade request.",
-            Self::Full => "The server is full; try again later.",
+            Self::Full => "The server is full or stopping; try again later.",
             Self::Undecided => "The server did not decide in time; try again later.",
             Self::Application(_) => "The application refused the request.",
         }
