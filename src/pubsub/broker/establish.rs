@@ -12,6 +12,12 @@ use crate::session::Outbound;
 /// How long subscriptions wait for a core that acknowledges nothing.
 const MAX_WAIT_MS: u64 = 10_000;
 
+/// So many subscriptions are taken at once, before the retained values that are sent for them are
+/// counted.
+const AT_ONCE: usize = 16;
+/// So many bytes of such values count as one change of the index.
+pub(super) const CHANGE_BYTES: usize = 2 << 10;
+
 /// The least time between two reports of a core that does not acknowledge.
 const REPORT_EVERY_MS: u64 = 1_000;
 
@@ -24,8 +30,8 @@ pub(crate) struct Overdue {
 }
 
 impl Broker {
-    /// Takes subscriptions that every core has acknowledged, if there are some, as far as the turn
-    /// allows changes of the index. The caller answers the client, then
+    /// Takes some of the subscriptions that every core has acknowledged, if there are any, as far
+    /// as the turn allows changes of the index. The caller answers the client, then
     /// [`put_in_force`](Self::put_in_force) starts the deliveries.
     pub(crate) fn take_established(&mut self) -> Option<Vec<Established>> {
         // So it is in most turns.
@@ -36,6 +42,7 @@ impl Broker {
         let (acked, ended) = (self.peers.acked_by_all(), &self.ended);
         while !self.searching.needs_index()
             && self.changes_left > 0
+            && taken.len() < AT_ONCE
             && let Some(one) = self.establishing.take_acked(acked, |id| ended.is_requested_by(id))
         {
             // Nothing is changed for a connection that is gone.

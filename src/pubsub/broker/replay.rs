@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::establish::CHANGE_BYTES;
 use super::state::Broker;
 use super::values::Resumed;
 use crate::base::{ConnectionId, Work};
@@ -42,9 +43,11 @@ impl Broker {
         let Next::Value(topic, value) = next else { return };
         if let Some((frames, work)) = value.frames(form, topic, &self.ledger) {
             self.work.charge(work);
+            self.changes_left = self.changes_left.saturating_sub(frames.len() / CHANGE_BYTES);
             out.answer_shared(id, &frames);
         } else if let Some((header, payload)) = value.as_published(form, topic, &self.ledger) {
             self.work.charge(Work::FRAME);
+            self.changes_left = self.changes_left.saturating_sub(payload.len() / CHANGE_BYTES);
             out.answer(id, &header);
             out.answer_shared(id, &payload);
         } else {

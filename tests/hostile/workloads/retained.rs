@@ -1,7 +1,7 @@
 //! Retained values, and subscriptions that look for them.
 
 use super::parts::{LARGE, filled, levels, small_text, subscribe, text, unsubscribe};
-use crate::script::{Group, Workload};
+use crate::script::{Group, Then, Workload};
 
 fn retain(topic: &str, data: &str) -> Vec<u8> {
     text(format!("{{\"publish\":\"{topic}\",\"data\":{data},\"retain\":true}}"))
@@ -24,6 +24,17 @@ fn no_match_loop(i: usize) -> Vec<u8> {
 }
 
 pub(super) const ALL: &[Workload] = &[
+    Workload::many(
+        "retained-handshakes",
+        "",
+        "500 connections subscribe to a topic with a retained value of 60 KB, are reset, and repeat",
+        || {
+            let value = retain("long", &format!("\"{}\"", "v".repeat(60_000)));
+            let publisher = Group::to("/pubsub", 1).first(value);
+            let readers = Group::to("/topics/long?role=sub", 500).after_ms(300);
+            vec![publisher, readers.then(Then::Resets).anew()]
+        },
+    ),
     Workload::one(
         "one-retained-scan",
         "B10",

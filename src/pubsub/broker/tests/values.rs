@@ -30,8 +30,8 @@ fn turn(broker: &mut Broker, out: &mut Recorder) {
     broker.take_work();
     broker.start_turn(Millis(1), Awaiting::default());
     broker.distribute(Millis(1));
-    for one in broker.take_established().into_iter().flatten() {
-        broker.put_in_force(one, out);
+    while let Some(established) = broker.take_established() {
+        established.into_iter().for_each(|one| broker.put_in_force(one, out));
     }
     broker.flush(out);
     broker.deliver(100, out);
@@ -319,4 +319,33 @@ fn a_large_value_of_another_core_is_encoded_in_pieces_where_it_lacks_a_form() {
         assert_eq!(found.len(), count, "{slot}");
     }
     assert_eq!((broker.drafts.encoding.batch_bytes(), broker.waiting()), (0, 0));
+}
+
+/// Many connections subscribe at the same time to a topic that has a long retained value. What they
+/// are sent in one turn is bounded.
+#[test]
+fn answers_with_retained_values_are_spread_over_turns() {
+    const LEN: usize = 16 << 10;
+    let (mut broker, _) = broker();
+    retain(&mut broker, "t", &[b'v'; LEN]);
+    for slot in 0..500 {
+        broker.attach(id(slot), options(Form::RAW));
+        broker.subscribe(id(slot), vec![filter("t")]).unwrap();
+    }
+    let (mut most, mut answered) = (0, 0);
+    while broker.wakeup() == Wakeup::Now {
+        broker.start_turn(Millis(1), Awaiting::default());
+        broker.distribute(Millis(1));
+        let mut out = Recorder::default();
+        while let Some(established) = broker.take_established() {
+            established.into_iter().for_each(|one| broker.put_in_force(one, &mut out));
+        }
+        let len = |call: &Call| if let Call::Answer(_, bytes) = call { bytes.len() } else { 0 };
+        let sent: usize = out.calls.iter().map(len).sum();
+        (most, answered) = (most.max(sent), answered + out.calls.len());
+        broker.flush(&mut out);
+        broker.deliver(100, &mut out);
+    }
+    assert_eq!(answered, 500);
+    assert!(most < 3 << 20, "{most} bytes in one turn");
 }
