@@ -1,5 +1,7 @@
 //! Batches on their way to the subscribers of this core.
 
+mod frames;
+mod past;
 #[cfg(test)]
 mod tests;
 
@@ -7,11 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-
-use super::batch::{Batch, Encoded, MAX_BATCH};
+use super::batch::{Batch, MAX_BATCH};
 use super::segment::Segment;
-use crate::base::{ConnectionId, Ledger, Shared};
+use crate::base::{ConnectionId, Ledger};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{Lists, Subscriber};
 use crate::pubsub::name::Topic;
@@ -30,6 +30,11 @@ const MAX_BEGUN: usize = 64;
 const MAX_SKIPPED: usize = 4096;
 /// So many subscribers that have got it already, by another list, count for one delivery.
 const KNOWN: usize = 16;
+/// A delivery to more subscribers than this is wide. That takes more than four turns.
+const WIDE: usize = 512;
+/// A wide delivery counts for so many that wait: there is room for others behind one, but not
+/// behind two.
+const WIDE_COUNTS: usize = 300;
 /// A delivery to more lists is not joined with others.
 const MAX_JOINED_LISTS: usize = 1024;
 
@@ -89,7 +94,8 @@ impl DeliveryQueue {
         self.bytes.saturating_sub(framed)
     }
 
-    /// The number of deliveries that wait. One of many bytes counts for several.
+    /// The number of deliveries that wait. One of many bytes counts for several. A message to very
+    /// many counts for less, since others go past it.
     pub(in crate::pubsub) const fn waiting(&self) -> usize {
         self.waiting
     }
@@ -165,37 +171,21 @@ impl DeliveryQueue {
     /// further deliveries of the turn, so that nobody else waits for it. In the next turn it is the
     /// first.
     pub(in crate::pubsub) fn deliver<O: Outbound>(&mut self, mut max: usize, out: &mut O) -> usize {
+        if self.has_wide_first() {
+            max = self.deliver_past(max, out);
+        }
         let (mut at, mut skipped) = (0, 0);
         while max > 0
             && at < MAX_BEGUN
             && skipped < MAX_SKIPPED
-            && let Some(delivery) = self.queue.get_mut(at)
+            && let Some(left) = self.deliver_at(at, max, out)
         {
-            let before = self.done + at as u64;
-            // Once it has begun, nothing may be joined to it.
-            if !delivery.has_begun {
-                delivery.has_begun = true;
-                if let Some(segment) = delivery.segments.first()
-                    && self.not_begun.get(&segment.batch.topic) == Some(&before)
-                {
-                    self.not_begun.remove(&segment.batch.topic);
-                }
-            }
-            // Counted from 1, so that 0 means a slot without a delivery.
-            let number = before + 1;
-            let each = delivery.counts_for();
-            self.waiting -= delivery.waiting();
-            let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
-            self.delivered += ran.delivered;
-            self.bytes -= ran.freed;
-            self.waiting += delivery.waiting();
+            max = left;
+            let Some(delivery) = self.queue.get(at) else { return max };
             skipped += delivery.skipped.len();
-            max = max.saturating_sub(ran.done * each);
             if !delivery.lists.is_empty() {
                 return max;
             }
-            // A delivery without subscribers counts as well, so that the loop is bounded.
-            max = max.saturating_sub(1);
             at += 1;
             if at == 1 && self.queue.front().is_some_and(Delivery::is_done) {
                 self.remove_done();
@@ -203,6 +193,34 @@ impl DeliveryQueue {
             }
         }
         max
+    }
+
+    /// Goes on with the delivery at this place, up to `max`. Returns how many of these are left.
+    /// Inlined, so that what comes of it is the same loop as without messages that go past others.
+    #[inline(always)]
+    fn deliver_at<O: Outbound>(&mut self, at: usize, max: usize, out: &mut O) -> Option<usize> {
+        let delivery = self.queue.get_mut(at)?;
+        let before = self.done + at as u64;
+        // Once it has begun, nothing may be joined to it.
+        if !delivery.has_begun {
+            delivery.has_begun = true;
+            if let Some(segment) = delivery.segments.first()
+                && self.not_begun.get(&segment.batch.topic) == Some(&before)
+            {
+                self.not_begun.remove(&segment.batch.topic);
+            }
+        }
+        // Counted from 1, so that 0 means a slot without a delivery.
+        let number = before + 1;
+        let each = delivery.counts_for();
+        self.waiting -= delivery.waiting();
+        let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
+        self.delivered += ran.delivered;
+        self.bytes -= ran.freed;
+        self.waiting += delivery.waiting();
+        // A delivery without subscribers counts as well, so that the loop is bounded.
+        let is_over = usize::from(delivery.lists.is_empty());
+        Some(max.saturating_sub(ran.done * each + is_over))
     }
 
     /// Removes the deliveries that are done, as far as none that is not is before them.
@@ -235,10 +253,16 @@ impl Delivery {
         }
     }
 
+    /// Whether it is to very many.
+    const fn is_wide(&self) -> bool {
+        self.lists.subscribers() > WIDE
+    }
+
     /// What is left to deliver, without those that are done of the last list, and without those
     /// that nobody else waits for.
     const fn waiting(&self) -> usize {
-        self.lists.subscribers() * self.counts_for()
+        let all = self.lists.subscribers() * self.counts_for();
+        if self.is_wide() { WIDE_COUNTS } else { all }
     }
 
     fn is_done(&self) -> bool {
@@ -326,62 +350,6 @@ impl Delivery {
             self.make_frames(form);
         }
         self.frames.get(form.index())?.as_ref()
-    }
-
-    /// Joins the frames of all batches.
-    #[cold]
-    fn make_frames(&mut self, form: Form) {
-        let encoded: Vec<&Encoded> =
-            self.segments.iter().filter_map(|segment| segment.batch.encoded(form)).collect();
-        let messages = encoded.iter().map(|encoded| encoded.count()).sum();
-        let (Some(last), Some(first)) = (encoded.last(), self.segments.first()) else { return };
-        let subject = Arc::clone(first.batch.topic.shared());
-        let frames = match encoded.as_slice() {
-            [only] => {
-                self.framed += only.memory;
-                let bytes = Shared::charged(only.bytes.clone(), only.memory, &self.ledger);
-                Frames::new(bytes, subject, messages, only.last())
-            }
-            several => {
-                let len: usize = several.iter().map(|encoded| encoded.bytes.len()).sum();
-                let mut bytes = BytesMut::with_capacity(len);
-                several.iter().for_each(|encoded| bytes.extend_from_slice(&encoded.bytes));
-                let last = len - last.bytes.len() + last.last();
-                let bytes = Shared::charged(bytes.freeze(), len, &self.ledger);
-                Frames::new(bytes, subject, messages, last)
-            }
-        };
-        if let Some(place) = self.frames.get_mut(form.index()) {
-            *place = Some(Rc::new(frames));
-        }
-    }
-
-    fn has_own(&self, id: ConnectionId) -> bool {
-        self.segments.iter().any(|segment| segment.publishers.contains(&id))
-    }
-
-    /// Delivers the messages that the subscriber has not published itself.
-    #[cold]
-    fn deliver_others<O: Outbound>(&self, subscriber: &Subscriber, out: &mut O) -> Delivered {
-        let (mut bytes, mut messages, mut last) = (Vec::new(), 0, 0);
-        for segment in &self.segments {
-            let Some(encoded) = segment.batch.encoded(subscriber.form) else { continue };
-            let origins = segment.origins.iter().copied().chain(std::iter::repeat(None));
-            for (message, origin) in encoded.messages().zip(origins) {
-                if origin != Some(subscriber.id) {
-                    (messages, last) = (messages + 1, bytes.len());
-                    bytes.extend_from_slice(message);
-                }
-            }
-        }
-        let Some(segment) = self.segments.first().filter(|_| messages > 0) else {
-            return Delivered::Taken;
-        };
-        let subject = Arc::clone(segment.batch.topic.shared());
-        let memory = bytes.capacity();
-        let bytes = Shared::charged(Bytes::from(bytes), memory, &self.ledger);
-        let frames = Frames::new(bytes, subject, messages, last);
-        out.deliver(subscriber.id, &Rc::new(frames))
     }
 }
 

@@ -108,6 +108,18 @@ pub(super) const ALL: &[Workload] = &[
         },
     ),
     Workload::many(
+        "wide-broadcast",
+        "",
+        "one client publishes to 4,000 subscribers, which read, each 500 ms",
+        || {
+            let publisher = Group::to("/topics/wide?role=pub", 1).after_ms(1_500);
+            vec![
+                Group::to("/topics/wide?role=sub", 4_000),
+                publisher.again(binary([1; 100])).every_ms(500),
+            ]
+        },
+    ),
+    Workload::many(
         "json-subscribers",
         "",
         "a publisher of text that has to be escaped, 64 KiB each 5 ms, to 50 JSON subscribers",

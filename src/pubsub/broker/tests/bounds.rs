@@ -357,7 +357,7 @@ fn publishers_wait_for_many_deliveries() {
     // The one that needs most is not counted, or a burst could not be delivered together.
     assert_eq!(accepted, 2);
     turn(&mut broker);
-    assert!(!broker.has_room() && broker.deliveries.waiting() == 3_000);
+    assert!(!broker.has_room() && broker.deliveries.waiting() == 600);
     broker.deliver(3_000, &mut Recorder::default());
     assert!(broker.has_room());
     (0..100).for_each(|_| publish(&mut broker, "t/0", 1, false));

@@ -284,3 +284,33 @@ fn subscribers_that_have_got_it_already_count_for_less() {
     assert_eq!((out.deliveries.len(), queue.bytes()), (1024, 0));
     assert!((1024 / 128 * 3..=1024 / 128 * 4).contains(&turns), "{turns} turns");
 }
+
+/// A message to very many takes many turns. Others to few, of other topics, do not wait for it.
+#[test]
+fn messages_to_few_go_past_one_to_very_many() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    add(&mut queue, "wide", &[("w1", None)], &[list(0..5_000, true)]);
+    assert_eq!(queue.waiting(), WIDE_COUNTS, "there is room for others");
+    add(&mut queue, "wide", &[("w2", None)], &[list(0..10, true)]);
+    add(&mut queue, "several", &[("s", None)], &[list(0..10, true), list(5..15, true)]);
+    add(&mut queue, "few", &[("f1", None)], &[list(0..100, true)]);
+    add(&mut queue, "few", &[("f2", None)], &[list(0..1, true)]);
+    let mut turns = 0;
+    while !all(&out).iter().any(|got| got.payloads == ["f2"]) {
+        queue.deliver(128, &mut out);
+        turns += 1;
+        assert!(turns <= 2, "it waits");
+        assert_eq!(out.deliveries.len(), turns * 128 - usize::from(turns == 2) * 2);
+    }
+    queue.deliver(usize::MAX, &mut out);
+    assert!(queue.is_empty() && queue.waiting() == 0 && queue.bytes() == 0);
+    let mut order: Vec<String> = all(&out).into_iter().flat_map(|got| got.payloads).collect();
+    // Each was delivered to all, once.
+    let count = |payload| order.iter().filter(|other| *other == payload).count();
+    let counts = ["w1", "w2", "s", "f1", "f2"].map(count);
+    assert_eq!(counts, [5_000, 10, 15, 100, 1]);
+    order.dedup();
+    let last = |payload: &str| order.iter().rposition(|other| other == payload);
+    assert!(last("f1") < last("f2") && last("f2") < last("w1"), "{order:?}");
+    assert!(last("w1") < last("w2") && last("w2") < last("s"), "{order:?}");
+}
