@@ -27,7 +27,7 @@ pub(super) const ALL: &[Workload] = &[
     Workload::many(
         "retained-handshakes",
         "",
-        "500 connections subscribe to a topic with a retained value of 60 KB, are reset, and repeat",
+        "500 connections subscribe to a topic with a value of 60 KB, are reset, and repeat",
         || {
             let value = retain("long", &format!("\"{}\"", "v".repeat(60_000)));
             let publisher = Group::to("/pubsub", 1).first(value);
