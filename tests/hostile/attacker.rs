@@ -136,7 +136,11 @@ impl<'a> Attacker<'a> {
         if flags.contains(EventFlags::IN) && self.stream.is_some() {
             self.read(usize::MAX, scratch);
         }
-        if flags.contains(EventFlags::OUT) && self.stream.is_some() {
+        if flags.contains(EventFlags::OUT)
+            && let Some(stream) = &mut self.stream
+        {
+            // What TLS has to say, also if there is nothing else to send.
+            let _ = stream.flush();
             self.write(scratch);
         }
         let is_broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);

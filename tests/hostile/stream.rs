@@ -110,7 +110,7 @@ impl Stream {
     }
 
     /// Sends what TLS has to send.
-    fn flush(&mut self) -> Result<(), Errno> {
+    pub(crate) fn flush(&mut self) -> Result<(), Errno> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
         while tls.connection.wants_write() {
             match tls.connection.write_tls(&mut Socket(&self.socket)) {

@@ -27,6 +27,11 @@ impl Establishing {
         self.by_number.is_empty() && self.behind.is_empty()
     }
 
+    /// Whether there are some that are acknowledged and were kept back.
+    pub(super) fn has_acknowledged(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
     pub(super) fn add(&mut self, number: u64, established: Established) {
         self.bytes += bytes(&established);
         self.by_number.entry(number).or_default().push_back(established);

@@ -139,7 +139,7 @@ impl Broker {
     fn tell_whether_busy(&mut self) {
         if self.peers.are_some() {
             // Early enough that the others have stopped before there is too much.
-            let is_busy = self.deliveries.waiting() > MAX_WAITING / 2 || self.is_busy();
+            let is_busy = self.deliveries.waiting() > MAX_WAITING / 8 * 5 || self.is_busy();
             self.peers.port().set_busy(is_busy);
         }
     }
@@ -209,7 +209,9 @@ impl Broker {
         let has_deliveries = !self.deliveries.is_empty() || !self.replaying.is_empty();
         let has_drafts =
             !self.drafts.is_empty() || !self.searching.is_empty() || !self.values.is_empty();
-        let has_changes = !self.ended.is_empty() || self.has_acknowledged();
+        let has_changes = !self.ended.is_empty()
+            || self.has_acknowledged()
+            || self.establishing.has_acknowledged();
         let has_batches = self.has_news || !self.incoming.is_empty() || !self.missed.is_empty();
         if has_deliveries || has_batches || has_drafts || has_changes {
             Wakeup::Now
@@ -264,7 +266,7 @@ impl Broker {
     /// Declares that the core is about to sleep. Returns false if another core has sent messages:
     /// then the core must not sleep.
     pub fn try_sleep(&mut self) -> bool {
-        self.tell_whether_busy();
+        self.peers.port().set_busy(false);
         self.is_asleep = self.peers.port().try_sleep();
         self.is_asleep
     }

@@ -30,6 +30,9 @@ const MAX_BEGUN: usize = 64;
 const MAX_SKIPPED: usize = 4096;
 /// So many subscribers that have got it already, by another list, count for one delivery.
 const KNOWN: usize = 16;
+/// The bits of a generation in a mark: a list may still hold the connection that had the slot
+/// before.
+const GENERATION_BITS: u32 = ConnectionId::GENERATION_MASK.count_ones();
 /// A delivery to more subscribers than this is wide. That takes more than four turns.
 const WIDE: usize = 512;
 /// A wide delivery counts for so many that wait: there is room for others behind one, but not
@@ -74,7 +77,8 @@ pub(in crate::pubsub) struct DeliveryQueue {
     bytes: usize,
     /// What is left to deliver, those left in lists that have begun included.
     waiting: usize,
-    /// For each slot the number of the last delivery that was made to it.
+    /// For each slot the number of the last delivery that was made to it, and the generation of the
+    /// connection.
     last_delivery: Vec<u64>,
     pub(in crate::pubsub) delivered: u64,
     /// Frames are charged there, from when they are made until nobody holds them.
@@ -289,7 +293,8 @@ impl Delivery {
             let mut known = 0;
             for subscriber in chunk {
                 let slot = subscriber.id.slot;
-                if overlaps && last_delivered(last_delivery, slot) == number {
+                let mark = number << GENERATION_BITS | u64::from(subscriber.id.generation);
+                if overlaps && last_delivered(last_delivery, slot) == mark {
                     known += 1;
                     continue;
                 }
@@ -298,7 +303,7 @@ impl Delivery {
                     Delivered::NextTurn => self.skipped.push(*subscriber),
                 }
                 if overlaps && let Some(last) = last_delivery.get_mut(slot as usize) {
-                    *last = number;
+                    *last = mark;
                 }
             }
             self.position += chunk.len();
@@ -353,7 +358,7 @@ impl Delivery {
     }
 }
 
-/// The number of the last delivery to `slot`.
+/// The mark of the last delivery to `slot`.
 fn last_delivered(last_delivery: &mut Vec<u64>, slot: u32) -> u64 {
     let at = slot as usize;
     if last_delivery.len() <= at {

@@ -1,17 +1,25 @@
 //! Messages to few that go past one to very many: these take many turns, and others must not wait
 //! for all of them.
 
-use super::{Delivery, DeliveryQueue, MAX_BEGUN};
+use super::{DELIVERY, Delivery, DeliveryQueue, MAX_BEGUN};
+use crate::pubsub::encoding::Form;
+use crate::pubsub::name::Topic;
 use crate::session::Outbound;
 
 /// A delivery to at most so many subscribers goes past a wide one.
 const NARROW: usize = 128;
+/// So many are looked at behind a wide delivery, those included that are done.
+const MAX_LOOKED_AT: usize = 4096;
 
 impl Delivery {
     /// Whether it may go past others. Of two deliveries that are under way at the same time only
     /// one may be to several lists: it is noted for each connection that it has got the message.
     fn is_narrow(&self) -> bool {
-        !self.overlaps && !self.lists.is_empty() && self.lists.subscribers() <= NARROW
+        !self.overlaps && !self.is_done() && self.lists.subscribers() <= NARROW
+    }
+
+    fn topic(&self) -> Option<&Topic> {
+        self.segments.first().map(|segment| &segment.batch.topic)
     }
 }
 
@@ -24,13 +32,19 @@ impl DeliveryQueue {
     /// Makes up to half of `max` deliveries past the first one. Returns how many are left of `max`.
     #[cold]
     pub(super) fn deliver_past<O: Outbound>(&mut self, max: usize, out: &mut O) -> usize {
-        let mut left = max / 2;
-        for at in 1..self.queue.len().min(MAX_BEGUN) {
-            if left == 0 {
+        let (mut left, mut waiting) = (max / 2, 0);
+        for at in 1..self.queue.len().min(MAX_LOOKED_AT) {
+            let Some(delivery) = self.queue.get(at) else { break };
+            if delivery.is_done() {
+                continue;
+            }
+            waiting += 1;
+            if left == 0 || waiting > MAX_BEGUN {
                 break;
             }
-            if self.queue.get(at).is_some_and(Delivery::is_narrow) && !self.follows(at) {
+            if delivery.is_narrow() && !self.follows(at) {
                 left = self.deliver_at(at, left, out).unwrap_or(0);
+                self.release_done(at);
             }
         }
         max - max / 2 + left
@@ -39,10 +53,17 @@ impl DeliveryQueue {
     /// Whether the delivery at this place follows one of its topic that is not done: the messages
     /// of a topic stay in order.
     fn follows(&self, at: usize) -> bool {
-        let topic = |delivery: &Delivery| {
-            delivery.segments.first().map(|segment| segment.batch.topic.clone())
-        };
-        let own = self.queue.get(at).and_then(topic);
-        self.queue.iter().take(at).any(|before| !before.is_done() && topic(before) == own)
+        let own = self.queue.get(at).and_then(Delivery::topic);
+        self.queue.iter().take(at).any(|before| !before.is_done() && before.topic() == own)
+    }
+
+    /// A delivery that is done keeps its place until all before it are done, but not its messages.
+    fn release_done(&mut self, at: usize) {
+        if let Some(delivery) = self.queue.get_mut(at).filter(|delivery| delivery.is_done()) {
+            self.bytes -= delivery.bytes - DELIVERY;
+            (delivery.bytes, delivery.framed) = (DELIVERY, 0);
+            delivery.segments = Vec::new();
+            delivery.frames = [const { None }; Form::COUNT];
+        }
     }
 }

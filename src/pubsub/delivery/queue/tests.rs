@@ -314,3 +314,57 @@ fn messages_to_few_go_past_one_to_very_many() {
     assert!(last("f1") < last("f2") && last("f2") < last("w1"), "{order:?}");
     assert!(last("w1") < last("w2") && last("w2") < last("s"), "{order:?}");
 }
+
+/// A subscriber that was given as much as one turn allows gets the rest in the next one, also of a
+/// message that goes past others.
+#[test]
+fn what_goes_past_others_is_tried_again_in_the_next_turn() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    add(&mut queue, "wide", &[("w", None)], &[list(100..5_000, true)]);
+    add(&mut queue, "few", &[("1", None)], &[list(0..3, true)]);
+    add(&mut queue, "few", &[("2", None)], &[list(0..4, true)]);
+    out.full = vec![1];
+    queue.deliver(128, &mut out);
+    out.full.clear();
+    queue.deliver(128, &mut out);
+    let few = |got: &Got| got.payloads != ["w"];
+    let got: Vec<(u32, String)> =
+        all(&out).into_iter().filter(few).map(|got| (got.slot, got.payloads.concat())).collect();
+    let expected = [(0, "1"), (2, "1"), (1, "1"), (0, "2"), (1, "2"), (2, "2"), (3, "2")];
+    assert_eq!(got, expected.map(|(slot, payload)| (slot, payload.to_owned())));
+    queue.deliver(usize::MAX, &mut out);
+    assert!(queue.is_empty() && queue.waiting() == 0 && queue.bytes() == 0);
+}
+
+/// However many messages go past a wide one, the next one does so too, and those that are done hold
+/// nothing but their places.
+#[test]
+fn any_number_of_messages_goes_past_a_wide_one() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    add(&mut queue, "wide", &[("w", None)], &[list(100..50_000, true)]);
+    let (few, payload) = (list(0..3, true), "x".repeat(1_000));
+    for count in 1..=200 {
+        add(&mut queue, "few", &[(&payload, None)], std::slice::from_ref(&few));
+        queue.deliver(128, &mut out);
+        assert_eq!(out.by_topic()["few"], count * 3, "after {count} turns");
+    }
+    let places = 200 * DELIVERY;
+    let wide = queue.queue[0].bytes + queue.queue[0].lists.bytes();
+    assert!(queue.bytes() <= places + wide + 200_000, "{}", queue.bytes());
+    queue.deliver(usize::MAX, &mut out);
+    assert!(queue.is_empty() && queue.waiting() == 0 && queue.bytes() == 0);
+}
+
+/// A list may still hold a connection that has ended, and another the next one in its slot.
+#[test]
+fn the_next_connection_of_a_slot_misses_nothing() {
+    let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+    let next = ConnectionId { slot: 1, generation: 2 };
+    let other = Subscriber { id: next, form: Form::RAW, echo: true };
+    let lists = [list(0..2, true), Rc::new([other].into_iter().collect())];
+    add(&mut queue, "t", &[("1", None)], &lists);
+    queue.deliver(usize::MAX, &mut out);
+    let mut ids: Vec<_> = out.deliveries.iter().map(|(to, _)| (to.slot, to.generation)).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [(0, 1), (1, 1), (1, 2)]);
+}
