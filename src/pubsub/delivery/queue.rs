@@ -292,9 +292,8 @@ impl Delivery {
             let chunk = &rest[..rest.len().min(left)];
             let mut known = 0;
             for subscriber in chunk {
-                let slot = subscriber.id.slot;
-                let mark = number << GENERATION_BITS | u64::from(subscriber.id.generation);
-                if overlaps && last_delivered(last_delivery, slot) == mark {
+                let id = subscriber.id;
+                if overlaps && last_delivered(last_delivery, id.slot) == mark(number, id) {
                     known += 1;
                     continue;
                 }
@@ -302,8 +301,8 @@ impl Delivery {
                     Delivered::Taken => ran.delivered += 1,
                     Delivered::NextTurn => self.skipped.push(*subscriber),
                 }
-                if overlaps && let Some(last) = last_delivery.get_mut(slot as usize) {
-                    *last = mark;
+                if overlaps && let Some(last) = last_delivery.get_mut(id.slot as usize) {
+                    *last = mark(number, id);
                 }
             }
             self.position += chunk.len();
@@ -356,6 +355,11 @@ impl Delivery {
         }
         self.frames.get(form.index())?.as_ref()
     }
+}
+
+/// What is noted of a delivery to a connection.
+fn mark(number: u64, id: ConnectionId) -> u64 {
+    number << GENERATION_BITS | u64::from(id.generation)
 }
 
 /// The mark of the last delivery to `slot`.
