@@ -83,9 +83,9 @@ pub(crate) fn server(cores: &[usize], groups: &[Group]) -> Server {
     let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
     let mut command = Command::new(path);
     command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &list.join(",")]);
-    if groups.iter().any(|group| !matches!(group.over, Over::Tcp)) {
-        command.args(tls::flags());
-    }
+    let needs_tls = groups.iter().any(|group| !matches!(group.over, Over::Tcp));
+    let files = needs_tls.then(tls::Files::new);
+    command.args(files.iter().flat_map(tls::Files::flags));
     command.args(backend::flag().map(|name| format!("--backend={name}")));
     Server::spawn(command)
 }

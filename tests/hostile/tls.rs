@@ -1,8 +1,9 @@
 //! TLS for the attackers: the certificate of the server, and clients that trust any.
 
 use std::fs;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
 use rustls::version::TLS13;
@@ -14,21 +15,34 @@ use crate::script::{Over, Secure};
 /// More than any record has.
 const WHOLE: usize = 1 << 20;
 
-/// The flags of a server that also listens with TLS.
-pub(crate) fn flags() -> [String; 3] {
-    static FLAGS: OnceLock<[String; 3]> = OnceLock::new();
-    FLAGS.get_or_init(make_flags).clone()
+/// A certificate and its key in files, which a server reads when it starts. Removed when dropped.
+pub(crate) struct Files([PathBuf; 2]);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let pair = Pair::p256(&["localhost"]);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self([("cert", pair.cert), ("key", pair.key)].map(|(kind, pem)| {
+            let name = format!("hostile-{}-{number}-{kind}.pem", std::process::id());
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            fs::write(&path, pem).unwrap();
+            path
+        }))
+    }
+
+    /// The flags of a server that also listens with TLS.
+    pub(crate) fn flags(&self) -> [String; 3] {
+        let [cert, key] = self.0.each_ref().map(|path| path.display());
+        let cert = format!("--tls-cert={cert}");
+        ["--listen-tls=127.0.0.1:0".to_owned(), cert, format!("--tls-key={key}")]
+    }
 }
 
-fn make_flags() -> [String; 3] {
-    let pair = Pair::p256(&["localhost"]);
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let [cert, key] = [("cert", pair.cert), ("key", pair.key)].map(|(kind, pem)| {
-        let path = dir.join(format!("hostile-{}-{kind}.pem", std::process::id()));
-        fs::write(&path, pem).unwrap();
-        format!("--tls-{kind}={}", path.display())
-    });
-    ["--listen-tls=127.0.0.1:0".to_owned(), cert, key]
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|path| drop(fs::remove_file(path)));
+    }
 }
 
 fn config(groups: Vec<&'static dyn SupportedKxGroup>) -> ClientConfig {
