@@ -32,29 +32,31 @@ impl DeliveryQueue {
     /// Makes up to half of `max` deliveries past the first one. Returns how many are left of `max`.
     #[cold]
     pub(super) fn deliver_past<O: Outbound>(&mut self, max: usize, out: &mut O) -> usize {
-        let (mut left, mut waiting) = (max / 2, 0);
+        // Those looked at that are not done.
+        let (mut left, mut before) = (max / 2, vec![0]);
         for at in 1..self.queue.len().min(MAX_LOOKED_AT) {
             let Some(delivery) = self.queue.get(at) else { break };
             if delivery.is_done() {
                 continue;
             }
-            waiting += 1;
-            if left == 0 || waiting > MAX_BEGUN {
+            if left == 0 || before.len() > MAX_BEGUN {
                 break;
             }
-            if delivery.is_narrow() && !self.follows(at) {
+            if delivery.is_narrow() && !self.follows(at, &before) {
                 left = self.deliver_at(at, left, out).unwrap_or(0);
                 self.release_done(at);
             }
+            before.push(at);
         }
         max - max / 2 + left
     }
 
-    /// Whether the delivery at this place follows one of its topic that is not done: the messages
-    /// of a topic stay in order.
-    fn follows(&self, at: usize) -> bool {
+    /// Whether the delivery at this place follows one of its topic, of those at these places: the
+    /// messages of a topic stay in order.
+    fn follows(&self, at: usize, before: &[usize]) -> bool {
         let own = self.queue.get(at).and_then(Delivery::topic);
-        self.queue.iter().take(at).any(|before| !before.is_done() && before.topic() == own)
+        let mut before = before.iter().filter_map(|at| self.queue.get(*at));
+        before.any(|before| !before.is_done() && before.topic() == own)
     }
 
     /// A delivery that is done keeps its place until all before it are done, but not its messages.
