@@ -274,6 +274,7 @@ impl Delivery {
     }
 
     /// Continues this delivery.
+    #[inline(always)]
     fn run<O: Outbound>(
         &mut self,
         number: u64,
@@ -290,21 +291,16 @@ impl Delivery {
             let list = Rc::clone(list);
             let rest = list.get(self.position..).unwrap_or_default();
             let chunk = &rest[..rest.len().min(left)];
-            let mut known = 0;
-            for subscriber in chunk {
-                let id = subscriber.id;
-                if overlaps && last_delivered(last_delivery, id.slot) == mark(number, id) {
-                    known += 1;
-                    continue;
-                }
-                match self.deliver_to(subscriber, out) {
-                    Delivered::Taken => ran.delivered += 1,
-                    Delivered::NextTurn => self.skipped.push(*subscriber),
-                }
-                if overlaps && let Some(last) = last_delivery.get_mut(id.slot as usize) {
-                    *last = mark(number, id);
+            let firsts = if overlaps { firsts(last_delivery, number, chunk) } else { Vec::new() };
+            let unknown = if overlaps { &*firsts } else { chunk };
+            let skipped = self.skipped.len();
+            for subscriber in unknown {
+                if self.deliver_to(subscriber, out) == Delivered::NextTurn {
+                    self.skipped.push(*subscriber);
                 }
             }
+            ran.delivered += (unknown.len() - (self.skipped.len() - skipped)) as u64;
+            let known = chunk.len() - unknown.len();
             self.position += chunk.len();
             let counted = chunk.len() - known + known.div_ceil(KNOWN);
             ran.done += counted;
@@ -357,16 +353,20 @@ impl Delivery {
     }
 }
 
-/// What is noted of a delivery to a connection.
-fn mark(number: u64, id: ConnectionId) -> u64 {
-    number << GENERATION_BITS | u64::from(id.generation)
-}
-
-/// The mark of the last delivery to `slot`.
-fn last_delivered(last_delivery: &mut Vec<u64>, slot: u32) -> u64 {
-    let at = slot as usize;
-    if last_delivery.len() <= at {
-        last_delivery.resize(at + 1, 0);
-    }
-    last_delivery.get(at).copied().unwrap_or_default()
+/// Those of `subscribers` that delivery `number` has not reached yet, which are noted.
+#[cold]
+fn firsts(
+    last_delivery: &mut Vec<u64>,
+    number: u64,
+    subscribers: &[Subscriber],
+) -> Vec<Subscriber> {
+    let is_first = |subscriber: &&Subscriber| {
+        let id = subscriber.id;
+        let (at, mark) = (id.slot as usize, number << GENERATION_BITS | u64::from(id.generation));
+        if last_delivery.len() <= at {
+            last_delivery.resize(at + 1, 0);
+        }
+        last_delivery.get_mut(at).is_some_and(|last| std::mem::replace(last, mark) != mark)
+    };
+    subscribers.iter().filter(is_first).copied().collect()
 }

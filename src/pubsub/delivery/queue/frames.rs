@@ -41,6 +41,9 @@ impl Delivery {
         }
     }
 
+    /// Whether the connection published one of the messages. Not inlined: that costs each delivery
+    /// registers.
+    #[inline(never)]
     pub(super) fn has_own(&self, id: ConnectionId) -> bool {
         self.segments.iter().any(|segment| segment.publishers.contains(&id))
     }
