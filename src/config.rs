@@ -24,6 +24,15 @@ pub struct Config {
     /// With any, each loop accepts one connection for each listener in a turn, and a connection
     /// takes some 64 bytes more.
     pub trusted_proxies: TrustedProxies,
+    /// Whether the addresses of peers are known: in log lines, and for those who administrate the
+    /// server. Default no; with [`trusted_proxies`](Self::trusted_proxies) they are in any case.
+    /// Each loop accepts one connection for each listener in a turn then, and a connection takes 32
+    /// bytes more.
+    pub peer_addresses: bool,
+    /// Whether each answered request, and the end of each WebSocket, is an event of `tracing` with
+    /// the target `corecast::access`: the client, if its address is known, the method, the path
+    /// without its query, and the status. Default no.
+    pub access_log: bool,
     /// The receive buffers of each loop. A core has one loop by default.
     pub buffers: Buffers,
     /// Publish and subscribe.

@@ -46,6 +46,18 @@ pub enum Error {
         /// As it is written for `--listen`.
         listen: String,
     },
+    /// A listener for administration can be reached from other machines, and needs a token.
+    AdminWithoutToken {
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// The file with the token for administration cannot be read.
+    AdminTokenFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
     /// A listening socket could not be shared by all loops.
     Descriptor(io::Error),
     /// The process may not use a core that was asked for.
@@ -95,6 +107,15 @@ impl fmt::Display for Error {
             Self::ListenUnix { path, source } => fmt_listen_unix(f, path, source),
             Self::Passed(text) => f.write_str(text),
             Self::Twice { listen } => write!(f, "{listen} is given twice; give it once"),
+            Self::AdminWithoutToken { address } => write!(
+                f,
+                "the admin listener on {address} can be reached from other machines, and has no \
+                 token; give one with --admin-token-file, or listen on 127.0.0.1, [::1] or a \
+                 Unix-domain socket"
+            ),
+            Self::AdminTokenFile { path, source } => {
+                write!(f, "the admin token cannot be read from {}: {source}", path.display())
+            }
             Self::Descriptor(error) => write!(
                 f,
                 "a listening socket could not be shared by all loops: {error}; raise the limit of \
@@ -197,7 +218,9 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Ring(error) => Some(error),
-            Self::Listen { source, .. } | Self::ListenUnix { source, .. } => Some(source),
+            Self::Listen { source, .. }
+            | Self::ListenUnix { source, .. }
+            | Self::AdminTokenFile { source, .. } => Some(source),
             Self::Thread(source) | Self::Descriptor(source) => Some(source),
             Self::Pin(errno) | Self::Waker(errno) | Self::Epoll(errno) | Self::Worker(errno) => {
                 Some(errno)
@@ -205,6 +228,7 @@ impl std::error::Error for Error {
             #[cfg(feature = "tls")]
             Self::Tls(error) => Some(error),
             Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) => None,
+            Self::AdminWithoutToken { .. } => None,
             Self::Passed(_) | Self::Twice { .. } | Self::Panic(_) | Self::Hung { .. } => None,
         }
     }

@@ -34,6 +34,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
             "gateway",
             "io",
             "mesh",
+            "protocol",
             "proxied",
             "pubsub",
             "session",

@@ -103,7 +103,7 @@ impl CoreState {
         self.held.push(id);
     }
 
-    pub(super) fn set_timer(&mut self, id: ConnectionId, wait: Duration) {
+    pub(crate) fn set_timer(&mut self, id: ConnectionId, wait: Duration) {
         self.has_work = true;
         self.timers.set(id, wait);
     }

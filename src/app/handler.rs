@@ -129,6 +129,13 @@ pub trait Handler {
         Ok(())
     }
 
+    /// What a client of an endpoint of the server is called in the list of connections of an admin
+    /// listener. By default it has no name.
+    fn user_name(user: &Self::User) -> Option<&str> {
+        let _ = user;
+        None
+    }
+
     /// The connection is open. What is sent here follows the answer to the handshake.
     fn open(&mut self, connection: &mut Self::Connection, cx: &mut Context<'_, '_>) {
         let _ = (connection, cx);

@@ -6,6 +6,7 @@
 
 mod accept;
 mod action;
+mod admin;
 mod connection;
 mod context;
 mod core;
@@ -25,6 +26,7 @@ mod upgrade;
 
 pub use accept::{Accept, InvalidHeader};
 pub use action::{Action, Denied};
+pub(crate) use admin::Admin;
 pub use connection::ConnectionHandle;
 pub use context::{CloseContext, Context};
 pub use core::AppStats;

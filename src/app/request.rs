@@ -7,7 +7,7 @@ use super::error::PublishError;
 use super::responder::{self, Responder, Unanswered};
 use crate::base::ConnectionId;
 use crate::config::Config;
-use crate::pubsub::Payload;
+use crate::pubsub::{Payload, Topic};
 
 /// The connection of a plain request and the topics of its core, as
 /// [`Handler::request`](super::Handler::request) is given them.
@@ -21,6 +21,11 @@ pub struct RequestContext<'c> {
 impl<'c> RequestContext<'c> {
     pub(crate) const fn new(id: ConnectionId, core: &'c mut CoreState) -> Self {
         Self { id, core, later: None }
+    }
+
+    /// The id of the connection.
+    pub(crate) const fn id(&self) -> ConnectionId {
+        self.id
     }
 
     /// The request, if it is to be answered later.
@@ -55,6 +60,12 @@ impl<'c> RequestContext<'c> {
         let (later, responder) = responder::pair(self.id, self.core);
         self.later = Some(later);
         responder
+    }
+
+    /// Retained values behind the topic `after`, in the order of their topics, with the bytes that
+    /// they count for; at most `most`.
+    pub(crate) fn retained(&self, after: Option<&str>, most: usize) -> Vec<(Topic, usize)> {
+        self.core.broker.retained_after(after, most)
     }
 
     /// The settings of the server.

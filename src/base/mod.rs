@@ -1,11 +1,12 @@
 //! Small types that every part shares: connection ids, chunks of bytes, buffer pools, vectors that
-//! wait to be freed, time, counted work and memory, the progress of sends, tables by slot number,
-//! and hash maps that grow in small steps. Nothing here depends on a protocol, a socket, a clock or
-//! a thread.
+//! wait to be freed, time, counted work and memory, the progress of sends, durations by ranges,
+//! tables by slot number, and hash maps that grow in small steps. Nothing here depends on a
+//! protocol, a socket, a clock or a thread.
 
 pub(crate) mod blocks;
 pub mod chunk;
 pub mod discarded;
+pub mod histogram;
 pub mod id;
 pub mod ledger;
 pub mod pool;
@@ -18,6 +19,7 @@ pub mod work;
 
 pub use chunk::Chunk;
 pub use discarded::Discarded;
+pub use histogram::Histogram;
 pub use id::ConnectionId;
 pub use ledger::Ledger;
 pub use pool::BufferPool;

@@ -10,6 +10,8 @@ pub struct SendProgress {
     pub written: u64,
     /// Bytes that the peer's kernel has acknowledged.
     pub acked: u64,
+    /// Bytes that this side's kernel has received.
+    pub received: u64,
     /// The right edge of the peer's receive window, SND.UNA + SND.WND in RFC 9293 section 3.3.1. It
     /// moves on as the peer's program reads.
     pub window_edge: u64,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Milliseconds since the driver was created. Virtual time under simulation.
+/// Milliseconds of the clock of the driver. Virtual time under simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 

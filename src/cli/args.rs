@@ -6,9 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use corecast::protocol::http::TrustedProxies;
 use corecast::protocol::websocket::handshake::Origins;
 
+use super::admin::AdminFlags;
 use super::listen::{Listens, parse_listen};
+use super::log::LogFlags;
 #[cfg(feature = "tls")]
 use super::tls::TlsFlags;
+use super::top::Top;
 use super::values::{
     Cores, parse_cores, parse_head_size, parse_loops, parse_origin, parse_proxies, parse_seconds,
     parse_size,
@@ -30,6 +33,9 @@ pub(super) enum Command {
     Serve(Serve),
     /// Print for each backend, io_uring and epoll, whether it would be used and why.
     Probe,
+    /// Show a live view of a server in the terminal, from its admin listener: rates, loops, the
+    /// topics with most subscribers, and the slowest clients.
+    Top(Top),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -51,6 +57,10 @@ pub(super) struct Serve {
     #[cfg(feature = "tls")]
     #[command(flatten)]
     pub(super) tls: TlsFlags,
+    #[command(flatten)]
+    pub(super) admin: AdminFlags,
+    #[command(flatten)]
+    pub(super) log: LogFlags,
     /// The cores to run on, one loop on each, such as 0,2-3; without it, all that the process may
     /// use.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]
@@ -126,9 +136,6 @@ pub(super) struct Serve {
     /// the cause, and uses epoll. On epoll all loops share the limit of open files.
     #[arg(long, value_name = "BACKEND", default_value = "auto")]
     pub(super) backend: Interface,
-    /// The format of the log on standard error.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -151,14 +158,6 @@ pub(super) enum Interface {
     Uring,
     /// epoll.
     Epoll,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum LogFormat {
-    /// Plain text.
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! The command line: flags, the start line, signals, exit codes.
 
+mod admin;
 mod allocator;
 mod args;
 mod exit;
 mod listen;
+mod log;
 mod serve;
 #[cfg(feature = "tls")]
 mod tls;
+mod top;
 mod usage;
 mod values;
 
@@ -35,6 +38,7 @@ pub(crate) fn run() -> ExitCode {
     match cli.command {
         Command::Serve(flags) => serve::serve(&flags),
         Command::Probe => probe(),
+        Command::Top(flags) => top::top(&flags),
     }
 }
 

@@ -12,12 +12,12 @@ use corecast::worker::Stats;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::args::{Interface, LogFormat, Serve, Slow};
+use super::args::{Interface, Serve, Slow};
 use super::exit::{FAILURE, USAGE, fail};
 
 /// Serves until a signal.
 pub(super) fn serve(flags: &Serve) -> ExitCode {
-    start_log(flags.log_format);
+    flags.log.start();
     // Before the start line, so that a signal after it is always handled.
     let signals = match Signals::new(handled_signals(flags)) {
         Ok(signals) => signals,
@@ -41,6 +41,7 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
             error @ (Error::Core { .. }
             | Error::Overlap { .. }
             | Error::Twice { .. }
+            | Error::AdminWithoutToken { .. }
             | Error::Usage(_)),
         ) => fail(USAGE, &error.to_string()),
         Err(error) => fail(FAILURE, &error.to_string()),
@@ -66,18 +67,6 @@ fn log_totals(stats: &[Stats]) {
         without_header = sum(|loops| loops.driver.without_header),
         "stopped"
     );
-}
-
-fn start_log(format: LogFormat) {
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .with_max_level(tracing::Level::INFO);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
 }
 
 fn start(flags: &Serve) -> Result<ServerHandle, Error> {
@@ -109,6 +98,8 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
         Slow::DropOldest => SlowConsumer::DropOldest,
         Slow::Conflate => SlowConsumer::Conflate,
     };
+    config.access_log = flags.log.access_log;
+    config.peer_addresses = flags.log.access_log;
     config.backend = match flags.backend {
         Interface::Auto => Backend::Auto,
         Interface::Uring => Backend::Uring,
@@ -124,6 +115,7 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     }
     #[cfg(feature = "tls")]
     let server = flags.tls.apply(server)?;
+    let server = flags.admin.apply(server)?;
     server.start(|_core, _handle| Echo)
 }
 
@@ -142,13 +134,16 @@ fn allowed(flags: &[Origins]) -> Origins {
 /// Logs the start line.
 fn log_start(flags: &Serve, running: &ServerHandle) {
     let show = |(number, place): (usize, &Listening)| {
-        let ending = match (running.has_tls(number), running.has_proxy_protocol(number)) {
-            (false, false) => "",
-            (true, false) => " (TLS)",
-            (false, true) => " (PROXY protocol)",
-            (true, true) => " (PROXY protocol, TLS)",
-        };
-        format!("{place}{ending}")
+        let kinds = [
+            ("admin", running.is_for_admin(number)),
+            ("PROXY protocol", running.has_proxy_protocol(number)),
+            ("TLS", running.has_tls(number)),
+        ];
+        let kinds: Vec<&str> = kinds.iter().filter(|(_, is)| *is).map(|(kind, _)| *kind).collect();
+        match kinds.is_empty() {
+            true => place.to_string(),
+            false => format!("{place} ({})", kinds.join(", ")),
+        }
     };
     let places: Vec<String> = running.listening().iter().enumerate().map(show).collect();
     let backend = if running.backend() == Backend::Epoll { "epoll" } else { "io_uring" };

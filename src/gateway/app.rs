@@ -116,6 +116,7 @@ impl<H: Handler> Gateway<H> {
             return;
         }
         if !self.unanswered.is_empty() && self.unanswered.remove(&id).is_some() {
+            self.core.timers.clear(id);
             return;
         }
         self.core.closed(id);
@@ -166,6 +167,10 @@ impl<H: Handler> Gateway<H> {
             self.decide(id, out);
         }
         for id in self.core.timers.expire(self.now) {
+            if self.unanswered.contains_key(&id) {
+                self.admin_overdue(id);
+                continue;
+            }
             out.with_replies(id, |replies| {
                 self.call("timer", id, replies, |app, state, cx| app.timer(state, cx));
             });

@@ -9,7 +9,7 @@ use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::pubsub::{Broker, Filter, RetainLimit};
-use crate::session::{Outbound, Replies};
+use crate::session::{EndpointId, Outbound, Replies};
 
 /// Declares the enums of endpoints. Each line is a name and the type that implements [`Endpoint`].
 macro_rules! endpoints {
@@ -22,7 +22,14 @@ macro_rules! endpoints {
 
         impl Kind {
             /// All endpoints.
-            const ALL: &[Self] = &[$($(#[cfg($cfg)])? Self::$name,)+];
+            pub(super) const ALL: &[Self] = &[$($(#[cfg($cfg)])? Self::$name,)+];
+
+            /// What the endpoint is called.
+            pub(super) const fn name(self) -> &'static str {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name => <$client>::NAME,)+
+                }
+            }
 
             fn owns(self, path: &str) -> bool {
                 match self {
@@ -147,6 +154,11 @@ macro_rules! endpoints {
 }
 
 impl Kind {
+    /// The number of the endpoint for sessions and counters.
+    pub(super) const fn id(self) -> EndpointId {
+        EndpointId(self as u8 + 1)
+    }
+
     /// The endpoint that a path belongs to, however wrong the rest of it is. `None` if it is the
     /// application's.
     pub(super) fn of_path(path: &str) -> Option<Self> {

@@ -21,6 +21,12 @@ impl<U> Clients<U> {
         (*owner == id).then_some((client, user))
     }
 
+    /// The user of a client.
+    pub(super) fn user(&self, id: ConnectionId) -> Option<&U> {
+        let (owner, _, user) = &**self.0.get(id.slot as usize)?.as_ref()?;
+        (*owner == id).then_some(user)
+    }
+
     pub(super) fn insert(&mut self, id: ConnectionId, client: Client, user: U) {
         let at = id.slot as usize;
         if self.0.len() <= at {

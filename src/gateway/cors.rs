@@ -23,6 +23,9 @@ pub(super) struct Permission {
 }
 
 impl Permission {
+    /// Nobody may.
+    pub(super) const NONE: Self = Self { origin: None, varies: false };
+
     pub(super) fn of(request: &Request<'_>, origins: &Origins) -> Self {
         let varies = *origins != Origins::Any && request.header("origin").is_some();
         Self { origin: allowed(request, origins).map(Into::into), varies }

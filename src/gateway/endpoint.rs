@@ -14,6 +14,9 @@ use crate::session::{Message, Outbound, Replies};
 /// One connection to an endpoint. Each endpoint implements this for its own type, and the list in
 /// `client.rs` names that type.
 pub(super) trait Endpoint: Sized {
+    /// What it is called in metrics and lists.
+    const NAME: &'static str;
+
     /// The subprotocol that is spoken at this endpoint only, if it has one. No other endpoint
     /// answers with it, and no application does: a client would not learn that its path is wrong.
     const PROTOCOL: Option<&'static str> = None;

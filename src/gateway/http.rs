@@ -44,6 +44,7 @@ impl<H: Handler> Gateway<H> {
         let Some(waiting) = self.unanswered.get(&id) else { return false };
         if let Some(response) = waiting.take() {
             self.unanswered.remove(&id);
+            self.core.timers.clear(id);
             out.answer_request(id, &response);
         }
         true

@@ -2,11 +2,13 @@
 //! application on the other. There is one file or folder for each endpoint, which implements
 //! `Endpoint`, and the list in `client.rs` has a line for each.
 
+mod admin;
 mod app;
 mod client;
 mod clients;
 mod cors;
 mod endpoint;
+mod established;
 mod http;
 mod inbox;
 mod json;
@@ -20,5 +22,7 @@ mod target;
 mod tests;
 mod waiting;
 
+pub use admin::{Described, endpoints};
 pub use json::PROTOCOL;
 pub use service::Gateway;
+pub(crate) use target::percent_decode;

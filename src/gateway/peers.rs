@@ -18,7 +18,8 @@ impl<H: Handler> Gateway<H> {
 
     /// Whether the addresses of peers are of any use.
     pub(super) fn uses_peers(&self) -> bool {
-        H::PEER_ADDRESSES || self.core.is_proxied || !self.config.trusted_proxies.is_empty()
+        let is_asked = H::PEER_ADDRESSES || self.config.peer_addresses;
+        is_asked || self.core.is_proxied || !self.config.trusted_proxies.is_empty()
     }
 
     /// Remembers the peer of a new connection.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,7 +14,7 @@ use super::states::States;
 use super::target::Foreign;
 use super::waiting::Waiting;
 use crate::app::{
-    Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
+    Action, Admin, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
     Undecided, catch, catch_if,
 };
 use crate::base::{ConnectionId, Ledger, Millis};
@@ -22,13 +23,10 @@ use crate::mesh::Port;
 use crate::protocol::http;
 use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::pubsub::{Broker, Established, Event, PeerMessage, Totals, encode};
+use crate::pubsub::{Broker, Event, PeerMessage, Totals, encode};
 use crate::session::{
     self, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
 };
-
-/// Every endpoint of the server; which one it is, its [`Client`](super::client::Client) says.
-const BUILT_IN: EndpointId = EndpointId(1);
 
 /// The service of one core: the endpoints of the server, and the application `H`.
 #[derive(Debug)]
@@ -47,6 +45,8 @@ pub struct Gateway<H: Handler> {
     pub(super) undecided: HashMap<ConnectionId, Undecided<H::Connection>>,
     /// Requests that the application answers later.
     pub(super) unanswered: HashMap<ConnectionId, Waiting>,
+    /// Answers what comes to listeners for administration.
+    pub(super) admin: Option<Box<dyn Admin>>,
     /// Connections whose queue was emptied since the last turn.
     pub(super) drained: Vec<ConnectionId>,
 }
@@ -71,6 +71,7 @@ impl<H: Handler> Gateway<H> {
             warn_again: Millis::default(),
             undecided: HashMap::new(),
             unanswered: HashMap::new(),
+            admin: None,
             drained: Vec::new(),
         }
     }
@@ -133,7 +134,7 @@ impl<H: Handler> Gateway<H> {
         }
         let is_deferred = client.attach(id, window_bits, &mut self.core.broker)?;
         self.clients.insert(id, client, user);
-        let accept = session::Accept { endpoint: BUILT_IN, protocol, ..Default::default() };
+        let accept = session::Accept { endpoint: endpoint.id(), protocol, ..Default::default() };
         Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
     }
 
@@ -176,24 +177,6 @@ impl<H: Handler> Gateway<H> {
             Err(panic) => Err(self.refuse_after_panic("authorise", id, panic)),
         }
     }
-
-    /// Answers the clients whose subscriptions every core has acknowledged, and starts their
-    /// deliveries.
-    fn establish<O: Outbound>(&mut self, out: &mut O) {
-        while let Some(established) = self.core.broker.take_established() {
-            established.into_iter().for_each(|one| self.establish_one(one, out));
-        }
-        self.end_overdue(out);
-        self.close_missed(out);
-    }
-
-    fn establish_one<O: Outbound>(&mut self, established: Established, out: &mut O) {
-        let id = established.id;
-        if let Some((client, _)) = self.clients.get(id) {
-            client.confirm(id, out);
-        }
-        self.core.broker.put_in_force(established, out);
-    }
 }
 
 impl<H: Handler> Inbound for Gateway<H> {
@@ -218,6 +201,14 @@ impl<H: Handler> Inbound for Gateway<H> {
 
     fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> Option<http::Response> {
         self.answer(id, request)
+    }
+
+    fn admin_request(
+        &mut self,
+        id: ConnectionId,
+        request: &http::Request<'_>,
+    ) -> Option<http::Response> {
+        self.answer_admin(id, request)
     }
 
     fn wants_body(&self, request: &http::Request<'_>) -> bool {
@@ -323,6 +314,20 @@ impl<H: Handler> Service for Gateway<H> {
 
     fn use_ledger(&mut self, ledger: &Ledger) {
         self.core.broker.use_ledger(ledger);
+    }
+
+    #[inline]
+    fn clock(&mut self, now: Duration) {
+        self.core.broker.set_clock(now);
+    }
+
+    #[inline]
+    fn has_written(&self) -> bool {
+        self.core.broker.has_written()
+    }
+
+    fn written(&mut self, now: Duration) {
+        self.core.broker.written(now);
     }
 
     fn start_turn(&mut self, now: Millis, input_waits: bool) {

@@ -30,7 +30,7 @@ pub(super) fn pairs<'q>(
 ///
 /// # Errors
 /// One line for the client, if a `%` has no digits, or the topic is not UTF-8.
-pub(super) fn percent_decode(text: &str) -> Result<String, String> {
+pub(crate) fn percent_decode(text: &str) -> Result<String, String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

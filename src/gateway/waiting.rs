@@ -16,6 +16,11 @@ impl Waiting {
         Self { request, permission }
     }
 
+    /// A request that no page of another origin may read the answer to.
+    pub(super) const fn for_nobody_else(request: Unanswered) -> Self {
+        Self::new(request, Permission::NONE)
+    }
+
     /// The response with its CORS headers, once it is there.
     pub(super) fn take(&self) -> Option<Response> {
         Some(self.permission.add_to(self.request.take()?))

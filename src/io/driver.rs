@@ -227,6 +227,13 @@ pub struct DriverStats {
     /// Connections that did not begin with the header of the PROXY protocol that their listener
     /// asks for.
     pub without_header: u64,
+    /// Handshakes of TLS that were completed.
+    pub tls_handshakes: u64,
+    /// Of these, the ones that resumed a session.
+    pub tls_resumed: u64,
+    /// Connections to listeners with TLS that were refused for what they sent: before the end of
+    /// their handshake, or after it.
+    pub tls_failed: u64,
 }
 
 /// One core's way to the kernel. All calls but [`Driver::enter`] only queue, or do at once what
@@ -241,7 +248,8 @@ pub trait Driver {
     /// The ledger at which memory is charged that peers make the driver hold.
     fn use_ledger(&mut self, _ledger: &Ledger) {}
 
-    /// Time since the ring began, by its own clock.
+    /// The time since some moment, which is the same for all drivers of the process; in a
+    /// simulation for all drivers of it.
     fn now(&self) -> Duration;
 
     /// How many connections there can be at a time.
@@ -260,9 +268,9 @@ pub trait Driver {
     /// listener, and some more that arrive meanwhile.
     fn accept_burst(&self) -> u32;
 
-    /// Ends accepting for good: the kernel refuses new connections from here on. The accepts' last
-    /// events follow.
-    fn stop_accepting(&mut self);
+    /// Ends accepting for good on all listeners but those for which `kept` says true: the kernel
+    /// refuses new connections from here on. The accepts' last events follow.
+    fn stop_accepting(&mut self, kept: &[bool]);
 
     /// Arms a multishot receive. With `poll_first` it waits for readiness before it takes a buffer,
     /// which is right unless data is known to wait; epoll always does.

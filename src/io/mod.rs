@@ -3,6 +3,7 @@
 //! backend is a folder beside these, which `server` starts. A transport under the frames, such as
 //! TLS, is a driver around another one, so that loop and sessions see plain bytes: see `transport`.
 
+pub mod clock;
 mod driver;
 pub mod epoll;
 #[cfg(feature = "sim")]

@@ -14,6 +14,8 @@ mod field {
     pub(super) const LAST_ACK_RECV: usize = 56;
     /// `tcpi_bytes_acked`, u64.
     pub(super) const BYTES_ACKED: usize = 120;
+    /// `tcpi_bytes_received`, u64.
+    pub(super) const BYTES_RECEIVED: usize = 128;
     /// `tcpi_notsent_bytes`, u32.
     pub(super) const NOTSENT_BYTES: usize = 144;
     /// `tcpi_bytes_sent`, u64, retransmissions included.
@@ -63,6 +65,7 @@ fn parse(info: &[u8; 256]) -> SendProgress {
     SendProgress {
         written: sent.saturating_add(short(field::NOTSENT_BYTES).into()),
         acked,
+        received: long(field::BYTES_RECEIVED),
         window_edge: acked.saturating_add(short(field::SND_WND).into()),
         in_flight: short(field::UNACKED) > 0,
         since_ack_ms: short(field::LAST_ACK_RECV),

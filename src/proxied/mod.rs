@@ -248,8 +248,8 @@ impl<D: Driver> Driver for Proxied<D> {
         self.inner.accept_burst()
     }
 
-    fn stop_accepting(&mut self) {
-        self.inner.stop_accepting();
+    fn stop_accepting(&mut self, kept: &[bool]) {
+        self.inner.stop_accepting(kept);
     }
 
     fn receive(&mut self, id: ConnectionId, poll_first: bool) {

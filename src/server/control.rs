@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::app::{AppStats, ConnectionHandle, Handler};
+use super::view::{Core, CoreStats, CoreView, Visit};
+use crate::app::{ConnectionHandle, Handler};
 use crate::gateway::Gateway;
 use crate::io::{Driver, LoopWaker, Wake};
 use crate::mesh::SleepFlag;
-use crate::{pubsub, worker};
+use crate::worker;
 
 thread_local! {
     static IS_CORE: Cell<bool> = const { Cell::new(false) };
@@ -26,26 +27,11 @@ pub(super) fn is_core_thread() -> bool {
     IS_CORE.get()
 }
 
-/// The counters of one core.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CoreStats {
-    /// The core.
-    pub core: usize,
-    /// The number of connections.
-    pub connections: usize,
-    /// The counters of its loop.
-    pub worker: worker::Stats,
-    /// The counters of its broker.
-    pub topics: pubsub::Stats,
-    /// The counters of the application's connections.
-    pub app: AppStats,
-}
-
 /// A request to a core, which answers at the end of a turn.
 pub(super) enum Request {
     Stats(Sender<CoreStats>),
     Connections(Sender<Vec<ConnectionHandle>>),
+    Visit(Box<dyn Visit>),
 }
 
 /// The flags that stop a server.
@@ -53,6 +39,8 @@ pub(super) enum Request {
 pub(super) struct Stop {
     /// Begin to drain.
     pub(super) drain: Arc<AtomicBool>,
+    /// Do not end once it has drained.
+    pub(super) stays: Arc<AtomicBool>,
     /// End at once.
     pub(super) halt: AtomicBool,
 }
@@ -62,6 +50,8 @@ pub(super) struct Stop {
 #[repr(align(128))]
 pub(super) struct CoreControl {
     pub(super) core: usize,
+    /// The number of the loop.
+    pub(super) number: usize,
     /// The number of turns so far.
     turns: AtomicU64,
     /// Set when there are requests or the server must end at once.
@@ -73,9 +63,15 @@ pub(super) struct CoreControl {
 }
 
 impl CoreControl {
-    pub(super) const fn new(core: usize, waker: LoopWaker, sleep_flag: SleepFlag) -> Self {
+    pub(super) const fn new(
+        core: usize,
+        number: usize,
+        waker: LoopWaker,
+        sleep_flag: SleepFlag,
+    ) -> Self {
         Self {
             core,
+            number,
             turns: AtomicU64::new(0),
             attention: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
@@ -97,6 +93,11 @@ impl CoreControl {
         self.notify();
     }
 
+    /// Has the core visited after this turn or the next one.
+    pub(super) fn visit(&self, visit: Box<dyn Visit>) {
+        self.request(Request::Visit(visit));
+    }
+
     /// Counts a turn that has ended. Returns whether another thread asked for attention.
     #[inline]
     pub(super) fn count_turn(&self) -> bool {
@@ -107,28 +108,27 @@ impl CoreControl {
     }
 
     /// Answers all requests.
-    pub(super) fn answer<D: Driver, H: Handler>(&self, worker: &worker::Worker<D, Gateway<H>>) {
+    pub(super) fn answer<D: Driver, H: Handler>(&self, worker: &mut worker::Worker<D, Gateway<H>>) {
         // The swap comes first: a request queued after it sets the flag again.
         self.attention.swap(false, Ordering::AcqRel);
         let requests =
             std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner));
-        let service = worker.service();
         for request in requests {
+            let mut view = Core { number: self.number, core: self.core, worker };
             // The requesting thread may have given up waiting.
             let _ = match request {
-                Request::Stats(to) => {
-                    let stats = CoreStats {
-                        core: self.core,
-                        connections: worker.connections(),
-                        worker: worker.stats(),
-                        topics: service.broker().stats(),
-                        app: service.stats(),
-                    };
-                    to.send(stats).is_ok()
-                }
+                Request::Stats(to) => to.send(view.stats()).is_ok(),
                 Request::Connections(to) => {
-                    let list = worker.open_connections().map(|id| service.handle(id)).collect();
-                    to.send(list).is_ok()
+                    let service = view.worker.service();
+                    let ids = view.worker.open_connections();
+                    to.send(ids.map(|id| service.handle(id)).collect()).is_ok()
+                }
+                Request::Visit(visit) => {
+                    if let Some(visit) = visit.visit(&mut view) {
+                        // In the next turn.
+                        self.request(Request::Visit(visit));
+                    }
+                    true
                 }
             };
         }

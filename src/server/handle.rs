@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::control::{self, CoreControl, CoreStats, Request, Stop};
+use super::control::{self, CoreControl, Request, Stop};
 use super::ending::Ending;
 use super::listen::Listening;
+use super::view::CoreStats;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
 use crate::config::Backend;
 use crate::error::Error;
@@ -53,6 +54,8 @@ pub(super) struct Parts {
     pub(super) has_tls: Vec<bool>,
     /// Whether each of these takes headers of the PROXY protocol.
     pub(super) is_proxied: Vec<bool>,
+    /// Whether each of these is for administration.
+    pub(super) is_admin: Vec<bool>,
     pub(super) cores: Vec<usize>,
     pub(super) publishers: Vec<Publisher>,
     pub(super) controls: Vec<Arc<CoreControl>>,
@@ -99,6 +102,14 @@ impl From<Failure> for Error {
     }
 }
 
+impl Parts {
+    /// Where it listens, but for administration.
+    fn places_of_clients(&self) -> impl Iterator<Item = &Listening> {
+        let all = self.listening.iter().zip(&self.is_admin);
+        all.filter(|(_, is_admin)| !**is_admin).map(|(place, _)| place)
+    }
+}
+
 impl ServerHandle {
     pub(super) fn new(parts: Parts) -> Self {
         let address = |listening: &Listening| match listening {
@@ -106,7 +117,7 @@ impl ServerHandle {
             Listening::Unix(_) => None,
         };
         Self(Arc::new(Shared {
-            addresses: parts.listening.iter().filter_map(address).collect(),
+            addresses: parts.places_of_clients().filter_map(address).collect(),
             parts,
             serving: OnceLock::new(),
             next_publisher: AtomicUsize::new(0),
@@ -143,6 +154,22 @@ impl ServerHandle {
         &self.0.parts.is_proxied
     }
 
+    /// What the loops share with other threads, by their numbers.
+    pub(super) fn controls(&self) -> &[Arc<CoreControl>] {
+        &self.0.parts.controls
+    }
+
+    /// Whether each listener is for administration.
+    pub(super) fn admin(&self) -> &[bool] {
+        &self.0.parts.is_admin
+    }
+
+    /// Whether the server drains or stops.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.parts.stop.drain.load(Ordering::Acquire) || self.is_halting()
+    }
+
     pub(super) fn is_halting(&self) -> bool {
         self.0.parts.stop.halt.load(Ordering::Acquire)
     }
@@ -160,7 +187,8 @@ impl ServerHandle {
         self.0.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The addresses of TCP on which the server listens, with the ports that the system chose.
+    /// The addresses of TCP on which the server listens, with the ports that the system chose, but
+    /// for administration.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.0.addresses
@@ -183,6 +211,12 @@ impl ServerHandle {
     #[must_use]
     pub fn has_proxy_protocol(&self, number: usize) -> bool {
         self.0.parts.is_proxied.get(number) == Some(&true)
+    }
+
+    /// Whether the place of this number in [`listening`](Self::listening) is for administration.
+    #[must_use]
+    pub fn is_for_admin(&self, number: usize) -> bool {
+        self.0.parts.is_admin.get(number) == Some(&true)
     }
 
     /// The cores that serve.
@@ -293,8 +327,22 @@ impl ServerHandle {
     /// Starts draining: accepts no new connections and closes the open ones with 1001. Those that
     /// are left after [`Timeouts::drain`](crate::config::Timeouts::drain) are cut.
     pub fn drain(&self) {
-        self.0.parts.stop.drain.store(true, Ordering::Release);
         self.0.ending.expect_within(self.0.parts.drain);
+        self.begin_drain(false);
+    }
+
+    /// Starts draining as [`drain`](Self::drain) does, but the loops do not end once the
+    /// connections are gone: listeners for administration are served until [`drain`](Self::drain)
+    /// or [`stop`](Self::stop) is called.
+    pub fn drain_and_stay(&self) {
+        if !self.is_draining() {
+            self.begin_drain(true);
+        }
+    }
+
+    fn begin_drain(&self, stays: bool) {
+        self.0.parts.stop.stays.store(stays, Ordering::Release);
+        self.0.parts.stop.drain.store(true, Ordering::Release);
         for control in &self.0.parts.controls {
             control.waker.wake();
         }

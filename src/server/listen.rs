@@ -23,6 +23,7 @@ pub struct Listen {
     pub(super) place: Place,
     pub(super) has_tls: bool,
     pub(super) is_proxied: bool,
+    pub(super) is_admin: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Listen {
     }
 
     const fn on(place: Place) -> Self {
-        Self { place, has_tls: false, is_proxied: false }
+        Self { place, has_tls: false, is_proxied: false, is_admin: false }
     }
 
     /// With TLS. Needs [`Server::tls`](super::Server::tls).
@@ -80,6 +81,17 @@ impl Listen {
     #[must_use]
     pub fn proxy_protocol(self) -> Self {
         Self { is_proxied: true, ..self }
+    }
+
+    /// For those who administrate the server: metrics, health, lists of connections and topics,
+    /// and orders to close, publish and drain, as README tells. Nothing else is served there, and
+    /// none of this elsewhere. It has to be a loopback address or a Unix-domain socket, unless
+    /// [`Server::admin_token`](super::Server::admin_token) is set. With such a listener the
+    /// addresses of all clients are known
+    /// ([`Config::peer_addresses`](crate::config::Config::peer_addresses)).
+    #[must_use]
+    pub fn admin(self) -> Self {
+        Self { is_admin: true, ..self }
     }
 
     /// The permissions of the socket file, such as `0o660`; a client needs to be allowed to write.

@@ -1,5 +1,6 @@
 //! A server: listeners, one pinned thread with its worker on each core, starting and stopping.
 
+mod admin;
 mod affinity;
 mod backend;
 mod capacity;
@@ -15,6 +16,7 @@ mod thread;
 #[cfg(feature = "tls")]
 mod tls;
 mod unix;
+mod view;
 mod watchdog;
 
 use std::fmt;
@@ -34,14 +36,15 @@ use crate::pubsub::{PeerMessage, Totals};
 #[cfg(feature = "tls")]
 use crate::transport::tls::Tls;
 use crate::worker;
+use admin::{Admin, Token};
 pub use affinity::allowed_cores;
-pub use control::CoreStats;
 use control::{CoreControl, Stop};
 pub use handle::ServerHandle;
 use handle::{Parts, Serving};
 pub use listen::{Listen, Listening};
 use sockets::Bound;
 use thread::CoreThread;
+pub use view::CoreStats;
 
 /// The limit of loops per core. Each loop has a queue to every other, so memory grows with the
 /// square.
@@ -75,6 +78,7 @@ pub struct Server {
     loops_per_core: usize,
     on_panic: Option<OnPanic>,
     watchdog: Option<Duration>,
+    admin_token: Option<Token>,
 }
 
 impl fmt::Debug for Server {
@@ -100,6 +104,7 @@ impl Server {
             loops_per_core: 1,
             on_panic: None,
             watchdog: Some(WATCHDOG),
+            admin_token: None,
         }
     }
 
@@ -179,6 +184,15 @@ impl Server {
         self
     }
 
+    /// The token that requests to listeners for administration have to give, as
+    /// `Authorization: Bearer TOKEN`. White space around it is dropped. Without one such a listener
+    /// has to be local. An empty one is an error of [`start`](Self::start).
+    #[must_use]
+    pub fn admin_token(mut self, token: &str) -> Self {
+        self.admin_token = Some(Token::new(token));
+        self
+    }
+
     /// Starts the workers, by default one on each core, and returns once all of them serve. `make`
     /// creates the handler of each worker, on its thread, and is given the number of the core and a
     /// handle of the server. Raises the limit of open files of the process.
@@ -196,9 +210,12 @@ impl Server {
         let loops: Vec<usize> =
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
         let backend = self.config.backend;
-        let capacities = capacity::fit(self.config, loops.len());
-        let Bound { listening, has_tls, is_proxied, loops: listeners, files } =
+        let mut config = self.config;
+        config.peer_addresses |= self.listen.iter().any(|listen| listen.is_admin);
+        let capacities = capacity::fit(config, loops.len());
+        let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files } =
             sockets::bind(&self.listen, loops.len())?;
+        let admin = Admin::new(&listening, &is_admin, self.admin_token, &capacities.uring.config)?;
         let files = Arc::new(files);
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
@@ -211,6 +228,7 @@ impl Server {
             listening,
             has_tls,
             is_proxied,
+            is_admin,
             cores,
             publishers,
             controls: controls.clone(),
@@ -242,6 +260,7 @@ impl Server {
                 wakers: wakers.clone(),
                 on_panic: self.on_panic.clone(),
                 handle: handle.clone(),
+                admin: admin.as_ref().map(|admin| admin.pages(&handle)),
             };
             handle.add_thread(control, thread.spawn(Arc::clone(&make), ready.clone())?);
             spawned += 1;
@@ -251,13 +270,23 @@ impl Server {
         controls.iter().skip(spawned).for_each(|control| control.end());
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        let result = result.and_then(|serving| {
-            handle.set_serving(serving);
-            watch(controls, self.watchdog)
-        });
-        result.map_err(|error| handle.end_failed_start(error))?;
-        Ok(handle)
+        serve(result, handle, controls, self.watchdog)
     }
+}
+
+/// All loops serve, or one of them has failed.
+fn serve(
+    result: Result<Serving, Error>,
+    handle: ServerHandle,
+    controls: Vec<Arc<CoreControl>>,
+    watchdog: Option<Duration>,
+) -> Result<ServerHandle, Error> {
+    let result = result.and_then(|serving| {
+        handle.set_serving(serving);
+        watch(controls, watchdog)
+    });
+    result.map_err(|error| handle.end_failed_start(error))?;
+    Ok(handle)
 }
 
 /// Starts the watchdog, unless nobody wants it: a single loop has no other to go on without it.
@@ -272,7 +301,7 @@ fn controls(
     ports: &[Port<PeerMessage>],
 ) -> Vec<Arc<CoreControl>> {
     let control = |((core, waker), port): ((&usize, &LoopWaker), &Port<PeerMessage>)| {
-        Arc::new(CoreControl::new(*core, waker.clone(), port.sleep_flag()))
+        Arc::new(CoreControl::new(*core, port.number(), waker.clone(), port.sleep_flag()))
     };
     loops.iter().zip(wakers).zip(ports).map(control).collect()
 }

@@ -27,6 +27,8 @@ pub(super) struct Bound {
     pub(super) has_tls: Vec<bool>,
     /// Whether each of these takes headers of the PROXY protocol.
     pub(super) is_proxied: Vec<bool>,
+    /// Whether each of these is for administration.
+    pub(super) is_admin: Vec<bool>,
     /// The listeners of each loop, in the order of `listening`.
     pub(super) loops: Vec<Vec<Listener>>,
     pub(super) files: Vec<SocketFile>,
@@ -60,7 +62,7 @@ pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
     let deadline = Instant::now() + IN_USE_WAIT;
     let loops = iter::repeat_with(Vec::new).take(loops).collect();
     let mut bound = Bound { loops, ..Bound::default() };
-    for Listen { place, has_tls, is_proxied } in listen {
+    for Listen { place, has_tls, is_proxied, is_admin } in listen {
         match place {
             Place::Tcp(_) => {
                 let Some(planned) = planned.next() else { continue };
@@ -82,6 +84,7 @@ pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
         }
         bound.has_tls.resize(bound.listening.len(), *has_tls);
         bound.is_proxied.resize(bound.listening.len(), *is_proxied);
+        bound.is_admin.resize(bound.listening.len(), *is_admin);
     }
     Ok(bound)
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::Builder;
 
+use super::admin::Pages;
 use super::affinity;
 use super::backend::{Decision, Vote};
 use super::capacity::{Capacities, Capacity};
-use super::control::{self, CoreControl};
+use super::control::{self, CoreControl, Stop};
 use super::handle::{CoreJoin, Failure, ServerHandle, Serving};
 use super::sockets::Listener;
 #[cfg(feature = "tls")]
@@ -45,6 +46,8 @@ pub(super) struct CoreThread {
     pub(super) wakers: Vec<LoopWaker>,
     pub(super) on_panic: Option<OnPanic>,
     pub(super) handle: ServerHandle,
+    /// Answers what comes to listeners for administration, if there are any.
+    pub(super) admin: Option<Pages>,
 }
 
 /// Receives the result of the start of each core.
@@ -104,6 +107,7 @@ impl CoreThread {
             Some(tls) => shared.with_tls(&tls.is_tls),
             None => shared,
         };
+        let shared = shared.with_admin(self.handle.admin());
         let listeners = listeners.into_iter().map(|listener| listener.socket).collect();
         let Capacities { uring, epoll } = self.capacities.clone();
         let error = match self.try_ring(&uring) {
@@ -184,9 +188,11 @@ impl CoreThread {
         let service = Gateway::new(app, Arc::clone(&config), self.port, self.inbox, self.totals)
             .with_panic_hook(self.on_panic)
             .with_proxied(self.handle.proxied().contains(&true));
-        let drain = Arc::clone(&self.handle.stop_flags().drain);
-        let mut worker =
-            Worker::new(driver, config, service, listeners, drain).with_peers(self.wakers);
+        let service = service.with_admin(self.admin.map(|pages| pages.boxed()));
+        let Stop { drain, stays, .. } = self.handle.stop_flags();
+        let mut worker = Worker::new(driver, config, service, listeners, Arc::clone(drain))
+            .with_peers(self.wakers)
+            .with_stays(Arc::clone(stays));
         let _ = ready.send(Ok(serving));
         // If another worker ends without a result, all senders are gone and `start` does not wait
         // for ever.
@@ -194,7 +200,7 @@ impl CoreThread {
         while !worker.is_done() {
             worker.turn().map_err(Failure::Loop)?;
             if control.count_turn() {
-                control.answer(&worker);
+                control.answer(&mut worker);
                 if self.handle.is_halting() {
                     worker.abandon();
                     return Ok(worker.stats());

@@ -106,11 +106,14 @@ impl Compression {
 pub(super) struct Encoder<'a> {
     pub(super) compression: Option<&'a mut Compression>,
     pub(super) pool: &'a mut Pool,
+    /// The messages that were framed.
+    pub(super) written: &'a mut u64,
 }
 
 impl Encoder<'_> {
     pub(super) fn reborrow(&mut self) -> Encoder<'_> {
-        Encoder { compression: self.compression.as_deref_mut(), pool: self.pool }
+        let Self { compression, pool, written } = self;
+        Encoder { compression: compression.as_deref_mut(), pool, written }
     }
 
     /// Whether `payload` may get smaller than it is.
@@ -126,6 +129,7 @@ impl Encoder<'_> {
         payload: &[u8],
         compress: bool,
     ) {
+        *self.written += u64::from(!opcode.is_control());
         let compress = compress && COMPRESSIBLE.contains(&payload.len());
         let Some(compression) = self.compression.as_deref_mut().filter(|_| compress) else {
             return append_frame(out, opcode, false, payload);

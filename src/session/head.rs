@@ -1,5 +1,6 @@
 //! What is kept of a request that is not answered yet.
 
+use super::asked::Asked;
 use super::service::Accept;
 use crate::base::ledger::Charge;
 use crate::protocol::http::{Answer, BodyReader, HeadScanner};
@@ -54,6 +55,8 @@ impl PartialBody {
 pub(super) struct Unanswered {
     /// What the response is an answer to.
     pub(super) answer: Answer,
+    /// The request, if it is to be logged.
+    pub(super) asked: Option<Asked>,
     /// For this value itself.
     pub(super) charge: Charge,
 }
@@ -67,5 +70,7 @@ pub(super) struct Deciding {
     /// How the handshake is answered unless the decision says otherwise.
     pub(super) accept: Accept,
     pub(super) agreement: Option<Agreement>,
+    /// The request, if it is to be logged.
+    pub(super) asked: Option<Asked>,
     pub(super) charge: Charge,
 }

@@ -8,9 +8,11 @@
 //! A session begins with HTTP requests (`http`) and becomes a WebSocket (`websocket`) or a
 //! [`Stream`] of another kind. What it wants to know of the server it asks a [`Service`].
 
+mod asked;
 mod assembly;
 mod compression;
 mod context;
+mod counts;
 mod endpoint;
 mod head;
 mod http;
@@ -28,7 +30,9 @@ mod stream;
 mod tests;
 mod websocket;
 
+pub use asked::{Answered, Asked};
 pub use context::Handled;
+pub use counts::{Counts, Statuses};
 pub use endpoint::EndpointId;
 pub use outbound::{Frames, Offer, Output, SendQueue};
 pub use pools::Pools;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::base::{BufferPool, Chunk, Discarded, Ledger, Work};
+use super::asked::{Answered, Asked};
+use super::counts::Counts;
+use crate::base::{BufferPool, Chunk, ConnectionId, Discarded, Ledger, Work};
 use crate::config::Config;
 use crate::protocol::websocket::assembler::MessageLimits;
 use crate::protocol::websocket::deflate::Pool as DeflatePool;
@@ -23,6 +25,12 @@ pub struct Pools {
     pub work: Work,
     /// The memory that peers make the core hold.
     pub ledger: Ledger,
+    /// The bytes that wait to be sent.
+    pub queued: Ledger,
+    /// What the sessions count.
+    pub counts: Counts,
+    /// Requests that were answered and are to be logged.
+    pub answered: Vec<Answered>,
 }
 
 impl Pools {
@@ -35,7 +43,9 @@ impl Pools {
         work.allow(u64::MAX);
         let ledger = Ledger::default();
         let (buffers, discarded) = (BufferPool::default(), Discarded::new(&ledger));
-        Self { config, buffers, discarded, deflate, work, ledger }
+        let (queued, counts) = (Ledger::default(), Counts::default());
+        let answered = Vec::new();
+        Self { config, buffers, discarded, deflate, work, ledger, queued, counts, answered }
     }
 
     /// Takes a vector that nobody needs any more. The pool keeps it if it has room. Otherwise it is
@@ -52,6 +62,13 @@ impl Pools {
     pub fn give_chunk(&mut self, chunk: Chunk) {
         if let Some(vector) = chunk.into_vec() {
             self.give(vector);
+        }
+    }
+
+    /// Notes that a request was answered with this status, if that is to be logged.
+    pub(super) fn note_answered(&mut self, id: ConnectionId, asked: Option<Asked>, status: u16) {
+        if let Some(asked) = asked {
+            self.answered.push(Answered { id, asked, status });
         }
     }
 

@@ -35,6 +35,7 @@ impl Session {
         service: &mut S,
         out: &mut Output,
     ) -> Handled {
+        pools.counts.received_bytes += bytes.len() as u64;
         self.last_received = now;
         self.pong_due = Millis::NEVER;
         let mut cx = ReceiveContext { now, backlog, pools, out, stop: Stop::No };

@@ -93,7 +93,11 @@ impl<'a> Replies<'a> {
             before,
             out: cx.out,
             buffers: &mut pools.buffers,
-            encoder: Encoder { compression, pool: &mut pools.deflate },
+            encoder: Encoder {
+                compression,
+                pool: &mut pools.deflate,
+                written: &mut pools.counts.written,
+            },
             backlog: cx.backlog,
             echo: None,
             has_copied_echo: false,
@@ -173,8 +177,8 @@ impl<'a> Replies<'a> {
         self.close.is_some()
     }
 
-    /// Appends whole frames as they are. Many bytes are not copied, but shared with all others that
-    /// hold them.
+    /// Appends a message that is framed, as it is. Many bytes are not copied, but shared with all
+    /// others that hold them.
     pub fn append_frames(&mut self, frames: &Bytes) {
         if let Some(earlier) = self.echo.take() {
             let Message { opcode, payload, compressed, .. } = earlier;
@@ -183,6 +187,7 @@ impl<'a> Replies<'a> {
             self.encoder.reborrow().append(out, opcode, payload, compressed);
         }
         self.out.copy_out(self.before, || self.buffers.take());
+        *self.encoder.written += 1;
         self.out.append_shared(frames, Vec::new);
     }
 

@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -71,6 +72,17 @@ pub trait Inbound {
     fn request(&mut self, id: ConnectionId, request: &http::Request<'_>) -> Option<http::Response> {
         let _ = (id, request);
         Some(Rejection::UpgradeRequired.response())
+    }
+
+    /// The same for a request that came to a listener for administration; its body is always there.
+    /// The default serves nothing.
+    fn admin_request(
+        &mut self,
+        id: ConnectionId,
+        request: &http::Request<'_>,
+    ) -> Option<http::Response> {
+        let _ = (id, request);
+        Some(Rejection::NotFound.response())
     }
 
     /// Whether the body of such a request is wanted. Otherwise it is read and discarded. Called
@@ -191,6 +203,24 @@ pub trait Service: Inbound {
     /// at this ledger of the core.
     fn use_ledger(&mut self, ledger: &Ledger) {
         let _ = ledger;
+    }
+
+    /// The time of the turn that begins, by a clock that all cores share. Called before
+    /// [`start_turn`](Self::start_turn).
+    #[inline]
+    fn clock(&mut self, now: Duration) {
+        let _ = now;
+    }
+
+    /// Whether a delivery was completed in this turn, so that the time at its end is of interest.
+    #[inline]
+    fn has_written(&self) -> bool {
+        false
+    }
+
+    /// The time at the end of the turn: what was delivered is on its way to the kernel.
+    fn written(&mut self, now: Duration) {
+        let _ = now;
     }
 
     /// A turn begins, before any event of it is handled. If the core has slept, it is awake again.

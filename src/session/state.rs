@@ -49,6 +49,10 @@ bitflags! {
         const ANSWERED = 1 << 3;
         /// It came over TLS.
         const TLS = 1 << 4;
+        /// It came to a listener for administration.
+        const ADMIN = 1 << 5;
+        /// It has become a WebSocket.
+        const OPENED = 1 << 6;
     }
 }
 
@@ -114,6 +118,30 @@ impl Session {
     /// It came from a listener with TLS.
     pub fn mark_tls(&mut self) {
         self.marks.insert(Marks::TLS);
+    }
+
+    /// It came to a listener for administration: its requests are answered by
+    /// [`Inbound::admin_request`], and nothing else is served.
+    pub fn mark_admin(&mut self) {
+        self.marks.insert(Marks::ADMIN);
+    }
+
+    /// Whether it came to a listener with TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.marks.contains(Marks::TLS)
+    }
+
+    /// Whether it has become a WebSocket.
+    #[must_use]
+    pub const fn is_websocket(&self) -> bool {
+        self.marks.contains(Marks::OPENED)
+    }
+
+    /// Whether it came to a listener for administration.
+    #[must_use]
+    pub const fn is_admin(&self) -> bool {
+        self.marks.contains(Marks::ADMIN)
     }
 
     /// How far it is.
@@ -189,6 +217,10 @@ impl Session {
             _ => Box::default(),
         };
         self.free(pools);
+        if self.marks.contains(Marks::OPENED) {
+            self.marks.remove(Marks::OPENED);
+            pools.counts.count_ended(self.endpoint);
+        }
         if let Some(compression) = self.compression.take() {
             compression.free(&mut pools.deflate);
         }

@@ -92,8 +92,8 @@ impl<D: Driver> Driver for Transport<D> {
         self.inner.accept_burst()
     }
 
-    fn stop_accepting(&mut self) {
-        self.inner.stop_accepting();
+    fn stop_accepting(&mut self, kept: &[bool]) {
+        self.inner.stop_accepting(kept);
     }
 
     fn receive(&mut self, id: ConnectionId, poll_first: bool) {
@@ -299,6 +299,12 @@ impl<D: Driver> Driver for Transport<D> {
     fn stats(&self) -> DriverStats {
         let stats = self.inner.stats();
         let lent = u32::try_from(self.buffers.lent()).unwrap_or(u32::MAX);
-        DriverStats { buffers_lent: stats.buffers_lent.saturating_add(lent), ..stats }
+        DriverStats {
+            buffers_lent: stats.buffers_lent.saturating_add(lent),
+            tls_handshakes: self.keys.handshakes,
+            tls_resumed: self.keys.resumed,
+            tls_failed: self.refused,
+            ..stats
+        }
     }
 }

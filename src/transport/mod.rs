@@ -70,6 +70,8 @@ pub struct Transport<D> {
     allowed: u32,
     /// Events of this turn that are not counted in that yet.
     handled: u32,
+    /// Connections that were refused for what they sent.
+    refused: u64,
     /// Connections with output of TLS itself.
     flushing: Vec<ConnectionId>,
     /// Connections that are to be half closed once all is sent.
@@ -119,6 +121,7 @@ impl<D: Driver> Transport<D> {
             handshakes: VecDeque::new(),
             allowed: 0,
             handled: 0,
+            refused: 0,
             flushing: Vec::new(),
             half_closing: Vec::new(),
             sealed: HashMap::new(),

@@ -315,6 +315,7 @@ impl<D: Driver> Transport<D> {
 
     /// Nothing more is taken from a peer. It is sent what was put into the output.
     pub(super) fn refuse(&mut self, id: ConnectionId) {
+        self.refused += 1;
         self.over(id);
         self.list_output(id);
         self.events.push_back(Event::Received { id, outcome: Received::Refused, armed: true });

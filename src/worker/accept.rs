@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::listeners::{Armed, PATIENCE};
 use super::slots::Slot;
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Millis};
 use crate::io::{Accepts, Driver, Errno};
 use crate::protocol::websocket::handshake::Rejection;
 use crate::session::{CloseReason, Phase, Session};
@@ -30,7 +30,7 @@ impl<D: Driver> Core<D> {
         let free = (self.driver.slots() as usize).saturating_sub(used);
         let is_scarce = free <= self.accepting.few;
         let is_settled = self.accepting.is_settled && is_scarce == self.accepting.is_scarce;
-        if is_settled || self.accepting.stopped {
+        if is_settled || self.accepting.stopped && self.accepting.admin.is_empty() {
             return;
         }
         self.accepting.is_scarce = is_scarce;
@@ -59,10 +59,11 @@ impl<D: Driver> Core<D> {
         let (count, first) = (accepting.armed.len(), accepting.first);
         accepting.first = (first + 1) % count.max(1);
         for listener in (0..count).map(|listener| (listener + first) % count) {
-            let armed = &mut accepting.armed[listener];
-            if *armed != Armed::No || room == 0 {
+            if accepting.armed[listener] != Armed::No || room == 0 || !accepting.is_wanted(listener)
+            {
                 continue;
             }
+            let armed = &mut accepting.armed[listener];
             // io_uring wakes one of the loops that wait for a shared socket, the first one: a
             // multishot accept would stay the first and take every connection. One that is armed
             // again is the last.
@@ -76,7 +77,7 @@ impl<D: Driver> Core<D> {
             room -= usize::from(state == Armed::Once);
             self.driver.accept(listener, kind);
         }
-        accepting.no_room = accepting.armed.contains(&Armed::No);
+        accepting.no_room = accepting.lacks_any();
         accepting.is_settled = !accepting.no_room;
         if accepting.no_room {
             self.make_room();
@@ -119,7 +120,7 @@ impl<D: Driver> Core<D> {
 
     pub(super) fn stop_accepting(&mut self) {
         if !std::mem::replace(&mut self.accepting.stopped, true) {
-            self.driver.stop_accepting();
+            self.driver.stop_accepting(&self.accepting.admin);
         }
     }
 
@@ -159,13 +160,22 @@ impl<D: Driver> Core<D> {
     }
 
     fn open(&mut self, index: u32, listener: usize) -> ConnectionId {
-        self.stats.accepted += 1;
         let full = self.slots.len() >= self.pools.config.limits.max_connections as usize;
         let id = self.slots.next_id(index);
-        let reject = full || self.accepting.stopped || self.has_scarce_memory();
+        let is_admin = self.accepting.is_admin(listener);
+        let reject = !is_admin && (full || self.accepting.stopped || self.has_scarce_memory());
         let mut session = Session::new(id, self.now, &self.pools.config, reject);
         if self.accepting.tls.get(listener) == Some(&true) {
             session.mark_tls();
+        }
+        if is_admin {
+            session.mark_admin();
+            self.stats.admin += 1;
+        } else {
+            self.stats.accepted += 1;
+        }
+        if !self.accepting.admin.is_empty() {
+            *self.opened.reach(index, Millis::default) = self.now;
         }
         let deadline = session.deadline();
         let mut slot = Slot::new(session);

@@ -2,11 +2,12 @@
 //! only then its slot is closed.
 
 use super::Worker;
+use super::access::log_end;
 use super::core::Core;
 use super::slots::{Blocked, Flags, Receive};
 use crate::base::{ConnectionId, Work};
 use crate::io::Driver;
-use crate::session::{Phase, Service};
+use crate::session::{CloseReason, Phase, Service, Session};
 
 /// The connections that are ended in one turn hold about so many bytes at most. To free them takes
 /// the kernel about a millisecond.
@@ -82,15 +83,28 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 let client = self.service.client_addr(id);
                 core.refusals.ended(reason, client, core.now, &mut core.stats);
             }
+            if core.pools.config.access_log && slot.session.is_websocket() {
+                log_end(slot.session.reason(), self.service.client_addr(id));
+            }
+            core.count_end(&slot.session);
             slot.session.finish(&mut core.pools, &mut self.service);
         }
         core.pools.work.charge(Work::END);
-        core.stats.closed += 1;
         core.retry_accepts_now();
     }
 }
 
 impl<D: Driver> Core<D> {
+    /// Counts a connection that has ended.
+    pub(super) fn count_end(&mut self, session: &Session) {
+        if session.is_admin() {
+            self.stats.admin -= 1;
+            return;
+        }
+        self.stats.closed += 1;
+        self.stats.closes.count(session.reason().unwrap_or(CloseReason::Broken));
+    }
+
     /// Closes a connection. If it has the last id of its slot, the slot rests, so that its ids are
     /// not given again soon: the kernel gives the slot that was freed last.
     fn close_or_retire(&mut self, id: ConnectionId) {

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::deferring::Deferring;
+use super::inspected::Inspecting;
 use super::listeners::{Accepting, Listeners};
 use super::outbox::{Entry, Outbox, queue_output};
 use super::refusals::Refusals;
 use super::slots::{Flags, Queue, Receive, Slots};
 use super::stats::Stats;
+use crate::base::blocks::Blocks;
 use crate::base::wheel::Wheel;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
@@ -28,6 +30,10 @@ pub(super) struct Drain {
     /// The next slot whose receive is armed again, while there are some.
     pub(super) rearming: Option<u32>,
     pub(super) cutting: bool,
+    /// The worker does not end before this is unset.
+    pub(super) stays: bool,
+    /// The listeners for administration are closed, and told to end are their connections.
+    pub(super) ends_admin: bool,
 }
 
 /// How many connections are armed again, or told to go, in one turn.
@@ -72,6 +78,10 @@ pub(super) struct Core<D: Driver> {
     pub(super) accepting: Accepting,
     pub(super) drain: Option<Drain>,
     pub(super) refusals: Refusals,
+    /// When each connection was accepted, if there is a listener for administration.
+    pub(super) opened: Blocks<Millis>,
+    /// Connections of which somebody wants to know how much was sent and received.
+    pub(super) inspecting: Option<Box<Inspecting>>,
     pub(super) stats: Stats,
 }
 
@@ -106,6 +116,8 @@ impl<D: Driver> Core<D> {
             accepting,
             drain: None,
             refusals: Refusals::default(),
+            opened: Blocks::default(),
+            inspecting: None,
             stats: Stats::default(),
         }
     }
@@ -173,7 +185,7 @@ impl<D: Driver> Core<D> {
     /// The queue of a connection, a new one if it has none.
     pub(super) fn queue(&mut self, id: ConnectionId) -> Option<&mut Queue> {
         let slot = self.slots.get(id)?;
-        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools.config, &self.pools.ledger)))
+        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools)))
     }
 
     /// Gives a connection up: what waits to be sent is dropped.

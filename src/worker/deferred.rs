@@ -308,6 +308,8 @@ impl<D: Driver> super::core::Core<D> {
     /// service or for a later turn.
     #[cold]
     pub(super) fn defer_rest(&mut self, id: ConnectionId, rest: Vec<u8>, handled: Handled) {
+        // It is counted when it is handled.
+        self.pools.counts.received_bytes -= rest.len() as u64;
         let Some(slot) = self.slots.get(id) else { return };
         if matches!(handled, Handled::Until(_)) {
             slot.blocked.insert(Blocked::BY_SERVICE);

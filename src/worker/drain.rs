@@ -15,18 +15,25 @@ const REARM_EVERY: Duration = Duration::from_millis(250);
 /// Why the connections end that are there when the server stops.
 const GOING_AWAY: CloseReason = CloseReason::Local(CloseCode::GOING_AWAY);
 
+/// The time that connections for administration have to end.
+const ADMIN_ENDS: Duration = Duration::from_secs(1);
+
 /// After the deadline, for what was cut to come back from the kernel.
 pub(crate) const AFTER_DRAIN: Duration = Duration::from_millis(500);
 
 impl<D: Driver> Core<D> {
-    /// Begins to stop, unless it has begun.
-    pub(super) fn begin_drain(&mut self) {
-        if self.drain.is_none() {
+    /// Begins to stop, unless it has begun. While it `stays`, the worker does not end.
+    pub(super) fn begin_drain(&mut self, stays: bool) {
+        if let Some(drain) = &mut self.drain {
+            drain.stays = stays;
+        } else {
             self.stop_accepting();
             let deadline = self.now.after(self.pools.config.timeouts.drain);
             let rearm_at = self.now.after(REARM_EVERY);
             let (cursor, rearming, cutting) = (Some(0), None, false);
-            self.drain = Some(Drain { deadline, cursor, rearm_at, rearming, cutting });
+            let ends_admin = false;
+            self.drain =
+                Some(Drain { deadline, cursor, rearm_at, rearming, cutting, stays, ends_admin });
         }
     }
 
@@ -63,9 +70,24 @@ impl<D: Driver> Core<D> {
         }
     }
 
+    /// Once no other connections are left, nobody is to be told of them any more: closes the
+    /// listeners for administration, and their connections as all others.
+    fn end_admin(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        let is_last = self.slots.len() as u64 == self.stats.admin;
+        if drain.stays || !is_last || self.accepting.admin.is_empty() || drain.ends_admin {
+            return;
+        }
+        (drain.ends_admin, drain.cutting, drain.cursor) = (true, false, Some(0));
+        drain.deadline = self.now.after(self.pools.config.timeouts.drain.min(ADMIN_ENDS));
+        self.accepting.admin_stopped = true;
+        self.driver.stop_accepting(&[]);
+    }
+
     /// Tells the next batch of connections, or cuts them if the time is over.
     pub(super) fn drain_some(&mut self) {
         self.rearm_some();
+        self.end_admin();
         let Some(drain) = &mut self.drain else { return };
         if drain.deadline <= self.now && drain.cursor.is_none() {
             drain.cutting = true;
@@ -78,6 +100,9 @@ impl<D: Driver> Core<D> {
         for index in batch {
             let Some(slot) = self.slots.at(index) else { continue };
             let id = slot.id();
+            if slot.session.is_admin() && !self.accepting.admin_stopped {
+                continue;
+            }
             if cutting {
                 self.abort(id, GOING_AWAY);
             } else {

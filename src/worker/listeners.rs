@@ -29,19 +29,30 @@ pub struct Listeners {
     shared: Vec<bool>,
     /// Of each, whether its connections speak TLS; none of them if it is empty.
     tls: Vec<bool>,
+    /// Of each, whether its connections are for administration; none of them if it is empty.
+    admin: Vec<bool>,
 }
 
 impl Listeners {
     /// As many listeners as there are values, of which each says whether other workers accept from
     /// the same socket.
     pub fn new(shared: impl IntoIterator<Item = bool>) -> Self {
-        Self { shared: shared.into_iter().collect(), tls: Vec::new() }
+        Self { shared: shared.into_iter().collect(), ..Self::default() }
     }
 
     /// The same, of which each value says whether the connections of a listener speak TLS.
     #[must_use]
     pub fn with_tls(self, tls: &[bool]) -> Self {
         Self { tls: tls.to_vec(), ..self }
+    }
+
+    /// The same, of which each value says whether the connections of a listener are for
+    /// administration. These are served while the worker drains, and above the limit of
+    /// connections.
+    #[must_use]
+    pub fn with_admin(self, admin: &[bool]) -> Self {
+        let admin = if admin.contains(&true) { admin.to_vec() } else { Vec::new() };
+        Self { admin, ..self }
     }
 }
 
@@ -59,6 +70,8 @@ pub(super) struct Accepting {
     pub(super) shared: Vec<bool>,
     /// Of each, whether its connections speak TLS; none of them if it is empty.
     pub(super) tls: Vec<bool>,
+    /// Of each, whether its connections are for administration; none of them if it is empty.
+    pub(super) admin: Vec<bool>,
     /// The listener that is armed first the next time.
     pub(super) first: usize,
     /// From so few free slots on, no accept is for any number of connections.
@@ -67,7 +80,10 @@ pub(super) struct Accepting {
     pub(super) is_scarce: bool,
     /// Every listener has an accept, so there is nothing to arm.
     pub(super) is_settled: bool,
+    /// No listener accepts any more, but those for administration.
     pub(super) stopped: bool,
+    /// Nor do these.
+    pub(super) admin_stopped: bool,
     /// The service wants the addresses of peers.
     pub(super) wants_peers: bool,
     /// There is no slot for another accept; nothing changes before a connection ends.
@@ -83,16 +99,18 @@ pub(super) struct Accepting {
 impl Accepting {
     /// For these listeners, of which each may bring `burst` connections at once.
     pub(super) fn new(listeners: Listeners, burst: u32) -> Self {
-        let Listeners { shared, tls } = listeners;
+        let Listeners { shared, tls, admin } = listeners;
         Self {
             armed: vec![Armed::No; shared.len()],
             first: 0,
             few: shared.len().saturating_mul(burst as usize),
             shared,
             tls,
+            admin,
             is_scarce: false,
             is_settled: false,
             stopped: false,
+            admin_stopped: false,
             wants_peers: false,
             no_room: false,
             retry_at: Millis::default(),
@@ -109,13 +127,29 @@ impl Accepting {
     /// When accepting is to be tried again, or room to be made for it; never while all listeners
     /// accept or none can.
     pub(super) fn retry_at(&self) -> Millis {
-        if self.stopped || !self.armed.contains(&Armed::No) {
+        if !self.lacks_any() {
             Millis::NEVER
         } else if self.no_room {
             self.rejected.front().map_or(Millis::NEVER, |(_, since)| since.after(PATIENCE))
         } else {
             self.retry_at
         }
+    }
+
+    /// Whether the connections of this listener are for administration.
+    pub(super) fn is_admin(&self, listener: usize) -> bool {
+        self.admin.get(listener) == Some(&true)
+    }
+
+    /// Whether this listener is to accept.
+    pub(super) fn is_wanted(&self, listener: usize) -> bool {
+        !self.stopped || self.is_admin(listener) && !self.admin_stopped
+    }
+
+    /// Whether a listener that is to accept has no accept.
+    pub(super) fn lacks_any(&self) -> bool {
+        let mut all = self.armed.iter().enumerate();
+        all.any(|(listener, armed)| *armed == Armed::No && self.is_wanted(listener))
     }
 
     /// Whether the kernel holds no accept.

@@ -6,13 +6,17 @@
 //! knows neither topics nor applications.
 
 mod accept;
+mod access;
 mod budget;
+mod closes;
 mod closing;
 mod core;
 mod deferred;
 mod deferring;
 mod drain;
 mod input;
+mod inspect;
+mod inspected;
 mod listeners;
 mod memory;
 mod outbound;
@@ -36,14 +40,18 @@ use crate::config::Config;
 use crate::io::{Driver, Errno};
 use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Service, Wakeup};
+pub use closes::Closes;
 use core::Core;
 pub(crate) use drain::AFTER_DRAIN;
+pub use inspected::{Inspected, Totals};
 pub use listeners::Listeners;
 pub use stats::Stats;
 
 /// How many deliveries are made in one turn: enough to be worth a call into the kernel, few enough
 /// not to delay the events of the next turn.
 const DELIVERIES: usize = 128;
+/// Of so many turns the time of one is measured: the clock is not for nothing.
+const MEASURED: u64 = 64;
 /// The longest sleep: nothing depends on it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
@@ -53,6 +61,7 @@ pub struct Worker<D: Driver, S> {
     core: Core<D>,
     service: S,
     stop: Arc<AtomicBool>,
+    stays: Arc<AtomicBool>,
 }
 
 impl<D: Driver, S: Service> Worker<D, S> {
@@ -70,7 +79,14 @@ impl<D: Driver, S: Service> Worker<D, S> {
         core.driver.use_ledger(&core.pools.ledger);
         core.accepting.wants_peers = service.wants_peers();
         core.arm_accepts();
-        Self { core, service, stop }
+        Self { core, service, stop, stays: Arc::default() }
+    }
+
+    /// While `stays` is set, the worker does not end once it has drained; it goes on serving the
+    /// listeners for administration. Wake the driver after a change.
+    #[must_use]
+    pub fn with_stays(self, stays: Arc<AtomicBool>) -> Self {
+        Self { stays, ..self }
     }
 
     /// Gives the worker the wakers of all cores, by their numbers.
@@ -121,7 +137,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             // is served in this one.
             self.core.driver.collect();
         }
-        self.core.now = Millis::from(self.core.driver.now());
+        let began = self.core.driver.now();
+        self.core.now = Millis::from(began);
+        self.service.clock(began);
         let input_waits = !self.core.deferring.awaiting_room.is_empty();
         self.service.start_turn(self.core.now, input_waits);
         // No client is charged for what the service does by itself, but it makes the turn longer.
@@ -166,7 +184,22 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.core.watch_memory();
         }
         self.flush();
+        if !self.core.pools.answered.is_empty() {
+            self.log_answered();
+        }
+        self.core.stats.turns += 1;
+        if self.core.stats.turns.is_multiple_of(MEASURED) || self.service.has_written() {
+            self.measure(began);
+        }
         Ok(())
+    }
+
+    /// Looks at the clock at the end of a turn.
+    #[cold]
+    fn measure(&mut self, began: Duration) {
+        let now = self.core.driver.now();
+        self.core.stats.turn_times.observe(now.saturating_sub(began));
+        self.service.written(now);
     }
 
     /// Memory is short, and sends of the last turn are still waiting. Nothing may overtake them, so
@@ -209,13 +242,16 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Whether the worker was told to stop and has nothing left.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.core.drain.is_some() && self.core.slots.len() == 0 && self.core.accepting.is_idle()
+        self.core.drain.as_ref().is_some_and(|drain| !drain.stays)
+            && self.core.slots.len() == 0
+            && self.core.accepting.is_idle()
     }
 
     /// Begins to stop: every connection gets a close frame with 1001 and has until the drain
     /// deadline to leave. Does nothing when called again.
     pub fn drain(&mut self) {
-        self.core.begin_drain();
+        let stays = self.stays.load(Ordering::Acquire);
+        self.core.begin_drain(stays);
     }
 
     /// Ends every connection at once: the service is told of each, and nothing more is sent. Then
@@ -224,8 +260,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         for index in self.core.slots.used_from(0, usize::MAX).0 {
             let Some(mut slot) = self.core.slots.remove(index) else { continue };
             slot.session.abort(CloseReason::Local(CloseCode::GOING_AWAY));
+            self.core.count_end(&slot.session);
             slot.session.finish(&mut self.core.pools, &mut self.service);
-            self.core.stats.closed += 1;
         }
     }
 
@@ -246,6 +282,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         Stats {
             driver: self.core.driver.stats(),
             memory: self.core.pools.ledger.used() as u64,
+            queued_bytes: self.core.pools.queued.used() as u64,
+            sessions: self.core.pools.counts,
             ..self.core.stats
         }
     }

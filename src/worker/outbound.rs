@@ -37,6 +37,7 @@ impl<D: Driver> Outbound for Core<D> {
             && let Some(entry) = self.entry(to)
         {
             entry.output.append(frames, Vec::new);
+            self.pools.counts.written += 1;
         }
     }
 

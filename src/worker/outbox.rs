@@ -113,7 +113,7 @@ impl Outbox {
 /// Moves the output of a connection to its queue.
 #[cold]
 pub(super) fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
-    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config, &pools.ledger));
+    let queue = slot.queue.get_or_insert_with(|| Queue::new(pools));
     queue.queue.push_output(&mut entry.output, |copied| pools.buffers.give(copied));
 }
 

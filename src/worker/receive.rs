@@ -35,6 +35,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),
             Event::Progress { id, progress } => {
+                if let Some(inspecting) = &mut self.core.inspecting {
+                    inspecting.note(id, progress.as_ref());
+                }
                 let may_publish = self.service.may_publish(id);
                 self.core.on_progress(id, progress, may_publish);
             }

@@ -7,6 +7,7 @@ use tracing::field::display;
 
 use super::Stats;
 use crate::base::Millis;
+use crate::protocol::websocket::CloseCode;
 use crate::session::CloseReason;
 
 /// At most one log line in this time for each kind, so that peers cannot fill the log.
@@ -15,24 +16,57 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 /// What was counted and is not logged yet.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    refused: Unlogged,
-    violations: Unlogged,
+    /// By kind and status or code, of which there are few.
+    kinds: Vec<Unlogged>,
     /// When there is something to log. Kept, because it is looked at in every turn.
     due: Millis,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        let (refused, violations) = (Unlogged::default(), Unlogged::default());
-        Self { refused, violations, due: Millis::NEVER }
+        Self { kinds: Vec::new(), due: Millis::NEVER }
+    }
+}
+
+/// What the log calls an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The request was refused, with this status.
+    Refused(u16),
+    /// The peer broke a rule, and was told this close code.
+    Rule(u16),
+    /// The server closed the connection with this code, which is not the usual end of one.
+    Abnormal(u16),
+}
+
+impl Kind {
+    /// `None` for the usual end of a connection.
+    fn of(reason: CloseReason) -> Option<Self> {
+        let code = reason.code();
+        match reason {
+            CloseReason::Refused(rejection) => Some(Self::Refused(rejection.status().code())),
+            CloseReason::Violation(_) | CloseReason::Policy(_) => Some(Self::Rule(code.value())),
+            CloseReason::TooSlow => Some(Self::Abnormal(code.value())),
+            CloseReason::Stalled => Some(Self::Abnormal(CloseCode::TRY_AGAIN_LATER.value())),
+            CloseReason::Local(CloseCode::INTERNAL_ERROR | CloseCode::TRY_AGAIN_LATER) => {
+                Some(Self::Abnormal(code.value()))
+            }
+            CloseReason::Peer(_)
+            | CloseReason::Local(_)
+            | CloseReason::Answered
+            | CloseReason::Eof
+            | CloseReason::Broken
+            | CloseReason::NoRequest => None,
+        }
     }
 }
 
 /// Connections that ended for reasons of one kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Unlogged {
+    kind: Kind,
     connections: u64,
-    last: Option<CloseReason>,
+    last: CloseReason,
     /// The client of the last one, if its address is known.
     client: Option<IpAddr>,
     /// No line before this time.
@@ -40,13 +74,6 @@ struct Unlogged {
 }
 
 impl Unlogged {
-    /// Counts one more.
-    const fn add(&mut self, reason: CloseReason, client: Option<IpAddr>) {
-        self.connections += 1;
-        self.client = client;
-        self.last = Some(reason);
-    }
-
     /// When there is something to log, and that may be done.
     const fn due(&self) -> Millis {
         if self.connections == 0 { Millis::NEVER } else { self.log_again }
@@ -60,6 +87,28 @@ impl Unlogged {
         self.log_again = now.after(LOG_EVERY);
         Some(std::mem::take(&mut self.connections))
     }
+
+    /// Logs how many there were, with the cause and the client of the last one.
+    fn log(&self, connections: u64) {
+        let client = self.client.map(display);
+        let last = match self.last {
+            CloseReason::Refused(rejection) => rejection.reason(),
+            CloseReason::Violation(violation) => violation.reason(),
+            CloseReason::Policy(_) => "a limit of this server",
+            CloseReason::TooSlow => "reads too slowly",
+            CloseReason::Stalled => "does not read",
+            _ => "a fault of this server, or a core that hangs",
+        };
+        match self.kind {
+            Kind::Refused(status) => {
+                tracing::info!(connections, status, last, client, "refused");
+            }
+            Kind::Rule(code) => tracing::info!(connections, code, last, client, "broke a rule"),
+            Kind::Abnormal(code) => {
+                tracing::info!(connections, code, last, client, "closed by the server");
+            }
+        }
+    }
 }
 
 impl Refusals {
@@ -71,23 +120,22 @@ impl Refusals {
         now: Millis,
         stats: &mut Stats,
     ) {
-        match reason {
-            CloseReason::Refused(_) => {
-                stats.refused += 1;
-                self.refused.add(reason, client);
+        let Some(kind) = Kind::of(reason) else { return };
+        match kind {
+            Kind::Refused(_) => stats.refused += 1,
+            Kind::Rule(_) => stats.violations += 1,
+            Kind::Abnormal(_) => {}
+        }
+        match self.kinds.iter_mut().find(|known| known.kind == kind) {
+            Some(known) => {
+                known.connections += 1;
+                (known.last, known.client) = (reason, client);
             }
-            CloseReason::Violation(_) | CloseReason::Policy(_) => {
-                stats.violations += 1;
-                self.violations.add(reason, client);
+            None => {
+                let log_again = Millis::default();
+                let known = Unlogged { kind, connections: 1, last: reason, client, log_again };
+                self.kinds.push(known);
             }
-            CloseReason::Peer(_)
-            | CloseReason::Local(_)
-            | CloseReason::TooSlow
-            | CloseReason::Answered
-            | CloseReason::Eof
-            | CloseReason::Broken
-            | CloseReason::NoRequest
-            | CloseReason::Stalled => return,
         }
         self.log(now);
     }
@@ -100,67 +148,71 @@ impl Refusals {
     /// Logs what was counted, as far as it is time for that.
     #[cold]
     pub(super) fn log(&mut self, now: Millis) {
-        if let Some(connections) = self.refused.take_due(now)
-            && let Some(CloseReason::Refused(rejection)) = self.refused.last
-        {
-            let status = rejection.status().code();
-            let (last, client) = (rejection.reason(), self.refused.client.map(display));
-            tracing::info!(connections, status, last, client, "refused");
+        for known in &mut self.kinds {
+            if let Some(connections) = known.take_due(now) {
+                known.log(connections);
+            }
         }
-        if let Some(connections) = self.violations.take_due(now)
-            && let Some(reason) = self.violations.last
-        {
-            let code = reason.code().value();
-            let last = match reason {
-                CloseReason::Violation(violation) => violation.reason(),
-                _ => "a limit of this server",
-            };
-            let client = self.violations.client.map(display);
-            tracing::info!(connections, code, last, client, "broke a rule");
-        }
-        self.due = self.refused.due().min(self.violations.due());
+        self.due = self.kinds.iter().map(Unlogged::due).min().unwrap_or(Millis::NEVER);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::websocket::Violation;
     use crate::protocol::websocket::handshake::Rejection;
-    use crate::protocol::websocket::{CloseCode, Violation};
 
     #[test]
     fn every_refusal_is_counted_and_one_in_a_second_is_logged() {
-        let mut unlogged = Unlogged::default();
+        let (last, client) = (CloseReason::TooSlow, None);
+        let (kind, log_again) = (Kind::Abnormal(1013), Millis::default());
+        let mut unlogged = Unlogged { kind, connections: 0, last, client, log_again };
         let logged = [0, 1, 999, 1_000, 1_500, 2_000].map(|ms| {
-            unlogged.add(CloseReason::TooSlow, None);
+            unlogged.connections += 1;
             unlogged.take_due(Millis(ms))
         });
         assert_eq!(logged, [Some(1), None, None, Some(3), None, Some(2)]);
         // What came within a second is logged after it, also if nothing more comes.
-        unlogged.add(CloseReason::Eof, None);
-        assert_eq!((unlogged.due(), unlogged.last), (Millis(3_000), Some(CloseReason::Eof)));
+        unlogged.connections += 1;
+        assert_eq!(unlogged.due(), Millis(3_000));
         assert_eq!((unlogged.take_due(Millis(3_000)), unlogged.due()), (Some(1), Millis::NEVER));
         // At the end nothing is logged again.
         assert_eq!(unlogged.take_due(Millis::NEVER), None);
-        unlogged.add(CloseReason::Eof, None);
+        unlogged.connections += 1;
         assert_eq!(unlogged.take_due(Millis::NEVER), Some(1));
     }
 
     #[test]
-    fn only_what_the_server_refuses_counts() {
+    fn each_status_and_code_has_a_line_of_its_own() {
         let (mut refusals, mut stats) = (Refusals::default(), Stats::default());
         for reason in [
             CloseReason::Refused(Rejection::Full),
             CloseReason::Refused(Rejection::Origin),
+            CloseReason::Refused(Rejection::Undecided),
             CloseReason::Violation(Violation::TextUtf8),
             CloseReason::Policy(CloseCode::POLICY_VIOLATION),
             CloseReason::TooSlow,
+            CloseReason::Stalled,
+            CloseReason::Local(CloseCode::INTERNAL_ERROR),
             CloseReason::Peer(CloseCode::NORMAL),
             CloseReason::Local(CloseCode::GOING_AWAY),
             CloseReason::Eof,
         ] {
             refusals.ended(reason, None, Millis(5), &mut stats);
         }
-        assert_eq!((stats.refused, stats.violations), (2, 2));
+        assert_eq!((stats.refused, stats.violations), (3, 2));
+        let kinds: Vec<(Kind, u64)> =
+            refusals.kinds.iter().map(|known| (known.kind, known.connections)).collect();
+        let expected = [
+            (Kind::Refused(503), 1),
+            (Kind::Refused(403), 0),
+            (Kind::Rule(1007), 0),
+            (Kind::Rule(1008), 0),
+            (Kind::Abnormal(1013), 1),
+            (Kind::Abnormal(1011), 0),
+        ];
+        assert_eq!(kinds, expected);
+        assert_eq!(refusals.due(), Millis(1_005));
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Worker;
 use super::core::Core;
 use super::outbox::queue_output;
-use super::slots::{Blocked, Flags};
+use super::slots::{Blocked, Flags, Slot};
 use crate::base::{Chunk, ConnectionId, Millis, Shared};
 use crate::io::{Driver, Errno, Payload};
 use crate::session::{CloseReason, Output, Phase, Service};
@@ -45,6 +45,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                     let range = entry.output.in_place().unwrap_or_default();
                     #[allow(clippy::cast_possible_truncation, reason = "buffers are <= 1 MiB")]
                     let (start, len) = (range.start as u32, range.len() as u32);
+                    core.stats.sent_bytes += u64::from(len);
                     core.driver.send_now(id, Payload::Received { buffer, start, len });
                     if is_plain {
                         continue;
@@ -57,6 +58,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                         self.send_large(id, chunk);
                         continue;
                     }
+                    core.stats.sent_bytes += chunk.rest().len() as u64;
                     core.driver.send_now(id, Payload::Chunk(chunk));
                     if is_plain {
                         continue;
@@ -123,6 +125,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let core = &mut self.core;
         if core.sent_large < MAX_SENT_LARGE && chunk.rest().len() <= MAX_SENT_AT_ONCE {
             core.sent_large += chunk.rest().len();
+            core.stats.sent_bytes += chunk.rest().len() as u64;
             core.driver.send_now(id, Payload::Chunk(chunk));
         } else if let Some(copied) = core.queue(id).and_then(|queue| queue.queue.push(chunk)) {
             core.pools.buffers.give(copied);
@@ -199,7 +202,7 @@ impl<D: Driver> Core<D> {
     #[inline]
     fn send_broadcasts(&mut self) -> Vec<(ConnectionId, Rc<Shared>)> {
         let mut large = Vec::new();
-        let Self { outbox, slots, driver, .. } = self;
+        let Self { outbox, slots, driver, stats, .. } = self;
         outbox.take_broadcasts(|ids, bytes| {
             for id in ids {
                 if let Some(slot) = slots.at(id.slot) {
@@ -209,6 +212,7 @@ impl<D: Driver> Core<D> {
             if bytes.len() > LARGE {
                 large.extend(ids.iter().map(|id| (*id, Rc::clone(bytes))));
             } else {
+                stats.sent_bytes += (ids.len() * bytes.len()) as u64;
                 driver.send_shared(ids, bytes);
             }
         });
@@ -219,6 +223,7 @@ impl<D: Driver> Core<D> {
     fn charge_queue(&mut self, id: ConnectionId) {
         if let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut()) {
             queue.charge.set(queue.queue.memory());
+            queue.queued.set(queue.queue.len());
         }
     }
 
@@ -249,6 +254,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn on_short_send(&mut self, id: ConnectionId, rest: Payload, error: Option<Errno>) {
         self.stats.short_sends += 1;
         let rest = self.chunk(rest);
+        self.count_unsent(id, rest.rest().len());
         let Some(slot) = self.slots.get(id) else {
             self.stats.stale += 1;
             return self.give(rest);
@@ -261,6 +267,15 @@ impl<D: Driver> Core<D> {
             self.pools.buffers.give(copied);
         }
         self.mark_dirty(id);
+    }
+
+    /// What was counted as sent was not. A transport gives back also what it has kept of a queued
+    /// send, which was not counted.
+    fn count_unsent(&mut self, id: ConnectionId, bytes: usize) {
+        let is_of_queue = |slot: &mut Slot| slot.session.is_tls() && slot.queue.is_some();
+        if !self.slots.get(id).is_some_and(is_of_queue) {
+            self.stats.sent_bytes -= bytes as u64;
+        }
     }
 
     /// What a driver returns, out of the receive buffers.
@@ -292,6 +307,7 @@ impl<D: Driver> Core<D> {
                 if slot.session.reason() != Some(CloseReason::Stalled) {
                     queue.moved(self.now, self.pools.config.timeouts.stall);
                 }
+                self.stats.sent_bytes += sent as u64;
                 if let Some(memory) = queue.queue.sent(chunk, sent) {
                     self.pools.give(memory);
                 }

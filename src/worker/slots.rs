@@ -8,9 +8,9 @@ use bitflags::bitflags;
 use super::input::Deferred;
 use crate::base::blocks::Blocks;
 use crate::base::ledger::Charge;
-use crate::base::{ConnectionId, Ledger, Millis};
+use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
-use crate::session::{CloseReason, Phase, SendQueue, Session, WindowEdge};
+use crate::session::{CloseReason, Phase, Pools, SendQueue, Session, WindowEdge};
 
 /// Where the output of a connection is in the [`Outbox`](super::outbox::Outbox). Kept in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +135,8 @@ pub(super) struct Queue {
     pub(super) stall: Millis,
     /// For the bytes that it shares with no other connection.
     pub(super) charge: Charge,
+    /// For the bytes in it, at [`Pools::queued`].
+    pub(super) queued: Charge,
     /// When it is cut off if memory is short then, because it was closed for what it holds.
     pub(super) cut_at: Millis,
     /// When the peer's progress is queried if nothing more was sent until then.
@@ -144,10 +146,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(config: &Config, ledger: &Ledger) -> Box<Self> {
-        let queue = SendQueue::new(config.pubsub.slow, config.pubsub.queue);
-        let (never, charge, edge) = (Millis::NEVER, ledger.open(), WindowEdge::default());
-        Box::new(Self { queue, stall: never, charge, cut_at: never, check: never, edge })
+    pub(super) fn new(pools: &Pools) -> Box<Self> {
+        let limits = &pools.config.pubsub;
+        let queue = SendQueue::new(limits.slow, limits.queue);
+        let (charge, queued) = (pools.ledger.open(), pools.queued.open());
+        let (never, edge) = (Millis::NEVER, WindowEdge::default());
+        Box::new(Self { queue, stall: never, charge, queued, cut_at: never, check: never, edge })
     }
 }
 
@@ -324,6 +328,11 @@ impl Slots {
             slot.session.phase() == Phase::Open && !slot.session.endpoint().is_built_in()
         };
         self.iter().filter(is_open).map(Slot::id)
+    }
+
+    /// The number after the last slot there may be.
+    pub(super) fn end(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
     /// The slot numbers in use, from `start` on, at most `max` of them; and where to go on.

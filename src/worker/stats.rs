@@ -1,6 +1,9 @@
 //! What a worker counts.
 
+use super::closes::Closes;
+use crate::base::Histogram;
 use crate::io::DriverStats;
+use crate::session::Counts;
 
 /// Counters of one worker since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +40,21 @@ pub struct Stats {
     pub memory: u64,
     /// Events for a connection that has ended. Counted and not followed.
     pub stale: u64,
+    /// Connections to listeners for administration at this moment.
+    pub admin: u64,
+    /// Bytes sent, without those of TLS itself: what the kernel or the transport has taken.
+    pub sent_bytes: u64,
+    /// Bytes that wait to be sent at this moment.
+    pub queued_bytes: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// The time that one turn in 64 took, from the return of the call into the kernel on, and each
+    /// in which a delivery was completed.
+    pub turn_times: Histogram,
     /// What the driver counts.
     pub driver: DriverStats,
+    /// What the sessions count.
+    pub sessions: Counts,
+    /// Connections that have ended, by cause and close code.
+    pub closes: Closes,
 }

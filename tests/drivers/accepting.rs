@@ -73,7 +73,7 @@ pub(crate) fn once_accepting_has_ended_connections_are_refused<D: Tested>() {
     rig.driver.accept(0, Accepts::Multishot);
     rig.turn(None);
     let address = rig.take_listener();
-    rig.driver.stop_accepting();
+    rig.driver.stop_accepting(&[]);
     let (result, armed) = accepted(&mut rig);
     assert!(result.is_err() && !armed, "{result:?}");
     // io_uring closes the socket with the call after the one that has ended its accept.

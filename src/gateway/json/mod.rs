@@ -53,6 +53,7 @@ enum Answer {
 }
 
 impl Endpoint for Client {
+    const NAME: &'static str = "pubsub";
     const PROTOCOL: Option<&'static str> = Some(PROTOCOL);
 
     fn owns(path: &str) -> bool {

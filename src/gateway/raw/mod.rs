@@ -21,6 +21,8 @@ const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
 pub(super) struct Client(Target);
 
 impl Endpoint for Client {
+    const NAME: &'static str = "topics";
+
     fn owns(path: &str) -> bool {
         target::owns(path)
     }

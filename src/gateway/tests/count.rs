@@ -21,6 +21,7 @@ pub(in crate::gateway) struct Client {
 }
 
 impl Endpoint for Client {
+    const NAME: &'static str = "count";
     const PROTOCOL: Option<&'static str> = Some(PROTOCOL);
 
     fn owns(path: &str) -> bool {

@@ -11,7 +11,8 @@ use crate::io::Accepts;
 /// One listening socket.
 #[derive(Debug)]
 pub(super) struct Listener {
-    pub(super) socket: OwnedFd,
+    /// `None` once it is closed.
+    pub(super) socket: Option<OwnedFd>,
     /// How the worker has armed its accept.
     pub(super) armed: Option<Accepts>,
     /// The kernel has said that connections wait, and no accept has found none since.
@@ -20,7 +21,12 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) const fn new(socket: OwnedFd) -> Self {
-        Self { socket, armed: None, is_ready: false }
+        Self { socket: Some(socket), armed: None, is_ready: false }
+    }
+
+    /// Closes the socket, so that the kernel refuses new connections.
+    pub(super) fn close(&mut self) {
+        (self.socket, self.is_ready) = (None, false);
     }
 
     /// How the next connection is to be accepted, if it is and may be there.
@@ -30,11 +36,12 @@ impl Listener {
 
     /// The next connection, and the address of its peer if that is wanted.
     pub(super) fn accept(&self, kind: Accepts) -> Result<(OwnedFd, Option<SocketAddr>), Errno> {
+        let listener = self.socket.as_ref().ok_or(Errno::CANCELED)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         if kind != Accepts::OnceWithPeer {
-            return Ok((accept_with(&self.socket, flags)?, None));
+            return Ok((accept_with(listener, flags)?, None));
         }
-        let (socket, peer) = acceptfrom_with(&self.socket, flags)?;
+        let (socket, peer) = acceptfrom_with(listener, flags)?;
         Ok((socket, peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(plain)))
     }
 }

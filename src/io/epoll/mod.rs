@@ -118,7 +118,7 @@ impl EpollDriver {
         Ok(Self {
             epoll,
             wake,
-            start: Instant::now(),
+            start: super::clock::start(),
             pool: Pool::new(buffers),
             table: Table::new(slots.min(ConnectionId::MAX_SLOTS)),
             listeners: listeners.into_iter().map(Listener::new).collect(),
@@ -169,11 +169,13 @@ impl Driver for EpollDriver {
         ACCEPTS
     }
 
-    fn stop_accepting(&mut self) {
+    fn stop_accepting(&mut self, kept: &[bool]) {
         for index in 0..self.listeners.len() {
-            self.end_accept(index);
+            if kept.get(index) != Some(&true) {
+                self.end_accept(index);
+                self.listeners[index].close();
+            }
         }
-        self.listeners.clear();
     }
 
     fn receive(&mut self, id: ConnectionId, _poll_first: bool) {

@@ -41,7 +41,7 @@ impl fmt::Display for Brief<'_, Submission> {
                 write!(f, "accept on {listener}, once: {once}")
             }
             Submission::CancelAccept(listener) => write!(f, "cancel accept {listener}"),
-            Submission::StopAccepting => f.write_str("stop accepting"),
+            Submission::StopAccepting(_) => f.write_str("stop accepting"),
             Submission::Receive { id, once: true, .. } => write!(f, "{} receive once", Brief(id)),
             Submission::Receive { id, poll_first, .. } => {
                 write!(f, "{} receive, poll first: {poll_first}", Brief(id))

@@ -107,7 +107,7 @@ impl Kernel {
                 };
                 begin(&mut listener.stage, "accept armed twice")
             }
-            Submission::CancelAccept(_) | Submission::StopAccepting => Ok(()),
+            Submission::CancelAccept(_) | Submission::StopAccepting(_) => Ok(()),
             Submission::Receive { id, .. } => {
                 begin(&mut self.slot_of(id, "receive").receive.stage, "receive armed twice")
             }
@@ -199,7 +199,7 @@ impl Kernel {
             buffers: 0,
             buffers_lent: self.lent.get(),
             in_flight: self.slots.iter().map(|s| held(s.receive.stage) + held(s.send.stage)).sum(),
-            without_header: 0,
+            ..DriverStats::default()
         }
     }
 

@@ -153,8 +153,9 @@ impl Driver for SimRing {
         64
     }
 
-    fn stop_accepting(&mut self) {
-        self.world.borrow_mut().kernel.queue(Submission::StopAccepting);
+    fn stop_accepting(&mut self, kept: &[bool]) {
+        let stop = Submission::StopAccepting(kept.to_vec());
+        self.world.borrow_mut().kernel.queue(stop);
     }
 
     fn receive(&mut self, id: ConnectionId, poll_first: bool) {

@@ -9,13 +9,28 @@ use crate::io::{Accepts, Payload};
 /// An operation that the worker asked for and [`enter`](crate::io::Driver::enter) will submit.
 #[derive(Debug)]
 pub(super) enum Submission {
-    Accept { listener: usize, kind: Accepts },
+    Accept {
+        listener: usize,
+        kind: Accepts,
+    },
     CancelAccept(usize),
-    StopAccepting,
-    Receive { id: ConnectionId, poll_first: bool, once: bool },
+    /// On all listeners but those for which it says true.
+    StopAccepting(Vec<bool>),
+    Receive {
+        id: ConnectionId,
+        poll_first: bool,
+        once: bool,
+    },
     CancelReceive(ConnectionId),
-    SendNow { id: ConnectionId, payload: Payload },
-    SendQueued { id: ConnectionId, chunk: Chunk, max: usize },
+    SendNow {
+        id: ConnectionId,
+        payload: Payload,
+    },
+    SendQueued {
+        id: ConnectionId,
+        chunk: Chunk,
+        max: usize,
+    },
     CancelSend(ConnectionId),
     QueryProgress(ConnectionId),
     HalfClose(ConnectionId),

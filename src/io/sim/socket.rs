@@ -91,6 +91,7 @@ impl Socket {
         (!self.broken).then(|| SendProgress {
             written: self.acked + self.outbound.len() as u64,
             acked: self.acked,
+            received: 0,
             window_edge: self.read + RECEIVE_BUFFER,
             in_flight: !self.outbound.is_empty() && self.arrived.len() < self.window,
             since_ack_ms: 0,

@@ -28,7 +28,7 @@ impl Kernel {
                     listener.cancel_at = None;
                 }
                 Submission::CancelAccept(listener) => self.cancel_accept(network, listener),
-                Submission::StopAccepting => self.stop_accepting(network),
+                Submission::StopAccepting(kept) => self.stop_accepting(network, &kept),
                 Submission::Receive { id, poll_first, once } => {
                     let receive = &mut self.slots[id.slot as usize].receive;
                     receive.stage = Stage::Held;
@@ -78,9 +78,9 @@ impl Kernel {
         }
     }
 
-    fn stop_accepting(&mut self, network: &mut Network) {
-        for listener in &mut self.listeners {
-            if listener.stop_at.is_none() {
+    fn stop_accepting(&mut self, network: &mut Network, kept: &[bool]) {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if listener.stop_at.is_none() && kept.get(index) != Some(&true) {
                 listener.stop_at = Some(late_or_now(network, network.faults.late_cancel));
             }
         }

@@ -37,7 +37,7 @@ pub struct UringRing {
     /// Owned: made by `Box::into_raw`, taken back in `drop`.
     ring: *mut IoUring,
     buffers: BufRing,
-    listeners: Vec<OwnedFd>,
+    listeners: Vec<Option<OwnedFd>>,
     accepts: u16,
     /// For each listener the address of its next peer, if it is asked for.
     #[expect(clippy::vec_box, reason = "the kernel writes to them, so they must not move")]
@@ -111,7 +111,7 @@ impl UringRing {
             wake,
             known_peers: Vec::new(),
             features,
-            start: Instant::now(),
+            start: super::clock::start(),
             pinned: Vec::new(),
             shared: Vec::new(),
             queued: HashMap::new(),
@@ -134,7 +134,7 @@ impl UringRing {
     /// Gives the ring its listeners.
     #[must_use]
     pub fn with_listeners(mut self, listeners: Vec<OwnedFd>) -> Self {
-        self.listeners = listeners;
+        self.listeners = listeners.into_iter().map(Some).collect();
         self
     }
 
@@ -191,12 +191,13 @@ impl Driver for UringRing {
         accept::BURST
     }
 
-    fn stop_accepting(&mut self) {
+    fn stop_accepting(&mut self, kept: &[bool]) {
         for index in 0..self.listeners.len() {
-            self.cancel_accept(index);
+            // The accept holds the socket until it is cancelled, at the next call.
+            if kept.get(index) != Some(&true) && self.listeners[index].take().is_some() {
+                self.cancel_accept(index);
+            }
         }
-        // The accepts hold the sockets until they are cancelled, at the next call.
-        self.listeners.clear();
     }
 
     fn receive(&mut self, id: ConnectionId, poll_first: bool) {

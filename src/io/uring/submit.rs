@@ -229,7 +229,8 @@ impl UringRing {
     }
 
     pub(super) fn push_accept(&mut self, listener: usize, kind: Accepts) {
-        let (Some(fd), Ok(index)) = (self.listeners.get(listener), u16::try_from(listener)) else {
+        let fd = self.listeners.get(listener).and_then(Option::as_ref);
+        let (Some(fd), Ok(index)) = (fd, u16::try_from(listener)) else {
             return;
         };
         let fd = Fd(fd.as_raw_fd());

@@ -43,6 +43,11 @@ impl Response {
         Self { content_type: Some(PLAIN_TEXT), body, ..Self::new(status) }
     }
 
+    /// The response with a Content-Type that is known to be valid.
+    pub(crate) fn with_type(self, content_type: &'static str) -> Self {
+        Self { content_type: Some(content_type), ..self }
+    }
+
     /// The response with this body. Its type is a header of its own: see
     /// [`with_header`](Self::with_header).
     #[must_use]

@@ -10,6 +10,8 @@ pub struct Status(u16);
 impl Status {
     /// 200
     pub const OK: Self = Self(200);
+    /// 202
+    pub const ACCEPTED: Self = Self(202);
     /// 204: the response has no body.
     pub const NO_CONTENT: Self = Self(204);
     /// 302

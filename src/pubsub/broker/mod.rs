@@ -12,6 +12,7 @@ mod establishing;
 mod held;
 mod hung;
 mod kept;
+mod listing;
 mod memory;
 mod message;
 mod publish;

@@ -78,7 +78,7 @@ impl Broker {
     /// the cores that want them.
     pub(super) fn distribute_batches(&mut self) {
         for draft in self.drafts.take() {
-            let Finished { batch, recipients, origins } = draft.finish();
+            let Finished { batch, recipients, origins } = draft.finish(self.clock);
             let batch = Arc::new(batch);
             for to in self.peers.others() {
                 let is_wanted = recipients.remote.get(to).is_some_and(|forms| !forms.is_empty());

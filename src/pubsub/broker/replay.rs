@@ -44,10 +44,13 @@ impl Broker {
         if let Some((frames, work)) = value.frames(form, topic, &self.ledger) {
             self.work.charge(work);
             self.changes_left = self.changes_left.saturating_sub(frames.len() / CHANGE_BYTES);
+            self.stats.replayed += 1;
             out.answer_shared(id, &frames);
         } else if let Some((header, payload)) = value.as_published(form, topic, &self.ledger) {
             self.work.charge(Work::FRAME);
             self.changes_left = self.changes_left.saturating_sub(payload.len() / CHANGE_BYTES);
+            self.stats.replayed += 1;
+            self.stats.in_parts += 1;
             out.answer(id, &header);
             out.answer_shared(id, &payload);
         } else {
@@ -143,6 +146,7 @@ impl Broker {
                         replay.ready = Some(frames);
                         return Step::NextTurn;
                     }
+                    self.stats.replayed += 1;
                     left.steps = left.steps.saturating_sub(frames.len() / PACED);
                 }
                 replay.after = Some(topic.clone());

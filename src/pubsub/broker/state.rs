@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::drafts::Drafts;
 use super::ended::Ended;
@@ -12,7 +13,7 @@ use super::searching::Searching;
 use super::sources::Sources;
 use super::values::Values;
 use crate::base::ledger::Charge;
-use crate::base::{ConnectionId, Ledger, Millis, Work};
+use crate::base::{ConnectionId, Histogram, Ledger, Millis, Work};
 use crate::config::Config;
 use crate::mesh::Port;
 use crate::pubsub::delivery::queue::DeliveryQueue;
@@ -29,6 +30,12 @@ pub struct Stats {
     pub published: u64,
     /// Sends to subscribers of this core, each of one or more messages.
     pub deliveries: u64,
+    /// The messages in these.
+    pub delivered_messages: u64,
+    /// Retained values sent to new subscribers.
+    pub replayed: u64,
+    /// Of these, the ones whose header was sent as an answer.
+    pub(crate) in_parts: u64,
     /// Subscriptions of this core's connections at this moment.
     pub subscriptions: u64,
     /// Filters that are wanted by this core's connections or on other cores.
@@ -47,6 +54,8 @@ pub struct Stats {
 pub struct Broker {
     pub(super) config: Arc<Config>,
     pub(super) now: Millis,
+    /// The same by a finer clock that all cores share.
+    pub(super) clock: Duration,
     pub(super) subscribers: Subscribers,
     pub(super) index: Index,
     pub(super) retained: Retained<Kept>,
@@ -123,6 +132,7 @@ impl Broker {
         let ledger = Ledger::default();
         Self {
             now: Millis::default(),
+            clock: Duration::ZERO,
             subscribers: Subscribers::default(),
             index: Index::new(port.cores()),
             retained,
@@ -173,11 +183,38 @@ impl Broker {
         self.work.take() + self.drafts.work.take()
     }
 
+    /// The time of the turn that begins.
+    #[inline]
+    pub const fn set_clock(&mut self, now: Duration) {
+        self.clock = now;
+    }
+
+    /// Whether the last delivery of a message was made in this turn.
+    #[inline]
+    #[must_use]
+    pub const fn has_written(&self) -> bool {
+        self.deliveries.has_done()
+    }
+
+    /// The time at the end of the turn.
+    pub fn written(&mut self, now: Duration) {
+        self.deliveries.observe_done(now);
+    }
+
+    /// The times from the turn in which messages were published to the end of that in which the
+    /// last subscriber of this core was sent them. Messages of a topic that are sent together count
+    /// once.
+    #[must_use]
+    pub const fn delivery_times(&self) -> &Histogram {
+        &self.deliveries.times
+    }
+
     /// Its counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
             deliveries: self.deliveries.delivered,
+            delivered_messages: self.deliveries.messages,
             filters: self.index.filters() as u64,
             retained: self.retained.len() as u64,
             lost: self.peers.lost(),

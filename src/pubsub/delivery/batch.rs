@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::base::ConnectionId;
@@ -63,6 +65,8 @@ pub(in crate::pubsub) struct Batch {
     pub(in crate::pubsub) retain: Option<Retain>,
     encoded: Vec<Encoded>,
     len: usize,
+    /// When its messages were published, by the clock of the turns.
+    pub(in crate::pubsub) published: Duration,
 }
 
 impl Batch {
@@ -117,7 +121,7 @@ impl Batch {
             .map(|Retain { version, value }| Retain { version: *version, value: value.clone() });
         let mut encoded = self.encoded.clone();
         encoded.extend(encoders.into_iter().map(Encoder::finish));
-        Self { topic: self.topic.clone(), retain, encoded, len }
+        Self { topic: self.topic.clone(), retain, encoded, len, published: self.published }
     }
 
     /// The number of its messages.
@@ -272,7 +276,7 @@ impl BatchBuilder {
     }
 
     /// The finished batch.
-    pub(in crate::pubsub) fn finish(self) -> Finished {
+    pub(in crate::pubsub) fn finish(self, published: Duration) -> Finished {
         let frames: usize = self.encoders.iter().map(Encoder::len).sum();
         let retained = self.retain.as_ref().and_then(|retain| retain.value.as_ref());
         let kept = size_of::<Batch>() + self.topic.as_str().len() + Batch::OVERHEAD;
@@ -281,6 +285,7 @@ impl BatchBuilder {
             len: frames + retained.map_or(0, |value| value.bytes.len()) + kept,
             retain: self.retain,
             encoded: self.encoders.into_iter().map(Encoder::finish).collect(),
+            published,
         };
         Finished { batch, recipients: self.recipients, origins: self.origins }
     }

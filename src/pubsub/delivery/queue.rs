@@ -8,10 +8,11 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::{Batch, MAX_BATCH};
 use super::segment::Segment;
-use crate::base::{ConnectionId, Ledger};
+use crate::base::{ConnectionId, Histogram, Ledger};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{Lists, Subscriber};
 use crate::pubsub::name::Topic;
@@ -64,6 +65,8 @@ struct Delivery {
     /// The bytes of the batches that `frames` hold as well, and that are charged for these.
     framed: usize,
     ledger: Ledger,
+    /// When its first message was published, until it is done.
+    published: Option<Duration>,
 }
 
 /// The deliveries of one core, in the order in which their messages were published.
@@ -81,6 +84,11 @@ pub(in crate::pubsub) struct DeliveryQueue {
     /// connection.
     last_delivery: Vec<u64>,
     pub(in crate::pubsub) delivered: u64,
+    /// The messages in these.
+    pub(in crate::pubsub) messages: u64,
+    /// When those were published that were done in this turn.
+    done_now: Vec<Duration>,
+    pub(in crate::pubsub) times: Histogram,
     /// Frames are charged there, from when they are made until nobody holds them.
     pub(in crate::pubsub) ledger: Ledger,
 }
@@ -127,6 +135,7 @@ impl DeliveryQueue {
         mut lists: Lists,
     ) {
         self.bytes += lists.bytes();
+        let published = batch.published;
         let segment = Segment::new(batch, origins);
         let bytes = segment.len();
         self.bytes += bytes;
@@ -163,6 +172,7 @@ impl DeliveryQueue {
             frames: [const { None }; Form::COUNT],
             framed: 0,
             ledger: self.ledger.clone(),
+            published: Some(published),
         };
         self.waiting += delivery.waiting();
         self.queue.push_back(delivery);
@@ -220,6 +230,10 @@ impl DeliveryQueue {
         self.waiting -= delivery.waiting();
         let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
         self.delivered += ran.delivered;
+        self.messages += ran.delivered * delivery.messages();
+        if delivery.lists.is_empty() && delivery.is_done() {
+            self.done_now.extend(delivery.published.take());
+        }
         self.bytes -= ran.freed;
         self.waiting += delivery.waiting();
         // A delivery without subscribers counts as well, so that the loop is bounded.
@@ -255,6 +269,12 @@ impl Delivery {
             count @ 1..MOST => count,
             _ => MOST,
         }
+    }
+
+    /// The messages that a subscriber is sent.
+    fn messages(&self) -> u64 {
+        let frames = self.frames.iter().flatten().next();
+        frames.map_or(0, |frames| u64::from(frames.messages()))
     }
 
     /// Whether it is to very many.

@@ -244,6 +244,13 @@ impl<V> Retained<V> {
         Next::End
     }
 
+    /// The topics behind `after` that have a value, in order, and the bytes that each counts for.
+    pub(crate) fn after(&self, after: Option<&str>) -> impl Iterator<Item = (&Topic, usize)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.values.range::<str, _>((start, Bound::Unbounded));
+        rest.map(|(key, value)| (&key.0, value.bytes))
+    }
+
     /// The memory that values and tombstones take, approximately.
     pub(crate) fn memory(&self) -> usize {
         let values = self.bytes + self.values.len() * (VALUE - OVERHEAD);

@@ -3,6 +3,7 @@
 use crate::base::{Millis, Work};
 use crate::protocol::http::{Answer, BodyReader, Framing, Persistence, Request, Response};
 use crate::protocol::websocket::handshake::Rejection;
+use crate::session::asked::Asked;
 use crate::session::context::{ReceiveContext, Stop};
 use crate::session::head::{PartialBody, Unanswered};
 use crate::session::outbound::Output;
@@ -27,7 +28,7 @@ impl Session {
         let framing = request.framing()?;
         let waits = request.expects_continue()?;
         if framing == Framing::None {
-            self.answer(request, cx, service);
+            self.answer(request, head, cx, service);
             return Ok(());
         }
         let reader = BodyReader::new(framing, cx.pools.config.limits.max_body)?;
@@ -38,7 +39,7 @@ impl Session {
             head: head.into(),
             reader,
             content: Vec::new(),
-            is_wanted: service.wants_body(request),
+            is_wanted: self.is_admin() || service.wants_body(request),
             charge: cx.pools.ledger.open(),
         };
         body.recharge();
@@ -81,7 +82,7 @@ impl Session {
         if let Ok(mut request) = Request::parse(&body.head, &cx.pools.config.limits.head) {
             request.body = &body.content;
             request.is_tls = self.marks.contains(Marks::TLS);
-            self.answer(&request, cx, service);
+            self.answer(&request, &body.head, cx, service);
         }
         taken
     }
@@ -90,19 +91,24 @@ impl Session {
     fn answer<S: Inbound>(
         &mut self,
         request: &Request<'_>,
+        head: &[u8],
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) {
-        let response = service.request(self.id, request);
+        let asked = Asked::of(head, &cx.pools.config);
+        let response = match self.is_admin() {
+            true => service.admin_request(self.id, request),
+            false => service.request(self.id, request),
+        };
         let is_to_head = request.method == "HEAD";
         let answer = Answer { persistence: request.persistence(), is_to_head };
         if let Some(response) = response {
-            return self.write_answer(&response, answer, cx);
+            return self.write_answer(&response, answer, asked, cx);
         }
         let mut charge = cx.pools.ledger.open();
         charge.set(size_of::<RareState>());
         cx.pools.work.charge(Work::REQUEST);
-        self.rare = Some(Box::new(RareState::Unanswered(Unanswered { answer, charge })));
+        self.rare = Some(Box::new(RareState::Unanswered(Unanswered { answer, asked, charge })));
         self.marks.insert(Marks::ACCEPTED);
         self.phase = Phase::Deciding;
         self.deadline = cx.now.after(cx.pools.config.timeouts.handshake);
@@ -119,19 +125,29 @@ impl Session {
     ) {
         let is_waiting = |rare: &mut Box<RareState>| matches!(**rare, RareState::Unanswered(_));
         let Some(rare) = self.rare.take_if(is_waiting) else { return };
-        if let RareState::Unanswered(Unanswered { answer, .. }) = *rare {
+        if let RareState::Unanswered(Unanswered { answer, asked, .. }) = *rare {
             self.marks.remove(Marks::ACCEPTED);
             self.phase = Phase::Request;
             let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
-            self.write_answer(response, answer, &mut cx);
+            self.write_answer(response, answer, asked, &mut cx);
         }
     }
 
-    fn write_answer(&mut self, response: &Response, answer: Answer, cx: &mut ReceiveContext<'_>) {
+    fn write_answer(
+        &mut self,
+        response: &Response,
+        answer: Answer,
+        asked: Option<Asked>,
+        cx: &mut ReceiveContext<'_>,
+    ) {
+        cx.pools.note_answered(self.id, asked, response.status().code());
         let out = cx.appendable();
         let before = out.len();
         response.write_for(out, answer);
         let written = out.len() - before;
+        if !self.is_admin() {
+            cx.pools.counts.responses.count(response.status());
+        }
         cx.pools.work.charge(Work::of_bytes(written));
         let timeouts = &cx.pools.config.timeouts;
         if answer.persistence == Persistence::Close {

@@ -4,6 +4,7 @@ use crate::base::{Millis, Work};
 use crate::protocol::http::{BodyError, HeadError, HeadScanner};
 use crate::protocol::proxy;
 use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, parse};
+use crate::session::asked::Asked;
 use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::head::{PartialHead, asks_head};
 use crate::session::outbound::Output;
@@ -82,7 +83,7 @@ impl Session {
                 head.recharge();
                 self.rare = Some(Box::new(RareState::Head(head)));
             }
-            Err(error) => self.refuse_request(cx, fault(error, bytes), asks_head(bytes)),
+            Err(error) => self.refuse_request(cx, fault(error, bytes), bytes),
         }
         bytes.len()
     }
@@ -111,7 +112,7 @@ impl Session {
                 self.answer_head(whole, !more.is_empty(), cx, service);
             }
             Err(error) => {
-                self.refuse_request(cx, fault(error, &head.bytes), asks_head(&head.bytes));
+                self.refuse_request(cx, fault(error, &head.bytes), &head.bytes);
             }
         }
         cx.pools.buffers.give(head.into_buffer());
@@ -138,11 +139,12 @@ impl Session {
             }
             // A client waits for the answer before it sends more (RFC 6455 section 4.1): bytes that
             // come early may be meant for something else than a WebSocket.
+            Ok(Parsed::Upgrade(_)) if self.is_admin() => Err(Rejection::NotFound.into()),
             Ok(Parsed::Upgrade(_)) if has_more => Err(Rejection::EarlyData.into()),
-            Ok(Parsed::Upgrade(request)) => self.upgrade(&request, cx, service),
+            Ok(Parsed::Upgrade(request)) => self.upgrade(&request, head, cx, service),
         };
         if let Err(refusal) = result {
-            self.refuse_request(cx, refusal, asks_head(head));
+            self.refuse_request(cx, refusal, head);
         }
     }
 
@@ -153,26 +155,30 @@ impl Session {
         error: BodyError,
         head: &[u8],
     ) {
-        self.refuse_request(cx, Rejection::from(error), asks_head(head));
+        self.refuse_request(cx, Rejection::from(error), head);
     }
 
     /// The client speaks TLS, and this connection does not. It is told so in its own language, so
     /// that it fails at once.
     fn refuse_tls(&mut self, cx: &mut ReceiveContext<'_>) {
         cx.out.append(&TLS_ALERT, || cx.pools.buffers.take());
+        cx.pools.counts.refusals.count(HeadError::Tls.status());
         self.end(Phase::Lingering, CloseReason::Refused(HeadError::Tls.into()));
         self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         self.free(cx.pools);
     }
 
-    /// Answers the request that is being received with the status of the refusal, then lingers.
+    /// Answers the request that is being received, of which this is the head, with the status of
+    /// the refusal, then lingers.
     fn refuse_request(
         &mut self,
         cx: &mut ReceiveContext<'_>,
         refusal: impl Into<Refusal>,
-        is_head: bool,
+        head: &[u8],
     ) {
-        self.write_refusal(cx.now, &refusal.into(), is_head, cx.pools, cx.out);
+        let asked = Asked::of(head, &cx.pools.config);
+        let request = (asks_head(head), asked);
+        self.write_refusal(cx.now, &refusal.into(), request, cx.pools, cx.out);
     }
 
     /// Answers with the status of the refusal, then lingers.
@@ -183,24 +189,33 @@ impl Session {
         pools: &mut Pools,
         out: &mut Output,
     ) {
-        let is_head = match self.rare.as_deref() {
-            Some(RareState::Head(head)) => asks_head(&head.bytes),
-            Some(RareState::Body(body)) => asks_head(&body.head),
-            Some(RareState::Unanswered(request)) => request.answer.is_to_head,
-            _ => false,
+        let config = &pools.config;
+        let of_head = |head: &[u8]| (asks_head(head), Asked::of(head, config));
+        let request = match self.rare.as_deref_mut() {
+            Some(RareState::Head(head)) => of_head(&head.bytes),
+            Some(RareState::Body(body)) => of_head(&body.head),
+            Some(RareState::Unanswered(request)) => {
+                (request.answer.is_to_head, request.asked.take())
+            }
+            Some(RareState::Deciding(request)) => (false, request.asked.take()),
+            _ => (false, None),
         };
-        self.write_refusal(now, &refusal.into(), is_head, pools, out);
+        self.write_refusal(now, &refusal.into(), request, pools, out);
     }
 
     fn write_refusal(
         &mut self,
         now: Millis,
         refusal: &Refusal,
-        is_head: bool,
+        (is_head, asked): (bool, Option<Asked>),
         pools: &mut Pools,
         out: &mut Output,
     ) {
+        pools.note_answered(self.id, asked, refusal.rejection.status().code());
         refusal.write_response_to(is_head, out.appendable(|| pools.buffers.take()));
+        if !self.is_admin() {
+            pools.counts.refusals.count(refusal.rejection.status());
+        }
         self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
         self.deadline = now.after(pools.config.timeouts.linger);
         self.free(pools);

@@ -4,6 +4,7 @@ use crate::base::Millis;
 use crate::protocol::websocket::handshake::{
     Agreement, Refusal, Rejection, Request, negotiate_deflate, write_accepted,
 };
+use crate::session::asked::Asked;
 use crate::session::compression::Compression;
 use crate::session::context::{ReceiveContext, Stop};
 use crate::session::head::Deciding;
@@ -13,11 +14,15 @@ use crate::session::replies::Replies;
 use crate::session::service::{Accept, Inbound, Verdict};
 use crate::session::state::{Marks, Phase, RareState, Session};
 
+/// The status of an accepted handshake.
+const SWITCHING: u16 = 101;
+
 impl Session {
     /// A valid opening handshake: asks the service.
     pub(super) fn upgrade<S: Inbound>(
         &mut self,
         request: &Request<'_>,
+        head: &[u8],
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) -> Result<(), Refusal> {
@@ -46,11 +51,14 @@ impl Session {
             let mut charge = cx.pools.ledger.open();
             let key: Box<str> = request.key.into();
             charge.set(size_of::<Deciding>() + key.len() + offered.len());
-            let deciding = Deciding { key, offered, accept, agreement, charge };
+            let asked = Asked::of(head, &cx.pools.config);
+            let deciding = Deciding { key, offered, accept, agreement, asked, charge };
             self.phase = Phase::Deciding;
             self.rare = Some(Box::new(RareState::Deciding(deciding)));
         } else {
             self.switch(request.key, request.subprotocols(), &accept, agreement, cx);
+            let asked = Asked::of(head, &cx.pools.config);
+            cx.pools.note_answered(self.id, asked, SWITCHING);
             self.call_open(cx, |id, endpoint, replies| service.open(id, endpoint, replies));
         }
         Ok(())
@@ -71,15 +79,19 @@ impl Session {
         }
         match (decision, self.rare.take().map(|rare| *rare)) {
             (Ok(decided), Some(RareState::Deciding(deciding))) => {
-                let Deciding { key, offered, accept, agreement, .. } = deciding;
+                let Deciding { key, offered, accept, agreement, asked, .. } = deciding;
                 let accept = decided.unwrap_or(accept);
                 self.endpoint = accept.endpoint;
                 let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
                 self.switch(&key, offered.split(','), &accept, agreement, &mut cx);
+                cx.pools.note_answered(self.id, asked, SWITCHING);
                 self.call_open(&mut cx, |_, _, replies| open(replies));
                 return true;
             }
-            (Err(refusal), _) => self.refuse(now, refusal, pools, out),
+            (Err(refusal), rare) => {
+                self.rare = rare.map(Box::new);
+                self.refuse(now, refusal, pools, out);
+            }
             (Ok(_), _) => self.refuse(now, Rejection::Undecided, pools, out),
         }
         false
@@ -99,6 +111,8 @@ impl Session {
         write_accepted(cx.appendable(), key, protocol, agreement.as_ref(), &accept.headers);
         self.compression =
             agreement.map(|agreed| Box::new(Compression::new(agreed, &cx.pools.ledger)));
+        cx.pools.counts.count_opened(self.endpoint);
+        self.marks.insert(Marks::OPENED);
         self.phase = Phase::Open;
         self.start_keepalive(cx.now, &cx.pools.config);
     }

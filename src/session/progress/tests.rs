@@ -46,7 +46,15 @@ impl Peer {
         let window = if self.acked < self.written { 0 } else { self.buffer / 3 };
         let (written, acked) = (self.written, self.acked);
         let (window_edge, since_ack_ms) = (acked + window, 40_000);
-        SendProgress { written, acked, window_edge, in_flight: false, since_ack_ms, unread: 0 }
+        SendProgress {
+            written,
+            acked,
+            window_edge,
+            in_flight: false,
+            since_ack_ms,
+            unread: 0,
+            received: 0,
+        }
     }
 }
 
@@ -152,7 +160,15 @@ fn what_was_read_before_does_not_count_and_there_is_a_limit() {
 
 fn lost(window_edge: u64) -> SendProgress {
     let (written, acked, since_ack_ms) = (9_000_000, 8_000_000, 0);
-    SendProgress { written, acked, window_edge, in_flight: true, since_ack_ms, unread: 0 }
+    SendProgress {
+        written,
+        acked,
+        window_edge,
+        in_flight: true,
+        since_ack_ms,
+        unread: 0,
+        received: 0,
+    }
 }
 
 /// On a slow path that loses segments the same is acknowledged again and again: the host is there.

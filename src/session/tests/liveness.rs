@@ -30,6 +30,7 @@ fn a_host_that_is_gone_is_noticed_in_time() {
     let since_ack_ms = 20_000;
     let gone = |written| SendProgress {
         unread: 0,
+        received: 0,
         written,
         acked: 0,
         window_edge: 65_536,

@@ -67,6 +67,8 @@ impl Session {
         if cx.pools.config.limits.max_message < SHORT || self.assembly.is_some() {
             return Ok(at);
         }
+        // In a register; counted at the end.
+        let mut count = 0;
         while self.phase == Phase::Open {
             let Some([first, second, key @ ..]) =
                 bytes.get(at..).and_then(<[u8]>::first_chunk::<6>)
@@ -85,7 +87,14 @@ impl Session {
                 break;
             }
             let span = FrameSpan { opcode, mask, at: start, len };
-            let hold = self.single_frame::<S, BUILT_IN>(span, bytes, cx, service)?;
+            let hold = match self.single_frame::<S, BUILT_IN>(span, bytes, cx, service) {
+                Ok(hold) => hold,
+                Err(violation) => {
+                    cx.pools.counts.messages += count;
+                    return Err(violation);
+                }
+            };
+            count += 1;
             at = start + len;
             if hold {
                 break;
@@ -95,6 +104,7 @@ impl Session {
                 break;
             }
         }
+        cx.pools.counts.messages += count;
         Ok(at)
     }
 
@@ -163,6 +173,8 @@ impl Session {
             } else {
                 echo_copied(cx, before, opcode, payload);
             }
+        } else {
+            cx.pools.counts.not_echoed += 1;
         }
         if BUILT_IN {
             count_work(cx, service);

@@ -188,6 +188,7 @@ impl Session {
             } else {
                 self.single_frame::<S, false>(span, bytes, cx, service)?;
             }
+            cx.pools.counts.messages += 1;
             self.pause_if_used_up(cx);
             return Ok(at + len);
         }
@@ -324,6 +325,7 @@ impl Session {
             service.message::<false>(self.id, message, &mut replies);
         }
         let end = replies.end();
+        cx.pools.counts.messages += 1;
         // An echo comes back compressed, as it came, where that pays.
         let compressed = compressed && COMPRESSIBLE.contains(&payload.len());
         let buffer = if end.echo && cx.out.is_empty() && !compressed {
@@ -331,10 +333,12 @@ impl Session {
             let took = write_server_header(room, opcode, false, payload.len());
             cx.out.adopt(buffer, MAX_SERVER_HEADER - took)
         } else {
+            cx.pools.counts.not_echoed += 1;
             if end.echo {
                 cx.copy_out(bytes);
                 let compression = self.compression.as_deref_mut();
-                let mut encoder = Encoder { compression, pool: &mut cx.pools.deflate };
+                let written = &mut cx.pools.counts.written;
+                let mut encoder = Encoder { compression, pool: &mut cx.pools.deflate, written };
                 encoder.append(cx.out.appendable(Vec::new), opcode, payload, compressed);
             }
             buffer
@@ -365,6 +369,8 @@ impl Session {
         let mut replies = Replies::new(bytes, cx, self.compression.as_deref_mut());
         service.large_message(self.id, message, &memory, &mut replies);
         let end = replies.end();
+        cx.pools.counts.messages += 1;
+        cx.pools.counts.not_echoed += u64::from(!end.echo);
         if end.echo {
             cx.copy_out(bytes);
             append_frame(cx.appendable(), opcode, false, payload);

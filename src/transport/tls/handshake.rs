@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
-use rustls::{CipherSuite, Error, NamedGroup, ProtocolVersion, ServerConfig, SupportedCipherSuite};
+use rustls::{
+    CipherSuite, Error, HandshakeKind, NamedGroup, ProtocolVersion, ServerConfig,
+    SupportedCipherSuite,
+};
 
 use super::fault::{Fault, Taken};
 use super::header::{CHANGE_CIPHER_SPEC, DATA, HEADER, MOST};
@@ -221,6 +224,11 @@ impl Handshake {
         let group = self.connection.negotiated_key_exchange_group();
         let is_slow = group.is_some_and(|group| group.name() == NamedGroup::secp384r1);
         is_slow && !std::mem::replace(&mut self.is_told, true)
+    }
+
+    /// Whether a session was resumed.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// What is left of a handshake that is complete: its keys. `secrets` were taken from it.

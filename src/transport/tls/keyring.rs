@@ -32,6 +32,9 @@ pub(crate) struct Keyring {
     taken: usize,
     /// The number that was given last. None is given twice.
     number: u64,
+    /// Handshakes that were completed, and those of them that resumed a session.
+    pub(crate) handshakes: u64,
+    pub(crate) resumed: u64,
 }
 
 impl std::fmt::Debug for Keyring {

@@ -86,6 +86,7 @@ impl TlsSession {
         let State::Handshake(handshake) = std::mem::replace(&mut self.0, State::Over) else {
             return taken;
         };
+        let is_resumed = handshake.is_resumed();
         match handshake.into_records(&secrets, keys.enter(slot)) {
             Ok(mut records) => {
                 if progress == Progress::GoesOn {
@@ -94,6 +95,8 @@ impl TlsSession {
                     records.fail(keys, &fault, out);
                     taken.fault = Some(fault);
                 }
+                keys.handshakes += 1;
+                keys.resumed += u64::from(is_resumed);
                 self.0 = State::Records(records);
                 if taken.fault.is_some() {
                     return taken;

@@ -135,7 +135,7 @@ fn echo_run(seed: u64) -> Vec<String> {
     }
     network.set_faults(Faults::default());
     if echo.accepting {
-        echo.ring.stop_accepting();
+        echo.ring.stop_accepting(&[]);
     }
     while echo.accepting || echo.open.iter().any(Option::is_some) {
         let accepting = echo.accepting;

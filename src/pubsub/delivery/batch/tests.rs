@@ -17,7 +17,7 @@ fn batch(forms: &[Form], payloads: &[&[u8]]) -> (Batch, Vec<bool>) {
         builder.has_room(payload.len())
     };
     let room = payloads.iter().map(add).collect();
-    (builder.finish().batch, room)
+    (builder.finish(Duration::ZERO).batch, room)
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_retained_value_is_added_in_forms_that_were_not_known() {
         let retain = value.map(|value| Retain { version, value: Some(value) });
         builder.add(&message, retain, &mut scratch, &mut pool);
     }
-    let batch = builder.finish().batch;
+    let batch = builder.finish(Duration::ZERO).batch;
     assert!(batch.lacking(local).is_empty());
     let json = Form::new(Codec::Json, Some(9));
     let lines = Form::new(Codec::Lines, None);

@@ -1,6 +1,8 @@
 //! Goal: a message that is encoded in pieces becomes what it would become at once. Method: random
 //! messages, for all subsets of forms, encoded in both ways.
 
+use std::time::Duration;
+
 use super::*;
 use crate::pubsub::delivery::batch::Batch;
 use crate::pubsub::encoding::{Form, Forms, Scratch};
@@ -32,7 +34,7 @@ fn in_pieces(forms: &[Form], message: &Publication<'_>, then: &Publication<'_>) 
     if has_room {
         builder.add(then, None, &mut Scratch::default(), &mut pool);
     }
-    (builder.finish().batch, has_room)
+    (builder.finish(Duration::ZERO).batch, has_room)
 }
 
 fn in_one(forms: &[Form], messages: &[&Publication<'_>]) -> Batch {
@@ -40,7 +42,7 @@ fn in_one(forms: &[Form], messages: &[&Publication<'_>]) -> Batch {
     for message in messages {
         builder.add(message, None, &mut Scratch::default(), &mut Pool::new(6));
     }
-    builder.finish().batch
+    builder.finish(Duration::ZERO).batch
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn add(
         let message = Publication { origin: origin.map(id), ..of };
         builder.add(&message, None, &mut Scratch::default(), &mut Pool::new(1));
     }
-    let Finished { batch, origins, .. } = builder.finish();
+    let Finished { batch, origins, .. } = builder.finish(Duration::ZERO);
     queue.add(Arc::new(batch), origins, Lists::from(lists));
 }
 

@@ -1,0 +1,81 @@
+//! Requests to an admin listener.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// The time for an answer: loops have one second.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An admin listener, and the token for it.
+pub(super) struct Client {
+    place: String,
+    token: Option<String>,
+}
+
+/// What is read from and written to.
+trait Stream: Read + Write {}
+
+impl Stream for TcpStream {}
+impl Stream for UnixStream {}
+
+impl Client {
+    pub(super) fn new(place: &str, token_file: Option<&Path>) -> io::Result<Self> {
+        let token = token_file.map(fs::read_to_string).transpose()?;
+        Ok(Self { place: place.to_owned(), token: token.map(|token| token.trim().to_owned()) })
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The body of a page.
+    pub(super) fn get(&self, target: &str) -> Result<String, String> {
+        let failed = |error: io::Error| format!("{} does not answer: {error}", self.place);
+        let text = self.ask(target).map_err(failed)?;
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        match head.split(' ').nth(1) {
+            Some("200") => Ok(body.to_owned()),
+            Some("401") => Err("the token is missing or wrong; give --admin-token-file".to_owned()),
+            Some(status) => Err(format!("{target} is answered with {status}: {}", body.trim())),
+            None => Err(format!("{} does not speak HTTP", self.place)),
+        }
+    }
+
+    /// The same for a page in JSON.
+    pub(super) fn json(&self, target: &str) -> Result<Value, String> {
+        let body = self.get(target)?;
+        serde_json::from_str(&body).map_err(|error| format!("{target}: {error}"))
+    }
+
+    fn ask(&self, target: &str) -> io::Result<String> {
+        let mut stream = self.connect()?;
+        let token = self.token.as_ref();
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let token = token.unwrap_or_default();
+        // A page has no token in its path, so nothing of this can get into a log.
+        let head = format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n{token}\r\n");
+        stream.write_all(head.as_bytes())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        if let Some(path) = self.place.strip_prefix("unix:") {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            return Ok(Box::new(stream));
+        }
+        let local = self.place.parse::<u16>().map(|port| format!("127.0.0.1:{port}"));
+        let stream = TcpStream::connect(local.as_deref().unwrap_or(&self.place))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Box::new(stream))
+    }
+}

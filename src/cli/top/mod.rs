@@ -1,0 +1,95 @@
+//! `corecast top`: a live view of a server in the terminal, from its admin listener.
+
+mod client;
+mod sample;
+mod view;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::exit::{FAILURE, fail};
+use super::values::parse_seconds;
+use client::Client;
+use sample::Sample;
+use view::View;
+
+/// So many pages of a list are looked at for one view.
+const PAGES: usize = 10;
+/// The cursor goes to the upper left, and what is behind each line and behind the last is cleared.
+const HOME: &str = "\x1b[H";
+const CLEAR_LINE: &str = "\x1b[K\n";
+const CLEAR_REST: &str = "\x1b[J";
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Top {
+    /// The admin listener of the server, as its --admin has it.
+    #[arg(long, value_name = "ADDR:PORT")]
+    admin: String,
+    /// The file with its token, if it asks for one.
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// Seconds between two views.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = parse_seconds,
+        allow_negative_numbers = true)]
+    interval: u64,
+    /// Print one view and end.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Shows one view after the other, until the server does not answer.
+pub(super) fn top(flags: &Top) -> ExitCode {
+    match watch(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILURE, &error),
+    }
+}
+
+fn watch(flags: &Top) -> Result<(), String> {
+    let client = Client::new(&flags.admin, flags.admin_token_file.as_deref())
+        .map_err(|error| format!("the admin token cannot be read: {error}"))?;
+    let is_live = std::io::stdout().is_terminal() && !flags.once;
+    let mut before = Sample::parse(&client.get("/metrics")?);
+    loop {
+        thread::sleep(Duration::from_secs(flags.interval));
+        let now = Sample::parse(&client.get("/metrics")?);
+        let (topics, more_topics) = list(&client, "topics", "after")?;
+        let (connections, more_connections) = list(&client, "connections", "from")?;
+        let has_more = more_topics || more_connections;
+        let place = client.place();
+        let view = View { place, before: &before, now: &now, topics, connections, has_more };
+        let text = view.render();
+        let text = match is_live {
+            true => format!("{HOME}{}{CLEAR_REST}", text.replace('\n', CLEAR_LINE)),
+            false => text,
+        };
+        let written = std::io::stdout().write_all(text.as_bytes());
+        // Nobody reads it any more.
+        if written.is_err() || flags.once {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+/// The entries of a list, and whether there are more.
+fn list(client: &Client, name: &str, by: &str) -> Result<(Vec<Value>, bool), String> {
+    let (mut all, mut next) = (Vec::new(), String::new());
+    for _ in 0..PAGES {
+        let mut page = client.json(&format!("/{name}?limit=1000{next}"))?;
+        if let Value::Array(entries) = page[name].take() {
+            all.extend(entries);
+        }
+        let Some(behind) = page["next"].as_str() else { return Ok((all, false)) };
+        let mut encoded = format!("&{by}=");
+        encoded.extend(behind.bytes().map(|byte| format!("%{byte:02X}")));
+        next = encoded;
+    }
+    Ok((all, true))
+}

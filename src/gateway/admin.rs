@@ -1,0 +1,82 @@
+//! Listeners for administration: their requests, and what is told of connections there.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::client::Kind;
+use super::service::Gateway;
+use super::waiting::Waiting;
+use crate::app::{Admin, Handler, RequestContext};
+use crate::base::ConnectionId;
+use crate::protocol::http::{Request, Response};
+use crate::protocol::websocket::handshake::Rejection;
+use crate::session::EndpointId;
+
+/// The time that other cores have to tell what is asked of them.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// The endpoint of the application, as it is called in metrics and lists.
+const APPLICATION: &str = "app";
+
+/// The endpoints to which WebSockets are open, with their names.
+pub fn endpoints() -> impl Iterator<Item = (EndpointId, &'static str)> {
+    let all = Kind::ALL.iter().map(|kind| (kind.id(), kind.name()));
+    std::iter::once((EndpointId::APPLICATION, APPLICATION)).chain(all)
+}
+
+/// What the service knows of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Described {
+    /// The name of its endpoint.
+    pub endpoint: &'static str,
+    /// The address of its peer, if it is known.
+    pub peer: Option<SocketAddr>,
+    /// The address of its client, if that is another one.
+    pub client: Option<std::net::IpAddr>,
+    /// What the application calls its user.
+    pub user: Option<String>,
+}
+
+impl<H: Handler> Gateway<H> {
+    /// Has `admin` answer what comes to listeners for administration.
+    #[must_use]
+    pub(crate) fn with_admin(self, admin: Option<Box<dyn Admin>>) -> Self {
+        Self { admin, ..self }
+    }
+
+    /// What is known of a WebSocket to this endpoint.
+    pub fn describe(&self, id: ConnectionId, endpoint: EndpointId) -> Described {
+        let name = endpoints().find(|(other, _)| *other == endpoint).map_or("", |(_, name)| name);
+        let peer = self.core.peer_addr(id);
+        let client = self.core.client_addr(id).filter(|ip| peer.map(|peer| peer.ip()) != Some(*ip));
+        let user = self.clients.user(id).and_then(H::user_name).map(str::to_owned);
+        Described { endpoint: name, peer, client, user }
+    }
+
+    pub(super) fn answer_admin(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+    ) -> Option<Response> {
+        let Self { admin, core, .. } = self;
+        let Some(admin) = admin else { return Some(Rejection::NotFound.response()) };
+        let mut cx = RequestContext::new(id, core);
+        let response = admin.request(request, &mut cx);
+        if response.is_some() {
+            return response;
+        }
+        let later = Waiting::for_nobody_else(cx.into_later()?);
+        self.unanswered.insert(id, later);
+        self.core.set_timer(id, WAIT);
+        None
+    }
+
+    /// The time for an answer is over.
+    #[cold]
+    pub(super) fn admin_overdue(&mut self, id: ConnectionId) {
+        if let Some(admin) = &mut self.admin {
+            admin.overdue(id);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! `GET /connections` and `POST /connections/<id>/close`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use super::answers;
+use super::waiting::{Client, Pending};
+use crate::app::Responder;
+use crate::base::ConnectionId;
+use crate::protocol::http::{Response, Status};
+use crate::protocol::websocket::CloseCode;
+use crate::server::control::CoreControl;
+use crate::server::view::{CoreView, Row, Visit};
+use crate::session::Phase;
+use crate::worker::Totals;
+
+/// The most connections of a page.
+pub(super) const MAX_LIMIT: usize = 1_000;
+/// In one turn so many connections of a core are listed at most, and so many slots looked at.
+const BATCH: usize = 32;
+const LOOKS: u32 = 4_096;
+
+/// A connection of the server: that of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Id {
+    pub(super) number: usize,
+    pub(super) id: ConnectionId,
+}
+
+/// As `loop-slot-generation`.
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.number, self.id.slot, self.id.generation)
+    }
+}
+
+impl FromStr for Id {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('-').map(|part| {
+            let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            part.parse().ok().filter(|_: &u32| is_number)
+        });
+        let (Some(Some(number)), Some(Some(slot)), Some(Some(generation)), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(());
+        };
+        Ok(Self { number: number as usize, id: ConnectionId { slot, generation } })
+    }
+}
+
+/// Where a page begins: a slot of a loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Start {
+    number: usize,
+    slot: u32,
+}
+
+/// As `loop-slot`.
+impl FromStr for Start {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let Id { number, id } = format!("{text}-0").parse()?;
+        Ok(Self { number, slot: id.slot })
+    }
+}
+
+/// Somebody who waits for a page, and the loop that is at it.
+#[derive(Debug)]
+struct Waiting {
+    client: Client,
+    at: AtomicUsize,
+    loops: Vec<Arc<CoreControl>>,
+}
+
+impl Pending for Waiting {
+    fn give_up(&self) {
+        let at = self.at.load(Ordering::Relaxed);
+        self.client.answer(|| answers::no_answer(&self.loops, [at]));
+    }
+
+    fn is_over(&self) -> bool {
+        self.client.is_gone()
+    }
+}
+
+/// Goes from loop to loop until the page is full.
+struct Page {
+    waiting: Arc<Waiting>,
+    limit: usize,
+    start: Start,
+    found: Vec<Value>,
+    /// Connections of the loop that it is at, whose totals are not known yet, and whether these
+    /// were asked for.
+    rows: Vec<Row>,
+    has_asked: bool,
+    /// Where to go on at this loop.
+    next: Option<u32>,
+}
+
+/// Answers with a page.
+pub(super) fn list(
+    loops: &[Arc<CoreControl>],
+    start: Start,
+    limit: usize,
+    responder: Responder,
+) -> Arc<dyn Pending> {
+    let at = AtomicUsize::new(start.number);
+    let waiting = Arc::new(Waiting { client: Client::new(responder), at, loops: loops.to_vec() });
+    let (found, rows) = (Vec::new(), Vec::new());
+    let waits = Arc::clone(&waiting);
+    let page = Page { waiting: waits, limit, start, found, rows, has_asked: false, next: None };
+    page.go_on();
+    waiting
+}
+
+impl Page {
+    /// Visits the loop that is next, or answers.
+    fn go_on(self) {
+        let is_full = self.found.len() >= self.limit;
+        self.waiting.at.store(self.start.number, Ordering::Relaxed);
+        let control = self.waiting.loops.get(self.start.number).filter(|_| !is_full);
+        match control.cloned() {
+            Some(control) => control.visit(Box::new(self)),
+            None => self.answer(),
+        }
+    }
+
+    fn answer(self) {
+        let Self { waiting, start, found, .. } = self;
+        let has_more = start.number < waiting.loops.len();
+        let next = has_more.then(|| format!("{}-{}", start.number, start.slot));
+        waiting.client.answer(|| answers::json(&json!({ "connections": found, "next": next })));
+    }
+
+    /// Adds what is found, and sets where to go on.
+    fn take_rows(&mut self, core: &mut dyn CoreView) -> bool {
+        if !self.has_asked {
+            let ids: Vec<ConnectionId> = self.rows.iter().map(|row| row.inspected.id).collect();
+            self.has_asked = core.query_totals(&ids);
+            return false;
+        }
+        let Some(totals) = core.take_totals() else { return false };
+        let (number, core) = (self.start.number, core.stats().core);
+        for row in self.rows.drain(..) {
+            let id = row.inspected.id;
+            let totals = totals.get(&id.masked()).copied();
+            self.found.push(describe(Id { number, id }, core, &row, totals));
+        }
+        self.has_asked = false;
+        true
+    }
+}
+
+impl Visit for Page {
+    fn visit(mut self: Box<Self>, core: &mut dyn CoreView) -> Option<Box<dyn Visit>> {
+        if self.rows.is_empty() && !self.waiting.is_over() {
+            let most = BATCH.min(self.limit - self.found.len());
+            (self.rows, self.next) = core.connections(self.start.slot, most, LOOKS);
+        }
+        if !self.rows.is_empty() && !self.take_rows(core) {
+            // Also if nobody waits any more: the totals have to be taken.
+            return Some(self);
+        }
+        if self.waiting.is_over() {
+            return None;
+        }
+        self.start = match self.next {
+            Some(slot) => Start { slot, ..self.start },
+            None => Start { number: self.start.number + 1, slot: 0 },
+        };
+        let is_full = self.found.len() >= self.limit;
+        if self.next.is_some() && !is_full {
+            return Some(self);
+        }
+        self.go_on();
+        None
+    }
+}
+
+/// A connection as the list has it.
+fn describe(id: Id, core: usize, row: &Row, totals: Option<Totals>) -> Value {
+    let Row { inspected, described } = row;
+    let is_websocket = inspected.phase >= Phase::Open && inspected.is_websocket;
+    let endpoint = match (inspected.is_admin, is_websocket) {
+        (true, _) => "admin",
+        (false, true) => described.endpoint,
+        (false, false) => "none",
+    };
+    json!({
+        "id": id.to_string(),
+        "core": core,
+        "protocol": if is_websocket { "websocket" } else { "http" },
+        "endpoint": endpoint,
+        "state": state(inspected.phase),
+        "peer": described.peer.map(|peer| peer.to_string()),
+        "client": described.client.map(|client| client.to_string()),
+        "user": described.user,
+        "tls": inspected.is_tls,
+        "age_seconds": inspected.age.as_secs_f64(),
+        "received_bytes": totals.map(|totals| totals.received),
+        "sent_bytes": totals.map(|totals| totals.sent),
+        "queued_bytes": inspected.queued,
+    })
+}
+
+const fn state(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Request => "request",
+        Phase::Deciding => "deciding",
+        Phase::Open => "open",
+        Phase::Closing | Phase::Lingering | Phase::Finished => "closing",
+    }
+}
+
+/// Closes one connection.
+struct Close {
+    waiting: Arc<Waiting>,
+    id: ConnectionId,
+    code: CloseCode,
+    reason: Box<str>,
+}
+
+/// Answers once a connection is told to close, or is not there.
+pub(super) fn close(
+    loops: &[Arc<CoreControl>],
+    id: Id,
+    code: CloseCode,
+    reason: &str,
+    responder: Responder,
+) -> Arc<dyn Pending> {
+    let at = AtomicUsize::new(id.number);
+    let waiting = Arc::new(Waiting { client: Client::new(responder), at, loops: loops.to_vec() });
+    let reason = reason[..reason.floor_char_boundary(123)].into();
+    let close = Close { waiting: Arc::clone(&waiting), id: id.id, code, reason };
+    match loops.get(id.number) {
+        Some(control) => control.visit(Box::new(close)),
+        None => waiting.client.answer(answers::no_connection),
+    }
+    waiting
+}
+
+impl Visit for Close {
+    fn visit(self: Box<Self>, core: &mut dyn CoreView) -> Option<Box<dyn Visit>> {
+        let Self { waiting, id, code, reason } = *self;
+        let is_there = !waiting.is_over() && core.close(id, code, &reason);
+        waiting.client.answer(|| match is_there {
+            true => Response::new(Status::NO_CONTENT),
+            false => answers::no_connection(),
+        });
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let id = Id { number: 3, id: ConnectionId { slot: 17, generation: 4 } };
+        assert_eq!((id.to_string(), "3-17-4".parse()), ("3-17-4".to_owned(), Ok(id)));
+        for wrong in ["", "3", "3-17", "3-17-4-1", "a-1-1", "3--4", "+3-1-1", "3-17-4294967296"] {
+            assert_eq!(wrong.parse::<Id>(), Err(()), "{wrong}");
+        }
+        assert_eq!("1-20".parse(), Ok(Start { number: 1, slot: 20 }));
+        assert_eq!("1-20-3".parse::<Start>(), Err(()));
+    }
+}

@@ -1,0 +1,61 @@
+//! Listeners for administration: who may ask, and what is answered where.
+
+mod answers;
+mod connections;
+mod metric;
+mod metrics;
+mod pages;
+mod series;
+mod text;
+mod token;
+mod topics;
+mod waiting;
+
+use std::sync::Arc;
+
+use super::handle::ServerHandle;
+use super::listen::Listening;
+use crate::config::Config;
+use crate::error::Error;
+use metrics::Metrics;
+pub(super) use pages::Pages;
+pub(super) use token::Token;
+
+/// What all loops share.
+#[derive(Debug)]
+pub(super) struct Admin {
+    token: Option<Token>,
+    metrics: Arc<Metrics>,
+}
+
+impl Admin {
+    /// Checks who may reach the listeners. `None` if none of them is for administration.
+    pub(super) fn new(
+        listening: &[Listening],
+        is_admin: &[bool],
+        token: Option<Token>,
+        config: &Config,
+    ) -> Result<Option<Self>, Error> {
+        if token.as_ref().is_some_and(Token::is_wrong) {
+            return Err(Error::Usage("the admin token has to be one word of printable ASCII"));
+        }
+        let mut places = listening.iter().zip(is_admin).filter(|(_, is_admin)| **is_admin);
+        if token.is_none() {
+            for (place, _) in places.clone() {
+                match place {
+                    Listening::Tcp(address) if !address.ip().to_canonical().is_loopback() => {
+                        return Err(Error::AdminWithoutToken { address: *address });
+                    }
+                    Listening::Tcp(_) | Listening::Unix(_) => {}
+                }
+            }
+        }
+        let metrics = Arc::new(Metrics::new(config.limits.memory));
+        Ok(places.next().map(|_| Self { token, metrics }))
+    }
+
+    /// What one loop answers with.
+    pub(super) fn pages(&self, server: &ServerHandle) -> Pages {
+        Pages::new(server.clone(), self.token.clone(), Arc::clone(&self.metrics))
+    }
+}

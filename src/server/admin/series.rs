@@ -1,0 +1,292 @@
+//! The table of metrics: what each is called, and where its value comes from.
+
+use super::metric::Value::{Each, Histogram, Samples, Sum};
+use super::metric::{Metric, Snapshot};
+use super::text::Kind::{self, Counter, Gauge, Info};
+use super::text::{Format, Writer};
+use crate::gateway::endpoints;
+use crate::server::view::CoreStats;
+use crate::session::Statuses;
+use crate::worker::Closes;
+
+/// All metrics in this form.
+pub(super) fn render(snapshot: &Snapshot, format: Format) -> String {
+    let mut writer = Writer::new(format);
+    METRICS.iter().for_each(|metric| metric.write(snapshot, &mut writer));
+    writer.finish()
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static str,
+    help: &'static str,
+    value: super::metric::Value,
+) -> Metric {
+    Metric { name, kind, labels, help, value }
+}
+
+/// Every metric, in the order of the text.
+#[rustfmt::skip]
+pub(super) const METRICS: &[Metric] = &[
+    metric("corecast_build", Info, "version, backend, kernel",
+        "The version of the server, and what it runs on.", Samples(build)),
+    metric("corecast_start_time_seconds", Gauge, "",
+        "When the server was started, in seconds since 1970.",
+        Samples(|all, to| to.sample(&[], all.started))),
+    metric("corecast_ready", Gauge, "",
+        "1 while clients are accepted, 0 while the server drains.",
+        Samples(|all, to| to.sample(&[], u8::from(!all.is_draining)))),
+    metric("corecast_connections", Gauge, "protocol, endpoint",
+        "Connections at this moment. Those that are no WebSocket have the endpoint none or admin.",
+        Samples(connections)),
+    metric("corecast_connection_limit", Gauge, "",
+        "The most connections of all loops together.",
+        Samples(|all, to| to.sample(&[], all.max_connections * all.loops.len() as u64))),
+    metric("corecast_accepted_connections", Counter, "",
+        "Connections accepted.", Sum(|one| one.worker.accepted)),
+    metric("corecast_accept_errors", Counter, "",
+        "Accepts that failed, for want of descriptors or memory or because the peer was gone.",
+        Sum(|one| one.worker.accept_errors)),
+    metric("corecast_handshakes", Counter, "endpoint",
+        "Handshakes answered with 101.", Samples(handshakes)),
+    metric("corecast_http_responses", Counter, "code",
+        "Responses to plain requests, by status.",
+        Samples(|all, to| statuses(all, to, |one| one.responses))),
+    metric("corecast_refused_requests", Counter, "code",
+        "Requests and handshakes that were refused, by status.",
+        Samples(|all, to| statuses(all, to, |one| one.refusals))),
+    metric("corecast_closed_connections", Counter, "cause, code",
+        "Connections ended, by cause and close code. The code is empty without a close frame.",
+        Samples(closes)),
+    metric("corecast_tls_handshakes", Counter, "result",
+        "Handshakes of TLS: full, resumed, or failed, with what was refused after them.",
+        Samples(tls)),
+    metric("corecast_without_proxy_header", Counter, "",
+        "Connections that did not begin with the header of the PROXY protocol as they had to.",
+        Sum(|one| one.worker.driver.without_header)),
+    metric("corecast_received_messages", Counter, "",
+        "Whole messages received.", Sum(|one| one.worker.sessions.messages)),
+    metric("corecast_sent_messages", Counter, "kind",
+        "Messages sent: replies (echoes, answers, those of handlers), deliveries, retained values.",
+        Samples(sent)),
+    metric("corecast_received_bytes", Counter, "",
+        "Bytes received and handled: those of administration too, but not those of TLS itself.",
+        Sum(|one| one.worker.sessions.received_bytes)),
+    metric("corecast_sent_bytes", Counter, "",
+        "Bytes sent: those of administration too, but not those of TLS itself.",
+        Sum(|one| one.worker.sent_bytes)),
+    metric("corecast_published_messages", Counter, "",
+        "Messages published to topics.", Sum(|one| one.topics.published)),
+    metric("corecast_deliveries", Counter, "",
+        "Sends to subscribers, each of one or more messages.", Sum(|one| one.topics.deliveries)),
+    metric("corecast_dropped_messages", Counter, "reason",
+        "Messages dropped, because the client reads too slowly or a core hangs.",
+        Samples(dropped)),
+    metric("corecast_unretained_messages", Counter, "",
+        "Messages that were published but not retained, because of a limit.",
+        Sum(|one| one.topics.not_retained)),
+    metric("corecast_subscriptions", Gauge, "",
+        "Subscriptions at this moment.", Sum(|one| one.topics.subscriptions)),
+    metric("corecast_retained_values", Gauge, "",
+        "Topics with a retained value.",
+        Samples(|all, to| {
+            to.sample(&[], all.stats().map(|one| one.topics.retained).max().unwrap_or(0));
+        })),
+    metric("corecast_publish_to_write_seconds", Kind::Histogram, "",
+        "From the turn in which messages were published to the end of that in which the last \
+         subscriber of a core was sent them.", Histogram(|one| &one.delivery_times)),
+    metric("corecast_queued_bytes", Gauge, "core, loop",
+        "Bytes that wait to be sent, because clients read slowly.",
+        Each(|one| number(one.worker.queued_bytes))),
+    metric("corecast_memory_bytes", Gauge, "core, loop",
+        "Bytes that clients make the loop hold.", Each(|one| number(one.worker.memory))),
+    metric("corecast_memory_limit_bytes", Gauge, "",
+        "The limit of these for each loop.", Samples(|all, to| to.sample(&[], all.max_memory))),
+    metric("corecast_paused_clients", Counter, "",
+        "Times a client was not read from because its replies queued up.",
+        Sum(|one| one.worker.paused)),
+    metric("corecast_shed_connections", Counter, "",
+        "Connections closed because they held the most memory at the limit.",
+        Sum(|one| one.worker.shed)),
+    metric("corecast_handler_panics", Counter, "",
+        "Panics in callbacks of the application.", Sum(|one| one.app.panics)),
+    metric("corecast_loop_answers", Gauge, "core, loop",
+        "1 if the loop answered this request, 0 if its figures are those of the last answer.",
+        Samples(answers)),
+    metric("corecast_loop_connections", Gauge, "core, loop",
+        "Connections of the loop.", Each(|one| number(one.connections as u64))),
+    metric("corecast_loop_cpu_seconds", Counter, "core, loop",
+        "Processor time of the loop; its rate is the load.",
+        Each(|one| one.cpu_time.as_secs_f64())),
+    metric("corecast_loop_turns", Counter, "core, loop",
+        "Turns of the loop.", Each(|one| number(one.worker.turns))),
+    metric("corecast_turn_seconds", Kind::Histogram, "",
+        "Time of one turn in 64, without the call into the kernel, and of those that complete a \
+         delivery.", Histogram(|one| &one.worker.turn_times)),
+    metric("corecast_late_receives", Counter, "core, loop",
+        "Receives left to the next turn because of much work.",
+        Each(|one| number(one.worker.late))),
+    metric("corecast_resumed_work", Counter, "core, loop",
+        "Times a connection went on in a later turn because it caused much work.",
+        Each(|one| number(one.worker.resumed))),
+    metric("corecast_kernel_calls", Counter, "core, loop",
+        "Calls of io_uring_enter or epoll_wait.", Each(|one| number(one.worker.driver.enters))),
+    metric("corecast_kernel_refusals", Counter, "core, loop",
+        "Calls that the kernel refused for want of memory or room, and that were tried again.",
+        Each(|one| number(one.worker.driver.refused))),
+    metric("corecast_ring_overflows", Counter, "core, loop",
+        "Times the completion queue ran over.", Each(|one| number(one.worker.driver.overflows))),
+    metric("corecast_operations_in_flight", Gauge, "core, loop",
+        "Sends and receives that the kernel holds.",
+        Each(|one| number(one.worker.driver.in_flight.into()))),
+    metric("corecast_receive_buffers", Gauge, "core, loop",
+        "Receive buffers.", Each(|one| number(one.worker.driver.buffers.into()))),
+    metric("corecast_lent_receive_buffers", Gauge, "core, loop",
+        "Receive buffers in use.", Each(|one| number(one.worker.driver.buffers_lent.into()))),
+    metric("corecast_receives_without_buffer", Counter, "core, loop",
+        "Receives that found no buffer free.", Each(|one| number(one.worker.no_buffers))),
+    metric("corecast_short_sends", Counter, "core, loop",
+        "Sends that did not take everything at once.", Each(|one| number(one.worker.short_sends))),
+    metric("corecast_stale_events", Counter, "core, loop",
+        "Events for connections that have ended.", Each(|one| number(one.worker.stale))),
+];
+
+#[allow(clippy::cast_precision_loss, reason = "as Prometheus keeps it")]
+const fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn build(all: &Snapshot, to: &mut Writer) {
+    let version = env!("CARGO_PKG_VERSION");
+    to.sample(&[("version", &version), ("backend", &all.backend), ("kernel", &all.kernel)], 1);
+}
+
+fn connections(all: &Snapshot, to: &mut Writer) {
+    for (id, name) in endpoints() {
+        let open = all.sum(|one| one.worker.sessions.open(id));
+        to.sample(&[("protocol", &"websocket"), ("endpoint", &name)], open);
+    }
+    let admin = all.sum(|one| one.worker.admin);
+    let websockets = all.sum(|one| one.worker.sessions.all_open());
+    let others = all.sum(|one| one.connections as u64).saturating_sub(websockets + admin);
+    to.sample(&[("protocol", &"http"), ("endpoint", &"none")], others);
+    to.sample(&[("protocol", &"http"), ("endpoint", &"admin")], admin);
+}
+
+fn handshakes(all: &Snapshot, to: &mut Writer) {
+    for (id, name) in endpoints() {
+        to.sample(&[("endpoint", &name)], all.sum(|one| one.worker.sessions.handshakes(id)));
+    }
+}
+
+fn statuses(all: &Snapshot, to: &mut Writer, of: fn(&crate::session::Counts) -> Statuses) {
+    let mut sum = Statuses::default();
+    all.stats().for_each(|one| sum.add(&of(&one.worker.sessions)));
+    for (code, count) in sum.iter() {
+        match code {
+            Some(code) => to.sample(&[("code", &code)], count),
+            None => to.sample(&[("code", &"other")], count),
+        }
+    }
+}
+
+fn closes(all: &Snapshot, to: &mut Writer) {
+    let mut sum = Closes::default();
+    all.stats().for_each(|one| sum.add(&one.worker.closes));
+    for (cause, code, count) in sum.iter() {
+        to.sample(&[("cause", &cause), ("code", &code)], count);
+    }
+}
+
+fn tls(all: &Snapshot, to: &mut Writer) {
+    let all_done = all.sum(|one| one.worker.driver.tls_handshakes);
+    let resumed = all.sum(|one| one.worker.driver.tls_resumed);
+    to.sample(&[("result", &"full")], all_done - resumed);
+    to.sample(&[("result", &"resumed")], resumed);
+    to.sample(&[("result", &"failed")], all.sum(|one| one.worker.driver.tls_failed));
+}
+
+fn sent(all: &Snapshot, to: &mut Writer) {
+    let replies = |one: &CoreStats| one.worker.sessions.replies() - one.topics.in_parts;
+    to.sample(&[("kind", &"reply")], all.sum(replies));
+    to.sample(&[("kind", &"retained")], all.sum(|one| one.topics.replayed));
+    to.sample(&[("kind", &"delivery")], all.sum(|one| one.topics.delivered_messages));
+}
+
+fn dropped(all: &Snapshot, to: &mut Writer) {
+    to.sample(&[("reason", &"slow_subscriber")], all.sum(|one| one.worker.dropped));
+    to.sample(&[("reason", &"slow_client")], all.sum(|one| one.app.dropped));
+    to.sample(&[("reason", &"core_hangs")], all.sum(|one| one.topics.lost));
+}
+
+fn answers(all: &Snapshot, to: &mut Writer) {
+    for (one, has_answered) in &all.loops {
+        to.sample(&[("core", &one.core), ("loop", &one.number)], u8::from(*has_answered));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            loops: vec![(CoreStats::default(), true), (CoreStats::default(), false)],
+            backend: "epoll",
+            kernel: "6.1".to_owned(),
+            is_draining: false,
+            started: 1.5,
+            max_connections: 10,
+            max_memory: 20,
+        }
+    }
+
+    /// The table in README is that of the code.
+    #[test]
+    fn readme_has_all_metrics() {
+        let readme = include_str!("../../../README.md");
+        let table = readme.split("<!-- metrics: begin -->\n").nth(1).unwrap();
+        let table = table.split("\n<!-- metrics: end -->").next().unwrap();
+        let mut expected = "| metric | kind | labels | meaning |\n|---|---|---|---|".to_owned();
+        for Metric { name, kind, labels, help, .. } in METRICS {
+            let (kind, suffix) = kind.names();
+            let labels: Vec<String> = labels
+                .split(", ")
+                .filter(|it| !it.is_empty())
+                .map(|it| format!("`{it}`"))
+                .collect();
+            let labels = labels.join(", ");
+            expected.push_str(&format!("\n| `{name}{suffix}` | {kind} | {labels} | {help} |"));
+        }
+        assert_eq!(table, expected, "the table in README should be\n{expected}\n");
+    }
+
+    /// Each metric has samples, whose labels are those of the table, and no other has its name.
+    #[test]
+    fn each_metric_is_written_with_its_labels() {
+        let text = render(&snapshot(), Format::Prometheus);
+        for (at, Metric { name, kind, labels, help, .. }) in METRICS.iter().enumerate() {
+            assert!(METRICS[..at].iter().all(|other| other.name != *name), "{name} is there twice");
+            assert!(help.ends_with('.') && !help.contains(['\\', '\n']), "{name}: {help}");
+            let full = format!("{name}{}", kind.names().1);
+            let starts = |line: &&str| {
+                line.strip_prefix(&*full).is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
+            };
+            let mut samples = text.lines().filter(starts).peekable();
+            assert!(samples.peek().is_some(), "{full} has no sample");
+            for sample in samples.filter(|_| *kind != Kind::Histogram) {
+                let Some((_, rest)) = sample.split_once('{') else {
+                    assert!(
+                        labels.is_empty() || sample.starts_with(&format!("{full}_")),
+                        "{sample}"
+                    );
+                    continue;
+                };
+                let named = rest.split('"').step_by(2).filter_map(|part| part.strip_suffix('='));
+                let named: Vec<&str> = named.map(|name| name.trim_start_matches(',')).collect();
+                assert_eq!(named.join(", "), *labels, "{sample}");
+            }
+        }
+    }
+}

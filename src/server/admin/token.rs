@@ -1,0 +1,64 @@
+//! The token that requests have to give.
+
+use std::fmt;
+
+use crate::protocol::http::Request;
+
+/// A secret that is compared in a time that tells nothing of where it differs.
+#[derive(Clone)]
+pub(in crate::server) struct Token(Box<str>);
+
+impl Token {
+    /// A token, without the white space around it.
+    pub(in crate::server) fn new(token: &str) -> Self {
+        Self(token.trim().into())
+    }
+
+    /// Whether it cannot be given in a request: it is empty, or not a word in ASCII.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.0.is_empty() || !self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
+    /// Whether the request has it, as RFC 6750 section 2.1 says.
+    pub(super) fn is_in(&self, request: &Request<'_>) -> bool {
+        let value = request.header("authorization").and_then(|value| str::from_utf8(value).ok());
+        let Some((scheme, given)) = value.and_then(|value| value.trim().split_once(' ')) else {
+            return false;
+        };
+        scheme.eq_ignore_ascii_case("bearer") && equal(self.0.as_bytes(), given.trim().as_bytes())
+    }
+}
+
+/// Without an end at the first difference. That the lengths differ may be told.
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    let differences =
+        one.iter().zip(other).fold(0, |all, (a, b)| std::hint::black_box(all | (a ^ b)));
+    one.len() == other.len() && differences == 0
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_equal_or_not() {
+        for (one, other, is_equal) in [
+            ("a", "a", true),
+            ("a", "b", false),
+            ("ab", "a", false),
+            ("a", "ab", false),
+            ("", "", true),
+        ] {
+            assert_eq!(equal(one.as_bytes(), other.as_bytes()), is_equal, "{one}, {other}");
+        }
+        assert!(Token::new(" \n").is_wrong() && Token::new("a b").is_wrong());
+        assert!(!Token::new(" secret\n").is_wrong());
+        assert_eq!(format!("{:?}", Token::new("secret")), "Token");
+    }
+}

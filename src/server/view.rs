@@ -1,0 +1,124 @@
+//! What a running core shows at the end of a turn to those who ask.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::app::{AppStats, Handler};
+use crate::base::{ConnectionId, Histogram};
+use crate::gateway::{Described, Gateway};
+use crate::io::Driver;
+use crate::protocol::websocket::CloseCode;
+use crate::pubsub::{self, Filter};
+use crate::session::CloseReason;
+use crate::worker::{self, Inspected, Totals, Worker};
+
+/// The counters of one core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CoreStats {
+    /// The core.
+    pub core: usize,
+    /// The number of its loop, from 0; another one than the core's if there are several loops on a
+    /// core, or cores that the server does not use.
+    pub number: usize,
+    /// The number of connections.
+    pub connections: usize,
+    /// The processor time of its thread.
+    pub cpu_time: Duration,
+    /// The counters of its loop.
+    pub worker: worker::Stats,
+    /// The counters of its broker.
+    pub topics: pubsub::Stats,
+    /// The times from the turn in which messages were published to the end of that in which the
+    /// last subscriber of this core was sent them. Messages of a topic that are sent together count
+    /// once.
+    pub delivery_times: Histogram,
+    /// The counters of the application's connections.
+    pub app: AppStats,
+}
+
+/// One connection, with what the service knows of it.
+pub(super) struct Row {
+    pub(super) inspected: Inspected,
+    pub(super) described: Described,
+}
+
+/// A core at the end of a turn.
+pub(super) trait CoreView {
+    /// Its counters.
+    fn stats(&self) -> CoreStats;
+
+    /// The connections from a slot on, as [`Worker::inspect`] returns them.
+    fn connections(&mut self, from: u32, most: usize, looks: u32) -> (Vec<Row>, Option<u32>);
+
+    /// Asks the kernel for the totals of connections. Returns false if it is asked already.
+    fn query_totals(&mut self, ids: &[ConnectionId]) -> bool;
+
+    /// The totals that were asked for, once all are there.
+    fn take_totals(&mut self) -> Option<HashMap<ConnectionId, Totals>>;
+
+    /// The filters of subscribers from a slot on, until about `most` were looked at, and where to
+    /// go on.
+    fn filters(&self, from: u32, most: usize, found: &mut dyn FnMut(&Filter)) -> Option<u32>;
+
+    /// Closes a connection, if it is there.
+    fn close(&mut self, id: ConnectionId, code: CloseCode, text: &str) -> bool;
+}
+
+/// Something that looks at a core, or does something to it.
+pub(super) trait Visit: Send {
+    /// Does a small part. Returns itself if it goes on after the next turn.
+    fn visit(self: Box<Self>, core: &mut dyn CoreView) -> Option<Box<dyn Visit>>;
+}
+
+/// The worker of a core.
+pub(super) struct Core<'w, D: Driver, H: Handler> {
+    pub(super) core: usize,
+    pub(super) number: usize,
+    pub(super) worker: &'w mut Worker<D, Gateway<H>>,
+}
+
+impl<D: Driver, H: Handler> CoreView for Core<'_, D, H> {
+    fn stats(&self) -> CoreStats {
+        let service = self.worker.service();
+        let cpu_time = clock_gettime(ClockId::ThreadCPUTime);
+        CoreStats {
+            core: self.core,
+            number: self.number,
+            connections: self.worker.connections(),
+            cpu_time: Duration::try_from(cpu_time).unwrap_or_default(),
+            worker: self.worker.stats(),
+            topics: service.broker().stats(),
+            delivery_times: *service.broker().delivery_times(),
+            app: service.stats(),
+        }
+    }
+
+    fn connections(&mut self, from: u32, most: usize, looks: u32) -> (Vec<Row>, Option<u32>) {
+        let (found, next) = self.worker.inspect(from, most, looks);
+        let service = self.worker.service();
+        let row = |inspected: Inspected| Row {
+            described: service.describe(inspected.id, inspected.endpoint),
+            inspected,
+        };
+        (found.into_iter().map(row).collect(), next)
+    }
+
+    fn query_totals(&mut self, ids: &[ConnectionId]) -> bool {
+        self.worker.query_totals(ids)
+    }
+
+    fn take_totals(&mut self) -> Option<HashMap<ConnectionId, Totals>> {
+        self.worker.take_totals()
+    }
+
+    fn filters(&self, from: u32, most: usize, found: &mut dyn FnMut(&Filter)) -> Option<u32> {
+        self.worker.service().broker().filters_from(from, most, found)
+    }
+
+    fn close(&mut self, id: ConnectionId, code: CloseCode, text: &str) -> bool {
+        self.worker.close(id, CloseReason::Local(code), text)
+    }
+}

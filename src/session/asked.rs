@@ -1,0 +1,75 @@
+//! What the access log says of a request.
+
+use crate::base::ConnectionId;
+use crate::config::Config;
+
+/// The longest method and path, in bytes. Longer ones are cut.
+const MAX_METHOD: usize = 20;
+const MAX_PATH: usize = 200;
+
+/// The method and the path of a request. The query is left out: it may hold a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The method, as it was sent.
+    pub method: Box<str>,
+    /// The path, not decoded. Empty if the request is not understood.
+    pub path: Box<str>,
+}
+
+/// A request that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The connection.
+    pub id: ConnectionId,
+    /// The request, as far as it is known.
+    pub asked: Asked,
+    /// 101, or the status of the response.
+    pub status: u16,
+}
+
+impl Asked {
+    /// Of a request of which this is the head, or its beginning; `None` unless it is to be logged.
+    pub(super) fn of(head: &[u8], config: &Config) -> Option<Self> {
+        config.access_log.then(|| Self::parse(head))
+    }
+
+    #[cold]
+    fn parse(head: &[u8]) -> Self {
+        let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+        let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let mut words = line.split(|byte| *byte == b' ');
+        let method = words.next().filter(|method| method.iter().all(u8::is_ascii_alphabetic));
+        let target = words.next().filter(|_| method.is_some()).unwrap_or_default();
+        let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        Self { method: cut(method.unwrap_or_default(), MAX_METHOD), path: cut(path, MAX_PATH) }
+    }
+}
+
+/// Bytes that are not visible ASCII cannot be in a valid request.
+fn cut(text: &[u8], max: usize) -> Box<str> {
+    let visible = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' };
+    text.iter().take(max).map(visible).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_is_left_out() {
+        for (head, method, path) in [
+            (&b"GET /a/b?token=s HTTP/1.1\r\nHost: h\r\n"[..], "GET", "/a/b"),
+            (b"\r\nPOST /a HTTP/1.1\r\n", "POST", "/a"),
+            (b"GET /a", "GET", "/a"),
+            (b"GET http://h/a?x HTTP/1.1\r\n", "GET", "http://h/a"),
+            (b"GET /\xff\x1b[0m HTTP/1.1\r\n", "GET", "/..[0m"),
+            (b"\x16\x03\x01 secret", "", ""),
+            (b"", "", ""),
+        ] {
+            let expected = Asked { method: method.into(), path: path.into() };
+            assert_eq!(Asked::parse(head), expected, "{}", head.escape_ascii());
+        }
+        assert_eq!(Asked::parse(&[b"GET /", &[b'a'; 999][..]].concat()).path.len(), MAX_PATH);
+        assert_eq!(Asked::of(b"GET / HTTP/1.1\r\n", &Config::default()), None);
+    }
+}

@@ -1,0 +1,33 @@
+//! The access log: requests that were answered, and the ends of WebSockets.
+
+use std::net::IpAddr;
+
+use tracing::field::display;
+
+use super::Worker;
+use super::closes::Closes;
+use crate::io::Driver;
+use crate::session::{CloseReason, Service};
+
+/// The target of its events.
+const TARGET: &str = "corecast::access";
+
+impl<D: Driver, S: Service> Worker<D, S> {
+    /// Logs the requests that were answered in this turn.
+    #[cold]
+    pub(super) fn log_answered(&mut self) {
+        for answered in self.core.pools.answered.drain(..) {
+            let client = self.service.client_addr(answered.id).map(display);
+            let (asked, status) = (&answered.asked, answered.status);
+            let (method, path) = (&*asked.method, &*asked.path);
+            tracing::info!(target: TARGET, client, method, path, status, "request");
+        }
+    }
+}
+
+/// Logs the end of a WebSocket.
+#[cold]
+pub(super) fn log_end(reason: Option<CloseReason>, client: Option<IpAddr>) {
+    let (cause, code) = Closes::names(reason.unwrap_or(CloseReason::Broken));
+    tracing::info!(target: TARGET, client = client.map(display), cause, code, "closed");
+}

@@ -1,0 +1,18 @@
+//! Goal: the admin listener tells what happens, exactly, and does what it is told, for those who
+//! may ask. Method: the command, real sockets, scripted events, and the changes of all metrics.
+
+#[cfg(feature = "tls")]
+#[path = "../support/certificates.rs"]
+mod certificates;
+mod control;
+mod counted;
+mod limits;
+mod listed;
+mod logged;
+mod page;
+mod prometheus;
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
+mod top;
