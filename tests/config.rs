@@ -10,11 +10,16 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use support::client::Client;
 use support::server::{Finished, Server, command, run};
+use support::wire::{self, BINARY, FIN};
 
 /// A row of the table.
+#[derive(Default)]
 struct Setting {
     key: String,
+    /// The least and the greatest amount.
+    range: Option<(String, String)>,
     default: String,
     /// As TOML.
     example: String,
@@ -55,9 +60,12 @@ fn settings() -> Vec<Setting> {
     let rows = include_str!("../docs/settings.md").lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split(" | ");
         let key = cells.next()?.strip_suffix('`')?.to_owned();
-        let example = cells.nth(3)?.trim_matches('`').strip_prefix(&format!("{key} = "))?;
+        let values = cells.nth(1)?;
+        let range = values.split_once(" from ").and_then(|(_, range)| range.split_once(" to "));
+        let range = range.map(|(least, most)| (least.replace(" byte", ""), most.to_owned()));
+        let example = cells.nth(1)?.trim_matches('`').strip_prefix(&format!("{key} = "))?;
         let default = value(&defaults, &key).0;
-        Some(Setting { example: example.to_owned(), default, key })
+        Some(Setting { example: example.to_owned(), range, default, key })
     });
     let all: Vec<Setting> = rows.collect();
     assert!(all.len() > 40, "only {} settings were found", all.len());
@@ -156,7 +164,7 @@ fn a_flag_wins_over_a_variable_and_that_over_the_file() {
         let (key, beside) = (&setting.key, beside(&setting.key));
         // What loses says the default; where there is none, the place alone tells who won.
         let loser = if setting.default.is_empty() { &setting.example } else { &setting.default };
-        let losing = Setting { example: loser.clone(), key: key.clone(), default: String::new() };
+        let losing = Setting { example: loser.clone(), key: key.clone(), ..Setting::default() };
         // An empty variable counts as not set.
         let (name, text) = losing.variable();
         let losing_variable: Vec<_> =
@@ -238,7 +246,7 @@ const FAULTS: [(&str, usize, &str); 11] = [
     ("slow-consumer = \"conflat\"", 17, "the nearest is `conflate`"),
     ("allow-origin = [\"example.org\"]", 17, "it has no scheme; write `https://example.org`"),
     ("max-body = 0", 12, "it is not a size from 1 byte to 4GiB"),
-    ("max-index = \"1KiB\"", 1, "`max-connection-index` (2KiB) is more than `max-index` (1KiB)"),
+    ("max-index = \"64KiB\"", 1, "`max-connection-index` (1MiB) is more than `max-index` (64KiB)"),
     ("drain-timeout =", 16, "a value is missing"),
     ("cores = \"3-1\"", 9, "write `1-3`"),
 ];
@@ -246,7 +254,7 @@ const FAULTS: [(&str, usize, &str); 11] = [
 #[test]
 fn all_faults_of_a_file_are_told_at_once_and_by_serve_in_the_same_words() {
     let text: String = FAULTS.iter().map(|(line, ..)| format!("{line}\n")).collect();
-    let file = File::new(&format!("max-connection-index = \"2KiB\"\n{text}"));
+    let file = File::new(&format!("max-connection-index = \"1MiB\"\n{text}"));
     let checked = finished(command(&["check-config", file.path()]));
     assert_eq!((checked.status.code(), checked.stdout.as_str()), (Some(2), ""));
     let lines: Vec<&str> = checked.stderr.lines().collect();
@@ -272,7 +280,10 @@ fn faults_of_flags_beside_a_file_are_told_too() {
     let flags = ["serve", "--config", file.path(), "--max-message", "64MiB"];
     let end = finished(command(&flags));
     let line = end.error_line(2);
-    assert!(line.contains("--max-message: `max-message` (64MiB, --max-message)"), "{line}");
+    assert!(
+        line.contains("corecast: `--max-message` (64MiB) is more than `--max-memory` (32MiB, "),
+        "{line}"
+    );
     assert!(line.ends_with("see `corecast serve --help`"), "{line}");
 }
 
@@ -314,4 +325,40 @@ fn a_server_does_as_its_file_says_and_warns_of_unknown_variables() {
         assert!(log.contains(part), "{part} is not in {log}");
     }
     assert!(!log.contains("CORECAST_PORT"), "{log}");
+}
+
+/// No amount that is accepted is one that the server cannot work with.
+#[test]
+fn a_server_serves_at_both_ends_of_every_range() {
+    // What another setting bounds needs more of that.
+    let beside = |key: &str, most: bool| -> &[&str] {
+        match key {
+            "max-memory" => &["--max-message", "1MiB"],
+            "max-request-line" => &["--max-head", "1MiB"],
+            "buffers" => &["--max-buffers", "32768", "--buffer-size", "64"],
+            "max-buffers" if most => &["--buffer-size", "64"],
+            "max-buffers" => &["--buffers", "2"],
+            "buffer-size" => &["--max-buffers", "128"],
+            "max-connection-index" if most => &["--max-index", "2GiB", "--max-memory", "4GiB"],
+            _ => &["--max-memory", "4GiB"],
+        }
+    };
+    let mut served = 0;
+    for setting in settings() {
+        let Some((least, most)) = &setting.range else { continue };
+        for (value, is_most) in [(least.as_str(), false), (most, true)] {
+            let half = setting.key.ends_with("-index") && is_most;
+            let value = if half { "2GiB" } else { value };
+            let flag = format!("--{}", setting.key);
+            let flags = [&[flag.as_str(), value], beside(&setting.key, is_most)].concat();
+            let server = Server::start(&flags);
+            let mut client = Client::open(server.addr());
+            client.send(&wire::frame(FIN | BINARY, b"x"));
+            client.expect(&wire::unmasked(FIN | BINARY, b"x"));
+            served += 1;
+        }
+        let below = format!("--{}=-1", setting.key);
+        assert_eq!(finished(command(&["serve", &below])).status.code(), Some(2), "{below}");
+    }
+    assert!(served > 60, "{served}");
 }

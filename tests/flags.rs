@@ -172,10 +172,13 @@ fn flags_that_contradict_one_another_exit_with_2_and_name_both() {
     for (flags, shown) in [
         (&["--deflate", "--no-deflate"][..], "'--deflate' cannot be used with '--no-deflate'"),
         (&["--listen", "1", "--listen", "127.0.0.1:1"], "127.0.0.1:1 is given twice"),
-        (&["--max-memory", "1MiB"], "`max-message` (16MiB, the default) is more than"),
-        (&["--buffers", "64", "--max-buffers", "32"], "`buffers` (64, --buffers) is more than"),
-        (&["--tls-key", "k.pem"], "there are 0 `tls-cert` and 1 `tls-key`"),
-        (&["--listen-tls", "9443"], "`listen-tls` needs `tls-cert` and `tls-key`"),
+        (
+            &["--max-memory", "1MiB"],
+            "`--max-message` (16MiB, the default) is more than `--max-memory` (1MiB)",
+        ),
+        (&["--buffers", "64", "--max-buffers", "32"], "`--buffers` (64) is more than"),
+        (&["--tls-key", "k.pem"], "there are 0 of `--tls-cert` and 1 of `--tls-key`"),
+        (&["--listen-tls", "9443"], "`--listen-tls` needs `--tls-cert` and `--tls-key`"),
         (&star, "`*` allows every page"),
     ] {
         let line = error_line(&[&["serve"], flags].concat(), 2);

@@ -89,6 +89,12 @@ const RULES: &[Rule] = &[
         broken: pings_never,
     },
     Rule {
+        settings: &["max-buffers", "buffer-size", "max-memory"],
+        says: "`max-buffers` times `buffer-size`, if one of them is not the default, is not more \
+               than `max-memory`",
+        broken: buffers_too_large,
+    },
+    Rule {
         settings: &["listen", "listen-tls"],
         says: "there is something to listen on",
         broken: listens_nowhere,
@@ -119,6 +125,18 @@ fn pings_never(check: &Check<'_>) -> Vec<String> {
     )]
 }
 
+fn buffers_too_large(check: &Check<'_>) -> Vec<String> {
+    let buffers = check.options.config.buffers;
+    let all = u64::from(buffers.max) * u64::from(buffers.size);
+    let is_changed = check.is_changed("max-buffers") || check.is_changed("buffer-size");
+    if !is_changed || all <= check.options.config.limits.memory as u64 {
+        return Vec::new();
+    }
+    let [count, size, memory] =
+        ["max-buffers", "buffer-size", "max-memory"].map(|name| check.show(name));
+    vec![format!("{count} times {size} is more than {memory}; lower one of them")]
+}
+
 fn listens_nowhere(check: &Check<'_>) -> Vec<String> {
     let Options { listen, listen_tls, .. } = check.options;
     let text = "there is nothing to listen on; write an address, such as `127.0.0.1:9001`";
@@ -139,49 +157,64 @@ fn listens_twice(check: &Check<'_>) -> Vec<String> {
 #[cfg(feature = "tls")]
 fn tls_in_part(check: &Check<'_>) -> Vec<String> {
     let Options { listen_tls, tls_cert, tls_key, .. } = check.options;
-    match (listen_tls.is_empty(), tls_cert.len(), tls_key.len()) {
-        (true, 0, 0) => Vec::new(),
-        (false, 0, 0) => vec!["`listen-tls` needs `tls-cert` and `tls-key`".to_owned()],
-        (_, certs, keys) if certs != keys => vec![format!(
-            "there are {certs} `tls-cert` and {keys} `tls-key`; give one key for each \
-             certificate, in the same order"
-        )],
-        (true, ..) => vec![
-            "`tls-cert` and `tls-key` have no effect without `listen-tls`; give an address for it"
-                .to_owned(),
-        ],
-        (false, ..) => Vec::new(),
-    }
+    let [listen, cert, key] = ["listen-tls", "tls-cert", "tls-key"].map(|name| check.name(name));
+    let text = match (listen_tls.is_empty(), tls_cert.len(), tls_key.len()) {
+        (false, 0, 0) => format!("{listen} needs {cert} and {key}"),
+        (_, certs, keys) if certs != keys => format!(
+            "there are {certs} of {cert} and {keys} of {key}; give one key for each certificate, \
+             in the same order"
+        ),
+        (true, 1.., _) => {
+            format!("{cert} and {key} have no effect without {listen}; give an address for TLS")
+        }
+        _ => return Vec::new(),
+    };
+    vec![text]
 }
 
-/// Options with what is known of their origin.
+/// Options with what is known of their origin, for one rule.
 struct Check<'a> {
     options: &'a Options,
     places: &'a BTreeMap<&'static str, Place>,
+    /// Where a fault is told: where one of the settings was given last.
+    place: Place,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    fn new(
+        options: &'a Options,
+        places: &'a BTreeMap<&'static str, Place>,
+        settings: &[&str],
+    ) -> Self {
+        let given = settings.iter().filter_map(|name| places.get(name));
+        Self { options, places, place: given.max().cloned().unwrap_or_default() }
+    }
+
     /// Whether the setting has another value than the default.
     fn is_changed(&self, name: &str) -> bool {
         table::find(name)
             .is_some_and(|setting| setting.field.get(self.options) != setting.default())
     }
 
-    /// The setting with its value.
-    fn show(&self, name: &str) -> String {
-        let value = table::find(name).map(|setting| setting.field.get(self.options));
-        let value = value.unwrap_or_default().join(" ");
-        let place = self.places.get(name).unwrap_or(&Place::Default);
-        match place {
-            Place::File { .. } => format!("`{name}` ({value})"),
-            _ => format!("`{name}` ({value}, {place})"),
+    /// The name of a setting, as it is written at the place of the fault.
+    fn name(&self, name: &str) -> String {
+        match self.place {
+            Place::Default | Place::Flag(_) => format!("`--{name}`"),
+            _ => format!("`{name}`"),
         }
     }
 
-    /// Where a fault of these settings is told.
-    fn place(&self, settings: &[&str]) -> Place {
-        let given = settings.iter().filter_map(|name| self.places.get(name));
-        given.max().cloned().unwrap_or_default()
+    /// The setting with its value, and where that is from if that is not clear.
+    fn show(&self, name: &str) -> String {
+        let value = table::find(name).map(|setting| setting.field.get(self.options));
+        let value = value.unwrap_or_default().join(" ");
+        let name = self.name(name);
+        match (self.places.get(name.trim_matches(['`', '-'])), &self.place) {
+            (Some(Place::Flag(_)), _) | (Some(Place::File { .. }), Place::File { .. }) => {
+                format!("{name} ({value})")
+            }
+            (place, _) => format!("{name} ({value}, {})", place.unwrap_or(&Place::Default)),
+        }
     }
 
     fn beyond(&self, bound: &Bound) -> Option<String> {
@@ -196,6 +229,15 @@ impl Check<'_> {
             self.show(bound.by)
         ))
     }
+
+    fn fault(&self, text: String) -> Fault {
+        // The text names the flags.
+        let place = match &self.place {
+            Place::Flag(_) => Place::Default,
+            place => place.clone(),
+        };
+        Fault::new(place, text)
+    }
 }
 
 /// All contradictions, but for those of settings of which the value is `unknown`.
@@ -204,16 +246,17 @@ pub(super) fn broken(
     places: &BTreeMap<&'static str, Place>,
     unknown: &[&str],
 ) -> Vec<Fault> {
-    let check = Check { options, places };
     let is_known = |settings: &[&str]| !settings.iter().any(|name| unknown.contains(name));
     let bounds = BOUNDS.iter().filter_map(|bound| {
         let settings = [bound.setting, bound.by];
+        let check = Check::new(options, places, &settings);
         let text = is_known(&settings).then(|| check.beyond(bound))??;
-        Some(Fault::new(check.place(&settings), text))
+        Some(check.fault(text))
     });
     let rules = RULES.iter().filter(|rule| is_known(rule.settings)).flat_map(|rule| {
-        let place = check.place(rule.settings);
-        (rule.broken)(&check).into_iter().map(move |text| Fault::new(place.clone(), text))
+        let check = Check::new(options, places, rule.settings);
+        let texts = (rule.broken)(&check);
+        texts.into_iter().map(move |text| check.fault(text))
     });
     bounds.chain(rules).collect()
 }

@@ -99,7 +99,7 @@ fn text_that_is_no_toml() {
 #[test]
 fn all_faults_are_told_in_their_order() {
     let file = "max-mesage = 1\nmax-head = 16KiB\ncores = \"x\"\nlisten = [1, \"x\", \"9001\"]\n\
-                max-connection-index = \"4KiB\"\nmax-index = \"1KiB\"\n";
+                max-connection-index = \"1MiB\"\nmax-index = \"64KiB\"\n";
     let variables = [("CORECAST_BACKEND", "x"), ("CORECAST_MAX_HAED", "1")];
     let faults = faults(file, &variables);
     let starts = ["f:1:1: ", "f:2:12: ", "f:3:9: ", "f:4:11: ", "f:4:14: ", "f:6:1: "];
@@ -135,11 +135,16 @@ fn combinations_that_cannot_work() {
         ("publish-backlog = \"1GiB\"", "f:1:1: `publish-backlog`", "`max-memory`"),
         ("max-index = \"257MiB\"", "f:1:1: `max-index`", "half of `max-memory`"),
         (
-            "max-connection-index = \"1MiB\"\nmax-index = \"1KiB\"",
+            "max-connection-index = \"1MiB\"\nmax-index = \"64KiB\"",
             "f:2:1: `max-conn",
             "`max-index`",
         ),
         ("buffers = 2048", "f:1:1: `buffers` (2048) is more than `max-buffers` (1024", ""),
+        (
+            "buffer-size = \"1MiB\"",
+            "f:1:1: `max-buffers` (1024, the default) times",
+            "`max-memory`",
+        ),
         ("ping-after = 9\nidle-timeout = 9", "f:2:1: `ping-after` (9) is not less", "no ping"),
         ("listen = []", "f:1:1: there is nothing to listen on", "127.0.0.1:9001"),
         ("listen = [\"1\", \"127.0.0.1:1\"]", "f:1:1: the address 127.0.0.1:1 is given twice", ""),
@@ -155,8 +160,8 @@ fn combinations_that_cannot_work() {
 fn tls_in_part_cannot_work() {
     has_one_fault(&[
         ("listen-tls = [\"1\"]", "f:1:1: `listen-tls` needs `tls-cert` and `tls-key`", ""),
-        ("listen-tls = \"1\"\ntls-cert = \"c\"", "f:2:1: there are 1 `tls-cert` and 0", ""),
-        ("tls-key = \"k\"", "f:1:1: there are 0 `tls-cert` and 1 `tls-key`", ""),
+        ("listen-tls = \"1\"\ntls-cert = \"c\"", "f:2:1: there are 1 of `tls-cert` and 0", ""),
+        ("tls-key = \"k\"", "f:1:1: there are 0 of `tls-cert` and 1 of `tls-key`", ""),
         ("tls-key = \"k\"\ntls-cert = \"c\"", "f:2:1: `tls-cert` and `tls-key` have no effect", ""),
     ]);
     let tls = "tls-cert = \"c\"\ntls-key = \"k\"\nlisten-tls = \"1\"\n";
@@ -172,6 +177,7 @@ fn defaults_that_have_no_effect_are_no_fault() {
     for file in [
         "max-memory = \"16MiB\"",
         "max-index = \"64KiB\"",
+        "max-memory = \"1MiB\"\nmax-message = \"1MiB\"",
         "max-head = \"1KiB\"",
         "idle-timeout = 5",
         "ping-after = 30\nidle-timeout = 5",
@@ -187,7 +193,7 @@ fn defaults_that_have_no_effect_are_no_fault() {
 fn a_variable_is_told_by_its_name_wherever_the_other_one_is() {
     let faults = faults("max-memory = \"32MiB\"", &[("CORECAST_MAX_MESSAGE", "64MiB")]);
     let expected = "CORECAST_MAX_MESSAGE: `max-message` (64MiB, CORECAST_MAX_MESSAGE) is more than \
-                    `max-memory` (32MiB)";
+                    `max-memory` (32MiB, f:1:1)";
     assert!(faults.len() == 1 && faults[0].starts_with(expected), "{faults:?}");
 }
 

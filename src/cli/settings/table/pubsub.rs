@@ -74,7 +74,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         field: &Amount {
             at: |options| &mut options.config.pubsub.max_connection_index,
             unit: Unit::Bytes,
-            range: ANY_SIZE,
+            range: 1 << 10..=4 << 30,
         },
     },
     Setting {
@@ -85,7 +85,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         field: &Amount {
             at: |options| &mut options.config.pubsub.max_index,
             unit: Unit::Bytes,
-            range: ANY_SIZE,
+            range: 64 << 10..=4 << 30,
         },
     },
     Setting {
