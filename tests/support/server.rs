@@ -18,10 +18,16 @@ pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_corecast")
 }
 
-/// The binary under test. It serves on the chosen backend, unless `args` name one.
+/// The binary under test. It serves on the chosen backend, unless `args` name one, and gets no
+/// setting from the environment.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(args);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CORECAST_") {
+            command.env_remove(name);
+        }
+    }
     if let Some(backend) = backend::flag()
         && args.first() == Some(&"serve")
         && !args.contains(&"--backend")
