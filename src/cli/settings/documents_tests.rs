@@ -9,7 +9,7 @@ use super::defaults_tests::changed_by;
 use super::field::Form;
 use super::options::DIFFERENCES;
 use super::rules;
-use super::setting::Setting;
+use super::setting::{Setting, first_sentence};
 use super::table;
 
 const BEGIN: &str = "<!-- settings: begin -->\n";
@@ -37,10 +37,9 @@ fn default(setting: &Setting) -> String {
     }
 }
 
-/// The first sentence of the help, as the help of the flag that is shown.
-fn summary(setting: &Setting) -> &str {
-    let help = if is_negated(setting) { setting.field.off() } else { setting.help };
-    help.split_once(". ").map_or(help.trim_end_matches('.'), |(first, _)| first)
+/// The first sentence of the help of the flag that is shown.
+fn summary(setting: &Setting) -> &'static str {
+    if is_negated(setting) { first_sentence(setting.field.off()) } else { setting.summary() }
 }
 
 fn readme_table() -> String {

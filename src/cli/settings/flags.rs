@@ -8,7 +8,7 @@ use super::fault::Place;
 use super::field::Form;
 use super::given::Given;
 use super::options::Options;
-use super::setting::Setting;
+use super::setting::{Setting, first_sentence};
 use super::table;
 
 /// The flags of all settings, under their headings.
@@ -57,7 +57,8 @@ fn switch(setting: &'static Setting) -> Vec<Arg> {
         Arg::new(name.to_owned())
             .long(name.to_owned())
             .action(ArgAction::SetTrue)
-            .help(without_stop(help))
+            .help(first_sentence(help))
+            .long_help(without_stop(help))
             .hide(hide)
             .conflicts_with(other)
     };
@@ -68,7 +69,8 @@ fn valued(setting: &'static Setting) -> Arg {
     let argument = Arg::new(setting.name)
         .long(setting.name)
         .value_name(setting.field.value_name())
-        .help(without_stop(setting.help))
+        .help(setting.summary())
+        .long_help(without_stop(setting.help))
         .allow_negative_numbers(true)
         .action(if setting.is_list() { ArgAction::Append } else { ArgAction::Set })
         .default_values(setting.default());

@@ -45,6 +45,11 @@ impl Setting {
         matches!(self.field.form(), Form::Switch)
     }
 
+    /// The first sentence of the help, without its stop.
+    pub(crate) fn summary(&self) -> &'static str {
+        first_sentence(self.help)
+    }
+
     /// The values as TOML.
     pub(crate) fn toml(&self, texts: &[String]) -> String {
         let quoted: Vec<String> = texts.iter().map(|text| quote(text)).collect();
@@ -61,6 +66,11 @@ impl Setting {
         let texts: Vec<String> = self.example.iter().map(|text| (*text).to_owned()).collect();
         self.toml(&texts)
     }
+}
+
+/// The text up to the first full stop that ends a sentence.
+pub(crate) fn first_sentence(text: &'static str) -> &'static str {
+    text.split_once(". ").map_or(text.trim_end_matches('.'), |(first, _)| first)
 }
 
 /// A basic string of TOML.
