@@ -9,6 +9,8 @@ use corecast::protocol::websocket::handshake::Origins;
 use super::listen::{Listens, parse_listen};
 #[cfg(feature = "tls")]
 use super::tls::TlsFlags;
+#[cfg(feature = "tokens")]
+use super::tokens::TokenFlags;
 use super::values::{
     Cores, parse_cores, parse_head_size, parse_loops, parse_origin, parse_proxies, parse_seconds,
     parse_size,
@@ -51,6 +53,9 @@ pub(super) struct Serve {
     #[cfg(feature = "tls")]
     #[command(flatten)]
     pub(super) tls: TlsFlags,
+    #[cfg(feature = "tokens")]
+    #[command(flatten)]
+    pub(super) tokens: TokenFlags,
     /// The cores to run on, one loop on each, such as 0,2-3; without it, all that the process may
     /// use.
     #[arg(long, value_name = "LIST", value_parser = parse_cores)]

@@ -7,6 +7,8 @@ mod listen;
 mod serve;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tokens")]
+mod tokens;
 mod usage;
 mod values;
 

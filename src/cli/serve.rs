@@ -114,6 +114,8 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
         Interface::Uring => Backend::Uring,
         Interface::Epoll => Backend::Epoll,
     };
+    #[cfg(feature = "tokens")]
+    flags.tokens.check(&config)?;
     // The echo never blocks its loop, so the watchdog thread is not needed.
     let mut server = Server::new(config).loops_per_core(flags.loops_per_core).watchdog(None);
     for listen in flags.listen.iter().flat_map(|listens| &listens.0) {
@@ -124,6 +126,8 @@ fn start(flags: &Serve) -> Result<ServerHandle, Error> {
     }
     #[cfg(feature = "tls")]
     let server = flags.tls.apply(server)?;
+    #[cfg(feature = "tokens")]
+    let server = flags.tokens.apply(server)?;
     server.start(|_core, _handle| Echo)
 }
 
@@ -162,9 +166,41 @@ fn log_start(flags: &Serve, running: &ServerHandle) {
         pubsub = !flags.no_pubsub,
         backend,
         io_uring = running.features().map(tracing::field::display),
+        tokens = verifies_tokens(flags),
         "corecast echoes, listening on {}",
         places.join(", "),
     );
+    warn_open(flags, running);
+}
+
+/// Warns if others than this machine can connect, and nothing protects what they send, or says who
+/// they are.
+fn warn_open(flags: &Serve, running: &ServerHandle) {
+    let is_remote = |place: &Listening| match place {
+        Listening::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+        _ => false,
+    };
+    let places = running.listening().iter().enumerate().filter(|(_, place)| is_remote(place));
+    let has_tls: Vec<bool> = places.map(|(number, _)| running.has_tls(number)).collect();
+    let is_plain = has_tls.contains(&false);
+    let is_open = !flags.no_pubsub && !verifies_tokens(flags) && !has_tls.is_empty();
+    let missing = match (is_plain, is_open) {
+        (false, false) => return,
+        (true, false) => "without TLS: whoever is on the way can read and change all",
+        (false, true) => "without tokens: whoever connects may publish and subscribe to all",
+        (true, true) => "without TLS and tokens: whoever connects may publish and read all",
+    };
+    tracing::warn!("listening beyond this machine {missing}");
+}
+
+#[cfg(feature = "tokens")]
+fn verifies_tokens(flags: &Serve) -> bool {
+    flags.tokens.is_used()
+}
+
+#[cfg(not(feature = "tokens"))]
+const fn verifies_tokens(_: &Serve) -> bool {
+    false
 }
 
 /// The signals that are handled. SIGHUP ends the process as usual if it has nothing to read again.
@@ -176,29 +212,33 @@ fn handled_signals(flags: &Serve) -> Vec<i32> {
     signals
 }
 
-#[cfg(feature = "tls")]
 fn reads_again(flags: &Serve) -> bool {
-    flags.tls.is_used()
+    #[cfg(feature = "tls")]
+    if flags.tls.is_used() {
+        return true;
+    }
+    verifies_tokens(flags)
 }
 
-#[cfg(not(feature = "tls"))]
-const fn reads_again(_: &Serve) -> bool {
-    false
+/// Reads certificates and keys again, those of them that are used.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+fn read_again(flags: &Serve, server: &ServerHandle) {
+    #[cfg(feature = "tls")]
+    if flags.tls.is_used() {
+        flags.tls.reload(server);
+    }
+    #[cfg(feature = "tokens")]
+    flags.tokens.reload();
 }
 
 /// Handles signals: the first starts draining, the second ends the process at once; SIGHUP has the
-/// certificates read again.
-fn handle_signals(
-    mut signals: Signals,
-    server: ServerHandle,
-    #[cfg_attr(not(feature = "tls"), expect(unused_variables))] flags: Serve,
-) -> std::io::Result<()> {
+/// certificates and keys read again.
+fn handle_signals(mut signals: Signals, server: ServerHandle, flags: Serve) -> std::io::Result<()> {
     std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
-            #[cfg(feature = "tls")]
             if signal == SIGHUP {
-                flags.tls.reload(&server);
+                read_again(&flags, &server);
                 continue;
             }
             if std::mem::replace(&mut stopping, true) {

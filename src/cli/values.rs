@@ -130,6 +130,15 @@ pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "it is not a whole number of seconds from 1 to 86400".to_owned())
 }
 
+/// Reads seconds of leeway.
+#[cfg(feature = "tokens")]
+pub(super) fn parse_leeway(text: &str) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| *seconds <= 3_600)
+        .ok_or_else(|| "it is not a whole number of seconds from 0 to 3600".to_owned())
+}
+
 /// Reads the number of loops on a core.
 pub(super) fn parse_loops(text: &str) -> Result<usize, String> {
     text.parse()
