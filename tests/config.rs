@@ -129,13 +129,19 @@ fn value(printed: &str, key: &str) -> (String, String) {
     (value.trim_end().to_owned(), place.to_owned())
 }
 
-/// TLS needs all its settings: those that `key` lacks, as flags.
+/// Some settings need others: those that `key` lacks, as flags.
 fn beside(key: &str) -> Vec<String> {
-    let all = [("listen-tls", "127.0.0.1:9443"), ("tls-cert", "c.pem"), ("tls-key", "k.pem")];
-    if !all.iter().any(|(name, _)| *name == key) {
+    let tls = [("listen-tls", "127.0.0.1:9443"), ("tls-cert", "c.pem"), ("tls-key", "k.pem")];
+    let tokens = [("token-secret", "secret"), ("allow-origin", "https://example.org")];
+    let needs_keys = ["token-audience", "token-leeway", "token-cookie"].contains(&key);
+    if needs_keys {
+        let flags = tokens.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).into()]);
+        return flags.collect();
+    }
+    if !tls.iter().any(|(name, _)| *name == key) {
         return Vec::new();
     }
-    let others = all.iter().filter(|(name, _)| *name != key);
+    let others = tls.iter().filter(|(name, _)| *name != key);
     others.flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]).collect()
 }
 
@@ -343,6 +349,7 @@ fn a_server_serves_at_both_ends_of_every_range() {
             _ => &["--max-memory", "4GiB"],
         }
     };
+    let secret = File::new(&"s".repeat(32));
     let mut served = 0;
     for setting in settings() {
         let Some((least, most)) = &setting.range else { continue };
@@ -350,7 +357,10 @@ fn a_server_serves_at_both_ends_of_every_range() {
             let half = setting.key.ends_with("-index") && is_most;
             let value = if half { "2GiB" } else { value };
             let flag = format!("--{}", setting.key);
-            let flags = [&[flag.as_str(), value], beside(&setting.key, is_most)].concat();
+            let mut flags = [&[flag.as_str(), value], beside(&setting.key, is_most)].concat();
+            if setting.key.starts_with("token-") {
+                flags.extend(["--token-secret", secret.path()]);
+            }
             let server = Server::start(&flags);
             let mut client = Client::open(server.addr());
             client.send(&wire::frame(FIN | BINARY, b"x"));

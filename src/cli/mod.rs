@@ -9,6 +9,8 @@ mod serve;
 mod settings;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tokens")]
+mod tokens;
 mod usage;
 mod values;
 

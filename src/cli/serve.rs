@@ -1,9 +1,13 @@
 //! `corecast serve`.
 
 use std::process::ExitCode;
+#[cfg(feature = "tokens")]
+use std::sync::Arc;
 
 use clap::ArgMatches;
 use corecast::app::echo::Echo;
+#[cfg(feature = "tokens")]
+use corecast::authority::Tokens;
 use corecast::config::Backend;
 use corecast::error::{CoreList, Error};
 use corecast::server::{Listening, ServerHandle};
@@ -16,6 +20,8 @@ use super::exit::{FAILURE, USAGE, fail};
 use super::settings::{LogFormat, Options, effective_file};
 #[cfg(feature = "tls")]
 use super::tls;
+#[cfg(feature = "tokens")]
+use super::tokens;
 
 /// Serves until a signal.
 pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
@@ -37,8 +43,8 @@ pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
         Err(error) => return fail(FAILURE, &format!("signals cannot be handled: {error}")),
     };
     match start(options) {
-        Ok(running) => {
-            if let Err(error) = handle_signals(signals, running.clone(), options.clone()) {
+        Ok((running, files)) => {
+            if let Err(error) = handle_signals(signals, running.clone(), files) {
                 return fail(FAILURE, &Error::Thread(error).to_string());
             }
             log_start(options, &running);
@@ -90,11 +96,20 @@ fn start_log(format: LogFormat) {
     }
 }
 
-fn start(options: &Options) -> Result<ServerHandle, Error> {
+fn start(options: &Options) -> Result<(ServerHandle, Files), Error> {
     let server = options.server();
     #[cfg(feature = "tls")]
     let server = tls::apply(options, server)?;
-    server.start(|_core, _handle| Echo)
+    #[cfg(feature = "tokens")]
+    let tokens = tokens::read(options)?;
+    #[cfg(feature = "tokens")]
+    let server = tokens::apply(tokens.as_ref(), server);
+    let files = Files {
+        options: options.clone(),
+        #[cfg(feature = "tokens")]
+        tokens,
+    };
+    Ok((server.start(|_core, _handle| Echo)?, files))
 }
 
 /// Logs the start line.
@@ -120,9 +135,32 @@ fn log_start(options: &Options, running: &ServerHandle) {
         pubsub = options.config.pubsub.endpoints,
         backend,
         io_uring = running.features().map(tracing::field::display),
+        tokens = options.tokens.is_used(),
         "corecast echoes, listening on {}",
         places.join(", "),
     );
+    warn_open(options, running);
+}
+
+/// Warns if others than this machine can connect, and nothing protects what they send, or says who
+/// they are.
+fn warn_open(options: &Options, running: &ServerHandle) {
+    let is_remote = |place: &Listening| match place {
+        Listening::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+        _ => false,
+    };
+    let places = running.listening().iter().enumerate().filter(|(_, place)| is_remote(place));
+    let has_tls: Vec<bool> = places.map(|(number, _)| running.has_tls(number)).collect();
+    let is_plain = has_tls.contains(&false);
+    let serves_topics = options.config.pubsub.endpoints;
+    let is_open = serves_topics && !options.tokens.is_used() && !has_tls.is_empty();
+    let missing = match (is_plain, is_open) {
+        (false, false) => return,
+        (true, false) => "without TLS: whoever is on the way can read and change all",
+        (false, true) => "without tokens: whoever connects may publish and subscribe to all",
+        (true, true) => "without TLS and tokens: whoever connects may publish and read all",
+    };
+    tracing::warn!("listening beyond this machine {missing}");
 }
 
 /// The signals that are handled. SIGHUP ends the process as usual if it has nothing to read again.
@@ -134,29 +172,41 @@ fn handled_signals(options: &Options) -> Vec<i32> {
     signals
 }
 
-#[cfg(feature = "tls")]
-fn reads_again(options: &Options) -> bool {
-    tls::is_used(options)
+/// Whether there are certificates or keys.
+const fn reads_again(options: &Options) -> bool {
+    !options.listen_tls.is_empty() || options.tokens.is_used()
 }
 
-#[cfg(not(feature = "tls"))]
-const fn reads_again(_: &Options) -> bool {
-    false
+/// What is read again on SIGHUP.
+struct Files {
+    options: Options,
+    #[cfg(feature = "tokens")]
+    tokens: Option<Arc<Tokens>>,
+}
+
+impl Files {
+    fn read_again(&self, server: &ServerHandle) {
+        #[cfg(feature = "tls")]
+        if tls::is_used(&self.options) {
+            tls::reload(&self.options, server);
+        }
+        #[cfg(feature = "tokens")]
+        if let Some(tokens) = &self.tokens {
+            tokens::reload(&self.options, tokens);
+        }
+        #[cfg(not(any(feature = "tls", feature = "tokens")))]
+        let _ = (&self.options, server);
+    }
 }
 
 /// Handles signals: the first starts draining, the second ends the process at once; SIGHUP has the
-/// certificates read again.
-fn handle_signals(
-    mut signals: Signals,
-    server: ServerHandle,
-    #[cfg_attr(not(feature = "tls"), expect(unused_variables))] options: Options,
-) -> std::io::Result<()> {
+/// certificates and keys read again.
+fn handle_signals(mut signals: Signals, server: ServerHandle, files: Files) -> std::io::Result<()> {
     std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
-            #[cfg(feature = "tls")]
             if signal == SIGHUP {
-                tls::reload(&options, &server);
+                files.read_again(&server);
                 continue;
             }
             if std::mem::replace(&mut stopping, true) {

@@ -13,6 +13,8 @@ mod flags;
 mod given;
 mod nearest;
 mod options;
+#[cfg(any(feature = "tls", feature = "tokens"))]
+mod paths;
 mod resolve;
 mod rules;
 mod setting;
@@ -25,6 +27,8 @@ mod write;
 pub(crate) use fault::Fault;
 pub(crate) use file::Document;
 pub(crate) use flags::{arguments, given};
+#[cfg(feature = "tokens")]
+pub(crate) use options::TokenOptions;
 pub(crate) use options::{LogFormat, Options};
 pub(crate) use resolve::{Inputs, Resolved};
 pub(crate) use variables::{Variables, config_file};

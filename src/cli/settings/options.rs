@@ -1,6 +1,7 @@
 //! All that `corecast serve` does as it is told, with its defaults.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use corecast::config::Config;
 use corecast::protocol::websocket::handshake::Origins;
@@ -19,10 +20,48 @@ pub(crate) struct Options {
     pub(crate) tls_cert: Vec<PathBuf>,
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     pub(crate) tls_key: Vec<PathBuf>,
+    pub(crate) tokens: TokenOptions,
     /// `None`: all that the process may use.
     pub(crate) cores: Option<Vec<usize>>,
     pub(crate) loops_per_core: usize,
     pub(crate) log_format: LogFormat,
+}
+
+/// Which tokens and API keys are accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenOptions {
+    pub(crate) secrets: Vec<PathBuf>,
+    pub(crate) keys: Vec<PathBuf>,
+    pub(crate) jwks: Vec<PathBuf>,
+    pub(crate) api_keys: Vec<PathBuf>,
+    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
+    pub(crate) audiences: Vec<String>,
+    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
+    pub(crate) leeway: Duration,
+    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
+    pub(crate) cookie: Option<String>,
+}
+
+impl TokenOptions {
+    /// Whether clients of topics need a token or an API key.
+    pub(crate) const fn is_used(&self) -> bool {
+        let has_tokens = !self.secrets.is_empty() || !self.keys.is_empty() || !self.jwks.is_empty();
+        has_tokens || !self.api_keys.is_empty()
+    }
+}
+
+impl Default for TokenOptions {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            keys: Vec::new(),
+            jwks: Vec::new(),
+            api_keys: Vec::new(),
+            audiences: Vec::new(),
+            leeway: Duration::from_secs(10),
+            cookie: None,
+        }
+    }
 }
 
 /// The format of the log.
@@ -44,6 +83,7 @@ impl Default for Options {
             listen_tls: Vec::new(),
             tls_cert: Vec::new(),
             tls_key: Vec::new(),
+            tokens: TokenOptions::default(),
             cores: None,
             loops_per_core: 1,
             log_format: LogFormat::Text,

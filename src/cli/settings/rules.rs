@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "tokens")]
+use corecast::protocol::websocket::handshake::Origins;
 use corecast::server::Listen;
 
 use super::fault::{Fault, Place};
@@ -111,6 +113,19 @@ const RULES: &[Rule] = &[
                certificate",
         broken: tls_in_part,
     },
+    #[cfg(feature = "tokens")]
+    Rule {
+        settings: &["token-audience", "token-leeway", "token-cookie"],
+        says: "`token-audience`, `token-leeway` and `token-cookie` are there with `token-secret`, \
+               `token-key` or `token-jwks` only",
+        broken: tokens_in_part,
+    },
+    #[cfg(feature = "tokens")]
+    Rule {
+        settings: &["token-cookie", "allow-origin"],
+        says: "with `token-cookie`, `allow-origin` is not `*`",
+        broken: cookie_of_any_page,
+    },
 ];
 
 fn pings_never(check: &Check<'_>) -> Vec<String> {
@@ -170,6 +185,33 @@ fn tls_in_part(check: &Check<'_>) -> Vec<String> {
         _ => return Vec::new(),
     };
     vec![text]
+}
+
+#[cfg(feature = "tokens")]
+fn tokens_in_part(check: &Check<'_>) -> Vec<String> {
+    let tokens = &check.options.tokens;
+    if !(tokens.secrets.is_empty() && tokens.keys.is_empty() && tokens.jwks.is_empty()) {
+        return Vec::new();
+    }
+    let names = ["token-audience", "token-leeway", "token-cookie"];
+    let changed = names.into_iter().filter(|name| check.is_changed(name));
+    let [secret, key, jwks] = ["token-secret", "token-key", "token-jwks"].map(|it| check.name(it));
+    let text = |name| format!("{} needs {secret}, {key} or {jwks}", check.name(name));
+    changed.map(text).collect()
+}
+
+#[cfg(feature = "tokens")]
+fn cookie_of_any_page(check: &Check<'_>) -> Vec<String> {
+    let is_any = check.options.config.origins == Origins::Any;
+    if check.options.tokens.cookie.is_none() || !check.options.tokens.is_used() || !is_any {
+        return Vec::new();
+    }
+    vec![format!(
+        "{} needs {} with the origins of your pages; otherwise any page could use the cookies of \
+         its visitors",
+        check.name("token-cookie"),
+        check.name("allow-origin")
+    )]
 }
 
 /// Options with what is known of their origin, for one rule.

@@ -1,10 +1,9 @@
 //! Addresses and certificates.
 
-#[cfg(feature = "tls")]
-use std::path::PathBuf;
-
 use crate::cli::listen::{Listens, parse_listen};
 use crate::cli::settings::field::{Form, Texts};
+#[cfg(feature = "tls")]
+use crate::cli::settings::paths::Files;
 use crate::cli::settings::setting::Setting;
 
 pub(crate) const SETTINGS: &[Setting] = &[
@@ -56,48 +55,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
                default, others are used for clients that ask for their names (SNI). SIGHUP has \
                all files read again, for new connections.",
         example: &["/etc/corecast/chain.pem"],
-        field: &Texts {
-            form: Form::List,
-            value_name: "FILE",
-            parse: parse_path,
-            set: |options, paths| {
-                options.tls_cert = paths;
-                Ok(())
-            },
-            get: |options| shown(&options.tls_cert),
-        },
+        field: &Files { at: |options| &mut options.tls_cert },
     },
     #[cfg(feature = "tls")]
     Setting {
         name: "tls-key",
         help: "A file with the private key of a certificate, in PEM; as many as --tls-cert.",
         example: &["/etc/corecast/key.pem"],
-        field: &Texts {
-            form: Form::List,
-            value_name: "FILE",
-            parse: parse_path,
-            set: |options, paths| {
-                options.tls_key = paths;
-                Ok(())
-            },
-            get: |options| shown(&options.tls_key),
-        },
+        field: &Files { at: |options| &mut options.tls_key },
     },
 ];
 
 fn texts(listens: &[Listens]) -> Vec<String> {
     listens.iter().map(|listens| listens.text.clone()).collect()
-}
-
-#[cfg(feature = "tls")]
-fn parse_path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() {
-        return Err("it is not the name of a file".to_owned());
-    }
-    Ok(text.into())
-}
-
-#[cfg(feature = "tls")]
-fn shown(paths: &[PathBuf]) -> Vec<String> {
-    paths.iter().map(|path| path.display().to_string()).collect()
 }

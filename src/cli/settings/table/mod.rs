@@ -7,6 +7,8 @@ mod listening;
 mod machine;
 mod pubsub;
 mod timeouts;
+#[cfg(feature = "tokens")]
+mod tokens;
 
 use super::setting::{Group, Setting};
 
@@ -14,6 +16,8 @@ use super::setting::{Group, Setting};
 pub(crate) const GROUPS: &[Group] = &[
     Group { title: "Listening", settings: listening::SETTINGS },
     Group { title: "Clients", settings: clients::SETTINGS },
+    #[cfg(feature = "tokens")]
+    Group { title: "Tokens and API keys", settings: tokens::SETTINGS },
     Group { title: "Limits", settings: limits::SETTINGS },
     Group { title: "Timeouts", settings: timeouts::SETTINGS },
     Group { title: "Compression", settings: compression::SETTINGS },
