@@ -194,8 +194,11 @@ impl Files {
         if let Some(tokens) = &self.tokens {
             tokens::reload(&self.options, tokens);
         }
+        // Certificates are the server's, keys of tokens are not.
+        #[cfg(not(feature = "tls"))]
+        let _ = server;
         #[cfg(not(any(feature = "tls", feature = "tokens")))]
-        let _ = (&self.options, server);
+        let _ = &self.options;
     }
 }
 
