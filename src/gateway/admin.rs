@@ -34,7 +34,7 @@ pub struct Described {
     pub peer: Option<SocketAddr>,
     /// The address of its client, if that is another one.
     pub client: Option<std::net::IpAddr>,
-    /// What the application calls its user.
+    /// What the application calls its user, or the user of its token.
     pub user: Option<String>,
 }
 
@@ -50,7 +50,9 @@ impl<H: Handler> Gateway<H> {
         let name = endpoints().find(|(other, _)| *other == endpoint).map_or("", |(_, name)| name);
         let peer = self.core.peer_addr(id);
         let client = self.core.client_addr(id).filter(|ip| peer.map(|peer| peer.ip()) != Some(*ip));
-        let user = self.clients.user(id).and_then(H::user_name).map(str::to_owned);
+        let by_token = || self.gate.as_deref().and_then(|gate| gate.user(id));
+        let user = self.clients.user(id).and_then(H::user_name).or_else(by_token);
+        let user = user.filter(|user| !user.is_empty()).map(str::to_owned);
         Described { endpoint: name, peer, client, user }
     }
 

@@ -65,6 +65,13 @@ impl Listen {
         Self { place, has_tls: false, is_proxied: false, is_admin: false }
     }
 
+    /// Whether it is an address of TCP that other machines may reach. What systemd passes is known
+    /// at the start only.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self.place, Place::Tcp(address) if !address.ip().to_canonical().is_loopback())
+    }
+
     /// With TLS. Needs [`Server::tls`](super::Server::tls).
     #[cfg(feature = "tls")]
     #[must_use]

@@ -80,6 +80,8 @@ pub(crate) struct Attacker<'a> {
     interest: EventFlags,
     /// When it begins, or sends again; `None` once it is over, and while it has something to send.
     due: Option<Instant>,
+    /// When it sends `again` for the first time, if it is ready by then.
+    hold: Instant,
 }
 
 impl<'a> Attacker<'a> {
@@ -105,6 +107,7 @@ impl<'a> Attacker<'a> {
             response: Vec::new(),
             interest: EventFlags::empty(),
             due: Some(start),
+            hold: start + group.hold,
         }
     }
 
@@ -251,6 +254,8 @@ impl<'a> Attacker<'a> {
         }
         if self.part == Part::Again && self.rounds > 0 {
             self.due = self.group.every.map(|every| Instant::now() + every);
+        } else if self.part == Part::Again && Instant::now() < self.hold {
+            self.due = Some(self.hold);
         }
         !matches!(self.part, Part::Response | Part::Done) && self.due.is_none()
     }

@@ -68,6 +68,8 @@ pub(crate) struct Group {
     pub(crate) every: Option<Duration>,
     /// How long after the start of the attack the connections begin.
     pub(crate) delay: Duration,
+    /// How long after that `again` is sent for the first time, at once by all.
+    pub(crate) hold: Duration,
     pub(crate) reads: Reads,
     /// Bytes of the receive buffer, if it is not the system's default.
     pub(crate) room: Option<usize>,
@@ -94,6 +96,7 @@ impl Group {
             times: None,
             every: None,
             delay: Duration::ZERO,
+            hold: Duration::ZERO,
             reads: Reads::All,
             room: None,
             then: Then::Stays,
@@ -139,6 +142,10 @@ impl Group {
 
     pub(crate) fn after_ms(self, ms: u64) -> Self {
         Self { delay: Duration::from_millis(ms), ..self }
+    }
+
+    pub(crate) fn hold_ms(self, ms: u64) -> Self {
+        Self { hold: Duration::from_millis(ms), ..self }
     }
 
     pub(crate) fn reads(self, reads: Reads) -> Self {

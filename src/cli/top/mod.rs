@@ -10,11 +10,10 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use clap::Args;
+use clap::ArgMatches;
 use serde_json::Value;
 
 use super::exit::{FAILURE, fail};
-use super::values::parse_seconds;
 use client::Client;
 use sample::Sample;
 use view::View;
@@ -26,38 +25,41 @@ const HOME: &str = "\x1b[H";
 const CLEAR_LINE: &str = "\x1b[K\n";
 const CLEAR_REST: &str = "\x1b[J";
 
-#[derive(Clone, Debug, Args)]
-pub(super) struct Top {
-    /// The admin listener of the server, as its --admin has it.
-    #[arg(long, value_name = "ADDR:PORT")]
+/// What the flags say.
+struct Top {
     admin: String,
-    /// The file with its token, if it asks for one.
-    #[arg(long, value_name = "FILE")]
-    admin_token_file: Option<PathBuf>,
-    /// Seconds between two views.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = parse_seconds,
-        allow_negative_numbers = true)]
-    interval: u64,
-    /// Print one view and end.
-    #[arg(long)]
+    token_file: Option<PathBuf>,
+    interval: Duration,
+    /// Prints one view and ends.
     once: bool,
 }
 
+impl Top {
+    fn of(matches: &ArgMatches) -> Self {
+        Self {
+            admin: matches.get_one("admin").cloned().unwrap_or_default(),
+            token_file: matches.get_one("admin-token-file").cloned(),
+            interval: Duration::from_secs(matches.get_one("interval").copied().unwrap_or(1)),
+            once: matches.get_flag("once"),
+        }
+    }
+}
+
 /// Shows one view after the other, until the server does not answer.
-pub(super) fn top(flags: &Top) -> ExitCode {
-    match watch(flags) {
+pub(super) fn top(matches: &ArgMatches) -> ExitCode {
+    match watch(&Top::of(matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILURE, &error),
     }
 }
 
 fn watch(flags: &Top) -> Result<(), String> {
-    let client = Client::new(&flags.admin, flags.admin_token_file.as_deref())
+    let client = Client::new(&flags.admin, flags.token_file.as_deref())
         .map_err(|error| format!("the admin token cannot be read: {error}"))?;
     let is_live = std::io::stdout().is_terminal() && !flags.once;
     let mut before = Sample::parse(&client.get("/metrics")?);
     loop {
-        thread::sleep(Duration::from_secs(flags.interval));
+        thread::sleep(flags.interval);
         let now = Sample::parse(&client.get("/metrics")?);
         let (topics, more_topics) = list(&client, "topics", "after")?;
         let (connections, more_connections) = list(&client, "connections", "from")?;

@@ -58,6 +58,17 @@ pub(super) const ALL: &[Workload] = &[
         },
     ),
     Workload::many(
+        "searches-5000",
+        "",
+        "5,000 clients publish an empty message at once, each second, to a topic compared with 512 \
+         mixtures",
+        || {
+            let topic = format!("/topics/{}t?role=pub", levels("a", 9));
+            let publishers = Group::to(&topic, 5_000).after_ms(800);
+            vec![mixtures(9), publishers.again(binary([])).every_ms(1_000)]
+        },
+    ),
+    Workload::many(
         "own-matches",
         "B4",
         "64 connections with 128 filters each publish 1.5 MB to topics that these match",

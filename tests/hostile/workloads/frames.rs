@@ -56,6 +56,17 @@ pub(super) const ALL: &[Workload] = &[
         "100 connections flood messages of 20 bytes and read all",
         || vec![Group::to("/", 100).again(binary([7; 20]).repeat(500))],
     ),
+    Workload::many(
+        "uploads-at-once",
+        "",
+        "1,500 clients send 64 KB each at the same moment, and after 2 s the last byte",
+        || {
+            let message = binary(vec![7; 64_000]);
+            let (most, last) = message.split_at(message.len() - 1);
+            let clients = Group::to("/", 1_500).first(most.to_vec()).hold_ms(2_000);
+            vec![clients.again(last.to_vec()).times(1)]
+        },
+    ),
     Workload::one(
         "one-echo-flood",
         "",

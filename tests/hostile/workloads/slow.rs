@@ -108,6 +108,19 @@ pub(super) const ALL: &[Workload] = &[
         },
     ),
     Workload::many(
+        "costly-publishes-1000",
+        "",
+        "1,000 clients publish at once, each second, 40 bytes that inflate to 16 KiB to be escaped",
+        || {
+            let readers = Group::to("/pubsub", 3).deflate();
+            let publishers = Group::to("/topics/costly?role=pub", 1_000).deflate().after_ms(800);
+            vec![
+                readers.first(text("{\"subscribe\":\"costly\"}")).anew(),
+                publishers.again(small_binary(vec![1; 16 << 10])).every_ms(1_000),
+            ]
+        },
+    ),
+    Workload::many(
         "wide-broadcast",
         "",
         "one client publishes to 4,000 subscribers, which read, each 500 ms",

@@ -1,0 +1,50 @@
+//! What is logged.
+
+use tracing_subscriber::filter::Targets;
+
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// A level, or a list of levels for parts.
+#[derive(Clone, Debug)]
+pub(crate) struct Level {
+    /// As it was written.
+    pub(crate) text: String,
+    targets: Targets,
+}
+
+impl Level {
+    /// Reads `info` or `info,corecast::access=off`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let is_part =
+            |part: &str| part.contains('=') || LEVELS.contains(&part.to_ascii_lowercase().as_str());
+        match text.parse() {
+            Ok(targets) if text.split(',').all(is_part) => {
+                Ok(Self { text: text.to_owned(), targets })
+            }
+            _ => Err(format!(
+                "write one of {}, or a list such as info,corecast::access=off",
+                LEVELS.join(", ")
+            )),
+        }
+    }
+
+    pub(crate) fn filter(&self) -> Targets {
+        self.targets.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_words_or_lists() {
+        for text in ["info", "DEBUG", "off", "warn,corecast::access=info", "corecast=trace"] {
+            assert!(Level::parse(text).is_ok(), "{text}");
+        }
+        for text in ["", "loud", "info,loud", "corecast::access", "corecast=loud"] {
+            let error = Level::parse(text).expect_err(text);
+            assert!(error.contains("error, warn, info"), "{text}: {error}");
+        }
+    }
+}
