@@ -114,12 +114,7 @@ impl fmt::Display for Error {
             Self::ListenUnix { path, source } => fmt_listen_unix(f, path, source),
             Self::Passed(text) => f.write_str(text),
             Self::Twice { listen } => write!(f, "{listen} is given twice; give it once"),
-            Self::AdminWithoutToken { address } => write!(
-                f,
-                "the admin listener on {address} can be reached from other machines, and has no \
-                 token; give one with --admin-token-file, or listen on 127.0.0.1, [::1] or a \
-                 Unix-domain socket"
-            ),
+            Self::AdminWithoutToken { address } => fmt_without_token(f, *address),
             Self::AdminTokenFile { path, source } => {
                 write!(f, "the admin token cannot be read from {}: {source}", path.display())
             }
@@ -197,6 +192,15 @@ fn fmt_listen(f: &mut fmt::Formatter<'_>, address: SocketAddr, source: &io::Erro
         }
         _ => write!(f, "{address}: {source}"),
     }
+}
+
+/// The text of [`Error::AdminWithoutToken`].
+fn fmt_without_token(f: &mut fmt::Formatter<'_>, address: SocketAddr) -> fmt::Result {
+    write!(
+        f,
+        "the admin listener on {address} can be reached from other machines, and has no token; \
+         give one with --admin-token-file, or listen on 127.0.0.1, [::1] or a Unix-domain socket"
+    )
 }
 
 /// The text of [`Error::ListenUnix`].

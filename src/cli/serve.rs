@@ -145,7 +145,14 @@ fn warn_open(options: &Options, running: &ServerHandle) {
         _ => false,
     };
     let places = running.listening().iter().enumerate().filter(|(_, place)| is_remote(place));
-    let has_tls: Vec<bool> = places.map(|(number, _)| running.has_tls(number)).collect();
+    let (admin, clients): (Vec<_>, Vec<_>) =
+        places.map(|(number, _)| number).partition(|number| running.is_for_admin(*number));
+    if !admin.is_empty() {
+        tracing::warn!(
+            "the admin listener has no TLS: whoever is on the way can read its token and use it"
+        );
+    }
+    let has_tls: Vec<bool> = clients.iter().map(|number| running.has_tls(*number)).collect();
     let is_plain = has_tls.contains(&false);
     let serves_topics = options.config.pubsub.endpoints;
     let is_open = serves_topics && !options.tokens.is_used() && !has_tls.is_empty();

@@ -18,9 +18,9 @@ const CAUSES: [&str; 11] = [
     "stalled",
 ];
 /// The codes. A code of a range counts for that; all others count for the last.
-const CODES: [&str; 17] = [
+const CODES: [&str; 18] = [
     "", "1000", "1001", "1002", "1003", "1005", "1007", "1008", "1009", "1010", "1011", "1012",
-    "1013", "1014", "3xxx", "4xxx", "other",
+    "1013", "1014", "4401", "3xxx", "4xxx", "other",
 ];
 
 /// How often connections have ended for each cause, with each code.
@@ -60,7 +60,7 @@ impl Closes {
 fn is_usual(cause: &str, code: &str) -> bool {
     match cause {
         "peer" => matches!(code, "1000" | "1001" | "1005"),
-        "server" => matches!(code, "1001" | "1011" | "1013"),
+        "server" => matches!(code, "1001" | "1011" | "1013" | "4401"),
         "violation" => matches!(code, "1002" | "1007" | "1008" | "1009"),
         "policy" => matches!(code, "1008" | "1009"),
         "slow" => code == "1013",
@@ -88,14 +88,12 @@ fn places(reason: CloseReason) -> (usize, usize) {
 
 fn place(code: CloseCode) -> usize {
     let value = code.value();
-    match value {
+    let known = |name: &&str| name.parse() == Ok(value);
+    CODES.iter().position(known).unwrap_or(match value {
         3000..=3999 => CODES.len() - 3,
         4000..=4999 => CODES.len() - 2,
-        _ => {
-            let known = |name: &&str| name.parse() == Ok(value);
-            CODES.iter().position(known).unwrap_or(CODES.len() - 1)
-        }
-    }
+        _ => CODES.len() - 1,
+    })
 }
 
 #[cfg(test)]
@@ -111,6 +109,7 @@ mod tests {
             CloseReason::Peer(CloseCode::NORMAL),
             CloseReason::Peer(CloseCode::NO_STATUS),
             CloseReason::Local(CloseCode::from_wire(4_123).unwrap()),
+            CloseReason::Local(CloseCode::UNAUTHORIZED),
             CloseReason::Violation(Violation::TextUtf8),
             CloseReason::TooSlow,
             CloseReason::Eof,
@@ -122,6 +121,7 @@ mod tests {
         let expected = [
             ("peer", "1000", 1),
             ("peer", "1005", 1),
+            ("server", "4401", 1),
             ("server", "4xxx", 1),
             ("violation", "1007", 1),
             ("slow", "1013", 1),
@@ -130,6 +130,6 @@ mod tests {
         assert_eq!(counted, expected);
         let mut twice = closes;
         twice.add(&closes);
-        assert_eq!(twice.iter().map(|(_, _, count)| count).sum::<u64>(), 12);
+        assert_eq!(twice.iter().map(|(_, _, count)| count).sum::<u64>(), 14);
     }
 }

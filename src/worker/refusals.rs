@@ -48,9 +48,9 @@ impl Kind {
             CloseReason::Violation(_) | CloseReason::Policy(_) => Some(Self::Rule(code.value())),
             CloseReason::TooSlow => Some(Self::Abnormal(code.value())),
             CloseReason::Stalled => Some(Self::Abnormal(CloseCode::TRY_AGAIN_LATER.value())),
-            CloseReason::Local(CloseCode::INTERNAL_ERROR | CloseCode::TRY_AGAIN_LATER) => {
-                Some(Self::Abnormal(code.value()))
-            }
+            CloseReason::Local(
+                CloseCode::INTERNAL_ERROR | CloseCode::TRY_AGAIN_LATER | CloseCode::UNAUTHORIZED,
+            ) => Some(Self::Abnormal(code.value())),
             CloseReason::Peer(_)
             | CloseReason::Local(_)
             | CloseReason::Answered
@@ -97,6 +97,7 @@ impl Unlogged {
             CloseReason::Policy(_) => "a limit of this server",
             CloseReason::TooSlow => "reads too slowly",
             CloseReason::Stalled => "does not read",
+            CloseReason::Local(CloseCode::UNAUTHORIZED) => "its token has expired",
             _ => "a fault of this server, or a core that hangs",
         };
         match self.kind {

@@ -176,6 +176,10 @@ fn a_token_is_asked_for_on_each_request() {
     let args = ["--admin", "0.0.0.0:0", "--admin-token-file", path];
     let server = Server::start(&args);
     std::fs::remove_file(&file).unwrap();
+    // Of the two listeners it is the only one that others can reach, and clients cannot use it.
+    let warns = |part| server.log().iter().any(|line| line.contains("WARN") && line.contains(part));
+    assert!(wait_until(LIMIT, || warns("admin listener has no TLS")), "{:#?}", server.log());
+    assert!(!warns("beyond this machine"), "{:#?}", server.log());
     let port = admin_address(&server.log()).unwrap().port();
     let admin = ([127, 0, 0, 1], port).into();
     let mut client = Client::connect(admin);

@@ -15,4 +15,6 @@ mod prometheus;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tokens")]
+mod tokens;
 mod top;

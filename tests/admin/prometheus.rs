@@ -1,6 +1,6 @@
 //! The text as Prometheus reads it: its checker, a server of it that scrapes, and the dashboard.
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -56,6 +56,19 @@ fn both_forms_have_the_same_samples() {
     assert!(open.contains("# TYPE corecast_handshakes counter\n"), "{open}");
 }
 
+/// The port that a Prometheus says to listen on.
+fn port(log: &mut impl BufRead) -> u16 {
+    let mut all = String::new();
+    while log.read_line(&mut all).unwrap() > 0 {
+        let line = all.lines().last().unwrap();
+        let said = line.contains("Listening on").then(|| line.split_once("address=127.0.0.1:"));
+        if let Some((_, rest)) = said.flatten() {
+            return rest.split_whitespace().next().unwrap().parse().unwrap();
+        }
+    }
+    panic!("it does not listen: {all}");
+}
+
 /// A running Prometheus, and its folder. Both are gone when it is dropped.
 struct Prometheus {
     child: Child,
@@ -73,15 +86,18 @@ impl Prometheus {
              - job_name: corecast\n  static_configs: [{{targets: ['{target}']}}]\n"
         );
         std::fs::write(&config, text).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new("prometheus")
+        let mut child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--web.listen-address=127.0.0.1:0")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let port = port(&mut log);
+        // What it says later is read as well: else it would wait until somebody does.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self { child, folder, port }
     }
 

@@ -187,7 +187,8 @@ fn admin_for_anybody(check: &Check<'_>) -> Vec<String> {
     let open = admin.listen.iter().filter(|listens| listens.places.iter().any(Listen::is_remote));
     let text = |listens: &Listens| {
         format!(
-            "{listen} ({}) can be reached from other machines, so it needs {token}",
+            "{listen} ({}) can be reached from other machines, so it needs {token}; or listen on \
+             127.0.0.1, [::1] or a Unix-domain socket",
             listens.text
         )
     };

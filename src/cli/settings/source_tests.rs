@@ -173,6 +173,23 @@ fn tls_in_part_cannot_work() {
 }
 
 #[test]
+fn an_admin_listener_is_local_or_has_a_token() {
+    has_one_fault(&[
+        ("admin-token-file = \"t\"", "f:1:1: `admin-token-file` has no effect without `admin`", ""),
+        ("admin = \":9100\"", "f:1:1: `admin` (:9100) can be reached from other machines", ""),
+        ("admin = [\"9100\", \"10.0.0.1:9100\"]", "f:1:1: `admin` (10.0.0.1:9100) can be", ""),
+        ("admin = \"9001\"", "f:1:1: the address 127.0.0.1:9001 is given twice", ""),
+        ("log-level = \"loud\"", "f:1:13: invalid value `loud` for `log-level`: write one", ""),
+    ]);
+    for file in [
+        "admin = [\"9100\", \"[::1]:9100\", \"unix:/run/admin.sock\", \"systemd:admin\"]",
+        "admin = \":9100\"\nadmin-token-file = \"t\"",
+    ] {
+        assert_eq!(faults(file, &[]), [""; 0], "{file}");
+    }
+}
+
+#[test]
 fn defaults_that_have_no_effect_are_no_fault() {
     for file in [
         "max-memory = \"16MiB\"",

@@ -1,0 +1,96 @@
+//! Clients that show tokens: who they are, what they are refused with, and how they end.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+
+use crate::page::{Administrated, Metrics};
+use crate::support::client::{Client, request_to};
+use crate::support::host::wait_until;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+/// A server that verifies tokens. The file with the secret is removed once it is read.
+fn guarded() -> Administrated {
+    let file: PathBuf =
+        std::env::temp_dir().join(format!("corecast-admin-secret-{}", std::process::id()));
+    std::fs::write(&file, SECRET).unwrap();
+    let flags = ["--token-secret", file.to_str().unwrap(), "--token-leeway", "0"];
+    let server = Administrated::start(&flags);
+    std::fs::remove_file(&file).unwrap();
+    server
+}
+
+/// A header with a token of this user, for topics below `news`.
+fn bearer(user: &str, lasts: Duration) -> String {
+    let end = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + lasts;
+    let claims = format!(
+        r#"{{"sub":"{user}","exp":{}.{:03},"subscribe":["news/#"]}}"#,
+        end.as_secs(),
+        end.subsec_millis()
+    );
+    let [header, claims] = [r#"{"alg":"HS256"}"#, &claims].map(|it| URL_SAFE_NO_PAD.encode(it));
+    let message = format!("{header}.{claims}");
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), message.as_bytes());
+    format!("Authorization: Bearer {message}.{}\r\n", URL_SAFE_NO_PAD.encode(tag))
+}
+
+fn refused(metrics: &Metrics, code: u16) -> f64 {
+    metrics.get(&format!("corecast_refused_requests_total{{code=\"{code}\"}}"))
+}
+
+#[test]
+fn users_refusals_and_ends_are_seen() {
+    let server = guarded();
+    let lasting = bearer("ann", Duration::from_secs(600));
+    let mut ann = Client::connect(server.addr());
+    ann.open_at("/pubsub", &lasting);
+    let (before, echo) = (server.metrics(), Client::open(server.addr()));
+    for (target, header, status) in
+        [("/pubsub", "", "401"), ("/topics/news/a", "", "401"), ("/topics/other", &lasting, "403")]
+    {
+        let mut client = Client::connect(server.addr());
+        client.send(&request_to(target, header));
+        assert!(client.read_head().status.contains(status), "{target}");
+        client.finish();
+    }
+    let is_counted = |metrics: &Metrics| {
+        [401, 403].map(|code| refused(metrics, code) - refused(&before, code)) == [2.0, 1.0]
+    };
+    assert!(wait_until(LIMIT, || is_counted(&server.metrics())), "{:#?}", server.metrics());
+    // The user of each, none without a token.
+    let all = server.connections();
+    let user = |endpoint: &str| {
+        all.iter().find(|one| one["endpoint"] == endpoint).map(|one| one["user"].clone())
+    };
+    assert_eq!((user("pubsub"), user("app")), (Some("ann".into()), Some(().into())), "{all:#?}");
+    // One whose token ends is closed with 4401. On a machine that took longer than the token lasts
+    // for the handshake, another one is made.
+    let mut bob = Client::connect(server.addr());
+    for seconds in [1, 4, 16] {
+        bob = Client::connect(server.addr());
+        bob.send(&request_to("/pubsub", &bearer("bob", Duration::from_secs(seconds))));
+        if bob.read_head().status.contains("101") {
+            break;
+        }
+    }
+    let ended = "corecast_closed_connections_total{cause=\"server\",code=\"4401\"}";
+    let warning = bob.read_frame();
+    assert!(warning.payload.starts_with(b"{\"expires\":"), "{warning:?}");
+    assert_eq!(bob.read_frame().payload[..2], 4401_u16.to_be_bytes());
+    drop(bob);
+    assert!(wait_until(LIMIT, || server.metrics().get(ended) == 1.0), "{:#?}", server.metrics());
+    let is_said = |parts: [&str; 2]| {
+        let log = server.server.log();
+        log.iter().any(|line| parts.iter().all(|part| line.contains(part)))
+    };
+    for parts in [["refused", "status=401"], ["refused", "status=403"], ["closed by", "code=4401"]]
+    {
+        assert!(wait_until(LIMIT, || is_said(parts)), "{parts:?}: {:#?}", server.server.log());
+    }
+    drop(echo);
+}
