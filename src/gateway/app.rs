@@ -156,6 +156,9 @@ impl<H: Handler> Gateway<H> {
     /// Calls the timers that are due, and lets connections go on whose input has waited.
     #[cold]
     pub(super) fn do_work<O: Outbound>(&mut self, out: &mut O) {
+        if self.waits_for_tokens_only() {
+            return;
+        }
         // What was sent in the turn before is with the kernel now, or in the queue.
         for id in std::mem::take(&mut self.core.resuming) {
             if out.has_backlog(id) {
@@ -181,6 +184,18 @@ impl<H: Handler> Gateway<H> {
         let is_waiting = !self.undecided.is_empty() || !self.unanswered.is_empty();
         let is_timed = self.gate.as_ref().is_some_and(|gate| gate.is_waiting());
         core.has_work = has_input || !core.timers.is_empty() || is_waiting || is_timed;
+    }
+
+    /// Whether nothing is to be done but to wait until a token ends, as in most turns of a server
+    /// that verifies tokens.
+    fn waits_for_tokens_only(&self) -> bool {
+        let core = &self.core;
+        let is_idle = core.resuming.is_empty() && core.held.is_empty() && core.timers.is_empty();
+        is_idle
+            && self.undecided.is_empty()
+            && self.unanswered.is_empty()
+            && core.inbox.decided().is_empty()
+            && self.gate.as_ref().is_some_and(|gate| gate.is_waiting() && gate.wakeup() > self.now)
     }
 
     #[cold]

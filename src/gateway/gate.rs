@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{Action, Denied, Timers};
+use crate::app::{Action, Denied};
 use crate::authority::{Authority, Credential, TokenError, Verify, Verifying, find, refuse};
 use crate::base::blocks::Blocks;
 use crate::base::ledger::Charge;
+use crate::base::wheel::Wheel;
 use crate::base::{ConnectionId, Ledger, Millis};
 use crate::protocol::websocket::handshake::{Refusal, Request};
 
@@ -29,9 +30,12 @@ pub(super) struct Gate {
     clock: fn() -> Duration,
     max_topic: usize,
     held: Blocks<Option<Box<Held>>>,
-    timers: Timers,
-    /// Those whose timers are due.
-    due: VecDeque<ConnectionId>,
+    /// When each has to be looked at.
+    wheel: Wheel,
+    /// Timers set in this turn. The wheel takes them when the time is known.
+    fresh: Vec<(ConnectionId, Duration)>,
+    /// The slots whose timers are due.
+    due: VecDeque<u32>,
     work: u64,
 }
 
@@ -63,8 +67,8 @@ impl fmt::Debug for Gate {
 
 impl Gate {
     pub(super) fn new(verify: Arc<dyn Verify>, clock: fn() -> Duration, max_topic: usize) -> Self {
-        let (held, timers) = (Blocks::default(), Timers::new());
-        Self { verify, clock, max_topic, held, timers, due: VecDeque::new(), work: 0 }
+        let (held, wheel, due) = (Blocks::default(), Wheel::new(), VecDeque::new());
+        Self { verify, clock, max_topic, held, wheel, fresh: Vec::new(), due, work: 0 }
     }
 
     /// The work since the last call.
@@ -112,7 +116,7 @@ impl Gate {
     pub(super) fn remove(&mut self, id: ConnectionId) {
         if self.get(id).is_some() {
             *self.held.reach(id.slot, || None) = None;
-            self.timers.clear(id);
+            self.wheel.clear(id.slot);
         }
     }
 
@@ -170,33 +174,46 @@ impl Gate {
             Some(end) => {
                 let next = if held.is_warned { end } else { end.saturating_sub(WARNING) };
                 let wait = next.saturating_sub(now).min(LONGEST_WAIT);
-                self.timers.set(id, wait);
+                self.fresh.push((id, wait));
             }
-            None => self.timers.clear(id),
+            None => self.wheel.clear(id.slot),
         }
     }
 
     /// Whether there is anything to wait for.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.timers.is_empty() || !self.due.is_empty()
+        self.wheel.next_ms().is_some() || !self.fresh.is_empty() || !self.due.is_empty()
     }
 
     /// When [`next_step`](Self::next_step) has something to do.
     pub(super) fn wakeup(&self) -> Millis {
-        if self.due.is_empty() { self.timers.next() } else { Millis::default() }
+        match self.due.is_empty() && self.fresh.is_empty() {
+            true => self.wheel.next_ms().map_or(Millis::NEVER, Millis),
+            false => Millis::default(),
+        }
     }
 
     /// Looks at all timers.
     pub(super) fn expire(&mut self, now: Millis) {
-        let due = self.timers.expire(now);
+        for (id, wait) in std::mem::take(&mut self.fresh) {
+            // It may have left meanwhile.
+            if self.get(id).is_some() {
+                self.wheel.set(id.slot, now.after(wait).0);
+            }
+        }
+        let mut due = Vec::new();
+        self.wheel.expire(now.0, &mut due);
         self.due.extend(due);
     }
 
     /// The next client that something is to be done about.
     pub(super) fn next_step(&mut self) -> Option<(ConnectionId, Step)> {
         let now = (self.clock)();
-        while let Some(id) = self.due.pop_front() {
-            let Some(held) = self.get(id) else { continue };
+        while let Some(slot) = self.due.pop_front() {
+            let Some(held) = self.held.get_mut(slot).and_then(Option::as_deref_mut) else {
+                continue;
+            };
+            let id = held.id;
             let Some(end) = held.authority.ends() else { continue };
             if now >= end {
                 return Some((id, Step::End));
