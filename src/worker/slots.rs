@@ -9,7 +9,7 @@ use super::input::Deferred;
 use crate::base::blocks::Blocks;
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Ledger, Millis};
-use crate::config::Config;
+use crate::config::{Config, RouteId};
 use crate::session::{CloseReason, Phase, SendQueue, Session, WindowEdge};
 
 /// Where the output of a connection is in the [`Outbox`](super::outbox::Outbox). Kept in its slot.
@@ -144,8 +144,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(config: &Config, ledger: &Ledger) -> Box<Self> {
-        let queue = SendQueue::new(config.pubsub.slow, config.pubsub.queue);
+    pub(super) fn new(config: &Config, ledger: &Ledger, route: RouteId) -> Box<Self> {
+        let (slow, limit) = config.queue_of(route);
+        let queue = SendQueue::new(slow, limit);
         let (never, charge, edge) = (Millis::NEVER, ledger.open(), WindowEdge::default());
         Box::new(Self { queue, stall: never, charge, cut_at: never, check: never, edge })
     }
