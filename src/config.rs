@@ -52,7 +52,7 @@ impl Config {
         if self.routes.is_empty() {
             return self.pubsub.endpoints;
         }
-        self.routes.iter().any(|route| route.to.is_topics())
+        self.routes.iter().any(Route::serves_topics)
     }
 
     /// The origins whose pages may connect by a route.

@@ -224,6 +224,12 @@ impl Route {
         Self { access: Some(access), ..self }
     }
 
+    /// Whether its clients can publish and subscribe.
+    #[must_use]
+    pub const fn serves_topics(&self) -> bool {
+        self.to.is_topics()
+    }
+
     /// What cannot hold of it by itself.
     #[must_use]
     pub fn faults(&self) -> Vec<RouteError> {
