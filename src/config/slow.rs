@@ -1,7 +1,8 @@
 //! What becomes of subscribers that read too slowly.
 
-/// The policy for a subscriber whose queue has reached [`PubSub::queue`](super::PubSub::queue), because it reads more
-/// slowly than messages arrive. Messages are dropped whole, and each drop is counted.
+/// The policy for a subscriber whose queue has reached [`PubSub::queue`](super::PubSub::queue),
+/// because it reads more slowly than messages arrive. Messages are dropped whole, and each drop is
+/// counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SlowConsumer {
     /// The connection is closed with 1013 (try again later).

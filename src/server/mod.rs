@@ -209,7 +209,6 @@ impl Server {
         let affinity::Cores { list: cores, pinned } = affinity::choose(self.cores.as_deref())?;
         let loops: Vec<usize> =
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
-        let backend = self.config.backend;
         let capacities = capacity::fit(self.config, loops.len());
         let Bound { listening, has_tls, is_proxied, loops: listeners, files } =
             sockets::bind(&self.listen, loops.len())?;
@@ -235,7 +234,7 @@ impl Server {
         });
         let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
         let (ready, started) = mpsc::channel();
-        let votes = backend::votes(backend, loops.len());
+        let votes = backend::votes(config.backend, loops.len());
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
         let mut spawned = 0;
         let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {

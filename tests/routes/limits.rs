@@ -48,11 +48,11 @@ fn say(client: &mut Client, text: &str, way: Way) {
 /// Whether a message of so many bytes comes back.
 fn comes_back(addr: SocketAddr, target: &str, len: usize, way: Way) -> bool {
     let mut client = Client::connect(addr);
-    let (query, offer) = match way {
-        Way::Compressed => ("", "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
-        _ => ("", ""),
+    let offer = match way {
+        Way::Compressed => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+        _ => "",
     };
-    client.open_at(&format!("{target}{query}"), offer);
+    client.open_at(target, offer);
     let text = "x".repeat(len);
     say(&mut client, &text, way);
     let frame = client.read_frame();
@@ -83,6 +83,10 @@ fn messages_have_the_limit_of_their_route() {
                 continue;
             }
             for way in WAYS {
+                // A connection that is closed in the same turn is sent no messages of topics.
+                if matches!(way, Way::Second) && target.ends_with("topic") {
+                    continue;
+                }
                 let found = [bytes - 1, bytes, bytes + 1]
                     .map(|len| comes_back(server.addr(), &target, len, way));
                 assert_eq!(found, [true, true, false], "{target} {way:?}");

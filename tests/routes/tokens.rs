@@ -100,6 +100,6 @@ fn a_server_that_verifies_nothing_does_not_start_with_a_route_for_tokens() {
     let route = Route::new("/", RouteTo::Application).unwrap().access(Access::Token);
     config.routes = Routes::new([route]).unwrap();
     let server = support::backend::server(config).listen("127.0.0.1:0".parse().unwrap());
-    let error = server.start(|_, _| Echo).err().expect("it starts");
+    let error = server.start(|_, _| Echo).unwrap_err();
     assert!(error.to_string().contains("a route needs tokens"), "{error}");
 }

@@ -106,7 +106,8 @@ impl Document {
         &self.name
     }
 
-    /// The values in the file, and its routes. What is wrong with its form or its keys is added to `faults`.
+    /// The values in the file, and its routes. What is wrong with its form or its keys is added to
+    /// `faults`.
     pub(crate) fn values(&self, faults: &mut Vec<Fault>) -> (Vec<Given>, Vec<Table>) {
         let (root, errors) = DeTable::parse_recoverable(&self.text);
         // One fault often makes several errors; the first of a line is the cause.
