@@ -38,8 +38,7 @@ const OWN: &[Setting] = &[
                 (
                     "topics",
                     Some(RouteTo::Topics),
-                    "Messages to and from all clients of a topic, which is `{topic}` or \
-                     `{topic...}` in the path",
+                    "Messages of a topic: `{topic}` or `{topic...}` in the path",
                 ),
                 ("pubsub", Some(RouteTo::PubSub), "Many topics on one connection, in JSON"),
                 ("health", Some(RouteTo::Health), "200 and `ok` to plain requests"),
@@ -61,12 +60,12 @@ const OWN: &[Setting] = &[
                 (
                     "no-context-takeover",
                     Some(Compression::NoContextTakeover),
-                    "Negotiate it, without windows that are kept from message to message",
+                    "Negotiate it; no side keeps its window",
                 ),
                 (
                     "context-takeover",
                     Some(Compression::ContextTakeover),
-                    "Negotiate it, and let both sides keep their windows",
+                    "Negotiate it; both sides may keep their windows",
                 ),
             ],
         },
@@ -85,11 +84,7 @@ const OWN: &[Setting] = &[
                     Some(Access::Anyone),
                     "Everybody, who may publish and subscribe to all topics there",
                 ),
-                (
-                    "token",
-                    Some(Access::Token),
-                    "Who shows a valid token or API key; the end of a token ends the connection",
-                ),
+                ("token", Some(Access::Token), "Who shows a valid token or API key, until it ends"),
             ],
         },
     },
