@@ -49,7 +49,6 @@ pub(crate) struct TokenOptions {
     pub(crate) audiences: Vec<String>,
     #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
     pub(crate) leeway: Duration,
-    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
     pub(crate) cookie: Option<String>,
 }
 
