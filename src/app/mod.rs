@@ -44,5 +44,4 @@ pub use publisher::{Publisher, inbox};
 pub use request::RequestContext;
 pub use responder::Responder;
 pub(crate) use responder::Unanswered;
-pub(crate) use timers::Timers;
 pub use upgrade::Upgrade;

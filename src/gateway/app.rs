@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::client::RESERVED;
 use super::service::Gateway;
 use crate::app::{Accept, CloseContext, Context, Handler, Outcome, Undecided, Upgrade, catch_if};
+use crate::authority::Authority;
 use crate::base::{ConnectionId, Millis};
+use crate::config::{Access, RouteId};
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::session::{self, CloseReason, EndpointId, Inbound, Outbound, Replies, Verdict, Wakeup};
 
@@ -17,11 +19,28 @@ impl<H: Handler> Gateway<H> {
         &mut self,
         id: ConnectionId,
         request: &Request<'_>,
+        route: RouteId,
     ) -> Result<Verdict, Refusal> {
         let mut accept = Accept::of(id, self.core.inbox.decided());
-        if H::TOKENS {
-            accept.authority = self.admit(request)?.map(Arc::new);
+        let access = self.access_of(route);
+        if H::TOKENS || access == Some(Access::Token) {
+            accept.authority = self.admit(request, access)?.map(Arc::new);
         }
+        let by_route = accept.authority.clone().filter(|_| access == Some(Access::Token));
+        let verdict = self.ask_upgrade(id, request, accept)?;
+        // Its end ends the connection, as on routes to topics.
+        if let Some(authority) = by_route {
+            self.hold(id, Some(Authority::clone(&authority)), None);
+        }
+        Ok(verdict)
+    }
+
+    fn ask_upgrade(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+        mut accept: Accept,
+    ) -> Result<Verdict, Refusal> {
         let app = &mut self.app;
         match catch_if(H::CATCH_PANICS, || app.upgrade(request, &mut accept)) {
             Ok(Upgrade::Accept(state)) => {
@@ -42,7 +61,7 @@ impl<H: Handler> Gateway<H> {
 
     /// The answer that the application wants to be given.
     fn accept(&self, accept: Accept) -> session::Accept {
-        let has_endpoints = self.config.pubsub.endpoints;
+        let has_endpoints = self.config.serves_topics();
         let (protocol, headers) = accept.into_parts();
         // A client that is answered with the subprotocol of an endpoint here would not find out
         // that its path is wrong.
@@ -157,6 +176,9 @@ impl<H: Handler> Gateway<H> {
     /// Calls the timers that are due, and lets connections go on whose input has waited.
     #[cold]
     pub(super) fn do_work<O: Outbound>(&mut self, out: &mut O) {
+        if self.waits_for_tokens_only() {
+            return;
+        }
         // What was sent in the turn before is with the kernel now, or in the queue.
         for id in std::mem::take(&mut self.core.resuming) {
             if out.has_backlog(id) {
@@ -186,6 +208,18 @@ impl<H: Handler> Gateway<H> {
         let is_waiting = !self.undecided.is_empty() || !self.unanswered.is_empty();
         let is_timed = self.gate.as_ref().is_some_and(|gate| gate.is_waiting());
         core.has_work = has_input || !core.timers.is_empty() || is_waiting || is_timed;
+    }
+
+    /// Whether nothing is to be done but to wait until a token ends, as in most turns of a server
+    /// that verifies tokens.
+    fn waits_for_tokens_only(&self) -> bool {
+        let core = &self.core;
+        let is_idle = core.resuming.is_empty() && core.held.is_empty() && core.timers.is_empty();
+        is_idle
+            && self.undecided.is_empty()
+            && self.unanswered.is_empty()
+            && core.inbox.decided().is_empty()
+            && self.gate.as_ref().is_some_and(|gate| gate.is_waiting() && gate.wakeup() > self.now)
     }
 
     #[cold]

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{Action, Denied, Timers};
+use crate::app::{Action, Denied};
 use crate::authority::{Authority, Credential, TokenError, Verify, Verifying, find, refuse};
 use crate::base::blocks::Blocks;
 use crate::base::ledger::Charge;
+use crate::base::wheel::Wheel;
 use crate::base::{ConnectionId, Ledger, Millis};
 use crate::protocol::websocket::handshake::{Refusal, Request};
 
@@ -19,6 +20,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// The work to compare an action with a filter, without its bytes.
 const COMPARED: u64 = 40;
 
+const NO_TOKEN: &str = "This connection has no token.";
+const NEEDS_NONE: &str = "This connection needs no token.";
 const MAY_NOT_SUBSCRIBE: &str = "the token does not allow to subscribe to this";
 const MAY_NOT_PUBLISH: &str = "the token does not allow to publish to this";
 
@@ -29,9 +32,12 @@ pub(super) struct Gate {
     clock: fn() -> Duration,
     max_topic: usize,
     held: Blocks<Option<Box<Held>>>,
-    timers: Timers,
-    /// Those whose timers are due.
-    due: VecDeque<ConnectionId>,
+    /// When each has to be looked at.
+    wheel: Wheel,
+    /// Timers set in this turn. The wheel takes them when the time is known.
+    fresh: Vec<(ConnectionId, Duration)>,
+    /// The slots whose timers are due.
+    due: VecDeque<u32>,
     work: u64,
 }
 
@@ -39,11 +45,19 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct Held {
     id: ConnectionId,
-    authority: Authority,
+    /// `None` if it may do all.
+    authority: Option<Authority>,
     /// Whether it may publish to its one topic, if that is settled.
     may_publish: Option<bool>,
     is_warned: bool,
     charge: Charge,
+}
+
+impl Held {
+    /// When its token ends.
+    fn ends(&self) -> Option<Duration> {
+        self.authority.as_ref().and_then(Authority::ends)
+    }
 }
 
 /// What is to be done about a token.
@@ -63,8 +77,8 @@ impl fmt::Debug for Gate {
 
 impl Gate {
     pub(super) fn new(verify: Arc<dyn Verify>, clock: fn() -> Duration, max_topic: usize) -> Self {
-        let (held, timers) = (Blocks::default(), Timers::new());
-        Self { verify, clock, max_topic, held, timers, due: VecDeque::new(), work: 0 }
+        let (held, wheel, due) = (Blocks::default(), Wheel::new(), VecDeque::new());
+        Self { verify, clock, max_topic, held, wheel, fresh: Vec::new(), due, work: 0 }
     }
 
     /// The work since the last call.
@@ -93,16 +107,17 @@ impl Gate {
         }
     }
 
-    /// A client is let in. `may_publish` is said of one that has one topic.
+    /// A client is let in, without an authority one that may do all. `may_publish` is said of one
+    /// that has one topic.
     pub(super) fn hold(
         &mut self,
         id: ConnectionId,
-        authority: Authority,
+        authority: Option<Authority>,
         may_publish: Option<bool>,
         ledger: &Ledger,
     ) {
         let mut charge = ledger.open();
-        charge.set(size_of::<Held>() + authority.memory());
+        charge.set(size_of::<Held>() + authority.as_ref().map_or(0, Authority::memory));
         let held = Held { id, authority, may_publish, is_warned: false, charge };
         *self.held.reach(id.slot, || None) = Some(Box::new(held));
         self.set_timer(id);
@@ -112,7 +127,7 @@ impl Gate {
     pub(super) fn remove(&mut self, id: ConnectionId) {
         if self.get(id).is_some() {
             *self.held.reach(id.slot, || None) = None;
-            self.timers.clear(id);
+            self.wheel.clear(id.slot);
         }
     }
 
@@ -123,14 +138,14 @@ impl Gate {
     /// The user of a client, as its token has it.
     pub(super) fn user(&self, id: ConnectionId) -> Option<&str> {
         let held = self.held.get(id.slot).and_then(Option::as_deref);
-        held.filter(|held| held.id == id).map(|held| held.authority.user())
+        held.filter(|held| held.id == id)?.authority.as_ref().map(Authority::user)
     }
 
     /// Whether a client may do this.
     pub(super) fn authorise(&mut self, id: ConnectionId, action: Action<'_>) -> Result<(), Denied> {
         let held = self.held.get(id.slot).and_then(Option::as_deref);
         let held = held.filter(|held| held.id == id).ok_or_else(Denied::default)?;
-        let authority = &held.authority;
+        let Some(authority) = &held.authority else { return Ok(()) };
         let (is_allowed, reason, compared) = match action {
             Action::Subscribe(filter) => {
                 (authority.may_subscribe(filter), MAY_NOT_SUBSCRIBE, authority.subscribe())
@@ -156,54 +171,68 @@ impl Gate {
     ) -> Result<(&Authority, Option<u64>), String> {
         let new = self.verify(&Credential::Token(token.into())).map_err(|it| it.to_string())?;
         let expires = new.ends().map(|end| seconds(end.saturating_sub((self.clock)())));
-        let held = self.get(id).ok_or("This connection has no token.")?;
-        if held.authority.user() != new.user() {
+        let held = self.get(id).ok_or(NO_TOKEN)?;
+        let user = held.authority.as_ref().ok_or(NEEDS_NONE)?.user();
+        if user != new.user() {
             return Err("The token is for another user; open another connection with it.".into());
         }
         held.charge.set(size_of::<Held>() + new.memory());
-        held.authority = new;
+        held.authority = Some(new);
         held.is_warned = false;
         self.set_timer(id);
-        let held = self.get(id).ok_or("This connection has no token.")?;
-        Ok((&held.authority, expires))
+        let authority = self.get(id).and_then(|held| held.authority.as_ref());
+        Ok((authority.ok_or(NO_TOKEN)?, expires))
     }
 
     /// Sets the timer of a client to the next step, if there will be one.
     fn set_timer(&mut self, id: ConnectionId) {
         let now = (self.clock)();
         let Some(held) = self.get(id) else { return };
-        match held.authority.ends() {
+        match held.ends() {
             Some(end) => {
                 let next = if held.is_warned { end } else { end.saturating_sub(WARNING) };
                 let wait = next.saturating_sub(now).min(LONGEST_WAIT);
-                self.timers.set(id, wait);
+                self.fresh.push((id, wait));
             }
-            None => self.timers.clear(id),
+            None => self.wheel.clear(id.slot),
         }
     }
 
     /// Whether there is anything to wait for.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.timers.is_empty() || !self.due.is_empty()
+        self.wheel.next_ms().is_some() || !self.fresh.is_empty() || !self.due.is_empty()
     }
 
     /// When [`next_step`](Self::next_step) has something to do.
     pub(super) fn wakeup(&self) -> Millis {
-        if self.due.is_empty() { self.timers.next() } else { Millis::default() }
+        match self.due.is_empty() && self.fresh.is_empty() {
+            true => self.wheel.next_ms().map_or(Millis::NEVER, Millis),
+            false => Millis::default(),
+        }
     }
 
     /// Looks at all timers.
     pub(super) fn expire(&mut self, now: Millis) {
-        let due = self.timers.expire(now);
+        for (id, wait) in std::mem::take(&mut self.fresh) {
+            // It may have left meanwhile.
+            if self.get(id).is_some() {
+                self.wheel.set(id.slot, now.after(wait).0);
+            }
+        }
+        let mut due = Vec::new();
+        self.wheel.expire(now.0, &mut due);
         self.due.extend(due);
     }
 
     /// The next client that something is to be done about.
     pub(super) fn next_step(&mut self) -> Option<(ConnectionId, Step)> {
         let now = (self.clock)();
-        while let Some(id) = self.due.pop_front() {
-            let Some(held) = self.get(id) else { continue };
-            let Some(end) = held.authority.ends() else { continue };
+        while let Some(slot) = self.due.pop_front() {
+            let Some(held) = self.held.get_mut(slot).and_then(Option::as_deref_mut) else {
+                continue;
+            };
+            let id = held.id;
+            let Some(end) = held.ends() else { continue };
             if now >= end {
                 return Some((id, Step::End));
             }

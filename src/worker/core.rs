@@ -10,7 +10,7 @@ use super::inspected::Inspecting;
 use super::listeners::{Accepting, Listeners};
 use super::outbox::{Entry, Outbox, queue_output};
 use super::refusals::Refusals;
-use super::slots::{Flags, Queue, Receive, Slots};
+use super::slots::{Flags, Queue, Receive, Slot, Slots};
 use super::stats::Stats;
 use crate::base::blocks::Blocks;
 use crate::base::wheel::Wheel;
@@ -148,7 +148,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn with_output(
         &mut self,
         id: ConnectionId,
-        act: impl FnOnce(&mut super::slots::Slot, Millis, &mut Pools, &mut Output),
+        act: impl FnOnce(&mut Slot, Millis, &mut Pools, &mut Output),
     ) {
         let Some(entry) = self.entry(id) else { return };
         let mut output = std::mem::take(&mut entry.output);
@@ -184,8 +184,8 @@ impl<D: Driver> Core<D> {
 
     /// The queue of a connection, a new one if it has none.
     pub(super) fn queue(&mut self, id: ConnectionId) -> Option<&mut Queue> {
-        let slot = self.slots.get(id)?;
-        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools)))
+        let Slot { queue, session, .. } = self.slots.get(id)?;
+        Some(queue.get_or_insert_with(|| Queue::new(&self.pools, session.route())))
     }
 
     /// Gives a connection up: what waits to be sent is dropped.

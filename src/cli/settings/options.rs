@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use corecast::config::Config;
+use corecast::config::{Access, Compression, Config, Pattern, RouteTo};
 use corecast::protocol::websocket::handshake::Origins;
 use corecast::server::Server;
 
@@ -27,6 +27,17 @@ pub(crate) struct Options {
     pub(crate) loops_per_core: usize,
     pub(crate) admin: AdminOptions,
     pub(crate) log: LogOptions,
+    /// The keys that only routes have, while one is read.
+    pub(crate) draft: Draft,
+}
+
+/// What a route says besides what is a setting of the server as well.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) path: Option<Pattern>,
+    pub(crate) to: Option<RouteTo>,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) access: Option<Access>,
 }
 
 /// Where the server is administrated, and by whom.
@@ -55,7 +66,6 @@ pub(crate) struct TokenOptions {
     pub(crate) audiences: Vec<String>,
     #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
     pub(crate) leeway: Duration,
-    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
     pub(crate) cookie: Option<String>,
 }
 
@@ -106,6 +116,7 @@ impl Default for Options {
             loops_per_core: 1,
             admin: AdminOptions::default(),
             log: LogOptions::default(),
+            draft: Draft::default(),
         }
     }
 }

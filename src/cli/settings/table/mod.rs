@@ -7,6 +7,7 @@ mod limits;
 mod listening;
 mod machine;
 mod pubsub;
+pub(crate) mod route;
 mod timeouts;
 #[cfg(feature = "tokens")]
 mod tokens;
@@ -26,6 +27,10 @@ pub(crate) const GROUPS: &[Group] = &[
     Group { title: "Machine", settings: machine::SETTINGS },
     Group { title: "Administration and log", settings: admin::SETTINGS },
 ];
+
+/// The settings that name what tokens are verified with.
+pub(crate) const KEYS_OF_TOKENS: [&str; 4] =
+    ["token-secret", "token-key", "token-jwks", "api-keys"];
 
 /// The settings of all groups.
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
