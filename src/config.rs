@@ -1,6 +1,8 @@
 //! All settings of a server, with their defaults and the reasons for them.
 
+mod drain;
 mod pattern;
+mod reload;
 mod routes;
 mod slow;
 
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use crate::protocol::http::{HeadLimits, TrustedProxies};
 use crate::protocol::websocket::handshake::{DeflatePolicy, Origins};
+pub use drain::{DrainCode, Draining};
 pub use pattern::{Pattern, PatternError};
 pub(crate) use routes::TOPIC;
 pub use routes::{Access, Compression, Route, RouteError, RouteId, RouteTo, Routes};
@@ -21,6 +24,8 @@ pub struct Config {
     pub limits: Limits,
     /// Timeouts of connections.
     pub timeouts: Timeouts,
+    /// How connections are ended when the server stops.
+    pub draining: Draining,
     /// permessage-deflate (RFC 7692): whether it is negotiated, and with which parameters.
     pub deflate: DeflatePolicy,
     /// The compression level, 1 (fast) to 9 (small).
@@ -220,8 +225,8 @@ pub struct Timeouts {
     /// moves by 4 KiB. Where the kernel does not report the window (before Linux 6.8), the send is
     /// tried again four times in this time.
     pub stall: Duration,
-    /// From the start of draining until the connections that are left are cut. Default 9 s, so
-    /// that a server stops within 10 s.
+    /// From the start of draining until the connections that are left are cut, [`Draining::delay`]
+    /// and [`Draining::window`] included. Default 9 s, so that a server stops within 10 s.
     pub drain: Duration,
 }
 

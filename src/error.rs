@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::config::RouteError;
 use crate::io::uring::SetupError;
 #[cfg(feature = "tls")]
 use crate::transport::tls::TlsError;
@@ -39,6 +40,8 @@ pub enum Error {
         /// something else than a socket is there.
         source: io::Error,
     },
+    /// Routes that cannot follow on those of a running server. The text says why.
+    Routes(RouteError),
     /// The sockets that systemd passes cannot be used. The text says why.
     Passed(String),
     /// What to listen on is given twice.
@@ -112,6 +115,7 @@ impl fmt::Display for Error {
                 write!(f, "the address {by} covers {address} as well; give only one of them")
             }
             Self::ListenUnix { path, source } => fmt_listen_unix(f, path, source),
+            Self::Routes(error) => error.fmt(f),
             Self::Passed(text) => f.write_str(text),
             Self::Twice { listen } => write!(f, "{listen} is given twice; give it once"),
             Self::AdminWithoutToken { address } => fmt_without_token(f, *address),
@@ -241,6 +245,7 @@ impl std::error::Error for Error {
             Self::Tls(error) => Some(error),
             Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) | Self::Keys { .. } => None,
             Self::AdminWithoutToken { .. } => None,
+            Self::Routes(error) => Some(error),
             Self::Passed(_) | Self::Twice { .. } | Self::Panic(_) | Self::Hung { .. } => None,
         }
     }

@@ -61,6 +61,12 @@ pub(crate) struct CoreState {
 }
 
 impl CoreState {
+    /// From now on these settings hold.
+    pub(crate) fn reconfigure(&mut self, config: &Arc<Config>) {
+        self.broker.reconfigure(config);
+        self.config = Arc::clone(config);
+    }
+
     pub(crate) fn new(broker: Broker, config: Arc<Config>, inbox: Inbox) -> Self {
         Self {
             broker,

@@ -41,17 +41,22 @@ pub(super) fn print_defaults() -> ExitCode {
 
 /// The settings for `corecast serve`, or the exit code if they are wrong.
 pub(super) fn settings(matches: &ArgMatches) -> Result<Resolved, ExitCode> {
+    resolve(matches).map_err(|faults| wrong(faults.iter(), "corecast: "))
+}
+
+/// The settings for `corecast serve`, or all that is wrong with them.
+pub(super) fn resolve(matches: &ArgMatches) -> Result<Resolved, Vec<Fault>> {
+    let document = file(matches).as_deref().map(Document::read).transpose();
+    let document = document.map_err(|fault| vec![fault])?;
     let variables = Variables::of_process();
-    let file = matches.get_one::<String>("config").map(PathBuf::from);
-    let file = file.or_else(|| config_file(&variables));
-    let document = file.as_deref().map(Document::read).transpose();
-    let document = document.map_err(|fault| wrong([&fault].into_iter(), "corecast: "))?;
     let resolved = Resolved::of(&Inputs { document, variables, flags: given(matches) });
-    if resolved.faults.is_empty() {
-        Ok(resolved)
-    } else {
-        Err(wrong(resolved.faults.iter(), "corecast: "))
-    }
+    if resolved.faults.is_empty() { Ok(resolved) } else { Err(resolved.faults) }
+}
+
+/// The file of the settings, if there is one.
+pub(super) fn file(matches: &ArgMatches) -> Option<PathBuf> {
+    let file = matches.get_one::<String>("config").map(PathBuf::from);
+    file.or_else(|| config_file(&Variables::of_process()))
 }
 
 /// Prints the faults, each in a line.

@@ -7,8 +7,11 @@ mod command;
 mod exit;
 mod listen;
 mod log;
+mod notify;
+mod reload;
 mod serve;
 mod settings;
+mod signals;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tokens")]

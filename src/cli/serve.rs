@@ -1,25 +1,23 @@
 //! `corecast serve`.
 
 use std::process::ExitCode;
-#[cfg(feature = "tokens")]
-use std::sync::Arc;
 
 use clap::ArgMatches;
 use corecast::app::echo::Echo;
-#[cfg(feature = "tokens")]
-use corecast::authority::Tokens;
 use corecast::config::{Access, Backend, Route};
 use corecast::error::{CoreList, Error};
 use corecast::server::{Listening, ServerHandle};
 use corecast::worker::Stats;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::admin;
 use super::check;
 use super::exit::{FAILURE, USAGE, fail};
-use super::log;
+use super::log::{self, Log};
+use super::notify::Notifier;
+use super::reload::Files;
 use super::settings::{Options, effective_file};
+use super::signals;
 #[cfg(feature = "tls")]
 use super::tls;
 #[cfg(feature = "tokens")]
@@ -35,21 +33,25 @@ pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
         return check::print(&effective_file(&resolved));
     }
     let options = &resolved.options;
-    log::start(&options.log);
+    let log = log::start(&options.log);
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");
     }
     // Before the start line, so that a signal after it is always handled.
-    let signals = match Signals::new(handled_signals(options)) {
+    let signals = match Signals::new(signals::handled(matches, options)) {
         Ok(signals) => signals,
         Err(error) => return fail(FAILURE, &format!("signals cannot be handled: {error}")),
     };
-    match start(options) {
+    match start(options, matches, log) {
         Ok((running, files)) => {
-            if let Err(error) = handle_signals(signals, running.clone(), files) {
+            let notifier = Notifier::of_process();
+            log_start(options, &running);
+            notifier.ready(false);
+            let watched = Notifier::watch(running.clone());
+            let handled = signals::handle(signals, running.clone(), files, notifier);
+            if let Err(error) = watched.and(handled) {
                 return fail(FAILURE, &Error::Thread(error).to_string());
             }
-            log_start(options, &running);
             match running.join() {
                 Ok(stats) => {
                     log_totals(&stats);
@@ -87,7 +89,11 @@ fn log_totals(stats: &[Stats]) {
     );
 }
 
-fn start(options: &Options) -> Result<(ServerHandle, Files), Error> {
+fn start(
+    options: &Options,
+    matches: &ArgMatches,
+    log: Log,
+) -> Result<(ServerHandle, Files), Error> {
     let server = options.server();
     #[cfg(feature = "tls")]
     let server = tls::apply(options, server)?;
@@ -97,7 +103,10 @@ fn start(options: &Options) -> Result<(ServerHandle, Files), Error> {
     let server = tokens::apply(tokens.as_ref(), server);
     let server = admin::apply(&options.admin, server)?;
     let files = Files {
-        options: options.clone(),
+        matches: matches.clone(),
+        log,
+        started: options.clone(),
+        holding: options.clone(),
         #[cfg(feature = "tokens")]
         tokens,
     };
@@ -169,63 +178,4 @@ fn has_open_topics(options: &Options) -> bool {
     let mut routes = options.config.routes.iter();
     let is_open = |route: &Route| route.serves_topics() && route.access == Some(Access::Anyone);
     options.config.serves_topics() && (!options.tokens.is_used() || routes.any(is_open))
-}
-
-/// The signals that are handled. SIGHUP ends the process as usual if it has nothing to read again.
-fn handled_signals(options: &Options) -> Vec<i32> {
-    let mut signals = vec![SIGTERM, SIGINT];
-    if reads_again(options) {
-        signals.push(SIGHUP);
-    }
-    signals
-}
-
-/// Whether there are certificates or keys.
-const fn reads_again(options: &Options) -> bool {
-    !options.listen_tls.is_empty() || options.tokens.is_used()
-}
-
-/// What is read again on SIGHUP.
-struct Files {
-    options: Options,
-    #[cfg(feature = "tokens")]
-    tokens: Option<Arc<Tokens>>,
-}
-
-impl Files {
-    fn read_again(&self, server: &ServerHandle) {
-        #[cfg(feature = "tls")]
-        if tls::is_used(&self.options) {
-            tls::reload(&self.options, server);
-        }
-        #[cfg(feature = "tokens")]
-        if let Some(tokens) = &self.tokens {
-            tokens::reload(&self.options, tokens);
-        }
-        // Certificates are the server's, keys of tokens are not.
-        #[cfg(not(feature = "tls"))]
-        let _ = server;
-        #[cfg(not(any(feature = "tls", feature = "tokens")))]
-        let _ = &self.options;
-    }
-}
-
-/// Handles signals: the first starts draining, the second ends the process at once; SIGHUP has the
-/// certificates and keys read again.
-fn handle_signals(mut signals: Signals, server: ServerHandle, files: Files) -> std::io::Result<()> {
-    std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
-        let mut stopping = false;
-        for signal in signals.forever() {
-            if signal == SIGHUP {
-                files.read_again(&server);
-                continue;
-            }
-            if std::mem::replace(&mut stopping, true) {
-                std::process::exit(128 + signal);
-            }
-            tracing::info!(signal, "stopping; a second signal stops at once");
-            server.drain();
-        }
-    })?;
-    Ok(())
 }

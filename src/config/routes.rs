@@ -32,8 +32,23 @@ pub(crate) const TOPIC: &str = "topic";
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Routes(Box<[Route]>);
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    /// By their numbers. Those that are in force no more are still there, for connections that came
+    /// by them.
+    all: Box<[Route]>,
+    /// The places of those in force, the most specific one first.
+    order: Box<[u8]>,
+}
+
+/// The same routes are in force.
+impl PartialEq for Routes {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Routes {}
 
 /// One route: paths, what is served there, and what holds there in place of the [`Config`]'s.
 ///
@@ -288,29 +303,58 @@ impl Routes {
             list.push(route);
         }
         list.sort_by(|one, other| one.path.by_specificity(&other.path));
-        Ok(Self(list.into()))
+        let order = (0..u8::MAX).take(list.len()).collect();
+        Ok(Self { all: list.into(), order })
+    }
+
+    /// The routes `next` in place of these while a server runs. What connections have come by keeps
+    /// its number and its settings: a route that is the same has the same number, a new one has
+    /// a number that none has had.
+    ///
+    /// # Errors
+    /// If there would be too many with all that were in force before.
+    pub(crate) fn followed_by(&self, next: &Self) -> Result<Self, RouteError> {
+        let mut all = self.all.to_vec();
+        let mut order = Vec::new();
+        for route in next.iter() {
+            let known = all.iter().position(|known| known == route);
+            let place = known.unwrap_or(all.len());
+            if place >= Self::MAX {
+                let text = format!(
+                    "there were more than {} routes since the start, with those that were changed; \
+                     start the server anew",
+                    Self::MAX
+                );
+                return Err(RouteError::new(route, "path", text));
+            }
+            if known.is_none() {
+                all.push(route.clone());
+            }
+            order.push(u8::try_from(place).unwrap_or(u8::MAX));
+        }
+        Ok(Self { all: all.into(), order: order.into() })
     }
 
     /// Whether there are none, so that the built-in paths are served.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.order.is_empty()
     }
 
     /// The routes; of two that take a path, the one that counts comes first.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.0.iter()
+        self.order.iter().filter_map(|place| self.all.get(usize::from(*place)))
     }
 
-    /// The name of each route, in their order.
+    /// The names of all routes that connections may have come by, in the order of their numbers.
     pub(crate) fn ids(&self) -> impl Iterator<Item = RouteId> {
-        (1..=u8::MAX).map(RouteId).take(self.0.len())
+        (1..=u8::MAX).map(RouteId).take(self.all.len())
     }
 
-    /// The route of a connection; nothing if the server has none.
+    /// The route of a connection; nothing if the server had none when it came.
     #[must_use]
     pub fn get(&self, id: RouteId) -> Option<&Route> {
-        self.0.get(id.index().checked_sub(1)?)
+        self.all.get(id.index().checked_sub(1)?)
     }
 
     /// The route of a path, as it is in a request target, if anything is served there.
@@ -319,9 +363,9 @@ impl Routes {
             return Some(RouteId::NONE);
         }
         let path = percent_decoded(path).ok()?;
-        let mut all = self.ids().zip(self.iter());
-        let (id, route) = all.find(|(_, route)| route.path.matches(&path))?;
-        (route.to != RouteTo::Off).then_some(id)
+        let mut all = self.order.iter().zip(self.iter());
+        let (place, route) = all.find(|(_, route)| route.path.matches(&path))?;
+        (route.to != RouteTo::Off).then_some(RouteId(place + 1))
     }
 
     /// The route of a plain request. What is no path, such as the `*` of OPTIONS, has none.

@@ -236,6 +236,11 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.client_addr(id)
     }
 
+    fn reconfigure(&mut self, config: &Arc<Config>) {
+        self.core.reconfigure(config);
+        self.config = Arc::clone(config);
+    }
+
     fn use_ledger(&mut self, ledger: &Ledger) {
         self.core.broker.use_ledger(ledger);
     }

@@ -41,6 +41,8 @@ pub(super) struct Stop {
     pub(super) drain: Arc<AtomicBool>,
     /// Do not end once it has drained.
     pub(super) stays: Arc<AtomicBool>,
+    /// A successor has the listening sockets.
+    pub(super) hands_over: Arc<AtomicBool>,
     /// End at once.
     pub(super) halt: AtomicBool,
 }

@@ -14,9 +14,8 @@ use super::ending::Ending;
 use super::listen::Listening;
 use super::view::CoreStats;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
-use crate::config::Backend;
+use crate::config::{Backend, Config};
 use crate::error::Error;
-use crate::io::Wake;
 use crate::io::uring::Features;
 use crate::pubsub::Payload;
 #[cfg(feature = "tls")]
@@ -24,7 +23,7 @@ use crate::transport::tls::{Certificates, Tls};
 use crate::worker::Stats;
 
 /// The time that a core may take to answer a request.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running server. All clones are the same server, and every method may be called from any
 /// thread.
@@ -33,16 +32,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// [`stop`](Self::stop) is called or the process ends. A process ends when `main` returns, so
 /// `main` usually ends with [`join`](Self::join).
 #[derive(Clone, Debug)]
-pub struct ServerHandle(Arc<Shared>);
+pub struct ServerHandle(pub(super) Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    parts: Parts,
+pub(super) struct Shared {
+    pub(super) parts: Parts,
     /// The addresses of TCP among what it listens on.
     addresses: Vec<SocketAddr>,
     serving: OnceLock<Serving>,
     next_publisher: AtomicUsize,
-    ending: Ending,
+    pub(super) ending: Ending,
     joined: Mutex<Joined>,
 }
 
@@ -62,8 +61,12 @@ pub(super) struct Parts {
     pub(super) stop: Arc<Stop>,
     #[cfg(feature = "tls")]
     pub(super) certificates: Option<Arc<Certificates>>,
-    /// The time from the beginning of a drain until every connection is gone.
-    pub(super) drain: Duration,
+    /// The settings that hold.
+    pub(super) config: Mutex<Arc<Config>>,
+    /// The limit of connections of each loop that was asked for.
+    pub(super) asked_connections: u32,
+    /// Something verifies tokens.
+    pub(super) has_authority: bool,
 }
 
 /// What a loop tells once it serves. It is the same for all.
@@ -162,16 +165,6 @@ impl ServerHandle {
     /// Whether each listener is for administration.
     pub(super) fn admin(&self) -> &[bool] {
         &self.0.parts.is_admin
-    }
-
-    /// Whether the server drains or stops.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.0.parts.stop.drain.load(Ordering::Acquire) || self.is_halting()
-    }
-
-    pub(super) fn is_halting(&self) -> bool {
-        self.0.parts.stop.halt.load(Ordering::Acquire)
     }
 
     /// Stops the threads of a server of which the start failed. Returns the cause.
@@ -287,6 +280,14 @@ impl ServerHandle {
         stats
     }
 
+    /// Whether each loop that has not ended answers within 1 s. False in a callback, which cannot
+    /// wait.
+    #[must_use]
+    pub fn all_loops_answer(&self) -> bool {
+        let running = self.0.parts.controls.iter().filter(|control| !control.has_ended()).count();
+        self.ask(Request::Stats).len() >= running
+    }
+
     /// The open connections of the application, in no particular order. As in
     /// [`stats`](Self::stats), loops that do not answer are left out.
     #[must_use]
@@ -322,38 +323,6 @@ impl ServerHandle {
             Some(certificates) => certificates.replace(tls).map_err(Error::Tls),
             None => Err(Error::Usage("this server has no listener with TLS")),
         }
-    }
-
-    /// Starts draining: accepts no new connections and closes the open ones with 1001. Those that
-    /// are left after [`Timeouts::drain`](crate::config::Timeouts::drain) are cut.
-    pub fn drain(&self) {
-        self.0.ending.expect_within(self.0.parts.drain);
-        self.begin_drain(false);
-    }
-
-    /// Starts draining as [`drain`](Self::drain) does, but the loops do not end once the
-    /// connections are gone: listeners for administration are served until [`drain`](Self::drain)
-    /// or [`stop`](Self::stop) is called.
-    pub fn drain_and_stay(&self) {
-        if !self.is_draining() {
-            self.begin_drain(true);
-        }
-    }
-
-    fn begin_drain(&self, stays: bool) {
-        self.0.parts.stop.stays.store(stays, Ordering::Release);
-        self.0.parts.stop.drain.store(true, Ordering::Release);
-        for control in &self.0.parts.controls {
-            control.waker.wake();
-        }
-    }
-
-    /// Stops at once: connections are cut without a close frame.
-    /// [`Handler::close`](crate::app::Handler::close) is called for each, with 1001.
-    pub fn stop(&self) {
-        self.0.parts.stop.halt.store(true, Ordering::Release);
-        self.0.ending.expect_within(Duration::ZERO);
-        self.0.parts.controls.iter().for_each(|control| control.notify());
     }
 
     /// Waits until every loop has ended after [`drain`](Self::drain) or [`stop`](Self::stop).

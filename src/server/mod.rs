@@ -7,8 +7,10 @@ mod capacity;
 mod control;
 mod ending;
 mod handle;
+mod life;
 mod listen;
 mod passed;
+mod reload;
 mod rlimit;
 mod sockets;
 mod tcp;
@@ -23,20 +25,19 @@ use std::fmt;
 use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
 use crate::authority::Verify;
-use crate::config::{Access, Config};
+use crate::config::Config;
 use crate::error::Error;
 use crate::io::{LoopWaker, Wake};
 use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
 #[cfg(feature = "tls")]
 use crate::transport::tls::Tls;
-use crate::worker;
 use admin::{Admin, Token};
 pub use affinity::allowed_cores;
 use control::{CoreControl, Stop};
@@ -219,16 +220,17 @@ impl Server {
         H: Handler + 'static,
         F: Fn(usize, &ServerHandle) -> H + Send + Sync + 'static,
     {
-        self.check_routes()?;
+        reload::check_routes(&self.config, self.authority.is_some())?;
         let affinity::Cores { list: cores, pinned } = affinity::choose(self.cores.as_deref())?;
         let loops: Vec<usize> =
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
         let mut config = self.config;
         config.peer_addresses |= self.listen.iter().any(|listen| listen.is_admin);
+        let asked_connections = config.limits.max_connections;
         let capacities = capacity::fit(config, loops.len());
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files } =
             sockets::bind(&self.listen, loops.len())?;
-        let admin = Admin::new(&listening, &is_admin, self.admin_token, &capacities.uring.config)?;
+        let admin = Admin::new(&listening, &is_admin, self.admin_token)?;
         let files = Arc::new(files);
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
@@ -248,7 +250,9 @@ impl Server {
             stop: Arc::new(Stop::default()),
             #[cfg(feature = "tls")]
             certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
-            drain: config.timeouts.drain.saturating_add(worker::AFTER_DRAIN),
+            config: Mutex::new(Arc::clone(config)),
+            asked_connections,
+            has_authority: self.authority.is_some(),
         });
         let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
         let (ready, started) = mpsc::channel();
@@ -284,16 +288,6 @@ impl Server {
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
         serve(result, handle, controls, self.watchdog)
-    }
-
-    /// A route for tokens needs what verifies them: nobody could connect by it.
-    fn check_routes(&self) -> Result<(), Error> {
-        let mut routes = self.config.routes.iter();
-        let needs_tokens = routes.any(|route| route.access == Some(Access::Token));
-        match needs_tokens && self.authority.is_none() {
-            true => Err(Error::Usage("a route needs tokens, but nothing verifies them")),
-            false => Ok(()),
-        }
     }
 }
 

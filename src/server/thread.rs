@@ -198,10 +198,11 @@ impl CoreThread {
             .with_authority(self.authority, since_1970)
             .with_proxied(self.handle.proxied().contains(&true));
         let service = service.with_admin(self.admin.map(|pages| pages.boxed()));
-        let Stop { drain, stays, .. } = self.handle.stop_flags();
+        let Stop { drain, stays, hands_over, .. } = self.handle.stop_flags();
         let mut worker = Worker::new(driver, config, service, listeners, Arc::clone(drain))
             .with_peers(self.wakers)
-            .with_stays(Arc::clone(stays));
+            .with_stays(Arc::clone(stays))
+            .with_hand_over(Arc::clone(hands_over));
         let _ = ready.send(Ok(serving));
         // If another worker ends without a result, all senders are gone and `start` does not wait
         // for ever.

@@ -1,12 +1,14 @@
 //! What a running core shows at the end of a turn to those who ask.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::app::{AppStats, Handler};
 use crate::base::{ConnectionId, Histogram};
+use crate::config::Config;
 use crate::gateway::{Described, Gateway};
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
@@ -63,6 +65,9 @@ pub(super) trait CoreView {
     /// go on.
     fn filters(&self, from: u32, most: usize, found: &mut dyn FnMut(&Filter)) -> Option<u32>;
 
+    /// From now on these settings hold.
+    fn reconfigure(&mut self, config: Arc<Config>);
+
     /// Closes a connection, if it is there.
     fn close(&mut self, id: ConnectionId, code: CloseCode, text: &str) -> bool;
 }
@@ -116,6 +121,10 @@ impl<D: Driver, H: Handler> CoreView for Core<'_, D, H> {
 
     fn filters(&self, from: u32, most: usize, found: &mut dyn FnMut(&Filter)) -> Option<u32> {
         self.worker.service().broker().filters_from(from, most, found)
+    }
+
+    fn reconfigure(&mut self, config: Arc<Config>) {
+        self.worker.reconfigure(config);
     }
 
     fn close(&mut self, id: ConnectionId, code: CloseCode, text: &str) -> bool {

@@ -49,7 +49,7 @@ impl Pools {
         let (buffers, discarded) = (BufferPool::default(), Discarded::new(&ledger));
         let (queued, counts) = (Ledger::default(), Counts::default());
         let (answered, limits) = (Vec::new(), limits(&config));
-        let least_message = limits.iter().map(|limits| limits.bytes).min().unwrap_or_default();
+        let least_message = least(&limits);
         Self {
             config,
             buffers,
@@ -63,6 +63,14 @@ impl Pools {
             limits,
             least_message,
         }
+    }
+
+    /// From now on these settings hold. A compressor of another level would have to be made anew, so
+    /// the level is the same.
+    pub fn reconfigure(&mut self, config: Arc<Config>) {
+        self.limits = limits(&config);
+        self.least_message = least(&self.limits);
+        self.config = config;
     }
 
     /// Takes a vector that nobody needs any more. The pool keeps it if it has room. Otherwise it is
@@ -94,6 +102,10 @@ impl Pools {
         const NONE: MessageLimits = MessageLimits { bytes: 0, fragments: 0 };
         self.limits.get(route.index()).copied().unwrap_or(NONE)
     }
+}
+
+fn least(limits: &[MessageLimits]) -> usize {
+    limits.iter().map(|limits| limits.bytes).min().unwrap_or_default()
 }
 
 fn limits(config: &Config) -> Box<[MessageLimits]> {

@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use super::reason::CloseReason;
 use super::replies::{Message, Replies};
 use super::stream::Stream;
 use crate::base::{ConnectionId, Ledger, Millis};
-use crate::config::RouteId;
+use crate::config::{Config, RouteId};
 use crate::protocol::http;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Rejection, Request};
@@ -201,6 +202,11 @@ pub trait Service: Inbound {
     fn client_addr(&self, id: ConnectionId) -> Option<IpAddr> {
         let _ = id;
         None
+    }
+
+    /// From now on these settings hold.
+    fn reconfigure(&mut self, config: &Arc<Config>) {
+        let _ = config;
     }
 
     /// Called once, before anything else: what the service holds for its clients is to be charged

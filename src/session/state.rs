@@ -147,6 +147,13 @@ impl Session {
         self.marks.contains(Marks::ADMIN)
     }
 
+    /// Whether nothing was answered yet, and its request is to be served.
+    #[must_use]
+    pub const fn is_before_first_answer(&self) -> bool {
+        let is_over = self.marks.intersects(Marks::ANSWERED.union(Marks::REJECT));
+        matches!(self.phase, Phase::Request | Phase::Deciding) && !is_over
+    }
+
     /// How far it is.
     #[inline]
     #[must_use]

@@ -118,7 +118,9 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    pub(super) fn stop_accepting(&mut self) {
+    /// Accepts no more. What comes nevertheless is refused, or served.
+    pub(super) fn stop_accepting(&mut self, refuses: bool) {
+        self.accepting.refuses = refuses;
         if !std::mem::replace(&mut self.accepting.stopped, true) {
             self.driver.stop_accepting(&self.accepting.admin);
         }
@@ -163,7 +165,7 @@ impl<D: Driver> Core<D> {
         let full = self.slots.len() >= self.pools.config.limits.max_connections as usize;
         let id = self.slots.next_id(index);
         let is_admin = self.accepting.is_admin(listener);
-        let reject = !is_admin && (full || self.accepting.stopped || self.has_scarce_memory());
+        let reject = !is_admin && (full || self.accepting.refuses || self.has_scarce_memory());
         let mut session = Session::new(id, self.now, &self.pools.config, reject);
         if self.accepting.tls.get(listener) == Some(&true) {
             session.mark_tls();

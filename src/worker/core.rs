@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::deferring::Deferring;
+use super::drain::Drain;
 use super::inspected::Inspecting;
 use super::listeners::{Accepting, Listeners};
 use super::outbox::{Entry, Outbox, queue_output};
@@ -18,23 +19,6 @@ use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::Driver;
 use crate::session::{CloseReason, Output, Pools, ReadTracker};
-
-/// How far a worker is with stopping.
-#[derive(Debug)]
-pub(super) struct Drain {
-    pub(super) deadline: Millis,
-    /// The next slot to be told, while there are some.
-    pub(super) cursor: Option<u32>,
-    /// When the receives of those that are waited for are armed again.
-    pub(super) rearm_at: Millis,
-    /// The next slot whose receive is armed again, while there are some.
-    pub(super) rearming: Option<u32>,
-    pub(super) cutting: bool,
-    /// The worker does not end before this is unset.
-    pub(super) stays: bool,
-    /// The listeners for administration are closed, and told to end are their connections.
-    pub(super) ends_admin: bool,
-}
 
 /// How many connections are armed again, or told to go, in one turn.
 pub(super) const BATCH: usize = 128;

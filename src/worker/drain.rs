@@ -1,9 +1,10 @@
-//! Stopping: no new connections, close 1001 to all there are, and a limit to the patience.
+//! Stopping: no new connections, a close frame to all there are, and a limit to the patience.
 
 use std::time::Duration;
 
-use super::core::{BATCH, Core, Drain};
+use super::core::{BATCH, Core};
 use super::slots::{Blocked, Receive};
+use super::spread::Spread;
 use crate::base::Millis;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
@@ -12,7 +13,7 @@ use crate::session::{CloseReason, Outbound, Phase};
 /// How often receives are armed again while connections are waited for.
 const REARM_EVERY: Duration = Duration::from_millis(250);
 
-/// Why the connections end that are there when the server stops.
+/// Why the connections end that are cut.
 const GOING_AWAY: CloseReason = CloseReason::Local(CloseCode::GOING_AWAY);
 
 /// The time that connections for administration have to end.
@@ -21,29 +22,105 @@ const ADMIN_ENDS: Duration = Duration::from_secs(1);
 /// After the deadline, for what was cut to come back from the kernel.
 pub(crate) const AFTER_DRAIN: Duration = Duration::from_millis(500);
 
+/// The most slots that are looked at in one turn to find those that are in use.
+const MAX_LOOKED_AT: usize = 4096;
+
+/// How a drain ends, and what becomes of requests that come during it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// The worker does not end before this is unset.
+    pub(super) stays: bool,
+    /// A successor has the listening sockets. What was accepted before it began is served:
+    /// handshakes are answered, and closed as all other connections.
+    pub(super) hands_over: bool,
+}
+
+/// How far a worker is with stopping.
+#[derive(Debug)]
+pub(super) struct Drain {
+    pub(super) manner: Manner,
+    began: Millis,
+    deadline: Millis,
+    /// When new connections are refused, and those that there are begin to be told; never once that
+    /// has happened.
+    tells_at: Millis,
+    /// Whom to tell when.
+    spread: Spread,
+    /// The next slot to be looked at besides, while there are some.
+    cursor: Option<u32>,
+    /// When the receives of those that are waited for are armed again.
+    rearm_at: Millis,
+    /// The next slot whose receive is armed again, while there are some.
+    rearming: Option<u32>,
+    /// All that are left are cut.
+    cutting: bool,
+    /// The listeners for administration are closed, and told to end are their connections.
+    ends_admin: bool,
+}
+
+impl Drain {
+    fn next(&self) -> Millis {
+        let tells = if self.cutting { Millis::NEVER } else { self.spread.due() };
+        self.deadline.min(self.rearm_at).min(self.tells_at).min(tells)
+    }
+
+    /// Whether the worker may end once it has no connections.
+    pub(super) fn may_end(&self) -> bool {
+        !self.manner.stays && self.tells_at == Millis::NEVER
+    }
+}
+
 impl<D: Driver> Core<D> {
-    /// Begins to stop, unless it has begun. While it `stays`, the worker does not end.
-    pub(super) fn begin_drain(&mut self, stays: bool) {
+    /// Begins to stop, unless it has begun.
+    pub(super) fn begin_drain(&mut self, manner: Manner) {
         if let Some(drain) = &mut self.drain {
-            drain.stays = stays;
-        } else {
-            self.stop_accepting();
-            let deadline = self.now.after(self.pools.config.timeouts.drain);
-            let rearm_at = self.now.after(REARM_EVERY);
-            let (cursor, rearming, cutting) = (Some(0), None, false);
-            let ends_admin = false;
-            self.drain =
-                Some(Drain { deadline, cursor, rearm_at, rearming, cutting, stays, ends_admin });
+            drain.manner = manner;
+            return;
         }
+        let config = &self.pools.config;
+        // A successor accepts already.
+        let delay = if manner.hands_over { Duration::ZERO } else { config.draining.delay };
+        self.drain = Some(Drain {
+            manner,
+            began: self.now,
+            deadline: self.now.after(config.timeouts.drain),
+            tells_at: self.now.after(delay),
+            spread: Spread::new(0, self.now, Duration::ZERO, 0),
+            cursor: None,
+            rearm_at: Millis::NEVER,
+            rearming: None,
+            cutting: false,
+            ends_admin: false,
+        });
     }
 
     pub(super) fn drain_has_more(&self) -> bool {
-        let has_more = |drain: &Drain| drain.cursor.is_some() || drain.rearming.is_some();
+        let has_more = |drain: &Drain| {
+            drain.cursor.is_some() || drain.rearming.is_some() || drain.next() <= self.now
+        };
         self.drain.as_ref().is_some_and(has_more)
     }
 
     pub(super) fn drain_deadline(&self) -> Millis {
-        self.drain.as_ref().map_or(Millis::NEVER, |drain| drain.deadline.min(drain.rearm_at))
+        self.drain.as_ref().map_or(Millis::NEVER, Drain::next)
+    }
+
+    /// The delay is over: no new connections, and those that there are begin to be told.
+    fn begin_to_tell(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        if drain.tells_at > self.now {
+            return;
+        }
+        // Nothing to do with chance is known here but what clients have done so far.
+        let seed = self.now.0 ^ self.stats.turns << 20 ^ self.stats.accepted << 40;
+        let window = self.pools.config.draining.window;
+        drain.tells_at = Millis::NEVER;
+        drain.spread = Spread::new(self.slots.end(), self.now, window, seed);
+        drain.rearm_at = self.now.after(REARM_EVERY);
+        // Without a window all are told at once in any case.
+        drain.cursor = (!window.is_zero()).then_some(0);
+        let serves = drain.manner.hands_over;
+        self.stop_accepting(!serves);
     }
 
     /// Arms the receives of a batch of the connections that are waited for again. Linux was seen to
@@ -58,14 +135,18 @@ impl<D: Driver> Core<D> {
         let Some(start) = drain.rearming else { return };
         let (batch, next) = self.slots.used_from(start, BATCH);
         drain.rearming = next;
+        let tells_late = drain.manner.hands_over && drain.spread.is_over();
         for index in batch {
-            if let Some(slot) = self.slots.at(index)
-                && matches!(slot.session.phase(), Phase::Closing | Phase::Lingering)
-            {
-                let id = slot.id();
-                // It is armed again when the cancel has come back.
-                slot.blocked.set(Blocked::REARMING, slot.receive == Receive::Armed);
-                self.update_receive(id);
+            let Some(slot) = self.slots.at(index) else { continue };
+            match slot.session.phase() {
+                Phase::Closing | Phase::Lingering => {
+                    let id = slot.id();
+                    // It is armed again when the cancel has come back.
+                    slot.blocked.set(Blocked::REARMING, slot.receive == Receive::Armed);
+                    self.update_receive(id);
+                }
+                _ if tells_late => self.tell(index),
+                _ => {}
             }
         }
     }
@@ -74,40 +155,86 @@ impl<D: Driver> Core<D> {
     /// listeners for administration, and their connections as all others.
     fn end_admin(&mut self) {
         let Some(drain) = &mut self.drain else { return };
-        let is_last = self.slots.len() as u64 == self.stats.admin;
-        if drain.stays || !is_last || self.accepting.admin.is_empty() || drain.ends_admin {
+        let is_last = self.slots.len() as u64 == self.stats.admin && drain.may_end();
+        if !is_last || self.accepting.admin.is_empty() || drain.ends_admin {
             return;
         }
-        (drain.ends_admin, drain.cutting, drain.cursor) = (true, false, Some(0));
+        (drain.ends_admin, drain.cutting) = (true, false);
+        drain.spread = Spread::new(self.slots.end(), self.now, Duration::ZERO, 0);
         drain.deadline = self.now.after(self.pools.config.timeouts.drain.min(ADMIN_ENDS));
         self.accepting.admin_stopped = true;
         self.driver.stop_accepting(&[]);
     }
 
-    /// Tells the next batch of connections, or cuts them if the time is over.
+    /// Tells the next connections, or cuts them if the time is over.
     pub(super) fn drain_some(&mut self) {
+        if self.drain.is_none() {
+            return;
+        }
+        self.begin_to_tell();
         self.rearm_some();
         self.end_admin();
         let Some(drain) = &mut self.drain else { return };
-        if drain.deadline <= self.now && drain.cursor.is_none() {
+        if drain.deadline <= self.now && !(drain.cutting && drain.cursor.is_some()) {
             drain.cutting = true;
             drain.cursor = Some(0);
             drain.deadline = self.now.after(AFTER_DRAIN);
         }
-        let (Some(start), cutting) = (drain.cursor, drain.cutting) else { return };
+        let (now, cutting) = (self.now, drain.cutting);
+        let due = || if cutting { None } else { drain.spread.next(now) };
+        let due = std::iter::from_fn(due).take(MAX_LOOKED_AT);
+        let is_used = |index: &u32| self.slots.at(*index).is_some();
+        let due: Vec<u32> = due.filter(is_used).take(BATCH).collect();
+        due.into_iter().for_each(|index| self.tell(index));
+        let Some(start) = self.drain.as_ref().and_then(|drain| drain.cursor) else { return };
         let (batch, next) = self.slots.used_from(start, BATCH);
-        drain.cursor = next;
+        if let Some(drain) = &mut self.drain {
+            drain.cursor = next;
+        }
         for index in batch {
-            let Some(slot) = self.slots.at(index) else { continue };
-            let id = slot.id();
-            if slot.session.is_admin() && !self.accepting.admin_stopped {
-                continue;
-            }
             if cutting {
-                self.abort(id, GOING_AWAY);
-            } else {
-                self.close(id, GOING_AWAY, "server is stopping");
+                self.cut(index);
+            } else if self.slots.at(index).is_some_and(|slot| slot.session.phase() != Phase::Open) {
+                self.tell(index);
             }
         }
+    }
+
+    /// Whether the connection in this slot is one for administration, which ends last.
+    fn is_last_to_end(&mut self, index: u32) -> bool {
+        let is_admin = self.slots.at(index).is_some_and(|slot| slot.session.is_admin());
+        is_admin && !self.accepting.admin_stopped
+    }
+
+    fn cut(&mut self, index: u32) {
+        if !self.is_last_to_end(index)
+            && let Some(slot) = self.slots.at(index)
+        {
+            let id = slot.id();
+            self.abort(id, GOING_AWAY);
+        }
+    }
+
+    /// Tells the connection in this slot to go, if there is one.
+    fn tell(&mut self, index: u32) {
+        if self.is_last_to_end(index) || self.is_to_be_served(index) {
+            return;
+        }
+        let code = self.pools.config.draining.code;
+        if let Some(slot) = self.slots.at(index) {
+            let id = slot.id();
+            self.close(id, CloseReason::Local(code.code()), code.text());
+        }
+    }
+
+    /// Whether the connection in this slot was accepted for a successor, and may still send its
+    /// first request or is waiting for the answer.
+    fn is_to_be_served(&mut self, index: u32) -> bool {
+        let patience = self.pools.config.timeouts.handshake;
+        let is_early = self
+            .drain
+            .as_ref()
+            .is_some_and(|drain| drain.manner.hands_over && self.now < drain.began.after(patience));
+        is_early && self.slots.at(index).is_some_and(|slot| slot.session.is_before_first_answer())
     }
 }

@@ -82,6 +82,8 @@ pub(super) struct Accepting {
     pub(super) is_settled: bool,
     /// No listener accepts any more, but those for administration.
     pub(super) stopped: bool,
+    /// Connections that were accepted nevertheless are refused.
+    pub(super) refuses: bool,
     /// Nor do these.
     pub(super) admin_stopped: bool,
     /// The service wants the addresses of peers.
@@ -110,6 +112,7 @@ impl Accepting {
             is_scarce: false,
             is_settled: false,
             stopped: false,
+            refuses: false,
             admin_stopped: false,
             wants_peers: false,
             no_room: false,

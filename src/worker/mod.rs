@@ -26,6 +26,7 @@ mod receive;
 mod refusals;
 mod send;
 mod slots;
+mod spread;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ use crate::session::{CloseReason, Service, Wakeup};
 pub use closes::Closes;
 use core::Core;
 pub(crate) use drain::AFTER_DRAIN;
+use drain::{Drain, Manner};
 pub use inspected::{Inspected, Totals};
 pub use listeners::Listeners;
 pub use stats::Stats;
@@ -62,6 +64,7 @@ pub struct Worker<D: Driver, S> {
     service: S,
     stop: Arc<AtomicBool>,
     stays: Arc<AtomicBool>,
+    hands_over: Arc<AtomicBool>,
 }
 
 impl<D: Driver, S: Service> Worker<D, S> {
@@ -79,7 +82,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         core.driver.use_ledger(&core.pools.ledger);
         core.accepting.wants_peers = service.wants_peers();
         core.arm_accepts();
-        Self { core, service, stop, stays: Arc::default() }
+        Self { core, service, stop, stays: Arc::default(), hands_over: Arc::default() }
     }
 
     /// While `stays` is set, the worker does not end once it has drained; it goes on serving the
@@ -87,6 +90,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
     #[must_use]
     pub fn with_stays(self, stays: Arc<AtomicBool>) -> Self {
         Self { stays, ..self }
+    }
+
+    /// If `hands_over` is set, a successor has the listening sockets: what was accepted before the
+    /// worker began to drain is served, handshakes included.
+    #[must_use]
+    pub fn with_hand_over(self, hands_over: Arc<AtomicBool>) -> Self {
+        Self { hands_over, ..self }
     }
 
     /// Gives the worker the wakers of all cores, by their numbers.
@@ -242,16 +252,26 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Whether the worker was told to stop and has nothing left.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.core.drain.as_ref().is_some_and(|drain| !drain.stays)
+        self.core.drain.as_ref().is_some_and(Drain::may_end)
             && self.core.slots.len() == 0
             && self.core.accepting.is_idle()
     }
 
-    /// Begins to stop: every connection gets a close frame with 1001 and has until the drain
-    /// deadline to leave. Does nothing when called again.
+    /// Begins to stop: every connection gets a close frame, as
+    /// [`Config::draining`](crate::config::Config::draining) says, and has until the drain deadline
+    /// to leave. Does nothing when called again.
     pub fn drain(&mut self) {
-        let stays = self.stays.load(Ordering::Acquire);
-        self.core.begin_drain(stays);
+        self.core.begin_drain(Manner {
+            stays: self.stays.load(Ordering::Acquire),
+            hands_over: self.hands_over.load(Ordering::Acquire),
+        });
+    }
+
+    /// From now on these settings hold, for the service as well. What was decided by others, as in a
+    /// handshake, stays.
+    pub fn reconfigure(&mut self, config: Arc<Config>) {
+        self.service.reconfigure(&config);
+        self.core.pools.reconfigure(config);
     }
 
     /// Ends every connection at once: the service is told of each, and nothing more is sent. Then

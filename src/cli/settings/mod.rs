@@ -16,6 +16,7 @@ mod nearest;
 mod options;
 #[cfg(any(feature = "tls", feature = "tokens"))]
 mod paths;
+mod reload;
 mod resolve;
 #[cfg(test)]
 mod route_tests;
@@ -35,6 +36,8 @@ pub(crate) use level::Level;
 #[cfg(feature = "tokens")]
 pub(crate) use options::TokenOptions;
 pub(crate) use options::{AdminOptions, LogFormat, LogOptions, Options};
+pub(crate) use reload::{differing, is_fixed};
 pub(crate) use resolve::{Inputs, Resolved};
+pub(crate) use table::KEYS_OF_TOKENS;
 pub(crate) use variables::{Variables, config_file};
 pub(crate) use write::{default_file, effective_file};

@@ -122,13 +122,19 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The server of these options, without TLS, keys of tokens and administration.
-    pub(crate) fn server(&self) -> Server {
-        // The echo never blocks its loop, so the watchdog thread is not needed.
+    /// The settings of the server.
+    pub(crate) fn config(&self) -> Config {
         let mut config = self.config.clone();
         // Its lines have the addresses of clients.
         config.peer_addresses |= config.access_log;
-        let mut server = Server::new(config).loops_per_core(self.loops_per_core).watchdog(None);
+        config
+    }
+
+    /// The server of these options, without TLS, keys of tokens and administration.
+    pub(crate) fn server(&self) -> Server {
+        // The echo never blocks its loop, so the watchdog thread is not needed.
+        let mut server =
+            Server::new(self.config()).loops_per_core(self.loops_per_core).watchdog(None);
         for listen in self.listen.iter().flat_map(|listens| &listens.places) {
             server = server.listen_on(listen.clone());
         }

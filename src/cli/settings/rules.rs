@@ -92,6 +92,12 @@ const RULES: &[Rule] = &[
         broken: pings_never,
     },
     Rule {
+        settings: &["drain-delay", "drain-window", "drain-timeout"],
+        says: "`drain-delay` and `drain-window` together are less than `drain-timeout`: else \
+               connections would be cut that were not told to go",
+        broken: drains_too_long,
+    },
+    Rule {
         settings: &["max-buffers", "buffer-size", "max-memory"],
         says: "`max-buffers` times `buffer-size`, if one of them is not the default, is not more \
                than `max-memory`",
@@ -145,6 +151,21 @@ fn pings_never(check: &Check<'_>) -> Vec<String> {
     let (ping, idle) = (check.show("ping-after"), check.show("idle-timeout"));
     vec![format!(
         "{ping} is not less than {idle}, so no ping would ever be sent; lower it, or leave it out"
+    )]
+}
+
+fn drains_too_long(check: &Check<'_>) -> Vec<String> {
+    let config = &check.options.config;
+    let (delay, window) = (config.draining.delay, config.draining.window);
+    let told = delay.saturating_add(window);
+    if told.is_zero() || told < config.timeouts.drain {
+        return Vec::new();
+    }
+    let [delay, window, timeout] =
+        ["drain-delay", "drain-window", "drain-timeout"].map(|name| check.show(name));
+    vec![format!(
+        "{delay} and {window} together are not less than {timeout}, so connections would be cut \
+         that were not told to go; lower one of them or raise that"
     )]
 }
 

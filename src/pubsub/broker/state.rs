@@ -171,6 +171,11 @@ impl Broker {
         }
     }
 
+    /// From now on these settings hold.
+    pub(crate) fn reconfigure(&mut self, config: &Arc<Config>) {
+        self.config = Arc::clone(config);
+    }
+
     /// Counts work that was done for a message besides that of the broker.
     pub(crate) const fn charge(&mut self, units: u64) {
         self.work.charge(units);

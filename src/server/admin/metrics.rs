@@ -21,7 +21,6 @@ pub(super) struct Metrics {
     /// counter must not decrease.
     last: Mutex<Vec<Option<CoreStats>>>,
     started: Duration,
-    max_memory: u64,
 }
 
 /// Tells the counters of a loop.
@@ -35,9 +34,9 @@ impl Visit for Count {
 }
 
 impl Metrics {
-    pub(super) fn new(max_memory: usize) -> Self {
+    pub(super) fn new() -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { last: Mutex::default(), started, max_memory: max_memory as u64 }
+        Self { last: Mutex::default(), started }
     }
 
     /// Answers once all loops have.
@@ -73,7 +72,7 @@ impl Metrics {
             is_draining: server.is_draining(),
             started: self.started.as_secs_f64(),
             max_connections: server.max_connections().into(),
-            max_memory: self.max_memory,
+            max_memory: server.config().limits.memory as u64,
         }
     }
 }

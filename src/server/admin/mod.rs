@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use super::handle::ServerHandle;
 use super::listen::Listening;
-use crate::config::Config;
 use crate::error::Error;
 use metrics::Metrics;
 pub(super) use pages::Pages;
@@ -34,7 +33,6 @@ impl Admin {
         listening: &[Listening],
         is_admin: &[bool],
         token: Option<Token>,
-        config: &Config,
     ) -> Result<Option<Self>, Error> {
         if token.as_ref().is_some_and(Token::is_wrong) {
             return Err(Error::Usage("the admin token has to be one word of printable ASCII"));
@@ -50,7 +48,7 @@ impl Admin {
                 }
             }
         }
-        let metrics = Arc::new(Metrics::new(config.limits.memory));
+        let metrics = Arc::new(Metrics::new());
         Ok(places.next().map(|_| Self { token, metrics }))
     }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod clients;
 mod compression;
+mod life;
 mod limits;
 mod listening;
 mod machine;
@@ -22,6 +23,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group { title: "Tokens and API keys", settings: tokens::SETTINGS },
     Group { title: "Limits", settings: limits::SETTINGS },
     Group { title: "Timeouts", settings: timeouts::SETTINGS },
+    Group { title: "Stopping and restarting", settings: life::SETTINGS },
     Group { title: "Compression", settings: compression::SETTINGS },
     Group { title: "Publish and subscribe", settings: pubsub::SETTINGS },
     Group { title: "Machine", settings: machine::SETTINGS },

@@ -1,0 +1,101 @@
+//! What is read again on SIGHUP: the settings, certificates and keys.
+
+#[cfg(feature = "tokens")]
+use std::sync::Arc;
+
+use clap::ArgMatches;
+#[cfg(feature = "tokens")]
+use corecast::authority::Tokens;
+use corecast::server::ServerHandle;
+
+use super::check;
+use super::log::Log;
+use super::settings::{KEYS_OF_TOKENS, Options, differing, is_fixed};
+#[cfg(feature = "tls")]
+use super::tls;
+#[cfg(feature = "tokens")]
+use super::tokens;
+
+/// What the server was started with, and what holds now.
+pub(super) struct Files {
+    /// The arguments of the command.
+    pub(super) matches: ArgMatches,
+    pub(super) log: Log,
+    /// The settings of the start.
+    pub(super) started: Options,
+    /// The settings that were read last.
+    pub(super) holding: Options,
+    #[cfg(feature = "tokens")]
+    pub(super) tokens: Option<Arc<Tokens>>,
+}
+
+/// Whether there is anything to read again.
+pub(super) fn is_possible(matches: &ArgMatches, options: &Options) -> bool {
+    check::file(matches).is_some() || !options.listen_tls.is_empty() || options.tokens.is_used()
+}
+
+impl Files {
+    /// Reads all again. With a fault in the settings, everything stays as it is.
+    pub(super) fn read_again(&mut self, server: &ServerHandle) {
+        let resolved = match check::resolve(&self.matches) {
+            Ok(resolved) => resolved,
+            Err(faults) => {
+                for fault in &faults {
+                    tracing::error!("{fault}");
+                }
+                let faults = faults.len();
+                tracing::error!(faults, "the settings, certificates and keys stay as they were");
+                return;
+            }
+        };
+        for warning in &resolved.warnings {
+            tracing::warn!("{warning}");
+        }
+        let options = resolved.options;
+        if check::file(&self.matches).is_some() {
+            match server.reload(&options.config()) {
+                Ok(kept) => self.tell(&options, &kept),
+                Err(error) => {
+                    tracing::error!("the settings stay as they were: {error}");
+                    return;
+                }
+            }
+            self.log.reload(&options.log);
+        }
+        self.read_files(&options, server);
+        self.holding = options;
+    }
+
+    /// Logs what has changed, and what has not.
+    fn tell(&self, options: &Options, kept: &[&'static str]) {
+        let uses_tokens = self.started.tokens.is_used();
+        let stays = |name: &&str| {
+            is_fixed(name)
+                || *name == "access-log" && kept.contains(&"peer_addresses")
+                || *name == "trust-proxy" && kept.contains(&"trusted_proxies")
+                || KEYS_OF_TOKENS.contains(name) && options.tokens.is_used() != uses_tokens
+        };
+        for name in differing(&self.started, options).into_iter().filter(stays) {
+            tracing::warn!("`{name}` cannot change while the server runs; start it anew for that");
+        }
+        let mut changed = differing(&self.holding, options);
+        changed.retain(|name| !stays(name));
+        if self.holding.config.routes != options.config.routes {
+            changed.push("route");
+        }
+        tracing::info!(changed = changed.join(","), "the settings were read again");
+    }
+
+    /// Reads the files that the settings name.
+    fn read_files(&self, options: &Options, server: &ServerHandle) {
+        #[cfg(feature = "tls")]
+        if tls::is_used(&self.started) {
+            tls::reload(options, server);
+        }
+        #[cfg(feature = "tokens")]
+        if let Some(tokens) = self.tokens.as_ref().filter(|_| options.tokens.is_used()) {
+            tokens::reload(options, tokens);
+        }
+        let _ = (options, server);
+    }
+}

@@ -1,0 +1,55 @@
+//! Which settings hold at once when they are read again, and which with the next start.
+
+use super::options::Options;
+use super::table;
+
+/// Settings that a running server does not change. All others hold from the next handshake on, or
+/// at once.
+const FIXED: &[&str] = &[
+    "listen",
+    "listen-tls",
+    "token-audience",
+    "token-leeway",
+    "token-cookie",
+    "max-connections",
+    "deflate-level",
+    "max-topic",
+    "max-retained",
+    "max-retained-bytes",
+    "publish-backlog",
+    "cores",
+    "loops-per-core",
+    "backend",
+    "buffers",
+    "max-buffers",
+    "buffer-size",
+    "admin",
+    "admin-token-file",
+    "log-format",
+];
+
+/// Whether a setting never changes while a server runs.
+pub(crate) fn is_fixed(name: &str) -> bool {
+    FIXED.contains(&name)
+}
+
+/// The settings that are not the same.
+pub(crate) fn differing(one: &Options, other: &Options) -> Vec<&'static str> {
+    let all = table::all().filter(|it| it.field.get(one) != it.field.get(other));
+    all.map(|setting| setting.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_does_not_change_is_in_the_table_of_settings() {
+        let all: BTreeSet<&str> = table::all().map(|setting| setting.name).collect();
+        let is_missing = |name: &&&str| !all.contains(**name) && !name.starts_with("token-");
+        let missing: Vec<_> = FIXED.iter().filter(is_missing).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -1,0 +1,40 @@
+//! Settings that replace those of a running server.
+
+use super::{Config, RouteError};
+
+impl Config {
+    /// These settings with those of `next` that can change while a server runs, and the names of
+    /// the fields of `next` that differ and cannot.
+    ///
+    /// # Errors
+    /// If the routes cannot follow on those that there are.
+    pub(crate) fn followed_by(&self, next: &Self) -> Result<(Self, Vec<&'static str>), RouteError> {
+        let mut config = next.clone();
+        config.routes = self.routes.followed_by(&next.routes)?;
+        let mut kept = Vec::new();
+        macro_rules! keep {
+            ($($field:ident).+) => {
+                if config.$($field).+ != self.$($field).+ {
+                    config.$($field).+ = self.$($field).+.clone();
+                    kept.push(stringify!($($field).+));
+                }
+            };
+        }
+        keep!(backend);
+        keep!(buffers);
+        keep!(deflate_level);
+        keep!(limits.max_connections);
+        keep!(pubsub.backlog);
+        keep!(pubsub.max_topic);
+        keep!(pubsub.max_retained);
+        keep!(pubsub.max_retained_bytes);
+        // Accepts ask for the addresses of peers from the start, or never.
+        if self.peer_addresses || !self.trusted_proxies.is_empty() {
+            config.peer_addresses = self.peer_addresses;
+        } else {
+            keep!(peer_addresses);
+            keep!(trusted_proxies);
+        }
+        Ok((config, kept))
+    }
+}

@@ -1,0 +1,61 @@
+//! How a running server is stopped.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::handle::ServerHandle;
+use crate::config::Config;
+use crate::io::Wake;
+use crate::worker::AFTER_DRAIN;
+
+impl ServerHandle {
+    /// Whether the server drains or stops.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.parts.stop.drain.load(Ordering::Acquire) || self.is_halting()
+    }
+
+    pub(super) fn is_halting(&self) -> bool {
+        self.0.parts.stop.halt.load(Ordering::Acquire)
+    }
+
+    /// Starts draining: accepts no new connections and closes the open ones, as
+    /// [`Config::draining`](crate::config::Config::draining) says. Those that are left after
+    /// [`Timeouts::drain`](crate::config::Timeouts::drain) are cut.
+    pub fn drain(&self) {
+        let time = self.config().timeouts.drain.saturating_add(AFTER_DRAIN);
+        self.0.ending.expect_within(time);
+        self.begin_drain(false);
+    }
+
+    /// Starts draining as [`drain`](Self::drain) does, but the loops do not end once the
+    /// connections are gone: listeners for administration are served until [`drain`](Self::drain)
+    /// or [`stop`](Self::stop) is called.
+    pub fn drain_and_stay(&self) {
+        if !self.is_draining() {
+            self.begin_drain(true);
+        }
+    }
+
+    fn begin_drain(&self, stays: bool) {
+        self.0.parts.stop.stays.store(stays, Ordering::Release);
+        self.0.parts.stop.drain.store(true, Ordering::Release);
+        for control in &self.0.parts.controls {
+            control.waker.wake();
+        }
+    }
+
+    /// Stops at once: connections are cut without a close frame.
+    /// [`Handler::close`](crate::app::Handler::close) is called for each, with 1001.
+    pub fn stop(&self) {
+        self.0.parts.stop.halt.store(true, Ordering::Release);
+        self.0.ending.expect_within(Duration::ZERO);
+        self.0.parts.controls.iter().for_each(|control| control.notify());
+    }
+
+    /// The settings that hold.
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.0.parts.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,84 @@
+//! Settings that replace those of a running server.
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use super::control;
+use super::handle::{ANSWER_TIMEOUT, ServerHandle};
+use super::view::{CoreView, Visit};
+use crate::config::{Access, Config};
+use crate::error::Error;
+
+/// A route for tokens needs what verifies them: nobody could connect by it.
+pub(super) fn check_routes(config: &Config, has_authority: bool) -> Result<(), Error> {
+    let mut routes = config.routes.iter();
+    let needs_tokens = routes.any(|route| route.access == Some(Access::Token));
+    match needs_tokens && !has_authority {
+        true => Err(Error::Usage("a route needs tokens, but nothing verifies them")),
+        false => Ok(()),
+    }
+}
+
+/// Brings the settings to a core, and tells so.
+struct Bring {
+    config: Arc<Config>,
+    done: Sender<()>,
+}
+
+impl Visit for Bring {
+    fn visit(self: Box<Self>, core: &mut dyn CoreView) -> Option<Box<dyn Visit>> {
+        core.reconfigure(self.config);
+        // Whoever waits may have given up.
+        let _ = self.done.send(());
+        None
+    }
+}
+
+impl ServerHandle {
+    /// Replaces the settings, without dropping anybody. Returns the fields that differ from those
+    /// that hold and cannot change while the server runs, such as `limits.max_connections`: these
+    /// stay as they are.
+    ///
+    /// What is decided at a handshake (the route, origins, compression, who may connect) stays for
+    /// the connections that there are, with the settings that a route has itself. All else holds
+    /// for them as well from then on: limits, timeouts, queues. Handles that publish keep their
+    /// limit of messages. Waits until all loops have the settings, for 1 s at most; a loop that
+    /// hangs takes them when it goes on. In a callback it does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Routes`] if there were too many routes since the start, [`Error::Usage`] if a route
+    /// needs tokens and nothing verifies them. Then all stays as it was.
+    pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Error> {
+        let parts = &self.0.parts;
+        check_routes(config, parts.has_authority)?;
+        let mut holding = parts.config.lock().unwrap_or_else(PoisonError::into_inner);
+        // What the server has added by itself, or lowered to what it has room for, is no change.
+        let mut next = config.clone();
+        if config.limits.max_connections == parts.asked_connections {
+            next.limits.max_connections = holding.limits.max_connections;
+        }
+        next.peer_addresses |= parts.is_admin.contains(&true);
+        let (mut next, kept) = holding.followed_by(&next).map_err(Error::Routes)?;
+        next.limits.max_connections = self.max_connections();
+        let next = Arc::new(next);
+        *holding = Arc::clone(&next);
+        let (done, answers) = channel();
+        let running = parts.controls.iter().filter(|control| !control.has_ended());
+        let mut waiting = 0;
+        for control in running {
+            control.visit(Box::new(Bring { config: Arc::clone(&next), done: done.clone() }));
+            waiting += 1;
+        }
+        drop((done, holding));
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        while waiting > 0 && !control::is_core_thread() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if answers.recv_timeout(left).is_err() {
+                break;
+            }
+            waiting -= 1;
+        }
+        Ok(kept)
+    }
+}
