@@ -40,6 +40,13 @@ pub enum Error {
         /// something else than a socket is there.
         source: io::Error,
     },
+    /// The sockets of a predecessor cannot be taken, or no successor can be waited for.
+    HandOver {
+        /// The path of the Unix-domain socket.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
     /// Routes that cannot follow on those of a running server. The text says why.
     Routes(RouteError),
     /// The sockets that systemd passes cannot be used. The text says why.
@@ -115,6 +122,9 @@ impl fmt::Display for Error {
                 write!(f, "the address {by} covers {address} as well; give only one of them")
             }
             Self::ListenUnix { path, source } => fmt_listen_unix(f, path, source),
+            Self::HandOver { path, source } => {
+                write!(f, "the hand-over at {} failed: {source}", path.display())
+            }
             Self::Routes(error) => error.fmt(f),
             Self::Passed(text) => f.write_str(text),
             Self::Twice { listen } => write!(f, "{listen} is given twice; give it once"),
@@ -236,6 +246,7 @@ impl std::error::Error for Error {
             Self::Ring(error) => Some(error),
             Self::Listen { source, .. }
             | Self::ListenUnix { source, .. }
+            | Self::HandOver { source, .. }
             | Self::AdminTokenFile { source, .. } => Some(source),
             Self::Thread(source) | Self::Descriptor(source) => Some(source),
             Self::Pin(errno) | Self::Waker(errno) | Self::Epoll(errno) | Self::Worker(errno) => {

@@ -24,7 +24,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
     ("worker", &["base", "config", "io", "protocol", "session"]),
     ("proxied", &["base", "io", "protocol"]),
     ("transport", &["base", "io"]),
-    ("error", &["io", "transport"]),
+    ("error", &["config", "io", "transport"]),
     (
         "server",
         &[

@@ -29,14 +29,30 @@ pub(super) struct Files {
     pub(super) tokens: Option<Arc<Tokens>>,
 }
 
+/// Whether there is a file of settings that can be read again.
+fn has_file(matches: &ArgMatches) -> bool {
+    check::file(matches).is_some_and(|file| file.as_os_str() != "-")
+}
+
 /// Whether there is anything to read again.
 pub(super) fn is_possible(matches: &ArgMatches, options: &Options) -> bool {
-    check::file(matches).is_some() || !options.listen_tls.is_empty() || options.tokens.is_used()
+    has_file(matches) || !options.listen_tls.is_empty() || options.tokens.is_used()
 }
 
 impl Files {
     /// Reads all again. With a fault in the settings, everything stays as it is.
     pub(super) fn read_again(&mut self, server: &ServerHandle) {
+        if has_file(&self.matches) {
+            match self.read_settings(server) {
+                Some(options) => self.holding = options,
+                None => return,
+            }
+        }
+        self.read_files(server);
+    }
+
+    /// Reads the settings and brings them to the server. Nothing if they are wrong.
+    fn read_settings(&self, server: &ServerHandle) -> Option<Options> {
         let resolved = match check::resolve(&self.matches) {
             Ok(resolved) => resolved,
             Err(faults) => {
@@ -45,25 +61,22 @@ impl Files {
                 }
                 let faults = faults.len();
                 tracing::error!(faults, "the settings, certificates and keys stay as they were");
-                return;
+                return None;
             }
         };
         for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
         let options = resolved.options;
-        if check::file(&self.matches).is_some() {
-            match server.reload(&options.config()) {
-                Ok(kept) => self.tell(&options, &kept),
-                Err(error) => {
-                    tracing::error!("the settings stay as they were: {error}");
-                    return;
-                }
+        match server.reload(&options.config()) {
+            Ok(kept) => self.tell(&options, &kept),
+            Err(error) => {
+                tracing::error!("the settings, certificates and keys stay as they were: {error}");
+                return None;
             }
-            self.log.reload(&options.log);
         }
-        self.read_files(&options, server);
-        self.holding = options;
+        self.log.reload(&options.log);
+        Some(options)
     }
 
     /// Logs what has changed, and what has not.
@@ -87,7 +100,8 @@ impl Files {
     }
 
     /// Reads the files that the settings name.
-    fn read_files(&self, options: &Options, server: &ServerHandle) {
+    fn read_files(&self, server: &ServerHandle) {
+        let options = &self.holding;
         #[cfg(feature = "tls")]
         if tls::is_used(&self.started) {
             tls::reload(options, server);

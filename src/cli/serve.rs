@@ -46,7 +46,7 @@ pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
         Ok((running, files)) => {
             let notifier = Notifier::of_process();
             log_start(options, &running);
-            notifier.ready(false);
+            notifier.ready(running.is_successor());
             let watched = Notifier::watch(running.clone());
             let handled = signals::handle(signals, running.clone(), files, notifier);
             if let Err(error) = watched.and(handled) {
@@ -127,7 +127,9 @@ fn log_start(options: &Options, running: &ServerHandle) {
             false => format!("{place} ({})", kinds.join(", ")),
         }
     };
-    let places: Vec<String> = running.listening().iter().enumerate().map(show).collect();
+    let mut places: Vec<String> = running.listening().iter().enumerate().map(show).collect();
+    // Of a predecessor with more loops there are more sockets than places.
+    places.dedup();
     let backend = if running.backend() == Backend::Epoll { "epoll" } else { "io_uring" };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

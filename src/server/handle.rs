@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::control::{self, CoreControl, Request, Stop};
 use super::ending::Ending;
 use super::listen::Listening;
+use super::offered::Ready;
 use super::view::CoreStats;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
 use crate::config::{Backend, Config};
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     next_publisher: AtomicUsize,
     pub(super) ending: Ending,
     joined: Mutex<Joined>,
+    /// What a successor may take.
+    pub(super) ready: Mutex<Option<Ready>>,
 }
 
 /// The parts of a handle.
@@ -65,6 +68,8 @@ pub(super) struct Parts {
     pub(super) config: Mutex<Arc<Config>>,
     /// The limit of connections of each loop that was asked for.
     pub(super) asked_connections: u32,
+    /// The listening sockets are those of a predecessor.
+    pub(super) succeeds: bool,
     /// Something verifies tokens.
     pub(super) has_authority: bool,
 }
@@ -119,13 +124,17 @@ impl ServerHandle {
             Listening::Tcp(address) => Some(*address),
             Listening::Unix(_) => None,
         };
+        let mut addresses: Vec<_> = parts.places_of_clients().filter_map(address).collect();
+        // Of a predecessor with more loops there are more sockets than places.
+        addresses.dedup();
         Self(Arc::new(Shared {
-            addresses: parts.places_of_clients().filter_map(address).collect(),
+            addresses,
             parts,
             serving: OnceLock::new(),
             next_publisher: AtomicUsize::new(0),
             ending: Ending::default(),
             joined: Mutex::default(),
+            ready: Mutex::default(),
         }))
     }
 

@@ -1,10 +1,11 @@
 //! How a running server is stopped.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::handle::ServerHandle;
+use super::offered::Ready;
 use crate::config::Config;
 use crate::io::Wake;
 use crate::worker::AFTER_DRAIN;
@@ -38,11 +39,52 @@ impl ServerHandle {
         }
     }
 
+    /// A successor serves with the listening sockets of this server, so this one drains. What it
+    /// has accepted before is served, and told to connect again.
+    pub(super) fn hand_over(&self) {
+        self.0.parts.stop.hands_over.store(true, Ordering::Release);
+        self.drain();
+    }
+
+    /// Whether this server has taken the listening sockets of another one
+    /// ([`Server::hand_over`](super::Server::hand_over)).
+    #[must_use]
+    pub fn is_successor(&self) -> bool {
+        self.0.parts.succeeds
+    }
+
+    fn ready(&self) -> MutexGuard<'_, Option<Ready>> {
+        self.0.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This may be taken by a successor, unless the server drains.
+    pub(super) fn set_ready(&self, ready: Ready) {
+        let mut place = self.ready();
+        match self.is_draining() {
+            true => ready.end(),
+            false => *place = Some(ready),
+        }
+    }
+
+    /// What a successor may take.
+    pub(super) fn with_ready<T>(&self, act: impl FnOnce(Option<&Ready>) -> T) -> T {
+        act(self.ready().as_ref())
+    }
+
     fn begin_drain(&self, stays: bool) {
         self.0.parts.stop.stays.store(stays, Ordering::Release);
         self.0.parts.stop.drain.store(true, Ordering::Release);
         for control in &self.0.parts.controls {
             control.waker.wake();
+        }
+        self.hand_nothing_over();
+    }
+
+    /// Closes the sockets that a successor could take: what listens is to refuse.
+    fn hand_nothing_over(&self) {
+        let ready = self.ready().take();
+        if let Some(ready) = ready {
+            ready.end();
         }
     }
 
@@ -52,6 +94,7 @@ impl ServerHandle {
         self.0.parts.stop.halt.store(true, Ordering::Release);
         self.0.ending.expect_within(Duration::ZERO);
         self.0.parts.controls.iter().for_each(|control| control.notify());
+        self.hand_nothing_over();
     }
 
     /// The settings that hold.

@@ -7,8 +7,10 @@ mod capacity;
 mod control;
 mod ending;
 mod handle;
+mod handover;
 mod life;
 mod listen;
+mod offered;
 mod passed;
 mod reload;
 mod rlimit;
@@ -82,14 +84,16 @@ pub struct Server {
     on_panic: Option<OnPanic>,
     watchdog: Option<Duration>,
     admin_token: Option<Token>,
+    hand_over: Option<PathBuf>,
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, listen, cores, loops_per_core, watchdog, .. } = self;
+        let Self { config, listen, cores, loops_per_core, watchdog, hand_over, .. } = self;
         let mut debug = f.debug_struct("Server");
         debug.field("config", config).field("listen", listen).field("cores", cores);
         debug.field("loops_per_core", loops_per_core).field("watchdog", watchdog);
+        debug.field("hand_over", hand_over);
         debug.finish_non_exhaustive()
     }
 }
@@ -109,6 +113,7 @@ impl Server {
             on_panic: None,
             watchdog: Some(WATCHDOG),
             admin_token: None,
+            hand_over: None,
         }
     }
 
@@ -207,6 +212,17 @@ impl Server {
         self
     }
 
+    /// Restarts without refusing anybody. At the start, the listening sockets of a server that was
+    /// started with the same path are taken from it, where what is listened on is written in the
+    /// same way; once this server serves, that one drains. Then this server listens at the path, a
+    /// Unix-domain socket, for a successor of the same user. Connections of a predecessor are not
+    /// taken: they are closed as by [`ServerHandle::drain`], and their clients connect again.
+    #[must_use]
+    pub fn hand_over(mut self, path: impl Into<PathBuf>) -> Self {
+        self.hand_over = Some(path.into());
+        self
+    }
+
     /// Starts the workers, by default one on each core, and returns once all of them serve. `make`
     /// creates the handler of each worker, on its thread, and is given the number of the core and a
     /// handle of the server. Raises the limit of open files of the process.
@@ -228,8 +244,17 @@ impl Server {
         config.peer_addresses |= self.listen.iter().any(|listen| listen.is_admin);
         let asked_connections = config.limits.max_connections;
         let capacities = capacity::fit(config, loops.len());
-        let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files } =
-            sockets::bind(&self.listen, loops.len())?;
+        let (predecessor, handed) = match &self.hand_over {
+            Some(path) => handover::take(path)?.unzip(),
+            None => (None, None),
+        };
+        let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
+            sockets::bind(
+                &self.listen,
+                loops.len(),
+                handed.unwrap_or_default(),
+                self.hand_over.is_some(),
+            )?;
         let admin = Admin::new(&listening, &is_admin, self.admin_token)?;
         let files = Arc::new(files);
         #[cfg(feature = "tls")]
@@ -252,6 +277,7 @@ impl Server {
             certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
             config: Mutex::new(Arc::clone(config)),
             asked_connections,
+            succeeds: predecessor.is_some(),
             has_authority: self.authority.is_some(),
         });
         let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
@@ -287,7 +313,11 @@ impl Server {
         controls.iter().skip(spawned).for_each(|control| control.end());
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        serve(result, handle, controls, self.watchdog)
+        let handle = serve(result, handle, controls, self.watchdog)?;
+        if let Some(path) = &self.hand_over {
+            handover::complete(&handle, path, predecessor, kept.unwrap_or_default())?;
+        }
+        Ok(handle)
     }
 }
 

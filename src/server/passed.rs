@@ -107,7 +107,7 @@ fn open((number, name): (RawFd, String)) -> Result<Passed, String> {
 }
 
 /// What a socket listens on; `None` if it is of another family.
-fn place(socket: &OwnedFd) -> Option<Listening> {
+pub(super) fn place(socket: &OwnedFd) -> Option<Listening> {
     let name = getsockname(socket).ok()?;
     if sockopt::socket_domain(socket) != Ok(AddressFamily::UNIX) {
         return SocketAddr::try_from(name).ok().map(Listening::Tcp);

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use super::listen::{IN_USE_WAIT, Listen, Listening, Place};
+use super::offered::Handed;
 use super::passed::{self, Passed};
 use super::tcp::{self, Planned};
 use super::unix::{self, SocketFile};
@@ -32,6 +33,8 @@ pub(super) struct Bound {
     /// The listeners of each loop, in the order of `listening`.
     pub(super) loops: Vec<Vec<Listener>>,
     pub(super) files: Vec<SocketFile>,
+    /// Duplicates of all sockets, if a successor may take them.
+    pub(super) kept: Option<Vec<Handed>>,
 }
 
 impl Bound {
@@ -49,44 +52,132 @@ impl Bound {
         self.add(place, sockets.into_iter().map(|socket| Listener { socket, is_shared }));
         Ok(())
     }
-}
 
-/// Opens what is asked for, for this number of loops.
-pub(super) fn bind(listen: &[Listen], loops: usize) -> Result<Bound, Error> {
-    if listen.is_empty() {
-        return Err(Error::Usage("no address to listen on; give one with --listen"));
+    /// Adds a place with the sockets of a predecessor, each of which has to be accepted from: if
+    /// they are not as many as the loops, some of either have several of the other.
+    fn add_handed(&mut self, place: &Listening, sockets: &[OwnedFd]) -> Result<(), Error> {
+        let (loops, count) = (self.loops.len(), sockets.len());
+        let is_shared = !count.is_multiple_of(loops);
+        for first in (0..count).step_by(loops) {
+            let all = (first..).map(|number| &sockets[number % count]).take(loops);
+            let copies = all.map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
+            let copies = copies.map_err(Error::Descriptor)?.into_iter();
+            self.add(place.clone(), copies.map(|socket| Listener { socket, is_shared }));
+        }
+        Ok(())
     }
-    let passed = passed(listen)?;
-    let mut planned = plan(listen, &passed)?.into_iter();
-    let mut passed = passed.into_iter();
-    let deadline = Instant::now() + IN_USE_WAIT;
-    let loops = iter::repeat_with(Vec::new).take(loops).collect();
-    let mut bound = Bound { loops, ..Bound::default() };
-    for Listen { place, has_tls, is_proxied, is_admin } in listen {
-        match place {
+
+    /// Keeps duplicates for a successor, if there may be one.
+    fn keep(&mut self, listen: &Listen, place: &Listening, all: &[OwnedFd]) -> Result<(), Error> {
+        let Some(kept) = &mut self.kept else { return Ok(()) };
+        let copies = all.iter().map(OwnedFd::try_clone).collect::<Result<_, _>>();
+        let sockets = copies.map_err(Error::Descriptor)?;
+        kept.push(Handed { listen: listen.to_string(), place: place.clone(), sockets });
+        Ok(())
+    }
+
+    /// Takes the sockets of a predecessor.
+    fn take_over(&mut self, listen: &Listen, handed: &[Handed]) -> Result<(), Error> {
+        for Handed { place, sockets, .. } in handed {
+            if let Listening::Unix(path) = place
+                && matches!(listen.place, Place::Unix { .. })
+            {
+                let fail = |source| Error::ListenUnix { path: path.clone(), source };
+                self.files.push(SocketFile::take_over(path).map_err(fail)?);
+            }
+            self.add_handed(place, sockets)?;
+            self.keep(listen, place, sockets)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a place of which no predecessor has sockets.
+    fn open(
+        &mut self,
+        listen: &Listen,
+        planned: &mut impl Iterator<Item = Planned>,
+        passed: &mut impl Iterator<Item = Vec<Passed>>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        match &listen.place {
             Place::Tcp(_) => {
-                let Some(planned) = planned.next() else { continue };
-                let (address, sockets) = planned.bind(bound.loops.len(), deadline)?;
+                let Some(planned) = planned.next() else { return Ok(()) };
+                let (address, sockets) = planned.bind(self.loops.len(), deadline)?;
+                let place = Listening::Tcp(address);
+                self.keep(listen, &place, &sockets)?;
                 let own = |socket| Listener { socket, is_shared: false };
-                bound.add(Listening::Tcp(address), sockets.into_iter().map(own));
+                self.add(place, sockets.into_iter().map(own));
             }
             Place::Unix { path, mode } => {
                 let fail = |source| Error::ListenUnix { path: path.clone(), source };
                 let (socket, file) = unix::bind(path, *mode, deadline).map_err(fail)?;
-                bound.files.push(file);
-                bound.add_shared(Listening::Unix(path.clone()), &socket)?;
+                self.files.push(file);
+                let place = Listening::Unix(path.clone());
+                let sockets = [socket];
+                self.keep(listen, &place, &sockets)?;
+                self.add_shared(place, &sockets[0])?;
             }
             Place::Systemd(_) => {
                 for Passed { place, socket, .. } in passed.next().unwrap_or_default() {
-                    bound.add_shared(place, &socket)?;
+                    let sockets = [socket];
+                    self.keep(listen, &place, &sockets)?;
+                    self.add_shared(place, &sockets[0])?;
                 }
             }
         }
-        bound.has_tls.resize(bound.listening.len(), *has_tls);
-        bound.is_proxied.resize(bound.listening.len(), *is_proxied);
-        bound.is_admin.resize(bound.listening.len(), *is_admin);
+        Ok(())
+    }
+}
+
+/// Opens what is asked for, for this number of loops. The sockets in `handed` are those of a
+/// predecessor; with `keeps`, a successor may take all.
+pub(super) fn bind(
+    listen: &[Listen],
+    loops: usize,
+    handed: Vec<Handed>,
+    keeps: bool,
+) -> Result<Bound, Error> {
+    if listen.is_empty() {
+        return Err(Error::Usage("no address to listen on; give one with --listen"));
+    }
+    let handed = assign(listen, handed);
+    let fresh = listen.iter().zip(&handed).filter(|(_, handed)| handed.is_empty());
+    let fresh: Vec<Listen> = fresh.map(|(listen, _)| listen.clone()).collect();
+    let passed = passed(&fresh)?;
+    let places = passed.iter().flatten().map(|passed| &passed.place);
+    let places = places.chain(handed.iter().flatten().map(|handed| &handed.place));
+    let mut planned = plan(&fresh, places)?.into_iter();
+    let mut passed = passed.into_iter();
+    let deadline = Instant::now() + IN_USE_WAIT;
+    let loops = iter::repeat_with(Vec::new).take(loops).collect();
+    let mut bound = Bound { loops, kept: keeps.then(Vec::new), ..Bound::default() };
+    for (listen, handed) in listen.iter().zip(&handed) {
+        match handed.as_slice() {
+            [] => bound.open(listen, &mut planned, &mut passed, deadline)?,
+            handed => bound.take_over(listen, handed)?,
+        }
+        bound.has_tls.resize(bound.listening.len(), listen.has_tls);
+        bound.is_proxied.resize(bound.listening.len(), listen.is_proxied);
+        bound.is_admin.resize(bound.listening.len(), listen.is_admin);
     }
     Ok(bound)
+}
+
+/// What a predecessor has for each of these: what the settings call it says so. What systemd has
+/// passed to it may be several sockets.
+fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> Vec<Vec<Handed>> {
+    let of = |listen: &Listen| {
+        let name = listen.to_string();
+        let most = if matches!(listen.place, Place::Systemd(_)) { usize::MAX } else { 1 };
+        let mut found = Vec::new();
+        while found.len() < most
+            && let Some(at) = handed.iter().position(|handed| handed.listen == name)
+        {
+            found.push(handed.remove(at));
+        }
+        found
+    };
+    listen.iter().map(of).collect()
 }
 
 /// The sockets that systemd has passed, for each place that asks for them.
@@ -114,18 +205,21 @@ impl Listen {
                 let is_same = one == other || one.is_none() || other.is_none();
                 is_same.then(|| Error::Twice { listen: self.to_string() })
             }
-            _ => plan(&[earlier.clone(), self.clone()], &[]).err(),
+            _ => plan(&[earlier.clone(), self.clone()], iter::empty()).err(),
         }
     }
 }
 
-/// Checks that nothing is given twice, however it is written, and returns the addresses of TCP that
-/// are to be bound.
-fn plan(listen: &[Listen], passed: &[Vec<Passed>]) -> Result<Vec<Planned>, Error> {
+/// Checks that nothing is given twice, however it is written, also of what is open already, and
+/// returns the addresses of TCP that are to be bound.
+fn plan<'a>(
+    listen: &[Listen],
+    open: impl Iterator<Item = &'a Listening>,
+) -> Result<Vec<Planned>, Error> {
     let (mut bound, mut paths) = (Vec::new(), Vec::new());
     let mut addresses = Vec::new();
-    for passed in passed.iter().flatten() {
-        match &passed.place {
+    for place in open {
+        match place {
             Listening::Tcp(address) => bound.push(*address),
             Listening::Unix(path) => paths.push(unix::canonical(path)),
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf, absolute};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rustix::io::Errno;
@@ -22,13 +23,25 @@ pub(super) struct SocketFile {
     path: PathBuf,
     /// Keeps the inode, so that its number is not given to the file of a successor.
     file: File,
+    /// A successor has the socket, so the file stays.
+    stays: AtomicBool,
 }
 
 impl SocketFile {
     fn open(path: PathBuf) -> io::Result<Self> {
         let flags = libc::O_PATH | libc::O_NOFOLLOW;
         let file = File::options().read(true).custom_flags(flags).open(&path)?;
-        Ok(Self { path, file })
+        Ok(Self { path, file, stays: AtomicBool::new(false) })
+    }
+
+    /// The file of a socket that a predecessor has bound.
+    pub(super) fn take_over(path: &Path) -> io::Result<Self> {
+        Self::open(absolute(path)?)
+    }
+
+    /// A successor has the socket now: it is not removed.
+    pub(super) fn leave(&self) {
+        self.stays.store(true, Ordering::Release);
     }
 
     /// Whether it is still what has this path.
@@ -40,6 +53,9 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.stays.load(Ordering::Acquire) {
+            return;
+        }
         let _lock = lock_folder(&self.path, Instant::now() + IN_USE_WAIT);
         if self.is_there().is_ok_and(|is_there| is_there) {
             // If it stays, the next server replaces it.

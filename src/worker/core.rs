@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::deferring::Deferring;
-use super::drain::Drain;
+use super::draining::Drain;
 use super::inspected::Inspecting;
 use super::listeners::{Accepting, Listeners};
 use super::outbox::{Entry, Outbox, queue_output};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::core::{BATCH, Core};
+use super::draining::{Drain, Manner};
 use super::slots::{Blocked, Receive};
 use super::spread::Spread;
 use crate::base::Millis;
@@ -24,51 +25,6 @@ pub(crate) const AFTER_DRAIN: Duration = Duration::from_millis(500);
 
 /// The most slots that are looked at in one turn to find those that are in use.
 const MAX_LOOKED_AT: usize = 4096;
-
-/// How a drain ends, and what becomes of requests that come during it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Manner {
-    /// The worker does not end before this is unset.
-    pub(super) stays: bool,
-    /// A successor has the listening sockets. What was accepted before it began is served:
-    /// handshakes are answered, and closed as all other connections.
-    pub(super) hands_over: bool,
-}
-
-/// How far a worker is with stopping.
-#[derive(Debug)]
-pub(super) struct Drain {
-    pub(super) manner: Manner,
-    began: Millis,
-    deadline: Millis,
-    /// When new connections are refused, and those that there are begin to be told; never once that
-    /// has happened.
-    tells_at: Millis,
-    /// Whom to tell when.
-    spread: Spread,
-    /// The next slot to be looked at besides, while there are some.
-    cursor: Option<u32>,
-    /// When the receives of those that are waited for are armed again.
-    rearm_at: Millis,
-    /// The next slot whose receive is armed again, while there are some.
-    rearming: Option<u32>,
-    /// All that are left are cut.
-    cutting: bool,
-    /// The listeners for administration are closed, and told to end are their connections.
-    ends_admin: bool,
-}
-
-impl Drain {
-    fn next(&self) -> Millis {
-        let tells = if self.cutting { Millis::NEVER } else { self.spread.due() };
-        self.deadline.min(self.rearm_at).min(self.tells_at).min(tells)
-    }
-
-    /// Whether the worker may end once it has no connections.
-    pub(super) fn may_end(&self) -> bool {
-        !self.manner.stays && self.tells_at == Millis::NEVER
-    }
-}
 
 impl<D: Driver> Core<D> {
     /// Begins to stop, unless it has begun.
@@ -121,6 +77,11 @@ impl<D: Driver> Core<D> {
         drain.cursor = (!window.is_zero()).then_some(0);
         let serves = drain.manner.hands_over;
         self.stop_accepting(!serves);
+        if serves {
+            // Who asks is to be answered by the successor.
+            self.accepting.admin_stopped = true;
+            self.driver.stop_accepting(&[]);
+        }
     }
 
     /// Arms the receives of a batch of the connections that are waited for again. Linux was seen to

@@ -1,6 +1,9 @@
 //! Stopping, draining, reloading and restarting a server.
 
 mod drain;
+mod handover;
+mod notify;
+mod reload;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::defaults_tests::changed_by;
 use super::field::Form;
 use super::options::DIFFERENCES;
+use super::reload::is_fixed;
 use super::rules;
 use super::setting::{Setting, first_sentence};
 use super::table::{self, route};
@@ -124,6 +125,13 @@ fn routes_table() -> String {
     text
 }
 
+/// The keys that SIGHUP does not change.
+fn fixed_list() -> String {
+    let all = table::all().filter(|setting| is_fixed(setting.name));
+    let names: Vec<String> = all.map(|setting| format!("`{}`", setting.name)).collect();
+    names.join(", ") + "\n"
+}
+
 /// Compares what is between the marks of a document with `table`.
 fn compare(document: &str, name: &str, table: &str) {
     let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {name}: {it} -->\n"));
@@ -147,4 +155,5 @@ fn the_documents_are_made_from_the_settings() {
     compare("README.md", "settings", &readme_table());
     compare("docs/settings.md", "settings", &settings_table());
     compare("docs/settings.md", "routes", &routes_table());
+    compare("docs/settings.md", "fixed", &fixed_list());
 }

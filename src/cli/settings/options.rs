@@ -26,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) cores: Option<Vec<usize>>,
     pub(crate) loops_per_core: usize,
     pub(crate) admin: AdminOptions,
+    /// Where a successor takes over.
+    pub(crate) hand_over: Option<PathBuf>,
     pub(crate) log: LogOptions,
     /// The keys that only routes have, while one is read.
     pub(crate) draft: Draft,
@@ -115,6 +117,7 @@ impl Default for Options {
             cores: None,
             loops_per_core: 1,
             admin: AdminOptions::default(),
+            hand_over: None,
             log: LogOptions::default(),
             draft: Draft::default(),
         }
@@ -137,6 +140,9 @@ impl Options {
             Server::new(self.config()).loops_per_core(self.loops_per_core).watchdog(None);
         for listen in self.listen.iter().flat_map(|listens| &listens.places) {
             server = server.listen_on(listen.clone());
+        }
+        if let Some(path) = &self.hand_over {
+            server = server.hand_over(path);
         }
         match &self.cores {
             Some(cores) => server.cores(cores.clone()),

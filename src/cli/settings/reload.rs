@@ -26,6 +26,7 @@ const FIXED: &[&str] = &[
     "admin",
     "admin-token-file",
     "log-format",
+    "handover",
 ];
 
 /// Whether a setting never changes while a server runs.

@@ -173,6 +173,10 @@ impl Driver for EpollDriver {
         for index in 0..self.listeners.len() {
             if kept.get(index) != Some(&true) {
                 self.end_accept(index);
+                // Others may have the same socket: then it stays registered when it is closed.
+                if let Some(socket) = &self.listeners[index].socket {
+                    let _ = epoll::delete(&self.epoll, socket);
+                }
                 self.listeners[index].close();
             }
         }

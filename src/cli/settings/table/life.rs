@@ -1,9 +1,11 @@
 //! Stopping and restarting.
 
+use std::path::PathBuf;
+
 use corecast::config::DrainCode;
 
 use crate::cli::settings::amount::{Amount, Unit};
-use crate::cli::settings::field::Choice;
+use crate::cli::settings::field::{Choice, Form, Texts};
 use crate::cli::settings::setting::Setting;
 
 /// Times that may be zero.
@@ -43,6 +45,28 @@ pub(crate) const SETTINGS: &[Setting] = &[
                 ("1001", DrainCode::GoingAway, "Going away"),
                 ("1012", DrainCode::Restart, "Service restart: clients may connect again"),
             ],
+        },
+    },
+    Setting {
+        name: "handover",
+        help: "A path for a Unix-domain socket, by which a server that is started with the same \
+               one takes the listening sockets of this one, so that a restart refuses nobody. \
+               Then this one closes its connections as after SIGTERM, and ends.",
+        example: &["/run/corecast/handover"],
+        field: &Texts {
+            form: Form::Text,
+            value_name: "PATH",
+            parse: |text| match text {
+                "" => Err("it is not the name of a file".to_owned()),
+                _ => Ok(PathBuf::from(text)),
+            },
+            set: |options, paths| {
+                options.hand_over = paths.into_iter().next();
+                Ok(())
+            },
+            get: |options| {
+                options.hand_over.iter().map(|path| path.display().to_string()).collect()
+            },
         },
     },
 ];

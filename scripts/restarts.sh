@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Restarts a server under load and checks that no client is refused: each restart is a
+# successor that takes the listening sockets (--handover) while clients connect, open a WebSocket
+# and have a message echoed.
+#
+#   scripts/restarts.sh [COUNT]    50 restarts by default; half a minute
+#
+# CORECAST_TEST_BACKEND=epoll has the servers use epoll.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+main() {
+    [ $# -le 1 ] || die "usage: scripts/restarts.sh [COUNT]"
+    CORECAST_RESTARTS="${1:-50}" cargo test --locked --profile ci --test life -- \
+        --exact --nocapture handover::a_restart_refuses_nobody
+}
+
+main "$@"

@@ -1,0 +1,220 @@
+//! The hand-over of listening sockets to a successor, so that a restart refuses nobody.
+//!
+//! A server listens on a Unix-domain socket. A successor connects to it, is sent the descriptors of
+//! all listening sockets, starts with them, and says so; then this server drains. What waits in
+//! the accept queues belongs to the sockets and not to a process, so it is served by the successor.
+
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, accept_with, recvmsg, sendmsg, sockopt,
+};
+use rustix::process::geteuid;
+
+use super::handle::ServerHandle;
+use super::listen::{IN_USE_WAIT, Pauses};
+use super::offered::{Handed, Ready};
+use super::passed;
+use super::unix::{self, SocketFile};
+use crate::error::Error;
+
+/// The bytes of each message: a text, filled up with zeros. A path has 107 bytes at most.
+const RECORD: usize = 512;
+/// The descriptors of one message; the kernel takes 253.
+const MOST: usize = 64;
+/// What a successor says first.
+const HELLO: &[u8; 4] = b"ccH1";
+/// What follows on the last descriptors.
+const END: &str = "end";
+/// A successor serves; the answer is that its predecessor has given up the path.
+const SERVES: u8 = b'S';
+/// A successor that says nothing for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A predecessor that waits for this server to serve.
+#[derive(Debug)]
+pub(super) struct Predecessor(UnixStream);
+
+fn fault(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| Error::HandOver { path: path.to_owned(), source }
+}
+
+/// Takes the sockets of the server that listens at this path, if there is one.
+pub(super) fn take(path: &Path) -> Result<Option<(Predecessor, Vec<Handed>)>, Error> {
+    let mut pauses = Pauses::until(Instant::now() + IN_USE_WAIT);
+    loop {
+        let stream = match UnixStream::connect(path) {
+            Ok(stream) => stream,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => return Ok(None),
+                _ => return Err(fault(path)(error)),
+            },
+        };
+        match receive(stream) {
+            // It hands over to another one, which listens soon, or it ends.
+            Err(error) if is_end(&error) && pauses.pause() => {}
+            result => return result.map(Some).map_err(fault(path)),
+        }
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+fn receive(mut stream: UnixStream) -> io::Result<(Predecessor, Vec<Handed>)> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(HELLO)?;
+    let mut all: Vec<Handed> = Vec::new();
+    loop {
+        let (text, mut sockets) = receive_record(&mut stream)?;
+        if text == END {
+            return Ok((Predecessor(stream), all));
+        }
+        let wrong = || io::Error::other("the predecessor has sent what is no listening socket");
+        let place = sockets.first().and_then(passed::place).ok_or_else(wrong)?;
+        match all.last_mut().filter(|last| last.listen == text && last.place == place) {
+            Some(last) => last.sockets.append(&mut sockets),
+            None => all.push(Handed { listen: text, place, sockets }),
+        }
+    }
+}
+
+/// The descriptors come with the first byte of their message.
+fn receive_record(stream: &mut UnixStream) -> io::Result<(String, Vec<OwnedFd>)> {
+    let mut bytes = [0; RECORD];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let begun = {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        recvmsg(&*stream, &mut parts, &mut control, flags)?.bytes
+    };
+    if begun == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let mut sockets = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            sockets.extend(descriptors);
+        }
+    }
+    if let Some(rest) = bytes.get_mut(begun..) {
+        stream.read_exact(rest)?;
+    }
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok((String::from_utf8_lossy(text).into_owned(), sockets))
+}
+
+fn send_record(mut stream: &UnixStream, text: &str, sockets: &[OwnedFd]) -> io::Result<()> {
+    let mut bytes = [0; RECORD];
+    let too_long = || io::Error::other("a name is too long");
+    bytes.get_mut(..text.len()).ok_or_else(too_long)?.copy_from_slice(text.as_bytes());
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    let sent = sendmsg(stream, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    stream.write_all(bytes.get(sent..).unwrap_or_default())
+}
+
+impl Predecessor {
+    /// This server serves, so the predecessor is to drain. Returns once it has given up the path.
+    fn release(mut self) -> io::Result<()> {
+        self.0.write_all(&[SERVES])?;
+        self.0.read_exact(&mut [0])
+    }
+}
+
+/// Listens at `path` for successors, on a thread of its own.
+fn offer(server: &ServerHandle, path: &PathBuf, sockets: Vec<Handed>) -> Result<(), Error> {
+    let deadline = Instant::now() + IN_USE_WAIT;
+    let (listener, file) = unix::bind(path, Some(0o600), deadline).map_err(fault(path))?;
+    let copy = listener.try_clone().map_err(Error::Descriptor)?;
+    server.set_ready(Ready { listener: copy, sockets });
+    let server = server.clone();
+    let thread = thread::Builder::new().name("corecast-handover".to_owned());
+    thread.spawn(move || wait(&server, &listener, file)).map_err(Error::Thread)?;
+    Ok(())
+}
+
+/// This server serves: its predecessor drains, and successors may come.
+pub(super) fn complete(
+    server: &ServerHandle,
+    path: &PathBuf,
+    predecessor: Option<Predecessor>,
+    sockets: Vec<Handed>,
+) -> Result<(), Error> {
+    let Some(predecessor) = predecessor else {
+        return offer(server, path, sockets).map_err(|error| server.end_failed_start(error));
+    };
+    if let Err(error) = predecessor.release() {
+        tracing::warn!(%error, "the predecessor has ended before it was told to drain");
+    }
+    // Clients are served, so the server goes on without.
+    if let Err(error) = offer(server, path, sockets) {
+        tracing::error!("no successor can take over: {error}");
+    }
+    Ok(())
+}
+
+/// Waits for successors until one serves, or this server drains.
+fn wait(server: &ServerHandle, listener: &OwnedFd, file: SocketFile) {
+    loop {
+        let stream = match accept_with(listener, SocketFlags::CLOEXEC) {
+            Ok(stream) => UnixStream::from(stream),
+            Err(Errno::INTR | Errno::CONNABORTED) => continue,
+            Err(_) => return,
+        };
+        match hand_over(server, &stream) {
+            Ok(true) => {
+                // Nobody else may find this path; it is the successor's from here on.
+                server.hand_over();
+                drop(file);
+                let _ = (&stream).write_all(&[SERVES]);
+                return;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a successor has not taken over; this server goes on");
+            }
+        }
+    }
+}
+
+/// Sends the sockets. Returns whether the successor serves.
+fn hand_over(server: &ServerHandle, mut stream: &UnixStream) -> io::Result<bool> {
+    let peer = sockopt::socket_peercred(stream)?.uid;
+    if peer != geteuid() && !peer.is_root() {
+        return Err(io::Error::other("it is a process of another user"));
+    }
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut hello = [0; HELLO.len()];
+    stream.read_exact(&mut hello)?;
+    if hello != *HELLO {
+        return Err(io::Error::other("it is no server of this kind"));
+    }
+    server.with_ready(|ready| {
+        for handed in ready.map_or(&[][..], |ready| &ready.sockets) {
+            for sockets in handed.sockets.chunks(MOST) {
+                send_record(stream, &handed.listen, sockets)?;
+            }
+        }
+        send_record(stream, END, &[])
+    })?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    Ok(answer == [SERVES])
+}

@@ -1,0 +1,31 @@
+//! Listening sockets that a predecessor has handed over, or a successor may take.
+
+use std::os::fd::OwnedFd;
+
+use rustix::net::{Shutdown, shutdown};
+
+use super::listen::Listening;
+
+/// Listening sockets of one place.
+#[derive(Debug)]
+pub(super) struct Handed {
+    /// What the settings say, such as `127.0.0.1:0`.
+    pub(super) listen: String,
+    pub(super) place: Listening,
+    pub(super) sockets: Vec<OwnedFd>,
+}
+
+/// What a server has ready for a successor.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// Where successors connect; a duplicate of the socket of the thread.
+    pub(super) listener: OwnedFd,
+    pub(super) sockets: Vec<Handed>,
+}
+
+impl Ready {
+    /// A server that drains hands nothing over: clients are to be refused.
+    pub(super) fn end(self) {
+        let _ = shutdown(&self.listener, Shutdown::Both);
+    }
+}

@@ -1,0 +1,246 @@
+//! A restart under load: no client is refused, reset before its handshake, or answered with an
+//! error. `CORECAST_RESTARTS` is the number of restarts.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::LIMIT;
+use crate::support::client::{Client, request};
+use crate::support::host::wait_until;
+use crate::support::server::{Server, command, run};
+use crate::support::wire::{FIN, TEXT, frame, server_close};
+
+const CLIENTS: usize = 8;
+
+fn restarts(usual: usize) -> usize {
+    let given = std::env::var("CORECAST_RESTARTS").ok();
+    given.map_or(usual, |text| text.parse().expect("a number of restarts"))
+}
+
+/// A path in a folder of its own, which is removed with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("corecast-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What clients saw.
+#[derive(Debug, Default)]
+struct Seen {
+    opened: AtomicUsize,
+    echoed: AtomicUsize,
+    told: AtomicUsize,
+}
+
+/// Connects, opens a WebSocket and has one message echoed. An error is one that a restart must not
+/// cause.
+fn visit(addr: SocketAddr, seen: &Seen) -> Result<(), String> {
+    let told = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
+    let mut stream = TcpStream::connect(addr).map_err(told("connect"))?;
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(&request("")).map_err(told("request"))?;
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    let end = loop {
+        let count = stream.read(&mut buffer).map_err(told("answer"))?;
+        bytes.extend_from_slice(&buffer[..count]);
+        match bytes.windows(4).position(|part| part == b"\r\n\r\n") {
+            Some(at) => break at + 4,
+            None if count == 0 => return Err("an end before the answer".to_owned()),
+            None => {}
+        }
+    };
+    if !bytes.starts_with(b"HTTP/1.1 101 ") {
+        return Err(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    seen.opened.fetch_add(1, Ordering::Relaxed);
+    // From here on the server may close at any time; a client would connect again.
+    bytes.drain(..end);
+    let _ = stream.write_all(&frame(FIN | TEXT, b"hello"));
+    while bytes.len() < 7 {
+        match stream.read(&mut buffer) {
+            Ok(count @ 1..) => bytes.extend_from_slice(&buffer[..count]),
+            Ok(0) | Err(_) => break,
+        }
+    }
+    match bytes.first() {
+        Some(0x81) => seen.echoed.fetch_add(1, Ordering::Relaxed),
+        Some(0x88) => seen.told.fetch_add(1, Ordering::Relaxed),
+        first => return Err(format!("neither an echo nor a close frame: {first:?}")),
+    };
+    Ok(())
+}
+
+/// Restarts with `args`, one after the other, while clients come and go. Returns the last server.
+fn restart_under_load(path: &str, count: usize, args: &[&[&str]]) -> Server {
+    let start = |number: usize| {
+        let args = args[number % args.len()];
+        Server::start(&[args, &["--handover", path]].concat())
+    };
+    let mut server = start(0);
+    let (addr, stop, seen) = (server.addr(), AtomicBool::new(false), Seen::default());
+    let idle: Vec<Client> = (0..4).map(|_| Client::open(addr)).collect();
+    let faults: Vec<String> = thread::scope(|scope| {
+        let load = || {
+            while !stop.load(Ordering::Relaxed) {
+                visit(addr, &seen)?;
+            }
+            Ok(())
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(load)).collect();
+        for number in 1..=count {
+            let opened = seen.opened.load(Ordering::Relaxed);
+            let successor = start(number);
+            assert_eq!(successor.addr(), addr);
+            let status = server.wait(LIMIT).expect("an end of the predecessor");
+            assert!(status.success(), "{status}: {:?}", server.log());
+            server = successor;
+            let goes_on = || seen.opened.load(Ordering::Relaxed) >= opened + 50;
+            let is_over = || clients.iter().any(thread::ScopedJoinHandle::is_finished);
+            assert!(wait_until(LIMIT, || goes_on() || is_over()), "{seen:?}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        clients.into_iter().filter_map(|client| client.join().unwrap().err()).collect()
+    });
+    assert!(faults.is_empty(), "{faults:?} {seen:?}");
+    eprintln!("{count} restarts: {seen:?}");
+    for mut client in idle {
+        client.expect(&server_close(1001, "server is stopping"));
+    }
+    server
+}
+
+#[test]
+fn a_restart_refuses_nobody() {
+    let folder = Folder::new("handover");
+    let path = folder.path("s");
+    let mut server = restart_under_load(&path, restarts(5), &[&["--loops-per-core", "2"]]);
+    assert!(Path::new(&path).exists(), "the last server waits for a successor");
+    server.signal(Signal::TERM);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    assert!(!Path::new(&path).exists());
+    assert!(TcpStream::connect(server.addr()).is_err(), "nobody listens any more");
+}
+
+/// With more loops, with fewer, and with the other interface of the kernel.
+#[test]
+fn a_successor_may_have_other_settings() {
+    let folder = Folder::new("handover-other");
+    let args: &[&[&str]] = &[
+        &["--loops-per-core", "1"],
+        &["--loops-per-core", "3", "--backend", "epoll"],
+        &["--loops-per-core", "2", "--backend", "auto"],
+    ];
+    let mut server = restart_under_load(&folder.path("s"), 3, args);
+    let log = server.log();
+    let start = log.iter().find(|line| line.contains("listening on ")).unwrap();
+    assert_eq!(start.matches(&server.addr().to_string()).count(), 1, "{start}");
+    server.signal(Signal::TERM);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
+/// The file of a socket belongs to the server that listens.
+#[test]
+fn unix_sockets_and_the_admin_listener_are_handed_over() {
+    let folder = Folder::new("handover-unix");
+    let (path, socket) = (folder.path("s"), folder.path("clients"));
+    let listen = format!("unix:{socket}");
+    let args = ["--handover", &path, "--listen", &listen, "--admin", "127.0.0.1:0"];
+    let mut server = Server::start(&args);
+    let admin = crate::admin_address(&server);
+    for _ in 0..3 {
+        let mut client = Client::connect_unix(Path::new(&socket));
+        let successor = Server::start(&args);
+        // Accepted by one of them, and served in any case.
+        client.open_at("/", "");
+        assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+        server = successor;
+        assert_eq!(crate::admin_address(&server), admin);
+        assert_eq!(crate::ask(admin, "GET", "/readyz"), (200, "ready\n".to_owned()));
+        let mut client = Client::connect_unix(Path::new(&socket));
+        client.open_at("/", "");
+        client.close();
+    }
+    server.signal(Signal::TERM);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    assert!(!Path::new(&socket).exists());
+}
+
+/// A successor that cannot start changes nothing.
+#[test]
+fn a_successor_that_fails_leaves_all_as_it_is() {
+    let folder = Folder::new("handover-fails");
+    let path = folder.path("s");
+    let mut server = Server::start(&["--handover", &path]);
+    let mut client = Client::open(server.addr());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = taken.local_addr().unwrap().to_string();
+    let args = ["serve", "--listen", "127.0.0.1:0", "--listen", &other, "--handover", &path];
+    let end = run(command(&args), LIMIT);
+    assert_eq!(end.status.code(), Some(1), "{end:?}");
+    let says = || server.log().iter().any(|line| line.contains("has not taken over"));
+    assert!(wait_until(LIMIT, says), "{:?}", server.log());
+    client.expect_alive();
+    Client::open(server.addr()).close();
+    // What speaks another language is sent away.
+    let mut stranger = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    stranger.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert!(matches!(stranger.read(&mut [0; 10]), Ok(0) | Err(_)));
+    let mut successor = Server::start(&["--handover", &path]);
+    assert_eq!(successor.addr(), server.addr());
+    client.expect(&server_close(1001, "server is stopping"));
+    drop(client);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    successor.signal(Signal::TERM);
+    assert!(successor.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
+/// What comes first and is served by the predecessor has its request answered.
+#[test]
+fn a_request_that_was_begun_is_answered() {
+    let folder = Folder::new("handover-begun");
+    let path = folder.path("s");
+    let mut server = Server::start(&["--handover", &path]);
+    let all = request("");
+    let mut begun = Client::open(server.addr());
+    begun.expect_alive();
+    let mut halves: Vec<Client> = (0..10).map(|_| Client::connect(server.addr())).collect();
+    for half in &mut halves {
+        half.send(&all[..30]);
+    }
+    thread::sleep(Duration::from_millis(200));
+    let successor = Server::start(&["--handover", &path]);
+    begun.expect(&server_close(1001, "server is stopping"));
+    drop(begun);
+    for half in &mut halves {
+        half.send(&all[30..]);
+        let head = half.read_head();
+        assert!(head.status.starts_with("HTTP/1.1 101"), "{head:?}");
+        half.expect(&server_close(1001, "server is stopping"));
+    }
+    drop(halves);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    drop(successor);
+}
