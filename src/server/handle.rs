@@ -11,11 +11,12 @@ use rustix::io::Errno;
 
 use super::control::{self, CoreControl, Request, Stop};
 use super::ending::Ending;
+use super::holding::Holding;
 use super::listen::Listening;
 use super::offered::Ready;
 use super::view::CoreStats;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
-use crate::config::{Backend, Config};
+use crate::config::Backend;
 use crate::error::Error;
 use crate::io::uring::Features;
 use crate::pubsub::Payload;
@@ -65,13 +66,9 @@ pub(super) struct Parts {
     #[cfg(feature = "tls")]
     pub(super) certificates: Option<Arc<Certificates>>,
     /// The settings that hold.
-    pub(super) config: Mutex<Arc<Config>>,
-    /// The limit of connections of each loop that was asked for.
-    pub(super) asked_connections: u32,
+    pub(super) config: Holding,
     /// The listening sockets are those of a predecessor.
     pub(super) succeeds: bool,
-    /// Something verifies tokens.
-    pub(super) has_authority: bool,
 }
 
 /// What a loop tells once it serves. It is the same for all.

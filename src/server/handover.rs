@@ -41,14 +41,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A predecessor that waits for this server to serve.
 #[derive(Debug)]
-pub(super) struct Predecessor(UnixStream);
+struct Predecessor(UnixStream);
 
 fn fault(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::HandOver { path: path.to_owned(), source }
 }
 
 /// Takes the sockets of the server that listens at this path, if there is one.
-pub(super) fn take(path: &Path) -> Result<Option<(Predecessor, Vec<Handed>)>, Error> {
+fn take(path: &Path) -> Result<Option<(Predecessor, Vec<Handed>)>, Error> {
     let mut pauses = Pauses::until(Instant::now() + IN_USE_WAIT);
     loop {
         let stream = match UnixStream::connect(path) {
@@ -138,7 +138,7 @@ impl Predecessor {
 }
 
 /// Listens at `path` for successors, on a thread of its own.
-fn offer(server: &ServerHandle, path: &PathBuf, sockets: Vec<Handed>) -> Result<(), Error> {
+fn offer(server: &ServerHandle, path: &Path, sockets: Vec<Handed>) -> Result<(), Error> {
     let deadline = Instant::now() + IN_USE_WAIT;
     let (listener, file) = unix::bind(path, Some(0o600), deadline).map_err(fault(path))?;
     let copy = listener.try_clone().map_err(Error::Descriptor)?;
@@ -149,24 +149,46 @@ fn offer(server: &ServerHandle, path: &PathBuf, sockets: Vec<Handed>) -> Result<
     Ok(())
 }
 
-/// This server serves: its predecessor drains, and successors may come.
-pub(super) fn complete(
-    server: &ServerHandle,
-    path: &PathBuf,
+/// How a server takes over and is taken over from.
+#[derive(Debug)]
+pub(super) struct Succession {
+    path: Option<PathBuf>,
     predecessor: Option<Predecessor>,
-    sockets: Vec<Handed>,
-) -> Result<(), Error> {
-    let Some(predecessor) = predecessor else {
-        return offer(server, path, sockets).map_err(|error| server.end_failed_start(error));
-    };
-    if let Err(error) = predecessor.release() {
-        tracing::warn!(%error, "the predecessor has ended before it was told to drain");
+}
+
+impl Succession {
+    /// Takes the sockets of a predecessor. Without a path there is none, and no successor.
+    pub(super) fn begin(path: Option<PathBuf>) -> Result<(Self, Option<Vec<Handed>>), Error> {
+        let Some(path) = path else {
+            return Ok((Self { path: None, predecessor: None }, None));
+        };
+        let (predecessor, handed) = take(&path)?.unzip();
+        Ok((Self { path: Some(path), predecessor }, Some(handed.unwrap_or_default())))
     }
-    // Clients are served, so the server goes on without.
-    if let Err(error) = offer(server, path, sockets) {
-        tracing::error!("no successor can take over: {error}");
+
+    pub(super) const fn has_predecessor(&self) -> bool {
+        self.predecessor.is_some()
     }
-    Ok(())
+
+    /// The server serves: its predecessor drains, and successors may come.
+    pub(super) fn complete(
+        self,
+        server: ServerHandle,
+        sockets: Option<Vec<Handed>>,
+    ) -> Result<ServerHandle, Error> {
+        let (Some(path), Some(sockets)) = (&self.path, sockets) else { return Ok(server) };
+        let is_first = self.predecessor.is_none();
+        if let Some(Err(error)) = self.predecessor.map(Predecessor::release) {
+            tracing::warn!(%error, "the predecessor has ended before it was told to drain");
+        }
+        match offer(&server, path, sockets) {
+            Ok(()) => {}
+            Err(error) if is_first => return Err(server.end_failed_start(error)),
+            // Clients are served, so the server goes on without.
+            Err(error) => tracing::error!("no successor can take over: {error}"),
+        }
+        Ok(server)
+    }
 }
 
 /// Waits for successors until one serves, or this server drains.

@@ -99,6 +99,6 @@ impl ServerHandle {
 
     /// The settings that hold.
     pub(super) fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.0.parts.config.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.parts.config.get()
     }
 }

@@ -8,6 +8,7 @@ mod control;
 mod ending;
 mod handle;
 mod handover;
+mod holding;
 mod life;
 mod listen;
 mod offered;
@@ -27,8 +28,8 @@ use std::fmt;
 use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
@@ -45,6 +46,8 @@ pub use affinity::allowed_cores;
 use control::{CoreControl, Stop};
 pub use handle::ServerHandle;
 use handle::{Parts, Serving};
+use handover::Succession;
+use holding::Holding;
 pub use listen::{Listen, Listening};
 use sockets::Bound;
 use thread::CoreThread;
@@ -244,24 +247,15 @@ impl Server {
         config.peer_addresses |= self.listen.iter().any(|listen| listen.is_admin);
         let asked_connections = config.limits.max_connections;
         let capacities = capacity::fit(config, loops.len());
-        let (predecessor, handed) = match &self.hand_over {
-            Some(path) => handover::take(path)?.unzip(),
-            None => (None, None),
-        };
+        let (succession, handed) = Succession::begin(self.hand_over)?;
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
-            sockets::bind(
-                &self.listen,
-                loops.len(),
-                handed.unwrap_or_default(),
-                self.hand_over.is_some(),
-            )?;
+            sockets::bind(&self.listen, loops.len(), handed)?;
         let admin = Admin::new(&listening, &is_admin, self.admin_token)?;
         let files = Arc::new(files);
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
         let config = &capacities.uring.config;
-        let wakers = loops.iter().map(|_| LoopWaker::new().map_err(Error::Waker));
-        let wakers = wakers.collect::<Result<Vec<_>, _>>()?;
+        let wakers = wakers(loops.len())?;
         let (ports, publishers, inboxes) = connect(config, &wakers);
         let controls = controls(&loops, &wakers, &ports);
         let handle = ServerHandle::new(Parts {
@@ -275,17 +269,14 @@ impl Server {
             stop: Arc::new(Stop::default()),
             #[cfg(feature = "tls")]
             certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
-            config: Mutex::new(Arc::clone(config)),
-            asked_connections,
-            succeeds: predecessor.is_some(),
-            has_authority: self.authority.is_some(),
+            config: Holding::new(config, asked_connections, self.authority.is_some()),
+            succeeds: succession.has_predecessor(),
         });
         let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
         let (ready, started) = mpsc::channel();
         let votes = backend::votes(config.backend, loops.len());
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
-        let mut spawned = 0;
-        let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {
+        let result = spawn_each(&controls, ends, |control, ends| {
             let ((port, inbox), (listeners, vote)) = ends;
             let thread = CoreThread {
                 pin: pinned.then_some(control.core),
@@ -306,19 +297,34 @@ impl Server {
                 admin: admin.as_ref().map(|admin| admin.pages(&handle)),
             };
             handle.add_thread(control, thread.spawn(Arc::clone(&make), ready.clone())?);
-            spawned += 1;
             Ok(())
         });
-        // Nobody is to wait for the end of a loop that has no thread.
-        controls.iter().skip(spawned).for_each(|control| control.end());
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        let handle = serve(result, handle, controls, self.watchdog)?;
-        if let Some(path) = &self.hand_over {
-            handover::complete(&handle, path, predecessor, kept.unwrap_or_default())?;
-        }
-        Ok(handle)
+        succession.complete(serve(result, handle, controls, self.watchdog)?, kept)
     }
+}
+
+/// What wakes each loop.
+fn wakers(loops: usize) -> Result<Vec<LoopWaker>, Error> {
+    (0..loops).map(|_| LoopWaker::new().map_err(Error::Waker)).collect()
+}
+
+/// Starts the threads of the loops, until one fails.
+fn spawn_each<T>(
+    controls: &[Arc<CoreControl>],
+    ends: impl Iterator<Item = T>,
+    mut spawn: impl FnMut(&Arc<CoreControl>, T) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut spawned = 0;
+    let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {
+        spawn(control, ends)?;
+        spawned += 1;
+        Ok(())
+    });
+    // Nobody is to wait for the end of a loop that has no thread.
+    controls.iter().skip(spawned).for_each(|control| control.end());
+    result
 }
 
 /// All loops serve, or one of them has failed.

@@ -1,7 +1,7 @@
 //! Settings that replace those of a running server.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::control;
@@ -51,11 +51,11 @@ impl ServerHandle {
     /// needs tokens and nothing verifies them. Then all stays as it was.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Error> {
         let parts = &self.0.parts;
-        check_routes(config, parts.has_authority)?;
-        let mut holding = parts.config.lock().unwrap_or_else(PoisonError::into_inner);
+        check_routes(config, parts.config.has_authority)?;
+        let mut holding = parts.config.lock();
         // What the server has added by itself, or lowered to what it has room for, is no change.
         let mut next = config.clone();
-        if config.limits.max_connections == parts.asked_connections {
+        if config.limits.max_connections == parts.config.asked_connections {
             next.limits.max_connections = holding.limits.max_connections;
         }
         next.peer_addresses |= parts.is_admin.contains(&true);

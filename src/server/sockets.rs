@@ -130,17 +130,17 @@ impl Bound {
 }
 
 /// Opens what is asked for, for this number of loops. The sockets in `handed` are those of a
-/// predecessor; with `keeps`, a successor may take all.
+/// predecessor; if it is there, a successor may take all.
 pub(super) fn bind(
     listen: &[Listen],
     loops: usize,
-    handed: Vec<Handed>,
-    keeps: bool,
+    handed: Option<Vec<Handed>>,
 ) -> Result<Bound, Error> {
     if listen.is_empty() {
         return Err(Error::Usage("no address to listen on; give one with --listen"));
     }
-    let handed = assign(listen, handed);
+    let kept = handed.is_some().then(Vec::new);
+    let handed = assign(listen, handed.unwrap_or_default());
     let fresh = listen.iter().zip(&handed).filter(|(_, handed)| handed.is_empty());
     let fresh: Vec<Listen> = fresh.map(|(listen, _)| listen.clone()).collect();
     let passed = passed(&fresh)?;
@@ -150,7 +150,7 @@ pub(super) fn bind(
     let mut passed = passed.into_iter();
     let deadline = Instant::now() + IN_USE_WAIT;
     let loops = iter::repeat_with(Vec::new).take(loops).collect();
-    let mut bound = Bound { loops, kept: keeps.then(Vec::new), ..Bound::default() };
+    let mut bound = Bound { loops, kept, ..Bound::default() };
     for (listen, handed) in listen.iter().zip(&handed) {
         match handed.as_slice() {
             [] => bound.open(listen, &mut planned, &mut passed, deadline)?,

@@ -65,8 +65,8 @@ impl Pools {
         }
     }
 
-    /// From now on these settings hold. A compressor of another level would have to be made anew, so
-    /// the level is the same.
+    /// From now on these settings hold. The level of compression is the same: compressors of another
+    /// one would have to be made anew.
     pub fn reconfigure(&mut self, config: Arc<Config>) {
         self.limits = limits(&config);
         self.least_message = least(&self.limits);

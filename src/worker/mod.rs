@@ -268,8 +268,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         });
     }
 
-    /// From now on these settings hold, for the service as well. What was decided by others, as in a
-    /// handshake, stays.
+    /// From now on these settings hold, for the service as well. What was decided at a handshake
+    /// stays.
     pub fn reconfigure(&mut self, config: Arc<Config>) {
         self.service.reconfigure(&config);
         self.core.pools.reconfigure(config);

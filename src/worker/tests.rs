@@ -4,6 +4,7 @@
 mod accepting;
 mod budget;
 mod deferred;
+mod draining;
 mod memory;
 mod peers;
 mod requests;

@@ -94,7 +94,7 @@ fn readiness_is_off_before_anything_is_refused() {
     }
     before.expect(&server_close(1001, STOPPING));
     assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
-    assert!(refuses(&server));
+    assert!(wait_until(LIMIT, || refuses(&server)));
     drop(before);
     assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
 }

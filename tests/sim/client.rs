@@ -332,7 +332,7 @@ impl Client {
             Stage::Requesting if self.outbox.is_empty() => Some(("an answer", soon)),
             Stage::Open if world.is_draining() => Some((
                 "the close frame of a server that stops",
-                soon.max(world.stop_at + REPLY_TIMEOUT),
+                soon.max(world.stop_at + world.config.draining.window + REPLY_TIMEOUT),
             )),
             Stage::Open => Some(self.model.next_answer().map_or(
                 ("the end of an idle connection", self.model.idle_until(world).1.max(soon) + LATE),

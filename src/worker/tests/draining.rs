@@ -1,0 +1,149 @@
+//! Connections are told to go in pieces, over the window; what is no WebSocket at once; and a
+//! successor's clients are served first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{Bench, head_len, request};
+use crate::config::{Config, DrainCode};
+use crate::io::sim::{ClientId, SimOptions};
+use crate::worker::core::BATCH;
+
+const CLIENTS: usize = 600;
+
+fn bench(delay: u64, window: u64) -> Bench {
+    let mut config = Config::default();
+    config.draining.delay = Duration::from_secs(delay);
+    config.draining.window = Duration::from_secs(window);
+    config.draining.code = DrainCode::Restart;
+    config.timeouts.drain = Duration::from_secs(100);
+    config.timeouts.close = Duration::from_secs(100);
+    Bench::with_options(config, SimOptions { slots: 1000, ..SimOptions::default() })
+}
+
+/// Clients that have opened a WebSocket.
+fn open(bench: &mut Bench, count: usize) -> Vec<ClientId> {
+    let clients: Vec<ClientId> = (0..count).map(|_| bench.network.connect(0)).collect();
+    clients.iter().for_each(|client| bench.network.write(*client, &request("/echo")));
+    for client in &clients {
+        let head = bench.read(*client, 12);
+        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", head.escape_ascii());
+        bench.read(*client, head_len(&head).map_or(1, |len| len - head.len()));
+    }
+    clients
+}
+
+/// The time from now until each client has got the close frame; and the most that got it after one
+/// turn. They answer, and all ends.
+fn told(bench: &mut Bench, clients: &[ClientId]) -> (Vec<Duration>, usize) {
+    let (start, network) = (bench.network.now(), bench.network.clone());
+    let (mut waiting, mut times, mut most) = (clients.to_vec(), Vec::new(), 0);
+    bench.turn_until(|_| {
+        let before = waiting.len();
+        waiting.retain(|client| {
+            let bytes = network.read(*client);
+            assert!(bytes.is_empty() || bytes.starts_with(&[0x88]), "{}", bytes.escape_ascii());
+            if !bytes.is_empty() {
+                assert_eq!(bytes[2..4], 1012_u16.to_be_bytes());
+                network.reset(*client);
+            }
+            bytes.is_empty()
+        });
+        most = most.max(before - waiting.len());
+        times.extend((waiting.len()..before).map(|_| network.now() - start));
+        waiting.is_empty()
+    });
+    (times, most)
+}
+
+#[test]
+fn without_a_window_all_are_told_at_once_in_pieces() {
+    let mut bench = bench(0, 0);
+    let clients = open(&mut bench, CLIENTS);
+    bench.worker.drain();
+    let (times, most) = told(&mut bench, &clients);
+    assert!(times.iter().all(|time| *time < Duration::from_secs(1)), "{times:?}");
+    assert!(most <= 2 * BATCH, "{most}");
+    bench.finish();
+}
+
+#[test]
+fn a_window_spreads_them() {
+    let mut bench = bench(0, 10);
+    let clients = open(&mut bench, CLIENTS);
+    let (silent, half) = (bench.network.connect(0), bench.network.connect(0));
+    bench.network.write(half, b"GET /echo HTTP/1.1\r\n");
+    bench.settle();
+    let begun = bench.network.now();
+    bench.worker.drain();
+    // What is no WebSocket has nothing to wait for.
+    let answer = bench.read(half, 12);
+    assert!(answer.starts_with(b"HTTP/1.1 503"), "{}", answer.escape_ascii());
+    bench.read_to_end(silent);
+    assert!(bench.network.now() - begun < Duration::from_secs(1));
+    let (times, most) = told(&mut bench, &clients);
+    for second in 0..10 {
+        let share = times.iter().filter(|time| time.as_secs() == second).count();
+        assert!((20..=100).contains(&share), "{second}: {share}");
+    }
+    assert!(most < CLIENTS / 10 && times[CLIENTS - 1] < Duration::from_secs(11), "{times:?}");
+    bench.finish();
+}
+
+/// As long as the delay lasts nothing happens, and new clients are served. Then the last one ends
+/// the worker.
+#[test]
+fn a_delay_comes_first() {
+    let mut bench = bench(5, 0);
+    let mut clients = open(&mut bench, 10);
+    let begun = bench.network.now();
+    bench.worker.drain();
+    clients.extend(open(&mut bench, 10));
+    assert!(!bench.worker.is_done());
+    told(&mut bench, &clients);
+    let taken = bench.network.now() - begun;
+    assert!(Duration::from_secs(5) <= taken && taken < Duration::from_secs(6), "{taken:?}");
+    bench.finish();
+}
+
+/// With nothing to lose, the window is not waited for.
+#[test]
+fn an_idle_worker_ends_at_once() {
+    let mut bench = bench(0, 50);
+    let clients = open(&mut bench, 10);
+    clients.iter().for_each(|client| bench.network.reset(*client));
+    bench.settle();
+    let soon = bench.network.now() + Duration::from_secs(1);
+    bench.finish_by(soon);
+}
+
+/// Requests that have begun are answered, and their connections told after that.
+#[test]
+fn what_was_accepted_before_a_hand_over_is_served() {
+    let mut bench = bench(5, 0);
+    let hands_over = Arc::new(AtomicBool::new(true));
+    bench.worker.hands_over = Arc::clone(&hands_over);
+    let clients = open(&mut bench, 10);
+    let late: Vec<ClientId> = (0..10).map(|_| bench.network.connect(0)).collect();
+    late.iter().for_each(|client| bench.network.write(*client, &request("/echo")[..20]));
+    let silent = bench.network.connect(0);
+    bench.settle();
+    let begun = bench.network.now();
+    bench.worker.drain();
+    told(&mut bench, &clients);
+    assert!(bench.network.now() - begun < Duration::from_secs(1), "the delay is not waited for");
+    late.iter().for_each(|client| bench.network.write(*client, &request("/echo")[20..]));
+    for client in &late {
+        let head = bench.read(*client, 12);
+        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", head.escape_ascii());
+        let rest = bench.read(*client, head_len(&head).map_or(1, |len| len - head.len() + 1));
+        let head = [head, rest].concat();
+        assert_eq!(head[head_len(&head).unwrap()], 0x88);
+        bench.network.reset(*client);
+    }
+    // Who sends nothing is not waited for longer than for any request.
+    bench.read_to_end(silent);
+    assert!(hands_over.load(Ordering::Acquire));
+    bench.finish();
+}
