@@ -228,14 +228,12 @@ fn hand_over(server: &ServerHandle, mut stream: &UnixStream) -> io::Result<bool>
     if hello != *HELLO {
         return Err(io::Error::other("it is no server of this kind"));
     }
-    server.with_ready(|ready| {
-        for handed in ready.map_or(&[][..], |ready| &ready.sockets) {
-            for sockets in handed.sockets.chunks(MOST) {
-                send_record(stream, &handed.listen, sockets)?;
-            }
+    for handed in server.offered()? {
+        for sockets in handed.sockets.chunks(MOST) {
+            send_record(stream, &handed.listen, sockets)?;
         }
-        send_record(stream, END, &[])
-    })?;
+    }
+    send_record(stream, END, &[])?;
     let mut answer = [0];
     stream.read_exact(&mut answer)?;
     Ok(answer == [SERVES])

@@ -1,11 +1,12 @@
 //! How a running server is stopped.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::handle::ServerHandle;
-use super::offered::Ready;
+use super::offered::{Handed, Ready};
 use crate::config::Config;
 use crate::io::Wake;
 use crate::worker::AFTER_DRAIN;
@@ -66,9 +67,9 @@ impl ServerHandle {
         }
     }
 
-    /// What a successor may take.
-    pub(super) fn with_ready<T>(&self, act: impl FnOnce(Option<&Ready>) -> T) -> T {
-        act(self.ready().as_ref())
+    /// Duplicates of what a successor may take. Nobody waits while they are sent.
+    pub(super) fn offered(&self) -> io::Result<Vec<Handed>> {
+        self.ready().as_ref().map_or(Ok(Vec::new()), Ready::copies)
     }
 
     fn begin_drain(&self, stays: bool) {

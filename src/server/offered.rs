@@ -1,5 +1,6 @@
 //! Listening sockets that a predecessor has handed over, or a successor may take.
 
+use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::net::{Shutdown, shutdown};
@@ -24,6 +25,19 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    /// Duplicates of all sockets.
+    pub(super) fn copies(&self) -> io::Result<Vec<Handed>> {
+        let copy = |handed: &Handed| {
+            let sockets = handed.sockets.iter().map(OwnedFd::try_clone);
+            Ok(Handed {
+                listen: handed.listen.clone(),
+                place: handed.place.clone(),
+                sockets: sockets.collect::<io::Result<_>>()?,
+            })
+        };
+        self.sockets.iter().map(copy).collect()
+    }
+
     /// A server that drains hands nothing over: clients are to be refused.
     pub(super) fn end(self) {
         let _ = shutdown(&self.listener, Shutdown::Both);

@@ -36,6 +36,7 @@ impl<D: Driver> Core<D> {
         let config = &self.pools.config;
         // A successor accepts already.
         let delay = if manner.hands_over { Duration::ZERO } else { config.draining.delay };
+        let delay = delay.min(config.timeouts.drain);
         self.drain = Some(Drain {
             manner,
             began: self.now,
