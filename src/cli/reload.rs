@@ -10,7 +10,7 @@ use corecast::server::ServerHandle;
 
 use super::check;
 use super::log::Log;
-use super::settings::{KEYS_OF_TOKENS, Options, differing, is_fixed};
+use super::settings::{KEYS_OF_TOKENS, Options, differing, is_fixed, keep};
 #[cfg(feature = "tls")]
 use super::tls;
 #[cfg(feature = "tokens")]
@@ -69,34 +69,37 @@ impl Files {
         }
         let options = resolved.options;
         match server.reload(&options.config()) {
-            Ok(kept) => self.tell(&options, &kept),
+            Ok(kept) => {
+                let options = self.holding_of(options, &kept);
+                self.log.reload(&options.log);
+                Some(options)
+            }
             Err(error) => {
                 tracing::error!("the settings, certificates and keys stay as they were: {error}");
-                return None;
+                None
             }
         }
-        self.log.reload(&options.log);
-        Some(options)
     }
 
-    /// Logs what has changed, and what has not.
-    fn tell(&self, options: &Options, kept: &[&'static str]) {
-        let uses_tokens = self.started.tokens.is_used();
+    /// What holds now of `options`. Logs what has changed, and what has not.
+    fn holding_of(&self, mut options: Options, kept: &[&'static str]) -> Options {
+        let has_tokens = options.tokens.is_used();
         let stays = |name: &&str| {
             is_fixed(name)
-                || *name == "access-log" && kept.contains(&"peer_addresses")
+                || *name == "access-log" && kept.contains(&"access_log")
                 || *name == "trust-proxy" && kept.contains(&"trusted_proxies")
-                || KEYS_OF_TOKENS.contains(name) && options.tokens.is_used() != uses_tokens
+                || KEYS_OF_TOKENS.contains(name) && has_tokens != self.started.tokens.is_used()
         };
-        for name in differing(&self.started, options).into_iter().filter(stays) {
+        for name in differing(&self.started, &options).into_iter().filter(stays) {
             tracing::warn!("`{name}` cannot change while the server runs; start it anew for that");
+            keep(&mut options, &self.started, name);
         }
-        let mut changed = differing(&self.holding, options);
-        changed.retain(|name| !stays(name));
+        let mut changed = differing(&self.holding, &options);
         if self.holding.config.routes != options.config.routes {
             changed.push("route");
         }
         tracing::info!(changed = changed.join(","), "the settings were read again");
+        options
     }
 
     /// Reads the files that the settings name.

@@ -32,6 +32,10 @@ impl Config {
         if self.peer_addresses || !self.trusted_proxies.is_empty() {
             config.peer_addresses = self.peer_addresses;
         } else {
+            if config.peer_addresses {
+                // The lines would have no addresses.
+                keep!(access_log);
+            }
             keep!(peer_addresses);
             keep!(trusted_proxies);
         }

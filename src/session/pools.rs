@@ -65,7 +65,7 @@ impl Pools {
         }
     }
 
-    /// From now on these settings hold. The level of compression is the same: compressors of another
+    /// From now on these settings hold, but for the level of compression: compressors of another
     /// one would have to be made anew.
     pub fn reconfigure(&mut self, config: Arc<Config>) {
         self.limits = limits(&config);

@@ -40,11 +40,33 @@ pub(crate) fn differing(one: &Options, other: &Options) -> Vec<&'static str> {
     all.map(|setting| setting.name).collect()
 }
 
+/// Gives a setting the value that it has in `from`.
+pub(crate) fn keep(options: &mut Options, from: &Options, name: &str) {
+    if let Some(setting) = table::find(name) {
+        // It was read from such texts before.
+        let _ = setting.field.set(options, &setting.field.get(from));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn any_setting_is_kept() {
+        for setting in table::all() {
+            let (started, mut options) = (Options::default(), Options::default());
+            let example: Vec<String> = setting.example.iter().map(|it| (*it).to_owned()).collect();
+            setting.field.set(&mut options, &example).unwrap();
+            assert_eq!(differing(&started, &options), [setting.name]);
+            if is_fixed(setting.name) {
+                keep(&mut options, &started, setting.name);
+                assert!(differing(&started, &options).is_empty(), "{}", setting.name);
+            }
+        }
+    }
 
     #[test]
     fn what_does_not_change_is_in_the_table_of_settings() {
