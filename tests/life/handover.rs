@@ -96,7 +96,8 @@ fn visit(addr: SocketAddr, seen: &Seen) -> Result<(), String> {
 fn restart_under_load(path: &str, count: usize, args: &[&[&str]]) -> Server {
     let start = |number: usize| {
         let args = args[number % args.len()];
-        Server::start(&[args, &["--handover", path]].concat())
+        // Some clients do not answer the close frame.
+        Server::start(&[args, &["--handover", path, "--close-timeout", "1"]].concat())
     };
     let mut server = start(0);
     let (addr, stop, seen) = (server.addr(), AtomicBool::new(false), Seen::default());
