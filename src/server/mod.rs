@@ -217,7 +217,7 @@ impl Server {
 
     /// Restarts without refusing anybody. At the start, the listening sockets of a server that was
     /// started with the same path are taken from it, where what is listened on is written in the
-    /// same way; once this server serves, that one drains. Then this server listens at the path, a
+    /// same way, or as the address that it has; once this server serves, that one drains. Then this server listens at the path, a
     /// Unix-domain socket, for a successor of the same user. Connections of a predecessor are not
     /// taken: they are closed as by [`ServerHandle::drain`], and their clients connect again.
     #[must_use]

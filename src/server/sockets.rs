@@ -163,15 +163,17 @@ pub(super) fn bind(
     Ok(bound)
 }
 
-/// What a predecessor has for each of these: what the settings call it says so. What systemd has
-/// passed to it may be several sockets.
+/// What a predecessor has for each of these: its settings call it the same, or that is where it
+/// listens. What systemd has passed to it may be several sockets.
 fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> Vec<Vec<Handed>> {
     let of = |listen: &Listen| {
         let name = listen.to_string();
         let most = if matches!(listen.place, Place::Systemd(_)) { usize::MAX } else { 1 };
         let mut found = Vec::new();
         while found.len() < most
-            && let Some(at) = handed.iter().position(|handed| handed.listen == name)
+            && let Some(at) = handed
+                .iter()
+                .position(|handed| handed.listen == name || handed.place.to_string() == name)
         {
             found.push(handed.remove(at));
         }

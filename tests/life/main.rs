@@ -2,6 +2,7 @@
 
 mod drain;
 mod handover;
+mod library;
 mod notify;
 mod reload;
 #[path = "../support/mod.rs"]
