@@ -180,9 +180,9 @@ fn handled_signals(options: &Options) -> Vec<i32> {
     signals
 }
 
-/// Whether there are certificates or keys.
+/// Whether there are certificates, keys or an admin token.
 const fn reads_again(options: &Options) -> bool {
-    !options.listen_tls.is_empty() || options.tokens.is_used()
+    !options.listen_tls.is_empty() || options.tokens.is_used() || options.admin.token_file.is_some()
 }
 
 /// What is read again on SIGHUP.
@@ -202,16 +202,14 @@ impl Files {
         if let Some(tokens) = &self.tokens {
             tokens::reload(&self.options, tokens);
         }
-        // Certificates are the server's, keys of tokens are not.
-        #[cfg(not(feature = "tls"))]
-        let _ = server;
-        #[cfg(not(any(feature = "tls", feature = "tokens")))]
-        let _ = &self.options;
+        if self.options.admin.token_file.is_some() {
+            admin::reload(&self.options.admin, server);
+        }
     }
 }
 
 /// Handles signals: the first starts draining, the second ends the process at once; SIGHUP has the
-/// certificates and keys read again.
+/// certificates, keys and the admin token read again.
 fn handle_signals(mut signals: Signals, server: ServerHandle, files: Files) -> std::io::Result<()> {
     std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
         let mut stopping = false;

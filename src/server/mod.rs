@@ -9,12 +9,14 @@ mod ending;
 mod handle;
 mod listen;
 mod passed;
+mod reload;
 mod rlimit;
 mod sockets;
 mod tcp;
 mod thread;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
 mod unix;
 mod view;
 mod watchdog;
@@ -37,7 +39,7 @@ use crate::pubsub::{PeerMessage, Totals};
 #[cfg(feature = "tls")]
 use crate::transport::tls::Tls;
 use crate::worker;
-use admin::{Admin, Token};
+use admin::Admin;
 pub use affinity::allowed_cores;
 use control::{CoreControl, Stop};
 pub use handle::ServerHandle;
@@ -45,6 +47,7 @@ use handle::{Parts, Serving};
 pub use listen::{Listen, Listening};
 use sockets::Bound;
 use thread::CoreThread;
+use token::Token;
 pub use view::CoreStats;
 
 /// The limit of loops per core. Each loop has a queue to every other, so memory grows with the
@@ -228,11 +231,10 @@ impl Server {
         let capacities = capacity::fit(config, loops.len());
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files } =
             sockets::bind(&self.listen, loops.len())?;
-        let admin = Admin::new(&listening, &is_admin, self.admin_token, &capacities.uring.config)?;
-        let files = Arc::new(files);
+        let config = &capacities.uring.config;
+        let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref(), config)?;
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
-        let config = &capacities.uring.config;
         let wakers = loops.iter().map(|_| LoopWaker::new().map_err(Error::Waker));
         let wakers = wakers.collect::<Result<Vec<_>, _>>()?;
         let (ports, publishers, inboxes) = connect(config, &wakers);
@@ -248,9 +250,10 @@ impl Server {
             stop: Arc::new(Stop::default()),
             #[cfg(feature = "tls")]
             certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
+            admin_token: self.admin_token,
             drain: config.timeouts.drain.saturating_add(worker::AFTER_DRAIN),
         });
-        let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
+        let (totals, make, files) = (Totals::new(&config.pubsub), Arc::new(make), Arc::new(files));
         let (ready, started) = mpsc::channel();
         let votes = backend::votes(config.backend, loops.len());
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
