@@ -3,7 +3,7 @@
 use std::fs;
 
 use corecast::error::Error;
-use corecast::server::{Listen, Server};
+use corecast::server::{Listen, Server, ServerHandle};
 
 use super::settings::AdminOptions;
 
@@ -12,9 +12,26 @@ pub(super) fn apply(options: &AdminOptions, mut server: Server) -> Result<Server
     for listen in options.listen.iter().flat_map(|listens| &listens.places) {
         server = server.listen_on(Listen::admin(listen.clone()));
     }
-    let Some(file) = &options.token_file else { return Ok(server) };
-    match fs::read_to_string(file) {
-        Ok(token) => Ok(server.admin_token(&token)),
-        Err(source) => Err(Error::AdminTokenFile { path: file.clone(), source }),
+    Ok(match token(options)? {
+        Some(token) => server.admin_token(&token),
+        None => server,
+    })
+}
+
+/// Reads the file with the token again. If that fails, the token stays as it is.
+pub(super) fn reload(options: &AdminOptions, server: &ServerHandle) {
+    let replace = |token: Option<String>| match token {
+        Some(token) => server.replace_admin_token(&token),
+        None => Ok(()),
+    };
+    match token(options).and_then(replace) {
+        Ok(()) => tracing::info!("the admin token was read again"),
+        Err(error) => tracing::error!("the admin token stays as it was: {error}"),
     }
+}
+
+fn token(options: &AdminOptions) -> Result<Option<String>, Error> {
+    let Some(path) = &options.token_file else { return Ok(None) };
+    let fault = |source| Error::AdminTokenFile { path: path.clone(), source };
+    fs::read_to_string(path).map(Some).map_err(fault)
 }

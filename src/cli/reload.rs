@@ -1,4 +1,4 @@
-//! What is read again on SIGHUP: the settings, certificates and keys.
+//! What is read again on SIGHUP: the settings, certificates, keys and the admin token.
 
 #[cfg(feature = "tokens")]
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use clap::ArgMatches;
 use corecast::authority::Tokens;
 use corecast::server::ServerHandle;
 
+use super::admin;
 use super::check;
 use super::log::Log;
 use super::settings::{KEYS_OF_TOKENS, Options, differing, is_fixed, keep};
@@ -36,7 +37,8 @@ fn has_file(matches: &ArgMatches) -> bool {
 
 /// Whether there is anything to read again.
 pub(super) fn is_possible(matches: &ArgMatches, options: &Options) -> bool {
-    has_file(matches) || !options.listen_tls.is_empty() || options.tokens.is_used()
+    let has_token = options.admin.token_file.is_some();
+    has_file(matches) || !options.listen_tls.is_empty() || options.tokens.is_used() || has_token
 }
 
 impl Files {
@@ -84,10 +86,13 @@ impl Files {
     /// What holds now of `options`. Logs what has changed, and what has not.
     fn holding_of(&self, mut options: Options, kept: &[&'static str]) -> Options {
         let has_tokens = options.tokens.is_used();
+        let has_admin_token = options.admin.token_file.is_some();
         let stays = |name: &&str| {
             is_fixed(name)
                 || *name == "access-log" && kept.contains(&"access_log")
                 || *name == "trust-proxy" && kept.contains(&"trusted_proxies")
+                || *name == "admin-token-file"
+                    && has_admin_token != self.started.admin.token_file.is_some()
                 || KEYS_OF_TOKENS.contains(name) && has_tokens != self.started.tokens.is_used()
         };
         for name in differing(&self.started, &options).into_iter().filter(stays) {
@@ -113,6 +118,8 @@ impl Files {
         if let Some(tokens) = self.tokens.as_ref().filter(|_| options.tokens.is_used()) {
             tokens::reload(options, tokens);
         }
-        let _ = (options, server);
+        if options.admin.token_file.is_some() {
+            admin::reload(&options.admin, server);
+        }
     }
 }

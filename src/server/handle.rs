@@ -14,6 +14,7 @@ use super::ending::Ending;
 use super::holding::Holding;
 use super::listen::Listening;
 use super::offered::Ready;
+use super::token::Token;
 use super::view::CoreStats;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
 use crate::config::Backend;
@@ -21,7 +22,7 @@ use crate::error::Error;
 use crate::io::uring::Features;
 use crate::pubsub::Payload;
 #[cfg(feature = "tls")]
-use crate::transport::tls::{Certificates, Tls};
+use crate::transport::tls::Certificates;
 use crate::worker::Stats;
 
 /// The time that a core may take to answer a request.
@@ -65,6 +66,7 @@ pub(super) struct Parts {
     pub(super) stop: Arc<Stop>,
     #[cfg(feature = "tls")]
     pub(super) certificates: Option<Arc<Certificates>>,
+    pub(super) admin_token: Option<Token>,
     /// The settings that hold.
     pub(super) config: Holding,
     /// The listening sockets are those of a predecessor.
@@ -156,6 +158,10 @@ impl ServerHandle {
 
     pub(super) fn stop_flags(&self) -> &Stop {
         &self.0.parts.stop
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0.parts
     }
 
     /// Whether each listener takes headers of the PROXY protocol.
@@ -317,18 +323,6 @@ impl ServerHandle {
             answers.recv_timeout(left).ok()
         };
         std::iter::from_fn(next).collect()
-    }
-
-    /// Replaces the certificates: new connections get those of `tls`, open ones stay as they are.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if the server has no listener with TLS.
-    #[cfg(feature = "tls")]
-    pub fn reload_tls(&self, tls: &Tls) -> Result<(), Error> {
-        match &self.0.parts.certificates {
-            Some(certificates) => certificates.replace(tls).map_err(Error::Tls),
-            None => Err(Error::Usage("this server has no listener with TLS")),
-        }
     }
 
     /// Waits until every loop has ended after [`drain`](Self::drain) or [`stop`](Self::stop).

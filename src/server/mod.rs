@@ -20,6 +20,7 @@ mod tcp;
 mod thread;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
 mod unix;
 mod view;
 mod watchdog;
@@ -41,7 +42,7 @@ use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
 #[cfg(feature = "tls")]
 use crate::transport::tls::Tls;
-use admin::{Admin, Token};
+use admin::Admin;
 pub use affinity::allowed_cores;
 use control::{CoreControl, Stop};
 pub use handle::ServerHandle;
@@ -51,6 +52,7 @@ use holding::Holding;
 pub use listen::{Listen, Listening};
 use sockets::Bound;
 use thread::CoreThread;
+use token::Token;
 pub use view::CoreStats;
 
 /// The limit of loops per core. Each loop has a queue to every other, so memory grows with the
@@ -250,8 +252,7 @@ impl Server {
         let (succession, handed) = Succession::begin(self.hand_over)?;
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
             sockets::bind(&self.listen, loops.len(), handed)?;
-        let admin = Admin::new(&listening, &is_admin, self.admin_token)?;
-        let files = Arc::new(files);
+        let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref())?;
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
         let config = &capacities.uring.config;
@@ -269,10 +270,11 @@ impl Server {
             stop: Arc::new(Stop::default()),
             #[cfg(feature = "tls")]
             certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
+            admin_token: self.admin_token,
             config: Holding::new(config, asked_connections, self.authority.is_some()),
             succeeds: succession.has_predecessor(),
         });
-        let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
+        let (totals, make, files) = (Totals::new(&config.pubsub), Arc::new(make), Arc::new(files));
         let (ready, started) = mpsc::channel();
         let votes = backend::votes(config.backend, loops.len());
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));

@@ -1,4 +1,4 @@
-//! Settings that replace those of a running server.
+//! What replaces that of a running server: settings, certificates, the token for administration.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -6,9 +6,12 @@ use std::time::Instant;
 
 use super::control;
 use super::handle::{ANSWER_TIMEOUT, ServerHandle};
+use super::token::Token;
 use super::view::{CoreView, Visit};
 use crate::config::{Access, Config};
 use crate::error::Error;
+#[cfg(feature = "tls")]
+use crate::transport::tls::Tls;
 
 /// A route for tokens needs what verifies them: nobody could connect by it.
 pub(super) fn check_routes(config: &Config, has_authority: bool) -> Result<(), Error> {
@@ -50,7 +53,7 @@ impl ServerHandle {
     /// [`Error::Routes`] if there were too many routes since the start, [`Error::Usage`] if a route
     /// needs tokens and nothing verifies them. Then all stays as it was.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Error> {
-        let parts = &self.0.parts;
+        let parts = self.parts();
         check_routes(config, parts.config.has_authority)?;
         let mut holding = parts.config.lock();
         // What the server has added by itself, or lowered to what it has room for, is no change.
@@ -80,5 +83,35 @@ impl ServerHandle {
             waiting -= 1;
         }
         Ok(kept)
+    }
+
+    /// Replaces the certificates: new connections get those of `tls`, open ones stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the server has no listener with TLS.
+    #[cfg(feature = "tls")]
+    pub fn reload_tls(&self, tls: &Tls) -> Result<(), Error> {
+        match &self.parts().certificates {
+            Some(certificates) => certificates.replace(tls).map_err(Error::Tls),
+            None => Err(Error::Usage("this server has no listener with TLS")),
+        }
+    }
+
+    /// Replaces the token that requests to listeners for administration have to give: from the
+    /// next request on, also of connections that are open. See
+    /// [`Server::admin_token`](super::Server::admin_token).
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the token cannot be given in a request, or the server was started
+    /// without one. Then all stays as it is.
+    pub fn replace_admin_token(&self, token: &str) -> Result<(), Error> {
+        let Some(current) = &self.parts().admin_token else {
+            return Err(Error::Usage("this server has no admin token"));
+        };
+        if Token::new(token).is_wrong() {
+            return Err(Error::Usage(Token::WRONG));
+        }
+        current.replace(token);
+        Ok(())
     }
 }

@@ -222,7 +222,7 @@ pub trait Service: Inbound {
         let _ = now;
     }
 
-    /// Whether a delivery was completed in this turn, so that the time at its end is of interest.
+    /// Whether a delivery was completed in this turn whose time is taken, at the end of the turn.
     #[inline]
     fn has_written(&self) -> bool {
         false

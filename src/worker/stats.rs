@@ -49,7 +49,7 @@ pub struct Stats {
     /// Turns of the loop.
     pub turns: u64,
     /// The time that one turn in 64 took, from the return of the call into the kernel on, and each
-    /// in which a delivery was completed.
+    /// in which a delivery was completed whose time is taken.
     pub turn_times: Histogram,
     /// What the driver counts.
     pub driver: DriverStats,

@@ -204,6 +204,31 @@ fn a_token_is_asked_for_on_each_request() {
     assert!(server.log().iter().all(|line| !line.contains("s3cret")), "{:?}", server.log());
 }
 
+/// SIGHUP has the file read again; a file that is missing or wrong changes nothing.
+#[test]
+fn the_token_is_read_again() {
+    let file = std::env::temp_dir().join(format!("corecast-new-token-{}", std::process::id()));
+    std::fs::write(&file, "first").unwrap();
+    let server = Administrated::start(&["--admin-token-file", file.to_str().unwrap()]);
+    let is_served = |token: &str| {
+        let header = format!("Authorization: Bearer {token}\r\n");
+        ask(server.admin, "GET", "/healthz", &header, b"").0 == "200"
+    };
+    let lines = |part: &str| server.server.log().iter().filter(|it| it.contains(part)).count();
+    assert!(is_served("first") && !is_served("second"));
+    std::fs::write(&file, "second").unwrap();
+    server.server.signal(Signal::HUP);
+    assert!(wait_until(LIMIT, || lines("token was read again") == 1), "{:#?}", server.server.log());
+    assert!(is_served("second") && !is_served("first"));
+    std::fs::write(&file, "two words").unwrap();
+    server.server.signal(Signal::HUP);
+    assert!(wait_until(LIMIT, || lines("token stays") == 1), "{:#?}", server.server.log());
+    std::fs::remove_file(&file).unwrap();
+    server.server.signal(Signal::HUP);
+    assert!(wait_until(LIMIT, || lines("token stays") == 2), "{:#?}", server.server.log());
+    assert!(is_served("second") && !is_served("two words"));
+}
+
 /// A page in a browser of the same machine can send requests, and can have a name of its own that
 /// leads to this address.
 #[test]

@@ -90,6 +90,12 @@ fn an_entry_says_what_the_connection_is_and_has_done() {
         let (received, sent) = (&one["received_bytes"], &one["sent_bytes"]);
         assert!((1_060..3_000).contains(&received.as_u64().unwrap()), "{one}");
         assert!((1_020..3_000).contains(&sent.as_u64().unwrap()), "{one}");
+        for way in ["received", "sent"] {
+            let [bytes, rate] = ["bytes", "bytes_per_second"]
+                .map(|unit| one[format!("{way}_{unit}")].as_f64().unwrap());
+            let age = one["age_seconds"].as_f64().unwrap();
+            assert!((rate * age / bytes - 1.0).abs() < 0.01, "{one}");
+        }
     }
     assert_eq!(find(&reader)["endpoint"], "topics");
     let one = find(&plain);

@@ -24,7 +24,6 @@ const FIXED: &[&str] = &[
     "max-buffers",
     "buffer-size",
     "admin",
-    "admin-token-file",
     "log-format",
     "handover",
 ];

@@ -194,24 +194,24 @@ impl Broker {
         self.clock = now;
     }
 
-    /// Whether the last delivery of a message was made in this turn.
+    /// Whether a delivery whose time is taken was completed in this turn.
     #[inline]
     #[must_use]
     pub const fn has_written(&self) -> bool {
-        self.deliveries.has_done()
+        self.deliveries.measured.is_due()
     }
 
     /// The time at the end of the turn.
     pub fn written(&mut self, now: Duration) {
-        self.deliveries.observe_done(now);
+        self.deliveries.measured.end_turn(now);
     }
 
     /// The times from the turn in which messages were published to the end of that in which the
-    /// last subscriber of this core was sent them. Messages of a topic that are sent together count
-    /// once.
+    /// last subscriber of this core was sent them, of one delivery in 16. Messages of a topic that
+    /// are sent together are one delivery.
     #[must_use]
     pub const fn delivery_times(&self) -> &Histogram {
-        &self.deliveries.times
+        self.deliveries.measured.times()
     }
 
     /// Its counters.

@@ -1,6 +1,7 @@
 //! Batches on their way to the subscribers of this core.
 
 mod frames;
+mod measured;
 mod past;
 #[cfg(test)]
 mod tests;
@@ -12,11 +13,12 @@ use std::time::Duration;
 
 use super::batch::{Batch, MAX_BATCH};
 use super::segment::Segment;
-use crate::base::{ConnectionId, Histogram, Ledger};
+use crate::base::{ConnectionId, Ledger};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{Lists, Subscriber};
 use crate::pubsub::name::Topic;
 use crate::session::{Delivered, Frames, Outbound};
+use measured::Measured;
 
 /// The memory of a delivery itself, with its place in the queue and in the table by topic.
 const DELIVERY: usize = 2 * size_of::<Delivery>() + 64;
@@ -86,9 +88,7 @@ pub(in crate::pubsub) struct DeliveryQueue {
     pub(in crate::pubsub) delivered: u64,
     /// The messages in these.
     pub(in crate::pubsub) messages: u64,
-    /// When those were published that were done in this turn.
-    done_now: Vec<Duration>,
-    pub(in crate::pubsub) times: Histogram,
+    pub(in crate::pubsub) measured: Measured,
     /// Frames are charged there, from when they are made until nobody holds them.
     pub(in crate::pubsub) ledger: Ledger,
 }
@@ -231,8 +231,10 @@ impl DeliveryQueue {
         let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
         self.delivered += ran.delivered;
         self.messages += ran.delivered * delivery.messages();
-        if delivery.lists.is_empty() && delivery.is_done() {
-            self.done_now.extend(delivery.published.take());
+        if delivery.is_done()
+            && let Some(published) = delivery.published.take()
+        {
+            self.measured.count_done(published);
         }
         self.bytes -= ran.freed;
         self.waiting += delivery.waiting();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -207,8 +208,16 @@ fn describe(id: Id, core: usize, row: &Row, totals: Option<Totals>) -> Value {
         "age_seconds": inspected.age.as_secs_f64(),
         "received_bytes": totals.map(|totals| totals.received),
         "sent_bytes": totals.map(|totals| totals.sent),
+        "received_bytes_per_second": totals.and_then(|it| rate(it.received, inspected.age)),
+        "sent_bytes_per_second": totals.and_then(|it| rate(it.sent, inspected.age)),
         "queued_bytes": inspected.queued,
     })
+}
+
+/// The mean since the connection was accepted; `None` before any time has passed.
+#[allow(clippy::cast_precision_loss, reason = "nobody needs all digits of a rate")]
+fn rate(bytes: u64, age: Duration) -> Option<f64> {
+    (!age.is_zero()).then(|| bytes as f64 / age.as_secs_f64())
 }
 
 const fn state(phase: Phase) -> &'static str {
@@ -262,6 +271,12 @@ impl Visit for Close {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_means() {
+        assert_eq!(rate(3, Duration::from_millis(1_500)), Some(2.0));
+        assert_eq!((rate(0, Duration::from_secs(1)), rate(3, Duration::ZERO)), (Some(0.0), None));
+    }
 
     #[test]
     fn ids_are_read_as_they_are_written() {

@@ -7,7 +7,6 @@ mod metrics;
 mod pages;
 mod series;
 mod text;
-mod token;
 mod topics;
 mod waiting;
 
@@ -15,10 +14,10 @@ use std::sync::Arc;
 
 use super::handle::ServerHandle;
 use super::listen::Listening;
+use super::token::Token;
 use crate::error::Error;
 use metrics::Metrics;
 pub(super) use pages::Pages;
-pub(super) use token::Token;
 
 /// What all loops share.
 #[derive(Debug)]
@@ -32,10 +31,10 @@ impl Admin {
     pub(super) fn new(
         listening: &[Listening],
         is_admin: &[bool],
-        token: Option<Token>,
+        token: Option<&Token>,
     ) -> Result<Option<Self>, Error> {
-        if token.as_ref().is_some_and(Token::is_wrong) {
-            return Err(Error::Usage("the admin token has to be one word of printable ASCII"));
+        if token.is_some_and(Token::is_wrong) {
+            return Err(Error::Usage(Token::WRONG));
         }
         let mut places = listening.iter().zip(is_admin).filter(|(_, is_admin)| **is_admin);
         if token.is_none() {
@@ -49,7 +48,7 @@ impl Admin {
             }
         }
         let metrics = Arc::new(Metrics::new());
-        Ok(places.next().map(|_| Self { token, metrics }))
+        Ok(places.next().map(|_| Self { token: token.cloned(), metrics }))
     }
 
     /// What one loop answers with.

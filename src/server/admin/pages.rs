@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::connections::MAX_LIMIT;
 use super::metrics::Metrics;
 use super::text::Format;
-use super::token::Token;
 use super::waiting::Pending;
 use super::{answers, connections, topics};
 use crate::app::{Admin, PublishError, RequestContext};
@@ -17,6 +16,7 @@ use crate::protocol::http::{Request, Response, Status, query_pairs};
 use crate::protocol::websocket::CloseCode;
 use crate::pubsub::Payload;
 use crate::server::handle::ServerHandle;
+use crate::server::token::Token;
 
 /// The connections or topics of a page, unless the request says otherwise.
 const LIMIT: usize = 100;

@@ -94,8 +94,8 @@ pub(super) const METRICS: &[Metric] = &[
             to.sample(&[], all.stats().map(|one| one.topics.retained).max().unwrap_or(0));
         })),
     metric("corecast_publish_to_write_seconds", Kind::Histogram, "",
-        "From the turn in which messages were published to the end of that in which the last \
-         subscriber of a core was sent them.", Histogram(|one| &one.delivery_times)),
+        "Of one delivery in 16: from the turn in which its messages were published to the end of \
+         that in which the last subscriber of a core was sent them.", Histogram(|one| &one.delivery_times)),
     metric("corecast_queued_bytes", Gauge, "core, loop",
         "Bytes that wait to be sent, because clients read slowly.",
         Each(|one| number(one.worker.queued_bytes))),
@@ -123,7 +123,7 @@ pub(super) const METRICS: &[Metric] = &[
         "Turns of the loop.", Each(|one| number(one.worker.turns))),
     metric("corecast_turn_seconds", Kind::Histogram, "",
         "Time of one turn in 64, without the call into the kernel, and of those that complete a \
-         delivery.", Histogram(|one| &one.worker.turn_times)),
+         delivery that is measured.", Histogram(|one| &one.worker.turn_times)),
     metric("corecast_late_receives", Counter, "core, loop",
         "Receives left to the next turn because of much work.",
         Each(|one| number(one.worker.late))),

@@ -70,8 +70,6 @@ impl Session {
         if is_limited || self.assembly.is_some() {
             return Ok(at);
         }
-        // In a register; counted at the end.
-        let mut count = 0;
         while self.phase == Phase::Open {
             let Some([first, second, key @ ..]) =
                 bytes.get(at..).and_then(<[u8]>::first_chunk::<6>)
@@ -90,14 +88,8 @@ impl Session {
                 break;
             }
             let span = FrameSpan { opcode, mask, at: start, len };
-            let hold = match self.single_frame::<S, BUILT_IN>(span, bytes, cx, service) {
-                Ok(hold) => hold,
-                Err(violation) => {
-                    cx.pools.counts.messages += count;
-                    return Err(violation);
-                }
-            };
-            count += 1;
+            let hold = self.single_frame::<S, BUILT_IN>(span, bytes, cx, service)?;
+            cx.pools.counts.messages += 1;
             at = start + len;
             if hold {
                 break;
@@ -107,7 +99,6 @@ impl Session {
                 break;
             }
         }
-        cx.pools.counts.messages += count;
         Ok(at)
     }
 

@@ -1,8 +1,6 @@
 //! Messages to few that go past one to very many: these take many turns, and others must not wait
 //! for all of them.
 
-use std::time::Duration;
-
 use super::{DELIVERY, Delivery, DeliveryQueue, MAX_BEGUN};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::name::Topic;
@@ -26,19 +24,6 @@ impl Delivery {
 }
 
 impl DeliveryQueue {
-    /// Whether deliveries were done in this turn.
-    #[inline]
-    pub(in crate::pubsub) const fn has_done(&self) -> bool {
-        !self.done_now.is_empty()
-    }
-
-    /// The time at the end of a turn.
-    pub(in crate::pubsub) fn observe_done(&mut self, now: Duration) {
-        for published in self.done_now.drain(..) {
-            self.times.observe(now.saturating_sub(published));
-        }
-    }
-
     /// Whether others wait behind a wide delivery.
     pub(super) fn has_wide_first(&self) -> bool {
         self.queue.len() > 1 && self.queue.front().is_some_and(Delivery::is_wide)

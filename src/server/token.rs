@@ -1,22 +1,33 @@
-//! The token that requests have to give.
+//! The token that requests to listeners for administration have to give.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::protocol::http::Request;
 
-/// A secret that is compared in a time that tells nothing of where it differs.
+/// A secret that is compared in a time that tells nothing of where it differs. All clones are the
+/// same, also once it is replaced.
 #[derive(Clone)]
-pub(in crate::server) struct Token(Box<str>);
+pub(super) struct Token(Arc<RwLock<Box<str>>>);
 
 impl Token {
+    /// What is said of a wrong one.
+    pub(super) const WRONG: &str = "the admin token has to be one word of printable ASCII";
+
     /// A token, without the white space around it.
-    pub(in crate::server) fn new(token: &str) -> Self {
-        Self(token.trim().into())
+    pub(super) fn new(token: &str) -> Self {
+        Self(Arc::new(RwLock::new(token.trim().into())))
+    }
+
+    /// Puts another one in its place.
+    pub(super) fn replace(&self, token: &str) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = token.trim().into();
     }
 
     /// Whether it cannot be given in a request: it is empty, or not a word in ASCII.
     pub(super) fn is_wrong(&self) -> bool {
-        self.0.is_empty() || !self.0.bytes().all(|byte| byte.is_ascii_graphic())
+        let token = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic())
     }
 
     /// Whether the request has it, as RFC 6750 section 2.1 says.
@@ -25,7 +36,8 @@ impl Token {
         let Some((scheme, given)) = value.and_then(|value| value.trim().split_once(' ')) else {
             return false;
         };
-        scheme.eq_ignore_ascii_case("bearer") && equal(self.0.as_bytes(), given.trim().as_bytes())
+        let token = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        scheme.eq_ignore_ascii_case("bearer") && equal(token.as_bytes(), given.trim().as_bytes())
     }
 }
 
