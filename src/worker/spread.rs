@@ -33,8 +33,7 @@ impl Spread {
         let window = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         let (mut at, mut step) = (0, 1);
         if window > 0 && count > 1 {
-            let below = |number: u64| u32::try_from(number % u64::from(count)).unwrap_or_default();
-            at = below(mixed(seed));
+            at = u32::try_from(mixed(seed) % u64::from(count)).unwrap_or_default();
             step = step_of(count, mixed(!seed));
         }
         Self { begins, window, count, given: 0, at, step, seed }
