@@ -219,9 +219,10 @@ impl Server {
 
     /// Restarts without refusing anybody. At the start, the listening sockets of a server that was
     /// started with the same path are taken from it, where what is listened on is written in the
-    /// same way, or as the address that it has; once this server serves, that one drains. Then this server listens at the path, a
-    /// Unix-domain socket, for a successor of the same user. Connections of a predecessor are not
-    /// taken: they are closed as by [`ServerHandle::drain`], and their clients connect again.
+    /// same way, or as the address that it has. Once this server serves, that one drains. Then this
+    /// server listens at the path, a Unix-domain socket, for a successor of the same user.
+    /// Connections of a predecessor are not taken: they are closed as by [`ServerHandle::drain`],
+    /// and their clients connect again.
     #[must_use]
     pub fn hand_over(mut self, path: impl Into<PathBuf>) -> Self {
         self.hand_over = Some(path.into());
