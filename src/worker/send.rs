@@ -270,11 +270,11 @@ impl<D: Driver> Core<D> {
     }
 
     /// What was counted as sent was not. A transport gives back also what it has kept of a queued
-    /// send, which was not counted.
+    /// send, which was not counted, and bytes of TLS itself, as of a handshake.
     fn count_unsent(&mut self, id: ConnectionId, bytes: usize) {
         let is_of_queue = |slot: &mut Slot| slot.session.is_tls() && slot.queue.is_some();
         if !self.slots.get(id).is_some_and(is_of_queue) {
-            self.stats.sent_bytes -= bytes as u64;
+            self.stats.sent_bytes = self.stats.sent_bytes.saturating_sub(bytes as u64);
         }
     }
 
