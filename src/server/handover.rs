@@ -23,7 +23,7 @@ use super::handle::ServerHandle;
 use super::listen::{IN_USE_WAIT, Pauses};
 use super::offered::{Handed, Ready};
 use super::passed;
-use super::unix::{self, SocketFile};
+use super::unix;
 use crate::error::Error;
 
 /// The bytes of each message: a text, filled up with zeros. A path has 107 bytes at most.
@@ -142,10 +142,10 @@ fn offer(server: &ServerHandle, path: &Path, sockets: Vec<Handed>) -> Result<(),
     let deadline = Instant::now() + IN_USE_WAIT;
     let (listener, file) = unix::bind(path, Some(0o600), deadline).map_err(fault(path))?;
     let copy = listener.try_clone().map_err(Error::Descriptor)?;
-    server.set_ready(Ready { listener: copy, sockets });
+    server.set_ready(Ready { listener: copy, file, sockets });
     let server = server.clone();
     let thread = thread::Builder::new().name("corecast-handover".to_owned());
-    thread.spawn(move || wait(&server, &listener, file)).map_err(Error::Thread)?;
+    thread.spawn(move || wait(&server, &listener)).map_err(Error::Thread)?;
     Ok(())
 }
 
@@ -192,7 +192,7 @@ impl Succession {
 }
 
 /// Waits for successors until one serves, or this server drains.
-fn wait(server: &ServerHandle, listener: &OwnedFd, file: SocketFile) {
+fn wait(server: &ServerHandle, listener: &OwnedFd) {
     loop {
         let stream = match accept_with(listener, SocketFlags::CLOEXEC) {
             Ok(stream) => UnixStream::from(stream),
@@ -201,9 +201,8 @@ fn wait(server: &ServerHandle, listener: &OwnedFd, file: SocketFile) {
         };
         match hand_over(server, &stream) {
             Ok(true) => {
-                // Nobody else may find this path; it is the successor's from here on.
+                // This frees the path, which is the successor's from here on.
                 server.hand_over();
-                drop(file);
                 let _ = (&stream).write_all(&[SERVES]);
                 return;
             }

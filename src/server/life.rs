@@ -73,6 +73,8 @@ impl ServerHandle {
     }
 
     fn begin_drain(&self, stays: bool) {
+        // Before anything ends, since the process may end with it.
+        self.hand_nothing_over();
         self.0.parts.stop.stays.store(stays, Ordering::Release);
         self.0.parts.stop.drain.store(true, Ordering::Release);
         for control in &self.0.parts.controls {
@@ -92,6 +94,7 @@ impl ServerHandle {
     /// Stops at once: connections are cut without a close frame.
     /// [`Handler::close`](crate::app::Handler::close) is called for each, with 1001.
     pub fn stop(&self) {
+        self.hand_nothing_over();
         self.0.parts.stop.halt.store(true, Ordering::Release);
         self.0.ending.expect_within(Duration::ZERO);
         self.0.parts.controls.iter().for_each(|control| control.notify());

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::{Shutdown, shutdown};
 
 use super::listen::Listening;
+use super::unix::SocketFile;
 
 /// Listening sockets of one place.
 #[derive(Debug)]
@@ -21,6 +22,9 @@ pub(super) struct Handed {
 pub(super) struct Ready {
     /// Where successors connect; a duplicate of the socket of the thread.
     pub(super) listener: OwnedFd,
+    /// The path of that socket, which is free once this value is dropped.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub(super) file: SocketFile,
     pub(super) sockets: Vec<Handed>,
 }
 
