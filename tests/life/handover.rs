@@ -168,6 +168,8 @@ fn unix_sockets_and_the_admin_listener_are_handed_over() {
     let (path, socket) = (folder.path("s"), folder.path("clients"));
     let listen = format!("unix:{socket}");
     let args = ["--handover", &path, "--listen", &listen, "--admin", "127.0.0.1:0"];
+    // Clients wait for as long as a successor takes to start.
+    let args = [&args[..], &["--handshake-timeout", "60", "--drain-timeout", "60"]].concat();
     let mut server = Server::start(&args);
     let admin = crate::admin_address(&server);
     for _ in 0..3 {
@@ -223,7 +225,8 @@ fn a_successor_that_fails_leaves_all_as_it_is() {
 fn a_request_that_was_begun_is_answered() {
     let folder = Folder::new("handover-begun");
     let path = folder.path("s");
-    let mut server = Server::start(&["--handover", &path]);
+    let args = ["--handover", &path, "--handshake-timeout", "60", "--drain-timeout", "60"];
+    let mut server = Server::start(&args);
     let all = request("");
     let mut begun = Client::open(server.addr());
     begun.expect_alive();
@@ -232,7 +235,7 @@ fn a_request_that_was_begun_is_answered() {
         half.send(&all[..30]);
     }
     thread::sleep(Duration::from_millis(200));
-    let successor = Server::start(&["--handover", &path]);
+    let successor = Server::start(&args);
     begun.expect(&server_close(1001, "server is stopping"));
     drop(begun);
     for half in &mut halves {
