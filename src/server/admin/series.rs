@@ -95,7 +95,8 @@ pub(super) const METRICS: &[Metric] = &[
         })),
     metric("corecast_publish_to_write_seconds", Kind::Histogram, "",
         "Of one delivery in 16: from the turn in which its messages were published to the end of \
-         that in which the last subscriber of a core was sent them.", Histogram(|one| &one.delivery_times)),
+         that in which the last subscriber of a core was sent them.",
+        Histogram(|one| &one.delivery_times)),
     metric("corecast_queued_bytes", Gauge, "core, loop",
         "Bytes that wait to be sent, because clients read slowly.",
         Each(|one| number(one.worker.queued_bytes))),

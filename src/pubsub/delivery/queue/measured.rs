@@ -8,7 +8,8 @@ use crate::base::Histogram;
 /// cost as much as a delivery to some subscribers.
 const MEASURED: u64 = 16;
 
-/// The deliveries that were made to all subscribers of a core, and the times that some of them took.
+/// The deliveries that were made to all subscribers of a core, and the times that some of them
+/// took.
 #[derive(Debug, Default)]
 pub(in crate::pubsub) struct Measured {
     count: u64,
