@@ -181,6 +181,7 @@ impl<D: Driver> Core<D> {
         let mut slot = Slot::new(session);
         slot.timer = deadline;
         self.slots.insert(index, slot);
+        self.meters.reset(index);
         if reject {
             self.remember_rejected(id);
         }

@@ -19,6 +19,8 @@ mod inspect;
 mod inspected;
 mod listeners;
 mod memory;
+mod metered;
+mod meters;
 mod outbound;
 mod outbox;
 mod progress;
@@ -149,9 +151,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.retry_deferred();
         }
         self.core.pools.work.allow(self.core.budget.received);
+        if self.core.meters.are_used {
+            self.handle_metered();
+        }
         while let Some(event) = self.core.driver.next_event() {
             self.core.charge_driver();
-            self.on_event(event);
+            self.on_event::<false>(event);
         }
         if !self.core.driver.is_settled() {
             self.settle()?;
@@ -236,6 +241,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let timer = core.wheel.next_ms().map_or(Millis::NEVER, Millis);
         let next = timer.min(core.accepting.retry_at()).min(core.drain_deadline()).min(service);
         let next = next.min(core.watch_memory_at()).min(core.refusals.due());
+        let next = next.min(core.meters.due());
         Some(core.now.until(next).min(LONGEST_SLEEP))
     }
 

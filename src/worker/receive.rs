@@ -17,10 +17,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// [`on_rare_event`](Self::on_rare_event), because out of line an echo costs ten instructions
     /// more.
     #[inline(always)]
-    pub(super) fn on_event(&mut self, event: Event) {
+    pub(super) fn on_event<const METERED: bool>(&mut self, event: Event) {
         match event {
             Event::Received { id, outcome: Received::Data { buffer, len }, armed } => {
-                self.on_data::<true>(id, buffer, len, armed);
+                self.on_data::<true, METERED>(id, buffer, len, armed);
             }
             Event::Received { id, outcome, armed } => self.on_receive_end(id, outcome, armed),
             Event::Accepted { listener, result, armed, peer } => {
@@ -51,13 +51,14 @@ impl<D: Driver, S: Service> Worker<D, S> {
     #[cold]
     #[inline(never)]
     pub(super) fn on_rare_event(&mut self, event: Event) {
-        self.on_event(event);
+        self.on_event::<false>(event);
     }
 
     /// Passes received data to its session. `NEW` data comes from an event, with which the receive
-    /// has ended unless it stays `armed`; other data was deferred.
+    /// has ended unless it stays `armed`; other data was deferred. `METERED` data is counted, as far
+    /// as that has to be done here.
     #[inline(always)]
-    pub(super) fn on_data<const NEW: bool>(
+    pub(super) fn on_data<const NEW: bool, const METERED: bool>(
         &mut self,
         id: ConnectionId,
         buffer: Buffer,
@@ -72,6 +73,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if NEW && slot.may_defer() && slot.defers(service) {
             return self.defer(id, Received::Data { buffer, len }, armed);
         }
+        if METERED && !core.meters.spend(id.slot, len) {
+            return self.on_metered(id, buffer, len, armed);
+        }
         let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
         // The replies to many receives of one turn must not become one vector that grows and grows.
         if entry.output.owned_len() > MAX_AT_ONCE {
@@ -85,8 +89,15 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let bytes = core.driver.bytes(&buffer).get_mut(..len).unwrap_or_default();
         let output = &mut entry.output;
         let pools = &mut core.pools;
+        let messages = pools.counts.messages;
         let handled = slot.session.receive(core.now, bytes, backlog, pools, service, output);
+        if METERED {
+            core.meters.count(id.slot, core.pools.counts.messages - messages);
+        }
         if handled != Handled::All {
+            if METERED && let Handled::Until(at) | Handled::Paused(at) = handled {
+                core.meters.refund(id.slot, len - at);
+            }
             return self.keep_rest(id, buffer, len, handled, armed);
         }
         if output.in_place().is_some() {

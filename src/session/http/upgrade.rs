@@ -117,6 +117,9 @@ impl Session {
         write_accepted(cx.appendable(), key, protocol, agreement.as_ref(), &accept.headers);
         self.compression =
             agreement.map(|agreed| Box::new(Compression::new(agreed, &cx.pools.ledger)));
+        if let Some(controls) = &mut cx.pools.controls {
+            controls.open(self.id, self.route, cx.now);
+        }
         cx.pools.counts.count_opened(self.endpoint);
         self.marks.insert(Marks::OPENED);
         self.phase = Phase::Open;

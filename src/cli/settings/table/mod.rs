@@ -7,6 +7,7 @@ mod limits;
 mod listening;
 mod machine;
 mod pubsub;
+mod rates;
 pub(crate) mod route;
 mod timeouts;
 #[cfg(feature = "tokens")]
@@ -21,6 +22,7 @@ pub(crate) const GROUPS: &[Group] = &[
     #[cfg(feature = "tokens")]
     Group { title: "Tokens and API keys", settings: tokens::SETTINGS },
     Group { title: "Limits", settings: limits::SETTINGS },
+    Group { title: "Rates", settings: rates::SETTINGS },
     Group { title: "Timeouts", settings: timeouts::SETTINGS },
     Group { title: "Compression", settings: compression::SETTINGS },
     Group { title: "Publish and subscribe", settings: pubsub::SETTINGS },
