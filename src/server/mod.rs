@@ -31,6 +31,7 @@ use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
 use crate::authority::Verify;
 use crate::config::{Access, Config};
 use crate::error::Error;
+use crate::gateway::Addresses;
 use crate::io::{LoopWaker, Wake};
 use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
@@ -251,6 +252,7 @@ impl Server {
             drain: config.timeouts.drain.saturating_add(worker::AFTER_DRAIN),
         });
         let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
+        let addresses = Addresses::new(&config.limits).map(Arc::new);
         let (ready, started) = mpsc::channel();
         let votes = backend::votes(config.backend, loops.len());
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
@@ -269,6 +271,7 @@ impl Server {
                 inbox,
                 totals: totals.clone(),
                 authority: self.authority.clone(),
+                addresses: addresses.clone(),
                 control: Arc::clone(control),
                 wakers: wakers.clone(),
                 on_panic: self.on_panic.clone(),

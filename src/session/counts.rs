@@ -30,6 +30,8 @@ pub struct Counts {
     opened: [u64; ENDPOINTS],
     /// `WebSocket` connections that have ended, by endpoint.
     ended: [u64; ENDPOINTS],
+    /// Connections whose first request is answered, or which have ended without.
+    pub(crate) begun: u64,
     /// Responses to plain requests.
     pub responses: Statuses,
     /// Requests that were refused: all other responses.

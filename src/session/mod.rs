@@ -43,7 +43,7 @@ pub use progress::{ReadTracker, SLOWEST_READER, WindowEdge};
 pub use reason::CloseReason;
 pub use replies::{Message, Replies};
 pub use service::{
-    Accept, Delivered, Inbound, Outbound, SendFailure, Service, Terms, Verdict, Wakeup,
+    Accept, Admitted, Delivered, Inbound, Outbound, SendFailure, Service, Terms, Verdict, Wakeup,
 };
 pub use state::{Phase, Session};
 pub use stream::Stream;

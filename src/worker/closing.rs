@@ -74,6 +74,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return;
         }
         core.drop_deferred(id);
+        self.service.left(id);
         core.close_or_retire(id);
         core.wheel.clear(id.slot);
         core.trackers.remove(&id);

@@ -47,7 +47,7 @@ use core::Core;
 pub(crate) use drain::AFTER_DRAIN;
 pub use inspected::{Inspected, Totals};
 pub use listeners::Listeners;
-pub use stats::Stats;
+pub use stats::{LimitCounts, Stats};
 
 /// How many deliveries are made in one turn: enough to be worth a call into the kernel, few enough
 /// not to delay the events of the next turn.
@@ -267,6 +267,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             let Some(mut slot) = self.core.slots.remove(index) else { continue };
             slot.session.abort(CloseReason::Local(CloseCode::GOING_AWAY));
             self.core.count_end(&slot.session);
+            self.service.left(slot.id());
             slot.session.finish(&mut self.core.pools, &mut self.service);
         }
     }

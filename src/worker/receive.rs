@@ -27,10 +27,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 if let Some(id) = self.core.on_accept(listener, result, armed)
                     && self.core.accepting.wants_peers
                 {
-                    self.service.connected(id, peer);
+                    self.on_connected(id, listener, peer);
                 }
             }
-            Event::Peer { id, peer } => self.service.connected(id, peer),
+            Event::Peer { id, peer } => self.on_peer(id, peer),
             Event::NotCancelled { id } => self.core.on_not_cancelled(id),
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),
