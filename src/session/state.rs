@@ -161,7 +161,8 @@ impl Session {
     }
 
     /// With what.
-    pub(super) const fn rejection(&self) -> Rejection {
+    #[must_use]
+    pub const fn rejection(&self) -> Rejection {
         if self.marks.contains(Marks::TOO_OFTEN) {
             Rejection::AddressHandshakes
         } else if self.marks.contains(Marks::BY_ADDRESS) {

@@ -145,7 +145,7 @@ impl<D: Driver> Core<D> {
             match phase {
                 Some(Phase::Request) => {
                     self.with_output(id, |slot, now, pools, output| {
-                        slot.session.refuse(now, Rejection::Full, pools, output);
+                        slot.session.refuse(now, slot.session.rejection(), pools, output);
                     });
                     self.accepting.rejected.push_back((id, self.now));
                 }

@@ -63,3 +63,47 @@ fn silent_connections_do_not_keep_tls_clients_waiting() {
     first.close();
     drop(silent);
 }
+
+/// The answer to a handshake of TLS and of a WebSocket.
+fn status(server: &Running, pair: &Pair) -> (TlsClient, String) {
+    let mut client = TlsClient::connect(server.tls(), pair.client());
+    client.send(&request_to("/", ""));
+    let status = client.read_head().status;
+    (client, status)
+}
+
+/// A connection that has not done its handshake of TLS is one in progress.
+#[test]
+fn handshakes_of_tls_are_handshakes_in_progress() {
+    let pair = Pair::new(&["localhost"]);
+    let mut config = Config::default();
+    config.limits.max_handshakes = Some(2);
+    config.timeouts.handshake = Duration::from_secs(600);
+    let server = Running::start_on_one_core(pair.tls(), config);
+    let connections = || server.0.stats()[0].connections;
+    let first = TcpStream::connect(server.tls()).unwrap();
+    assert!(wait_until(PATIENCE, || connections() == 1));
+    let (mut open, answer) = status(&server, &pair);
+    assert_eq!(answer, "HTTP/1.1 101 Switching Protocols");
+    let second = TcpStream::connect(server.tls()).unwrap();
+    assert!(wait_until(PATIENCE, || connections() == 3));
+    assert_eq!(status(&server, &pair).1, "HTTP/1.1 503 Service Unavailable");
+    drop((first, second));
+    let is_open = || status(&server, &pair).1 == "HTTP/1.1 101 Switching Protocols";
+    assert!(wait_until(PATIENCE, is_open));
+    open.echo(b"still served");
+}
+
+/// Addresses are counted on all listeners together, and the answer comes over TLS.
+#[test]
+fn an_address_beyond_its_limit_is_told_so_over_tls() {
+    let pair = Pair::new(&["localhost"]);
+    let mut config = Config::default();
+    config.limits.max_connections_per_address = Some(2);
+    let server = Running::start_with(pair.tls(), config);
+    let _plain = super::support::client::Client::open(server.plain());
+    let (mut open, answer) = status(&server, &pair);
+    assert_eq!(answer, "HTTP/1.1 101 Switching Protocols");
+    assert_eq!(status(&server, &pair).1, "HTTP/1.1 429 Too Many Requests");
+    open.echo(b"still served");
+}
