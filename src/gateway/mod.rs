@@ -5,6 +5,7 @@
 mod addresses;
 mod admin;
 mod admission;
+mod admit;
 mod app;
 mod client;
 mod clients;

@@ -230,10 +230,9 @@ impl Server {
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files } =
             sockets::bind(&self.listen, loops.len())?;
         let admin = Admin::new(&listening, &is_admin, self.admin_token, &capacities.uring.config)?;
-        let files = Arc::new(files);
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
-        let config = &capacities.uring.config;
+        let (files, config) = (Arc::new(files), &capacities.uring.config);
         let wakers = loops.iter().map(|_| LoopWaker::new().map_err(Error::Waker));
         let wakers = wakers.collect::<Result<Vec<_>, _>>()?;
         let (ports, publishers, inboxes) = connect(config, &wakers);
@@ -254,9 +253,8 @@ impl Server {
         let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
         let addresses = Addresses::new(&config.limits).map(Arc::new);
         let (ready, started) = mpsc::channel();
-        let votes = backend::votes(config.backend, loops.len());
+        let (mut spawned, votes) = (0, backend::votes(config.backend, loops.len()));
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
-        let mut spawned = 0;
         let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {
             let ((port, inbox), (listeners, vote)) = ends;
             let thread = CoreThread {

@@ -57,6 +57,8 @@ pub struct RateCounts {
 }
 
 impl RateCounts {
+    #[cold]
+    #[inline(never)]
     pub(super) fn count_closed(&mut self, violation: Violation) {
         match violation {
             Violation::MessageRate => self.closed_by_messages += 1,

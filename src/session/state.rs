@@ -42,11 +42,11 @@ pub enum Phase {
 }
 
 bitflags! {
-    /// Facts about a session, in two bytes.
+    /// Facts about a session, in one byte.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(super) struct Marks: u16 {
-        /// The request is refused: with 503, because the server is full or stopping, unless
-        /// `BY_ADDRESS` is set too.
+    pub(super) struct Marks: u8 {
+        /// The request is refused: as the reason says, or with 503, because the server is full or
+        /// stopping.
         const REJECT = 1;
         /// The service has accepted the connection or answers its request later, so it must be told
         /// of its end.
@@ -61,12 +61,8 @@ bitflags! {
         const ADMIN = 1 << 5;
         /// It has become a WebSocket.
         const OPENED = 1 << 6;
-        /// The request is refused with 429, because the address has too many connections.
-        const BY_ADDRESS = 1 << 7;
-        /// With `BY_ADDRESS`: because it connects too often.
-        const TOO_OFTEN = 1 << 8;
         /// Its first request is answered, or the answer is settled. It is counted.
-        const BEGUN = 1 << 9;
+        const BEGUN = 1 << 7;
     }
 }
 
@@ -145,11 +141,8 @@ impl Session {
         if self.phase != Phase::Request || self.is_rejected() {
             return;
         }
-        self.marks.insert(match rejection {
-            Rejection::AddressConnections => Marks::REJECT | Marks::BY_ADDRESS,
-            Rejection::AddressHandshakes => Marks::REJECT | Marks::BY_ADDRESS | Marks::TOO_OFTEN,
-            _ => Marks::REJECT,
-        });
+        self.marks.insert(Marks::REJECT);
+        self.reason = Some(CloseReason::Refused(rejection));
         self.note_begun(counts);
         self.deadline = self.deadline.min(now.after(REJECTED_GRACE));
     }
@@ -163,12 +156,9 @@ impl Session {
     /// With what.
     #[must_use]
     pub const fn rejection(&self) -> Rejection {
-        if self.marks.contains(Marks::TOO_OFTEN) {
-            Rejection::AddressHandshakes
-        } else if self.marks.contains(Marks::BY_ADDRESS) {
-            Rejection::AddressConnections
-        } else {
-            Rejection::Full
+        match self.reason {
+            Some(CloseReason::Refused(rejection)) => rejection,
+            _ => Rejection::Full,
         }
     }
 

@@ -224,7 +224,9 @@ impl<D: Driver> Core<D> {
     }
 
     fn open(&mut self, index: u32, listener: usize) -> ConnectionId {
-        let full = self.slots.len() >= self.pools.config.limits.max_connections as usize;
+        // Who administrates the server takes nobody's place.
+        let clients = self.slots.len() as u64 - self.stats.admin;
+        let full = clients >= u64::from(self.pools.config.limits.max_connections);
         let id = self.slots.next_id(index);
         let is_admin = self.accepting.is_admin(listener);
         let reject = !is_admin && self.has_to_reject(full);

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use super::Worker;
 use super::core::Core;
 use super::input::Input;
-use super::meters::Entry;
+use super::meters::Meters;
 use super::slots::Blocked;
 use crate::base::{ConnectionId, Millis};
 use crate::io::{Buffer, Driver, Received};
@@ -132,35 +132,36 @@ impl<D: Driver, S: Service> Worker<D, S> {
 impl<D: Driver> Core<D> {
     /// The meter of a connection, and the limits that it has; `None` if nothing is limited, or it
     /// sends no messages now.
-    fn meter(&mut self, id: ConnectionId) -> Option<(&Metered, &mut Meter, &mut Lease)> {
+    fn meter(&mut self, id: ConnectionId) -> Option<(&Metered, &mut Meter)> {
         let session = &self.slots.get(id)?.session;
         if session.phase() != Phase::Open {
             return None;
         }
-        let Entry { lease, meter } = self.meters.entries.get_mut(id.slot)?;
-        let Some(of) = self.meters.limits.get(session.route().index()).and_then(Option::as_ref)
-        else {
-            *lease = Lease::MAX;
-            return None;
-        };
-        let meter = meter.get_or_insert_with(|| Box::new(Meter::new(of, self.now)));
-        Some((of, meter, lease))
+        let Meters { limits, meters, .. } = &mut self.meters;
+        let of = limits.get(session.route().index())?.as_ref()?;
+        let meter = meters.reach(id.slot, || None);
+        Some((of, meter.get_or_insert_with(|| Box::new(Meter::new(of, self.now)))))
     }
 
     /// What may be handled of so many bytes; `None` if that is not limited.
     fn allowance(&mut self, id: ConnectionId, len: usize) -> Option<Allowance> {
-        let now = self.now;
-        let (of, meter, lease) = self.meter(id)?;
-        Some(meter.allow(of, now, len, lease))
+        let (now, mut lease) = (self.now, self.meters.lease(id.slot));
+        let allowance = self.meter(id).map(|(of, meter)| meter.allow(of, now, len, &mut lease));
+        let session = self.slots.get(id).map(|slot| &slot.session);
+        if allowance.is_none() && session.is_some_and(|session| session.phase() == Phase::Open) {
+            lease = Lease::MAX;
+        }
+        self.meters.set_lease(id.slot, lease);
+        allowance
     }
 
     fn next_frame(&mut self, id: ConnectionId) -> NextFrame {
-        self.meter(id).map_or(NextFrame::Any, |(of, meter, _)| meter.next(of))
+        self.meter(id).map_or(NextFrame::Any, |(of, meter)| meter.next(of))
     }
 
     /// A frame was handled.
     fn charge_frame(&mut self, id: ConnectionId, bytes: u64, messages: u64) {
-        if let Some((_, meter, _)) = self.meter(id) {
+        if let Some((_, meter)) = self.meter(id) {
             meter.charge(bytes, messages);
         }
     }
@@ -168,9 +169,10 @@ impl<D: Driver> Core<D> {
     /// Charges what was handled since `before`.
     fn charge_meter(&mut self, id: ConnectionId, before: Total) {
         let Total { bytes, messages } = Total::of(&self.pools);
-        if let Some((of, meter, lease)) = self.meter(id) {
+        if let Some((of, meter)) = self.meter(id) {
             meter.charge(bytes - before.bytes, messages - before.messages);
-            *lease = meter.lease(of);
+            let lease = meter.lease(of);
+            self.meters.set_lease(id.slot, lease);
         }
     }
 

@@ -8,14 +8,6 @@ use crate::base::blocks::Blocks;
 use crate::config::{Config, RouteId};
 use crate::session::{Lease, Meter, Metered};
 
-/// One connection.
-#[derive(Debug, Default)]
-pub(super) struct Entry {
-    pub(super) lease: Lease,
-    /// Made when the first message comes.
-    pub(super) meter: Option<Box<Meter>>,
-}
-
 /// What all connections of a loop may send.
 #[derive(Debug)]
 pub(super) struct Meters {
@@ -23,47 +15,52 @@ pub(super) struct Meters {
     pub(super) limits: Box<[Option<Metered>]>,
     /// Whether anything is limited.
     pub(super) are_used: bool,
-    /// By slot.
-    pub(super) entries: Blocks<Entry>,
+    /// By slot. Memory that no connection has used is not touched.
+    leases: Vec<u64>,
+    /// By slot. Each is made when the first message comes.
+    pub(super) meters: Blocks<Option<Box<Meter>>>,
     /// The connections that wait, and until when; the generation of each after its slot.
     pub(super) waiting: BinaryHeap<Reverse<(u64, u32, u32)>>,
 }
 
 impl Meters {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, slots: u32) -> Self {
         let routes = std::iter::once(RouteId::NONE).chain(config.routes.ids());
         let limits: Box<[Option<Metered>]> =
             routes.map(|route| Metered::of(&config.rates_of(route))).collect();
         let are_used = limits.iter().any(Option::is_some);
-        Self { limits, are_used, entries: Blocks::default(), waiting: BinaryHeap::new() }
+        let leases = vec![0; if are_used { slots as usize } else { 0 }];
+        let (meters, waiting) = (Blocks::default(), BinaryHeap::new());
+        Self { limits, are_used, leases, meters, waiting }
     }
 
     /// A connection was accepted into a slot, or has left it.
     pub(super) fn reset(&mut self, slot: u32) {
         if self.are_used {
-            *self.entries.reach(slot, Entry::default) = Entry::default();
+            self.set_lease(slot, Lease::default());
+            *self.meters.reach(slot, || None) = None;
         }
     }
 
-    /// Whether so many bytes may be handled without a further look.
+    /// What a connection may send without a further look at it.
     #[inline(always)]
-    pub(super) fn spend(&mut self, slot: u32, bytes: usize) -> bool {
-        self.entries.get_mut(slot).is_some_and(|entry| entry.lease.spend(bytes))
+    pub(super) fn lease(&self, slot: u32) -> Lease {
+        Lease(self.leases.get(slot as usize).copied().unwrap_or_default())
     }
 
-    /// So many messages were handled after [`spend`](Self::spend), but not so many bytes.
-    #[inline(always)]
-    pub(super) fn count(&mut self, slot: u32, messages: u64) {
-        if let Some(entry) = self.entries.get_mut(slot) {
-            entry.lease.count(messages);
+    pub(super) fn set_lease(&mut self, slot: u32, lease: Lease) {
+        if let Some(place) = self.leases.get_mut(slot as usize) {
+            *place = lease.0;
         }
     }
 
-    /// Of the bytes that were spent so many were not handled.
-    #[cold]
-    pub(super) fn refund(&mut self, slot: u32, bytes: usize) {
-        if let Some(entry) = self.entries.get_mut(slot) {
-            entry.lease.refund(bytes);
+    /// So much was handled, which the lease allows.
+    #[inline(always)]
+    pub(super) fn spend(&mut self, slot: u32, bytes: usize, messages: u64) {
+        if let Some(place) = self.leases.get_mut(slot as usize) {
+            let mut lease = Lease(*place);
+            lease.spend(bytes, messages);
+            *place = lease.0;
         }
     }
 

@@ -151,13 +151,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.retry_deferred();
         }
         self.core.pools.work.allow(self.core.budget.received);
-        if self.core.meters.are_used {
-            self.handle_metered();
-        }
-        while let Some(event) = self.core.driver.next_event() {
-            self.core.charge_driver();
-            self.on_event::<false>(event);
-        }
+        self.handle_events();
         if !self.core.driver.is_settled() {
             self.settle()?;
         }
@@ -197,6 +191,18 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.measure(began);
         }
         Ok(())
+    }
+
+    /// Handles all that the call into the kernel has brought.
+    #[inline(always)]
+    fn handle_events(&mut self) {
+        if self.core.meters.are_used {
+            self.handle_metered();
+        }
+        while let Some(event) = self.core.driver.next_event() {
+            self.core.charge_driver();
+            self.on_event::<false>(event);
+        }
     }
 
     /// Looks at the clock at the end of a turn.

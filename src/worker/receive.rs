@@ -55,8 +55,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 
     /// Passes received data to its session. `NEW` data comes from an event, with which the receive
-    /// has ended unless it stays `armed`; other data was deferred. `METERED` data is counted, as far
-    /// as that has to be done here.
+    /// has ended unless it stays `armed`; other data was deferred. `METERED` data is counted, as
+    /// far as that has to be done here.
     #[inline(always)]
     pub(super) fn on_data<const NEW: bool, const METERED: bool>(
         &mut self,
@@ -73,7 +73,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if NEW && slot.may_defer() && slot.defers(service) {
             return self.defer(id, Received::Data { buffer, len }, armed);
         }
-        if METERED && !core.meters.spend(id.slot, len) {
+        if METERED && !core.meters.lease(id.slot).allows(len) {
             return self.on_metered(id, buffer, len, armed);
         }
         let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
@@ -91,14 +91,15 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let pools = &mut core.pools;
         let messages = pools.counts.messages;
         let handled = slot.session.receive(core.now, bytes, backlog, pools, service, output);
-        if METERED {
-            core.meters.count(id.slot, core.pools.counts.messages - messages);
-        }
+        let messages = core.pools.counts.messages - messages;
         if handled != Handled::All {
             if METERED && let Handled::Until(at) | Handled::Paused(at) = handled {
-                core.meters.refund(id.slot, len - at);
+                core.meters.spend(id.slot, at, messages);
             }
             return self.keep_rest(id, buffer, len, handled, armed);
+        }
+        if METERED {
+            core.meters.spend(id.slot, len, messages);
         }
         if output.in_place().is_some() {
             entry.buffer = Some(buffer);

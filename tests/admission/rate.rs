@@ -48,7 +48,9 @@ fn one_connection_more_than_the_burst() {
 fn each_address_has_its_own_and_tokens_come_back() {
     let server = server(1);
     within_a_second(|| {
-        drop(connect_from([127, 0, 0, 1], server.addr()));
+        // Its answer says that it was counted: another core may accept the next one.
+        let mut first = connect_from([127, 0, 0, 1], server.addr());
+        ask(&mut first, b"", "");
         let mut second = connect_from([127, 0, 0, 1], server.addr());
         assert_eq!(ask(&mut second, b"", ""), refused(TOO_OFTEN, 429));
     });

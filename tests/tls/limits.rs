@@ -64,12 +64,13 @@ fn silent_connections_do_not_keep_tls_clients_waiting() {
     drop(silent);
 }
 
-/// The answer to a handshake of TLS and of a WebSocket.
-fn status(server: &Running, pair: &Pair) -> (TlsClient, String) {
+/// The status of a connection that is refused, over TLS.
+fn refused(server: &Running, pair: &Pair) -> String {
     let mut client = TlsClient::connect(server.tls(), pair.client());
     client.send(&request_to("/", ""));
-    let status = client.read_head().status;
-    (client, status)
+    let (answer, end) = client.read_to_end();
+    assert_eq!(end, End::Notified);
+    Head::parse(&answer).unwrap().0.status
 }
 
 /// A connection that has not done its handshake of TLS is one in progress.
@@ -83,14 +84,13 @@ fn handshakes_of_tls_are_handshakes_in_progress() {
     let connections = || server.0.stats()[0].connections;
     let first = TcpStream::connect(server.tls()).unwrap();
     assert!(wait_until(PATIENCE, || connections() == 1));
-    let (mut open, answer) = status(&server, &pair);
-    assert_eq!(answer, "HTTP/1.1 101 Switching Protocols");
+    let mut open = TlsClient::open(server.tls(), pair.client(), "/");
     let second = TcpStream::connect(server.tls()).unwrap();
     assert!(wait_until(PATIENCE, || connections() == 3));
-    assert_eq!(status(&server, &pair).1, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(refused(&server, &pair), "HTTP/1.1 503 Service Unavailable");
     drop((first, second));
-    let is_open = || status(&server, &pair).1 == "HTTP/1.1 101 Switching Protocols";
-    assert!(wait_until(PATIENCE, is_open));
+    assert!(wait_until(PATIENCE, || connections() == 1));
+    TlsClient::open(server.tls(), pair.client(), "/").close();
     open.echo(b"still served");
 }
 
@@ -102,8 +102,7 @@ fn an_address_beyond_its_limit_is_told_so_over_tls() {
     config.limits.max_connections_per_address = Some(2);
     let server = Running::start_with(pair.tls(), config);
     let _plain = super::support::client::Client::open(server.plain());
-    let (mut open, answer) = status(&server, &pair);
-    assert_eq!(answer, "HTTP/1.1 101 Switching Protocols");
-    assert_eq!(status(&server, &pair).1, "HTTP/1.1 429 Too Many Requests");
+    let mut open = TlsClient::open(server.tls(), pair.client(), "/");
+    assert_eq!(refused(&server, &pair), "HTTP/1.1 429 Too Many Requests");
     open.echo(b"still served");
 }

@@ -5,18 +5,19 @@
 //! many entries for open connections as there are connections at most, and a fixed number for the
 //! addresses that have begun connections lately.
 
+mod prefix;
 mod recent;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::Millis;
 use crate::base::bucket::Tokens;
 use crate::config::Limits;
+pub(super) use prefix::Prefix;
 use recent::Recent;
 
 /// The parts of the table: a power of two.
@@ -24,27 +25,6 @@ const PARTS: usize = 64;
 /// So many connections of an address above its limit, or as many as it may have, are answered at a
 /// time. Further ones are closed without an answer.
 const ANSWERED: u32 = 64;
-
-/// What counts as one address: all of an IPv4 address, the first 64 bits of an IPv6 address, which
-/// is what one client is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Prefix {
-    V4(u32),
-    V6(u64),
-}
-
-impl Prefix {
-    pub(super) fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                let bits = [a, b, c, d].map(u64::from);
-                Self::V6(bits.iter().fold(0, |all, part| all << 16 | part))
-            }
-        }
-    }
-}
 
 /// What is said of a connection that begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

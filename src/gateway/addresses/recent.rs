@@ -1,6 +1,6 @@
 //! The addresses that have begun connections lately, in a table of a fixed size.
 
-use super::Prefix;
+use super::prefix::Prefix;
 use crate::base::Millis;
 use crate::base::bucket::{TokenBucket, Tokens};
 

@@ -3,10 +3,12 @@ use std::collections::HashMap;
 use super::*;
 
 fn table(connections: Option<u32>, handshakes: Option<(u32, u32)>) -> Addresses {
-    let mut limits = Limits::default();
-    limits.max_connections_per_address = connections;
-    limits.handshake_rate = handshakes.map(|(rate, _)| rate);
-    limits.handshake_burst = handshakes.map(|(_, burst)| burst);
+    let limits = Limits {
+        max_connections_per_address: connections,
+        handshake_rate: handshakes.map(|(rate, _)| rate),
+        handshake_burst: handshakes.map(|(_, burst)| burst),
+        ..Limits::default()
+    };
     Addresses::new(&limits).unwrap()
 }
 
@@ -34,8 +36,7 @@ fn what_counts_as_one_address() {
 #[test]
 fn nothing_is_kept_if_nothing_is_limited() {
     assert!(Addresses::new(&Limits::default()).is_none());
-    let mut limits = Limits::default();
-    limits.handshake_burst = Some(5);
+    let limits = Limits { handshake_burst: Some(5), ..Limits::default() };
     assert!(Addresses::new(&limits).is_none());
 }
 
@@ -50,13 +51,13 @@ fn open_connections_are_those_of_a_list() {
             if open.is_empty() || random.u8(0..100) < 55 {
                 let of = Prefix::V4(random.u32(0..8));
                 let count = |what: fn(&Begun) -> bool| {
-                    open.iter().filter(|(it, begun)| *it == of && what(begun)).count() as u32
+                    open.iter().filter(|(it, begun)| *it == of && what(begun)).count()
                 };
                 let admitted = count(|begun| *begun == Begun::Admitted);
                 let refused = count(|begun| *begun == Begun::TooMany);
                 let expected = match () {
-                    () if admitted < limit => Begun::Admitted,
-                    () if refused < limit.max(ANSWERED) => Begun::TooMany,
+                    () if admitted < limit as usize => Begun::Admitted,
+                    () if refused < limit.max(ANSWERED) as usize => Begun::TooMany,
                     () => Begun::Dropped,
                 };
                 assert_eq!(table.begin(of, Millis(0)), expected);
@@ -78,7 +79,7 @@ fn open_connections_are_those_of_a_list() {
 #[test]
 fn handshakes_are_those_of_a_bucket_for_each_address() {
     let mut random = fastrand::Rng::with_seed(6);
-    let (rate, burst) = (20, 5);
+    let (rate, burst) = (5, 5);
     let table = table(None, Some((rate, burst)));
     let mut naive: HashMap<Prefix, (u64, u64)> = HashMap::new();
     let (mut now, mut refused) = (0, 0);

@@ -212,14 +212,15 @@ fn closes(all: &Snapshot, to: &mut Writer) {
 }
 
 fn refused(all: &Snapshot, to: &mut Writer) {
-    let limits: [(&str, fn(&CoreStats) -> u64); 5] = [
-        ("connections", |one| one.worker.limits.connections),
-        ("handshakes", |one| one.worker.limits.handshakes),
-        ("memory", |one| one.worker.limits.memory),
-        ("connections_per_address", |one| one.addresses.connections),
-        ("handshake_rate", |one| one.addresses.handshakes),
-    ];
-    limits.iter().for_each(|(limit, count)| to.sample(&[("limit", limit)], all.sum(count)));
+    for (limit, count) in [
+        ("connections", all.sum(|one| one.worker.limits.connections)),
+        ("handshakes", all.sum(|one| one.worker.limits.handshakes)),
+        ("memory", all.sum(|one| one.worker.limits.memory)),
+        ("connections_per_address", all.sum(|one| one.addresses.connections)),
+        ("handshake_rate", all.sum(|one| one.addresses.handshakes)),
+    ] {
+        to.sample(&[("limit", &limit)], count);
+    }
 }
 
 fn rates(all: &Snapshot, to: &mut Writer) {

@@ -41,6 +41,7 @@ impl Session {
 
     /// Ends the connection because the peer broke a rule: close frame, FIN, and some time to read
     /// what the peer has sent already. No reply may stand in place.
+    #[inline(always)]
     pub(super) fn fail(&mut self, violation: Violation, cx: &mut ReceiveContext<'_>) {
         if self.phase == Phase::Open {
             append_close(cx.appendable(), violation.code(), violation.reason());

@@ -21,8 +21,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "max-connections-per-address",
         help: "The connections of one address, for all loops together: of an IPv4 address, or of \
                the first 64 bits of an IPv6 address; a further one is answered with 429. Behind \
-               proxies it is the address that they name (--trust-proxy, or ,proxy behind an address \
-               to listen on). Without it, no limit.",
+               proxies it is the address that they name (--trust-proxy, or ,proxy behind an \
+               address to listen on). Without it, no limit.",
         example: &["100"],
         field: &Amount {
             at: |options| &mut options.config.limits.max_connections_per_address,
@@ -45,7 +45,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "handshake-rate",
         help: "The connections that one address may begin in a second, for all loops together; a \
                further one is answered with 429. Of a proxy that is trusted (--trust-proxy) the \
-               handshakes of WebSockets count, for the address that it names. Without it, no limit.",
+               handshakes of WebSockets count, for the address that it names. Without it, no \
+               limit.",
         example: &["10"],
         field: &Amount {
             at: |options| &mut options.config.limits.handshake_rate,
