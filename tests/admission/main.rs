@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use corecast::app::echo::Echo;
 use corecast::config::Config;
 use corecast::gateway::AddressCounts;
-use corecast::server::{Listen, ServerHandle};
+use corecast::server::{CoreStats, Listen, ServerHandle};
 use corecast::worker::LimitCounts;
 use support::backend;
 use support::client::{Client, PATIENCE, request};
@@ -48,10 +48,23 @@ impl Limited {
         self.0.addresses()[0]
     }
 
+    /// The counters of all loops. One that does not answer at once, on a busy machine, is asked
+    /// again.
+    fn stats(&self) -> Vec<CoreStats> {
+        let mut stats = Vec::new();
+        let all = self.0.cores().len();
+        let is_complete = wait_until(PATIENCE, || {
+            stats = self.0.stats();
+            stats.len() == all
+        });
+        assert!(is_complete, "{} of {all} loops answer", stats.len());
+        stats
+    }
+
     /// The refusals by address, and by limits of a loop, on all loops.
     fn counts(&self) -> (AddressCounts, LimitCounts) {
         let (mut addresses, mut limits) = (AddressCounts::default(), LimitCounts::default());
-        for one in self.0.stats() {
+        for one in self.stats() {
             addresses.connections += one.addresses.connections;
             addresses.handshakes += one.addresses.handshakes;
             limits.connections += one.worker.limits.connections;
@@ -61,7 +74,7 @@ impl Limited {
     }
 
     fn connections(&self) -> usize {
-        self.0.stats().iter().map(|one| one.connections).sum()
+        self.stats().iter().map(|one| one.connections).sum()
     }
 
     fn await_connections(&self, count: usize) {

@@ -92,8 +92,7 @@ fn publishers_are_closed_too() {
         client.send(&frame(FIN | TEXT, text).repeat(11));
         let (_, end) = echoes(&mut client, usize::MAX, PATIENCE);
         assert_eq!(end, Some(closed_by(MESSAGES)), "{target}");
-        let stats = server.handle().stats();
-        let published: u64 = stats.iter().map(|one| one.topics.published).sum();
+        let published = stats(&server).topics.published;
         let expected = if target == "/pubsub" { 20 } else { 10 };
         assert_eq!(published, expected, "{target}");
     }

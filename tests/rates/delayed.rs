@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::*;
-use support::host::wait_until;
 
 /// The part of a burst that may come in addition after a pause.
 const LEASED: f64 = 0.125;
@@ -115,7 +114,7 @@ fn a_flood_stays_with_its_client() {
     let message = frame(FIN | BINARY, &[3; 60_000]);
     let taken = (0..1_000).take_while(|_| client.try_send(&message)).count();
     assert!(taken < 500, "{taken} messages were taken");
-    let memory = server.handle().stats()[0].worker.memory;
+    let memory = stats(&server).worker.memory;
     assert!(memory < 2 << 20, "{memory} bytes");
     // Others are served meanwhile.
     Client::open(server.addr()).expect_alive();
@@ -143,7 +142,7 @@ fn an_end_waits_for_what_was_sent_before() {
     Way::AtOnce.send(&mut client, 100);
     assert_eq!(echoes(&mut client, 2, PATIENCE), (2, None));
     client.reset();
-    let is_gone = || server.handle().stats().iter().all(|one| one.connections == 0);
+    let is_gone = || stats(&server).connections == 0;
     assert!(wait_until(PATIENCE, is_gone));
 }
 

@@ -13,8 +13,10 @@ mod support;
 use std::time::Duration;
 
 use corecast::config::{Config, RatePolicy};
+use corecast::server::CoreStats;
 use corecast::session::RateCounts;
 use support::client::{Client, PATIENCE};
+use support::host::wait_until;
 use support::library::Embedded;
 use support::wire::{BINARY, CONTINUATION, FIN, RSV1, TEXT, frame, server_close};
 
@@ -106,8 +108,18 @@ fn messages(burst: u32, policy: RatePolicy) -> Embedded {
     })
 }
 
+/// The counters of the only loop, which may need some time on a busy machine.
+fn stats(server: &Embedded) -> CoreStats {
+    let mut stats = None;
+    wait_until(PATIENCE, || {
+        stats = server.handle().stats().pop();
+        stats.is_some()
+    });
+    stats.expect("a loop that answers")
+}
+
 fn rate_counts(server: &Embedded) -> RateCounts {
-    server.handle().stats()[0].worker.sessions.rates
+    stats(server).worker.sessions.rates
 }
 
 fn closed_by(reason: &str) -> Vec<u8> {
