@@ -2,6 +2,7 @@
 
 mod drain;
 mod pattern;
+mod rates;
 mod reload;
 mod routes;
 mod slow;
@@ -12,6 +13,7 @@ use crate::protocol::http::{HeadLimits, TrustedProxies};
 use crate::protocol::websocket::handshake::{DeflatePolicy, Origins};
 pub use drain::{DrainCode, Draining};
 pub use pattern::{Pattern, PatternError};
+pub use rates::{RatePolicy, Rates, RouteRates};
 pub(crate) use routes::TOPIC;
 pub use routes::{Access, Compression, Route, RouteError, RouteId, RouteTo, Routes};
 pub use slow::SlowConsumer;
@@ -22,6 +24,8 @@ pub use slow::SlowConsumer;
 pub struct Config {
     /// Limits of connections and messages.
     pub limits: Limits,
+    /// How fast each client may send.
+    pub rates: Rates,
     /// Timeouts of connections.
     pub timeouts: Timeouts,
     /// How connections are ended when the server stops.
@@ -86,6 +90,11 @@ impl Config {
         own.unwrap_or(self.limits.max_message)
     }
 
+    /// How fast a client on a route may send.
+    pub(crate) fn rates_of(&self, route: RouteId) -> Rates {
+        self.routes.get(route).map_or(self.rates, |route| route.rates.over(self.rates))
+    }
+
     /// The queue of a subscriber on a route, and what becomes of one that reads too slowly.
     pub(crate) fn queue_of(&self, route: RouteId) -> (SlowConsumer, usize) {
         let PubSub { slow, queue, .. } = self.pubsub;
@@ -129,6 +138,20 @@ pub struct Limits {
     /// Connections of each loop; status 503. Default 1,000,000, and never more than the
     /// descriptors that a ring may have.
     pub max_connections: u32,
+    /// Connections of one address, for all loops together: of an IPv4 address, or of the first 64
+    /// bits of an IPv6 address; status 429. Behind proxies it is the address that they name, by
+    /// [`Config::trusted_proxies`] or the PROXY protocol. Peers on Unix-domain sockets have none,
+    /// and are not counted. Beyond twice the limit connections are closed without an answer.
+    /// Default `None`: no limit.
+    pub max_connections_per_address: Option<u32>,
+    /// Connections of each loop whose first request is not answered yet; status 503. Default
+    /// `None`: no limit.
+    pub max_handshakes: Option<u32>,
+    /// Connections that one address may begin in a second, for all loops together; status 429.
+    /// Behind a trusted proxy its handshakes of WebSockets count. Default `None`: no limit.
+    pub handshake_rate: Option<u32>,
+    /// Connections that one address may begin at once. Default `None`: those of a second.
+    pub handshake_burst: Option<u32>,
     /// Bytes of replies that may be queued for a peer that reads slowly, before the server stops
     /// reading from it. Default 256 KiB. The replies to one receive may exceed it. What arrives
     /// until the kernel has stopped receiving, up to a few times 512 KiB from a peer that sends as
@@ -170,6 +193,10 @@ impl Default for Limits {
             head: HeadLimits::default(),
             max_body: 1 << 20,
             max_connections: 1_000_000,
+            max_connections_per_address: None,
+            max_handshakes: None,
+            handshake_rate: None,
+            handshake_burst: None,
             send_queue: 256 << 10,
             memory: 512 << 20,
         }

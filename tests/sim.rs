@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use corecast::config::Config;
 use corecast::io::sim::{Faults, SimRing};
 use corecast::io::{Driver, Wake};
 use corecast::transport::Transport;
@@ -74,12 +75,33 @@ fn run_tls(seed: u64, tally: &mut Tally) {
     let config = Arc::new(config);
     let certificates = Arc::new(Certificates::new(&PAIR.tls()).unwrap());
     let wrap = |ring, listeners| Transport::new(ring, vec![true; listeners], certificates);
-    run_on(seed, tally, |client| client.with_tls(&config), wrap);
+    run_on(seed, tally, |client| client.with_tls(&config), wrap, |_, _| {});
 }
 
 /// One run without.
 fn run(seed: u64, tally: &mut Tally) {
-    run_on(seed, tally, |client| client, |ring, _| ring);
+    run_on(seed, tally, |client| client, |ring, _| ring, |_, _| {});
+}
+
+/// One run in which clients may send so much in a second, and wait if they send more.
+fn run_rated(seed: u64, tally: &mut Tally) {
+    run_on(
+        seed,
+        tally,
+        |client| client,
+        |ring, _| ring,
+        |config, rng| {
+            let rates = &mut config.rates;
+            if rng.u8(0..4) > 0 {
+                rates.messages = Some(rng.u32(20..2_000));
+                rates.message_burst = Some(rng.u32(1..100));
+            }
+            if rng.bool() || rates.messages.is_none() {
+                rates.bytes = Some(rng.u32(20_000..1_000_000));
+                rates.byte_burst = Some(rng.u32(1..100_000));
+            }
+        },
+    );
 }
 
 /// One run. At its end all clients are closed, the worker has stopped, and no resource is leaked.
@@ -88,10 +110,12 @@ fn run_on<D: Driver>(
     tally: &mut Tally,
     prepare: impl Fn(Client) -> Client,
     wrap: impl FnOnce(SimRing, usize) -> D,
+    tune: impl FnOnce(&mut Config, &mut fastrand::Rng),
 ) {
     let _print = PrintSeed(seed);
     let mut world = World::new(seed);
     let mut config = world.config.clone();
+    tune(&mut config, &mut fastrand::Rng::with_seed(seed));
     let service = echo::echo(&mut config);
     let config = Arc::new(config);
     let (drain, stop_at, listeners) =
@@ -203,4 +227,16 @@ fn every_message_comes_back_over_tls() {
     }
     println!("{tally:#?}");
     tally.check();
+}
+
+/// Who sends too much waits, and loses nothing: not when it closes or leaves meanwhile, either.
+#[test]
+fn every_message_comes_back_at_a_rate() {
+    let seeds = std::env::var("CORECAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    let mut tally = Tally::default();
+    for seed in 0..seeds.unwrap_or(1000) {
+        run_rated(seed, &mut tally);
+    }
+    println!("{tally:#?}");
+    assert!(tally.delayed > 0 && tally.echoes > 0, "{tally:#?}");
 }

@@ -1,9 +1,10 @@
 //! Small types that every part shares: connection ids, chunks of bytes, buffer pools, vectors that
-//! wait to be freed, time, counted work and memory, the progress of sends, durations by ranges,
-//! tables by slot number, and hash maps that grow in small steps. Nothing here depends on a
-//! protocol, a socket, a clock or a thread.
+//! wait to be freed, time, counted work and memory, token buckets, progress of sends, durations
+//! by ranges, tables by slot number, and hash maps that grow in small steps. Nothing here depends
+//! on a protocol, a socket, a clock or a thread.
 
 pub(crate) mod blocks;
+pub mod bucket;
 pub mod chunk;
 pub mod discarded;
 pub mod histogram;

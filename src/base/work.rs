@@ -153,10 +153,15 @@ impl Work {
         self.limit = self.used.saturating_add(units);
     }
 
-    /// Allows nothing more.
+    /// Allows nothing more. Returns what was allowed, for [`restore`](Self::restore).
     #[inline]
-    pub const fn stop(&mut self) {
-        self.limit = 0;
+    pub const fn stop(&mut self) -> u64 {
+        std::mem::replace(&mut self.limit, 0)
+    }
+
+    /// Allows what was allowed before.
+    pub const fn restore(&mut self, allowed: u64) {
+        self.limit = allowed;
     }
 
     /// Counts what was done.

@@ -24,6 +24,9 @@ impl Config {
         keep!(buffers);
         keep!(deflate_level);
         keep!(limits.max_connections);
+        keep!(limits.max_connections_per_address);
+        keep!(limits.handshake_rate);
+        keep!(limits.handshake_burst);
         keep!(pubsub.backlog);
         keep!(pubsub.max_topic);
         keep!(pubsub.max_retained);

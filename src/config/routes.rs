@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::pattern::{Pattern, PatternError};
+use super::rates::RouteRates;
 use super::slow::SlowConsumer;
 use crate::protocol::http::percent_decoded;
 use crate::protocol::websocket::handshake::{DeflatePolicy, Origins};
@@ -74,6 +75,8 @@ pub struct Route {
     /// Who may connect. By default, clients of topics need a token if the server verifies tokens,
     /// and those of the application if `Handler::TOKENS` says so.
     pub access: Option<Access>,
+    /// In place of [`Config::rates`](super::Config::rates).
+    pub rates: RouteRates,
 }
 
 /// What a route leads to.
@@ -200,6 +203,7 @@ impl Route {
             slow: None,
             queue: None,
             access: None,
+            rates: RouteRates::default(),
         })
     }
 
@@ -239,6 +243,12 @@ impl Route {
         Self { access: Some(access), ..self }
     }
 
+    /// With these rates.
+    #[must_use]
+    pub fn rates(self, rates: RouteRates) -> Self {
+        Self { rates, ..self }
+    }
+
     /// Whether its clients can publish and subscribe.
     #[must_use]
     pub const fn serves_topics(&self) -> bool {
@@ -255,14 +265,15 @@ impl Route {
             faults.push(RouteError::new(self, "path", text));
         }
         let (to, is_websocket) = (self.to, self.to.is_websocket());
-        for (setting, is_given, has_effect) in [
+        let rates = self.rates.given().map(|setting| (setting, true, is_websocket));
+        for (setting, is_given, has_effect) in rates.chain([
             ("max-message", self.max_message.is_some(), is_websocket),
             ("allow-origin", self.origins.is_some(), to != RouteTo::Off),
             ("compression", self.compression.is_some(), is_websocket),
             ("slow-consumer", self.slow.is_some(), to.is_topics()),
             ("subscriber-queue", self.queue.is_some(), to.is_topics()),
             ("authority", self.access.is_some(), is_websocket),
-        ] {
+        ]) {
             if is_given && !has_effect {
                 let text = format!("`{setting}` has no effect on what it leads to; leave it out");
                 faults.push(RouteError::new(self, setting, text));

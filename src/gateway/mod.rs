@@ -2,7 +2,10 @@
 //! application on the other. There is one file or folder for each endpoint, which implements
 //! `Endpoint`, and the list in `client.rs` has a line for each.
 
+mod addresses;
 mod admin;
+mod admission;
+mod admit;
 mod app;
 mod client;
 mod clients;
@@ -26,7 +29,9 @@ mod target;
 mod tests;
 mod waiting;
 
+pub use addresses::Addresses;
 pub use admin::{Described, endpoints};
+pub use admission::AddressCounts;
 pub use json::PROTOCOL;
 pub use service::Gateway;
 pub(crate) use target::percent_decode;

@@ -19,7 +19,11 @@ impl<H: Handler> Gateway<H> {
     /// Whether the addresses of peers are of any use.
     pub(super) fn uses_peers(&self) -> bool {
         let is_asked = H::PEER_ADDRESSES || self.config.peer_addresses;
-        is_asked || self.core.is_proxied || !self.config.trusted_proxies.is_empty()
+        let limits = &self.config.limits;
+        let is_limited =
+            limits.max_connections_per_address.is_some() || limits.handshake_rate.is_some();
+        let is_told = self.core.is_proxied || !self.config.trusted_proxies.is_empty();
+        is_asked || is_limited || is_told
     }
 
     /// Remembers the peer of a new connection.

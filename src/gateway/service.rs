@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::admission::Admission;
 use super::clients::Clients;
 use super::endpoint::Incoming;
 use super::gate::Gate;
@@ -24,7 +25,8 @@ use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::Request;
 use crate::pubsub::{Broker, Event, PeerMessage, Totals, encode};
 use crate::session::{
-    CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Terms, Verdict, Wakeup,
+    Admitted, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Terms,
+    Verdict, Wakeup,
 };
 
 /// The service of one core: the endpoints of the server, and the application `H`.
@@ -50,6 +52,8 @@ pub struct Gateway<H: Handler> {
     pub(super) drained: Vec<ConnectionId>,
     /// The tokens of clients, if any are verified.
     pub(super) gate: Option<Box<Gate>>,
+    /// What connections may begin by their addresses, if that is limited.
+    pub(super) admission: Option<Box<Admission>>,
 }
 
 impl<H: Handler> Gateway<H> {
@@ -75,6 +79,7 @@ impl<H: Handler> Gateway<H> {
             admin: None,
             drained: Vec::new(),
             gate: None,
+            admission: None,
         }
     }
 
@@ -113,6 +118,11 @@ impl<H: Handler> Inbound for Gateway<H> {
             true => with_peer.insert(self.with_addresses(id, request)),
             false => request,
         };
+        if self.admission.is_some()
+            && let Err(refusal) = self.admit_client(id)
+        {
+            return Verdict::Refuse(refusal);
+        }
         let verdict = match self.endpoint_of(terms.route, request.path) {
             Some(endpoint) => self.upgrade_client(id, endpoint, request, terms),
             None => self.upgrade_app(id, request, terms.route),
@@ -230,6 +240,14 @@ impl<H: Handler> Service for Gateway<H> {
 
     fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
         self.note_peer(id, peer);
+    }
+
+    fn admit(&mut self, id: ConnectionId, now: Millis) -> Admitted {
+        self.admit_peer(id, now)
+    }
+
+    fn left(&mut self, id: ConnectionId) {
+        self.note_left(id);
     }
 
     fn client_addr(&self, id: ConnectionId) -> Option<IpAddr> {

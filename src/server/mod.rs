@@ -37,6 +37,7 @@ use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
 use crate::authority::Verify;
 use crate::config::Config;
 use crate::error::Error;
+use crate::gateway::Addresses;
 use crate::io::{LoopWaker, Wake};
 use crate::mesh::{self, Port};
 use crate::pubsub::{PeerMessage, Totals};
@@ -276,6 +277,7 @@ impl Server {
             succeeds: succession.has_predecessor(),
         });
         let (totals, make, files) = (Totals::new(&config.pubsub), Arc::new(make), Arc::new(files));
+        let addresses = Addresses::new(&config.limits).map(Arc::new);
         let (ready, started) = mpsc::channel();
         let votes = backend::votes(config.backend, loops.len());
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
@@ -293,6 +295,7 @@ impl Server {
                 inbox,
                 totals: totals.clone(),
                 authority: self.authority.clone(),
+                addresses: addresses.clone(),
                 control: Arc::clone(control),
                 wakers: wakers.clone(),
                 on_panic: self.on_panic.clone(),

@@ -22,7 +22,7 @@ use crate::app::{Handler, Inbox, OnPanic, panic_text};
 use crate::authority::Verify;
 use crate::config::Config;
 use crate::error::Error;
-use crate::gateway::Gateway;
+use crate::gateway::{Addresses, Gateway};
 use crate::io::epoll::EpollDriver;
 use crate::io::uring::UringRing;
 use crate::io::{Driver, LoopWaker};
@@ -46,6 +46,7 @@ pub(super) struct CoreThread {
     pub(super) inbox: Inbox,
     pub(super) totals: Totals,
     pub(super) authority: Option<Arc<dyn Verify>>,
+    pub(super) addresses: Option<Arc<Addresses>>,
     pub(super) control: Arc<CoreControl>,
     pub(super) wakers: Vec<LoopWaker>,
     pub(super) on_panic: Option<OnPanic>,
@@ -119,7 +120,7 @@ impl CoreThread {
             Some(tls) => shared.with_tls(&tls.is_tls),
             None => shared,
         };
-        let shared = shared.with_admin(self.handle.admin());
+        let shared = shared.with_admin(self.handle.admin()).with_proxied(self.handle.proxied());
         let listeners = listeners.into_iter().map(|listener| listener.socket).collect();
         let Capacities { uring, epoll } = self.capacities.clone();
         let error = match self.try_ring(&uring) {
@@ -200,7 +201,8 @@ impl CoreThread {
         let service = Gateway::new(app, Arc::clone(&config), self.port, self.inbox, self.totals)
             .with_panic_hook(self.on_panic)
             .with_authority(self.authority, since_1970)
-            .with_proxied(self.handle.proxied().contains(&true));
+            .with_proxied(self.handle.proxied().contains(&true))
+            .with_limits_of_addresses(self.addresses);
         let service = service.with_admin(self.admin.map(|pages| pages.boxed()));
         let Stop { drain, stays, hands_over, .. } = self.handle.stop_flags();
         let mut worker = Worker::new(driver, config, service, listeners, Arc::clone(drain))

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::app::{AppStats, Handler};
 use crate::base::{ConnectionId, Histogram};
 use crate::config::Config;
-use crate::gateway::{Described, Gateway};
+use crate::gateway::{AddressCounts, Described, Gateway};
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::pubsub::{self, Filter};
@@ -39,6 +39,8 @@ pub struct CoreStats {
     pub delivery_times: Histogram,
     /// The counters of the application's connections.
     pub app: AppStats,
+    /// The connections that were refused because of their addresses.
+    pub addresses: AddressCounts,
 }
 
 /// One connection, with what the service knows of it.
@@ -98,6 +100,7 @@ impl<D: Driver, H: Handler> CoreView for Core<'_, D, H> {
             topics: service.broker().stats(),
             delivery_times: *service.broker().delivery_times(),
             app: service.stats(),
+            addresses: service.address_counts(),
         }
     }
 

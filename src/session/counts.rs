@@ -1,7 +1,9 @@
 //! What the sessions of a core count: plain integers, which nobody else touches.
 
 use super::endpoint::EndpointId;
+use super::meter::TooFast;
 use crate::protocol::http::Status;
+use crate::protocol::websocket::Violation;
 
 /// Statuses that are counted one by one.
 const STATUSES: [u16; 25] = [
@@ -28,10 +30,51 @@ pub struct Counts {
     opened: [u64; ENDPOINTS],
     /// `WebSocket` connections that have ended, by endpoint.
     ended: [u64; ENDPOINTS],
+    /// Connections whose first request is answered, or which have ended without.
+    pub(crate) begun: u64,
     /// Responses to plain requests.
     pub responses: Statuses,
     /// Requests that were refused: all other responses.
     pub refusals: Statuses,
+    /// Clients that have sent more than they may in a short time.
+    pub rates: RateCounts,
+}
+
+/// How often clients have sent more than they may in a short time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateCounts {
+    /// Times a client was not read from because of its messages.
+    pub delayed_by_messages: u64,
+    /// Times a client was not read from because of its bytes.
+    pub delayed_by_bytes: u64,
+    /// Connections closed because of messages.
+    pub closed_by_messages: u64,
+    /// Connections closed because of bytes.
+    pub closed_by_bytes: u64,
+    /// Connections closed because of pings and pongs.
+    pub closed_by_control: u64,
+}
+
+impl RateCounts {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn count_closed(&mut self, violation: Violation) {
+        match violation {
+            Violation::MessageRate => self.closed_by_messages += 1,
+            Violation::ByteRate => self.closed_by_bytes += 1,
+            Violation::ControlRate => self.closed_by_control += 1,
+            _ => {}
+        }
+    }
+
+    /// A client is made to wait.
+    pub fn count_delayed(&mut self, by: TooFast) {
+        match by {
+            TooFast::Messages => self.delayed_by_messages += 1,
+            TooFast::Bytes => self.delayed_by_bytes += 1,
+        }
+    }
 }
 
 impl Counts {

@@ -12,10 +12,12 @@ mod asked;
 mod assembly;
 mod compression;
 mod context;
+mod controls;
 mod counts;
 mod endpoint;
 mod head;
 mod http;
+mod meter;
 mod outbound;
 mod pending;
 mod pools;
@@ -32,15 +34,16 @@ mod websocket;
 
 pub use asked::{Answered, Asked};
 pub use context::Handled;
-pub use counts::{Counts, Statuses};
+pub use counts::{Counts, RateCounts, Statuses};
 pub use endpoint::EndpointId;
+pub use meter::{Allowance, Lease, Meter, Metered, NextFrame, TooFast};
 pub use outbound::{Frames, Offer, Output, SendQueue};
 pub use pools::Pools;
 pub use progress::{ReadTracker, SLOWEST_READER, WindowEdge};
 pub use reason::CloseReason;
 pub use replies::{Message, Replies};
 pub use service::{
-    Accept, Delivered, Inbound, Outbound, SendFailure, Service, Terms, Verdict, Wakeup,
+    Accept, Admitted, Delivered, Inbound, Outbound, SendFailure, Service, Terms, Verdict, Wakeup,
 };
 pub use state::{Phase, Session};
 pub use stream::Stream;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::asked::{Answered, Asked};
+use super::controls::Controls;
 use super::counts::Counts;
 use crate::base::{BufferPool, Chunk, ConnectionId, Discarded, Ledger, Work};
 use crate::config::{Config, RouteId};
+use crate::protocol::websocket::Violation;
 use crate::protocol::websocket::assembler::MessageLimits;
 use crate::protocol::websocket::deflate::Pool as DeflatePool;
 
@@ -33,8 +35,15 @@ pub struct Pools {
     pub answered: Vec<Answered>,
     /// The limits of messages: those without a route, then those of each route.
     limits: Box<[MessageLimits]>,
-    /// The least number of bytes in them: what is not longer need not be looked up there.
-    pub(super) least_message: usize,
+    /// A message of so many bytes or more has to be looked at: a limit may be less, or, if it is 0,
+    /// messages are handled one at a time.
+    pub(super) looked_at_from: usize,
+    /// One more than the least number of bytes in `limits`.
+    above_least: usize,
+    /// A message is refused, because its client has sent too many.
+    pub(super) refuses_messages: bool,
+    /// The limits of pings and pongs, if there are any.
+    pub(super) controls: Option<Box<Controls>>,
 }
 
 impl Pools {
@@ -49,7 +58,8 @@ impl Pools {
         let (buffers, discarded) = (BufferPool::default(), Discarded::new(&ledger));
         let (queued, counts) = (Ledger::default(), Counts::default());
         let (answered, limits) = (Vec::new(), limits(&config));
-        let least_message = least(&limits);
+        let above_least = above_least(&limits);
+        let controls = Controls::of(&config);
         Self {
             config,
             buffers,
@@ -61,7 +71,10 @@ impl Pools {
             counts,
             answered,
             limits,
-            least_message,
+            looked_at_from: above_least,
+            above_least,
+            refuses_messages: false,
+            controls,
         }
     }
 
@@ -69,7 +82,12 @@ impl Pools {
     /// one would have to be made anew.
     pub fn reconfigure(&mut self, config: Arc<Config>) {
         self.limits = limits(&config);
-        self.least_message = least(&self.limits);
+        self.above_least = above_least(&self.limits);
+        self.looked_at_from = self.above_least;
+        self.controls = match self.controls.take() {
+            Some(controls) => Some(Box::new(controls.with_limits(&config))),
+            None => Controls::of(&config),
+        };
         self.config = config;
     }
 
@@ -97,6 +115,36 @@ impl Pools {
         }
     }
 
+    /// From now on a session handles one frame of what it is given, and refuses it if it is a
+    /// message and they are `refused`. Returns what work was allowed before.
+    pub fn begin_frame(&mut self, refused: bool) -> u64 {
+        (self.looked_at_from, self.refuses_messages) = (0, refused);
+        self.work.stop()
+    }
+
+    /// Sessions handle all that they are given again, and `allowed` of work.
+    pub const fn end_frame(&mut self, allowed: u64) {
+        (self.looked_at_from, self.refuses_messages) = (self.above_least, false);
+        self.work.restore(allowed);
+    }
+
+    /// Whether messages of so many bytes, or some shorter ones, have to be looked at one by one.
+    #[inline]
+    pub(super) fn looks_at(&self, bytes: usize, route: RouteId) -> bool {
+        let is_single = || self.looked_at_from == 0;
+        self.looked_at_from <= bytes && (is_single() || self.message_limits(route).bytes < bytes)
+    }
+
+    /// Looks at a message of so many bytes that came by this route.
+    #[cold]
+    pub(super) fn look_at(&self, bytes: usize, route: RouteId) -> Result<(), Violation> {
+        match () {
+            () if bytes > self.message_limits(route).bytes => Err(Violation::MessageTooBig),
+            () if self.refuses_messages => Err(Violation::MessageRate),
+            () => Ok(()),
+        }
+    }
+
     /// The limits of the messages of a client that came by this route.
     pub(super) fn message_limits(&self, route: RouteId) -> MessageLimits {
         const NONE: MessageLimits = MessageLimits { bytes: 0, fragments: 0 };
@@ -104,8 +152,10 @@ impl Pools {
     }
 }
 
-fn least(limits: &[MessageLimits]) -> usize {
-    limits.iter().map(|limits| limits.bytes).min().unwrap_or_default()
+/// One more than the least number of bytes in `limits`.
+fn above_least(limits: &[MessageLimits]) -> usize {
+    let least = limits.iter().map(|limits| limits.bytes).min().unwrap_or_default();
+    least.saturating_add(1)
 }
 
 fn limits(config: &Config) -> Box<[MessageLimits]> {

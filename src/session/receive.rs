@@ -141,8 +141,8 @@ impl Session {
         match self.phase {
             Phase::Request if self.has_partial_request() => {
                 // One that was only given a moment to send its request is not to blame.
-                let is_rejected = self.marks.contains(Marks::REJECT);
-                let rejection = if is_rejected { Rejection::Full } else { Rejection::Timeout };
+                let rejection =
+                    if self.is_rejected() { self.rejection() } else { Rejection::Timeout };
                 self.refuse(now, rejection, pools, out);
             }
             Phase::Request if self.marks.contains(Marks::ANSWERED) => {

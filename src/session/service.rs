@@ -173,6 +173,18 @@ pub trait Inbound {
     }
 }
 
+/// Whether a new connection may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It may.
+    Yes,
+    /// Its first request is answered with this: [`Rejection::AddressConnections`],
+    /// [`Rejection::AddressHandshakes`], or [`Rejection::Full`].
+    Refused(Rejection),
+    /// It is closed at once.
+    Dropped,
+}
+
 /// When a service wants its next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wakeup {
@@ -196,6 +208,19 @@ pub trait Service: Inbound {
     /// in a header of the PROXY protocol.
     fn connected(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
         let _ = (id, peer);
+    }
+
+    /// The address of a new connection is known, if [`wants_peers`](Self::wants_peers) asks for it:
+    /// whether it may begin. On a listener for the PROXY protocol that is once the header has told
+    /// the client. Not called for connections that are refused or for administration.
+    fn admit(&mut self, id: ConnectionId, now: Millis) -> Admitted {
+        let _ = (id, now);
+        Admitted::Yes
+    }
+
+    /// A connection has ended, whatever it was.
+    fn left(&mut self, id: ConnectionId) {
+        let _ = id;
     }
 
     /// The address of the client of a connection, for the log, if it is known.

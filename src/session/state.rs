@@ -1,9 +1,12 @@
 //! The state of one connection.
 
+use std::time::Duration;
+
 use bitflags::bitflags;
 
 use super::assembly::Assembly;
 use super::compression::Compression;
+use super::counts::Counts;
 use super::endpoint::EndpointId;
 use super::head::{Deciding, PartialBody, PartialHead, Unanswered};
 use super::pending::PendingFrame;
@@ -12,6 +15,10 @@ use super::reason::CloseReason;
 use super::service::Inbound;
 use crate::base::{ConnectionId, Millis};
 use crate::config::{Config, RouteId};
+use crate::protocol::websocket::handshake::Rejection;
+
+/// How long a connection may take to send a request that is refused because of its address.
+const REJECTED_GRACE: Duration = Duration::from_secs(1);
 
 /// How far a connection is, and what its driver has to do once its output is sent. They are in
 /// their order.
@@ -38,7 +45,8 @@ bitflags! {
     /// Facts about a session, in one byte.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct Marks: u8 {
-        /// The server is full or stopping: the request is answered with 503.
+        /// The request is refused: as the reason says, or with 503, because the server is full or
+        /// stopping.
         const REJECT = 1;
         /// The service has accepted the connection or answers its request later, so it must be told
         /// of its end.
@@ -53,6 +61,8 @@ bitflags! {
         const ADMIN = 1 << 5;
         /// It has become a WebSocket.
         const OPENED = 1 << 6;
+        /// Its first request is answered, or the answer is settled. It is counted.
+        const BEGUN = 1 << 7;
     }
 }
 
@@ -118,6 +128,40 @@ impl Session {
         }
     }
 
+    /// Its first request is answered, so that it is no handshake in progress any more.
+    pub fn note_begun(&mut self, counts: &mut Counts) {
+        if !self.marks.contains(Marks::BEGUN) {
+            self.marks.insert(Marks::BEGUN);
+            counts.begun += 1;
+        }
+    }
+
+    /// Its request is to be refused. It has a moment to send it.
+    pub fn reject(&mut self, now: Millis, rejection: Rejection, counts: &mut Counts) {
+        if self.phase != Phase::Request || self.is_rejected() {
+            return;
+        }
+        self.marks.insert(Marks::REJECT);
+        self.reason = Some(CloseReason::Refused(rejection));
+        self.note_begun(counts);
+        self.deadline = self.deadline.min(now.after(REJECTED_GRACE));
+    }
+
+    /// Whether its request is to be refused.
+    #[must_use]
+    pub const fn is_rejected(&self) -> bool {
+        self.marks.contains(Marks::REJECT)
+    }
+
+    /// With what.
+    #[must_use]
+    pub const fn rejection(&self) -> Rejection {
+        match self.reason {
+            Some(CloseReason::Refused(rejection)) => rejection,
+            _ => Rejection::Full,
+        }
+    }
+
     /// It came from a listener with TLS.
     pub fn mark_tls(&mut self) {
         self.marks.insert(Marks::TLS);
@@ -126,7 +170,7 @@ impl Session {
     /// It came to a listener for administration: its requests are answered by
     /// [`Inbound::admin_request`], and nothing else is served.
     pub fn mark_admin(&mut self) {
-        self.marks.insert(Marks::ADMIN);
+        self.marks.insert(Marks::ADMIN | Marks::BEGUN);
     }
 
     /// Whether it came to a listener with TLS.
@@ -234,6 +278,7 @@ impl Session {
             _ => Box::default(),
         };
         self.free(pools);
+        self.note_begun(&mut pools.counts);
         if self.marks.contains(Marks::OPENED) {
             self.marks.remove(Marks::OPENED);
             pools.counts.count_ended(self.endpoint);

@@ -1,14 +1,16 @@
 //! New connections.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Worker;
 use super::core::Core;
 use super::listeners::{Armed, PATIENCE};
 use super::slots::Slot;
 use crate::base::{ConnectionId, Millis};
 use crate::io::{Accepts, Driver, Errno};
 use crate::protocol::websocket::handshake::Rejection;
-use crate::session::{CloseReason, Phase, Session};
+use crate::session::{Admitted, CloseReason, Phase, Service, Session};
 
 /// After the system ran out of descriptors or memory, how long until accepting is tried again if
 /// no connection closes before. Trying at once would only spin.
@@ -22,6 +24,51 @@ const MAX_EVICTED: usize = 16;
 
 /// The most connections above the limit that are remembered.
 const MAX_REJECTED: usize = 1024;
+
+impl<D: Driver, S: Service> Worker<D, S> {
+    /// A connection was accepted, and its peer is known.
+    #[cold]
+    pub(super) fn on_connected(
+        &mut self,
+        id: ConnectionId,
+        listener: usize,
+        peer: Option<SocketAddr>,
+    ) {
+        self.service.connected(id, peer);
+        if self.core.accepting.tells_client(listener) {
+            self.admit(id);
+        }
+    }
+
+    /// A proxy has told for which client it connects.
+    #[cold]
+    pub(super) fn on_peer(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
+        self.service.connected(id, peer);
+        self.admit(id);
+    }
+
+    /// Asks the service whether a connection may begin.
+    fn admit(&mut self, id: ConnectionId) {
+        let Self { core, service, .. } = self;
+        if core.slots.get(id).is_none_or(|slot| slot.session.is_rejected()) {
+            return;
+        }
+        match service.admit(id, core.now) {
+            Admitted::Yes => {}
+            Admitted::Refused(rejection) => {
+                if let Some(slot) = core.slots.get(id) {
+                    slot.session.reject(core.now, rejection, &mut core.pools.counts);
+                }
+                core.remember_rejected(id);
+                core.mark_dirty(id);
+            }
+            Admitted::Dropped => {
+                core.abort(id, CloseReason::Refused(Rejection::AddressConnections));
+                core.mark_dirty(id);
+            }
+        }
+    }
+}
 
 impl<D: Driver> Core<D> {
     /// Arms the listeners that do not accept, if it is time and there is room.
@@ -98,7 +145,7 @@ impl<D: Driver> Core<D> {
             match phase {
                 Some(Phase::Request) => {
                     self.with_output(id, |slot, now, pools, output| {
-                        slot.session.refuse(now, Rejection::Full, pools, output);
+                        slot.session.refuse(now, slot.session.rejection(), pools, output);
                     });
                     self.accepting.rejected.push_back((id, self.now));
                 }
@@ -161,12 +208,34 @@ impl<D: Driver> Core<D> {
         }
     }
 
+    /// Whether a new connection is to be answered with 503. Counts why.
+    fn has_to_reject(&mut self, is_full: bool) -> bool {
+        let in_progress = self.stats.accepted - self.pools.counts.begun;
+        let most = self.pools.config.limits.max_handshakes;
+        let refused = &mut self.stats.limits;
+        if is_full {
+            refused.connections += 1;
+        } else if most.is_some_and(|most| in_progress >= u64::from(most)) {
+            refused.handshakes += 1;
+        } else if self.has_scarce_memory() {
+            self.stats.limits.memory += 1;
+        } else {
+            return self.accepting.refuses;
+        }
+        true
+    }
+
     fn open(&mut self, index: u32, listener: usize) -> ConnectionId {
-        let full = self.slots.len() >= self.pools.config.limits.max_connections as usize;
+        // Who administrates the server takes nobody's place.
+        let clients = self.slots.len() as u64 - self.stats.admin;
+        let full = clients >= u64::from(self.pools.config.limits.max_connections);
         let id = self.slots.next_id(index);
         let is_admin = self.accepting.is_admin(listener);
-        let reject = !is_admin && (full || self.accepting.refuses || self.has_scarce_memory());
+        let reject = !is_admin && self.has_to_reject(full);
         let mut session = Session::new(id, self.now, &self.pools.config, reject);
+        if reject {
+            session.note_begun(&mut self.pools.counts);
+        }
         if self.accepting.tls.get(listener) == Some(&true) {
             session.mark_tls();
         }
@@ -183,6 +252,7 @@ impl<D: Driver> Core<D> {
         let mut slot = Slot::new(session);
         slot.timer = deadline;
         self.slots.insert(index, slot);
+        self.meters.reset(index);
         if reject {
             self.remember_rejected(id);
         }

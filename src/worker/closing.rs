@@ -74,9 +74,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return;
         }
         core.drop_deferred(id);
+        self.service.left(id);
         core.close_or_retire(id);
         core.wheel.clear(id.slot);
         core.trackers.remove(&id);
+        core.meters.reset(id.slot);
         if let Some(mut slot) = core.slots.remove(id.slot) {
             tracing::trace!(slot = id.slot, reason = ?slot.session.reason(), "closed");
             if let Some(reason) = slot.session.reason() {

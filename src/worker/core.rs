@@ -9,6 +9,7 @@ use super::deferring::Deferring;
 use super::draining::Drain;
 use super::inspected::Inspecting;
 use super::listeners::{Accepting, Listeners};
+use super::meters::Meters;
 use super::outbox::{Entry, Outbox, queue_output};
 use super::refusals::Refusals;
 use super::slots::{Flags, Queue, Receive, Slot, Slots};
@@ -61,6 +62,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) too_slow: Vec<ConnectionId>,
     pub(super) accepting: Accepting,
     pub(super) drain: Option<Drain>,
+    /// What clients may send in a second.
+    pub(super) meters: Meters,
     pub(super) refusals: Refusals,
     /// When each connection was accepted, if there is a listener for administration.
     pub(super) opened: Blocks<Millis>,
@@ -78,6 +81,7 @@ impl<D: Driver> Core<D> {
 
     pub(super) fn new(driver: D, config: Arc<Config>, listeners: Listeners) -> Self {
         let accepting = Accepting::new(listeners, driver.accept_burst());
+        let meters = Meters::new(&config, driver.slots());
         Self {
             driver,
             pools: Pools::new(config),
@@ -99,6 +103,7 @@ impl<D: Driver> Core<D> {
             too_slow: Vec::new(),
             accepting,
             drain: None,
+            meters,
             refusals: Refusals::default(),
             opened: Blocks::default(),
             inspecting: None,

@@ -34,7 +34,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
         let deferred = slot.deferred.get_or_insert_with(|| Deferred::new(&core.pools.ledger));
         match outcome {
-            Received::Data { buffer, len } if core.driver.is_short_of_buffers() => {
+            Received::Data { buffer, len }
+                if core.driver.is_short_of_buffers()
+                    || slot.blocked.contains(Blocked::OVER_RATE) =>
+            {
                 let bytes = core.driver.bytes(&buffer).get(..len).unwrap_or_default().to_vec();
                 core.driver.release(buffer);
                 deferred.push_copied(bytes);
@@ -220,19 +223,27 @@ impl<D: Driver, S: Service> Worker<D, S> {
             if slot.lacks_room(&self.service) || self.core.pools.work.is_used_up() {
                 return self.core.list_for_retry(id);
             }
-            let Some(slot) = self.core.slots.get(id) else { return };
-            let Some(deferred) = &mut slot.deferred else { break };
-            match deferred.pop_front() {
-                Some(Input::Received(Received::Data { buffer, len })) => {
-                    self.on_data::<false>(id, buffer, len, true);
-                }
-                Some(Input::Received(outcome)) => self.core.receive_ended(id, &outcome),
-                Some(Input::Rest(rest)) => self.take_rest(id, rest),
-                None => {}
+            if !self.core.meters.are_used {
+                self.take_next(id);
+            } else if !self.take_metered(id) {
+                return;
             }
         }
         self.core.update_receive(id);
         self.core.mark_dirty(id);
+    }
+
+    /// Handles the first deferred input of a connection.
+    pub(super) fn take_next(&mut self, id: ConnectionId) {
+        let slot = self.core.slots.get(id);
+        match slot.and_then(|slot| slot.deferred.as_mut()?.pop_front()) {
+            Some(Input::Received(Received::Data { buffer, len })) => {
+                self.on_data::<false, false>(id, buffer, len, true);
+            }
+            Some(Input::Received(outcome)) => self.core.receive_ended(id, &outcome),
+            Some(Input::Rest(rest)) => self.take_rest(id, rest),
+            None => {}
+        }
     }
 
     /// Passes the rest of a receive to its session. The replies are copied, since the rest is in no

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::base::Ledger;
 use crate::base::ledger::Charge;
-use crate::io::Received;
+use crate::io::{Buffer, Received};
 
 /// One event of a receive that waits to be handled.
 #[derive(Debug)]
@@ -75,6 +75,31 @@ impl Deferred {
         match self.inputs.pop_back()? {
             Input::Received(outcome) => Some(outcome),
             Input::Rest(_) => None,
+        }
+    }
+
+    /// The bytes of the first input; `None` if it has none.
+    pub(super) fn first_len(&self) -> Option<usize> {
+        match self.inputs.front()? {
+            Input::Received(Received::Data { len, .. }) => Some(*len),
+            Input::Rest(rest) => Some(rest.len()),
+            Input::Received(_) => None,
+        }
+    }
+
+    /// Copies what is in receive buffers out of them.
+    pub(super) fn copy_all(&mut self, mut copy: impl FnMut(Buffer, usize) -> Vec<u8>) {
+        for _ in 0..self.inputs.len() {
+            let input = match self.inputs.pop_front() {
+                Some(Input::Received(Received::Data { buffer, len })) => {
+                    let bytes = copy(buffer, len);
+                    self.charge.set(self.charge.bytes() + bytes.capacity());
+                    Input::Rest(bytes)
+                }
+                Some(other) => other,
+                None => return,
+            };
+            self.inputs.push_back(input);
         }
     }
 

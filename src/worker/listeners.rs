@@ -31,6 +31,9 @@ pub struct Listeners {
     tls: Vec<bool>,
     /// Of each, whether its connections are for administration; none of them if it is empty.
     admin: Vec<bool>,
+    /// Of each, whether its connections begin with a header of the PROXY protocol; none of them if
+    /// it is empty.
+    proxied: Vec<bool>,
 }
 
 impl Listeners {
@@ -56,6 +59,15 @@ impl Listeners {
     }
 }
 
+impl Listeners {
+    /// The same, of which each value says whether the connections of a listener begin with a header
+    /// of the PROXY protocol. Their addresses count once that has told them.
+    #[must_use]
+    pub fn with_proxied(self, proxied: &[bool]) -> Self {
+        Self { proxied: proxied.to_vec(), ..self }
+    }
+}
+
 impl From<usize> for Listeners {
     fn from(count: usize) -> Self {
         Self::new(std::iter::repeat_n(false, count))
@@ -72,6 +84,8 @@ pub(super) struct Accepting {
     pub(super) tls: Vec<bool>,
     /// Of each, whether its connections are for administration; none of them if it is empty.
     pub(super) admin: Vec<bool>,
+    /// Of each, whether its connections begin with a header of the PROXY protocol.
+    proxied: Vec<bool>,
     /// The listener that is armed first the next time.
     pub(super) first: usize,
     /// From so few free slots on, no accept is for any number of connections.
@@ -101,7 +115,7 @@ pub(super) struct Accepting {
 impl Accepting {
     /// For these listeners, of which each may bring `burst` connections at once.
     pub(super) fn new(listeners: Listeners, burst: u32) -> Self {
-        let Listeners { shared, tls, admin } = listeners;
+        let Listeners { shared, tls, admin, proxied } = listeners;
         Self {
             armed: vec![Armed::No; shared.len()],
             first: 0,
@@ -109,6 +123,7 @@ impl Accepting {
             shared,
             tls,
             admin,
+            proxied,
             is_scarce: false,
             is_settled: false,
             stopped: false,
@@ -142,6 +157,11 @@ impl Accepting {
     /// Whether the connections of this listener are for administration.
     pub(super) fn is_admin(&self, listener: usize) -> bool {
         self.admin.get(listener) == Some(&true)
+    }
+
+    /// Whether the address of the peer is that of the client, on this listener.
+    pub(super) fn tells_client(&self, listener: usize) -> bool {
+        !self.is_admin(listener) && self.proxied.get(listener) != Some(&true)
     }
 
     /// Whether this listener is to accept.

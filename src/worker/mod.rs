@@ -20,6 +20,8 @@ mod inspect;
 mod inspected;
 mod listeners;
 mod memory;
+mod metered;
+mod meters;
 mod outbound;
 mod outbox;
 mod progress;
@@ -48,7 +50,7 @@ pub(crate) use drain::AFTER_DRAIN;
 use draining::{Drain, Manner};
 pub use inspected::{Inspected, Totals};
 pub use listeners::Listeners;
-pub use stats::Stats;
+pub use stats::{LimitCounts, Stats};
 
 /// How many deliveries are made in one turn: enough to be worth a call into the kernel, few enough
 /// not to delay the events of the next turn.
@@ -160,10 +162,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.retry_deferred();
         }
         self.core.pools.work.allow(self.core.budget.received);
-        while let Some(event) = self.core.driver.next_event() {
-            self.core.charge_driver();
-            self.on_event(event);
-        }
+        self.handle_events();
         if !self.core.driver.is_settled() {
             self.settle()?;
         }
@@ -203,6 +202,18 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.measure(began);
         }
         Ok(())
+    }
+
+    /// Handles all that the call into the kernel has brought.
+    #[inline(always)]
+    fn handle_events(&mut self) {
+        if self.core.meters.are_used {
+            self.handle_metered();
+        }
+        while let Some(event) = self.core.driver.next_event() {
+            self.core.charge_driver();
+            self.on_event::<false>(event);
+        }
     }
 
     /// Looks at the clock at the end of a turn.
@@ -247,6 +258,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let timer = core.wheel.next_ms().map_or(Millis::NEVER, Millis);
         let next = timer.min(core.accepting.retry_at()).min(core.drain_deadline()).min(service);
         let next = next.min(core.watch_memory_at()).min(core.refusals.due());
+        let next = next.min(core.meters.due());
         Some(core.now.until(next).min(LONGEST_SLEEP))
     }
 
@@ -272,6 +284,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// stays.
     pub fn reconfigure(&mut self, config: Arc<Config>) {
         self.service.reconfigure(&config);
+        self.core.meters.reconfigure(&config, self.core.driver.slots());
         self.core.pools.reconfigure(config);
     }
 
@@ -282,6 +295,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             let Some(mut slot) = self.core.slots.remove(index) else { continue };
             slot.session.abort(CloseReason::Local(CloseCode::GOING_AWAY));
             self.core.count_end(&slot.session);
+            self.service.left(slot.id());
             slot.session.finish(&mut self.core.pools, &mut self.service);
         }
     }

@@ -17,20 +17,20 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// [`on_rare_event`](Self::on_rare_event), because out of line an echo costs ten instructions
     /// more.
     #[inline(always)]
-    pub(super) fn on_event(&mut self, event: Event) {
+    pub(super) fn on_event<const METERED: bool>(&mut self, event: Event) {
         match event {
             Event::Received { id, outcome: Received::Data { buffer, len }, armed } => {
-                self.on_data::<true>(id, buffer, len, armed);
+                self.on_data::<true, METERED>(id, buffer, len, armed);
             }
             Event::Received { id, outcome, armed } => self.on_receive_end(id, outcome, armed),
             Event::Accepted { listener, result, armed, peer } => {
                 if let Some(id) = self.core.on_accept(listener, result, armed)
                     && self.core.accepting.wants_peers
                 {
-                    self.service.connected(id, peer);
+                    self.on_connected(id, listener, peer);
                 }
             }
-            Event::Peer { id, peer } => self.service.connected(id, peer),
+            Event::Peer { id, peer } => self.on_peer(id, peer),
             Event::NotCancelled { id } => self.core.on_not_cancelled(id),
             Event::ShortSend { id, rest, error } => self.core.on_short_send(id, rest, error),
             Event::Sent { id, chunk, result } => self.core.on_sent(id, chunk, result),
@@ -51,13 +51,14 @@ impl<D: Driver, S: Service> Worker<D, S> {
     #[cold]
     #[inline(never)]
     pub(super) fn on_rare_event(&mut self, event: Event) {
-        self.on_event(event);
+        self.on_event::<false>(event);
     }
 
     /// Passes received data to its session. `NEW` data comes from an event, with which the receive
-    /// has ended unless it stays `armed`; other data was deferred.
+    /// has ended unless it stays `armed`; other data was deferred. `METERED` data is counted, as
+    /// far as that has to be done here.
     #[inline(always)]
-    pub(super) fn on_data<const NEW: bool>(
+    pub(super) fn on_data<const NEW: bool, const METERED: bool>(
         &mut self,
         id: ConnectionId,
         buffer: Buffer,
@@ -72,6 +73,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if NEW && slot.may_defer() && slot.defers(service) {
             return self.defer(id, Received::Data { buffer, len }, armed);
         }
+        if METERED && !core.meters.lease(id.slot).allows(len) {
+            return self.on_metered(id, buffer, len, armed);
+        }
         let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
         // The replies to many receives of one turn must not become one vector that grows and grows.
         if entry.output.owned_len() > MAX_AT_ONCE {
@@ -85,9 +89,17 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let bytes = core.driver.bytes(&buffer).get_mut(..len).unwrap_or_default();
         let output = &mut entry.output;
         let pools = &mut core.pools;
+        let messages = pools.counts.messages;
         let handled = slot.session.receive(core.now, bytes, backlog, pools, service, output);
+        let messages = core.pools.counts.messages - messages;
         if handled != Handled::All {
+            if METERED && let Handled::Until(at) | Handled::Paused(at) = handled {
+                core.meters.spend(id.slot, at, messages);
+            }
             return self.keep_rest(id, buffer, len, handled, armed);
+        }
+        if METERED {
+            core.meters.spend(id.slot, len, messages);
         }
         if output.in_place().is_some() {
             entry.buffer = Some(buffer);

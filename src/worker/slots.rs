@@ -83,6 +83,8 @@ bitflags! {
         const AWAITING_BUFFER = 1 << 2;
         /// Its receive is cancelled, to be armed anew.
         const REARMING = 1 << 3;
+        /// It has sent more than it may in a short time. What it has sent is deferred.
+        const OVER_RATE = 1 << 4;
     }
 
     /// How far the end of a connection is, and in which lists it is.
@@ -223,7 +225,14 @@ impl Slot {
     /// already. Compressed input of a kilobyte can cause replies of a megabyte.
     #[inline]
     pub(super) fn input_waits(&self) -> bool {
-        self.is_held() || (self.blocked.contains(Blocked::SEND_BACKLOG) && self.answers_input())
+        self.is_held()
+            || self.is_over_rate()
+            || (self.blocked.contains(Blocked::SEND_BACKLOG) && self.answers_input())
+    }
+
+    /// Whether it has to wait because it has sent much in a short time.
+    fn is_over_rate(&self) -> bool {
+        self.blocked.contains(Blocked::OVER_RATE) && self.session.phase() == Phase::Open
     }
 
     /// Whether too many replies wait to be sent to it. Not once it is closing: then its input
@@ -244,7 +253,7 @@ impl Slot {
         let has_ended =
             self.flags.contains(Flags::INPUT_ENDED) || self.session.phase() == Phase::Finished;
         let has_to_wait = self.blocked.intersects(Blocked::AWAITING_BUFFER | Blocked::REARMING);
-        let waits = self.has_send_backlog() || has_to_wait || self.is_held();
+        let waits = self.has_send_backlog() || has_to_wait || self.is_held() || self.is_over_rate();
         !has_ended && !waits && self.deferred.as_ref().is_none_or(|deferred| deferred.has_room())
     }
 
@@ -352,44 +361,4 @@ impl Slots {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::rc::Rc;
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::config::{Route, RouteTo, Routes, SlowConsumer};
-    use crate::session::{Frames, Offer};
-
-    #[test]
-    fn an_idle_connection_is_small() {
-        assert!(size_of::<Option<Slot>>() <= 112, "{}", size_of::<Option<Slot>>());
-    }
-
-    #[test]
-    fn a_queue_has_the_limit_and_the_policy_of_its_route() {
-        let frames = |len: usize| {
-            let bytes = Bytes::from(vec![0; len]);
-            Rc::new(Frames::new(bytes.into(), "a".into(), 1, 0))
-        };
-        let route = |path| Route::new(path, RouteTo::Topics).unwrap();
-        let mut config = Config::default();
-        let own = route("/own/{topic}").queue(1000).slow(SlowConsumer::DropNewest);
-        config.routes = Routes::new([own, route("/server/{topic}")]).unwrap();
-        config.pubsub.queue = 2000;
-        let pools = Pools::new(Arc::new(config.clone()));
-        for (path, limit, beyond) in
-            [("/own/a", 1000, Offer::Dropped(1)), ("/server/a", 2000, Offer::TooSlow)]
-        {
-            let route = config.routes.of_handshake(path).unwrap();
-            for (len, expected) in
-                [(limit - 1, Offer::Queued(0)), (limit, Offer::Queued(0)), (limit + 1, beyond)]
-            {
-                let mut queue = Queue::new(&pools, route).queue;
-                assert_eq!(queue.push_droppable(&frames(500)), Offer::Queued(0));
-                assert_eq!(queue.push_droppable(&frames(len - 500)), expected, "{path} {len}");
-            }
-        }
-    }
-}
+mod tests;

@@ -57,4 +57,18 @@ pub struct Stats {
     pub sessions: Counts,
     /// Connections that have ended, by cause and close code.
     pub closes: Closes,
+    /// Connections that were refused because of a limit of the loop.
+    pub limits: LimitCounts,
+}
+
+/// Connections that were accepted to be answered with 503.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitCounts {
+    /// There were as many connections as there may be.
+    pub connections: u64,
+    /// So many were waiting for the answer to their first request.
+    pub handshakes: u64,
+    /// Memory was scarce.
+    pub memory: u64,
 }

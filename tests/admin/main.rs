@@ -11,6 +11,7 @@ mod listed;
 mod logged;
 mod page;
 mod prometheus;
+mod refused;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "tls")]

@@ -33,6 +33,8 @@ pub(crate) struct Tally {
     enters: u64,
     overflows: u64,
     refused: u64,
+    /// Times a client had to wait because it had sent too much in a short time.
+    pub(crate) delayed: u64,
 }
 
 impl Tally {
@@ -47,6 +49,8 @@ impl Tally {
         self.enters += stats.driver.enters;
         self.overflows += stats.driver.overflows;
         self.refused += stats.driver.refused;
+        let rates = stats.sessions.rates;
+        self.delayed += rates.delayed_by_messages + rates.delayed_by_bytes;
     }
 
     /// Checks that every kind of event has occurred.

@@ -355,6 +355,19 @@ impl Client {
         self.expect(&wire::unmasked(wire::FIN | wire::PONG, payload));
     }
 
+    /// The same if there are answers to earlier pings.
+    pub(crate) fn expect_alive_behind_pongs(&mut self) {
+        let payload = b"still there?";
+        self.send(&wire::frame(wire::FIN | wire::PING, payload));
+        loop {
+            let Frame { first, payload: found } = self.read_frame();
+            assert_eq!(first, wire::FIN | wire::PONG, "{}", hex(&found));
+            if found == payload {
+                return;
+            }
+        }
+    }
+
     /// The closing handshake, after which the server must end the connection.
     pub(crate) fn close(mut self) {
         self.send(&wire::close(1000, ""));

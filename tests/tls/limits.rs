@@ -63,3 +63,47 @@ fn silent_connections_do_not_keep_tls_clients_waiting() {
     first.close();
     drop(silent);
 }
+
+/// The status of a connection that is refused, over TLS.
+fn refused(server: &Running, pair: &Pair) -> String {
+    let mut client = TlsClient::connect(server.tls(), pair.client());
+    client.send(&request_to("/", ""));
+    let (answer, end) = client.read_to_end();
+    assert_eq!(end, End::Notified);
+    Head::parse(&answer).unwrap().0.status
+}
+
+/// A connection that has not done its handshake of TLS is one in progress.
+#[test]
+fn handshakes_of_tls_are_handshakes_in_progress() {
+    let pair = Pair::new(&["localhost"]);
+    let mut config = Config::default();
+    config.limits.max_handshakes = Some(2);
+    config.timeouts.handshake = Duration::from_secs(600);
+    let server = Running::start_on_one_core(pair.tls(), config);
+    // None if the loop does not answer at once.
+    let connections = || server.0.stats().first().map(|one| one.connections);
+    let first = TcpStream::connect(server.tls()).unwrap();
+    assert!(wait_until(PATIENCE, || connections() == Some(1)));
+    let mut open = TlsClient::open(server.tls(), pair.client(), "/");
+    let second = TcpStream::connect(server.tls()).unwrap();
+    assert!(wait_until(PATIENCE, || connections() == Some(3)));
+    assert_eq!(refused(&server, &pair), "HTTP/1.1 503 Service Unavailable");
+    drop((first, second));
+    assert!(wait_until(PATIENCE, || connections() == Some(1)));
+    TlsClient::open(server.tls(), pair.client(), "/").close();
+    open.echo(b"still served");
+}
+
+/// Addresses are counted on all listeners together, and the answer comes over TLS.
+#[test]
+fn an_address_beyond_its_limit_is_told_so_over_tls() {
+    let pair = Pair::new(&["localhost"]);
+    let mut config = Config::default();
+    config.limits.max_connections_per_address = Some(2);
+    let server = Running::start_with(pair.tls(), config);
+    let _plain = super::support::client::Client::open(server.plain());
+    let mut open = TlsClient::open(server.tls(), pair.client(), "/");
+    assert_eq!(refused(&server, &pair), "HTTP/1.1 429 Too Many Requests");
+    open.echo(b"still served");
+}

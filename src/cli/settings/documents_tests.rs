@@ -110,6 +110,12 @@ fn routes_table() -> String {
             "allow-origin" => ("origins", "As for the server."),
             "slow-consumer" => ("slow", "As for the server; on routes to topics only."),
             "subscriber-queue" => ("queue", "As for the server; on routes to topics only."),
+            "message-rate" => ("rates.messages", "As for the server."),
+            "message-burst" => ("rates.message_burst", "As for the server."),
+            "byte-rate" => ("rates.bytes", "As for the server."),
+            "byte-burst" => ("rates.byte_burst", "As for the server."),
+            "rate-policy" => ("rates.policy", "As for the server."),
+            "control-rate" => ("rates.control_frames", "As for the server."),
             "authority" => ("access", setting.help),
             name => (name, setting.help),
         };

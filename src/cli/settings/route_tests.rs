@@ -1,6 +1,6 @@
 //! What `[[route]]` says, and what is wrong with it.
 
-use corecast::config::{Access, Compression, Route, RouteTo, SlowConsumer};
+use corecast::config::{Access, Compression, RatePolicy, Route, RouteRates, RouteTo, SlowConsumer};
 use corecast::protocol::websocket::handshake::Origins;
 
 use super::file::Document;
@@ -28,6 +28,12 @@ max-message = 100
 allow-origin = ["https://a.example"]
 slow-consumer = "drop-oldest"
 subscriber-queue = "2KiB"
+message-rate = 10
+message-burst = 20
+byte-rate = "1KiB"
+byte-burst = 5000
+rate-policy = "close"
+control-rate = 3
 compression = "no-context-takeover"
 authority = "token"
 
@@ -41,11 +47,16 @@ fn every_key_of_a_route_is_read_and_written() {
     let all = resolved(ALL);
     assert!(all.faults.is_empty(), "{:?}", all.faults);
     let live = Route::new("/live/{topic...}", RouteTo::Topics).unwrap();
+    let mut rates = RouteRates::default();
+    (rates.messages, rates.message_burst) = (Some(10), Some(20));
+    (rates.bytes, rates.byte_burst) = (Some(1024), Some(5000));
+    (rates.policy, rates.control_frames) = (Some(RatePolicy::Close), Some(3));
     let live = live
         .max_message(100)
         .origins(Origins::list(["https://a.example"]).unwrap())
         .slow(SlowConsumer::DropOldest)
         .queue(2048)
+        .rates(rates)
         .compression(Compression::NoContextTakeover)
         .access(Access::Token);
     let routes: Vec<&Route> = all.options.config.routes.iter().collect();
@@ -80,6 +91,14 @@ fn each_fault_has_its_place() {
         (format!("{echo}allow-origin = [\"a\"]"), "f:4:17: invalid", "write `https://a`"),
         (format!("{echo}slow-consumer = \"close\""), "f:4:1: `slow-consumer` has no effect", ""),
         (format!("{echo}subscriber-queue = 1"), "f:4:1: `subscriber-queue` has no effect", ""),
+        (format!("{echo}message-burst = 5"), "f:4:1: `message-burst` has no effect without", ""),
+        (format!("{echo}byte-rate = 5\nmessage-burst = 5"), "f:5:1: `message-burst` has no", ""),
+        (format!("{echo}rate-policy = \"wait\""), "f:4:15: invalid value `wait`", "`delay`"),
+        (
+            "[[route]]\npath = \"/h\"\nto = \"health\"\ncontrol-rate = 1".to_owned(),
+            "f:4:1: `control-rate` has no effect",
+            "",
+        ),
         (format!("{echo}authority = \"token\""), "f:4:1: it needs tokens", "`token-secret`"),
         (format!("{echo}max-message = \"1GiB\""), "f:4:1: `max-message` is more than", "512MiB"),
         (

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use corecast::config::{Access, Pattern, Route, Routes};
+use corecast::config::{Access, Pattern, Rates, Route, RouteRates, Routes};
 use corecast::protocol::websocket::handshake::Origins;
 
 use super::fault::{Fault, Place};
@@ -63,6 +63,7 @@ impl Table {
         route.slow = has("slow-consumer").then_some(config.pubsub.slow);
         route.queue = has("subscriber-queue").then_some(config.pubsub.queue);
         (route.compression, route.access) = (compression, access);
+        route.rates = rates_of(config.rates, has("rate-policy"));
         Some(route)
     }
 
@@ -81,6 +82,15 @@ impl Table {
                 let text =
                     format!("`{key}` is more than {most}, so it can never be reached; lower it");
                 faults.push(fault(key, text));
+            }
+        }
+        let (own, server) = (route.rates, options.config.rates);
+        for (key, burst, rate, own, server) in [
+            ("message-burst", own.message_burst, "message-rate", own.messages, server.messages),
+            ("byte-burst", own.byte_burst, "byte-rate", own.bytes, server.bytes),
+        ] {
+            if burst.is_some() && own.or(server).is_none() && !unknown.contains(&rate) {
+                faults.push(fault(key, format!("`{key}` has no effect without `{rate}`")));
             }
         }
         let is_topics = route.serves_topics();
@@ -104,6 +114,16 @@ impl Table {
         }
         faults
     }
+}
+
+/// What a route says of rates.
+fn rates_of(given: Rates, has_policy: bool) -> RouteRates {
+    let mut rates = RouteRates::default();
+    (rates.messages, rates.message_burst) = (given.messages, given.message_burst);
+    (rates.bytes, rates.byte_burst) = (given.bytes, given.byte_burst);
+    rates.control_frames = given.control_frames;
+    rates.policy = has_policy.then_some(given.policy);
+    rates
 }
 
 fn show(name: &str, options: &Options) -> String {
@@ -166,6 +186,10 @@ pub(crate) fn keys(route: &Route) -> Vec<(&'static Setting, Vec<String>)> {
     config.origins = route.origins.clone().unwrap_or_default();
     config.pubsub.slow = route.slow.unwrap_or_default();
     config.pubsub.queue = route.queue.unwrap_or_default();
+    let (rates, own) = (&mut config.rates, route.rates);
+    (rates.messages, rates.message_burst) = (own.messages, own.message_burst);
+    (rates.bytes, rates.byte_burst) = (own.bytes, own.byte_burst);
+    (rates.control_frames, rates.policy) = (own.control_frames, own.policy.unwrap_or_default());
     options.draft = Draft {
         path: Some(route.path.clone()),
         to: Some(route.to),
@@ -177,6 +201,7 @@ pub(crate) fn keys(route: &Route) -> Vec<(&'static Setting, Vec<String>)> {
         "allow-origin" => route.origins.is_some(),
         "slow-consumer" => route.slow.is_some(),
         "subscriber-queue" => route.queue.is_some(),
+        "rate-policy" => route.rates.policy.is_some(),
         _ => !setting.field.get(&options).is_empty(),
     };
     route::all().filter(is_given).map(|setting| (setting, setting.field.get(&options))).collect()

@@ -104,6 +104,21 @@ const RULES: &[Rule] = &[
         broken: buffers_too_large,
     },
     Rule {
+        settings: &["message-burst", "message-rate"],
+        says: "`message-burst` is there with `message-rate` only",
+        broken: |check| burst_without_rate(check, "message-burst", "message-rate"),
+    },
+    Rule {
+        settings: &["byte-burst", "byte-rate"],
+        says: "`byte-burst` is there with `byte-rate` only",
+        broken: |check| burst_without_rate(check, "byte-burst", "byte-rate"),
+    },
+    Rule {
+        settings: &["handshake-burst", "handshake-rate"],
+        says: "`handshake-burst` is there with `handshake-rate` only",
+        broken: |check| burst_without_rate(check, "handshake-burst", "handshake-rate"),
+    },
+    Rule {
         settings: &["listen", "listen-tls"],
         says: "there is something to listen on",
         broken: listens_nowhere,
@@ -179,6 +194,12 @@ fn buffers_too_large(check: &Check<'_>) -> Vec<String> {
     let [count, size, memory] =
         ["max-buffers", "buffer-size", "max-memory"].map(|name| check.show(name));
     vec![format!("{count} times {size} is more than {memory}; lower one of them")]
+}
+
+fn burst_without_rate(check: &Check<'_>, burst: &str, rate: &str) -> Vec<String> {
+    let is_alone = check.is_changed(burst) && !check.is_changed(rate);
+    let text = || format!("{} has no effect without {}", check.name(burst), check.name(rate));
+    is_alone.then(text).into_iter().collect()
 }
 
 fn listens_nowhere(check: &Check<'_>) -> Vec<String> {

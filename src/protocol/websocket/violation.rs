@@ -44,6 +44,12 @@ pub enum Violation {
     MessageTooBig,
     /// A message in more fragments than the limit (RFC 6455 section 10.4).
     TooManyFragments,
+    /// Messages faster than the limit (RFC 6455 section 7.4.1).
+    MessageRate,
+    /// Bytes faster than the limit (RFC 6455 section 7.4.1).
+    ByteRate,
+    /// Pings and pongs faster than the limit (RFC 6455 section 7.4.1).
+    ControlRate,
 }
 
 impl Violation {
@@ -53,7 +59,9 @@ impl Violation {
         match self {
             Self::TextUtf8 | Self::CloseReasonUtf8 | Self::Deflate => CloseCode::INVALID_PAYLOAD,
             Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
-            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
+            Self::TooManyFragments | Self::MessageRate | Self::ByteRate | Self::ControlRate => {
+                CloseCode::POLICY_VIOLATION
+            }
             Self::Unmasked
             | Self::Masked
             | Self::ReservedBit
@@ -91,6 +99,9 @@ impl Violation {
             Self::Deflate => "compressed data does not inflate",
             Self::MessageTooBig => "message above the size limit",
             Self::TooManyFragments => "message in too many fragments",
+            Self::MessageRate => "too many messages in a short time",
+            Self::ByteRate => "too many bytes in a short time",
+            Self::ControlRate => "too many pings and pongs in a short time",
         }
     }
 }

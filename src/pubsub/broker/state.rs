@@ -38,6 +38,8 @@ pub struct Stats {
     pub(crate) in_parts: u64,
     /// Subscriptions of this core's connections at this moment.
     pub subscriptions: u64,
+    /// Requests to subscribe that were refused because of a limit.
+    pub refused_subscriptions: u64,
     /// Filters that are wanted by this core's connections or on other cores.
     pub filters: u64,
     /// Retained values at this moment.
@@ -192,6 +194,12 @@ impl Broker {
     #[inline]
     pub const fn set_clock(&mut self, now: Duration) {
         self.clock = now;
+    }
+
+    /// That time.
+    #[must_use]
+    pub const fn clock(&self) -> Duration {
+        self.clock
     }
 
     /// Whether a delivery whose time is taken was completed in this turn.

@@ -75,6 +75,16 @@ impl Broker {
         id: ConnectionId,
         filters: Vec<Filter>,
     ) -> Result<(), SubscribeError> {
+        let result = self.try_subscribe(id, filters);
+        self.stats.refused_subscriptions += u64::from(result.is_err());
+        result
+    }
+
+    fn try_subscribe(
+        &mut self,
+        id: ConnectionId,
+        filters: Vec<Filter>,
+    ) -> Result<(), SubscribeError> {
         // Each begins, and ends some time.
         self.work.charge(2 * filters.len() as u64 * Work::CHANGE);
         self.asked += filters.len();

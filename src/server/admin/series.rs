@@ -6,7 +6,7 @@ use super::text::Kind::{self, Counter, Gauge, Info};
 use super::text::{Format, Writer};
 use crate::gateway::endpoints;
 use crate::server::view::CoreStats;
-use crate::session::Statuses;
+use crate::session::{RateCounts, Statuses};
 use crate::worker::Closes;
 
 /// All metrics in this form.
@@ -45,6 +45,15 @@ pub(super) const METRICS: &[Metric] = &[
         Samples(|all, to| to.sample(&[], all.max_connections * all.loops.len() as u64))),
     metric("corecast_accepted_connections", Counter, "",
         "Connections accepted.", Sum(|one| one.worker.accepted)),
+    metric("corecast_pending_handshakes", Gauge, "",
+        "Connections whose first request is not answered yet, without those that are refused.",
+        Sum(|one| one.worker.accepted - one.worker.sessions.begun)),
+    metric("corecast_refused_connections", Counter, "limit",
+        "Connections that were accepted to be answered with 503 or 429, by the limit.",
+        Samples(refused)),
+    metric("corecast_rate_limits", Counter, "of, action",
+        "Times that a client has sent too much in a short time, by what, and what became of it.",
+        Samples(rates)),
     metric("corecast_accept_errors", Counter, "",
         "Accepts that failed, for want of descriptors or memory or because the peer was gone.",
         Sum(|one| one.worker.accept_errors)),
@@ -88,6 +97,9 @@ pub(super) const METRICS: &[Metric] = &[
         Sum(|one| one.topics.not_retained)),
     metric("corecast_subscriptions", Gauge, "",
         "Subscriptions at this moment.", Sum(|one| one.topics.subscriptions)),
+    metric("corecast_refused_subscriptions", Counter, "",
+        "Requests to subscribe that were refused because of a limit.",
+        Sum(|one| one.topics.refused_subscriptions)),
     metric("corecast_retained_values", Gauge, "",
         "Topics with a retained value.",
         Samples(|all, to| {
@@ -197,6 +209,31 @@ fn closes(all: &Snapshot, to: &mut Writer) {
     all.stats().for_each(|one| sum.add(&one.worker.closes));
     for (cause, code, count) in sum.iter() {
         to.sample(&[("cause", &cause), ("code", &code)], count);
+    }
+}
+
+fn refused(all: &Snapshot, to: &mut Writer) {
+    for (limit, count) in [
+        ("connections", all.sum(|one| one.worker.limits.connections)),
+        ("handshakes", all.sum(|one| one.worker.limits.handshakes)),
+        ("memory", all.sum(|one| one.worker.limits.memory)),
+        ("connections_per_address", all.sum(|one| one.addresses.connections)),
+        ("handshake_rate", all.sum(|one| one.addresses.handshakes)),
+    ] {
+        to.sample(&[("limit", &limit)], count);
+    }
+}
+
+fn rates(all: &Snapshot, to: &mut Writer) {
+    let sum = |count: fn(&RateCounts) -> u64| all.sum(|one| count(&one.worker.sessions.rates));
+    for (of, action, count) in [
+        ("messages", "delay", sum(|one| one.delayed_by_messages)),
+        ("messages", "close", sum(|one| one.closed_by_messages)),
+        ("bytes", "delay", sum(|one| one.delayed_by_bytes)),
+        ("bytes", "close", sum(|one| one.closed_by_bytes)),
+        ("control", "close", sum(|one| one.closed_by_control)),
+    ] {
+        to.sample(&[("of", &of), ("action", &action)], count);
     }
 }
 

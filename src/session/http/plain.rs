@@ -147,6 +147,7 @@ impl Session {
         let written = out.len() - before;
         if !self.is_admin() {
             cx.pools.counts.responses.count(response.status());
+            self.note_begun(&mut cx.pools.counts);
         }
         cx.pools.work.charge(Work::of_bytes(written));
         let timeouts = &cx.pools.config.timeouts;

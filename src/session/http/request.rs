@@ -132,7 +132,7 @@ impl Session {
         let limits = cx.pools.config.limits.head;
         let result = match parse(head, &limits) {
             Err(rejection) => Err(fault(rejection, head).into()),
-            Ok(_) if self.marks.contains(Marks::REJECT) => Err(Rejection::Full.into()),
+            Ok(_) if self.is_rejected() => Err(self.rejection().into()),
             Ok(Parsed::Plain(mut request)) => {
                 request.is_tls = self.marks.contains(Marks::TLS);
                 self.plain(&request, head, has_more, cx, service).map_err(Refusal::from)
@@ -163,6 +163,7 @@ impl Session {
     fn refuse_tls(&mut self, cx: &mut ReceiveContext<'_>) {
         cx.out.append(&TLS_ALERT, || cx.pools.buffers.take());
         cx.pools.counts.refusals.count(HeadError::Tls.status());
+        self.note_begun(&mut cx.pools.counts);
         self.end(Phase::Lingering, CloseReason::Refused(HeadError::Tls.into()));
         self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
         self.free(cx.pools);
@@ -216,6 +217,7 @@ impl Session {
         if !self.is_admin() {
             pools.counts.refusals.count(refusal.rejection.status());
         }
+        self.note_begun(&mut pools.counts);
         self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
         self.deadline = now.after(pools.config.timeouts.linger);
         self.free(pools);

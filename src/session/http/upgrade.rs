@@ -44,6 +44,7 @@ impl Session {
                 self.marks.insert(Marks::ACCEPTED);
                 self.marks.remove(Marks::ANSWERED);
                 self.endpoint = endpoint;
+                self.note_begun(&mut cx.pools.counts);
                 self.begin_stream(stream, cx);
                 return Ok(());
             }
@@ -117,7 +118,11 @@ impl Session {
         write_accepted(cx.appendable(), key, protocol, agreement.as_ref(), &accept.headers);
         self.compression =
             agreement.map(|agreed| Box::new(Compression::new(agreed, &cx.pools.ledger)));
+        if let Some(controls) = &mut cx.pools.controls {
+            controls.open(self.id, self.route, cx.now);
+        }
         cx.pools.counts.count_opened(self.endpoint);
+        self.note_begun(&mut cx.pools.counts);
         self.marks.insert(Marks::OPENED);
         self.phase = Phase::Open;
         self.start_keepalive(cx.now, &cx.pools.config);

@@ -34,6 +34,11 @@ impl Session {
             return Ok(());
         }
         cx.pools.work.charge(Work::CONTROL_FRAME);
+        if let Some(controls) = &mut cx.pools.controls
+            && !controls.takes(self.id, self.route, cx.now)
+        {
+            return Err(Violation::ControlRate);
+        }
         if control.opcode == Opcode::Ping {
             self.receive_ping(control.payload, cx);
         }

@@ -65,9 +65,7 @@ impl Session {
         service: &mut S,
     ) -> Result<usize, Violation> {
         // Looked up only if some route has a limit that is less.
-        let is_limited =
-            cx.pools.least_message < SHORT && cx.pools.message_limits(self.route).bytes < SHORT;
-        if is_limited || self.assembly.is_some() {
+        if cx.pools.looks_at(SHORT, self.route) || self.assembly.is_some() {
             return Ok(at);
         }
         while self.phase == Phase::Open {

@@ -178,8 +178,8 @@ impl Session {
         if whole && simple && self.assembly.is_none() && self.phase == Phase::Open {
             #[allow(clippy::cast_possible_truncation, reason = "not above bytes.len()")]
             let len = header.payload_len as usize;
-            if len > cx.pools.least_message && len > cx.pools.message_limits(self.route).bytes {
-                return Err(Violation::MessageTooBig);
+            if len >= cx.pools.looked_at_from {
+                cx.pools.look_at(len, self.route)?;
             }
             cx.pools.work.charge(Work::RECEIVED_FRAME + Work::of_payload(len));
             let span = FrameSpan { opcode: header.opcode, mask: header.mask, at, len };
@@ -301,6 +301,9 @@ impl Session {
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) -> Result<(), Violation> {
+        if cx.pools.refuses_messages {
+            return Err(Violation::MessageRate);
+        }
         if let Some(assembly) = &mut self.assembly {
             assembly.assembler.finish(assembly.limits)?;
         }

@@ -18,6 +18,54 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "max-connections-per-address",
+        help: "The connections of one address, for all loops together: of an IPv4 address, or of \
+               the first 64 bits of an IPv6 address; a further one is answered with 429. Behind \
+               proxies it is the address that they name (--trust-proxy, or ,proxy behind an \
+               address to listen on). Without it, no limit.",
+        example: &["100"],
+        field: &Amount {
+            at: |options| &mut options.config.limits.max_connections_per_address,
+            unit: Unit::Number,
+            range: 1..=16_000_000,
+        },
+    },
+    Setting {
+        name: "max-handshakes",
+        help: "The connections of each loop whose first request is not answered yet; a further one \
+               is answered with 503. Without it, no limit.",
+        example: &["1000"],
+        field: &Amount {
+            at: |options| &mut options.config.limits.max_handshakes,
+            unit: Unit::Number,
+            range: 1..=16_000_000,
+        },
+    },
+    Setting {
+        name: "handshake-rate",
+        help: "The connections that one address may begin in a second, for all loops together; a \
+               further one is answered with 429. Of a proxy that is trusted (--trust-proxy) the \
+               handshakes of WebSockets count, for the address that it names. Without it, no \
+               limit.",
+        example: &["10"],
+        field: &Amount {
+            at: |options| &mut options.config.limits.handshake_rate,
+            unit: Unit::Number,
+            range: 1..=1_000_000,
+        },
+    },
+    Setting {
+        name: "handshake-burst",
+        help: "The connections that one address may begin at once, after a time in which it has \
+               begun fewer than --handshake-rate; without it, those of a second.",
+        example: &["50"],
+        field: &Amount {
+            at: |options| &mut options.config.limits.handshake_burst,
+            unit: Unit::Number,
+            range: 1..=1_000_000,
+        },
+    },
+    Setting {
         name: "max-memory",
         help: "The memory that the clients of one loop may make it hold, for incomplete messages, \
                input and output that waits, filters and retained values, in bytes or with KiB, \

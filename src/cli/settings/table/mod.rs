@@ -8,6 +8,7 @@ mod limits;
 mod listening;
 mod machine;
 mod pubsub;
+mod rates;
 pub(crate) mod route;
 mod timeouts;
 #[cfg(feature = "tokens")]
@@ -22,6 +23,7 @@ pub(crate) const GROUPS: &[Group] = &[
     #[cfg(feature = "tokens")]
     Group { title: "Tokens and API keys", settings: tokens::SETTINGS },
     Group { title: "Limits", settings: limits::SETTINGS },
+    Group { title: "Rates", settings: rates::SETTINGS },
     Group { title: "Timeouts", settings: timeouts::SETTINGS },
     Group { title: "Stopping and restarting", settings: life::SETTINGS },
     Group { title: "Compression", settings: compression::SETTINGS },

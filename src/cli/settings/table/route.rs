@@ -7,7 +7,18 @@ use crate::cli::settings::setting::Setting;
 use crate::cli::settings::table;
 
 /// Settings that a route may have of its own, beside those of the server.
-const SHARED: [&str; 4] = ["max-message", "allow-origin", "slow-consumer", "subscriber-queue"];
+const SHARED: [&str; 10] = [
+    "max-message",
+    "allow-origin",
+    "slow-consumer",
+    "subscriber-queue",
+    "message-rate",
+    "message-burst",
+    "byte-rate",
+    "byte-burst",
+    "rate-policy",
+    "control-rate",
+];
 
 const OWN: &[Setting] = &[
     Setting {

@@ -73,13 +73,18 @@ pub enum Rejection {
     Full,
     /// The server did not decide about the handshake in time (RFC 9110 section 15.6.4).
     Undecided,
+    /// The address of the client has as many connections as it may (RFC 6585 section 4).
+    AddressConnections,
+    /// The address of the client has begun as many connections in a short time as it may (RFC 6585
+    /// section 4).
+    AddressHandshakes,
     /// The application answered with a response of its own, of this status.
     Application(Status),
 }
 
 impl Rejection {
     /// The HTTP status: that of [`Application`](Self::Application), else 400, 401, 403, 404, 405,
-    /// 408, 413, 414, 417, 426, 431, 501, 503 or 505.
+    /// 408, 413, 414, 417, 426, 429, 431, 501, 503 or 505.
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
@@ -96,6 +101,7 @@ impl Rejection {
             }
             Self::TooManyProtocols => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Full | Self::Undecided => Status::SERVICE_UNAVAILABLE,
+            Self::AddressConnections | Self::AddressHandshakes => Status::TOO_MANY_REQUESTS,
             _ => Status::BAD_REQUEST,
         }
     }
@@ -134,6 +140,8 @@ impl Rejection {
             Self::UpgradeRequired => "This path speaks WebSocket only; send an upgrade request.",
             Self::Full => "The server is full or stopping; try again later.",
             Self::Undecided => "The server did not decide in time; try again later.",
+            Self::AddressConnections => "Your address has too many connections; close some.",
+            Self::AddressHandshakes => "Your address connects too often; try again later.",
             Self::Application(_) => "The application refused the request.",
         }
     }
@@ -146,7 +154,7 @@ impl Rejection {
                 401 => b"WWW-Authenticate: Bearer\r\n",
                 405 => b"Allow: GET\r\n",
                 426 => b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-                503 => b"Retry-After: 1\r\n",
+                429 | 503 => b"Retry-After: 1\r\n",
                 _ => b"",
             },
         }

@@ -1,0 +1,84 @@
+//! What each connection of a loop may send in a second.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::base::Millis;
+use crate::base::blocks::Blocks;
+use crate::config::{Config, RouteId};
+use crate::session::{Lease, Meter, Metered};
+
+/// What all connections of a loop may send.
+#[derive(Debug)]
+pub(super) struct Meters {
+    /// Those without a route, then those of each route.
+    pub(super) limits: Box<[Option<Metered>]>,
+    /// Whether anything is limited.
+    pub(super) are_used: bool,
+    /// By slot. Memory that no connection has used is not touched.
+    leases: Vec<u64>,
+    /// By slot. Each is made when the first message comes.
+    pub(super) meters: Blocks<Option<Box<Meter>>>,
+    /// The connections that wait, and until when; the generation of each after its slot.
+    pub(super) waiting: BinaryHeap<Reverse<(u64, u32, u32)>>,
+}
+
+impl Meters {
+    pub(super) fn new(config: &Config, slots: u32) -> Self {
+        let limits = limits(config);
+        let are_used = limits.iter().any(Option::is_some);
+        let leases = vec![0; if are_used { slots as usize } else { 0 }];
+        let (meters, waiting) = (Blocks::default(), BinaryHeap::new());
+        Self { limits, are_used, leases, meters, waiting }
+    }
+
+    /// From now on these limits hold, for clients that have sent nothing yet.
+    pub(super) fn reconfigure(&mut self, config: &Config, slots: u32) {
+        self.limits = limits(config);
+        if !self.are_used && self.limits.iter().any(Option::is_some) {
+            self.are_used = true;
+            self.leases = vec![0; slots as usize];
+        }
+    }
+
+    /// A connection was accepted into a slot, or has left it.
+    pub(super) fn reset(&mut self, slot: u32) {
+        if self.are_used {
+            self.set_lease(slot, Lease::default());
+            *self.meters.reach(slot, || None) = None;
+        }
+    }
+
+    /// What a connection may send without a further look at it.
+    #[inline(always)]
+    pub(super) fn lease(&self, slot: u32) -> Lease {
+        Lease(self.leases.get(slot as usize).copied().unwrap_or_default())
+    }
+
+    pub(super) fn set_lease(&mut self, slot: u32, lease: Lease) {
+        if let Some(place) = self.leases.get_mut(slot as usize) {
+            *place = lease.0;
+        }
+    }
+
+    /// So much was handled, which the lease allows.
+    #[inline(always)]
+    pub(super) fn spend(&mut self, slot: u32, bytes: usize, messages: u64) {
+        if let Some(place) = self.leases.get_mut(slot as usize) {
+            let mut lease = Lease(*place);
+            lease.spend(bytes, messages);
+            *place = lease.0;
+        }
+    }
+
+    /// When the next connection goes on.
+    pub(super) fn due(&self) -> Millis {
+        self.waiting.peek().map_or(Millis::NEVER, |Reverse((time, ..))| Millis(*time))
+    }
+}
+
+/// The limits of connections without a route, then those of each route.
+fn limits(config: &Config) -> Box<[Option<Metered>]> {
+    let routes = std::iter::once(RouteId::NONE).chain(config.routes.ids());
+    routes.map(|route| Metered::of(&config.rates_of(route))).collect()
+}
