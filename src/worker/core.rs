@@ -50,6 +50,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) closing: Vec<ConnectionId>,
     /// Connections to be armed again once there are receive buffers.
     pub(super) awaiting_buffer: VecDeque<ConnectionId>,
+    /// Until then each connection receives once at a time.
+    pub(super) paced: Millis,
     /// Connections whose next send waits because large sends have filled the turn.
     pub(super) awaiting_send: VecDeque<ConnectionId>,
     /// The bytes of large sends of this turn.
@@ -94,6 +96,7 @@ impl<D: Driver> Core<D> {
             outbox: Outbox::default(),
             closing: Vec::new(),
             awaiting_buffer: VecDeque::new(),
+            paced: Millis::default(),
             awaiting_send: VecDeque::new(),
             sent_large: 0,
             shed_again: Millis::default(),
@@ -153,7 +156,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn update_receive(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
         match (slot.receive, slot.wants_input()) {
-            (Receive::Paced | Receive::Idle, true) if slot.is_paced() => {
+            (Receive::Paced | Receive::Idle, true) if slot.is_paced() || self.now < self.paced => {
                 slot.receive = Receive::Armed;
                 self.driver.receive_once(id);
             }

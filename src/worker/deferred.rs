@@ -34,7 +34,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
         let deferred = slot.deferred.get_or_insert_with(|| Deferred::new(&core.pools.ledger));
         match outcome {
-            Received::Data { buffer, len } if core.driver.is_short_of_buffers() => {
+            Received::Data { buffer, len } if len <= SHORT || core.driver.is_short_of_buffers() => {
                 let bytes = core.driver.bytes(&buffer).get(..len).unwrap_or_default().to_vec();
                 core.driver.release(buffer);
                 deferred.push_copied(bytes);

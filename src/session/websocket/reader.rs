@@ -260,11 +260,12 @@ impl Session {
                 work.charge_bytes(take, Work::DEFLATE_READ_BYTE);
                 work.charge_bytes(added, Work::INFLATED_BYTE);
             } else {
-                work.charge(Work::of_assembled(before, added));
+                work.charge(Work::of_payload(added));
             }
             if assembler.capacity() > capacity {
                 // What was there has been copied: megabytes, of a large message.
-                work.charge(Work::of_payload(before));
+                let grown = assembler.capacity() - capacity;
+                work.charge(Work::of_payload(before) + Work::of_grown(grown));
             }
             let mut besides = 0;
             if self.endpoint.is_built_in() {
