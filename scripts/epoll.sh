@@ -15,7 +15,7 @@ set -euo pipefail
 # Programs that mostly wait run beside those that mostly compute.
 BUSY=(strictness echo pubsub tls)
 WAITING=(app_api deadlines limits isolation slow_readers unix_sockets activation trust_proxy
-    proxy_protocol http refusals)
+    proxy_protocol http refusals tokens)
 # Those that only --all runs.
 MORE=(addresses cli hung ledger watchdog hostile)
 # Without most cases of compression, which is the same code on both backends.

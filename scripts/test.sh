@@ -79,7 +79,7 @@ check_library() {
     cargo clippy --locked -p corecast --lib --no-default-features -- -D warnings &&
         cargo clippy --locked -p corecast --lib --no-default-features --features sim -- -D warnings &&
         tree=$(cargo tree --locked -p corecast -e normal --no-default-features --prefix none) &&
-        ! grep -E '^(clap|mimalloc|signal-hook|tracing-subscriber) ' <<<"$tree"
+        ! grep -E '^(clap|mimalloc|signal-hook|strsim|toml|tracing-subscriber) ' <<<"$tree"
 }
 
 # contains WORD LIST...: whether the list holds the word.

@@ -60,6 +60,13 @@ pub enum Error {
     /// A certificate or its key cannot be used.
     #[cfg(feature = "tls")]
     Tls(TlsError),
+    /// A file with keys of tokens cannot be used.
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A thread could not be started.
     Thread(io::Error),
     /// A thread could not be pinned to its core.
@@ -108,6 +115,7 @@ impl fmt::Display for Error {
             Self::Usage(text) => f.write_str(text),
             #[cfg(feature = "tls")]
             Self::Tls(error) => write!(f, "TLS: {error}"),
+            Self::Keys { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::Thread(error) if error.kind() == io::ErrorKind::WouldBlock => write!(
                 f,
                 "a thread could not be started: {error}; raise the limit of processes and threads \
@@ -204,7 +212,7 @@ impl std::error::Error for Error {
             }
             #[cfg(feature = "tls")]
             Self::Tls(error) => Some(error),
-            Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) => None,
+            Self::Overlap { .. } | Self::Core { .. } | Self::Usage(_) | Self::Keys { .. } => None,
             Self::Passed(_) | Self::Twice { .. } | Self::Panic(_) | Self::Hung { .. } => None,
         }
     }

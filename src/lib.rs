@@ -9,6 +9,7 @@
 //! - [`session`]: one connection as a state machine; bytes and time in, bytes out. Sans-IO.
 //! - [`mesh`]: lock-free queues between cores, and the flags that say which core to wake.
 //! - [`pubsub`]: topics shared across cores. Sans-IO.
+//! - [`authority`]: who a client is and what it may do, by tokens. Sans-IO.
 //! - [`app`]: the API for applications: handlers, contexts and handles.
 //! - [`gateway`]: the endpoints of the server, between clients, broker and application.
 //! - [`io`]: the trait through which a loop uses the kernel; io_uring and epoll behind it.
@@ -57,6 +58,7 @@
 #![warn(clippy::cast_possible_truncation, clippy::expect_used, clippy::unwrap_used)]
 
 pub mod app;
+pub mod authority;
 pub mod base;
 pub mod config;
 pub mod error;

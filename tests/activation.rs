@@ -29,6 +29,7 @@ fn passing(socket: impl Into<OwnedFd>, names: &str, args: &[&str]) -> Command {
     );
     let server = command(args);
     let mut shell = Command::new("sh");
+    support::server::without_settings(&mut shell);
     shell.args(["-c", &script, "sh"]).arg(server.get_program()).args(server.get_args());
     shell.stdin(Stdio::from(socket.into()));
     shell

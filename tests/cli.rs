@@ -186,23 +186,8 @@ fn only_allowed_origins_connect() {
 }
 
 #[test]
-fn allowed_origins_may_be_written_in_other_forms() {
-    let allow = ["--allow-origin", "HTTPS://Good.example:443/", "--allow-origin", "http://[0::1]"];
-    let server = Server::start(&allow);
-    for (origin, status) in [
-        ("https://good.example", 101),
-        ("http://[::1]", 101),
-        ("http://good.example", 403),
-        ("https://evil.example", 403),
-    ] {
-        assert_eq!(status_for_origin(server.addr(), origin), status, "{origin}");
-    }
-}
-
-#[test]
 fn without_the_flag_or_with_a_star_every_origin_connects() {
-    let listed = ["--allow-origin", "https://good.example", "--allow-origin", "*"];
-    for flags in [&[][..], &["--allow-origin", "*"], &listed] {
+    for flags in [&[][..], &["--allow-origin", "*"]] {
         let server = Server::start(flags);
         for origin in ["null", "https://anywhere.example", "http://127.0.0.1:1"] {
             assert_eq!(status_for_origin(server.addr(), origin), 101, "{origin} with {flags:?}");

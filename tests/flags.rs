@@ -88,9 +88,9 @@ fn a_similar_flag_or_command_is_named() {
         (&["serve", "--idle-timout", "5"], &["exists: '--idle-timeout'"]),
         (&["serve", "--no-pub-sub"], &["exists: '--no-pubsub'"]),
         (&["--verson"], &["exists: '--version'"]),
-        (&["serv"], &["exists: 'serve'", "`serve` and `probe`"]),
-        (&["run"], &["'run'", "`serve` and `probe`"]),
-        (&[], &["no command is given", "`serve` and `probe`"]),
+        (&["serv"], &["exists: 'serve'", "`serve`, `check-config`, `default-config`, `probe`"]),
+        (&["run"], &["'run'", "`serve`, `check-config`, `default-config`, `probe`"]),
+        (&[], &["no command is given", "`serve`, `check-config`, `default-config`, `probe`"]),
         (&["--listen", "127.0.0.1:1"], &["'--listen'", "a flag of `corecast serve`"]),
         (&["--no-deflate"], &["'--no-deflate'", "a flag of `corecast serve`"]),
     ]);
@@ -105,7 +105,7 @@ fn the_message_shows_the_form_of_an_address() {
         (&["serve", "--listen", "::1:9001"], &["write `[::1]:9001`"]),
         (&["serve", "--ping-after", "-1"], &["'-1'", "from 1 to 86400"]),
         (&["serve", "--max-memory", "-1"], &["'-1'"]),
-        (&["serve", "--max-memory", "1KiB"], &["--max-memory is too small", "1MiB"]),
+        (&["serve", "--max-memory", "1KiB"], &["--max-memory", "a size from 1MiB to 4GiB"]),
         (&["serve", "--max-memory", "1GiB", "--max-message", "2GiB"], &["--max-message"]),
         (&["serve", "--listen", "*:80"], &["write `[::]:80`"]),
         (&["serve", "--listen", "ws://127.0.0.1:80/"], &["write `127.0.0.1:80`"]),
@@ -152,11 +152,37 @@ fn origins_that_can_never_match_exit_with_2_and_show_the_form() {
         ("http:8080", "it has no scheme; write `https://http:8080`"),
         ("https://*.good.example", "wildcard"),
         ("", "`https://example.org`"),
+        // Browsers write it in another way.
+        ("https://good.example:443", "no default port; write `https://good.example`"),
+        ("HTTPS://Good.example", "in lower case; write `https://good.example`"),
+        ("https://good.example/", "nothing behind the host; write `https://good.example`"),
+        ("http://[0::1]", "in its shortest form; write `http://[::1]`"),
     ] {
         for before in [&[][..], &["--allow-origin", "*"]] {
             let args = [&["serve"], before, &["--allow-origin", origin]].concat();
             let line = error_line(&args, 2);
             assert!(line.contains("--allow-origin") && line.contains(shown), "{origin}: {line}");
         }
+    }
+}
+
+#[test]
+fn flags_that_contradict_one_another_exit_with_2_and_name_both() {
+    let star = ["--allow-origin", "*", "--allow-origin", "https://good.example"];
+    for (flags, shown) in [
+        (&["--deflate", "--no-deflate"][..], "'--deflate' cannot be used with '--no-deflate'"),
+        (&["--listen", "1", "--listen", "127.0.0.1:1"], "127.0.0.1:1 is given twice"),
+        (
+            &["--max-memory", "1MiB"],
+            "`--max-message` (16MiB, the default) is more than `--max-memory` (1MiB)",
+        ),
+        (&["--buffers", "64", "--max-buffers", "32"], "`--buffers` (64) is more than"),
+        (&["--tls-key", "k.pem"], "there are 0 of `--tls-cert` and 1 of `--tls-key`"),
+        (&["--listen-tls", "9443"], "`--listen-tls` needs `--tls-cert` and `--tls-key`"),
+        (&star, "`*` allows every page"),
+    ] {
+        let line = error_line(&[&["serve"], flags].concat(), 2);
+        assert!(line.contains(shown), "{flags:?}: {line}");
+        assert!(line.ends_with("see `corecast serve --help`"), "{flags:?}: {line}");
     }
 }

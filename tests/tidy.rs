@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts that each part of the library may import.
-const IMPORTS: [(&str, &[&str]); 14] = [
+const IMPORTS: [(&str, &[&str]); 15] = [
     ("base", &[]),
     ("protocol", &[]),
     ("config", &["protocol"]),
@@ -18,8 +18,9 @@ const IMPORTS: [(&str, &[&str]); 14] = [
     ("io", &["base", "config"]),
     ("session", &["base", "config", "protocol"]),
     ("pubsub", &["base", "config", "mesh", "protocol", "session"]),
-    ("app", &["base", "config", "mesh", "protocol", "pubsub", "session"]),
-    ("gateway", &["app", "base", "config", "mesh", "protocol", "pubsub", "session"]),
+    ("authority", &["base", "protocol", "pubsub"]),
+    ("app", &["authority", "base", "config", "mesh", "protocol", "pubsub", "session"]),
+    ("gateway", &["app", "authority", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("worker", &["base", "config", "io", "protocol", "session"]),
     ("proxied", &["base", "io", "protocol"]),
     ("transport", &["base", "io"]),
@@ -28,6 +29,7 @@ const IMPORTS: [(&str, &[&str]); 14] = [
         "server",
         &[
             "app",
+            "authority",
             "base",
             "config",
             "error",

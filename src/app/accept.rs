@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::decided::Decided;
+use crate::authority::{Authority, is_bearer};
 use crate::base::ConnectionId;
 use crate::protocol::http::HeaderError;
 use crate::protocol::websocket::handshake::{ExtraHeaders, Request};
@@ -19,6 +20,8 @@ pub struct Accept {
     /// 4.2.2).
     pub protocol: Option<Box<str>>,
     headers: ExtraHeaders,
+    /// What the client may do, by its token.
+    pub(crate) authority: Option<Arc<Authority>>,
     /// The handshake that is decided about, and the list of its core. `None` if the application has
     /// made this value itself.
     pub(super) handshake: Option<(ConnectionId, Arc<Decided>)>,
@@ -57,10 +60,20 @@ impl Accept {
         Self { handshake: Some((id, Arc::clone(decided))), ..Self::default() }
     }
 
+    /// Who the client is and what it may do, if the handler asks for that
+    /// ([`Handler::TOKENS`](super::Handler::TOKENS)) and the server verifies tokens.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Authority> {
+        self.authority.as_deref()
+    }
+
     /// Answers with the first subprotocol that the client offered, if it offered any: what clients
-    /// that offer some expect of a server that knows none.
+    /// that offer some expect of a server that knows none. If its token was verified, one that
+    /// carries the token is answered only if there is no other.
     pub fn first_protocol(&mut self, request: &Request<'_>) {
-        self.protocol = request.subprotocols().next().map(Into::into);
+        let carries = |name: &&str| self.authority.is_some() && is_bearer(name);
+        let other = request.subprotocols().find(|name| !carries(name));
+        self.protocol = other.or_else(|| request.subprotocols().next()).map(Into::into);
     }
 
     /// Adds a header to the answer, such as `Set-Cookie`. White space around the value is dropped.

@@ -5,6 +5,7 @@ use super::action::{Action, Denied};
 use super::context::{CloseContext, Context};
 use super::request::RequestContext;
 use super::upgrade::Upgrade;
+use crate::authority::Authority;
 use crate::protocol::http;
 use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::session::{CloseReason, Message};
@@ -50,6 +51,13 @@ pub trait Handler {
     /// carry credentials: a page cannot set a header of the request, so a token comes in the query
     /// (`access_token` is from RFC 6750 section 2.3).
     const PARAMETERS: &'static [&'static str] = &["token", "access_token"];
+
+    /// Whether a client of a path of the application has to show a token, if the server verifies
+    /// tokens (`Server::authority`). Then
+    /// [`upgrade`](Self::upgrade) is called for those only whose token is valid, and
+    /// [`Accept::authority`] says who they are. The connection does not end with the token; a
+    /// handler that wants that sets a timer. By default no token is looked at on these paths.
+    const TOKENS: bool = false;
 
     /// A well-formed request to open a WebSocket, on a path that is no endpoint of the server.
     /// `accept` takes the subprotocol and further headers of the answer. To decide later, such as
@@ -113,6 +121,15 @@ pub trait Handler {
     ) -> Result<(), Refusal> {
         let _ = (request, user);
         Ok(())
+    }
+
+    /// A client of an endpoint of the server has shown a token or a key that is valid, at its
+    /// handshake, or on `/pubsub` in the place of an earlier one: `user` may note who it is. Called
+    /// after [`authorise_connect`](Self::authorise_connect), and only if the server verifies tokens
+    /// (`Server::authority`). What the token does not allow is
+    /// denied in any case.
+    fn authorised(&mut self, user: &mut Self::User, authority: &Authority) {
+        let _ = (user, authority);
     }
 
     /// A client of an endpoint of the server wants to subscribe or publish: `user` is what

@@ -36,7 +36,7 @@ pub use handler::Handler;
 pub(crate) use inbox::Command;
 pub use inbox::Inbox;
 pub use panics::{OnPanic, Panic};
-pub(crate) use panics::{catch, catch_if, panic_text};
+pub(crate) use panics::{Panics, catch, catch_if, panic_text};
 pub use prepared::PreparedMessage;
 pub use publisher::{Publisher, inbox};
 pub use request::RequestContext;

@@ -69,6 +69,20 @@ impl Work {
     /// A step of a handshake of TLS without a signature; one with it is several.
     pub const HANDSHAKE: u64 = 25_000;
 
+    /// A signature of ECDSA on P-256 or of Ed25519 verified.
+    pub const SIGNATURE: u64 = 80_000;
+    /// A code of HMAC verified, with its key made ready.
+    pub const HMAC: u64 = 3_000;
+    /// A byte of a token that is decoded and parsed.
+    pub const TOKEN_BYTE: u64 = 12;
+
+    /// The work to verify a signature of RSA by a key of so many bits.
+    #[must_use]
+    pub const fn of_rsa(bits: usize) -> u64 {
+        let kilobits = bits as u64 / 128;
+        kilobits * kilobits * 160
+    }
+
     /// The work for `bytes` that are decrypted or encrypted: by ChaCha20, or by AES.
     #[must_use]
     pub const fn of_sealed(is_chacha: bool, bytes: usize) -> u64 {

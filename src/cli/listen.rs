@@ -1,12 +1,24 @@
 //! Parser for the value of `--listen`. Its errors name a valid value.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use corecast::server::Listen;
 
 use super::values::parse_addresses;
 
-/// What one `--listen` means. A type of its own, so that clap takes it as a single value.
+/// What one `--listen` means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Listens(pub(super) Vec<Listen>);
+pub(super) struct Listens {
+    /// As it was written.
+    pub(super) text: String,
+    pub(super) places: Vec<Listen>,
+}
+
+/// Where the command listens unless it is told.
+pub(super) fn default_listen() -> Listens {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001));
+    Listens { text: address.to_string(), places: vec![Listen::tcp(address)] }
+}
 
 /// Reads `unix:/path` or `unix:/path,mode=0660`, `systemd` or `systemd:name`, and the forms of
 /// addresses; each with `,proxy` behind it for the PROXY protocol.
@@ -15,11 +27,11 @@ pub(super) fn parse_listen(text: &str) -> Result<Listens, String> {
         Some(place) => (place, true),
         None => (text, false),
     };
-    let mut listens = parse_place(place)?;
+    let mut places = parse_place(place)?;
     if is_proxied {
-        listens = listens.into_iter().map(Listen::proxy_protocol).collect();
+        places = places.into_iter().map(Listen::proxy_protocol).collect();
     }
-    Ok(Listens(listens))
+    Ok(Listens { text: text.to_owned(), places })
 }
 
 fn parse_place(text: &str) -> Result<Vec<Listen>, String> {
@@ -80,11 +92,15 @@ fn parse_mode(option: &str) -> Result<u32, String> {
 mod tests {
     use super::*;
 
+    fn places(text: &str) -> Result<Vec<Listen>, String> {
+        parse_listen(text).map(|listens| listens.places)
+    }
+
     #[test]
     fn passed_sockets() {
-        let one = |name| Ok(Listens(vec![Listen::systemd(name)]));
-        assert_eq!(parse_listen("systemd"), one(None));
-        assert_eq!(parse_listen("systemd:web"), one(Some("web")));
+        let one = |name| Ok(vec![Listen::systemd(name)]);
+        assert_eq!(places("systemd"), one(None));
+        assert_eq!(places("systemd:web"), one(Some("web")));
         for (text, named) in [("systemd:", "write `systemd`"), ("systemd1", "no name but")] {
             let error = parse_listen(text).unwrap_err();
             assert!(error.contains(named), "{text}: {named} is not in {error}");
@@ -103,11 +119,10 @@ mod tests {
             "systemd",
             "systemd:web",
         ] {
-            let plain = parse_listen(place).unwrap();
-            let proxied = plain.0.iter().cloned().map(Listen::proxy_protocol).collect();
-            assert_ne!(plain, Listens(proxied));
-            let proxied = Listens(plain.0.into_iter().map(Listen::proxy_protocol).collect());
-            assert_eq!(parse_listen(&format!("{place},proxy")), Ok(proxied), "{place}");
+            let plain = places(place).unwrap();
+            let proxied: Vec<_> = plain.iter().cloned().map(Listen::proxy_protocol).collect();
+            assert_ne!(plain, proxied);
+            assert_eq!(places(&format!("{place},proxy")), Ok(proxied), "{place}");
         }
         for (text, named) in [
             ("127.0.0.1:9001,proxi", "only `proxy` is"),
@@ -125,12 +140,12 @@ mod tests {
 
     #[test]
     fn unix_sockets() {
-        let one = |listen| Ok(Listens(vec![listen]));
-        assert_eq!(parse_listen("unix:/run/a.sock"), one(Listen::unix("/run/a.sock")));
-        assert_eq!(parse_listen("unix:a"), one(Listen::unix("a")));
+        let one = |listen| Ok(vec![listen]);
+        assert_eq!(places("unix:/run/a.sock"), one(Listen::unix("/run/a.sock")));
+        assert_eq!(places("unix:a"), one(Listen::unix("a")));
         for (mode, bits) in [("0660", 0o660), ("777", 0o777), ("0000", 0)] {
             let text = format!("unix:/a,b,mode={mode}");
-            assert_eq!(parse_listen(&text), one(Listen::unix("/a,b").mode(bits)), "{text}");
+            assert_eq!(places(&text), one(Listen::unix("/a,b").mode(bits)), "{text}");
         }
         for (text, named) in [
             ("unix:", "`unix:/run/corecast.sock`"),

@@ -1,18 +1,21 @@
-//! The command line: flags, the start line, signals, exit codes.
+//! The command line: settings, the start line, signals, exit codes.
 
 mod allocator;
-mod args;
+mod check;
+mod command;
 mod exit;
 mod listen;
 mod serve;
+mod settings;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tokens")]
+mod tokens;
 mod usage;
 mod values;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use corecast::config::Buffers;
 use corecast::error::Error;
 use corecast::io::LoopWaker;
@@ -20,21 +23,22 @@ use corecast::io::epoll::EpollDriver;
 use corecast::io::uring::UringRing;
 
 pub(crate) use allocator::Allocator;
-use args::{Cli, Command};
 use exit::{FAILURE, USAGE, fail};
 
 /// Runs the command that the flags ask for.
 pub(crate) fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let matches = match command::command().try_get_matches() {
+        Ok(matches) => matches,
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             return fail(USAGE, &usage::explain(&error, std::env::args().skip(1)));
         }
     };
-    match cli.command {
-        Command::Serve(flags) => serve::serve(&flags),
-        Command::Probe => probe(),
+    match matches.subcommand() {
+        Some(("serve", matches)) => serve::serve(matches),
+        Some(("check-config", matches)) => check::check(matches),
+        Some(("default-config", _)) => check::print_defaults(),
+        _ => probe(),
     }
 }
 

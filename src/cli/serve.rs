@@ -1,34 +1,53 @@
 //! `corecast serve`.
 
 use std::process::ExitCode;
-use std::time::Duration;
+#[cfg(feature = "tokens")]
+use std::sync::Arc;
 
+use clap::ArgMatches;
 use corecast::app::echo::Echo;
-use corecast::config::{Backend, Config, SlowConsumer};
+#[cfg(feature = "tokens")]
+use corecast::authority::Tokens;
+use corecast::config::Backend;
 use corecast::error::{CoreList, Error};
-use corecast::protocol::websocket::handshake::Origins;
-use corecast::server::{Listening, Server, ServerHandle};
+use corecast::server::{Listening, ServerHandle};
 use corecast::worker::Stats;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::args::{Interface, LogFormat, Serve, Slow};
+use super::check;
 use super::exit::{FAILURE, USAGE, fail};
+use super::settings::{LogFormat, Options, effective_file};
+#[cfg(feature = "tls")]
+use super::tls;
+#[cfg(feature = "tokens")]
+use super::tokens;
 
 /// Serves until a signal.
-pub(super) fn serve(flags: &Serve) -> ExitCode {
-    start_log(flags.log_format);
+pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
+    let resolved = match check::settings(matches) {
+        Ok(resolved) => resolved,
+        Err(code) => return code,
+    };
+    if matches.get_flag("print-config") {
+        return check::print(&effective_file(&resolved));
+    }
+    let options = &resolved.options;
+    start_log(options.log_format);
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
     // Before the start line, so that a signal after it is always handled.
-    let signals = match Signals::new(handled_signals(flags)) {
+    let signals = match Signals::new(handled_signals(options)) {
         Ok(signals) => signals,
         Err(error) => return fail(FAILURE, &format!("signals cannot be handled: {error}")),
     };
-    match start(flags) {
-        Ok(running) => {
-            if let Err(error) = handle_signals(signals, running.clone(), flags.clone()) {
+    match start(options) {
+        Ok((running, files)) => {
+            if let Err(error) = handle_signals(signals, running.clone(), files) {
                 return fail(FAILURE, &Error::Thread(error).to_string());
             }
-            log_start(flags, &running);
+            log_start(options, &running);
             match running.join() {
                 Ok(stats) => {
                     log_totals(&stats);
@@ -46,9 +65,6 @@ pub(super) fn serve(flags: &Serve) -> ExitCode {
         Err(error) => fail(FAILURE, &error.to_string()),
     }
 }
-
-/// With less memory a loop would refuse every client that sends more than a little.
-const MIN_MEMORY: usize = 1 << 20;
 
 /// Logs the sums of the counters of all loops.
 fn log_totals(stats: &[Stats]) {
@@ -80,67 +96,24 @@ fn start_log(format: LogFormat) {
     }
 }
 
-fn start(flags: &Serve) -> Result<ServerHandle, Error> {
-    if flags.max_memory < flags.max_message.max(MIN_MEMORY) {
-        return Err(Error::Usage(
-            "--max-memory is too small: it has to be 1MiB at least, and no less than --max-message",
-        ));
-    }
-    let mut config = Config::default();
-    config.limits.max_message = flags.max_message;
-    config.limits.memory = flags.max_memory;
-    config.limits.head.max_bytes = flags.max_head;
-    config.deflate.enabled = !flags.no_deflate;
-    config.timeouts.ping_after = Duration::from_secs(flags.ping_after);
-    config.timeouts.idle = flags.idle_timeout.map(Duration::from_secs);
-    config.timeouts.message = Duration::from_secs(flags.message_timeout);
-    config.origins = allowed(&flags.allow_origin);
-    for proxies in &flags.trust_proxy {
-        config.trusted_proxies.networks.extend_from_slice(&proxies.networks);
-        config.trusted_proxies.unix |= proxies.unix;
-    }
-    config.pubsub.endpoints = !flags.no_pubsub;
-    config.pubsub.queue = flags.subscriber_queue;
-    config.pubsub.max_connection_index = flags.max_connection_index;
-    config.pubsub.max_index = flags.max_index;
-    config.pubsub.slow = match flags.slow_consumer {
-        Slow::Close => SlowConsumer::Close,
-        Slow::DropNewest => SlowConsumer::DropNewest,
-        Slow::DropOldest => SlowConsumer::DropOldest,
-        Slow::Conflate => SlowConsumer::Conflate,
-    };
-    config.backend = match flags.backend {
-        Interface::Auto => Backend::Auto,
-        Interface::Uring => Backend::Uring,
-        Interface::Epoll => Backend::Epoll,
-    };
-    // The echo never blocks its loop, so the watchdog thread is not needed.
-    let mut server = Server::new(config).loops_per_core(flags.loops_per_core).watchdog(None);
-    for listen in flags.listen.iter().flat_map(|listens| &listens.0) {
-        server = server.listen_on(listen.clone());
-    }
-    if let Some(cores) = &flags.cores {
-        server = server.cores(cores.0.clone());
-    }
+fn start(options: &Options) -> Result<(ServerHandle, Files), Error> {
+    let server = options.server();
     #[cfg(feature = "tls")]
-    let server = flags.tls.apply(server)?;
-    server.start(|_core, _handle| Echo)
-}
-
-/// The origins that all `--allow-origin` flags together allow.
-fn allowed(flags: &[Origins]) -> Origins {
-    let mut all = Vec::new();
-    for flag in flags {
-        match flag {
-            Origins::List(origins) => all.extend_from_slice(origins),
-            _ => return Origins::Any,
-        }
-    }
-    if all.is_empty() { Origins::Any } else { Origins::List(all) }
+    let server = tls::apply(options, server)?;
+    #[cfg(feature = "tokens")]
+    let tokens = tokens::read(options)?;
+    #[cfg(feature = "tokens")]
+    let server = tokens::apply(tokens.as_ref(), server);
+    let files = Files {
+        options: options.clone(),
+        #[cfg(feature = "tokens")]
+        tokens,
+    };
+    Ok((server.start(|_core, _handle| Echo)?, files))
 }
 
 /// Logs the start line.
-fn log_start(flags: &Serve, running: &ServerHandle) {
+fn log_start(options: &Options, running: &ServerHandle) {
     let show = |(number, place): (usize, &Listening)| {
         let ending = match (running.has_tls(number), running.has_proxy_protocol(number)) {
             (false, false) => "",
@@ -156,49 +129,87 @@ fn log_start(flags: &Serve, running: &ServerHandle) {
         version = env!("CARGO_PKG_VERSION"),
         kernel = corecast::io::uring::kernel_release(),
         cores = %CoreList(running.cores()),
-        max_message = flags.max_message,
+        max_message = options.config.limits.max_message,
         max_connections_per_loop = running.max_connections(),
-        deflate = !flags.no_deflate,
-        pubsub = !flags.no_pubsub,
+        deflate = options.config.deflate.enabled,
+        pubsub = options.config.pubsub.endpoints,
         backend,
         io_uring = running.features().map(tracing::field::display),
+        tokens = options.tokens.is_used(),
         "corecast echoes, listening on {}",
         places.join(", "),
     );
+    warn_open(options, running);
+}
+
+/// Warns if others than this machine can connect, and nothing protects what they send, or says who
+/// they are.
+fn warn_open(options: &Options, running: &ServerHandle) {
+    let is_remote = |place: &Listening| match place {
+        Listening::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+        _ => false,
+    };
+    let places = running.listening().iter().enumerate().filter(|(_, place)| is_remote(place));
+    let has_tls: Vec<bool> = places.map(|(number, _)| running.has_tls(number)).collect();
+    let is_plain = has_tls.contains(&false);
+    let serves_topics = options.config.pubsub.endpoints;
+    let is_open = serves_topics && !options.tokens.is_used() && !has_tls.is_empty();
+    let missing = match (is_plain, is_open) {
+        (false, false) => return,
+        (true, false) => "without TLS: whoever is on the way can read and change all",
+        (false, true) => "without tokens: whoever connects may publish and subscribe to all",
+        (true, true) => "without TLS and tokens: whoever connects may publish and read all",
+    };
+    tracing::warn!("listening beyond this machine {missing}");
 }
 
 /// The signals that are handled. SIGHUP ends the process as usual if it has nothing to read again.
-fn handled_signals(flags: &Serve) -> Vec<i32> {
+fn handled_signals(options: &Options) -> Vec<i32> {
     let mut signals = vec![SIGTERM, SIGINT];
-    if reads_again(flags) {
+    if reads_again(options) {
         signals.push(SIGHUP);
     }
     signals
 }
 
-#[cfg(feature = "tls")]
-fn reads_again(flags: &Serve) -> bool {
-    flags.tls.is_used()
+/// Whether there are certificates or keys.
+const fn reads_again(options: &Options) -> bool {
+    !options.listen_tls.is_empty() || options.tokens.is_used()
 }
 
-#[cfg(not(feature = "tls"))]
-const fn reads_again(_: &Serve) -> bool {
-    false
+/// What is read again on SIGHUP.
+struct Files {
+    options: Options,
+    #[cfg(feature = "tokens")]
+    tokens: Option<Arc<Tokens>>,
+}
+
+impl Files {
+    fn read_again(&self, server: &ServerHandle) {
+        #[cfg(feature = "tls")]
+        if tls::is_used(&self.options) {
+            tls::reload(&self.options, server);
+        }
+        #[cfg(feature = "tokens")]
+        if let Some(tokens) = &self.tokens {
+            tokens::reload(&self.options, tokens);
+        }
+        // Certificates are the server's, keys of tokens are not.
+        #[cfg(not(feature = "tls"))]
+        let _ = server;
+        #[cfg(not(any(feature = "tls", feature = "tokens")))]
+        let _ = &self.options;
+    }
 }
 
 /// Handles signals: the first starts draining, the second ends the process at once; SIGHUP has the
-/// certificates read again.
-fn handle_signals(
-    mut signals: Signals,
-    server: ServerHandle,
-    #[cfg_attr(not(feature = "tls"), expect(unused_variables))] flags: Serve,
-) -> std::io::Result<()> {
+/// certificates and keys read again.
+fn handle_signals(mut signals: Signals, server: ServerHandle, files: Files) -> std::io::Result<()> {
     std::thread::Builder::new().name("corecast-signals".to_owned()).spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
-            #[cfg(feature = "tls")]
             if signal == SIGHUP {
-                flags.tls.reload(&server);
+                files.read_again(&server);
                 continue;
             }
             if std::mem::replace(&mut stopping, true) {

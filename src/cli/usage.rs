@@ -1,16 +1,15 @@
 //! The message for wrong flags: one line with the mistake, the valid values, a similar name, and
 //! the command that prints help.
 
-use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::args::Cli;
+use super::command::command;
 
 /// The message for `error`. `args` are the arguments without the name of the program.
 pub(super) fn explain(error: &clap::Error, args: impl Iterator<Item = String>) -> String {
-    let program = Cli::command();
+    let program = command();
     let commands: Vec<&str> = program.get_subcommands().map(|command| command.get_name()).collect();
-    let list = format!("the commands are `{}`", commands.join("` and `"));
+    let list = format!("the commands are `{}`", commands.join("`, `"));
     let mut words = args.filter(|arg| !arg.starts_with('-'));
     let given = words.next().filter(|word| commands.contains(&word.as_str()));
     let mistake = match error.kind() {
@@ -19,6 +18,7 @@ pub(super) fn explain(error: &clap::Error, args: impl Iterator<Item = String>) -
         }
         ErrorKind::InvalidSubcommand => format!("{}; {list}", one_line(&error.to_string())),
         ErrorKind::TooManyValues => format!("'{}' takes no value", text(error, "the flag")),
+        ErrorKind::MissingRequiredArgument => "no file is given".to_owned(),
         ErrorKind::UnknownArgument if given.is_none() => {
             let owner = owner(&program, text(error, ""));
             let owner = owner.map(|name| format!("; it is a flag of `corecast {name}`"));
@@ -56,7 +56,7 @@ fn one_line(text: &str) -> String {
         if part.starts_with("Usage:") || part.starts_with("For more information") {
             break;
         }
-        // clap suggests `--` before a value, but no command takes positional values.
+        // clap suggests `--` before a value, but no value begins with a dash.
         if part.is_empty() || part.starts_with("tip: to pass") {
             continue;
         }

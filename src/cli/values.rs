@@ -3,11 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use corecast::protocol::http::{NetworkError, TrustedProxies};
-use corecast::protocol::websocket::handshake::{OriginError, Origins};
-
-/// A list of core numbers. A type of its own, so that clap takes it as a single value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cores(pub(super) Vec<usize>);
+use corecast::protocol::websocket::handshake::{Origin, OriginError};
 
 /// The addresses that one `--listen` means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,9 +102,27 @@ fn likely_address(text: &str) -> Option<Likely> {
     }
 }
 
-/// Reads `https://example.org` or `*`.
-pub(super) fn parse_origin(text: &str) -> Result<Origins, OriginError> {
-    Origins::list([text])
+/// Reads `https://example.org` or `*`, in the form that browsers send: another one would look as if
+/// it were what is compared.
+pub(super) fn parse_origin(text: &str) -> Result<Option<Origin>, String> {
+    if text == "*" {
+        return Ok(None);
+    }
+    let origin: Origin = text.parse().map_err(|error: OriginError| error.to_string())?;
+    if origin.as_str() == text {
+        return Ok(Some(origin));
+    }
+    let without_slash = text.strip_suffix('/').unwrap_or(text);
+    let cause = if without_slash == origin.as_str() {
+        "nothing behind the host"
+    } else if without_slash.eq_ignore_ascii_case(origin.as_str()) {
+        "scheme and host in lower case"
+    } else if without_slash.contains('[') {
+        "an IPv6 address in its shortest form"
+    } else {
+        "no default port"
+    };
+    Err(format!("browsers send {cause}; write `{origin}`"))
 }
 
 /// Reads `10.0.0.0/8`, `::1` or `unix`.
@@ -122,24 +136,8 @@ pub(super) fn parse_proxies(text: &str) -> Result<TrustedProxies, String> {
     Ok(proxies)
 }
 
-/// Reads a number of seconds.
-pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
-    text.parse()
-        .ok()
-        .filter(|seconds| (1..=86_400).contains(seconds))
-        .ok_or_else(|| "it is not a whole number of seconds from 1 to 86400".to_owned())
-}
-
-/// Reads the number of loops on a core.
-pub(super) fn parse_loops(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|loops| (1..=16).contains(loops))
-        .ok_or_else(|| "it is not a number from 1 to 16".to_owned())
-}
-
 /// Reads `0,2-3`.
-pub(super) fn parse_cores(text: &str) -> Result<Cores, String> {
+pub(super) fn parse_cores(text: &str) -> Result<Vec<usize>, String> {
     const HIGHEST: usize = 4095;
     let bad = |part: &str| format!("`{part}` is not a core or a range of cores, such as `0,2-3`");
     let mut cores = Vec::new();
@@ -156,40 +154,7 @@ pub(super) fn parse_cores(text: &str) -> Result<Cores, String> {
         }
         cores.extend(first..=last);
     }
-    Ok(Cores(cores))
-}
-
-/// Reads `65536`, `64KiB`, `16 MiB`, `1GiB`.
-pub(super) fn parse_size(text: &str) -> Result<usize, String> {
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
-    let (number, unit) = lower.split_at(digits);
-    let example = || "it is not a size, such as `65536`, `64KiB` or `16MiB`".to_owned();
-    let shift = match unit.trim() {
-        _ if number.is_empty() => return Err(example()),
-        "" | "b" => 0,
-        "k" | "kib" => 10,
-        "m" | "mib" => 20,
-        "g" | "gib" => 30,
-        "kb" | "mb" | "gb" => {
-            let binary = unit.trim().trim_end_matches('b').to_ascii_uppercase();
-            return Err(format!("units are powers of two; write `{number}{binary}iB`"));
-        }
-        _ => return Err(example()),
-    };
-    number
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| number.checked_mul(1 << shift))
-        .filter(|size| (1..=1 << 32).contains(size))
-        .ok_or_else(|| "it is not a size from 1 byte to 4GiB".to_owned())
-}
-
-/// Parses the largest size of a request head.
-pub(super) fn parse_head_size(text: &str) -> Result<usize, String> {
-    let size = parse_size(text)?;
-    let is_sound = (1 << 10..=1 << 20).contains(&size);
-    is_sound.then_some(size).ok_or_else(|| "it is not a size from 1KiB to 1MiB".to_owned())
+    Ok(cores)
 }
 
 #[cfg(test)]
@@ -248,52 +213,35 @@ mod tests {
     }
 
     #[test]
-    fn numbers() {
-        assert_eq!((parse_seconds("1"), parse_seconds("86400")), (Ok(1), Ok(86_400)));
-        assert_eq!((parse_loops("1"), parse_loops("16")), (Ok(1), Ok(16)));
-        for bad in ["", "0", "-1", "30s", "1.5", "86401", "99999999999999999999"] {
-            assert!(parse_seconds(bad).unwrap_err().contains("from 1 to 86400"), "{bad}");
-            assert!(parse_loops(bad).unwrap_err().contains("from 1 to 16"), "{bad}");
+    fn origins_are_taken_as_browsers_send_them() {
+        assert_eq!(parse_origin("*"), Ok(None));
+        for text in ["https://a.example", "http://a:8080", "http://[::1]:1", "null", "https://a:80"]
+        {
+            assert_eq!(parse_origin(text).unwrap().unwrap().as_str(), text);
         }
-        assert!(parse_loops("17").is_err());
+        for (text, cause) in [
+            ("https://a.example:443", "no default port; write `https://a.example`"),
+            ("http://a.example:80/", "no default port; write `http://a.example`"),
+            ("https://A.example", "in lower case; write `https://a.example`"),
+            ("HTTPS://a.example/", "in lower case; write `https://a.example`"),
+            ("https://a.example/", "nothing behind the host; write `https://a.example`"),
+            ("http://[0::1]", "shortest form; write `http://[::1]`"),
+            ("NULL", "in lower case; write `null`"),
+            ("a.example", "no scheme; write `https://a.example`"),
+            ("https://a.example/chat", "more than scheme, host and port"),
+        ] {
+            let error = parse_origin(text).unwrap_err();
+            assert!(error.contains(cause), "{text}: {error}");
+        }
     }
 
     #[test]
     fn core_lists() {
-        assert_eq!(parse_cores("0,2-3"), Ok(Cores(vec![0, 2, 3])));
-        assert_eq!(parse_cores("5"), Ok(Cores(vec![5])));
+        assert_eq!(parse_cores("0,2-3"), Ok(vec![0, 2, 3]));
+        assert_eq!(parse_cores("5"), Ok(vec![5]));
         for bad in ["", ",", "a", "3-1", "1-", "-1", "0,,1", "0-99999", "1.5", "0 1"] {
             assert!(parse_cores(bad).is_err(), "{bad}");
         }
         assert!(parse_cores("0,3-1").unwrap_err().contains("write `1-3`"));
-    }
-
-    #[test]
-    fn sizes() {
-        for (text, size) in [
-            ("1", 1),
-            ("65536", 65_536),
-            ("64KiB", 65_536),
-            ("64k", 65_536),
-            ("16 MiB", 16 << 20),
-            ("4GiB", 4 << 30),
-        ] {
-            assert_eq!(parse_size(text), Ok(size), "{text}");
-        }
-        for bad in ["", "0", "-1", "x", "1.5MiB", "MiB", "5GiB", "99999999999999999999", "1TiB"] {
-            assert!(parse_size(bad).is_err(), "{bad}");
-        }
-        for (text, form) in [("16mb", "`16MiB`"), ("64 kB", "`64KiB`"), ("1GB", "`1GiB`")] {
-            assert!(parse_size(text).unwrap_err().contains(form), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_head_has_a_size_of_its_own() {
-        assert_eq!(parse_head_size("1KiB"), Ok(1 << 10));
-        assert_eq!(parse_head_size("1MiB"), Ok(1 << 20));
-        for bad in ["1023", "0", "1048577", "x"] {
-            assert!(parse_head_size(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! The callbacks of the application, beside that of messages.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use super::client::RESERVED;
 use super::service::Gateway;
 use crate::app::{Accept, CloseContext, Context, Handler, Outcome, Undecided, Upgrade, catch_if};
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Millis};
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::session::{self, CloseReason, EndpointId, Inbound, Outbound, Replies, Verdict, Wakeup};
 
@@ -18,6 +19,9 @@ impl<H: Handler> Gateway<H> {
         request: &Request<'_>,
     ) -> Result<Verdict, Refusal> {
         let mut accept = Accept::of(id, self.core.inbox.decided());
+        if H::TOKENS {
+            accept.authority = self.admit(request)?.map(Arc::new);
+        }
         let app = &mut self.app;
         match catch_if(H::CATCH_PANICS, || app.upgrade(request, &mut accept)) {
             Ok(Upgrade::Accept(state)) => {
@@ -152,6 +156,9 @@ impl<H: Handler> Gateway<H> {
     /// Calls the timers that are due, and lets connections go on whose input has waited.
     #[cold]
     pub(super) fn do_work<O: Outbound>(&mut self, out: &mut O) {
+        if self.waits_for_tokens_only() {
+            return;
+        }
         // What was sent in the turn before is with the kernel now, or in the queue.
         for id in std::mem::take(&mut self.core.resuming) {
             if out.has_backlog(id) {
@@ -170,11 +177,25 @@ impl<H: Handler> Gateway<H> {
                 self.call("timer", id, replies, |app, state, cx| app.timer(state, cx));
             });
         }
+        self.expire_tokens(out);
         // Callbacks of this turn may have set timers again.
         let core = &mut self.core;
         let has_input = !core.resuming.is_empty() || !core.held.is_empty();
         let is_waiting = !self.undecided.is_empty() || !self.unanswered.is_empty();
-        core.has_work = has_input || !core.timers.is_empty() || is_waiting;
+        let is_timed = self.gate.as_ref().is_some_and(|gate| gate.is_waiting());
+        core.has_work = has_input || !core.timers.is_empty() || is_waiting || is_timed;
+    }
+
+    /// Whether nothing is to be done but to wait until a token ends, as in most turns of a server
+    /// that verifies tokens.
+    fn waits_for_tokens_only(&self) -> bool {
+        let core = &self.core;
+        let is_idle = core.resuming.is_empty() && core.held.is_empty() && core.timers.is_empty();
+        is_idle
+            && self.undecided.is_empty()
+            && self.unanswered.is_empty()
+            && core.inbox.decided().is_empty()
+            && self.gate.as_ref().is_some_and(|gate| gate.is_waiting() && gate.wakeup() > self.now)
     }
 
     #[cold]
@@ -185,7 +206,10 @@ impl<H: Handler> Gateway<H> {
         }
         match self.core.broker.wakeup() {
             Wakeup::Now => Wakeup::Now,
-            Wakeup::At(time) => Wakeup::At(time.min(self.core.timers.next())),
+            Wakeup::At(time) => {
+                let token = self.gate.as_ref().map_or(Millis::NEVER, |gate| gate.wakeup());
+                Wakeup::At(time.min(self.core.timers.next()).min(token))
+            }
         }
     }
 }

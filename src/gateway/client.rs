@@ -1,14 +1,12 @@
 //! The list of the endpoints of the server. A further one is a file beside this one, which
 //! implements [`Endpoint`], and a line in the list at the end of this file.
 
-use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
-use super::target::Foreign;
+use super::endpoint::{Endpoint, Guard, Incoming, Opening, Reserved, Rules};
 use super::{json, raw};
-use crate::app::{Action, Denied};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Request};
-use crate::pubsub::{Broker, Filter, RetainLimit};
+use crate::pubsub::{Broker, Filter, RetainLimit, Topic};
 use crate::session::{Outbound, Replies};
 
 /// Declares the enums of endpoints. Each line is a name and the type that implements [`Endpoint`].
@@ -37,13 +35,11 @@ macro_rules! endpoints {
             pub(super) fn open(
                 self,
                 request: &Request<'_>,
-                max_topic: usize,
-                foreign: Foreign,
+                rules: Rules,
             ) -> Result<Opening<Client>, Refusal> {
                 match self {
                     $($(#[cfg($cfg)])? Self::$name => {
-                        let opening = <$client>::open(request, max_topic, foreign, RESERVED)?;
-                        let Opening { client, protocol } = opening;
+                        let Opening { client, protocol } = <$client>::open(request, rules)?;
                         Ok(Opening { client: Client::$name(client), protocol })
                     })+
                 }
@@ -69,6 +65,12 @@ macro_rules! endpoints {
                 }
             }
 
+            pub(super) fn publishes_to(&self) -> Option<&Topic> {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => client.publishes_to(),)+
+                }
+            }
+
             pub(super) fn attach(
                 &self,
                 id: ConnectionId,
@@ -82,18 +84,18 @@ macro_rules! endpoints {
                 }
             }
 
-            pub(super) fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+            pub(super) fn message<G: Guard>(
                 &mut self,
                 id: ConnectionId,
                 message: Incoming<'_>,
                 max_topic: usize,
                 broker: &mut Broker,
                 replies: &mut Replies<'_>,
-                authorise: A,
+                guard: G,
             ) {
                 match self {
                     $($(#[cfg($cfg)])? Self::$name(client) => {
-                        client.message(id, message, max_topic, broker, replies, authorise);
+                        client.message(id, message, max_topic, broker, replies, guard);
                     })+
                 }
             }
@@ -125,6 +127,17 @@ macro_rules! endpoints {
             ) {
                 match self {
                     $($(#[cfg($cfg)])? Self::$name(client) => client.accepted(id, result, out),)+
+                }
+            }
+
+            pub(super) fn expiring<O: Outbound>(
+                &self,
+                id: ConnectionId,
+                seconds: u64,
+                out: &mut O,
+            ) {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$name(client) => client.expiring(id, seconds, out),)+
                 }
             }
 

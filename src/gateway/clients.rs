@@ -16,7 +16,7 @@ impl<U> Default for Clients<U> {
 
 impl<U> Clients<U> {
     #[inline]
-    pub(super) fn get(&mut self, id: ConnectionId) -> Option<(&mut Client, &U)> {
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<(&mut Client, &mut U)> {
         let (owner, client, user) = &mut **self.0.get_mut(id.slot as usize)?.as_mut()?;
         (*owner == id).then_some((client, user))
     }

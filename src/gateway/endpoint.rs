@@ -5,10 +5,11 @@ use bytes::Bytes;
 
 use super::target::Foreign;
 use crate::app::{Action, Denied};
+use crate::authority::is_bearer;
 use crate::base::ConnectionId;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
-use crate::pubsub::{Broker, Filter, RetainLimit};
+use crate::pubsub::{Broker, Filter, RetainLimit, Topic};
 use crate::session::{Message, Outbound, Replies};
 
 /// One connection to an endpoint. Each endpoint implements this for its own type, and the list in
@@ -22,17 +23,11 @@ pub(super) trait Endpoint: Sized {
     /// request target: not decoded, without the query. No path belongs to two endpoints.
     fn owns(path: &str) -> bool;
 
-    /// The client of a request with such a path. Topics may have `max_topic` bytes. Parameters that
-    /// are `foreign` are the application's.
+    /// The client of a request with such a path.
     ///
     /// # Errors
     /// If the path, the query or the offered subprotocols are wrong.
-    fn open(
-        request: &Request<'_>,
-        max_topic: usize,
-        foreign: Foreign,
-        reserved: Reserved,
-    ) -> Result<Opening<Self>, Refusal>;
+    fn open(request: &Request<'_>, rules: Rules) -> Result<Opening<Self>, Refusal>;
 
     /// Whether the client may publish. One that may, and that goes on sending while it does not
     /// read, is reset within seconds, so that it learns that its messages are not accepted.
@@ -42,6 +37,11 @@ pub(super) trait Endpoint: Sized {
 
     /// What the client subscribes to by connecting; the application is asked about it first.
     fn subscribes_to(&self) -> Option<Filter> {
+        None
+    }
+
+    /// The one topic that the client publishes to, if it is settled by connecting.
+    fn publishes_to(&self) -> Option<&Topic> {
         None
     }
 
@@ -58,15 +58,15 @@ pub(super) trait Endpoint: Sized {
         broker: &mut Broker,
     ) -> Result<bool, Refusal>;
 
-    /// Handles a message, as far as `authorise` allows it.
-    fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+    /// Handles a message, as far as `guard` allows it.
+    fn message<G: Guard>(
         &mut self,
         id: ConnectionId,
         message: Incoming<'_>,
         max_topic: usize,
         broker: &mut Broker,
         replies: &mut Replies<'_>,
-        authorise: A,
+        guard: G,
     );
 
     /// More of a message has come, of which all that has come so far is given. Returns the bytes
@@ -94,11 +94,71 @@ pub(super) trait Endpoint: Sized {
         out.set_reading(id, true);
     }
 
+    /// The token of the client expires in so many seconds. The default says nothing.
+    fn expiring<O: Outbound>(&self, id: ConnectionId, seconds: u64, out: &mut O) {
+        let _ = (id, seconds, out);
+    }
+
     /// A subscription of the client is not confirmed in time. The default refuses its handshake
     /// with 503.
     fn give_up<O: Outbound>(&self, id: ConnectionId, why: &'static str, out: &mut O) {
         out.respond(id, Err(Refusal::saying(Rejection::Undecided, why)), |_| {});
     }
+}
+
+/// What decides about a request for an endpoint besides its own rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// The most bytes of a topic.
+    pub(super) max_topic: usize,
+    /// Parameters that are not for the endpoint.
+    pub(super) foreign: Foreign,
+    /// The subprotocols that belong to one endpoint each.
+    pub(super) reserved: Reserved,
+}
+
+impl Rules {
+    /// The subprotocols that a client offers, without those that carry its token; and the first of
+    /// these if it offers no other.
+    ///
+    /// A browser fails a connection if it has offered some and none is answered. So the one with
+    /// the token has to be answered if there is no other.
+    pub(super) fn offered<'r>(
+        &self,
+        request: &Request<'r>,
+    ) -> (impl Iterator<Item = &'r str>, Option<&'r str>) {
+        let has_tokens = self.foreign.has_tokens;
+        let carries = move |name: &&str| has_tokens && is_bearer(name);
+        let others = request.subprotocols().filter(move |name| !carries(name));
+        let mut bearer = request.subprotocols().filter(carries);
+        let bearer = if others.clone().next().is_none() { bearer.next() } else { None };
+        (others, bearer)
+    }
+}
+
+/// Who decides what a client may do after its handshake.
+pub(super) trait Guard {
+    /// Whether it may do this.
+    ///
+    /// # Errors
+    /// If not: why.
+    fn authorise(&mut self, action: Action<'_>) -> Result<(), Denied>;
+
+    /// The client shows another token, which is to take the place of the one before.
+    ///
+    /// # Errors
+    /// One line for the client; nothing has changed then.
+    fn renew(&mut self, token: &str, broker: &mut Broker) -> Result<Renewed, String>;
+}
+
+/// What a new token has changed.
+#[derive(Debug)]
+pub(super) struct Renewed {
+    pub(super) user: Box<str>,
+    /// The seconds until it expires.
+    pub(super) expires: Option<u64>,
+    /// The subscriptions of the client that it does not allow.
+    pub(super) lost: Vec<Filter>,
 }
 
 /// A client whose request is accepted, and the subprotocol to answer with.

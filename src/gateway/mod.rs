@@ -5,11 +5,15 @@
 mod app;
 mod client;
 mod clients;
+mod connect;
 mod cors;
 mod endpoint;
+mod expiry;
+mod gate;
 mod http;
 mod inbox;
 mod json;
+mod messages;
 mod overdue;
 mod peers;
 mod raw;

@@ -8,27 +8,26 @@ use bytes::Bytes;
 
 use super::client::Kind;
 use super::clients::Clients;
-use super::endpoint::{Incoming, Opening};
+use super::endpoint::Incoming;
+use super::gate::Gate;
 use super::states::States;
-use super::target::Foreign;
 use super::waiting::Waiting;
 use crate::app::{
-    Action, AppStats, ConnectionHandle, Context, CoreState, Denied, Handler, Inbox, OnPanic,
-    Undecided, catch, catch_if,
+    AppStats, ConnectionHandle, Context, CoreState, Handler, Inbox, OnPanic, Undecided, catch,
 };
 use crate::base::{ConnectionId, Ledger, Millis};
 use crate::config::Config;
 use crate::mesh::Port;
 use crate::protocol::http;
-use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
-use crate::protocol::websocket::{CloseCode, Opcode};
+use crate::protocol::websocket::Opcode;
+use crate::protocol::websocket::handshake::{Agreement, Request};
 use crate::pubsub::{Broker, Established, Event, PeerMessage, Totals, encode};
 use crate::session::{
-    self, CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
+    CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
 };
 
 /// Every endpoint of the server; which one it is, its [`Client`](super::client::Client) says.
-const BUILT_IN: EndpointId = EndpointId(1);
+pub(super) const BUILT_IN: EndpointId = EndpointId(1);
 
 /// The service of one core: the endpoints of the server, and the application `H`.
 #[derive(Debug)]
@@ -49,6 +48,8 @@ pub struct Gateway<H: Handler> {
     pub(super) unanswered: HashMap<ConnectionId, Waiting>,
     /// Connections whose queue was emptied since the last turn.
     pub(super) drained: Vec<ConnectionId>,
+    /// The tokens of clients, if any are verified.
+    pub(super) gate: Option<Box<Gate>>,
 }
 
 impl<H: Handler> Gateway<H> {
@@ -72,6 +73,7 @@ impl<H: Handler> Gateway<H> {
             undecided: HashMap::new(),
             unanswered: HashMap::new(),
             drained: Vec::new(),
+            gate: None,
         }
     }
 
@@ -100,81 +102,6 @@ impl<H: Handler> Gateway<H> {
     /// The broker of this core.
     pub const fn broker(&self) -> &Broker {
         &self.core.broker
-    }
-
-    /// A request to an endpoint of the server. The application is asked first whether the client
-    /// may connect, then the rest of the request is checked.
-    fn upgrade_client(
-        &mut self,
-        id: ConnectionId,
-        endpoint: Kind,
-        request: &Request<'_>,
-        deflate: Option<&Agreement>,
-    ) -> Result<Verdict, Refusal> {
-        let app = &mut self.app;
-        let authorised = catch_if(H::CATCH_PANICS, || {
-            let mut user = H::User::default();
-            app.authorise_connect(request, &mut user).map(|()| user)
-        });
-        let user = match authorised {
-            Ok(result) => result?,
-            Err(panic) => return Err(self.refuse_after_panic("authorise_connect", id, panic)),
-        };
-        // Frames that subscribers share refer to nothing before them, which does not work with a
-        // compressor that keeps its window.
-        let window_bits = deflate
-            .filter(|agreed| agreed.server_no_context_takeover)
-            .map(|agreed| agreed.server_max_window_bits);
-        let max_topic = self.config.pubsub.max_topic;
-        let Opening { client, protocol } =
-            endpoint.open(request, max_topic, Foreign(H::PARAMETERS))?;
-        if let Some(filter) = client.subscribes_to() {
-            self.authorise(id, &user, Action::Subscribe(&filter))?;
-        }
-        let is_deferred = client.attach(id, window_bits, &mut self.core.broker)?;
-        self.clients.insert(id, client, user);
-        let accept = session::Accept { endpoint: BUILT_IN, protocol, ..Default::default() };
-        Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
-    }
-
-    #[inline(never)]
-    fn client_message(
-        &mut self,
-        id: ConnectionId,
-        message: Incoming<'_>,
-        replies: &mut Replies<'_>,
-    ) {
-        let max_topic = self.config.pubsub.max_topic;
-        let Some((client, user)) = self.clients.get(id) else { return };
-        let CoreState { broker, panics, .. } = &mut self.core;
-        let (app, mut has_panicked) = (&mut self.app, false);
-        // The one place where the later actions of a client are authorised.
-        let authorise = |action: Action<'_>| {
-            catch_if(H::CATCH_PANICS, || app.authorise(user, action)).unwrap_or_else(|panic| {
-                panics.record("authorise", id, panic);
-                has_panicked = true;
-                Err(Denied::because("internal error"))
-            })
-        };
-        client.message(id, message, max_topic, broker, replies, authorise);
-        if has_panicked {
-            replies.close(CloseCode::INTERNAL_ERROR, "internal error");
-        }
-    }
-
-    /// Whether a client may do this before it is connected.
-    fn authorise(
-        &mut self,
-        id: ConnectionId,
-        user: &H::User,
-        action: Action<'_>,
-    ) -> Result<(), Refusal> {
-        let app = &mut self.app;
-        match catch_if(H::CATCH_PANICS, || app.authorise(user, action)) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(denied)) => Err(Refusal::saying(Rejection::Forbidden, denied.to_string())),
-            Err(panic) => Err(self.refuse_after_panic("authorise", id, panic)),
-        }
     }
 
     /// Answers the clients whose subscriptions every core has acknowledged, and starts their
@@ -296,6 +223,9 @@ impl<H: Handler> Inbound for Gateway<H> {
         if endpoint.is_built_in() {
             self.clients.remove(id);
             self.core.broker.detach(id);
+            if let Some(gate) = &mut self.gate {
+                gate.remove(id);
+            }
         } else {
             self.close_app(id, reason, text);
         }

@@ -1,14 +1,27 @@
 //! Parts of a request target, for the endpoints that parse their own.
 
-/// The names of parameters that belong to the application
-/// ([`Handler::PARAMETERS`](crate::app::Handler::PARAMETERS)). `*` is every name that the endpoint
-/// does not know.
+/// The names of parameters that do not belong to an endpoint.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Foreign(pub(super) &'static [&'static str]);
+pub(super) struct Foreign {
+    /// Those of the application ([`Handler::PARAMETERS`](crate::app::Handler::PARAMETERS)). `*` is
+    /// every name that the endpoint does not know.
+    pub(super) app: &'static [&'static str],
+    /// Whether one may carry a token.
+    pub(super) has_tokens: bool,
+}
 
 impl Foreign {
     fn contains(self, name: &str) -> bool {
-        self.0.iter().any(|known| matches!(*known, "*") || *known == name)
+        self.has_tokens && name == "access_token"
+            || self.app.iter().any(|known| matches!(*known, "*") || *known == name)
+    }
+}
+
+#[cfg(test)]
+impl Foreign {
+    /// Those of an application, without tokens.
+    pub(super) const fn of(app: &'static [&'static str]) -> Self {
+        Self { app, has_tokens: false }
     }
 }
 

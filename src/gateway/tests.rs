@@ -5,6 +5,8 @@ pub(super) mod count;
 mod endpoints;
 mod http;
 mod large;
+#[cfg(feature = "tokens")]
+mod tokens;
 mod waiting;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 //! their ids, other cores as the far ends of a [mesh](crate::mesh), and no socket.
 
 mod broker;
+mod covers;
 mod delivery;
 mod encoding;
 mod index;

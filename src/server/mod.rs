@@ -26,6 +26,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
+use crate::authority::Verify;
 use crate::config::Config;
 use crate::error::Error;
 use crate::io::{LoopWaker, Wake};
@@ -71,6 +72,7 @@ pub struct Server {
     listen: Vec<Listen>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
+    authority: Option<Arc<dyn Verify>>,
     cores: Option<Vec<usize>>,
     loops_per_core: usize,
     on_panic: Option<OnPanic>,
@@ -96,6 +98,7 @@ impl Server {
             listen: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
+            authority: None,
             cores: None,
             loops_per_core: 1,
             on_panic: None,
@@ -137,6 +140,16 @@ impl Server {
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Clients of `/topics/...` and `/pubsub` have to show a token or a key that `verify` accepts,
+    /// such as [`Tokens`](crate::authority::Tokens), and may publish and subscribe to what that
+    /// allows. By default anybody may. Clients of the application need one if
+    /// [`Handler::TOKENS`] says so.
+    #[must_use]
+    pub fn authority(mut self, verify: Arc<dyn Verify>) -> Self {
+        self.authority = Some(verify);
         self
     }
 
@@ -219,8 +232,7 @@ impl Server {
             certificates: tls.as_ref().map(|tls| Arc::clone(&tls.certificates)),
             drain: config.timeouts.drain.saturating_add(worker::AFTER_DRAIN),
         });
-        let totals = Totals::new(&config.pubsub);
-        let make = Arc::new(make);
+        let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
         let (ready, started) = mpsc::channel();
         let votes = backend::votes(backend, loops.len());
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
@@ -238,6 +250,7 @@ impl Server {
                 port,
                 inbox,
                 totals: totals.clone(),
+                authority: self.authority.clone(),
                 control: Arc::clone(control),
                 wakers: wakers.clone(),
                 on_panic: self.on_panic.clone(),

@@ -101,6 +101,21 @@ fn passed(listen: &[Listen]) -> Result<Vec<Vec<Passed>>, Error> {
     Ok(all)
 }
 
+impl Listen {
+    /// Why no server can listen on this beside `earlier`, as far as that is known before it starts:
+    /// both are the same, or one covers the other.
+    #[must_use]
+    pub fn conflict(&self, earlier: &Self) -> Option<Error> {
+        match (&earlier.place, &self.place) {
+            (Place::Systemd(one), Place::Systemd(other)) => {
+                let is_same = one == other || one.is_none() || other.is_none();
+                is_same.then(|| Error::Twice { listen: self.to_string() })
+            }
+            _ => plan(&[earlier.clone(), self.clone()], &[]).err(),
+        }
+    }
+}
+
 /// Checks that nothing is given twice, however it is written, and returns the addresses of TCP that
 /// are to be bound.
 fn plan(listen: &[Listen], passed: &[Vec<Passed>]) -> Result<Vec<Planned>, Error> {

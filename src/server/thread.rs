@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::Builder;
+use std::time::{Duration, SystemTime};
 
 use super::affinity;
 use super::backend::{Decision, Vote};
@@ -16,6 +17,7 @@ use super::sockets::Listener;
 use super::tls::LoopTls;
 use super::unix::SocketFile;
 use crate::app::{Handler, Inbox, OnPanic, panic_text};
+use crate::authority::Verify;
 use crate::config::Config;
 use crate::error::Error;
 use crate::gateway::Gateway;
@@ -41,6 +43,7 @@ pub(super) struct CoreThread {
     pub(super) port: Port<PeerMessage>,
     pub(super) inbox: Inbox,
     pub(super) totals: Totals,
+    pub(super) authority: Option<Arc<dyn Verify>>,
     pub(super) control: Arc<CoreControl>,
     pub(super) wakers: Vec<LoopWaker>,
     pub(super) on_panic: Option<OnPanic>,
@@ -49,6 +52,11 @@ pub(super) struct CoreThread {
 
 /// Receives the result of the start of each core.
 type Ready = Sender<Result<Serving, Error>>;
+
+/// The time, by which tokens end.
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
 
 /// Ends a core when its thread ends, however that happens.
 struct End {
@@ -183,6 +191,7 @@ impl CoreThread {
         let app = make(control.core, &self.handle);
         let service = Gateway::new(app, Arc::clone(&config), self.port, self.inbox, self.totals)
             .with_panic_hook(self.on_panic)
+            .with_authority(self.authority, since_1970)
             .with_proxied(self.handle.proxied().contains(&true));
         let drain = Arc::clone(&self.handle.stop_flags().drain);
         let mut worker =

@@ -124,8 +124,8 @@ pub trait Inbound {
     }
 
     /// The work that was done since this was last called, in the units of
-    /// [`Work`](crate::base::Work): for messages to built-in endpoints, and at the beginning and
-    /// the end of a turn.
+    /// [`Work`](crate::base::Work): for handshakes, for messages to built-in endpoints, and at the
+    /// beginning and the end of a turn.
     fn take_work(&mut self) -> u64 {
         0
     }

@@ -98,7 +98,7 @@ impl State {
 ///
 /// By path: `/echo` sends messages back. `/hold` does so too and has all wait that follows a
 /// message which begins with `h`; going on, it answers with the message and an exclamation mark. A
-/// message which begins with `w` costs [`COSTLY`] there.
+/// message which begins with `w` costs [`COSTLY`] there, and so does a handshake for `/costly`.
 /// `/defer` decides late and then is `/hold`, `/deny` decides late as well, `/never` does not, nor
 /// does `/later`, for the application.
 /// `/lines` is a stream.
@@ -120,6 +120,10 @@ impl Inbound for Rig {
         let built_in = Accept { endpoint: BUILT_IN, ..Accept::default() };
         let decision = match head.path {
             "/echo" => return Verdict::Accept(Accept::default()),
+            "/costly" => {
+                state.work += COSTLY;
+                return Verdict::Accept(built_in);
+            }
             "/hold" => return Verdict::Accept(built_in),
             "/lines" => return Verdict::Stream(BUILT_IN, Stream::Lines(Default::default())),
             "/deny" => Err(Rejection::Forbidden.into()),

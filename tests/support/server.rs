@@ -18,10 +18,12 @@ pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_corecast")
 }
 
-/// The binary under test. It serves on the chosen backend, unless `args` name one.
+/// The binary under test. It serves on the chosen backend, unless `args` name one, and gets no
+/// setting from the environment.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(args);
+    without_settings(&mut command);
     if let Some(backend) = backend::flag()
         && args.first() == Some(&"serve")
         && !args.contains(&"--backend")
@@ -29,6 +31,15 @@ pub(crate) fn command(args: &[&str]) -> Command {
         command.args(["--backend", &backend]);
     }
     command
+}
+
+/// Takes from the environment of `command` what the server would read as settings.
+pub(crate) fn without_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CORECAST_") {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// A running `corecast serve`. Killed when dropped.

@@ -113,7 +113,7 @@ fn pairs_that_cannot_be_used_are_refused_at_the_start() {
         assert!(line.contains(&says), "{says} is not in {line}");
     }
     let ended = start(&["--tls-cert", &cert, "--tls-cert", &cert, "--tls-key", &key]);
-    assert!(ended.error_line(2).contains("one --tls-key for each --tls-cert"), "{ended:?}");
+    assert!(ended.error_line(2).contains("2 of `--tls-cert` and 1 of `--tls-key`"), "{ended:?}");
     assert!(start(&[]).error_line(2).contains("--tls-cert"), "a listener without certificate");
     let ended = run(command(&["serve", "--tls-cert", &cert, "--tls-key", &key]), LIMIT);
     assert!(ended.error_line(2).contains("--listen-tls"), "{ended:?}");

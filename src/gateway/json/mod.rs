@@ -16,9 +16,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
-use super::target::Foreign;
-use crate::app::{Action, Denied};
+use super::endpoint::{Endpoint, Guard, Incoming, Opening, Rules};
+use crate::app::Action;
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Work};
 use crate::protocol::websocket::frame::{MAX_SERVER_HEADER, append_frame};
@@ -59,14 +58,9 @@ impl Endpoint for Client {
         target::owns(path)
     }
 
-    fn open(
-        request: &Upgrade<'_>,
-        _: usize,
-        foreign: Foreign,
-        _: Reserved,
-    ) -> Result<Opening<Self>, Refusal> {
-        target::check(request.path, request.query, foreign).map_err(Refusal::bad_request)?;
-        Ok(Opening { client: Self::default(), protocol: target::subprotocol(request)? })
+    fn open(request: &Upgrade<'_>, rules: Rules) -> Result<Opening<Self>, Refusal> {
+        target::check(request.path, request.query, rules.foreign).map_err(Refusal::bad_request)?;
+        Ok(Opening { client: Self::default(), protocol: target::subprotocol(request, rules)? })
     }
 
     /// A new connection may subscribe. Its handshake is answered at once.
@@ -81,16 +75,16 @@ impl Endpoint for Client {
         Ok(false)
     }
 
-    /// Handles one request, as far as `authorise` allows it. An answer that has to wait is sent by
+    /// Handles one request, as far as `guard` allows it. An answer that has to wait is sent by
     /// [`confirm`](Self::confirm).
-    fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+    fn message<G: Guard>(
         &mut self,
         id: ConnectionId,
         Incoming { message, memory }: Incoming<'_>,
         max_topic: usize,
         broker: &mut Broker,
         replies: &mut Replies<'_>,
-        authorise: A,
+        guard: G,
     ) {
         broker.charge(Work::JSON_REQUEST);
         let (request, id_of_request) = match message.opcode() {
@@ -102,46 +96,49 @@ impl Endpoint for Client {
             }
             _ => (Err(NOT_TEXT.to_owned()), None),
         };
-        let mut client = Requester { id, max_topic, broker, authorise };
-        let result = request.and_then(|command| match command {
-            Command::Subscribe(names) => {
-                client.subscribe(&names)?;
-                let mut text = Vec::new();
-                answers::subscribed(&mut text, &names, id_of_request);
-                self.answer = Some(charged(Answer::Text(text), client.broker));
-                replies.hold();
-                Ok(None)
-            }
-            Command::Unsubscribe(names) => {
-                let has_ended = client.unsubscribe(&names)?;
-                let mut text = Vec::new();
-                answers::unsubscribed(&mut text, &names, id_of_request);
-                if !has_ended {
-                    return Ok(Some(text));
+        let mut client = Requester { id, max_topic, broker, guard };
+        let mut text = Vec::new();
+        let result = request.and_then(|command| {
+            Ok(match command {
+                Command::Subscribe(names) => {
+                    client.subscribe(&names)?;
+                    answers::subscribed(&mut text, &names, id_of_request);
+                    Some(Answer::Text(std::mem::take(&mut text)))
                 }
-                self.answer = Some(charged(Answer::Text(text), client.broker));
-                replies.hold();
-                Ok(None)
-            }
-            Command::Publish { topic, data, retain } => {
-                if let Some(topic) = client.publish(&topic, data, retain, memory)? {
-                    let answer = Answer::Published(topic, id_of_request.map(Into::into));
-                    self.answer = Some(charged(answer, client.broker));
-                    replies.hold();
-                    return Ok(None);
+                Command::Unsubscribe(names) => {
+                    let has_ended = client.unsubscribe(&names)?;
+                    answers::unsubscribed(&mut text, &names, id_of_request);
+                    has_ended.then(|| Answer::Text(std::mem::take(&mut text)))
                 }
-                Ok(id_of_request.map(|request| {
-                    let mut text = Vec::new();
-                    answers::published(&mut text, &topic, Some(request));
-                    text
-                }))
-            }
+                Command::Token(token) => {
+                    let renewed = client.guard.renew(&token, client.broker)?;
+                    answers::authorised(&mut text, &renewed, id_of_request);
+                    let has_ended = client.broker.unsubscribe(id, &renewed.lost);
+                    has_ended.then(|| Answer::Text(std::mem::take(&mut text)))
+                }
+                Command::Publish { topic, data, retain } => {
+                    match client.publish(&topic, data, retain, memory)? {
+                        Some(topic) => {
+                            Some(Answer::Published(topic, id_of_request.map(Into::into)))
+                        }
+                        None => {
+                            if id_of_request.is_some() {
+                                answers::published(&mut text, &topic, id_of_request);
+                            }
+                            None
+                        }
+                    }
+                }
+            })
         });
         match result {
-            Ok(Some(text)) => replies.send(Opcode::Text, &text),
-            Ok(None) => {}
+            Ok(Some(waits)) => {
+                self.answer = Some(charged(waits, client.broker));
+                replies.hold();
+            }
+            Ok(None) if text.is_empty() => {}
+            Ok(None) => replies.send(Opcode::Text, &text),
             Err(wrong) => {
-                let mut text = Vec::new();
                 answers::error(&mut text, &wrong, id_of_request);
                 replies.send(Opcode::Text, &text);
             }
@@ -188,6 +185,12 @@ impl Endpoint for Client {
         out.set_reading(id, true);
     }
 
+    fn expiring<O: Outbound>(&self, id: ConnectionId, seconds: u64, out: &mut O) {
+        let mut text = Vec::new();
+        answers::expires(&mut text, seconds);
+        answer(id, &text, out);
+    }
+
     /// The client is closed with 1013.
     fn give_up<O: Outbound>(&self, id: ConnectionId, why: &'static str, out: &mut O) {
         out.close(id, CloseReason::Local(CloseCode::TRY_AGAIN_LATER), why);
@@ -220,14 +223,14 @@ fn charged(answer: Answer, broker: &Broker) -> (Answer, Charge) {
 }
 
 /// The client whose request is handled. An error is one line for the client.
-struct Requester<'b, A> {
+struct Requester<'b, G> {
     id: ConnectionId,
     max_topic: usize,
     broker: &'b mut Broker,
-    authorise: A,
+    guard: G,
 }
 
-impl<A: FnMut(Action<'_>) -> Result<(), Denied>> Requester<'_, A> {
+impl<G: Guard> Requester<'_, G> {
     /// All of the filters, or with an error none.
     fn filters(&self, names: &[Cow<'_, str>]) -> Result<Vec<Filter>, String> {
         let filter = |name: &Cow<'_, str>| {
@@ -239,8 +242,8 @@ impl<A: FnMut(Action<'_>) -> Result<(), Denied>> Requester<'_, A> {
     fn subscribe(&mut self, names: &[Cow<'_, str>]) -> Result<(), String> {
         let filters = self.filters(names)?;
         for filter in &filters {
-            (self.authorise)(Action::Subscribe(filter))
-                .map_err(|denied| format!("{}: {denied}", shown(filter.as_str())))?;
+            let allowed = self.guard.authorise(Action::Subscribe(filter));
+            allowed.map_err(|denied| format!("{}: {denied}", shown(filter.as_str())))?;
         }
         self.broker.subscribe(self.id, filters).map_err(|error| error.to_string())
     }
@@ -259,8 +262,8 @@ impl<A: FnMut(Action<'_>) -> Result<(), Denied>> Requester<'_, A> {
         memory: Option<&Bytes>,
     ) -> Result<Option<Topic>, String> {
         let topic = &Topic::new(name, self.max_topic).map_err(|error| complaint(name, error))?;
-        (self.authorise)(Action::Publish(topic))
-            .map_err(|denied| format!("{}: {denied}", shown(topic.as_str())))?;
+        let allowed = self.guard.authorise(Action::Publish(topic));
+        allowed.map_err(|denied| format!("{}: {denied}", shown(topic.as_str())))?;
         let payload = data.unwrap_or_default();
         // Memory that is much larger than the payload is not kept.
         let memory = memory.filter(|memory| payload.len() > memory.len() / 8 * 7);

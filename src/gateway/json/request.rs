@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::strings::{MAX_NAMES, STRING, decoded, kind, string, string_fault};
+use crate::authority::MAX_TOKEN;
 use crate::protocol::json::{Event, Fault, Scanner, position};
 
 /// The most filters in one list: far more than a connection may have, and little memory.
@@ -36,6 +37,8 @@ pub(crate) enum Command<'a> {
     Subscribe(Vec<Cow<'a, str>>),
     /// At least one filter to unsubscribe from.
     Unsubscribe(Vec<Cow<'a, str>>),
+    /// A token in the place of the one before.
+    Token(Cow<'a, str>),
     /// A value for all subscribers of the topic.
     Publish {
         /// The topic's name.
@@ -55,11 +58,19 @@ enum Key {
     Publish,
     Data,
     Retain,
+    Token,
 }
 
 impl Key {
-    const ALL: [Self; 6] =
-        [Self::Publish, Self::Data, Self::Id, Self::Retain, Self::Subscribe, Self::Unsubscribe];
+    const ALL: [Self; 7] = [
+        Self::Publish,
+        Self::Data,
+        Self::Id,
+        Self::Retain,
+        Self::Subscribe,
+        Self::Unsubscribe,
+        Self::Token,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -69,6 +80,7 @@ impl Key {
             Self::Publish => "publish",
             Self::Data => "data",
             Self::Retain => "retain",
+            Self::Token => "token",
         }
     }
 }
@@ -210,7 +222,7 @@ impl Parser {
             // The name may be as long as the message; this much is enough to recognise it.
             None => self.wrong(format!(
                 "The key \"{name:.40}\" is not known; known are subscribe, unsubscribe, publish, \
-                 data, retain and id."
+                 data, retain, token and id."
             )),
         }
     }
@@ -260,8 +272,17 @@ impl<'a> Members<'a, '_> {
         let several = |one, other| {
             Err(format!("The request holds {one} and {other}; send a request for each."))
         };
-        let [subscribe, unsubscribe, publish] =
-            [Key::Subscribe, Key::Unsubscribe, Key::Publish].map(|key| self.get(key));
+        let [subscribe, unsubscribe, publish, token] =
+            [Key::Subscribe, Key::Unsubscribe, Key::Publish, Key::Token].map(|key| self.get(key));
+        if let Some(token) = token {
+            let other = [(subscribe, "subscribe"), (unsubscribe, "unsubscribe")];
+            let other = other.into_iter().chain([(publish, "publish")]);
+            if let Some((_, other)) = other.into_iter().find(|(value, _)| value.is_some()) {
+                return several("token", other);
+            }
+            self.no_publish()?;
+            return Self::token(token);
+        }
         match (subscribe, unsubscribe, publish) {
             (None, None, Some(topic)) => self.publish(topic),
             (Some(raw), None, None) => {
@@ -289,6 +310,15 @@ impl<'a> Members<'a, '_> {
             }
         }
         Ok(())
+    }
+
+    fn token(token: &'a [u8]) -> Result<Command<'a>, String> {
+        let token = string(token)
+            .map_err(|what| format!("The value of token is {what}; give a token as a string."))?;
+        if token.len() > MAX_TOKEN {
+            return Err("The token is longer than 8 KiB.".into());
+        }
+        Ok(Command::Token(token))
     }
 
     fn publish(&self, topic: &'a [u8]) -> Result<Command<'a>, String> {

@@ -1,5 +1,6 @@
 //! The path, the query and the subprotocol of a request for `/pubsub`.
 
+use crate::gateway::endpoint::Rules;
 use crate::gateway::target::{Foreign, pairs};
 use crate::protocol::websocket::handshake::{Refusal, Request};
 
@@ -29,10 +30,14 @@ pub(super) fn check(path: &str, query: Option<&str>, foreign: Foreign) -> Result
 /// If the client offers subprotocols and this is none of them. Answered without one, browsers would
 /// abort the connection without saying why (RFC 6455 section 4.1); answered with one of theirs,
 /// clients would be told that it is spoken here.
-pub(super) fn subprotocol(request: &Request<'_>) -> Result<Option<Box<str>>, Refusal> {
-    let mut offered = request.subprotocols().peekable();
+pub(super) fn subprotocol(
+    request: &Request<'_>,
+    rules: Rules,
+) -> Result<Option<Box<str>>, Refusal> {
+    let (offered, bearer) = rules.offered(request);
+    let mut offered = offered.peekable();
     if offered.peek().is_none() {
-        return Ok(None);
+        return Ok(bearer.map(Into::into));
     }
     match offered.find(|name| *name == PROTOCOL) {
         Some(ours) => Ok(Some(ours.into())),
@@ -47,19 +52,19 @@ mod tests {
     use super::*;
 
     fn parsed(path: &str, query: Option<&str>) -> Result<(), String> {
-        check(path, query, Foreign(&["token", "access_token"]))
+        check(path, query, Foreign::of(&["token", "access_token"]))
     }
 
     #[test]
     fn what_is_the_applications_is_not_refused() {
         for query in ["jwt=1&v=2", "token=1", "", "&", "=&x"] {
-            assert_eq!(check("/pubsub", Some(query), Foreign(&["*"])), Ok(()), "{query}");
+            assert_eq!(check("/pubsub", Some(query), Foreign::of(&["*"])), Ok(()), "{query}");
         }
         for (query, refused) in [("jwt=1", false), ("token=1", true), ("JWT=1", true)] {
-            let found = check("/pubsub", Some(query), Foreign(&["jwt"]));
+            let found = check("/pubsub", Some(query), Foreign::of(&["jwt"]));
             assert_eq!(found.is_err(), refused, "{query}");
         }
-        assert!(check("/pubsub/", None, Foreign(&["*"])).is_err());
+        assert!(check("/pubsub/", None, Foreign::of(&["*"])).is_err());
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn faults_are_named() {
     let unknown = |key: &str| {
         format!(
             "The key \"{key}\" is not known; known are subscribe, unsubscribe, publish, data, \
-             retain and id."
+             retain, token and id."
         )
     };
     let twice = |key: &str| format!("The key {key} is there twice; give it once.");
@@ -233,6 +233,7 @@ fn parts(command: Command<'_>) -> Parts {
     match command {
         Command::Subscribe(names) => ("subscribe", own(names), None, false),
         Command::Unsubscribe(names) => ("unsubscribe", own(names), None, false),
+        Command::Token(_) => unreachable!("no seed has one"),
         Command::Publish { topic, data, retain } => {
             let data = data.map(|data| serde_json::from_slice(data).unwrap());
             ("publish", vec![topic.into_owned()], data, retain)

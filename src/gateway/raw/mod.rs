@@ -2,13 +2,12 @@
 
 mod target;
 
-use super::endpoint::{Endpoint, Incoming, Opening, Reserved};
-use super::target::Foreign;
-use crate::app::{Action, Denied};
+use super::endpoint::{Endpoint, Guard, Incoming, Opening, Rules};
+use crate::app::Action;
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
-use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Unpublished};
+use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic, Unpublished};
 use crate::session::{CloseReason, Replies};
 use target::{Role, Target};
 
@@ -28,16 +27,13 @@ impl Endpoint for Client {
     /// The subprotocol to answer with is the first that the client offers, since payloads are
     /// passed on in any subprotocol. Those of other endpoints are not answered, because their
     /// requests are not understood here.
-    fn open(
-        request: &Request<'_>,
-        max_topic: usize,
-        foreign: Foreign,
-        reserved: Reserved,
-    ) -> Result<Opening<Self>, Refusal> {
+    fn open(request: &Request<'_>, rules: Rules) -> Result<Opening<Self>, Refusal> {
+        let Rules { max_topic, foreign, reserved } = rules;
         let target = Target::parse(request.path, request.query, max_topic, foreign);
         let client = Self(target.map_err(Refusal::bad_request)?);
-        let protocol = request.subprotocols().find(|name| !reserved.contains(name)).map(Into::into);
-        Ok(Opening { client, protocol })
+        let (mut offered, bearer) = rules.offered(request);
+        let protocol = offered.find(|name| !reserved.contains(name)).or(bearer);
+        Ok(Opening { client, protocol: protocol.map(Into::into) })
     }
 
     fn may_publish(&self) -> bool {
@@ -46,6 +42,10 @@ impl Endpoint for Client {
 
     fn subscribes_to(&self) -> Option<Filter> {
         (self.0.role != Role::Pub).then(|| Filter::from(&self.0.topic))
+    }
+
+    fn publishes_to(&self) -> Option<&Topic> {
+        self.may_publish().then_some(&self.0.topic)
     }
 
     /// Subscribes a new connection, if its role demands it. Its handshake is answered once the
@@ -66,21 +66,21 @@ impl Endpoint for Client {
         })
     }
 
-    /// Publishes a message to the topic of its connection, if `authorise` allows it.
-    fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+    /// Publishes a message to the topic of its connection, if `guard` allows it.
+    fn message<G: Guard>(
         &mut self,
         id: ConnectionId,
         Incoming { message, memory }: Incoming<'_>,
         _: usize,
         broker: &mut Broker,
         replies: &mut Replies<'_>,
-        mut authorise: A,
+        mut guard: G,
     ) {
         let Target { topic, echo, role } = &self.0;
         if !self.may_publish() {
             return replies.close_for(POLICY, ONLY_SUBSCRIBES);
         }
-        if authorise(Action::Publish(topic)).is_err() {
+        if guard.authorise(Action::Publish(topic)).is_err() {
             return replies.close_for(POLICY, NOT_ALLOWED);
         }
         let publication = Publication {

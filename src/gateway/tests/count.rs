@@ -1,10 +1,10 @@
 //! An endpoint for tests: `/count?topic=<topic>` publishes the number of messages that its client
 //! has sent. It is this file and a line in the list of endpoints.
 
-use crate::app::{Action, Denied};
+use crate::app::Action;
 use crate::base::ConnectionId;
-use crate::gateway::endpoint::{Endpoint, Incoming, Opening, Reserved};
-use crate::gateway::target::{Foreign, pairs};
+use crate::gateway::endpoint::{Endpoint, Guard, Incoming, Opening, Rules};
+use crate::gateway::target::pairs;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic};
@@ -27,12 +27,8 @@ impl Endpoint for Client {
         path == "/count"
     }
 
-    fn open(
-        request: &Request<'_>,
-        max_topic: usize,
-        foreign: Foreign,
-        _: Reserved,
-    ) -> Result<Opening<Self>, Refusal> {
+    fn open(request: &Request<'_>, rules: Rules) -> Result<Opening<Self>, Refusal> {
+        let Rules { max_topic, foreign, .. } = rules;
         let mut pairs = pairs(request.query.unwrap_or_default(), &["topic"], foreign);
         let name = pairs.find(|(name, _)| *name == "topic");
         let (_, name) = name.ok_or_else(|| Refusal::bad_request("There is no topic to count."))?;
@@ -58,16 +54,16 @@ impl Endpoint for Client {
         subscribed.map(|()| true).map_err(|_| Rejection::Full.into())
     }
 
-    fn message<A: FnMut(Action<'_>) -> Result<(), Denied>>(
+    fn message<G: Guard>(
         &mut self,
         _: ConnectionId,
         _: Incoming<'_>,
         _: usize,
         broker: &mut Broker,
         replies: &mut Replies<'_>,
-        mut authorise: A,
+        mut guard: G,
     ) {
-        if let Err(denied) = authorise(Action::Publish(&self.topic)) {
+        if let Err(denied) = guard.authorise(Action::Publish(&self.topic)) {
             return replies.send(Opcode::Text, denied.to_string().as_bytes());
         }
         self.messages += 1;

@@ -33,6 +33,8 @@ impl CloseCode {
     /// 1013: the server is overloaded, or the peer reads too slowly; the client may reconnect
     /// later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// 4401, for private use: the token of the client has expired. It may connect with a new one.
+    pub const UNAUTHORIZED: Self = Self(4401);
 
     /// The code `value` if an endpoint may put it on the wire: 1000 to 1003, 1007 to 1014 (the
     /// codes registered with IANA) and 3000 to 4999 (RFC 6455 section 7.4.2).

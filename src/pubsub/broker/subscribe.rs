@@ -119,6 +119,11 @@ impl Broker {
         Ok(())
     }
 
+    /// The filters of a connection, in force or not yet.
+    pub(crate) fn filters(&mut self, id: ConnectionId) -> &[Filter] {
+        self.subscribers.get(id).map_or(&[], |subscriber| &subscriber.filters)
+    }
+
     /// The encoding of what a subscriber is sent.
     pub(crate) fn form(&mut self, id: ConnectionId) -> Option<Form> {
         Some(self.subscribers.get(id)?.options.form)

@@ -25,7 +25,9 @@ impl Session {
             return Err(Rejection::Origin.into());
         }
         let agreement = negotiate_deflate(request.extensions(), &cx.pools.config.deflate);
-        let (accept, is_deferred) = match service.upgrade(self.id, request, agreement.as_ref()) {
+        let verdict = service.upgrade(self.id, request, agreement.as_ref());
+        cx.pools.work.charge(service.take_work());
+        let (accept, is_deferred) = match verdict {
             Verdict::Accept(accept) => (accept, false),
             Verdict::Defer(accept) => (accept, true),
             Verdict::Refuse(refusal) => return Err(refusal),

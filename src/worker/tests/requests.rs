@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, head_len, request};
+use super::{Bench, COSTLY, head_len, request};
 use crate::config::Config;
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -35,6 +35,29 @@ fn requests_at_once_are_answered_in_order_over_many_turns() {
     assert_eq!(answers, one.repeat(500));
     assert!(last.starts_with(b"HTTP/1.1 101 "), "{}", last.escape_ascii());
     bench.network.reset(other);
+    bench.finish();
+}
+
+/// Such as those whose tokens are verified: many at once take many turns.
+#[test]
+fn costly_handshakes_are_spread_over_turns() {
+    const COUNT: usize = 60;
+    let mut bench = Bench::new().with_work_per_turn(4 * COSTLY);
+    let clients: Vec<_> = (0..COUNT).map(|_| bench.network.connect(0)).collect();
+    bench.settle();
+    clients.iter().for_each(|client| bench.network.write(*client, &request("/costly")));
+    bench.network.advance(Duration::from_millis(1));
+    let (mut before, mut most, mut turns) = (0, 0, 0);
+    bench.turn_until(|bench| {
+        let opened = bench.rig.0.borrow().opened.len();
+        most = most.max(opened - before);
+        turns += usize::from(opened > before);
+        before = opened;
+        opened == COUNT
+    });
+    // What a turn may do, and the piece that exceeds it.
+    assert!(most <= 6 && turns >= COUNT / 6, "{most} in a turn, {turns} turns");
+    clients.iter().for_each(|client| bench.network.reset(*client));
     bench.finish();
 }
 

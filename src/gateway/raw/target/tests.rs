@@ -6,7 +6,7 @@ fn raw(topic: &str, role: Role, echo: bool) -> Target {
 
 fn parse(path: &str, query: Option<&str>, max_topic: usize) -> Result<Target, String> {
     assert!(owns(path), "{path}");
-    Target::parse(path, query, max_topic, Foreign(&["token", "access_token"]))
+    Target::parse(path, query, max_topic, Foreign::of(&["token", "access_token"]))
 }
 
 #[test]
@@ -105,18 +105,18 @@ fn credentials_are_left_to_the_application() {
 
 #[test]
 fn what_is_the_applications_is_not_refused() {
-    let any = Foreign(&["*"]);
+    let any = Foreign::of(&["*"]);
     let parse = |query, foreign| Target::parse("/topics/a", Some(query), 64, foreign);
     for query in ["jwt=1&v=2", "token", "&", "topik=1"] {
         assert_eq!(parse(query, any), Ok(raw("a", Role::Both, true)), "{query}");
     }
     assert_eq!(parse("x=1&role=sub&echo=0&y", any), Ok(raw("a", Role::Sub, false)));
     // The endpoint's own parameters stay its own.
-    for foreign in [any, Foreign(&["role", "echo"])] {
+    for foreign in [any, Foreign::of(&["role", "echo"])] {
         assert!(parse("role=x", foreign).is_err() && parse("echo=0&echo=0", foreign).is_err());
     }
-    assert_eq!(parse("jwt=1", Foreign(&["jwt"])), Ok(raw("a", Role::Both, true)));
-    assert!(parse("token=1", Foreign(&["jwt"])).is_err());
+    assert_eq!(parse("jwt=1", Foreign::of(&["jwt"])), Ok(raw("a", Role::Both, true)));
+    assert!(parse("token=1", Foreign::of(&["jwt"])).is_err());
 }
 
 #[test]

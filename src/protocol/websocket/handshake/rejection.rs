@@ -57,6 +57,8 @@ pub enum Rejection {
     BadExtensions,
     /// The server's configuration does not allow this Origin (RFC 6455 section 4.2.2, item 4).
     Origin,
+    /// The client has shown no token that is accepted (RFC 9110 section 15.5.2).
+    Unauthorized,
     /// The application does not let this client connect (RFC 9110 section 15.5.4).
     Forbidden,
     /// Nothing is served at this path (RFC 6455 section 4.2.2, item 4).
@@ -76,14 +78,15 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The HTTP status: that of [`Application`](Self::Application), else 400, 403, 404, 405, 408,
-    /// 413, 414, 417, 426, 431, 501, 503 or 505.
+    /// The HTTP status: that of [`Application`](Self::Application), else 400, 401, 403, 404, 405,
+    /// 408, 413, 414, 417, 426, 431, 501, 503 or 505.
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
             Self::Application(status) => status,
             Self::Http(error) => error.status(),
             Self::Body(error) => error.status(),
+            Self::Unauthorized => Status::UNAUTHORIZED,
             Self::Origin | Self::Forbidden => Status::FORBIDDEN,
             Self::NotFound => Status::NOT_FOUND,
             Self::Method => Status::METHOD_NOT_ALLOWED,
@@ -123,6 +126,7 @@ impl Rejection {
             Self::TooManyProtocols => "Sec-WebSocket-Protocol offers too many names.",
             Self::BadExtensions => "The Sec-WebSocket-Extensions header is malformed.",
             Self::Origin => "This origin is not allowed to connect.",
+            Self::Unauthorized => "A valid token is needed.",
             Self::Forbidden => "This client is not allowed to connect.",
             Self::NotFound => "Nothing is served under this path.",
             Self::BadRequest => "The path, its query or a subprotocol is not what is served.",
@@ -139,6 +143,7 @@ impl Rejection {
         match self {
             Self::Application(_) => b"",
             _ => match self.status().code() {
+                401 => b"WWW-Authenticate: Bearer\r\n",
                 405 => b"Allow: GET\r\n",
                 426 => b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
                 503 => b"Retry-After: 1\r\n",

@@ -132,23 +132,19 @@ unsafe fn run<const UNMASK: bool>(start: *mut u8, len: usize, key: MaskKey, pend
         at = WIDTH;
     }
     let quads = end.saturating_sub(4 * WIDTH - 1);
-    while at < quads {
-        let ascii_from = at;
+    'quads: while at < quads {
         // SAFETY: below `quads`, four blocks are inside.
         let mut quad = unsafe { memory.take_quad(at) };
-        while is_ascii(quad) {
-            at += 4 * WIDTH;
-            if at >= quads {
-                break;
-            }
-            // SAFETY: as above.
-            quad = unsafe { memory.take_quad(at) };
-        }
-        if at != ascii_from {
+        if is_ascii(quad) {
             errors = _mm512_or_si512(errors, lookup.unfinished(before));
             before = _mm512_setzero_si512();
-            if at >= quads {
-                break;
+            while is_ascii(quad) {
+                at += 4 * WIDTH;
+                if at >= quads {
+                    break 'quads;
+                }
+                // SAFETY: as above.
+                quad = unsafe { memory.take_quad(at) };
             }
         }
         for block in quad {

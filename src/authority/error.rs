@@ -1,0 +1,79 @@
+//! Why a client is not let in.
+
+use std::fmt;
+
+use crate::protocol::http::Status;
+
+/// Why what a client has shown is not accepted. The text is a line for a person, without any part
+/// of the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// It has shown nothing.
+    Missing,
+    /// It has shown several that differ.
+    Several,
+    /// It is longer than [`MAX_TOKEN`](super::MAX_TOKEN).
+    TooLong,
+    /// It is no JSON Web Token; the text says what is wrong.
+    Malformed(&'static str),
+    /// Its algorithm is not accepted.
+    Algorithm,
+    /// No key has the `kid` that it names, or it names none and all keys have one.
+    UnknownKey,
+    /// Its signature is not that of the key.
+    Signature,
+    /// A claim is missing or has a wrong value; the text says which.
+    Claim(String),
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    NotYet,
+    /// It is for another audience.
+    Audience,
+    /// No API key is this one.
+    ApiKey,
+    /// Such credentials are not accepted here; the text says which are.
+    Unsupported(&'static str),
+    /// It is refused for another reason: one line.
+    Refused(String),
+}
+
+impl TokenError {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Several => Status::BAD_REQUEST,
+            _ => Status::UNAUTHORIZED,
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str(
+                "A token is needed: in the header Authorization (Bearer), the parameter \
+                 access_token, or the subprotocol bearer.<token>.",
+            ),
+            Self::Several => {
+                f.write_str("There are several tokens that differ, or a token and an API key.")
+            }
+            Self::TooLong => f.write_str("The token is longer than 8 KiB."),
+            Self::Malformed(what) => write!(f, "The token is not valid: {what}."),
+            Self::Algorithm => f.write_str("The algorithm of the token is not accepted here."),
+            Self::UnknownKey => f.write_str("No key fits the token: its kid is not known."),
+            Self::Signature => f.write_str("The signature of the token is wrong."),
+            Self::Claim(what) => write!(f, "The token is not valid: {what}."),
+            Self::Expired => f.write_str("The token has expired."),
+            Self::NotYet => f.write_str("The token is not valid yet."),
+            Self::Audience => f.write_str("The token is for another audience."),
+            Self::ApiKey => f.write_str("The API key is not known."),
+            Self::Unsupported(text) => f.write_str(text),
+            Self::Refused(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {}

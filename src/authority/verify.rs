@@ -1,0 +1,58 @@
+//! What decides about credentials.
+
+use std::time::Duration;
+
+use super::access::Authority;
+use super::credential::Credential;
+use super::error::TokenError;
+
+/// Decides who a client is by what it has shown. One value for all cores, which call it at the
+/// handshakes of `/topics/...` and `/pubsub`, with each new token on `/pubsub`, and at handshakes
+/// of an application that asks for it (`Handler::TOKENS`).
+pub trait Verify: Send + Sync {
+    /// What the owner of this credential may do. It must not block: no connection of the core is
+    /// served until it returns.
+    ///
+    /// # Errors
+    /// Why it is not accepted. The client is told.
+    fn verify(
+        &self,
+        credential: &Credential<'_>,
+        cx: &mut Verifying,
+    ) -> Result<Authority, TokenError>;
+
+    /// The name of a cookie in which a token may come. Default none.
+    fn cookie(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// What a [`Verify`] is given besides the credential.
+#[derive(Debug)]
+pub struct Verifying {
+    /// The time, after the beginning of 1970.
+    pub now: Duration,
+    /// The most bytes of a topic or filter.
+    pub max_topic: usize,
+    work: u64,
+}
+
+impl Verifying {
+    /// At this time, with topics of so many bytes at most.
+    #[must_use]
+    pub const fn new(now: Duration, max_topic: usize) -> Self {
+        Self { now, max_topic, work: 0 }
+    }
+
+    /// Counts work, in units of about a nanosecond. It counts for the turn of the core, so that
+    /// others do not wait long for many who show something.
+    pub const fn charge(&mut self, units: u64) {
+        self.work = self.work.saturating_add(units);
+    }
+
+    /// The work so far.
+    #[must_use]
+    pub const fn work(&self) -> u64 {
+        self.work
+    }
+}

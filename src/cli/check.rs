@@ -1,0 +1,67 @@
+//! `corecast check-config`, `corecast default-config`, and the settings of `corecast serve`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use super::exit::{FAILURE, USAGE, fail};
+use super::settings::{
+    Document, Fault, Inputs, Resolved, Variables, config_file, default_file, given,
+};
+
+/// Says what is wrong with a file. The flags and variables of this machine are left out.
+pub(super) fn check(matches: &ArgMatches) -> ExitCode {
+    let path = matches.get_one::<String>("file").map_or("", String::as_str);
+    let document = match Document::read(Path::new(path)) {
+        Ok(document) => document,
+        Err(fault) => return wrong([&fault].into_iter(), ""),
+    };
+    let name = document.name().to_owned();
+    let inputs = Inputs { document: Some(document), ..Inputs::default() };
+    let resolved = Resolved::of(&inputs);
+    if !resolved.faults.is_empty() {
+        return wrong(resolved.faults.iter(), "");
+    }
+    let changed = resolved.changed();
+    let settings = if changed == 1 { "setting differs" } else { "settings differ" };
+    print(&format!("{name} is good; {changed} {settings} from the default\n"))
+}
+
+/// Prints the default file.
+pub(super) fn print_defaults() -> ExitCode {
+    print(&default_file())
+}
+
+/// The settings for `corecast serve`, or the exit code if they are wrong.
+pub(super) fn settings(matches: &ArgMatches) -> Result<Resolved, ExitCode> {
+    let variables = Variables::of_process();
+    let file = matches.get_one::<String>("config").map(PathBuf::from);
+    let file = file.or_else(|| config_file(&variables));
+    let document = file.as_deref().map(Document::read).transpose();
+    let document = document.map_err(|fault| wrong([&fault].into_iter(), "corecast: "))?;
+    let resolved = Resolved::of(&Inputs { document, variables, flags: given(matches) });
+    if resolved.faults.is_empty() {
+        Ok(resolved)
+    } else {
+        Err(wrong(resolved.faults.iter(), "corecast: "))
+    }
+}
+
+/// Prints the faults, each in a line.
+fn wrong<'a>(faults: impl Iterator<Item = &'a Fault>, before: &str) -> ExitCode {
+    for fault in faults {
+        eprintln!("{before}{fault}");
+    }
+    ExitCode::from(USAGE)
+}
+
+/// Prints to standard output, which may be closed.
+pub(super) fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(FAILURE, &format!("standard output cannot be written: {error}")),
+    }
+}

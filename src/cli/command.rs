@@ -1,0 +1,74 @@
+//! The command line, as clap takes it.
+
+use clap::{Arg, ArgAction, Command};
+
+use super::settings::arguments;
+
+/// The commands with their flags.
+pub(super) fn command() -> Command {
+    let file = Arg::new("file").value_name("FILE").required(true);
+    Command::new("corecast")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A strict, thread-per-core WebSocket server on io_uring or epoll")
+        .max_term_width(100)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve())
+        .subcommand(
+            Command::new("check-config")
+                .about("Say all that is wrong with a configuration file, with the lines")
+                .arg(file.help("The file; - is standard input")),
+        )
+        .subcommand(
+            Command::new("default-config")
+                .about("Print a complete configuration file with all defaults and their meaning"),
+        )
+        .subcommand(
+            Command::new("probe").about(
+                "Print for each backend, io_uring and epoll, whether it would be used and why",
+            ),
+        )
+}
+
+fn serve() -> Command {
+    Command::new("serve")
+        .about(
+            "Serve until SIGTERM or SIGINT: publish and subscribe on /topics/<topic> and, in \
+             JSON, on /pubsub; echo on every other path",
+        )
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .help(
+                    "Read the settings from this file, or from the one that CORECAST_CONFIG \
+                     names; `corecast default-config` prints a file to begin with",
+                )
+                .help_heading("Configuration"),
+        )
+        .arg(
+            Arg::new("print-config")
+                .long("print-config")
+                .action(ArgAction::SetTrue)
+                .help("Print all settings that hold and where each comes from, and do not serve")
+                .help_heading("Configuration"),
+        )
+        .args(arguments())
+        .after_help(
+            "Each flag but those of the configuration is also a variable of the environment and a \
+             key of the file: --max-message 1MiB is CORECAST_MAX_MESSAGE=1MiB, and in the file \
+             max-message = \"1MiB\". A flag wins over a variable, a variable over the file, and \
+             the file over the default. --no-deflate is CORECAST_DEFLATE=false, and --deflate \
+             wins over that.",
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,35 @@
+//! The settings of `corecast serve`: one table, from which the flags, the variables, the keys of
+//! the file, the default file, the documents and the checks come.
+
+mod amount;
+#[cfg(test)]
+mod defaults_tests;
+#[cfg(test)]
+mod documents_tests;
+mod fault;
+mod field;
+mod file;
+mod flags;
+mod given;
+mod nearest;
+mod options;
+#[cfg(any(feature = "tls", feature = "tokens"))]
+mod paths;
+mod resolve;
+mod rules;
+mod setting;
+#[cfg(test)]
+mod source_tests;
+mod table;
+mod variables;
+mod write;
+
+pub(crate) use fault::Fault;
+pub(crate) use file::Document;
+pub(crate) use flags::{arguments, given};
+#[cfg(feature = "tokens")]
+pub(crate) use options::TokenOptions;
+pub(crate) use options::{LogFormat, Options};
+pub(crate) use resolve::{Inputs, Resolved};
+pub(crate) use variables::{Variables, config_file};
+pub(crate) use write::{default_file, effective_file};

@@ -1,0 +1,155 @@
+//! All that `corecast serve` does as it is told, with its defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use corecast::config::Config;
+use corecast::protocol::websocket::handshake::Origins;
+use corecast::server::Server;
+
+use crate::cli::listen::{Listens, default_listen};
+
+/// What the settings say.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The settings of the server.
+    pub(crate) config: Config,
+    pub(crate) listen: Vec<Listens>,
+    pub(crate) listen_tls: Vec<Listens>,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    pub(crate) tls_cert: Vec<PathBuf>,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    pub(crate) tls_key: Vec<PathBuf>,
+    pub(crate) tokens: TokenOptions,
+    /// `None`: all that the process may use.
+    pub(crate) cores: Option<Vec<usize>>,
+    pub(crate) loops_per_core: usize,
+    pub(crate) log_format: LogFormat,
+}
+
+/// Which tokens and API keys are accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenOptions {
+    pub(crate) secrets: Vec<PathBuf>,
+    pub(crate) keys: Vec<PathBuf>,
+    pub(crate) jwks: Vec<PathBuf>,
+    pub(crate) api_keys: Vec<PathBuf>,
+    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
+    pub(crate) audiences: Vec<String>,
+    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
+    pub(crate) leeway: Duration,
+    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
+    pub(crate) cookie: Option<String>,
+}
+
+impl TokenOptions {
+    /// Whether clients of topics need a token or an API key.
+    pub(crate) const fn is_used(&self) -> bool {
+        let has_tokens = !self.secrets.is_empty() || !self.keys.is_empty() || !self.jwks.is_empty();
+        has_tokens || !self.api_keys.is_empty()
+    }
+}
+
+impl Default for TokenOptions {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            keys: Vec::new(),
+            jwks: Vec::new(),
+            api_keys: Vec::new(),
+            audiences: Vec::new(),
+            leeway: Duration::from_secs(10),
+            cookie: None,
+        }
+    }
+}
+
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The defaults of the command: those of the library, but for [`DIFFERENCES`].
+impl Default for Options {
+    fn default() -> Self {
+        let mut config = Config::default();
+        config.origins = Origins::Any;
+        config.deflate.enabled = true;
+        Self {
+            config,
+            listen: vec![default_listen()],
+            listen_tls: Vec::new(),
+            tls_cert: Vec::new(),
+            tls_key: Vec::new(),
+            tokens: TokenOptions::default(),
+            cores: None,
+            loops_per_core: 1,
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Options {
+    /// The server of these options, without TLS.
+    pub(crate) fn server(&self) -> Server {
+        // The echo never blocks its loop, so the watchdog thread is not needed.
+        let mut server =
+            Server::new(self.config.clone()).loops_per_core(self.loops_per_core).watchdog(None);
+        for listen in self.listen.iter().flat_map(|listens| &listens.places) {
+            server = server.listen_on(listen.clone());
+        }
+        match &self.cores {
+            Some(cores) => server.cores(cores.clone()),
+            None => server,
+        }
+    }
+}
+
+/// A default of the command that is not the one of the library.
+#[cfg(test)]
+pub(crate) struct Difference {
+    /// The path of the field, as `Debug` of [`Server`] has it.
+    pub(crate) field: &'static str,
+    /// Its name in the library.
+    pub(crate) name: &'static str,
+    pub(crate) library: &'static str,
+    pub(crate) command: &'static str,
+    pub(crate) reason: &'static str,
+}
+
+/// All such defaults. The documents have this table, and a test knows that there are no others.
+#[cfg(test)]
+pub(crate) const DIFFERENCES: [Difference; 4] = [
+    Difference {
+        field: "listen",
+        name: "`Server::listen`",
+        library: "nothing; `start` fails",
+        command: "`127.0.0.1:9001`",
+        reason: "a program says where it listens; the command is to run at once",
+    },
+    Difference {
+        field: "config.origins",
+        name: "`Config::origins`",
+        library: "the host of the request",
+        command: "every origin",
+        reason: "a program may know its visitors by cookies, which a page of another site must not \
+                 use; the command knows nobody, and is tried out from any page",
+    },
+    Difference {
+        field: "config.deflate.enabled",
+        name: "`Config::deflate.enabled`",
+        library: "`false`",
+        command: "`true`",
+        reason: "compression costs a program processor time, and may tell secrets that are sent \
+                 beside what others choose; test clients of the command expect to negotiate it",
+    },
+    Difference {
+        field: "watchdog",
+        name: "`Server::watchdog`",
+        library: "1 s",
+        command: "off",
+        reason: "it watches over callbacks of a program, and the command's never block",
+    },
+];

@@ -1,0 +1,62 @@
+//! Flag over variable over file over default.
+
+use std::collections::BTreeMap;
+
+use super::fault::{Fault, Place};
+use super::file::Document;
+use super::given::Given;
+use super::options::Options;
+use super::rules;
+use super::setting::Setting;
+use super::table;
+use super::variables::Variables;
+
+/// Everything that says something about the settings.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    pub(crate) document: Option<Document>,
+    pub(crate) variables: Variables,
+    pub(crate) flags: Vec<Given>,
+}
+
+/// The settings that hold.
+pub(crate) struct Resolved {
+    pub(crate) options: Options,
+    /// Where each setting that is not a default was given.
+    pub(crate) places: BTreeMap<&'static str, Place>,
+    /// All that is wrong, in the order of the places. With any, the options are of no use.
+    pub(crate) faults: Vec<Fault>,
+    /// For the log.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Resolved {
+    /// Applies all that was said, and checks it.
+    pub(crate) fn of(inputs: &Inputs) -> Self {
+        let mut faults = Vec::new();
+        let file = inputs.document.as_ref().map(|document| document.values(&mut faults));
+        let (variables, warnings) = inputs.variables.values(&mut faults);
+        let mut options = Options::default();
+        let mut places = BTreeMap::new();
+        let all = file.iter().flatten().chain(&variables).chain(&inputs.flags);
+        for given in all {
+            given.apply(&mut options, &mut faults);
+            places.insert(given.setting.name, given.place.clone());
+        }
+        // Who asks for TLS alone does not want the default listener without it.
+        if !options.listen_tls.is_empty() && !places.contains_key("listen") {
+            options.listen.clear();
+        }
+        // A value that could not be read says nothing about others.
+        let unknown: Vec<&str> = faults.iter().filter_map(|fault| fault.about).collect();
+        faults.extend(rules::broken(&options, &places, &unknown));
+        faults.sort();
+        Self { options, places, faults, warnings }
+    }
+
+    /// The number of settings that are not as they are by default.
+    pub(crate) fn changed(&self) -> usize {
+        let is_changed = |setting: &&Setting| setting.field.get(&self.options) != setting.default();
+        table::all().filter(is_changed).count()
+    }
+}

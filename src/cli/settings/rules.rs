@@ -1,0 +1,315 @@
+//! Settings that contradict one another.
+//!
+//! A combination is refused if it cannot work, or if one of its values can have no effect and was
+//! chosen: a default that has none because of another setting is fine.
+
+use std::collections::BTreeMap;
+
+#[cfg(feature = "tokens")]
+use corecast::protocol::websocket::handshake::Origins;
+use corecast::server::Listen;
+
+use super::fault::{Fault, Place};
+use super::options::Options;
+use super::table;
+
+/// A setting that cannot have an effect beyond another one.
+struct Bound {
+    setting: &'static str,
+    by: &'static str,
+    /// Both amounts.
+    amounts: fn(&Options) -> (u64, u64),
+    /// Refused also if the setting is the default.
+    always: bool,
+    /// The share of the other that it may have: one of so many parts.
+    part: u64,
+}
+
+const fn bound(
+    setting: &'static str,
+    by: &'static str,
+    amounts: fn(&Options) -> (u64, u64),
+) -> Bound {
+    Bound { setting, by, amounts, always: false, part: 1 }
+}
+
+const BOUNDS: &[Bound] = &[
+    Bound {
+        always: true,
+        ..bound("max-message", "max-memory", |all| {
+            (all.config.limits.max_message as u64, all.config.limits.memory as u64)
+        })
+    },
+    bound("max-body", "max-memory", |all| {
+        (all.config.limits.max_body as u64, all.config.limits.memory as u64)
+    }),
+    bound("max-request-line", "max-head", |all| {
+        (all.config.limits.head.max_line as u64, all.config.limits.head.max_bytes as u64)
+    }),
+    bound("send-queue", "max-memory", |all| {
+        (all.config.limits.send_queue as u64, all.config.limits.memory as u64)
+    }),
+    bound("subscriber-queue", "max-memory", |all| {
+        (all.config.pubsub.queue as u64, all.config.limits.memory as u64)
+    }),
+    bound("publish-backlog", "max-memory", |all| {
+        (all.config.pubsub.backlog as u64, all.config.limits.memory as u64)
+    }),
+    bound("max-connection-index", "max-index", |all| {
+        (all.config.pubsub.max_connection_index as u64, all.config.pubsub.max_index as u64)
+    }),
+    Bound {
+        part: 2,
+        ..bound("max-index", "max-memory", |all| {
+            (all.config.pubsub.max_index as u64, all.config.limits.memory as u64)
+        })
+    },
+    Bound {
+        always: true,
+        ..bound("buffers", "max-buffers", |all| {
+            (all.config.buffers.count.into(), all.config.buffers.max.into())
+        })
+    },
+];
+
+/// Another combination that is refused.
+struct Rule {
+    /// The settings of which it is; the fault is told at the one that was given last.
+    settings: &'static [&'static str],
+    /// For the documents.
+    #[cfg_attr(not(test), expect(dead_code))]
+    says: &'static str,
+    /// The texts of the faults.
+    broken: fn(&Check<'_>) -> Vec<String>,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        settings: &["ping-after", "idle-timeout"],
+        says: "`ping-after`, if it is not the default, is less than `idle-timeout`: else no ping \
+               would ever be sent",
+        broken: pings_never,
+    },
+    Rule {
+        settings: &["max-buffers", "buffer-size", "max-memory"],
+        says: "`max-buffers` times `buffer-size`, if one of them is not the default, is not more \
+               than `max-memory`",
+        broken: buffers_too_large,
+    },
+    Rule {
+        settings: &["listen", "listen-tls"],
+        says: "there is something to listen on",
+        broken: listens_nowhere,
+    },
+    Rule {
+        settings: &["listen", "listen-tls"],
+        says: "no address in `listen` and `listen-tls` is there twice, or covered by another",
+        broken: listens_twice,
+    },
+    #[cfg(feature = "tls")]
+    Rule {
+        settings: &["listen-tls", "tls-cert", "tls-key"],
+        says: "`listen-tls`, `tls-cert` and `tls-key` are there together, with a key for each \
+               certificate",
+        broken: tls_in_part,
+    },
+    #[cfg(feature = "tokens")]
+    Rule {
+        settings: &["token-audience", "token-leeway", "token-cookie"],
+        says: "`token-audience`, `token-leeway` and `token-cookie` are there with `token-secret`, \
+               `token-key` or `token-jwks` only",
+        broken: tokens_in_part,
+    },
+    #[cfg(feature = "tokens")]
+    Rule {
+        settings: &["token-cookie", "allow-origin"],
+        says: "with `token-cookie`, `allow-origin` is not `*`",
+        broken: cookie_of_any_page,
+    },
+];
+
+fn pings_never(check: &Check<'_>) -> Vec<String> {
+    let timeouts = &check.options.config.timeouts;
+    let never = timeouts.idle.is_some_and(|idle| timeouts.ping_after >= idle);
+    if !never || !check.is_changed("ping-after") {
+        return Vec::new();
+    }
+    let (ping, idle) = (check.show("ping-after"), check.show("idle-timeout"));
+    vec![format!(
+        "{ping} is not less than {idle}, so no ping would ever be sent; lower it, or leave it out"
+    )]
+}
+
+fn buffers_too_large(check: &Check<'_>) -> Vec<String> {
+    let buffers = check.options.config.buffers;
+    let all = u64::from(buffers.max) * u64::from(buffers.size);
+    let is_changed = check.is_changed("max-buffers") || check.is_changed("buffer-size");
+    if !is_changed || all <= check.options.config.limits.memory as u64 {
+        return Vec::new();
+    }
+    let [count, size, memory] =
+        ["max-buffers", "buffer-size", "max-memory"].map(|name| check.show(name));
+    vec![format!("{count} times {size} is more than {memory}; lower one of them")]
+}
+
+fn listens_nowhere(check: &Check<'_>) -> Vec<String> {
+    let Options { listen, listen_tls, .. } = check.options;
+    let text = "there is nothing to listen on; write an address, such as `127.0.0.1:9001`";
+    let nowhere = listen.is_empty() && listen_tls.is_empty();
+    nowhere.then(|| text.to_owned()).into_iter().collect()
+}
+
+fn listens_twice(check: &Check<'_>) -> Vec<String> {
+    let Options { listen, listen_tls, .. } = check.options;
+    let all: Vec<&Listen> =
+        listen.iter().chain(listen_tls).flat_map(|listens| &listens.places).collect();
+    let conflict = |(number, later): (usize, &&Listen)| {
+        all.iter().take(number).find_map(|earlier| later.conflict(earlier))
+    };
+    all.iter().enumerate().filter_map(conflict).map(|error| error.to_string()).collect()
+}
+
+#[cfg(feature = "tls")]
+fn tls_in_part(check: &Check<'_>) -> Vec<String> {
+    let Options { listen_tls, tls_cert, tls_key, .. } = check.options;
+    let [listen, cert, key] = ["listen-tls", "tls-cert", "tls-key"].map(|name| check.name(name));
+    let text = match (listen_tls.is_empty(), tls_cert.len(), tls_key.len()) {
+        (false, 0, 0) => format!("{listen} needs {cert} and {key}"),
+        (_, certs, keys) if certs != keys => format!(
+            "there are {certs} of {cert} and {keys} of {key}; give one key for each certificate, \
+             in the same order"
+        ),
+        (true, 1.., _) => {
+            format!("{cert} and {key} have no effect without {listen}; give an address for TLS")
+        }
+        _ => return Vec::new(),
+    };
+    vec![text]
+}
+
+#[cfg(feature = "tokens")]
+fn tokens_in_part(check: &Check<'_>) -> Vec<String> {
+    let tokens = &check.options.tokens;
+    if !(tokens.secrets.is_empty() && tokens.keys.is_empty() && tokens.jwks.is_empty()) {
+        return Vec::new();
+    }
+    let names = ["token-audience", "token-leeway", "token-cookie"];
+    let changed = names.into_iter().filter(|name| check.is_changed(name));
+    let [secret, key, jwks] = ["token-secret", "token-key", "token-jwks"].map(|it| check.name(it));
+    let text = |name| format!("{} needs {secret}, {key} or {jwks}", check.name(name));
+    changed.map(text).collect()
+}
+
+#[cfg(feature = "tokens")]
+fn cookie_of_any_page(check: &Check<'_>) -> Vec<String> {
+    let is_any = check.options.config.origins == Origins::Any;
+    if check.options.tokens.cookie.is_none() || !check.options.tokens.is_used() || !is_any {
+        return Vec::new();
+    }
+    vec![format!(
+        "{} needs {} with the origins of your pages; otherwise any page could use the cookies of \
+         its visitors",
+        check.name("token-cookie"),
+        check.name("allow-origin")
+    )]
+}
+
+/// Options with what is known of their origin, for one rule.
+struct Check<'a> {
+    options: &'a Options,
+    places: &'a BTreeMap<&'static str, Place>,
+    /// Where a fault is told: where one of the settings was given last.
+    place: Place,
+}
+
+impl<'a> Check<'a> {
+    fn new(
+        options: &'a Options,
+        places: &'a BTreeMap<&'static str, Place>,
+        settings: &[&str],
+    ) -> Self {
+        let given = settings.iter().filter_map(|name| places.get(name));
+        Self { options, places, place: given.max().cloned().unwrap_or_default() }
+    }
+
+    /// Whether the setting has another value than the default.
+    fn is_changed(&self, name: &str) -> bool {
+        table::find(name)
+            .is_some_and(|setting| setting.field.get(self.options) != setting.default())
+    }
+
+    /// The name of a setting, as it is written at the place of the fault.
+    fn name(&self, name: &str) -> String {
+        match self.place {
+            Place::Default | Place::Flag(_) => format!("`--{name}`"),
+            _ => format!("`{name}`"),
+        }
+    }
+
+    /// The setting with its value, and where that is from if that is not clear.
+    fn show(&self, name: &str) -> String {
+        let value = table::find(name).map(|setting| setting.field.get(self.options));
+        let value = value.unwrap_or_default().join(" ");
+        let name = self.name(name);
+        match (self.places.get(name.trim_matches(['`', '-'])), &self.place) {
+            (Some(Place::Flag(_)), _) | (Some(Place::File { .. }), Place::File { .. }) => {
+                format!("{name} ({value})")
+            }
+            (place, _) => format!("{name} ({value}, {})", place.unwrap_or(&Place::Default)),
+        }
+    }
+
+    fn beyond(&self, bound: &Bound) -> Option<String> {
+        let (amount, most) = (bound.amounts)(self.options);
+        if amount <= most / bound.part || !(bound.always || self.is_changed(bound.setting)) {
+            return None;
+        }
+        let share = if bound.part == 2 { "half of " } else { "" };
+        Some(format!(
+            "{} is more than {share}{}, so it can never be reached; lower it or raise the other",
+            self.show(bound.setting),
+            self.show(bound.by)
+        ))
+    }
+
+    fn fault(&self, text: String) -> Fault {
+        // The text names the flags.
+        let place = match &self.place {
+            Place::Flag(_) => Place::Default,
+            place => place.clone(),
+        };
+        Fault::new(place, text)
+    }
+}
+
+/// All contradictions, but for those of settings of which the value is `unknown`.
+pub(super) fn broken(
+    options: &Options,
+    places: &BTreeMap<&'static str, Place>,
+    unknown: &[&str],
+) -> Vec<Fault> {
+    let is_known = |settings: &[&str]| !settings.iter().any(|name| unknown.contains(name));
+    let bounds = BOUNDS.iter().filter_map(|bound| {
+        let settings = [bound.setting, bound.by];
+        let check = Check::new(options, places, &settings);
+        let text = is_known(&settings).then(|| check.beyond(bound))??;
+        Some(check.fault(text))
+    });
+    let rules = RULES.iter().filter(|rule| is_known(rule.settings)).flat_map(|rule| {
+        let check = Check::new(options, places, rule.settings);
+        let texts = (rule.broken)(&check);
+        texts.into_iter().map(move |text| check.fault(text))
+    });
+    bounds.chain(rules).collect()
+}
+
+/// What each rule says, for the documents.
+#[cfg(test)]
+pub(super) fn sentences() -> Vec<String> {
+    let bounds = BOUNDS.iter().map(|bound| {
+        let unless = if bound.always { "" } else { ", if it is not the default," };
+        let share = if bound.part == 2 { "half of " } else { "" };
+        format!("`{}`{unless} is not more than {share}`{}`", bound.setting, bound.by)
+    });
+    bounds.chain(RULES.iter().map(|rule| rule.says.to_owned())).collect()
+}

@@ -1,0 +1,36 @@
+//! All settings. A new one is an entry in one of these files, and a field of the options.
+
+mod clients;
+mod compression;
+mod limits;
+mod listening;
+mod machine;
+mod pubsub;
+mod timeouts;
+#[cfg(feature = "tokens")]
+mod tokens;
+
+use super::setting::{Group, Setting};
+
+/// The settings under their headings, in the order of `--help`.
+pub(crate) const GROUPS: &[Group] = &[
+    Group { title: "Listening", settings: listening::SETTINGS },
+    Group { title: "Clients", settings: clients::SETTINGS },
+    #[cfg(feature = "tokens")]
+    Group { title: "Tokens and API keys", settings: tokens::SETTINGS },
+    Group { title: "Limits", settings: limits::SETTINGS },
+    Group { title: "Timeouts", settings: timeouts::SETTINGS },
+    Group { title: "Compression", settings: compression::SETTINGS },
+    Group { title: "Publish and subscribe", settings: pubsub::SETTINGS },
+    Group { title: "Machine and log", settings: machine::SETTINGS },
+];
+
+/// The settings of all groups.
+pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
+    GROUPS.iter().flat_map(|group| group.settings)
+}
+
+/// The setting with this name.
+pub(crate) fn find(name: &str) -> Option<&'static Setting> {
+    all().find(|setting| setting.name == name)
+}

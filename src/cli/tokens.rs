@@ -1,0 +1,75 @@
+//! The keys that the settings of tokens name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use corecast::authority::{Keys, Tokens};
+use corecast::error::Error;
+use corecast::server::Server;
+
+use super::settings::{Options, TokenOptions};
+
+/// What adds the keys of a file.
+type Add = fn(Keys, &[u8]) -> Result<Keys, String>;
+
+/// What verifies tokens and API keys, if there are any keys.
+pub(super) fn read(options: &Options) -> Result<Option<Arc<Tokens>>, Error> {
+    let options = &options.tokens;
+    if !options.is_used() {
+        return Ok(None);
+    }
+    let mut tokens = Tokens::new(keys(options)?).leeway(options.leeway);
+    for audience in &options.audiences {
+        tokens = tokens.audience(audience);
+    }
+    if let Some(cookie) = &options.cookie {
+        tokens = tokens.with_cookie(cookie);
+    }
+    Ok(Some(Arc::new(tokens)))
+}
+
+/// Has the server verify them.
+pub(super) fn apply(tokens: Option<&Arc<Tokens>>, server: Server) -> Server {
+    match tokens {
+        Some(tokens) => server.authority(Arc::<Tokens>::clone(tokens)),
+        None => server,
+    }
+}
+
+/// Reads the files again. If that fails, all stays as it is.
+pub(super) fn reload(options: &Options, tokens: &Tokens) {
+    match keys(&options.tokens) {
+        Ok(keys) => {
+            tokens.replace(keys);
+            tracing::info!("the keys of tokens were read again; new tokens need them");
+        }
+        Err(error) => tracing::error!("the keys of tokens stay as they were: {error}"),
+    }
+}
+
+/// Reads the files.
+fn keys(options: &TokenOptions) -> Result<Keys, Error> {
+    let mut keys = Keys::default();
+    let mut last = None;
+    let kinds: [(&[PathBuf], Add); 4] = [
+        (&options.secrets, |keys, text| keys.secret(text).map_err(|it| it.to_string())),
+        (&options.keys, |keys, text| keys.public_pem(text).map_err(|it| it.to_string())),
+        (&options.jwks, |keys, text| keys.jwks(text).map_err(|it| it.to_string())),
+        (&options.api_keys, |keys, text| {
+            let lines = str::from_utf8(text).map_err(|it| it.to_string())?;
+            keys.api_keys(lines).map_err(|it| it.to_string())
+        }),
+    ];
+    for (files, add) in kinds {
+        for path in files {
+            let fault = |reason: String| Error::Keys { path: path.clone(), reason };
+            let text = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
+            keys = add(keys, &text).map_err(fault)?;
+            last = Some(path);
+        }
+    }
+    match last.filter(|_| keys.is_empty()) {
+        Some(path) => Err(Error::Keys { path: path.clone(), reason: "it holds no key".to_owned() }),
+        None => Ok(keys),
+    }
+}
