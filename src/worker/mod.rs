@@ -7,6 +7,7 @@
 
 mod accept;
 mod budget;
+mod buffers;
 mod closing;
 mod core;
 mod deferred;

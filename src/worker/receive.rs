@@ -1,19 +1,14 @@
 //! Events of the driver, above all received data.
 
-use std::time::Duration;
-
 use super::Worker;
-use super::core::{BATCH, Core};
+use super::core::Core;
 use super::input::Input;
 use super::outbox::{Entry, queue_output};
-use super::slots::{Blocked, Flags, Receive};
+use super::slots::{Flags, Receive};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Driver, Event, Received};
 use crate::session::{CloseReason, Handled, Phase, Pools, Service};
 
-/// For so long after a receive found no buffer, each connection receives once at a time. A receive
-/// that stays armed takes 32 buffers if so much is there, and others would find none again.
-const PACED: Duration = Duration::from_millis(20);
 /// Replies of one turn that are sent at once. More is queued.
 const MAX_AT_ONCE: usize = 256 << 10;
 
@@ -197,11 +192,9 @@ impl<D: Driver> Core<D> {
             }
             Received::NoBuffers => {
                 self.stats.no_buffers += 1;
-                self.paced = self.now.after(PACED);
-                let is_waiting = slot.blocked.contains(Blocked::AWAITING_BUFFER);
-                if !is_waiting && !slot.flags.contains(Flags::INPUT_ENDED) {
-                    slot.blocked.insert(Blocked::AWAITING_BUFFER);
-                    self.awaiting_buffer.push_back(id);
+                self.awaiting_buffer.miss(self.now);
+                if !slot.flags.contains(Flags::INPUT_ENDED) {
+                    self.awaiting_buffer.push(slot);
                 }
             }
             // After a closing handshake nothing can be missing.
@@ -215,25 +208,6 @@ impl<D: Driver> Core<D> {
             }
             Received::Refused => slot.session.break_off(self.now, &mut self.pools),
             Received::Cancelled | Received::Data { .. } => {}
-        }
-    }
-
-    /// Arms again as many of the connections that found no buffer as there are buffers, or a batch
-    /// of them.
-    pub(super) fn rearm_waiting(&mut self) {
-        if self.awaiting_buffer.is_empty() {
-            return;
-        }
-        let most = self.driver.free_buffers().max(BATCH);
-        for _ in 0..self.awaiting_buffer.len().min(most) {
-            let Some(id) = self.awaiting_buffer.pop_front() else { return };
-            if let Some(slot) = self.slots.get(id) {
-                slot.blocked.remove(Blocked::AWAITING_BUFFER);
-                if slot.receive == Receive::Idle {
-                    slot.receive = Receive::Paced;
-                }
-                self.update_receive(id);
-            }
         }
     }
 

@@ -244,6 +244,12 @@ impl Slot {
         !has_ended && !waits && self.deferred.as_ref().is_none_or(|deferred| deferred.has_room())
     }
 
+    /// Whether a message of it, or what it sent before, is not complete or not handled: it is likely
+    /// to send more.
+    pub(super) fn is_amid_message(&self) -> bool {
+        self.deferred.is_some() || self.session.assembled() > 0
+    }
+
     /// The kernel holds its receive no longer.
     pub(super) fn receive_stopped(&mut self) {
         self.receive = if self.deferred.is_some() { Receive::Paced } else { Receive::Idle };

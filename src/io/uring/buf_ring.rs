@@ -105,16 +105,9 @@ impl BufRing {
         while self.count < end {
             // Those that are out of use, or else the first that was never used.
             let id = self.spare.pop().unwrap_or(self.count);
-            self.put(id);
+            self.put(id, if id < self.whole { self.size } else { self.size.min(SHORT) });
             self.count += 1;
         }
-    }
-
-    /// Takes a buffer out of use.
-    #[cold]
-    fn retire(&mut self, id: u16) {
-        self.spare.push(id);
-        self.count -= 1;
     }
 
     /// A receive has found no buffer, after so many calls into the kernel. If there are half as
@@ -189,10 +182,20 @@ impl BufRing {
     pub(super) fn release(&mut self, buffer: Buffer) {
         self.check(&buffer);
         self.lent -= 1;
-        if buffer.id >= self.whole && self.keep == 0 {
-            return self.retire(buffer.id);
+        if buffer.id >= self.whole {
+            return self.release_short(buffer.id);
         }
-        self.put(buffer.id);
+        self.put(buffer.id, self.size);
+    }
+
+    /// Takes a buffer back that is lent in part, or out of use.
+    #[cold]
+    fn release_short(&mut self, id: u16) {
+        if self.keep > 0 {
+            return self.put(id, self.size.min(SHORT));
+        }
+        self.spare.push(id);
+        self.count -= 1;
     }
 
     /// A buffer of another ring may name memory that the kernel writes to, or none.
@@ -202,7 +205,7 @@ impl BufRing {
     }
 
     #[inline]
-    fn put(&mut self, id: u16) {
+    fn put(&mut self, id: u16, len: u32) {
         let address = self.memory.as_ptr() as u64 + u64::from(id) * u64::from(self.size);
         // SAFETY: the index is masked, so it lies inside `entries`.
         let entry = unsafe { self.entries.add(usize::from(self.tail & self.mask)) };
@@ -210,7 +213,7 @@ impl BufRing {
         // lies behind the tail. It is initialised, as all entries were zeroed.
         let entry = unsafe { &mut *entry.as_ptr() };
         entry.set_addr(address);
-        entry.set_len(if id < self.whole { self.size } else { self.size.min(SHORT) });
+        entry.set_len(len);
         entry.set_bid(id);
         self.tail = self.tail.wrapping_add(1);
     }
