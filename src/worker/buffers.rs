@@ -18,7 +18,7 @@ const FEW: Duration = Duration::from_millis(20);
 /// How many connections in the middle of a message are armed in a turn: their megabyte takes about
 /// a millisecond.
 const UNDER_WAY: usize = 64;
-/// As many of them are armed even if others take all buffers.
+/// As many of them are armed even if others take all buffers, or are late.
 const LEAST_UNDER_WAY: usize = 8;
 
 /// The connections that wait for a receive buffer.
@@ -69,9 +69,10 @@ impl<D: Driver> Core<D> {
         }
         let free = self.driver.free_buffers();
         let between = self.awaiting_buffer.between.len().min(free.max(BATCH));
+        // While others are late, what the buffers bring would only make them wait longer.
+        let most = if self.deferring.late.is_empty() { UNDER_WAY } else { LEAST_UNDER_WAY };
         let rest = free.saturating_sub(between) / 2;
-        let under_way =
-            self.awaiting_buffer.under_way.len().min(rest.clamp(LEAST_UNDER_WAY, UNDER_WAY));
+        let under_way = self.awaiting_buffer.under_way.len().min(rest.clamp(LEAST_UNDER_WAY, most));
         for _ in 0..between {
             let Some(id) = self.awaiting_buffer.between.pop_front() else { break };
             self.rearm(id);

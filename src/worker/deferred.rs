@@ -119,7 +119,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         // Input that has caused more work than it was expected to do takes the share of what
         // follows: it is expected to do so from then on.
         let late = self.core.budget.late;
-        for (expected, until) in Expected::ALL.into_iter().zip([late / 2, late, late + late / 4]) {
+        for (expected, until) in
+            Expected::ALL.into_iter().zip([late, late + late / 4, late + late / 2])
+        {
             self.retry_late(expected, until);
         }
         let start = self.core.pools.work.used();
@@ -276,7 +278,7 @@ impl Slot {
     fn expected(&self) -> Expected {
         match self.costly {
             0 if self.session.takes_little() => Expected::Little,
-            0 => Expected::Unknown,
+            0 if self.session.assembled() == 0 => Expected::Unknown,
             _ => Expected::Much,
         }
     }

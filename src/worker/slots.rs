@@ -244,10 +244,11 @@ impl Slot {
         !has_ended && !waits && self.deferred.as_ref().is_none_or(|deferred| deferred.has_room())
     }
 
-    /// Whether a message of it, or what it sent before, is not complete or not handled: it is likely
-    /// to send more.
+    /// Whether a message of it is not complete, or it has sent more than one short input that is not
+    /// handled: it is likely to send more.
     pub(super) fn is_amid_message(&self) -> bool {
-        self.deferred.is_some() || self.session.assembled() > 0
+        let has_sent_much = self.deferred.as_ref().is_some_and(|deferred| !deferred.is_new());
+        has_sent_much || self.session.assembled() > 0
     }
 
     /// The kernel holds its receive no longer.
