@@ -1,9 +1,17 @@
 //! All settings of a server, with their defaults and the reasons for them.
 
+mod pattern;
+mod routes;
+mod slow;
+
 use std::time::Duration;
 
 use crate::protocol::http::{HeadLimits, TrustedProxies};
 use crate::protocol::websocket::handshake::{DeflatePolicy, Origins};
+pub use pattern::{Pattern, PatternError};
+pub(crate) use routes::TOPIC;
+pub use routes::{Access, Compression, Route, RouteError, RouteId, RouteTo, Routes};
+pub use slow::SlowConsumer;
 
 /// The settings of one server.
 #[derive(Clone, Debug, Default)]
@@ -28,9 +36,49 @@ pub struct Config {
     pub buffers: Buffers,
     /// Publish and subscribe.
     pub pubsub: PubSub,
+    /// What is served on which paths, with limits of their own. By default the endpoints of
+    /// [`PubSub::endpoints`], and the application on every other path.
+    pub routes: Routes,
     /// The interface of the kernel that the loops use. Default: io_uring where it can be used, else
     /// epoll.
     pub backend: Backend,
+}
+
+impl Config {
+    /// Whether clients can publish and subscribe: by a route, or without any by
+    /// [`PubSub::endpoints`].
+    #[must_use]
+    pub fn serves_topics(&self) -> bool {
+        if self.routes.is_empty() {
+            return self.pubsub.endpoints;
+        }
+        self.routes.iter().any(Route::serves_topics)
+    }
+
+    /// The origins whose pages may connect by a route.
+    pub(crate) fn origins_of(&self, route: RouteId) -> &Origins {
+        self.routes.get(route).and_then(|route| route.origins.as_ref()).unwrap_or(&self.origins)
+    }
+
+    /// How compression is negotiated on a route.
+    pub(crate) fn deflate_of(&self, route: RouteId) -> DeflatePolicy {
+        let compression = self.routes.get(route).and_then(|route| route.compression);
+        compression.map_or(self.deflate, |compression| compression.apply(self.deflate))
+    }
+
+    /// The bytes that a message of a client on a route may have.
+    pub(crate) fn max_message_of(&self, route: RouteId) -> usize {
+        let own = self.routes.get(route).and_then(|route| route.max_message);
+        own.unwrap_or(self.limits.max_message)
+    }
+
+    /// The queue of a subscriber on a route, and what becomes of one that reads too slowly.
+    pub(crate) fn queue_of(&self, route: RouteId) -> (SlowConsumer, usize) {
+        let PubSub { slow, queue, .. } = self.pubsub;
+        self.routes.get(route).map_or((slow, queue), |route| {
+            (route.slow.unwrap_or(slow), route.queue.unwrap_or(queue))
+        })
+    }
 }
 
 /// The interface of the kernel that all loops of a server use.
@@ -192,7 +240,7 @@ impl Default for Timeouts {
 #[non_exhaustive]
 pub struct PubSub {
     /// Whether the two endpoints are served. If not, requests to their paths go to the handler.
-    /// Default `true`.
+    /// Default `true`. With [`Config::routes`] it has no effect.
     pub endpoints: bool,
     /// The policy for subscribers that read too slowly. Default: close with 1013.
     pub slow: SlowConsumer,
@@ -238,22 +286,6 @@ impl Default for PubSub {
             backlog: 8 << 20,
         }
     }
-}
-
-/// The policy for a subscriber whose queue has reached [`PubSub::queue`], because it reads more
-/// slowly than messages arrive. Messages are dropped whole, and each drop is counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum SlowConsumer {
-    /// The connection is closed with 1013 (try again later).
-    #[default]
-    Close,
-    /// New messages are dropped until there is room again.
-    DropNewest,
-    /// The oldest messages in the queue are dropped to make room.
-    DropOldest,
-    /// The queue holds only the latest message of each topic. This applies as soon as a message
-    /// cannot be sent at once, not only at the limit.
-    Conflate,
 }
 
 /// The receive buffers of one loop, shared by all its connections. An idle connection holds none.

@@ -14,10 +14,10 @@ use corecast::base::{ConnectionId, Millis};
 use corecast::config::{Config, SlowConsumer};
 use corecast::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
 use corecast::protocol::websocket::Opcode;
-use corecast::protocol::websocket::handshake::{Agreement, Request};
+use corecast::protocol::websocket::handshake::Request;
 use corecast::session::{
-    Accept, Delivered, EndpointId, Frames, Inbound, Message, Outbound, Replies, Service, Verdict,
-    Wakeup,
+    Accept, Delivered, EndpointId, Frames, Inbound, Message, Outbound, Replies, Service, Terms,
+    Verdict, Wakeup,
 };
 use corecast::worker::Worker;
 
@@ -45,7 +45,7 @@ struct State {
 struct Deliverer(Rc<RefCell<State>>);
 
 impl Inbound for Deliverer {
-    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Terms<'_>) -> Verdict {
         Verdict::Accept(Accept::default())
     }
 

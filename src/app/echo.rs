@@ -1,11 +1,13 @@
 //! The handler of `corecast serve`: every message is sent back to its sender.
 
 use super::{Accept, Context, Handler, RequestContext, Upgrade};
+use crate::config::{RouteTo, Routes};
 use crate::protocol::http;
 use crate::protocol::http::{Response, Status};
 use crate::protocol::websocket::handshake::Request;
 use crate::session::Message;
 
+const TITLE: &str = "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\n";
 const NOT_FOUND: &str = "Nothing is served here over plain HTTP. GET / lists what is.\n";
 
 /// Echoes every message, opcode and boundaries kept, on every path.
@@ -28,9 +30,11 @@ impl Handler for Echo {
         request: &http::Request<'_>,
         cx: &mut RequestContext<'_>,
     ) -> Option<Response> {
+        let has_routes = !cx.config().routes.is_empty();
         match (request.path, request.method) {
             ("/", "GET" | "HEAD") => Some(Response::text(Status::OK, page(request, cx))),
             ("/" | "/echo" | "/healthz" | "*", _) => None,
+            _ if has_routes => None,
             (_, method) if !http::is_known_method(method) => None,
             _ => Some(Response::text(Status::NOT_FOUND, NOT_FOUND)),
         }
@@ -46,9 +50,12 @@ impl Handler for Echo {
 fn page(request: &http::Request<'_>, cx: &RequestContext<'_>) -> String {
     let host = request.host.unwrap_or("<this host>");
     let (ws, http) = if request.is_tls { ("wss", "https") } else { ("ws", "http") };
+    let routes = &cx.config().routes;
+    if !routes.is_empty() {
+        return TITLE.to_owned() + &listed(routes, host, ws, http);
+    }
     let mut page = format!(
-        "corecast: a WebSocket echo and publish/subscribe server (RFC 6455).\n\n\
-         Connect with a WebSocket client, for example: websocat {ws}://{host}/echo\n\n\
+        "{TITLE}Connect with a WebSocket client, for example: websocat {ws}://{host}/echo\n\n\
          {ws}://{host}/echo            every message comes back (so it does on other paths)\n"
     );
     if cx.config().pubsub.endpoints {
@@ -59,4 +66,20 @@ fn page(request: &http::Request<'_>, cx: &RequestContext<'_>) -> String {
     }
     page.push_str(&format!("{http}://{host}/healthz       200 while this server takes clients\n"));
     page
+}
+
+/// A line for each route that serves something.
+fn listed(routes: &Routes, host: &str, ws: &str, http: &str) -> String {
+    let lines = routes.iter().filter_map(|route| {
+        let (scheme, what) = match route.to {
+            RouteTo::Application => (ws, "every message comes back"),
+            RouteTo::Topics => (ws, "messages to and from all clients of a topic"),
+            RouteTo::PubSub => (ws, "many topics on one connection, in JSON"),
+            RouteTo::Health => (http, "200 while this server takes clients"),
+            RouteTo::Off => return None,
+        };
+        let address = format!("{scheme}://{host}{}", route.path);
+        Some(format!("{address:<40}  {what}\n"))
+    });
+    lines.collect()
 }

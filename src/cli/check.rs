@@ -26,7 +26,12 @@ pub(super) fn check(matches: &ArgMatches) -> ExitCode {
     }
     let changed = resolved.changed();
     let settings = if changed == 1 { "setting differs" } else { "settings differ" };
-    print(&format!("{name} is good; {changed} {settings} from the default\n"))
+    let routes = match resolved.routes.len() {
+        0 => String::new(),
+        1 => "; 1 route".to_owned(),
+        number => format!("; {number} routes"),
+    };
+    print(&format!("{name} is good; {changed} {settings} from the default{routes}\n"))
 }
 
 /// Prints the default file.

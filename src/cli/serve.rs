@@ -8,7 +8,7 @@ use clap::ArgMatches;
 use corecast::app::echo::Echo;
 #[cfg(feature = "tokens")]
 use corecast::authority::Tokens;
-use corecast::config::Backend;
+use corecast::config::{Access, Backend, Route};
 use corecast::error::{CoreList, Error};
 use corecast::server::{Listening, ServerHandle};
 use corecast::worker::Stats;
@@ -132,7 +132,7 @@ fn log_start(options: &Options, running: &ServerHandle) {
         max_message = options.config.limits.max_message,
         max_connections_per_loop = running.max_connections(),
         deflate = options.config.deflate.enabled,
-        pubsub = options.config.pubsub.endpoints,
+        pubsub = options.config.serves_topics(),
         backend,
         io_uring = running.features().map(tracing::field::display),
         tokens = options.tokens.is_used(),
@@ -152,8 +152,7 @@ fn warn_open(options: &Options, running: &ServerHandle) {
     let places = running.listening().iter().enumerate().filter(|(_, place)| is_remote(place));
     let has_tls: Vec<bool> = places.map(|(number, _)| running.has_tls(number)).collect();
     let is_plain = has_tls.contains(&false);
-    let serves_topics = options.config.pubsub.endpoints;
-    let is_open = serves_topics && !options.tokens.is_used() && !has_tls.is_empty();
+    let is_open = has_open_topics(options) && !has_tls.is_empty();
     let missing = match (is_plain, is_open) {
         (false, false) => return,
         (true, false) => "without TLS: whoever is on the way can read and change all",
@@ -161,6 +160,13 @@ fn warn_open(options: &Options, running: &ServerHandle) {
         (true, true) => "without TLS and tokens: whoever connects may publish and read all",
     };
     tracing::warn!("listening beyond this machine {missing}");
+}
+
+/// Whether some may publish and subscribe without a token.
+fn has_open_topics(options: &Options) -> bool {
+    let mut routes = options.config.routes.iter();
+    let is_open = |route: &Route| route.serves_topics() && route.access == Some(Access::Anyone);
+    options.config.serves_topics() && (!options.tokens.is_used() || routes.any(is_open))
 }
 
 /// The signals that are handled. SIGHUP ends the process as usual if it has nothing to read again.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::client::RESERVED;
 use super::service::Gateway;
 use crate::app::{Accept, CloseContext, Context, Handler, Outcome, Undecided, Upgrade, catch_if};
+use crate::authority::Authority;
 use crate::base::{ConnectionId, Millis};
+use crate::config::{Access, RouteId};
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::session::{self, CloseReason, EndpointId, Inbound, Outbound, Replies, Verdict, Wakeup};
 
@@ -17,11 +19,28 @@ impl<H: Handler> Gateway<H> {
         &mut self,
         id: ConnectionId,
         request: &Request<'_>,
+        route: RouteId,
     ) -> Result<Verdict, Refusal> {
         let mut accept = Accept::of(id, self.core.inbox.decided());
-        if H::TOKENS {
-            accept.authority = self.admit(request)?.map(Arc::new);
+        let access = self.access_of(route);
+        if H::TOKENS || access == Some(Access::Token) {
+            accept.authority = self.admit(request, access)?.map(Arc::new);
         }
+        let by_route = accept.authority.clone().filter(|_| access == Some(Access::Token));
+        let verdict = self.ask_upgrade(id, request, accept)?;
+        // Its end ends the connection, as on routes to topics.
+        if let Some(authority) = by_route {
+            self.hold(id, Some(Authority::clone(&authority)), None);
+        }
+        Ok(verdict)
+    }
+
+    fn ask_upgrade(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+        mut accept: Accept,
+    ) -> Result<Verdict, Refusal> {
         let app = &mut self.app;
         match catch_if(H::CATCH_PANICS, || app.upgrade(request, &mut accept)) {
             Ok(Upgrade::Accept(state)) => {
@@ -42,7 +61,7 @@ impl<H: Handler> Gateway<H> {
 
     /// The answer that the application wants to be given.
     fn accept(&self, accept: Accept) -> session::Accept {
-        let has_endpoints = self.config.pubsub.endpoints;
+        let has_endpoints = self.config.serves_topics();
         let (protocol, headers) = accept.into_parts();
         // A client that is answered with the subprotocol of an endpoint here would not find out
         // that its path is wrong.

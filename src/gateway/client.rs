@@ -4,6 +4,7 @@
 use super::endpoint::{Endpoint, Guard, Incoming, Opening, Reserved, Rules};
 use super::{json, raw};
 use crate::base::ConnectionId;
+use crate::config::RouteTo;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Request};
 use crate::pubsub::{Broker, Filter, RetainLimit, Topic};
@@ -35,7 +36,7 @@ macro_rules! endpoints {
             pub(super) fn open(
                 self,
                 request: &Request<'_>,
-                rules: Rules,
+                rules: Rules<'_>,
             ) -> Result<Opening<Client>, Refusal> {
                 match self {
                     $($(#[cfg($cfg)])? Self::$name => {
@@ -164,6 +165,15 @@ impl Kind {
     /// application's.
     pub(super) fn of_path(path: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.owns(path))
+    }
+
+    /// The endpoint that a route leads to.
+    pub(super) const fn of_route(to: RouteTo) -> Option<Self> {
+        match to {
+            RouteTo::Topics => Some(Self::Raw),
+            RouteTo::PubSub => Some(Self::Json),
+            _ => None,
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use super::gate::Gate;
 use super::service::{BUILT_IN, Gateway};
 use super::target::Foreign;
 use crate::app::{Action, Handler, catch_if};
-use crate::authority::{Authority, Verify, forbidden};
+use crate::authority::{Authority, TokenError, Verify, forbidden, refuse};
 use crate::base::ConnectionId;
-use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
-use crate::session::{self, Verdict};
+use crate::config::{Access, RouteId};
+use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use crate::session::{self, Terms, Verdict};
 
 const MAY_NOT_SUBSCRIBE: &str = "The token does not allow to subscribe to this topic.";
 const MAY_NOT_PUBLISH: &str = "The token does not allow to publish to this topic.";
@@ -26,9 +27,10 @@ impl<H: Handler> Gateway<H> {
         id: ConnectionId,
         endpoint: Kind,
         request: &Request<'_>,
-        deflate: Option<&Agreement>,
+        terms: Terms<'_>,
     ) -> Result<Verdict, Refusal> {
-        let authority = self.admit(request)?;
+        let access = self.access_of(terms.route);
+        let authority = self.admit(request, access)?;
         let app = &mut self.app;
         let authorised = catch_if(H::CATCH_PANICS, || {
             let mut user = H::User::default();
@@ -44,12 +46,14 @@ impl<H: Handler> Gateway<H> {
         };
         // Frames that subscribers share refer to nothing before them, which does not work with a
         // compressor that keeps its window.
-        let window_bits = deflate
+        let window_bits = terms
+            .deflate
             .filter(|agreed| agreed.server_no_context_takeover)
             .map(|agreed| agreed.server_max_window_bits);
-        let foreign = Foreign { app: H::PARAMETERS, has_tokens: authority.is_some() };
+        let foreign = Foreign { app: H::PARAMETERS, has_tokens: self.gate.is_some() };
         let max_topic = self.config.pubsub.max_topic;
-        let rules = Rules { max_topic, foreign, reserved: RESERVED };
+        let route = self.config.routes.get(terms.route).map(|route| &route.path);
+        let rules = Rules { max_topic, foreign, reserved: RESERVED, route };
         let Opening { client, protocol } = endpoint.open(request, rules)?;
         let may_publish = match &authority {
             Some(authority) => check(&client, authority)?,
@@ -60,20 +64,57 @@ impl<H: Handler> Gateway<H> {
         }
         let is_deferred = client.attach(id, window_bits, &mut self.core.broker)?;
         self.clients.insert(id, client, user);
-        if let (Some(gate), Some(authority)) = (self.gate.as_deref_mut(), authority) {
-            gate.hold(id, authority, may_publish, self.core.broker.ledger());
-            self.core.has_work |= gate.is_waiting();
-        }
+        self.hold(id, authority, may_publish);
         let accept = session::Accept { endpoint: BUILT_IN, protocol, ..Default::default() };
         Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
     }
 
-    /// What the client of a request may do; `None` if no tokens are verified.
-    pub(super) fn admit(&mut self, request: &Request<'_>) -> Result<Option<Authority>, Refusal> {
-        let Some(gate) = self.gate.as_deref_mut() else { return Ok(None) };
+    /// The endpoint that serves a path on a route. `None` if it is the application's.
+    pub(super) fn endpoint_of(&self, route: RouteId, path: &str) -> Option<Kind> {
+        match self.config.routes.get(route) {
+            Some(route) => Kind::of_route(route.to),
+            None => Kind::of_path(path).filter(|_| self.config.pubsub.endpoints),
+        }
+    }
+
+    /// Who may connect by a route, if it says so.
+    pub(super) fn access_of(&self, route: RouteId) -> Option<Access> {
+        self.config.routes.get(route).and_then(|route| route.access)
+    }
+
+    /// What the client of a request may do; `None` if that is not limited: no tokens are verified,
+    /// or its route needs none.
+    pub(super) fn admit(
+        &mut self,
+        request: &Request<'_>,
+        access: Option<Access>,
+    ) -> Result<Option<Authority>, Refusal> {
+        if access == Some(Access::Anyone) {
+            return Ok(None);
+        }
+        let Some(gate) = self.gate.as_deref_mut() else {
+            return match access {
+                // Nobody can have one.
+                Some(Access::Token) => Err(refuse(&TokenError::Missing)),
+                _ => Ok(None),
+            };
+        };
         let result = gate.admit(request);
         self.core.broker.charge(gate.take_work());
         result.map(Some)
+    }
+
+    /// Keeps what a client may do.
+    pub(super) fn hold(
+        &mut self,
+        id: ConnectionId,
+        authority: Option<Authority>,
+        may_publish: Option<bool>,
+    ) {
+        if let Some(gate) = self.gate.as_deref_mut() {
+            gate.hold(id, authority, may_publish, self.core.broker.ledger());
+            self.core.has_work |= gate.is_waiting();
+        }
     }
 
     /// Whether a client may do this before it is connected.

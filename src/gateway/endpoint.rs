@@ -7,6 +7,7 @@ use super::target::Foreign;
 use crate::app::{Action, Denied};
 use crate::authority::is_bearer;
 use crate::base::ConnectionId;
+use crate::config::Pattern;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::pubsub::{Broker, Filter, RetainLimit, Topic};
@@ -20,14 +21,15 @@ pub(super) trait Endpoint: Sized {
     const PROTOCOL: Option<&'static str> = None;
 
     /// Whether the path belongs to this endpoint, however wrong the rest of it is. It is as in the
-    /// request target: not decoded, without the query. No path belongs to two endpoints.
+    /// request target: not decoded, without the query. No path belongs to two endpoints. With
+    /// routes, those decide instead.
     fn owns(path: &str) -> bool;
 
     /// The client of a request with such a path.
     ///
     /// # Errors
     /// If the path, the query or the offered subprotocols are wrong.
-    fn open(request: &Request<'_>, rules: Rules) -> Result<Opening<Self>, Refusal>;
+    fn open(request: &Request<'_>, rules: Rules<'_>) -> Result<Opening<Self>, Refusal>;
 
     /// Whether the client may publish. One that may, and that goes on sending while it does not
     /// read, is reset within seconds, so that it learns that its messages are not accepted.
@@ -108,16 +110,18 @@ pub(super) trait Endpoint: Sized {
 
 /// What decides about a request for an endpoint besides its own rules.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
+pub(super) struct Rules<'r> {
     /// The most bytes of a topic.
     pub(super) max_topic: usize,
     /// Parameters that are not for the endpoint.
     pub(super) foreign: Foreign,
     /// The subprotocols that belong to one endpoint each.
     pub(super) reserved: Reserved,
+    /// The pattern of the route of the path, if the server has routes.
+    pub(super) route: Option<&'r Pattern>,
 }
 
-impl Rules {
+impl Rules<'_> {
     /// The subprotocols that a client offers, without those that carry its token; and the first of
     /// these if it offers no other.
     ///
@@ -133,6 +137,14 @@ impl Rules {
         let mut bearer = request.subprotocols().filter(carries);
         let bearer = if others.clone().next().is_none() { bearer.next() } else { None };
         (others, bearer)
+    }
+}
+
+#[cfg(test)]
+impl Rules<'_> {
+    /// Those without routes and reserved subprotocols.
+    pub(super) const fn of(max_topic: usize, foreign: Foreign) -> Self {
+        Self { max_topic, foreign, reserved: Reserved(&[]), route: None }
     }
 }
 

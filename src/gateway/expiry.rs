@@ -19,9 +19,12 @@ impl<H: Handler> Gateway<H> {
         gate.expire(self.now);
         for _ in 0..BATCH {
             let Some((id, step)) = gate.next_step() else { return };
-            let Some((client, _)) = self.clients.get(id) else { continue };
             match step {
-                Step::Warn(seconds) => client.expiring(id, seconds, out),
+                Step::Warn(seconds) => {
+                    if let Some((client, _)) = self.clients.get(id) {
+                        client.expiring(id, seconds, out);
+                    }
+                }
                 Step::End => {
                     // If it waits for its handshake, that is refused, else this does nothing.
                     out.respond(id, Err(refuse(&TokenError::Expired)), |_| {});

@@ -20,6 +20,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// The work to compare an action with a filter, without its bytes.
 const COMPARED: u64 = 40;
 
+const NO_TOKEN: &str = "This connection has no token.";
+const NEEDS_NONE: &str = "This connection needs no token.";
 const MAY_NOT_SUBSCRIBE: &str = "the token does not allow to subscribe to this";
 const MAY_NOT_PUBLISH: &str = "the token does not allow to publish to this";
 
@@ -43,11 +45,19 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct Held {
     id: ConnectionId,
-    authority: Authority,
+    /// `None` if it may do all.
+    authority: Option<Authority>,
     /// Whether it may publish to its one topic, if that is settled.
     may_publish: Option<bool>,
     is_warned: bool,
     charge: Charge,
+}
+
+impl Held {
+    /// When its token ends.
+    fn ends(&self) -> Option<Duration> {
+        self.authority.as_ref().and_then(Authority::ends)
+    }
 }
 
 /// What is to be done about a token.
@@ -97,16 +107,17 @@ impl Gate {
         }
     }
 
-    /// A client is let in. `may_publish` is said of one that has one topic.
+    /// A client is let in, without an authority one that may do all. `may_publish` is said of one
+    /// that has one topic.
     pub(super) fn hold(
         &mut self,
         id: ConnectionId,
-        authority: Authority,
+        authority: Option<Authority>,
         may_publish: Option<bool>,
         ledger: &Ledger,
     ) {
         let mut charge = ledger.open();
-        charge.set(size_of::<Held>() + authority.memory());
+        charge.set(size_of::<Held>() + authority.as_ref().map_or(0, Authority::memory));
         let held = Held { id, authority, may_publish, is_warned: false, charge };
         *self.held.reach(id.slot, || None) = Some(Box::new(held));
         self.set_timer(id);
@@ -128,7 +139,7 @@ impl Gate {
     pub(super) fn authorise(&mut self, id: ConnectionId, action: Action<'_>) -> Result<(), Denied> {
         let held = self.held.get(id.slot).and_then(Option::as_deref);
         let held = held.filter(|held| held.id == id).ok_or_else(Denied::default)?;
-        let authority = &held.authority;
+        let Some(authority) = &held.authority else { return Ok(()) };
         let (is_allowed, reason, compared) = match action {
             Action::Subscribe(filter) => {
                 (authority.may_subscribe(filter), MAY_NOT_SUBSCRIBE, authority.subscribe())
@@ -154,23 +165,24 @@ impl Gate {
     ) -> Result<(&Authority, Option<u64>), String> {
         let new = self.verify(&Credential::Token(token.into())).map_err(|it| it.to_string())?;
         let expires = new.ends().map(|end| seconds(end.saturating_sub((self.clock)())));
-        let held = self.get(id).ok_or("This connection has no token.")?;
-        if held.authority.user() != new.user() {
+        let held = self.get(id).ok_or(NO_TOKEN)?;
+        let user = held.authority.as_ref().ok_or(NEEDS_NONE)?.user();
+        if user != new.user() {
             return Err("The token is for another user; open another connection with it.".into());
         }
         held.charge.set(size_of::<Held>() + new.memory());
-        held.authority = new;
+        held.authority = Some(new);
         held.is_warned = false;
         self.set_timer(id);
-        let held = self.get(id).ok_or("This connection has no token.")?;
-        Ok((&held.authority, expires))
+        let authority = self.get(id).and_then(|held| held.authority.as_ref());
+        Ok((authority.ok_or(NO_TOKEN)?, expires))
     }
 
     /// Sets the timer of a client to the next step, if there will be one.
     fn set_timer(&mut self, id: ConnectionId) {
         let now = (self.clock)();
         let Some(held) = self.get(id) else { return };
-        match held.authority.ends() {
+        match held.ends() {
             Some(end) => {
                 let next = if held.is_warned { end } else { end.saturating_sub(WARNING) };
                 let wait = next.saturating_sub(now).min(LONGEST_WAIT);
@@ -214,7 +226,7 @@ impl Gate {
                 continue;
             };
             let id = held.id;
-            let Some(end) = held.authority.ends() else { continue };
+            let Some(end) = held.ends() else { continue };
             if now >= end {
                 return Some((id, Step::End));
             }

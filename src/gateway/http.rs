@@ -1,11 +1,11 @@
 //! Plain requests: what the server answers itself, and what the application does.
 
-use super::client::Kind;
 use super::cors::{self, METHODS, Permission};
 use super::service::Gateway;
 use super::waiting::Waiting;
 use crate::app::{Handler, RequestContext, catch_if};
 use crate::base::ConnectionId;
+use crate::config::{RouteId, RouteTo};
 use crate::protocol::http::{Request, Response, Status, is_known_method};
 use crate::protocol::websocket::handshake::Rejection;
 use crate::session::Outbound;
@@ -13,19 +13,24 @@ use crate::session::Outbound;
 const PAGE: &str = "This is a WebSocket server (RFC 6455). Connect with a WebSocket client.\n";
 const UNKNOWN_METHOD: &str = "This method is not known here.\n";
 const FAILED: &str = "The server failed to answer.\n";
+const HEALTHY: &str = "ok\n";
 const NOT_FOUND: &str = "Nothing is served here.\n";
 
 impl<H: Handler> Gateway<H> {
     /// The answer to a plain request, with its CORS headers. `None` if it follows.
     pub(super) fn answer(&mut self, id: ConnectionId, request: &Request<'_>) -> Option<Response> {
         self.note_client(id, &request.headers());
-        let is_endpoint = self.serves(request.path);
+        let Some(route) = self.config.routes.of_request(request.path) else {
+            let nothing = Response::text(Status::NOT_FOUND, NOT_FOUND);
+            return Some(cors::allow(nothing, request, &self.config.origins));
+        };
         let by_app = match request.method {
             "CONNECT" => Asked::Nothing,
-            _ if is_endpoint => Asked::Nothing,
-            _ => self.ask_app(id, request),
+            _ if !self.is_apps(route, request.path) => Asked::Nothing,
+            _ => self.ask_app(id, request, route),
         };
-        let origins = &self.config.origins;
+        let origins = self.config.origins_of(route);
+        let to = self.config.routes.get(route).map(|route| route.to);
         Some(match by_app {
             Asked::Response(response) => cors::allow(response, request, origins),
             Asked::Later(request) => {
@@ -34,7 +39,7 @@ impl<H: Handler> Gateway<H> {
                 return None;
             }
             Asked::Nothing if request.method == "OPTIONS" => cors::options(request, origins),
-            Asked::Nothing => cors::allow(answer_by_server(request), request, origins),
+            Asked::Nothing => cors::allow(answer_by_server(request, to), request, origins),
         })
     }
 
@@ -51,22 +56,28 @@ impl<H: Handler> Gateway<H> {
 
     /// Whether the body of a request is for the application, and it wants it.
     pub(super) fn app_wants_body(&self, request: &Request<'_>) -> bool {
-        H::REQUEST_BODIES && request.method != "CONNECT" && !self.serves(request.path)
+        let route = self.config.routes.of_request(request.path);
+        H::REQUEST_BODIES
+            && request.method != "CONNECT"
+            && route.is_some_and(|route| self.is_apps(route, request.path))
     }
 
-    /// Whether the path belongs to an endpoint of the server.
-    fn serves(&self, path: &str) -> bool {
-        self.config.pubsub.endpoints && Kind::of_path(path).is_some()
+    /// Whether plain requests for a path on a route are for the application.
+    fn is_apps(&self, route: RouteId, path: &str) -> bool {
+        match self.config.routes.get(route) {
+            Some(route) => route.to == RouteTo::Application,
+            None => self.endpoint_of(route, path).is_none(),
+        }
     }
 
-    fn ask_app(&mut self, id: ConnectionId, request: &Request<'_>) -> Asked {
+    fn ask_app(&mut self, id: ConnectionId, request: &Request<'_>, route: RouteId) -> Asked {
         let Self { app, core, .. } = self;
         let mut cx = RequestContext::new(id, core);
         match catch_if(H::CATCH_PANICS, || app.request(request, &mut cx)) {
             Ok(Some(response)) => Asked::Response(response),
             Ok(None) => match cx.into_later() {
                 Some(later) => {
-                    let permission = Permission::of(request, &self.config.origins);
+                    let permission = Permission::of(request, self.config.origins_of(route));
                     Asked::Later(Waiting::new(later, permission))
                 }
                 None => Asked::Nothing,
@@ -87,16 +98,18 @@ enum Asked {
 }
 
 /// The answer to a request that the application leaves to the server. Every path may be one for
-/// WebSocket.
-fn answer_by_server(request: &Request<'_>) -> Response {
+/// WebSocket. `to` is what the route of the path leads to, if the server has routes.
+fn answer_by_server(request: &Request<'_>, to: Option<RouteTo>) -> Response {
     let is_read = matches!(request.method, "GET" | "HEAD");
     match request.path {
         _ if !is_known_method(request.method) => {
             Response::text(Status::NOT_IMPLEMENTED, UNKNOWN_METHOD)
         }
         _ if !is_read => not_allowed(),
+        _ if to == Some(RouteTo::Health) => Response::text(Status::OK, HEALTHY),
+        _ if to.is_some() => Rejection::UpgradeRequired.response(),
         "/" => Response::text(Status::OK, PAGE),
-        "/healthz" => Response::text(Status::OK, "ok\n"),
+        "/healthz" => Response::text(Status::OK, HEALTHY),
         path if path.starts_with('/') => Rejection::UpgradeRequired.response(),
         _ => Response::text(Status::NOT_FOUND, NOT_FOUND),
     }

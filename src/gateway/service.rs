@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::client::Kind;
 use super::clients::Clients;
 use super::endpoint::Incoming;
 use super::gate::Gate;
@@ -20,10 +19,10 @@ use crate::config::Config;
 use crate::mesh::Port;
 use crate::protocol::http;
 use crate::protocol::websocket::Opcode;
-use crate::protocol::websocket::handshake::{Agreement, Request};
+use crate::protocol::websocket::handshake::Request;
 use crate::pubsub::{Broker, Established, Event, PeerMessage, Totals, encode};
 use crate::session::{
-    CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
+    CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Terms, Verdict, Wakeup,
 };
 
 /// Every endpoint of the server; which one it is, its [`Client`](super::client::Client) says.
@@ -124,21 +123,15 @@ impl<H: Handler> Gateway<H> {
 }
 
 impl<H: Handler> Inbound for Gateway<H> {
-    fn upgrade(
-        &mut self,
-        id: ConnectionId,
-        request: &Request<'_>,
-        deflate: Option<&Agreement>,
-    ) -> Verdict {
+    fn upgrade(&mut self, id: ConnectionId, request: &Request<'_>, terms: Terms<'_>) -> Verdict {
         let mut with_peer = None;
         let request = match self.uses_peers() {
             true => with_peer.insert(self.with_addresses(id, request)),
             false => request,
         };
-        let endpoint = Kind::of_path(request.path).filter(|_| self.config.pubsub.endpoints);
-        let verdict = match endpoint {
-            Some(endpoint) => self.upgrade_client(id, endpoint, request, deflate),
-            None => self.upgrade_app(id, request),
+        let verdict = match self.endpoint_of(terms.route, request.path) {
+            Some(endpoint) => self.upgrade_client(id, endpoint, request, terms),
+            None => self.upgrade_app(id, request, terms.route),
         };
         verdict.unwrap_or_else(Verdict::Refuse)
     }
@@ -220,12 +213,12 @@ impl<H: Handler> Inbound for Gateway<H> {
     }
 
     fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {
+        if let Some(gate) = &mut self.gate {
+            gate.remove(id);
+        }
         if endpoint.is_built_in() {
             self.clients.remove(id);
             self.core.broker.detach(id);
-            if let Some(gate) = &mut self.gate {
-                gate.remove(id);
-            }
         } else {
             self.close_app(id, reason, text);
         }

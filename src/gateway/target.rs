@@ -1,5 +1,9 @@
 //! Parts of a request target, for the endpoints that parse their own.
 
+use std::borrow::Cow;
+
+use crate::protocol::http::{PercentError, percent_decoded};
+
 /// The names of parameters that do not belong to an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Foreign {
@@ -43,28 +47,9 @@ pub(super) fn pairs<'q>(
 ///
 /// # Errors
 /// One line for the client, if a `%` has no digits, or the topic is not UTF-8.
-pub(super) fn percent_decode(text: &str) -> Result<String, String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let digits = bytes.next().and_then(hex).zip(bytes.next().and_then(hex));
-        let Some((high, low)) = digits else {
-            return Err("A % in the path has no two hexadecimal digits after it.".into());
-        };
-        decoded.push(high << 4 | low);
-    }
-    String::from_utf8(decoded).map_err(|_| "The topic in the path is not valid UTF-8.".into())
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+pub(super) fn percent_decode(text: &str) -> Result<Cow<'_, str>, String> {
+    percent_decoded(text).map_err(|error| match error {
+        PercentError::Digits => "A % in the path has no two hexadecimal digits after it.".into(),
+        PercentError::NotUtf8 => "The topic in the path is not valid UTF-8.".into(),
+    })
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
 use crate::authority::Verify;
-use crate::config::Config;
+use crate::config::{Access, Config};
 use crate::error::Error;
 use crate::io::{LoopWaker, Wake};
 use crate::mesh::{self, Port};
@@ -205,10 +205,10 @@ impl Server {
         H: Handler + 'static,
         F: Fn(usize, &ServerHandle) -> H + Send + Sync + 'static,
     {
+        self.check_routes()?;
         let affinity::Cores { list: cores, pinned } = affinity::choose(self.cores.as_deref())?;
         let loops: Vec<usize> =
             cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
-        let backend = self.config.backend;
         let capacities = capacity::fit(self.config, loops.len());
         let Bound { listening, has_tls, is_proxied, loops: listeners, files } =
             sockets::bind(&self.listen, loops.len())?;
@@ -234,7 +234,7 @@ impl Server {
         });
         let (totals, make) = (Totals::new(&config.pubsub), Arc::new(make));
         let (ready, started) = mpsc::channel();
-        let votes = backend::votes(backend, loops.len());
+        let votes = backend::votes(config.backend, loops.len());
         let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
         let mut spawned = 0;
         let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {
@@ -270,6 +270,16 @@ impl Server {
         });
         result.map_err(|error| handle.end_failed_start(error))?;
         Ok(handle)
+    }
+
+    /// A route for tokens needs what verifies them: nobody could connect by it.
+    fn check_routes(&self) -> Result<(), Error> {
+        let mut routes = self.config.routes.iter();
+        let needs_tokens = routes.any(|route| route.access == Some(Access::Token));
+        match needs_tokens && self.authority.is_none() {
+            true => Err(Error::Usage("a route needs tokens, but nothing verifies them")),
+            false => Ok(()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::pools::Pools;
 use crate::base::Millis;
 use crate::base::ledger::Charge;
-use crate::protocol::websocket::assembler::Assembler;
+use crate::protocol::websocket::assembler::{Assembler, MessageLimits};
 
 /// The bytes of a message that have to come in each second, once its time is over.
 const LEAST_RATE: u64 = 4 << 10;
@@ -15,6 +15,8 @@ const LEAST_RATE: u64 = 4 << 10;
 pub(super) struct Assembly {
     pub(super) assembler: Assembler,
     pub(super) charge: Charge,
+    /// Those of the route of the connection.
+    pub(super) limits: MessageLimits,
     /// When its first frame came, or later by the time in which it was not read from.
     pub(super) begun: Millis,
     /// The bytes that were received of it, as they came: masked and compressed.
@@ -22,8 +24,14 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    pub(super) fn new(assembler: Assembler, now: Millis, pools: &Pools) -> Box<Self> {
-        let mut assembly = Self { assembler, charge: pools.ledger.open(), begun: now, received: 0 };
+    pub(super) fn new(
+        assembler: Assembler,
+        limits: MessageLimits,
+        now: Millis,
+        pools: &Pools,
+    ) -> Box<Self> {
+        let charge = pools.ledger.open();
+        let mut assembly = Self { assembler, charge, limits, begun: now, received: 0 };
         assembly.recharge(0);
         Box::new(assembly)
     }

@@ -35,6 +35,8 @@ pub use pools::Pools;
 pub use progress::{ReadTracker, SLOWEST_READER, WindowEdge};
 pub use reason::CloseReason;
 pub use replies::{Message, Replies};
-pub use service::{Accept, Delivered, Inbound, Outbound, SendFailure, Service, Verdict, Wakeup};
+pub use service::{
+    Accept, Delivered, Inbound, Outbound, SendFailure, Service, Terms, Verdict, Wakeup,
+};
 pub use state::{Phase, Session};
 pub use stream::Stream;

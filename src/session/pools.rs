@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::{BufferPool, Chunk, Discarded, Ledger, Work};
-use crate::config::Config;
+use crate::config::{Config, RouteId};
 use crate::protocol::websocket::assembler::MessageLimits;
 use crate::protocol::websocket::deflate::Pool as DeflatePool;
 
@@ -23,6 +23,10 @@ pub struct Pools {
     pub work: Work,
     /// The memory that peers make the core hold.
     pub ledger: Ledger,
+    /// The limits of messages: those without a route, then those of each route.
+    limits: Box<[MessageLimits]>,
+    /// The least number of bytes in them: what is not longer need not be looked up there.
+    pub(super) least_message: usize,
 }
 
 impl Pools {
@@ -35,7 +39,9 @@ impl Pools {
         work.allow(u64::MAX);
         let ledger = Ledger::default();
         let (buffers, discarded) = (BufferPool::default(), Discarded::new(&ledger));
-        Self { config, buffers, discarded, deflate, work, ledger }
+        let limits = limits(&config);
+        let least_message = limits.iter().map(|limits| limits.bytes).min().unwrap_or_default();
+        Self { config, buffers, discarded, deflate, work, ledger, limits, least_message }
     }
 
     /// Takes a vector that nobody needs any more. The pool keeps it if it has room. Otherwise it is
@@ -55,8 +61,16 @@ impl Pools {
         }
     }
 
-    pub(crate) fn message_limits(&self) -> MessageLimits {
-        let limits = &self.config.limits;
-        MessageLimits { bytes: limits.max_message, fragments: limits.max_fragments }
+    /// The limits of the messages of a client that came by this route.
+    pub(super) fn message_limits(&self, route: RouteId) -> MessageLimits {
+        const NONE: MessageLimits = MessageLimits { bytes: 0, fragments: 0 };
+        self.limits.get(route.index()).copied().unwrap_or(NONE)
     }
+}
+
+fn limits(config: &Config) -> Box<[MessageLimits]> {
+    let fragments = config.limits.max_fragments;
+    let own = config.routes.ids().map(|route| config.max_message_of(route));
+    let all = std::iter::once(config.limits.max_message).chain(own);
+    all.map(|bytes| MessageLimits { bytes, fragments }).collect()
 }

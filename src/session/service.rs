@@ -16,6 +16,7 @@ use super::reason::CloseReason;
 use super::replies::{Message, Replies};
 use super::stream::Stream;
 use crate::base::{ConnectionId, Ledger, Millis};
+use crate::config::RouteId;
 use crate::protocol::http;
 use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Rejection, Request};
@@ -30,6 +31,15 @@ pub struct Accept {
     pub protocol: Option<Box<str>>,
     /// Further headers of the answer.
     pub headers: ExtraHeaders,
+}
+
+/// What is settled about a connection when its opening handshake is well-formed.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The route of its path.
+    pub route: RouteId,
+    /// Whether and how messages to it may be compressed (RFC 7692).
+    pub deflate: Option<&'a Agreement>,
 }
 
 /// What a service decides about an opening handshake.
@@ -49,16 +59,10 @@ pub enum Verdict {
 
 /// What a session asks of the service while it handles bytes of one connection.
 pub trait Inbound {
-    /// A well-formed opening handshake whose origin may connect. `deflate` says whether and how
-    /// messages to the connection may be compressed (RFC 7692).
+    /// A well-formed opening handshake whose path has a route, and whose origin may connect.
     ///
     /// After any verdict but `Refuse`, [`closed`](Self::closed) follows in any case.
-    fn upgrade(
-        &mut self,
-        id: ConnectionId,
-        request: &Request<'_>,
-        deflate: Option<&Agreement>,
-    ) -> Verdict;
+    fn upgrade(&mut self, id: ConnectionId, request: &Request<'_>, terms: Terms<'_>) -> Verdict;
 
     /// A well-formed request that is no opening handshake, with its body if
     /// [`wants_body`](Self::wants_body) says so. The response is sent as it is; whether another

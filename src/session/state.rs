@@ -11,7 +11,7 @@ use super::pools::Pools;
 use super::reason::CloseReason;
 use super::service::Inbound;
 use crate::base::{ConnectionId, Millis};
-use crate::config::Config;
+use crate::config::{Config, RouteId};
 
 /// How far a connection is, and what its driver has to do once its output is sent. They are in
 /// their order.
@@ -59,6 +59,8 @@ pub struct Session {
     pub(super) phase: Phase,
     pub(super) marks: Marks,
     pub(super) endpoint: EndpointId,
+    /// The route that its handshake came by.
+    pub(super) route: RouteId,
     pub(super) reason: Option<CloseReason>,
     pub(super) deadline: Millis,
     /// When the answer to our ping must be there; never if no ping was sent.
@@ -99,6 +101,7 @@ impl Session {
             phase: Phase::Request,
             marks: if reject { Marks::REJECT } else { Marks::empty() },
             endpoint: EndpointId::APPLICATION,
+            route: RouteId::NONE,
             reason: None,
             deadline: now.after(config.timeouts.handshake),
             pong_due: Millis::NEVER,
@@ -135,6 +138,13 @@ impl Session {
     #[must_use]
     pub const fn endpoint(&self) -> EndpointId {
         self.endpoint
+    }
+
+    /// The route that its handshake came by.
+    #[inline]
+    #[must_use]
+    pub const fn route(&self) -> RouteId {
+        self.route
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.

@@ -14,7 +14,7 @@ use super::*;
 use crate::base::{ConnectionId, Millis, SendProgress};
 use crate::config::Config;
 use crate::protocol::websocket::frame::append_frame;
-use crate::protocol::websocket::handshake::{Agreement, Origins, Request};
+use crate::protocol::websocket::handshake::{Origins, Request};
 use crate::protocol::websocket::{CloseCode, Opcode, Violation};
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
@@ -26,7 +26,7 @@ const ID: ConnectionId = ConnectionId { slot: 1, generation: 1 };
 struct Echo;
 
 impl Inbound for Echo {
-    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Terms<'_>) -> Verdict {
         Verdict::Accept(Accept::default())
     }
 

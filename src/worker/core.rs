@@ -10,7 +10,7 @@ use super::deferring::Deferring;
 use super::listeners::{Accepting, Listeners};
 use super::outbox::{Entry, Outbox, queue_output};
 use super::refusals::Refusals;
-use super::slots::{Flags, Queue, Receive, Slots};
+use super::slots::{Flags, Queue, Receive, Slot, Slots};
 use super::stats::Stats;
 use crate::base::wheel::Wheel;
 use crate::base::{ConnectionId, Millis};
@@ -137,7 +137,7 @@ impl<D: Driver> Core<D> {
     pub(super) fn with_output(
         &mut self,
         id: ConnectionId,
-        act: impl FnOnce(&mut super::slots::Slot, Millis, &mut Pools, &mut Output),
+        act: impl FnOnce(&mut Slot, Millis, &mut Pools, &mut Output),
     ) {
         let Some(entry) = self.entry(id) else { return };
         let mut output = std::mem::take(&mut entry.output);
@@ -176,8 +176,9 @@ impl<D: Driver> Core<D> {
 
     /// The queue of a connection, a new one if it has none.
     pub(super) fn queue(&mut self, id: ConnectionId) -> Option<&mut Queue> {
-        let slot = self.slots.get(id)?;
-        Some(slot.queue.get_or_insert_with(|| Queue::new(&self.pools.config, &self.pools.ledger)))
+        let Slot { queue, session, .. } = self.slots.get(id)?;
+        let Pools { config, ledger, .. } = &self.pools;
+        Some(queue.get_or_insert_with(|| Queue::new(config, ledger, session.route())))
     }
 
     /// Gives a connection up: what waits to be sent is dropped.

@@ -113,7 +113,9 @@ impl Outbox {
 /// Moves the output of a connection to its queue.
 #[cold]
 pub(super) fn queue_output(entry: &mut Entry, slot: &mut Slot, pools: &mut Pools) {
-    let queue = slot.queue.get_or_insert_with(|| Queue::new(&pools.config, &pools.ledger));
+    let Slot { queue, session, .. } = slot;
+    let queue =
+        queue.get_or_insert_with(|| Queue::new(&pools.config, &pools.ledger, session.route()));
     queue.queue.push_output(&mut entry.output, |copied| pools.buffers.give(copied));
 }
 

@@ -9,7 +9,7 @@ use super::input::Deferred;
 use crate::base::blocks::Blocks;
 use crate::base::ledger::Charge;
 use crate::base::{ConnectionId, Ledger, Millis};
-use crate::config::Config;
+use crate::config::{Config, RouteId};
 use crate::session::{CloseReason, Phase, SendQueue, Session, WindowEdge};
 
 /// Where the output of a connection is in the [`Outbox`](super::outbox::Outbox). Kept in its slot.
@@ -144,8 +144,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(config: &Config, ledger: &Ledger) -> Box<Self> {
-        let queue = SendQueue::new(config.pubsub.slow, config.pubsub.queue);
+    pub(super) fn new(config: &Config, ledger: &Ledger, route: RouteId) -> Box<Self> {
+        let (slow, limit) = config.queue_of(route);
+        let queue = SendQueue::new(slow, limit);
         let (never, charge, edge) = (Millis::NEVER, ledger.open(), WindowEdge::default());
         Box::new(Self { queue, stall: never, charge, cut_at: never, check: never, edge })
     }
@@ -351,10 +352,41 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
+    use bytes::Bytes;
+
     use super::*;
+    use crate::config::{Route, RouteTo, Routes, SlowConsumer};
+    use crate::session::{Frames, Offer};
 
     #[test]
     fn an_idle_connection_is_small() {
         assert!(size_of::<Option<Slot>>() <= 112, "{}", size_of::<Option<Slot>>());
+    }
+
+    #[test]
+    fn a_queue_has_the_limit_and_the_policy_of_its_route() {
+        let frames = |len: usize| {
+            let bytes = Bytes::from(vec![0; len]);
+            Rc::new(Frames::new(bytes.into(), "a".into(), 1, 0))
+        };
+        let route = |path| Route::new(path, RouteTo::Topics).unwrap();
+        let mut config = Config::default();
+        let own = route("/own/{topic}").queue(1000).slow(SlowConsumer::DropNewest);
+        config.routes = Routes::new([own, route("/server/{topic}")]).unwrap();
+        config.pubsub.queue = 2000;
+        for (path, limit, beyond) in
+            [("/own/a", 1000, Offer::Dropped(1)), ("/server/a", 2000, Offer::TooSlow)]
+        {
+            let route = config.routes.of_handshake(path).unwrap();
+            for (len, expected) in
+                [(limit - 1, Offer::Queued(0)), (limit, Offer::Queued(0)), (limit + 1, beyond)]
+            {
+                let mut queue = Queue::new(&config, &Ledger::default(), route).queue;
+                assert_eq!(queue.push_droppable(&frames(500)), Offer::Queued(0));
+                assert_eq!(queue.push_droppable(&frames(len - 500)), expected, "{path} {len}");
+            }
+        }
     }
 }

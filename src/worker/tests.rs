@@ -25,11 +25,11 @@ use crate::base::{ConnectionId, Ledger, Millis, Shared};
 use crate::config::Config;
 use crate::io::sim::{ClientId, SimNetwork, SimOptions, SimRing};
 use crate::protocol::websocket::frame::append_frame;
-use crate::protocol::websocket::handshake::{Agreement, Refusal, Rejection, Request};
+use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::session::{
     Accept, CloseReason, Delivered, EndpointId, Frames, Inbound, Message, Outbound, Replies,
-    Service, Stream, Verdict, Wakeup,
+    Service, Stream, Terms, Verdict, Wakeup,
 };
 
 /// More than anything here takes.
@@ -114,7 +114,7 @@ impl Inbound for Rig {
         std::mem::take(&mut self.0.borrow_mut().work)
     }
 
-    fn upgrade(&mut self, id: ConnectionId, head: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+    fn upgrade(&mut self, id: ConnectionId, head: &Request<'_>, _: Terms<'_>) -> Verdict {
         let state = &mut *self.0.borrow_mut();
         state.opened.push(id);
         let built_in = Accept { endpoint: BUILT_IN, ..Accept::default() };

@@ -14,10 +14,10 @@ use corecast::io::sim::{SimNetwork, SimOptions, SimRing, SimWaker};
 use corecast::io::{Driver, Wake};
 use corecast::mesh::Port;
 use corecast::protocol::websocket::Opcode;
-use corecast::protocol::websocket::handshake::{Agreement, Request};
+use corecast::protocol::websocket::handshake::Request;
 use corecast::pubsub::{PeerMessage, Totals};
 use corecast::session::{
-    CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Verdict, Wakeup,
+    CloseReason, EndpointId, Inbound, Message, Outbound, Replies, Service, Terms, Verdict, Wakeup,
 };
 use corecast::worker::Worker;
 
@@ -33,13 +33,8 @@ pub(crate) struct Sleeping {
 }
 
 impl Inbound for Sleeping {
-    fn upgrade(
-        &mut self,
-        id: ConnectionId,
-        request: &Request<'_>,
-        deflate: Option<&Agreement>,
-    ) -> Verdict {
-        self.gateway.upgrade(id, request, deflate)
+    fn upgrade(&mut self, id: ConnectionId, request: &Request<'_>, terms: Terms<'_>) -> Verdict {
+        self.gateway.upgrade(id, request, terms)
     }
 
     fn open(&mut self, id: ConnectionId, endpoint: EndpointId, replies: &mut Replies<'_>) {

@@ -10,10 +10,7 @@ use super::field::Form;
 use super::options::DIFFERENCES;
 use super::rules;
 use super::setting::{Setting, first_sentence};
-use super::table;
-
-const BEGIN: &str = "<!-- settings: begin -->\n";
-const END: &str = "<!-- settings: end -->\n";
+use super::table::{self, route};
 
 /// Whether the flag that is shown is `--no-name`.
 fn is_negated(setting: &Setting) -> bool {
@@ -103,18 +100,43 @@ fn settings_table() -> String {
     text
 }
 
+/// The keys of a route. `Route` has the fields of these names.
+fn routes_table() -> String {
+    let mut text = "| key | meaning | values | `Route` |\n|---|---|---|---|\n".to_owned();
+    for setting in route::all() {
+        let (field, help) = match setting.name {
+            "max-message" => ("max_message", "As for the server."),
+            "allow-origin" => ("origins", "As for the server."),
+            "slow-consumer" => ("slow", "As for the server; on routes to topics only."),
+            "subscriber-queue" => ("queue", "As for the server; on routes to topics only."),
+            "authority" => ("access", setting.help),
+            name => (name, setting.help),
+        };
+        let values = match setting.field.form() {
+            Form::Choice(names) => {
+                let names = names.iter().map(|(name, help)| format!("`{name}`: {help}"));
+                names.collect::<Vec<_>>().join("; ")
+            }
+            _ => setting.field.allowed(),
+        };
+        let _ = writeln!(text, "| `{}` | {help} | {values} | `{field}` |", setting.name);
+    }
+    text
+}
+
 /// Compares what is between the marks of a document with `table`.
-fn compare(document: &str, table: &str) {
+fn compare(document: &str, name: &str, table: &str) {
+    let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {name}: {it} -->\n"));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect(document);
-    let (between, after) = rest.split_once(END).expect(document);
+    let (before, rest) = text.split_once(&begin).expect(document);
+    let (between, after) = rest.split_once(&end).expect(document);
     if std::env::var_os("WRITE_DOCUMENTS").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
         return;
     }
     for (number, (written, made)) in between.lines().zip(table.lines()).enumerate() {
-        assert_eq!(written, made, "{document}, line {number} of the settings");
+        assert_eq!(written, made, "{document}, line {number} of the {name}");
     }
     assert_eq!(between, table, "{document}; WRITE_DOCUMENTS=1 writes it");
 }
@@ -122,6 +144,7 @@ fn compare(document: &str, table: &str) {
 #[cfg(feature = "tls")]
 #[test]
 fn the_documents_are_made_from_the_settings() {
-    compare("README.md", &readme_table());
-    compare("docs/settings.md", &settings_table());
+    compare("README.md", "settings", &readme_table());
+    compare("docs/settings.md", "settings", &settings_table());
+    compare("docs/settings.md", "routes", &routes_table());
 }

@@ -14,8 +14,52 @@ use super::fault::{Fault, Place};
 use super::field::Form;
 use super::given::Given;
 use super::nearest::nearest;
+use super::routes::Table;
 use super::setting::Setting;
-use super::table;
+use super::table::{self, route};
+
+/// The name of the tables of routes.
+const ROUTE: &str = "route";
+
+/// The first fault of each line that is no TOML, with its offset.
+type Broken = BTreeMap<usize, (usize, Fault)>;
+
+/// The keys that a table may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    OfServer,
+    OfRoute,
+}
+
+impl Keys {
+    fn find(self, name: &str) -> Option<&'static Setting> {
+        match self {
+            Self::OfServer => table::find(name),
+            Self::OfRoute => route::find(name),
+        }
+    }
+
+    /// The text for a key that is none of them.
+    fn unknown(self, key: &str, value: &DeValue<'_>) -> String {
+        if self == Self::OfServer {
+            return unknown(key, value);
+        }
+        let (shown, name) = (key.escape_debug(), key.replace('_', "-").to_ascii_lowercase());
+        if table::find(key).is_some() {
+            return format!(
+                "`{shown}` is a key of the server, not of a route: write it before any `[[route]]`"
+            );
+        }
+        let known = route::all().map(|setting| setting.name);
+        match nearest(&name, known.clone()) {
+            Some(near) => format!("unknown key `{shown}`; the nearest of a route is `{near}`"),
+            None => format!(
+                "unknown key `{shown}`; those of a route are `{}`",
+                known.collect::<Vec<_>>().join("`, `")
+            ),
+        }
+    }
+}
 
 /// A file with its name.
 pub(crate) struct Document {
@@ -62,11 +106,12 @@ impl Document {
         &self.name
     }
 
-    /// The values in the file. What is wrong with its form or its keys is added to `faults`.
-    pub(crate) fn values(&self, faults: &mut Vec<Fault>) -> Vec<Given> {
+    /// The values in the file, and its routes. What is wrong with its form or its keys is added to
+    /// `faults`.
+    pub(crate) fn values(&self, faults: &mut Vec<Fault>) -> (Vec<Given>, Vec<Table>) {
         let (root, errors) = DeTable::parse_recoverable(&self.text);
         // One fault often makes several errors; the first of a line is the cause.
-        let mut broken = BTreeMap::new();
+        let mut broken = Broken::new();
         for error in &errors {
             let span = error.span().unwrap_or_default();
             let fault = Fault::new(self.place(&span), self.explain(error.message(), &span));
@@ -76,12 +121,65 @@ impl Document {
                 *line = (span.start, fault);
             }
         }
+        let mut routes = Vec::new();
+        if let Some((key, value)) = root.get_ref().get_key_value(ROUTE) {
+            routes = self.routes(&key.span(), value, &mut broken, faults);
+        }
+        let others = root.get_ref().iter().filter(|(key, _)| key.get_ref() != ROUTE);
+        let given = self.given(others, Keys::OfServer, &mut broken, faults);
+        faults.extend(broken.into_values().map(|(_, fault)| fault));
+        (given, routes)
+    }
+
+    /// The routes, each with its values.
+    fn routes(
+        &self,
+        key: &Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+        broken: &mut Broken,
+        faults: &mut Vec<Fault>,
+    ) -> Vec<Table> {
+        let tables: Vec<_> = match value.get_ref() {
+            DeValue::Array(tables) => tables.iter().collect(),
+            _ => vec![value],
+        };
+        let mut routes = Vec::new();
+        for (number, table) in tables.iter().enumerate() {
+            let DeValue::Table(entries) = table.get_ref() else {
+                let text = "a route is a table: write `[[route]]`, and its keys below it";
+                faults.push(Fault::new(self.place(key), text.to_owned()));
+                continue;
+            };
+            if !matches!(value.get_ref(), DeValue::Array(_)) {
+                let text = "there may be several routes: write `[[route]]`";
+                faults.push(Fault::new(self.place(key), text.to_owned()));
+            }
+            let before = (faults.len(), broken.len());
+            // The span of a table is that of its header.
+            let next = tables.get(number + 1).map_or(self.text.len(), |next| next.span().start);
+            let lines = self.line(table.span().start)..=self.line(next);
+            let has_broken = broken.range(lines).next().is_some();
+            let given = self.given(entries.iter(), Keys::OfRoute, broken, faults);
+            let is_broken = has_broken || before != (faults.len(), broken.len());
+            routes.push(Table { place: self.place(&table.span()), given, is_broken });
+        }
+        routes
+    }
+
+    /// The values of a table.
+    fn given<'t>(
+        &self,
+        entries: impl Iterator<Item = (&'t Spanned<Cow<'t, str>>, &'t Spanned<DeValue<'t>>)>,
+        keys: Keys,
+        broken: &mut Broken,
+        faults: &mut Vec<Fault>,
+    ) -> Vec<Given> {
         let mut given = Vec::new();
-        for (key, value) in root.get_ref() {
+        for (key, value) in entries {
             let place = self.place(&key.span());
             // What was recovered from a line with an error is not what was meant.
             let lines = self.line(value.span().start)..=self.line(value.span().end);
-            let known = table::find(key.get_ref());
+            let known = keys.find(key.get_ref());
             if let Some((_, (_, fault))) = broken.range_mut(lines).next() {
                 fault.about = known.map(|setting| setting.name);
                 continue;
@@ -99,12 +197,11 @@ impl Document {
                     }
                 }
                 None => {
-                    let text = unknown(key.get_ref(), value.get_ref());
+                    let text = keys.unknown(key.get_ref(), value.get_ref());
                     faults.push(Fault::new(place, text));
                 }
             }
         }
-        faults.extend(broken.into_values().map(|(_, fault)| fault));
         given
     }
 
@@ -222,7 +319,11 @@ fn unknown(key: &str, value: &DeValue<'_>) -> String {
     if let DeValue::Array(array) = value
         && array.first().is_some_and(is_table)
     {
-        return format!("unknown table `{}`{}", key.escape_debug(), advice(&name));
+        let advice = match name.as_str() {
+            "routes" => "; the nearest that is known is `[[route]]`".into(),
+            _ => advice(&name),
+        };
+        return format!("unknown table `{}`{advice}", key.escape_debug());
     }
     if let DeValue::Table(table) = value {
         let key = key.escape_debug();

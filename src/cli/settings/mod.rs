@@ -16,6 +16,9 @@ mod options;
 #[cfg(any(feature = "tls", feature = "tokens"))]
 mod paths;
 mod resolve;
+#[cfg(test)]
+mod route_tests;
+mod routes;
 mod rules;
 mod setting;
 #[cfg(test)]

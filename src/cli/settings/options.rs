@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use corecast::config::Config;
+use corecast::config::{Access, Compression, Config, Pattern, RouteTo};
 use corecast::protocol::websocket::handshake::Origins;
 use corecast::server::Server;
 
@@ -25,6 +25,17 @@ pub(crate) struct Options {
     pub(crate) cores: Option<Vec<usize>>,
     pub(crate) loops_per_core: usize,
     pub(crate) log_format: LogFormat,
+    /// The keys that only routes have, while one is read.
+    pub(crate) draft: Draft,
+}
+
+/// What a route says besides what is a setting of the server as well.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) path: Option<Pattern>,
+    pub(crate) to: Option<RouteTo>,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) access: Option<Access>,
 }
 
 /// Which tokens and API keys are accepted.
@@ -38,7 +49,6 @@ pub(crate) struct TokenOptions {
     pub(crate) audiences: Vec<String>,
     #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
     pub(crate) leeway: Duration,
-    #[cfg_attr(not(feature = "tokens"), expect(dead_code))]
     pub(crate) cookie: Option<String>,
 }
 
@@ -87,6 +97,7 @@ impl Default for Options {
             cores: None,
             loops_per_core: 1,
             log_format: LogFormat::Text,
+            draft: Draft::default(),
         }
     }
 }

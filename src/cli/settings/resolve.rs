@@ -6,10 +6,10 @@ use super::fault::{Fault, Place};
 use super::file::Document;
 use super::given::Given;
 use super::options::Options;
-use super::rules;
 use super::setting::Setting;
 use super::table;
 use super::variables::Variables;
+use super::{routes, rules};
 
 /// Everything that says something about the settings.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Resolved {
     pub(crate) options: Options,
     /// Where each setting that is not a default was given.
     pub(crate) places: BTreeMap<&'static str, Place>,
+    /// Where each route was given, by its path.
+    pub(crate) routes: BTreeMap<String, Place>,
     /// All that is wrong, in the order of the places. With any, the options are of no use.
     pub(crate) faults: Vec<Fault>,
     /// For the log.
@@ -35,10 +37,11 @@ impl Resolved {
     pub(crate) fn of(inputs: &Inputs) -> Self {
         let mut faults = Vec::new();
         let file = inputs.document.as_ref().map(|document| document.values(&mut faults));
+        let (file, tables) = file.unwrap_or_default();
         let (variables, warnings) = inputs.variables.values(&mut faults);
         let mut options = Options::default();
         let mut places = BTreeMap::new();
-        let all = file.iter().flatten().chain(&variables).chain(&inputs.flags);
+        let all = file.iter().chain(&variables).chain(&inputs.flags);
         for given in all {
             given.apply(&mut options, &mut faults);
             places.insert(given.setting.name, given.place.clone());
@@ -50,8 +53,10 @@ impl Resolved {
         // A value that could not be read says nothing about others.
         let unknown: Vec<&str> = faults.iter().filter_map(|fault| fault.about).collect();
         faults.extend(rules::broken(&options, &places, &unknown));
+        let routes = routes::read(&tables, &options, &unknown, &mut faults);
+        options.config.routes = routes.routes;
         faults.sort();
-        Self { options, places, faults, warnings }
+        Self { options, places, routes: routes.places, faults, warnings }
     }
 
     /// The number of settings that are not as they are by default.

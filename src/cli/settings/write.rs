@@ -6,8 +6,9 @@ use super::fault::Place;
 use super::field::Form;
 use super::options::Options;
 use super::resolve::Resolved;
+use super::routes;
 use super::setting::Setting;
-use super::table;
+use super::table::{self, route};
 
 const COLUMNS: usize = 80;
 
@@ -25,6 +26,47 @@ const HEAD: &str = "\
 # --config FILE` reads it, and with `--print-config` says what holds, and where it
 # comes from, without serving.
 ";
+
+const ROUTES: &str = "
+
+
+### Routes ###
+
+# Without routes, every path echoes but for those of `pubsub` and `/healthz`. With
+# routes nothing is served but them: any other path is answered with 404. If a path
+# belongs to several, the most specific one counts. What a route does not say is as
+# above. Routes stand at the end of the file, and have these keys:
+";
+
+const SHARED: &str = "As above, for this route.";
+
+const EXAMPLE: &str = r#"
+# For example:
+# [[route]]
+# path = "/echo"
+# to = "echo"
+# max-message = "64KiB"
+# compression = "off"
+#
+# [[route]]
+# path = "/live/{topic...}"
+# to = "topics"
+# slow-consumer = "conflate"
+# subscriber-queue = "64KiB"
+#
+# [[route]]
+# path = "/live/internal/*"
+# to = "off"
+#
+# [[route]]
+# path = "/pubsub"
+# to = "pubsub"
+# allow-origin = ["https://example.org"]
+#
+# [[route]]
+# path = "/healthz"
+# to = "health"
+"#;
 
 /// A complete file with all defaults and their help.
 pub(crate) fn default_file() -> String {
@@ -47,7 +89,19 @@ pub(crate) fn default_file() -> String {
             }
         }
     }
-    text
+    text.push_str(ROUTES);
+    for setting in route::all() {
+        let _ = writeln!(text, "#\n# {}", setting.name);
+        // What is a setting of the server is explained there.
+        let help = if table::find(setting.name).is_some() { SHARED } else { setting.help };
+        for line in wrapped(help) {
+            let _ = writeln!(text, "#   {line}");
+        }
+        if table::find(setting.name).is_none() {
+            values(setting, &mut text);
+        }
+    }
+    text + EXAMPLE
 }
 
 /// Which values are allowed, and what names stand for.
@@ -76,6 +130,13 @@ pub(crate) fn effective_file(resolved: &Resolved) -> String {
             format!("{} = {}", setting.name, setting.toml(&values))
         };
         let _ = writeln!(text, "{line:<36} # {place}");
+    }
+    for route in resolved.options.config.routes.iter() {
+        let place = resolved.routes.get(route.path.as_str()).unwrap_or(&Place::Default);
+        let _ = writeln!(text, "\n{:<36} # {place}", "[[route]]");
+        for (setting, values) in routes::keys(route) {
+            let _ = writeln!(text, "{} = {}", setting.name, setting.toml(&values));
+        }
     }
     text
 }

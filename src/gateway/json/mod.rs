@@ -58,8 +58,8 @@ impl Endpoint for Client {
         target::owns(path)
     }
 
-    fn open(request: &Upgrade<'_>, rules: Rules) -> Result<Opening<Self>, Refusal> {
-        target::check(request.path, request.query, rules.foreign).map_err(Refusal::bad_request)?;
+    fn open(request: &Upgrade<'_>, rules: Rules<'_>) -> Result<Opening<Self>, Refusal> {
+        target::check(request.path, request.query, rules).map_err(Refusal::bad_request)?;
         Ok(Opening { client: Self::default(), protocol: target::subprotocol(request, rules)? })
     }
 

@@ -1,7 +1,7 @@
 //! The path, the query and the subprotocol of a request for `/pubsub`.
 
 use crate::gateway::endpoint::Rules;
-use crate::gateway::target::{Foreign, pairs};
+use crate::gateway::target::pairs;
 use crate::protocol::websocket::handshake::{Refusal, Request};
 
 /// The subprotocol of `/pubsub`.
@@ -14,13 +14,15 @@ pub(super) fn owns(path: &str) -> bool {
 
 /// Checks a path and a query, both as they are in a request target. An error is one line for the
 /// response with status 400.
-pub(super) fn check(path: &str, query: Option<&str>, foreign: Foreign) -> Result<(), String> {
-    if path != "/pubsub" {
+pub(super) fn check(path: &str, query: Option<&str>, rules: Rules<'_>) -> Result<(), String> {
+    if rules.route.is_none() && path != "/pubsub" {
         return Err("The path ends in a slash; connect to /pubsub.".into());
     }
-    match pairs(query.unwrap_or_default(), &[], foreign).next() {
+    match pairs(query.unwrap_or_default(), &[], rules.foreign).next() {
         None => Ok(()),
-        Some((name, _)) => Err(format!("/pubsub takes no parameter, but there is \"{name:.40}\".")),
+        Some((name, _)) => {
+            Err(format!("{path:.40} takes no parameter, but there is \"{name:.40}\"."))
+        }
     }
 }
 
@@ -32,7 +34,7 @@ pub(super) fn check(path: &str, query: Option<&str>, foreign: Foreign) -> Result
 /// clients would be told that it is spoken here.
 pub(super) fn subprotocol(
     request: &Request<'_>,
-    rules: Rules,
+    rules: Rules<'_>,
 ) -> Result<Option<Box<str>>, Refusal> {
     let (offered, bearer) = rules.offered(request);
     let mut offered = offered.peekable();
@@ -42,7 +44,8 @@ pub(super) fn subprotocol(
     match offered.find(|name| *name == PROTOCOL) {
         Some(ours) => Ok(Some(ours.into())),
         None => Err(Refusal::bad_request(format!(
-            "/pubsub knows the subprotocol {PROTOCOL} only; offer it, or none."
+            "{:.40} knows the subprotocol {PROTOCOL} only; offer it, or none.",
+            request.path
         ))),
     }
 }
@@ -50,21 +53,26 @@ pub(super) fn subprotocol(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::target::Foreign;
+
+    fn of(names: &'static [&'static str]) -> Rules<'static> {
+        Rules::of(64, Foreign::of(names))
+    }
 
     fn parsed(path: &str, query: Option<&str>) -> Result<(), String> {
-        check(path, query, Foreign::of(&["token", "access_token"]))
+        check(path, query, of(&["token", "access_token"]))
     }
 
     #[test]
     fn what_is_the_applications_is_not_refused() {
         for query in ["jwt=1&v=2", "token=1", "", "&", "=&x"] {
-            assert_eq!(check("/pubsub", Some(query), Foreign::of(&["*"])), Ok(()), "{query}");
+            assert_eq!(check("/pubsub", Some(query), of(&["*"])), Ok(()), "{query}");
         }
         for (query, refused) in [("jwt=1", false), ("token=1", true), ("JWT=1", true)] {
-            let found = check("/pubsub", Some(query), Foreign::of(&["jwt"]));
+            let found = check("/pubsub", Some(query), of(&["jwt"]));
             assert_eq!(found.is_err(), refused, "{query}");
         }
-        assert!(check("/pubsub/", None, Foreign::of(&["*"])).is_err());
+        assert!(check("/pubsub/", None, of(&["*"])).is_err());
     }
 
     #[test]

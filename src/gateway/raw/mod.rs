@@ -27,12 +27,11 @@ impl Endpoint for Client {
     /// The subprotocol to answer with is the first that the client offers, since payloads are
     /// passed on in any subprotocol. Those of other endpoints are not answered, because their
     /// requests are not understood here.
-    fn open(request: &Request<'_>, rules: Rules) -> Result<Opening<Self>, Refusal> {
-        let Rules { max_topic, foreign, reserved } = rules;
-        let target = Target::parse(request.path, request.query, max_topic, foreign);
+    fn open(request: &Request<'_>, rules: Rules<'_>) -> Result<Opening<Self>, Refusal> {
+        let target = Target::parse(request.path, request.query, rules);
         let client = Self(target.map_err(Refusal::bad_request)?);
         let (mut offered, bearer) = rules.offered(request);
-        let protocol = offered.find(|name| !reserved.contains(name)).or(bearer);
+        let protocol = offered.find(|name| !rules.reserved.contains(name)).or(bearer);
         Ok(Opening { client, protocol: protocol.map(Into::into) })
     }
 

@@ -1,5 +1,7 @@
 //! The path and the query of a request for `/topics/<topic>`.
 
+use crate::config::TOPIC;
+use crate::gateway::endpoint::Rules;
 use crate::gateway::target::{Foreign, pairs, percent_decode};
 use crate::pubsub::Topic;
 
@@ -36,26 +38,28 @@ fn rest(path: &str) -> Option<&str> {
 }
 
 impl Target {
-    /// Parses a path and a query, both as they are in a request target: visible ASCII. The topic
-    /// may have `max_topic` bytes. Parameters that are `foreign` are not looked at.
+    /// Parses a path and a query, both as they are in a request target: visible ASCII.
     ///
     /// # Errors
     /// One line for the response with status 400.
-    pub(super) fn parse(
-        path: &str,
-        query: Option<&str>,
-        max_topic: usize,
-        foreign: Foreign,
-    ) -> Result<Self, String> {
-        let encoded = match rest(path).and_then(|rest| rest.strip_prefix('/')) {
-            None | Some("") => {
-                return Err("The path names no topic; connect to /topics/<topic>.".into());
-            }
-            Some(encoded) => encoded,
+    pub(super) fn parse(path: &str, query: Option<&str>, rules: Rules<'_>) -> Result<Self, String> {
+        let decoded = match (rules.route, rest(path).and_then(|rest| rest.strip_prefix('/'))) {
+            (Some(_), _) => percent_decode(path)?,
+            (None, encoded) => percent_decode(encoded.unwrap_or_default())?,
         };
-        let topic = Topic::new(&percent_decode(encoded)?, max_topic)
+        let topic = match rules.route {
+            Some(pattern) => pattern.capture(TOPIC, &decoded).unwrap_or_default(),
+            None => &*decoded,
+        };
+        if topic.is_empty() {
+            return Err(match rules.route {
+                Some(pattern) => format!("The path names no topic; connect to {pattern}."),
+                None => "The path names no topic; connect to /topics/<topic>.".into(),
+            });
+        }
+        let topic = Topic::new(topic, rules.max_topic)
             .map_err(|error| format!("The topic in the path is not valid: {error}."))?;
-        let (role, echo) = parameters(query.unwrap_or_default(), foreign)?;
+        let (role, echo) = parameters(query.unwrap_or_default(), rules.foreign)?;
         Ok(Self { topic, role, echo })
     }
 }

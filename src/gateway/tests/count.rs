@@ -27,7 +27,7 @@ impl Endpoint for Client {
         path == "/count"
     }
 
-    fn open(request: &Request<'_>, rules: Rules) -> Result<Opening<Self>, Refusal> {
+    fn open(request: &Request<'_>, rules: Rules<'_>) -> Result<Opening<Self>, Refusal> {
         let Rules { max_topic, foreign, .. } = rules;
         let mut pairs = pairs(request.query.unwrap_or_default(), &["topic"], foreign);
         let name = pairs.find(|(name, _)| *name == "topic");

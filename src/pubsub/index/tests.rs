@@ -331,7 +331,8 @@ fn no_change_moves_many_filters() {
         index.set_remote(&exact(n), 1, Forms::EMPTY);
         most = most.max(index.exact.moved());
     }
-    assert!((100..1024).contains(&most), "one change moved {most} filters");
+    // As in the test of the trie.
+    assert!((100..1500).contains(&most), "one change moved {most} filters");
     assert!(index.memory() < memory / 1000, "{} of {memory} bytes are left", index.memory());
 }
 

@@ -10,7 +10,7 @@ use crate::session::head::Deciding;
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::replies::Replies;
-use crate::session::service::{Accept, Inbound, Verdict};
+use crate::session::service::{Accept, Inbound, Terms, Verdict};
 use crate::session::state::{Marks, Phase, RareState, Session};
 
 impl Session {
@@ -21,11 +21,15 @@ impl Session {
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) -> Result<(), Refusal> {
-        if !cx.pools.config.origins.allows(request.origin, request.host) {
+        let config = &cx.pools.config;
+        let route = config.routes.of_handshake(request.path).ok_or(Rejection::NotFound)?;
+        if !config.origins_of(route).allows(request.origin, request.host) {
             return Err(Rejection::Origin.into());
         }
-        let agreement = negotiate_deflate(request.extensions(), &cx.pools.config.deflate);
-        let verdict = service.upgrade(self.id, request, agreement.as_ref());
+        let agreement = negotiate_deflate(request.extensions(), &config.deflate_of(route));
+        self.route = route;
+        let terms = Terms { route, deflate: agreement.as_ref() };
+        let verdict = service.upgrade(self.id, request, terms);
         cx.pools.work.charge(service.take_work());
         let (accept, is_deferred) = match verdict {
             Verdict::Accept(accept) => (accept, false),

@@ -3,10 +3,10 @@
 use super::{Bench, REQUEST, answer, close_frame, frame};
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
-use crate::protocol::websocket::handshake::{Agreement, ExtraHeaders, Refusal, Rejection, Request};
+use crate::protocol::websocket::handshake::{ExtraHeaders, Refusal, Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::session::{
-    Accept, CloseReason, EndpointId, Handled, Inbound, Message, Phase, Replies, Verdict,
+    Accept, CloseReason, EndpointId, Handled, Inbound, Message, Phase, Replies, Terms, Verdict,
 };
 
 const KEY: [u8; 4] = [5, 6, 7, 8];
@@ -21,7 +21,7 @@ struct Holding {
 }
 
 impl Inbound for Holding {
-    fn upgrade(&mut self, _: ConnectionId, head: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+    fn upgrade(&mut self, _: ConnectionId, head: &Request<'_>, _: Terms<'_>) -> Verdict {
         let accept = Accept { endpoint: EndpointId(1), ..Accept::default() };
         self.waits = head.path == "/wait";
         if head.path == "/defer" { Verdict::Defer(accept) } else { Verdict::Accept(accept) }

@@ -4,9 +4,9 @@ use super::{Bench, ID, REQUEST, frame};
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::protocol::http::{Request as PlainRequest, Response, Status};
-use crate::protocol::websocket::handshake::{Agreement, Rejection, Request};
+use crate::protocol::websocket::handshake::{Rejection, Request};
 use crate::session::{
-    Accept, CloseReason, Handled, Inbound, Message, Phase, Replies, Session, Verdict,
+    Accept, CloseReason, Handled, Inbound, Message, Phase, Replies, Session, Terms, Verdict,
 };
 
 /// Answers with what was asked for.
@@ -17,7 +17,7 @@ struct Mirror {
 }
 
 impl Inbound for Mirror {
-    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Terms<'_>) -> Verdict {
         Verdict::Accept(Accept::default())
     }
 

@@ -7,8 +7,8 @@ use super::{Bench, answer, frame};
 use crate::base::{ConnectionId, Work};
 use crate::config::Config;
 use crate::protocol::websocket::Opcode;
-use crate::protocol::websocket::handshake::{Agreement, Request};
-use crate::session::{Accept, EndpointId, Inbound, Message, Replies, Verdict};
+use crate::protocol::websocket::handshake::Request;
+use crate::session::{Accept, EndpointId, Inbound, Message, Replies, Terms, Verdict};
 
 const KEY: [u8; 4] = [1, 2, 3, 4];
 const TEXT: u8 = 0x01;
@@ -26,7 +26,7 @@ struct Keeping {
 }
 
 impl Inbound for Keeping {
-    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Terms<'_>) -> Verdict {
         Verdict::Accept(Accept { endpoint: EndpointId(1), ..Accept::default() })
     }
 

@@ -3,9 +3,11 @@
 use super::{Bench, REQUEST, answer, close_frame, frame};
 use crate::base::ConnectionId;
 use crate::config::Config;
-use crate::protocol::websocket::handshake::{Agreement, Rejection, Request};
+use crate::protocol::websocket::handshake::{Rejection, Request};
 use crate::protocol::websocket::{CloseCode, Opcode};
-use crate::session::{Accept, CloseReason, EndpointId, Inbound, Message, Phase, Replies, Verdict};
+use crate::session::{
+    Accept, CloseReason, EndpointId, Inbound, Message, Phase, Replies, Terms, Verdict,
+};
 
 /// Does with each message what its letters say, in their order.
 #[derive(Default)]
@@ -14,12 +16,7 @@ struct Script {
 }
 
 impl Inbound for Script {
-    fn upgrade(
-        &mut self,
-        _: ConnectionId,
-        request: &Request<'_>,
-        _: Option<&Agreement>,
-    ) -> Verdict {
+    fn upgrade(&mut self, _: ConnectionId, request: &Request<'_>, _: Terms<'_>) -> Verdict {
         let protocol = match request.path {
             "/chat" => request.subprotocols().next(),
             "/second" => request.subprotocols().nth(1),

@@ -64,7 +64,10 @@ impl Session {
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) -> Result<usize, Violation> {
-        if cx.pools.config.limits.max_message < SHORT || self.assembly.is_some() {
+        // Looked up only if some route has a limit that is less.
+        let is_limited =
+            cx.pools.least_message < SHORT && cx.pools.message_limits(self.route).bytes < SHORT;
+        if is_limited || self.assembly.is_some() {
             return Ok(at);
         }
         while self.phase == Phase::Open {

@@ -178,7 +178,7 @@ impl Session {
         if whole && simple && self.assembly.is_none() && self.phase == Phase::Open {
             #[allow(clippy::cast_possible_truncation, reason = "not above bytes.len()")]
             let len = header.payload_len as usize;
-            if len > cx.pools.config.limits.max_message {
+            if len > cx.pools.least_message && len > cx.pools.message_limits(self.route).bytes {
                 return Err(Violation::MessageTooBig);
             }
             cx.pools.work.charge(Work::RECEIVED_FRAME + Work::of_payload(len));
@@ -220,15 +220,16 @@ impl Session {
                 };
                 let buffer = pools.buffers.take_large(header.payload_len);
                 let assembly = Assembler::new(opcode, buffer, inflater);
-                let assembly = Assembly::new(assembly, cx.now, pools);
+                let limits = pools.message_limits(self.route);
+                let assembly = Assembly::new(assembly, limits, cx.now, pools);
                 self.deadline = self.deadline.min(assembly.due(pools.config.timeouts.message));
                 self.assembly = Some(assembly);
             }
             (Some(_), Opcode::Continuation) => {}
             (Some(_), _) => return Err(Violation::MessageInterrupted),
         }
-        let limits = pools.message_limits();
-        self.assembly.as_mut().map_or(Ok(()), |assembly| assembly.assembler.frame(header, limits))
+        let Some(assembly) = &mut self.assembly else { return Ok(()) };
+        assembly.assembler.frame(header, assembly.limits)
     }
 
     /// Takes what has been received of a frame's payload, from `at`.
@@ -251,9 +252,9 @@ impl Session {
             unmask(fresh, body.mask);
             body.control.extend_from_slice(fresh);
         } else if let Some(assembly) = &mut self.assembly {
-            let Assembly { assembler, received, .. } = &mut **assembly;
+            let Assembly { assembler, received, limits, .. } = &mut **assembly;
             let (before, capacity) = (assembler.len(), assembler.capacity());
-            take = assembler.push(fresh, body.mask, cx.pools.message_limits())?;
+            take = assembler.push(fresh, body.mask, *limits)?;
             *received += take as u64;
             let (added, work) = (assembler.len() - before, &mut cx.pools.work);
             if assembler.is_compressed() {
@@ -301,7 +302,7 @@ impl Session {
         service: &mut S,
     ) -> Result<(), Violation> {
         if let Some(assembly) = &mut self.assembly {
-            assembly.assembler.finish(cx.pools.message_limits())?;
+            assembly.assembler.finish(assembly.limits)?;
         }
         let Some(assembly) = self.assembly.take() else { return Ok(()) };
         let Assembly { assembler: assembly, .. } = *assembly;

@@ -13,8 +13,8 @@ use crate::base::ConnectionId;
 use crate::config::Config;
 use crate::io::sim::{Faults, SimOptions, SimRing};
 use crate::protocol::websocket::Opcode;
-use crate::protocol::websocket::handshake::{Agreement, Request};
-use crate::session::{Accept, Inbound, Message, Replies, Service, Verdict};
+use crate::protocol::websocket::handshake::Request;
+use crate::session::{Accept, Inbound, Message, Replies, Service, Terms, Verdict};
 use crate::worker::Worker;
 
 /// Tells each client its address.
@@ -22,7 +22,7 @@ use crate::worker::Worker;
 struct Peers(Rc<RefCell<HashMap<ConnectionId, SocketAddr>>>);
 
 impl Inbound for Peers {
-    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Option<&Agreement>) -> Verdict {
+    fn upgrade(&mut self, _: ConnectionId, _: &Request<'_>, _: Terms<'_>) -> Verdict {
         Verdict::Accept(Accept::default())
     }
 

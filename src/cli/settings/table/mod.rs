@@ -6,6 +6,7 @@ mod limits;
 mod listening;
 mod machine;
 mod pubsub;
+pub(crate) mod route;
 mod timeouts;
 #[cfg(feature = "tokens")]
 mod tokens;
@@ -24,6 +25,10 @@ pub(crate) const GROUPS: &[Group] = &[
     Group { title: "Publish and subscribe", settings: pubsub::SETTINGS },
     Group { title: "Machine and log", settings: machine::SETTINGS },
 ];
+
+/// The settings that name what tokens are verified with.
+pub(crate) const KEYS_OF_TOKENS: [&str; 4] =
+    ["token-secret", "token-key", "token-jwks", "api-keys"];
 
 /// The settings of all groups.
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {

@@ -6,7 +6,7 @@ fn raw(topic: &str, role: Role, echo: bool) -> Target {
 
 fn parse(path: &str, query: Option<&str>, max_topic: usize) -> Result<Target, String> {
     assert!(owns(path), "{path}");
-    Target::parse(path, query, max_topic, Foreign::of(&["token", "access_token"]))
+    Target::parse(path, query, Rules::of(max_topic, Foreign::of(&["token", "access_token"])))
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn credentials_are_left_to_the_application() {
 #[test]
 fn what_is_the_applications_is_not_refused() {
     let any = Foreign::of(&["*"]);
-    let parse = |query, foreign| Target::parse("/topics/a", Some(query), 64, foreign);
+    let parse = |query, foreign| Target::parse("/topics/a", Some(query), Rules::of(64, foreign));
     for query in ["jwt=1&v=2", "token", "&", "topik=1"] {
         assert_eq!(parse(query, any), Ok(raw("a", Role::Both, true)), "{query}");
     }

@@ -177,7 +177,9 @@ fn no_change_moves_many_nodes() {
         trie.remove(&format!("{n}/+"));
         most = most.max(moved(&trie));
     }
-    assert!((100..1024).contains(&most), "one change moved {most} children");
+    // At most a shard of children is divided, both halves of it grow, and so does the shard of the
+    // new child: some 490 + 2 * 225 + 448. Which shards are large depends on the random keys.
+    assert!((100..1500).contains(&most), "one change moved {most} children");
     assert!(std::ptr::eq(at, &raw const trie.nodes[kept]));
     let left = trie.memory() - empty;
     assert!(left < 1024, "{left} bytes are left of {full}");

@@ -1,0 +1,183 @@
+//! The routes that a file has.
+
+use std::collections::BTreeMap;
+
+use corecast::config::{Access, Pattern, Route, Routes};
+use corecast::protocol::websocket::handshake::Origins;
+
+use super::fault::{Fault, Place};
+use super::given::Given;
+use super::options::{Draft, Options};
+use super::setting::Setting;
+use super::table::{self, route};
+
+/// One `[[route]]`, as it is written.
+pub(crate) struct Table {
+    pub(crate) place: Place,
+    pub(crate) given: Vec<Given>,
+    /// Whether something in it could not be read.
+    pub(crate) is_broken: bool,
+}
+
+/// The routes that hold, and where each was given, by its path.
+#[derive(Default)]
+pub(crate) struct Read {
+    pub(crate) routes: Routes,
+    pub(crate) places: BTreeMap<String, Place>,
+}
+
+impl Table {
+    /// Where a key of it was given.
+    fn place_of(&self, key: &str) -> &Place {
+        let given = self.given.iter().find(|given| given.setting.name == key);
+        given.map_or(&self.place, |given| &given.place)
+    }
+
+    /// The route that it says. What is wrong is added to `faults`.
+    fn route(&self, faults: &mut Vec<Fault>) -> Option<Route> {
+        let (mut options, before) = (Options::default(), faults.len());
+        for given in &self.given {
+            given.apply(&mut options, faults);
+        }
+        let Draft { path, to, compression, access } = options.draft;
+        if self.is_broken || faults.len() > before {
+            return None;
+        }
+        let lacks = (path.is_none(), to.is_none());
+        let (Some(path), Some(to)) = (path, to) else {
+            for (key, is_missing) in [("path", lacks.0), ("to", lacks.1)] {
+                if is_missing {
+                    let setting = route::find(key);
+                    let example = setting.map(Setting::example_toml).unwrap_or_default();
+                    let text = format!("this route has no `{key}`, such as `{key} = {example}`");
+                    faults.push(Fault::new(self.place.clone(), text));
+                }
+            }
+            return None;
+        };
+        let has = |key: &str| self.given.iter().any(|given| given.setting.name == key);
+        let config = options.config;
+        let mut route = Route::new(path.as_str(), to).ok()?;
+        route.max_message = has("max-message").then_some(config.limits.max_message);
+        route.origins = has("allow-origin").then_some(config.origins);
+        route.slow = has("slow-consumer").then_some(config.pubsub.slow);
+        route.queue = has("subscriber-queue").then_some(config.pubsub.queue);
+        (route.compression, route.access) = (compression, access);
+        Some(route)
+    }
+
+    /// What cannot hold of a route: by itself, and with the other settings, but for those of which
+    /// the value is `unknown`.
+    fn broken(&self, route: &Route, options: &Options, unknown: &[&str]) -> Vec<Fault> {
+        let fault = |key, text| Fault::new(self.place_of(key).clone(), text);
+        let by_itself = route.faults();
+        let mut faults: Vec<Fault> =
+            by_itself.iter().map(|it| fault(it.setting(), it.reason().to_owned())).collect();
+        let memory = options.config.limits.memory;
+        for (key, amount) in [("max-message", route.max_message), ("subscriber-queue", route.queue)]
+        {
+            if amount.is_some_and(|amount| amount > memory) && !unknown.contains(&"max-memory") {
+                let most = show("max-memory", options);
+                let text =
+                    format!("`{key}` is more than {most}, so it can never be reached; lower it");
+                faults.push(fault(key, text));
+            }
+        }
+        let is_topics = route.serves_topics();
+        if is_topics && !options.config.pubsub.endpoints && !unknown.contains(&"pubsub") {
+            let text = "it leads to topics, but `pubsub` is false; leave out one of them";
+            faults.push(fault("to", text.to_owned()));
+        }
+        let tokens = &options.tokens;
+        let needs_keys = route.access == Some(Access::Token);
+        let are_keys_known = !unknown.iter().any(|name| table::KEYS_OF_TOKENS.contains(name));
+        if needs_keys && !tokens.is_used() && are_keys_known {
+            let text = "it needs tokens, but there is no `token-secret`, `token-key`, \
+                        `token-jwks` or `api-keys` to verify them with";
+            faults.push(fault("authority", text.to_owned()));
+        }
+        let takes_tokens = needs_keys || is_topics && route.access.is_none() && tokens.is_used();
+        if takes_tokens && tokens.cookie.is_some() && route.origins == Some(Origins::Any) {
+            let text = "with `token-cookie`, `*` would let any page use the cookies of its \
+                        visitors; write the origins of your pages";
+            faults.push(fault("allow-origin", text.to_owned()));
+        }
+        faults
+    }
+}
+
+fn show(name: &str, options: &Options) -> String {
+    let value = table::find(name).map(|setting| setting.field.get(options)).unwrap_or_default();
+    format!("`{name}` ({})", value.concat())
+}
+
+/// The routes of a file. What is wrong is added to `faults`; then there are none.
+pub(crate) fn read(
+    tables: &[Table],
+    options: &Options,
+    unknown: &[&str],
+    faults: &mut Vec<Fault>,
+) -> Read {
+    let before = faults.len();
+    let mut all: Vec<(Route, &Table)> = Vec::new();
+    for table in tables {
+        let Some(route) = table.route(faults) else { continue };
+        faults.extend(table.broken(&route, options, unknown));
+        match all.iter().find(|(other, _)| other.path.is_same(&route.path)) {
+            Some((other, first)) => {
+                let text = same(&other.path, first.place_of("path"));
+                faults.push(Fault::new(table.place_of("path").clone(), text));
+            }
+            None if all.len() == Routes::MAX => {
+                let text = format!("there are more than {} routes", Routes::MAX);
+                faults.push(Fault::new(table.place.clone(), text));
+                break;
+            }
+            None => all.push((route, table)),
+        }
+    }
+    if faults.len() > before {
+        return Read::default();
+    }
+    let place = |(route, table): &(Route, &Table)| (route.path.to_string(), table.place.clone());
+    let places = all.iter().map(place).collect();
+    match Routes::new(all.into_iter().map(|(route, _)| route)) {
+        Ok(routes) => Read { routes, places },
+        Err(error) => {
+            faults.push(Fault::new(Place::Default, error.to_string()));
+            Read::default()
+        }
+    }
+}
+
+fn same(path: &Pattern, place: &Place) -> String {
+    let place = match place {
+        Place::File { line, .. } => format!(" in line {line}"),
+        _ => String::new(),
+    };
+    format!("its paths are those of the route `{path}`{place}; leave out one of them")
+}
+
+/// The keys of a route with their values.
+pub(crate) fn keys(route: &Route) -> Vec<(&'static Setting, Vec<String>)> {
+    let mut options = Options::default();
+    let config = &mut options.config;
+    config.limits.max_message = route.max_message.unwrap_or_default();
+    config.origins = route.origins.clone().unwrap_or_default();
+    config.pubsub.slow = route.slow.unwrap_or_default();
+    config.pubsub.queue = route.queue.unwrap_or_default();
+    options.draft = Draft {
+        path: Some(route.path.clone()),
+        to: Some(route.to),
+        compression: route.compression,
+        access: route.access,
+    };
+    let is_given = |setting: &&Setting| match setting.name {
+        "max-message" => route.max_message.is_some(),
+        "allow-origin" => route.origins.is_some(),
+        "slow-consumer" => route.slow.is_some(),
+        "subscriber-queue" => route.queue.is_some(),
+        _ => !setting.field.get(&options).is_empty(),
+    };
+    route::all().filter(is_given).map(|setting| (setting, setting.field.get(&options))).collect()
+}
