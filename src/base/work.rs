@@ -95,10 +95,10 @@ impl Work {
         bytes as u64 / 4
     }
 
-    /// The work for `bytes` more of memory that has to be filled: the kernel gives each page of it
-    /// anew, with zeros.
+    /// The work for `bytes` that are added to a message. Each page of its memory is new, and the
+    /// kernel has to fill it with zeros first.
     #[must_use]
-    pub const fn of_grown(bytes: usize) -> u64 {
+    pub const fn of_filled(bytes: usize) -> u64 {
         bytes as u64
     }
 

@@ -261,12 +261,11 @@ impl Session {
                 work.charge_bytes(take, Work::DEFLATE_READ_BYTE);
                 work.charge_bytes(added, Work::INFLATED_BYTE);
             } else {
-                work.charge(Work::of_payload(added));
+                work.charge(Work::of_filled(added));
             }
             if assembler.capacity() > capacity {
                 // What was there has been copied: megabytes, of a large message.
-                let grown = assembler.capacity() - capacity;
-                work.charge(Work::of_payload(before) + Work::of_grown(grown));
+                work.charge(Work::of_payload(before));
             }
             let mut besides = 0;
             if self.endpoint.is_built_in() {
