@@ -18,8 +18,11 @@ const GIVEN_UP: usize = 64 << 10;
 /// expected to do it again, until it has sent so many inputs in a row that caused less.
 const MUCH: u64 = 20_000;
 const REMEMBERED: u8 = 64;
-/// How often the driver is asked for more in a turn that has done enough already.
-const ROUNDS: usize = 8;
+/// In a turn that has done enough already, the driver is not asked for more once it has brought so
+/// many bytes: of those who flood there is always more.
+const COLLECTED: usize = 256 << 10;
+/// An event counts for so many bytes.
+const EVENT: usize = 64;
 /// So many connections of a list that lack room are looked at in one turn.
 const MAX_SKIPPED: usize = 512;
 
@@ -55,22 +58,23 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// who flood there is always more, so it is not collected.
     #[cold]
     pub(super) fn end_turn_early(&mut self) {
-        for _ in 0..ROUNDS {
-            if !self.defer_events() {
+        let mut bytes = 0;
+        while let Some(more) = self.defer_events() {
+            bytes += more;
+            if bytes > COLLECTED {
                 return;
             }
             self.core.driver.collect();
         }
     }
 
-    /// Defers all events that the driver has. Returns whether there were any, and no long input
-    /// among them.
-    pub(super) fn defer_events(&mut self) -> bool {
-        let (mut has_some, mut has_long) = (false, false);
+    /// Defers all events that the driver has. Returns how many bytes they have brought, `None` if
+    /// there was no event.
+    pub(super) fn defer_events(&mut self) -> Option<usize> {
+        let mut bytes = None;
         while let Some(event) = self.core.driver.next_event() {
             self.core.charge_driver();
-            has_some = true;
-            has_long |= is_long(&event);
+            *bytes.get_or_insert(0) += received(&event);
             match event {
                 Event::Received { id, outcome: outcome @ Received::Data { .. }, armed } => {
                     self.defer_late(id, outcome, armed);
@@ -78,7 +82,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 other => self.on_rare_event(other),
             }
         }
-        has_some && !has_long
+        bytes
     }
 
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
@@ -254,9 +258,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 }
 
-/// Whether an event has brought more than [`SHORT`] bytes.
-const fn is_long(event: &Event) -> bool {
-    matches!(event, Event::Received { outcome: Received::Data { len, .. }, .. } if *len > SHORT)
+/// How much of this an event counts for: the bytes that it has brought, and the event itself.
+const fn received(event: &Event) -> usize {
+    match event {
+        Event::Received { outcome: Received::Data { len, .. }, .. } => EVENT + *len,
+        _ => EVENT,
+    }
 }
 
 impl Slot {

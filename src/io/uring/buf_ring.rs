@@ -13,7 +13,7 @@ use crate::io::{Buffer, next_ring_number};
 
 const PAGE: usize = 4096;
 /// The bytes of a buffer that is lent in part: those of short input.
-const SHORT: u32 = 2 << 10;
+const SHORT: u32 = 1 << 10;
 /// So many calls into the kernel after the last receive that found no buffer, the buffers that were
 /// added go out of use again.
 const KEPT: u16 = 1_024;
@@ -85,7 +85,7 @@ impl BufRing {
             size,
             mask,
             count: 0,
-            whole: config.count.saturating_mul(2),
+            whole: config.count,
             spare: Vec::new(),
             keep: 0,
             grown_after: 0,
