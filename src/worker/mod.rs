@@ -19,6 +19,7 @@ mod memory;
 mod outbound;
 mod outbox;
 mod progress;
+mod rearm;
 mod receive;
 mod refusals;
 mod send;
