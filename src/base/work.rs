@@ -95,12 +95,11 @@ impl Work {
         bytes as u64 / 4
     }
 
-    /// The work for `bytes` that are added to a message of which `before` have come. Beyond the
-    /// first megabyte each page of its memory is new, and the kernel has to fill it with zeros.
+    /// The work for `bytes` that are added to a message. Each page of its memory is new, and the
+    /// kernel has to fill it with zeros first.
     #[must_use]
-    pub const fn of_assembled(before: usize, bytes: usize) -> u64 {
-        const LARGE: usize = 1 << 20;
-        if before < LARGE { Self::of_payload(bytes) } else { bytes as u64 }
+    pub const fn of_filled(bytes: usize) -> u64 {
+        bytes as u64
     }
 
     /// The work for `bytes` of memory that are freed.

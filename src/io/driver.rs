@@ -294,6 +294,9 @@ pub trait Driver {
     /// receive counts those that it may make.
     fn is_short_of_buffers(&self) -> bool;
 
+    /// How many receive buffers are free, counted in the same way.
+    fn free_buffers(&self) -> usize;
+
     /// Sends as much as the socket takes at once, at the latest with the next [`Driver::enter`].
     /// After that an [`Event::ShortSend`] tells of a rest; nothing is heard of a send that was
     /// complete.

@@ -278,6 +278,10 @@ impl<D: Driver> Driver for Proxied<D> {
         self.inner.is_short_of_buffers()
     }
 
+    fn free_buffers(&self) -> usize {
+        self.inner.free_buffers()
+    }
+
     #[inline]
     fn send_now(&mut self, id: ConnectionId, payload: Payload) {
         self.inner.send_now(id, payload);

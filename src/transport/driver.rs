@@ -134,6 +134,10 @@ impl<D: Driver> Driver for Transport<D> {
         self.inner.is_short_of_buffers() || self.buffers.are_few()
     }
 
+    fn free_buffers(&self) -> usize {
+        self.inner.free_buffers()
+    }
+
     #[inline]
     fn send_now(&mut self, id: ConnectionId, payload: Payload) {
         if self.table.get(id).is_some() {

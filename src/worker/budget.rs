@@ -24,7 +24,7 @@ impl Budget {
     /// A turn of about `units`.
     pub(super) const fn new(units: u64) -> Self {
         Self {
-            late: units / 4,
+            late: units / 2,
             deferred: units / 8,
             share: units / 64,
             received: units / 4,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::buffers::AwaitingBuffer;
 use super::deferring::Deferring;
 use super::draining::Drain;
 use super::inspected::Inspecting;
@@ -40,7 +41,7 @@ pub(super) struct Core<D: Driver> {
     /// Connections that are ending, to be looked at in the next turn.
     pub(super) closing: Vec<ConnectionId>,
     /// Connections to be armed again once there are receive buffers.
-    pub(super) awaiting_buffer: VecDeque<ConnectionId>,
+    pub(super) awaiting_buffer: AwaitingBuffer,
     /// Connections whose next send waits because large sends have filled the turn.
     pub(super) awaiting_send: VecDeque<ConnectionId>,
     /// The bytes of large sends of this turn.
@@ -91,7 +92,7 @@ impl<D: Driver> Core<D> {
             now: Millis::default(),
             outbox: Outbox::default(),
             closing: Vec::new(),
-            awaiting_buffer: VecDeque::new(),
+            awaiting_buffer: AwaitingBuffer::default(),
             awaiting_send: VecDeque::new(),
             sent_large: 0,
             shed_again: Millis::default(),
@@ -154,6 +155,9 @@ impl<D: Driver> Core<D> {
     pub(super) fn update_receive(&mut self, id: ConnectionId) {
         let Some(slot) = self.slots.get(id) else { return };
         match (slot.receive, slot.wants_input()) {
+            (Receive::Paced | Receive::Idle, true) if self.awaiting_buffer.are_few(self.now) => {
+                self.awaiting_buffer.push(slot);
+            }
             (Receive::Paced | Receive::Idle, true) if slot.is_paced() => {
                 slot.receive = Receive::Armed;
                 self.driver.receive_once(id);

@@ -18,8 +18,11 @@ const GIVEN_UP: usize = 64 << 10;
 /// expected to do it again, until it has sent so many inputs in a row that caused less.
 const MUCH: u64 = 20_000;
 const REMEMBERED: u8 = 64;
-/// How often the driver is asked for more in a turn that has done enough already.
-const ROUNDS: usize = 8;
+/// In a turn that has done enough already, the driver is not asked for more once it has brought so
+/// many bytes: of those who flood there is always more.
+const COLLECTED: usize = 256 << 10;
+/// An event counts for so many bytes.
+const EVENT: usize = 64;
 /// So many connections of a list that lack room are looked at in one turn.
 const MAX_SKIPPED: usize = 512;
 
@@ -35,7 +38,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let deferred = slot.deferred.get_or_insert_with(|| Deferred::new(&core.pools.ledger));
         match outcome {
             Received::Data { buffer, len }
-                if core.driver.is_short_of_buffers()
+                if len <= SHORT
+                    || core.driver.is_short_of_buffers()
                     || slot.blocked.contains(Blocked::OVER_RATE) =>
             {
                 let bytes = core.driver.bytes(&buffer).get(..len).unwrap_or_default().to_vec();
@@ -58,22 +62,23 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// who flood there is always more, so it is not collected.
     #[cold]
     pub(super) fn end_turn_early(&mut self) {
-        for _ in 0..ROUNDS {
-            if !self.defer_events() {
+        let mut bytes = 0;
+        while let Some(more) = self.defer_events() {
+            bytes += more;
+            if bytes > COLLECTED {
                 return;
             }
             self.core.driver.collect();
         }
     }
 
-    /// Defers all events that the driver has. Returns whether there were any, and no long input
-    /// among them.
-    pub(super) fn defer_events(&mut self) -> bool {
-        let (mut has_some, mut has_long) = (false, false);
+    /// Defers all events that the driver has. Returns how many bytes they have brought, `None` if
+    /// there was no event.
+    pub(super) fn defer_events(&mut self) -> Option<usize> {
+        let mut bytes = None;
         while let Some(event) = self.core.driver.next_event() {
             self.core.charge_driver();
-            has_some = true;
-            has_long |= is_long(&event);
+            *bytes.get_or_insert(0) += received(&event);
             match event {
                 Event::Received { id, outcome: outcome @ Received::Data { .. }, armed } => {
                     self.defer_late(id, outcome, armed);
@@ -81,7 +86,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 other => self.on_rare_event(other),
             }
         }
-        has_some && !has_long
+        bytes
     }
 
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
@@ -122,7 +127,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         // Input that has caused more work than it was expected to do takes the share of what
         // follows: it is expected to do so from then on.
         let late = self.core.budget.late;
-        for (expected, until) in Expected::ALL.into_iter().zip([late / 2, late, late + late / 4]) {
+        for (expected, until) in
+            Expected::ALL.into_iter().zip([late, late + late / 4, late + late / 2])
+        {
             self.retry_late(expected, until);
         }
         let start = self.core.pools.work.used();
@@ -263,9 +270,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 }
 
-/// Whether an event has brought more than [`SHORT`] bytes.
-const fn is_long(event: &Event) -> bool {
-    matches!(event, Event::Received { outcome: Received::Data { len, .. }, .. } if *len > SHORT)
+/// How much of this an event counts for: the bytes that it has brought, and the event itself.
+const fn received(event: &Event) -> usize {
+    match event {
+        Event::Received { outcome: Received::Data { len, .. }, .. } => EVENT + *len,
+        _ => EVENT,
+    }
 }
 
 impl Slot {
@@ -287,7 +297,7 @@ impl Slot {
     fn expected(&self) -> Expected {
         match self.costly {
             0 if self.session.takes_little() => Expected::Little,
-            0 => Expected::Unknown,
+            0 if self.session.assembled() == 0 => Expected::Unknown,
             _ => Expected::Much,
         }
     }

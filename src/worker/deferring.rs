@@ -45,7 +45,8 @@ pub(super) enum Expected {
     Little,
     /// Unknown. Earlier input of the connection caused little.
     Unknown,
-    /// Earlier input of the connection caused much.
+    /// Earlier input of the connection caused much, or it is in the middle of a message and more
+    /// of that will follow.
     Much,
 }
 

@@ -8,6 +8,7 @@
 mod accept;
 mod access;
 mod budget;
+mod buffers;
 mod closes;
 mod closing;
 mod core;
@@ -25,6 +26,7 @@ mod meters;
 mod outbound;
 mod outbox;
 mod progress;
+mod rearm;
 mod receive;
 mod refusals;
 mod send;
@@ -145,9 +147,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.charge_driver();
         if self.core.pools.work.used() >= self.core.budget.received
             || !self.core.deferring.is_empty()
+            || self.core.awaiting_buffer.are_few(self.core.now)
         {
-            // The last turn left work or had much of it: each connection that has sent something
-            // is served in this one.
+            // The last turn left work or had much of it, or receives find no buffers, which costs
+            // little: each connection that has sent something is served in this one.
             self.core.driver.collect();
         }
         let began = self.core.driver.now();

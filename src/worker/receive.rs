@@ -1,10 +1,10 @@
 //! Events of the driver, above all received data.
 
 use super::Worker;
-use super::core::{BATCH, Core};
+use super::core::Core;
 use super::input::Input;
 use super::outbox::{Entry, queue_output};
-use super::slots::{Blocked, Flags, Receive};
+use super::slots::{Flags, Receive};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Driver, Event, Received};
 use crate::session::{CloseReason, Handled, Phase, Pools, Service};
@@ -207,10 +207,9 @@ impl<D: Driver> Core<D> {
             }
             Received::NoBuffers => {
                 self.stats.no_buffers += 1;
-                let is_waiting = slot.blocked.contains(Blocked::AWAITING_BUFFER);
-                if !is_waiting && !slot.flags.contains(Flags::INPUT_ENDED) {
-                    slot.blocked.insert(Blocked::AWAITING_BUFFER);
-                    self.awaiting_buffer.push_back(id);
+                self.awaiting_buffer.miss(self.now);
+                if !slot.flags.contains(Flags::INPUT_ENDED) {
+                    self.awaiting_buffer.push(slot);
                 }
             }
             // After a closing handshake nothing can be missing.
@@ -224,20 +223,6 @@ impl<D: Driver> Core<D> {
             }
             Received::Refused => slot.session.break_off(self.now, &mut self.pools),
             Received::Cancelled | Received::Data { .. } => {}
-        }
-    }
-
-    /// Arms again a batch of the connections that found no buffer.
-    pub(super) fn rearm_waiting(&mut self) {
-        for _ in 0..self.awaiting_buffer.len().min(BATCH) {
-            let Some(id) = self.awaiting_buffer.pop_front() else { return };
-            if let Some(slot) = self.slots.get(id) {
-                slot.blocked.remove(Blocked::AWAITING_BUFFER);
-                if slot.receive == Receive::Idle {
-                    slot.receive = Receive::Paced;
-                }
-                self.update_receive(id);
-            }
         }
     }
 

@@ -257,6 +257,13 @@ impl Slot {
         !has_ended && !waits && self.deferred.as_ref().is_none_or(|deferred| deferred.has_room())
     }
 
+    /// Whether a message of it is not complete, or it has sent more than one short input that is
+    /// not handled: it is likely to send more.
+    pub(super) fn is_amid_message(&self) -> bool {
+        let has_sent_much = self.deferred.as_ref().is_some_and(|deferred| !deferred.is_new());
+        has_sent_much || self.session.assembled() > 0
+    }
+
     /// The kernel holds its receive no longer.
     pub(super) fn receive_stopped(&mut self) {
         self.receive = if self.deferred.is_some() { Receive::Paced } else { Receive::Idle };

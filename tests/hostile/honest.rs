@@ -1,6 +1,7 @@
 //! The honest: clients of the echo, subscribers and their publisher, and newcomers, all in one
 //! thread that does nothing but measure how long they wait.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -13,7 +14,7 @@ use rustix::event::{Timespec, epoll};
 use crate::newcomers::Newcomers;
 use crate::peers::{Echo, Subscriber};
 use crate::sched::{Clock, Moment, pin};
-use crate::series::{Begun, Measured, Phase};
+use crate::series::{Begun, Measured, Phase, Series};
 use crate::support::client::Client;
 use crate::support::wire::{self, BINARY, FIN};
 
@@ -22,7 +23,6 @@ const CLIENTS: usize = 100;
 const SUBSCRIBERS: usize = 100;
 /// Each client sends, and the publisher publishes, 20 messages a second.
 const PERIOD: Duration = Duration::from_millis(50);
-const CONTROL_PERIOD: Duration = Duration::from_millis(10);
 const SIZE: usize = 64;
 const TOPIC: &str = "/topics/honest";
 /// How long what is under way at the end may take before it is given up.
@@ -68,8 +68,7 @@ pub(crate) fn measure(
 struct Control {
     from: TcpStream,
     to: TcpStream,
-    begun: Vec<Begun>,
-    due: Instant,
+    begun: VecDeque<Begun>,
 }
 
 impl Control {
@@ -79,7 +78,25 @@ impl Control {
         let (to, _) = listener.accept()?;
         from.set_nodelay(true)?;
         to.set_nonblocking(true)?;
-        Ok(Self { from, to, begun: Vec::new(), due: Instant::now() })
+        Ok(Self { from, to, begun: VecDeque::new() })
+    }
+
+    /// Sends a byte, just before something else is sent whose wait begins.
+    fn begin(&mut self, at: Moment, phase: Phase) -> Begun {
+        let begun = Begun::new(at, phase);
+        if matches!(self.from.write(&[0]), Ok(1)) {
+            self.begun.push_back(begun.clone());
+        } else {
+            begun.control.set(Some(at));
+        }
+        begun
+    }
+
+    /// Takes the bytes that have come back.
+    fn receive(&mut self, now: &Moment, series: &mut Series) {
+        let mut room = [0; 1024];
+        let len = self.to.read(&mut room).unwrap_or(0);
+        self.begun.drain(..len).for_each(|begun| series.add_control(&begun, now));
     }
 }
 
@@ -140,8 +157,8 @@ impl Honest {
         }
     }
 
-    fn begin(&self, phase: Phase) -> Begun {
-        Begun { at: self.clock.now(), phase }
+    fn begin(&mut self, phase: Phase) -> Begun {
+        self.control.begin(self.clock.now(), phase)
     }
 
     /// Sends what is due.
@@ -159,13 +176,9 @@ impl Honest {
         if self.publish_due <= now && self.publisher_is_open {
             self.publish_due = (self.publish_due + PERIOD).max(now);
             let number = (self.published.len() as u64).to_be_bytes();
-            self.published.push(self.begin(phase));
+            let begun = self.begin(phase);
+            self.published.push(begun);
             self.publisher_is_open = self.publisher.try_send(&wire::frame(FIN | BINARY, &number));
-        }
-        if self.control.due <= now {
-            self.control.due = (self.control.due + CONTROL_PERIOD).max(now);
-            self.control.begun.push(self.begin(phase));
-            let _ = self.control.from.write(&[0]);
         }
         if self.newcomers.is_due(now) {
             let begun = self.begin(phase);
@@ -184,6 +197,7 @@ impl Honest {
         }
         // All that is read now has come before this.
         let now = self.clock.now();
+        self.control.receive(&now, &mut self.measured.control);
         for event in &events {
             self.take(event.data.u64(), event.flags, &now);
         }
@@ -197,13 +211,7 @@ impl Honest {
         } else if token < CONTROL {
             let subscriber = &mut self.subscribers[at - CLIENTS];
             subscriber.receive(now, &self.published, &mut measured.topic);
-        } else if token == CONTROL {
-            let mut room = [0; 64];
-            let len = self.control.to.read(&mut room).unwrap_or(0);
-            for begun in self.control.begun.drain(..len) {
-                measured.control.add(&begun, now);
-            }
-        } else {
+        } else if token > CONTROL {
             self.newcomers.ready(token, flags, now, measured);
         }
     }

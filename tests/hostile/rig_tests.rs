@@ -185,15 +185,45 @@ fn a_busy_machine_is_not_blamed_on_the_server() {
     assert_eq!(outcome.measured.closed, 0);
 }
 
+/// A wait that began `ms` after `start`, whose control byte came back `control` later.
+fn begun(start: Instant, ms: u64, control: Option<u64>, phase: Phase) -> Begun {
+    let at = |ms| moment(start + Duration::from_millis(ms), 0, [0, 0]);
+    let begun = Begun::new(at(ms), phase);
+    begun.control.set(control.map(|control| at(ms + control)));
+    begun
+}
+
+/// A control byte that takes long was kept by the core of the senders, and what was sent behind it
+/// as well. What the server adds to that still counts.
+#[test]
+fn what_the_control_byte_waited_is_left_out() {
+    let start = Instant::now();
+    let at = |ms| moment(start + Duration::from_millis(ms), 0, [0, 0]);
+    for (control, wait, counted) in
+        [(Some(0), 30, 30), (Some(28), 30, 2), (Some(30), 30, 0), (Some(28), 60, 32), (None, 30, 0)]
+    {
+        let mut series = Series::default();
+        series.add(&begun(start, 5, control, Phase::Attack), &at(5 + wait));
+        assert_eq!(series.longest(), Duration::from_millis(counted), "{control:?} {wait}");
+        assert_eq!(series.attack.wall.longest(), Duration::from_millis(wait));
+    }
+    let (mut series, byte) = (Series::default(), begun(start, 5, None, Phase::Attack));
+    series.add_control(&byte, &at(12));
+    assert_eq!(series.longest(), Duration::from_millis(7), "nothing is left out of its own wait");
+    series.add(&byte, &at(15));
+    assert_eq!(series.longest(), Duration::from_millis(7), "three for what was sent behind it");
+    assert_eq!(series.attack.counted.quantile(0.0), Duration::from_millis(3));
+}
+
 #[test]
 fn waits_belong_to_the_phase_in_which_they_began() {
     let start = Instant::now();
     let at = |ms| moment(start + Duration::from_millis(ms), 0, [0, 0]);
     let mut series = Series::default();
     for (phase, ms) in [(Phase::Warm, 1), (Phase::Quiet, 2), (Phase::Attack, 30)] {
-        series.add(&Begun { at: at(0), phase }, &at(ms));
+        series.add(&begun(start, 0, Some(0), phase), &at(ms));
     }
-    series.lose(&Begun { at: at(10), phase: Phase::Attack }, &at(50));
+    series.lose(&begun(start, 10, Some(0), Phase::Attack), &at(50));
     assert_eq!(series.quiet.counted.longest(), Duration::from_millis(2));
     assert_eq!((series.quiet.counted.len(), series.attack.counted.len()), (1, 2));
     assert_eq!((series.longest(), series.lost), (Duration::from_millis(40), 1));

@@ -1,5 +1,7 @@
 //! What the honest measured: waits without the attack and with it, and what never came.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::sched::Moment;
@@ -23,16 +25,33 @@ impl Phase {
 }
 
 /// The start of a wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Begun {
     pub(crate) at: Moment,
     pub(crate) phase: Phase,
+    /// When the byte came back that was sent just before, over a connection that the server has no
+    /// part in; none if it is still under way.
+    pub(crate) control: Rc<Cell<Option<Moment>>>,
+}
+
+impl Begun {
+    pub(crate) fn new(at: Moment, phase: Phase) -> Self {
+        Self { at, phase, control: Rc::default() }
+    }
+
+    /// How long the wait until `now` was, less the time that the machine took from the server and
+    /// from the measuring thread, and less the time that the byte took: the sender's own core may
+    /// be busy with packets of the attackers, or this thread with sending.
+    fn counted(&self, now: &Moment) -> Duration {
+        let byte = self.control.get().unwrap_or(*now);
+        now.since(&self.at).saturating_sub(byte.since(&self.at))
+    }
 }
 
 /// The waits of one phase.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Side {
-    /// Less what the machine did to the measuring thread and to the server.
+    /// Less what the machine did to the measuring thread and to the server, and less the control.
     pub(crate) counted: Waits,
     /// As the wall clock saw them.
     pub(crate) wall: Waits,
@@ -55,8 +74,15 @@ impl Series {
             Phase::Quiet => &mut self.quiet,
             Phase::Attack | Phase::Over => &mut self.attack,
         };
-        side.counted.add(now.since(&begun.at));
+        side.counted.add(begun.counted(now));
         side.wall.add(now.at.saturating_duration_since(begun.at.at));
+    }
+
+    /// Adds the wait of the control itself.
+    pub(crate) fn add_control(&mut self, begun: &Begun, now: &Moment) {
+        begun.control.set(Some(begun.at));
+        self.add(begun, now);
+        begun.control.set(Some(*now));
     }
 
     /// The same for a wait that is given up.

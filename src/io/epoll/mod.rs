@@ -225,6 +225,10 @@ impl Driver for EpollDriver {
         self.pool.lent() * 4 >= u32::from(self.pool.max()) * 3
     }
 
+    fn free_buffers(&self) -> usize {
+        u32::from(self.pool.max()).saturating_sub(self.pool.lent()) as usize
+    }
+
     #[inline]
     fn send_now(&mut self, id: ConnectionId, payload: Payload) {
         self.try_send_now(id, payload);

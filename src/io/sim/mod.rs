@@ -182,6 +182,10 @@ impl Driver for SimRing {
         self.pool.lent_counter().get() * 4 >= self.pool.len() * 3
     }
 
+    fn free_buffers(&self) -> usize {
+        self.pool.len().saturating_sub(self.pool.lent_counter().get()) as usize
+    }
+
     fn release(&mut self, buffer: Buffer) {
         self.pool.release(buffer);
     }

@@ -12,6 +12,11 @@ use crate::config::Buffers;
 use crate::io::{Buffer, next_ring_number};
 
 const PAGE: usize = 4096;
+/// The bytes of a buffer that is lent in part: those of short input.
+const SHORT: u32 = 1 << 10;
+/// So many calls into the kernel after the last receive that found no buffer, the buffers that were
+/// added go out of use again.
+const KEPT: u16 = 1_024;
 
 /// The ring of free buffers that is shared with the kernel, and the buffers.
 #[derive(Debug)]
@@ -25,6 +30,14 @@ pub(super) struct BufRing {
     mask: u16,
     /// How many there are.
     count: u16,
+    /// The buffers below this number are lent whole, the others [in part](SHORT). The kernel fills
+    /// as many as there are before anything of it is handled, and who sends little after that waits
+    /// for all of it.
+    whole: u16,
+    /// The buffers that were used and are out of use.
+    spare: Vec<u16>,
+    /// For so many calls into the kernel the buffers that are lent in part stay in use.
+    keep: u16,
     /// The call into the kernel after which there came to be more.
     grown_after: u64,
     /// Receives that found no buffer since there were more, halved by each call after which none
@@ -72,6 +85,9 @@ impl BufRing {
             size,
             mask,
             count: 0,
+            whole: config.count,
+            spare: Vec::new(),
+            keep: 0,
             grown_after: 0,
             missed: 0,
             missed_after: 0,
@@ -86,10 +102,12 @@ impl BufRing {
     /// Adds `more` buffers, as far as there is room.
     fn add(&mut self, more: u16) {
         let end = self.count.saturating_add(more).min(self.mask + 1);
-        for id in self.count..end {
-            self.put(id);
+        while self.count < end {
+            // Those that are out of use, or else the first that was never used.
+            let id = self.spare.pop().unwrap_or(self.count);
+            self.put(id, if id < self.whole { self.size } else { self.size.min(SHORT) });
+            self.count += 1;
         }
-        self.count = end;
     }
 
     /// A receive has found no buffer, after so many calls into the kernel. If there are half as
@@ -103,6 +121,7 @@ impl BufRing {
         self.missed = u16::try_from(u32::from(self.missed) >> without).unwrap_or(u16::MAX);
         self.missed = self.missed.saturating_add(1);
         self.missed_after = calls;
+        self.keep = KEPT;
         if self.missed >= self.count / 2 && self.grown_after != calls {
             (self.grown_after, self.missed) = (calls, 0);
             self.add(self.count);
@@ -163,7 +182,20 @@ impl BufRing {
     pub(super) fn release(&mut self, buffer: Buffer) {
         self.check(&buffer);
         self.lent -= 1;
-        self.put(buffer.id);
+        if buffer.id >= self.whole {
+            return self.release_short(buffer.id);
+        }
+        self.put(buffer.id, self.size);
+    }
+
+    /// Takes a buffer back that is lent in part, or out of use.
+    #[cold]
+    fn release_short(&mut self, id: u16) {
+        if self.keep > 0 {
+            return self.put(id, self.size.min(SHORT));
+        }
+        self.spare.push(id);
+        self.count -= 1;
     }
 
     /// A buffer of another ring may name memory that the kernel writes to, or none.
@@ -173,7 +205,7 @@ impl BufRing {
     }
 
     #[inline]
-    fn put(&mut self, id: u16) {
+    fn put(&mut self, id: u16, len: u32) {
         let address = self.memory.as_ptr() as u64 + u64::from(id) * u64::from(self.size);
         // SAFETY: the index is masked, so it lies inside `entries`.
         let entry = unsafe { self.entries.add(usize::from(self.tail & self.mask)) };
@@ -181,7 +213,7 @@ impl BufRing {
         // lies behind the tail. It is initialised, as all entries were zeroed.
         let entry = unsafe { &mut *entry.as_ptr() };
         entry.set_addr(address);
-        entry.set_len(self.size);
+        entry.set_len(len);
         entry.set_bid(id);
         self.tail = self.tail.wrapping_add(1);
     }
@@ -189,6 +221,7 @@ impl BufRing {
     /// Shows the kernel every buffer released so far.
     #[inline]
     pub(super) fn commit(&mut self) {
+        self.keep = self.keep.saturating_sub(1);
         // SAFETY: `entries` is the start of the ring that this value owns.
         let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
         // SAFETY: the tail lies in the first entry, in bytes that `put` does not write, aligned to

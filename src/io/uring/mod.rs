@@ -221,6 +221,10 @@ impl Driver for UringRing {
         self.buffers.lent() * 4 >= u32::from(self.buffers.count()) * 3
     }
 
+    fn free_buffers(&self) -> usize {
+        u32::from(self.buffers.count()).saturating_sub(self.buffers.lent()) as usize
+    }
+
     #[inline]
     fn release(&mut self, buffer: Buffer) {
         self.buffers.release(buffer);

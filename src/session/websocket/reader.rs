@@ -28,6 +28,8 @@ const FEW: usize = 2 << 10;
 const COMPRESSED_PIECE: usize = 1 << 10;
 /// From here on a message is not copied if the service has to keep it.
 const LARGE: usize = 128 << 10;
+/// The send of a longer echo counts as work. A last byte can cause it.
+const SENT: usize = 16 << 10;
 
 impl Session {
     /// Takes frames until `bytes` are used up, the connection is no longer open, the service wants
@@ -262,7 +264,7 @@ impl Session {
                 work.charge_bytes(take, Work::DEFLATE_READ_BYTE);
                 work.charge_bytes(added, Work::INFLATED_BYTE);
             } else {
-                work.charge(Work::of_assembled(before, added));
+                work.charge(Work::of_filled(added));
             }
             if assembler.capacity() > capacity {
                 // What was there has been copied: megabytes, of a large message.
@@ -335,6 +337,9 @@ impl Session {
         let buffer = if end.echo && cx.out.is_empty() && !compressed {
             // No reply precedes it: the memory that the message was assembled in is the reply.
             let took = write_server_header(room, opcode, false, payload.len());
+            if payload.len() > SENT {
+                cx.pools.work.charge(Work::of_bytes(payload.len()));
+            }
             cx.out.adopt(buffer, MAX_SERVER_HEADER - took)
         } else {
             cx.pools.counts.not_echoed += 1;

@@ -198,7 +198,7 @@ fn an_end_waits_for_the_work_before_it() {
 fn a_large_message_of_a_client_that_is_gone_is_given_up() {
     const LARGE: usize = 80 << 10;
     for (len, messages) in [(LARGE, 0), (1_000, 1)] {
-        let mut bench = Bench::new().with_work_per_turn(2_000);
+        let mut bench = Bench::new().with_work_per_turn(8_000);
         let client = bench.open();
         let piece = masked(TEXT, &[b'm'; 100]);
         let more = masked(CONTINUATION, &[b'm'; 100]).repeat(len / 100);
