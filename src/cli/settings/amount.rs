@@ -35,6 +35,8 @@ pub(crate) enum Unit {
 
 /// A type that holds an amount.
 pub(crate) trait Quantity: Sized {
+    /// What stands for no amount, if the setting may be without one.
+    const NOT_SET: Option<Self> = None;
     fn from_amount(amount: u64) -> Option<Self>;
     /// `None` if it is not set.
     fn amount(&self) -> Option<u64>;
@@ -67,6 +69,8 @@ impl Quantity for Duration {
 }
 
 impl<T: Quantity> Quantity for Option<T> {
+    const NOT_SET: Option<Self> = Some(None);
+
     fn from_amount(amount: u64) -> Option<Self> {
         T::from_amount(amount).map(Some)
     }
@@ -112,6 +116,10 @@ impl<T: Quantity> Field for Amount<T> {
     }
 
     fn set(&self, options: &mut Options, texts: &[String]) -> Result<(), Vec<(usize, String)>> {
+        if let (Some(not_set), true) = (T::NOT_SET, texts.is_empty()) {
+            *(self.at)(options) = not_set;
+            return Ok(());
+        }
         *(self.at)(options) = one(texts, |text| {
             let amount = match self.unit {
                 Unit::Bytes => parse_size(text)?,
