@@ -226,7 +226,8 @@ impl Driver for UringRing {
         self.buffers.release(buffer);
     }
 
-    #[inline]
+    // Inlined, because the caller usually knows the kind of payload.
+    #[inline(always)]
     fn send_now(&mut self, id: ConnectionId, payload: Payload) {
         let (pointer, len) = match &payload {
             Payload::Received { buffer, start, len } => {
