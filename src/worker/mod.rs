@@ -149,10 +149,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.retry_deferred();
         }
         self.core.pools.work.allow(self.core.budget.received);
-        while let Some(event) = self.core.driver.next_event() {
-            self.core.charge_driver();
-            self.on_event(event);
-        }
+        self.handle_events();
         if !self.core.driver.is_settled() {
             self.settle()?;
         }
