@@ -11,53 +11,11 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::buffer::{Buffer, Data};
 use crate::base::{Chunk, ConnectionId, Ledger, SendProgress, Shared};
 pub use rustix::io::Errno;
-
-/// A receive buffer lent by a ring. Whoever holds it gives it back with [`Driver::release`] or
-/// sends from it; only the ring that lent it takes it.
-#[derive(PartialEq, Eq)]
-pub struct Buffer {
-    pub(super) id: u16,
-    /// The number of the ring that lent it.
-    pub(super) ring: u32,
-}
-
-impl Buffer {
-    /// Buffer `id` of the ring, or of what stands around a ring, that has this number.
-    #[cfg(feature = "tls")]
-    pub(crate) const fn new(id: u16, ring: u32) -> Self {
-        Self { id, ring }
-    }
-
-    /// Its number within the ring that lent it.
-    #[cfg(feature = "tls")]
-    pub(crate) const fn id(&self) -> u16 {
-        self.id
-    }
-
-    /// The number of the ring that lent it.
-    #[cfg(feature = "tls")]
-    pub(crate) const fn ring(&self) -> u32 {
-        self.ring
-    }
-}
-
-impl fmt::Debug for Buffer {
-    /// Without the ring's number, so that two runs of a simulation read alike.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Buffer").field(&self.id).finish()
-    }
-}
-
-/// A number for a new ring, so that its buffers can be told from those of others.
-pub(crate) fn next_ring_number() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
 
 /// What [`Driver::send_now`] and [`Driver::send_queued`] send.
 #[derive(Debug)]
@@ -200,6 +158,13 @@ pub enum Event {
     },
     /// Some thread called [`Wake::wake`].
     Woken,
+}
+
+impl From<Data> for Event {
+    fn from(data: Data) -> Self {
+        let Data { id, buffer, len } = data;
+        Self::Received { id, outcome: Received::Data { buffer, len }, armed: true }
+    }
 }
 
 /// Wakes a worker from any thread.
@@ -372,6 +337,12 @@ pub trait Driver {
     /// Whether it is known of every [`Driver::send_now`] what became of it. Not so only when the
     /// kernel lacked memory and took a part of what was queued; the next [`Driver::enter`] goes on.
     fn is_settled(&self) -> bool;
+
+    /// What came, if the next event is that bytes came on a receive that stays armed. Most events
+    /// are, so a driver may hand them out here faster than as an [`Event`].
+    fn next_data(&mut self) -> Option<Data> {
+        None
+    }
 
     /// The next event, or `None` when all that the last [`Driver::enter`] brought are handed out.
     fn next_event(&mut self) -> Option<Event>;

@@ -3,6 +3,7 @@
 //! backend is a folder beside these, which `server` starts. A transport under the frames, such as
 //! TLS, is a driver around another one, so that loop and sessions see plain bytes: see `transport`.
 
+mod buffer;
 pub mod clock;
 mod driver;
 pub mod epoll;
@@ -12,5 +13,7 @@ mod tcp_info;
 pub mod uring;
 mod wake;
 
+pub(crate) use buffer::next_ring_number;
+pub use buffer::{Buffer, Data};
 pub use driver::*;
 pub use wake::LoopWaker;

@@ -38,10 +38,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if self.core.meters.due() <= self.core.now {
             self.core.resume_waiting();
         }
-        while let Some(event) = self.core.driver.next_event() {
-            self.core.charge_driver();
-            self.on_event::<true>(event);
-        }
+        self.handle_each::<true>();
     }
 
     /// Data has come that has to be looked at.

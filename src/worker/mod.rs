@@ -213,10 +213,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if self.core.meters.are_used {
             self.handle_metered();
         }
-        while let Some(event) = self.core.driver.next_event() {
-            self.core.charge_driver();
-            self.on_event::<false>(event);
-        }
+        // After metered ones there are none.
+        self.handle_each::<false>();
     }
 
     /// Looks at the clock at the end of a turn.

@@ -6,13 +6,27 @@ use super::input::Input;
 use super::outbox::{Entry, queue_output};
 use super::slots::{Flags, Receive};
 use crate::base::{Chunk, ConnectionId};
-use crate::io::{Buffer, Driver, Event, Received};
+use crate::io::{Buffer, Data, Driver, Event, Received};
 use crate::session::{CloseReason, Handled, Phase, Pools, Service};
 
 /// Replies of one turn that are sent at once. More is queued.
 const MAX_AT_ONCE: usize = 256 << 10;
 
 impl<D: Driver, S: Service> Worker<D, S> {
+    /// Handles every event that the last call into the kernel brought.
+    #[inline(always)]
+    pub(super) fn handle_each<const METERED: bool>(&mut self) {
+        loop {
+            while let Some(Data { id, buffer, len }) = self.core.driver.next_data() {
+                self.core.charge_driver();
+                self.on_data::<true, METERED>(id, buffer, len, true);
+            }
+            let Some(event) = self.core.driver.next_event() else { return };
+            self.core.charge_driver();
+            self.on_event::<METERED>(event);
+        }
+    }
+
     /// Handles an event. Inlined into the loop over events; from elsewhere it is called by
     /// [`on_rare_event`](Self::on_rare_event), because out of line an echo costs ten instructions
     /// more.

@@ -9,7 +9,7 @@ use super::UringRing;
 use super::tag::{Kind, Tag};
 use super::tcp;
 use crate::base::{Chunk, ConnectionId, SendProgress};
-use crate::io::{Errno, Event, Payload, Received, Wake};
+use crate::io::{Data, Errno, Event, Payload, Received, Wake};
 
 impl UringRing {
     /// The events of its own, the next of the kernel's, or the end of those, by which the memory
@@ -22,7 +22,7 @@ impl UringRing {
             }
             let queues = self.queues.as_mut()?;
             if let Some(cqe) = queues.cq.next() {
-                match self.translate(&cqe) {
+                match self.translate(Tag(cqe.user_data()), cqe.result(), cqe.flags()) {
                     Some(event) => return Some(event),
                     None => continue,
                 }
@@ -61,9 +61,7 @@ impl UringRing {
             queues.cq.sync();
         }
         while let Some(cqe) = self.queues.as_mut().and_then(|queues| queues.cq.next()) {
-            if let Some(event) = self.translate(&cqe) {
-                self.own_events.push_back(event);
-            }
+            self.keep_event(Tag(cqe.user_data()), cqe.result(), cqe.flags());
         }
         // Failures among what overflowed are not known yet.
         if self.queues.as_ref().is_some_and(|queues| !queues.sq.cq_overflow()) {
@@ -73,21 +71,24 @@ impl UringRing {
 
     /// Only bytes that came on a receive that stays armed.
     #[inline(always)]
-    pub(super) fn translate_data(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
-        let tag = Tag(cqe.user_data());
-        let (len, flags) = (usize::try_from(cqe.result()).ok()?, cqe.flags());
+    pub(super) fn translate_data(&mut self, tag: Tag, result: i32, flags: u32) -> Option<Data> {
+        let len = usize::try_from(result).ok()?;
         if len == 0 || !tag.is_receive() || !cqueue::more(flags) {
             return None;
         }
         let buffer = self.buffers.lend(cqueue::buffer_select(flags)?);
-        let outcome = Received::Data { buffer, len };
-        Some(Event::Received { id: tag.id(), outcome, armed: true })
+        Some(Data { id: tag.id(), buffer, len })
     }
 
+    /// Keeps what a completion means for [`next_rare_event`](Self::next_rare_event).
     #[inline(never)]
-    pub(super) fn translate(&mut self, cqe: &cqueue::Entry) -> Option<Event> {
-        let tag = Tag(cqe.user_data());
-        let (result, flags) = (cqe.result(), cqe.flags());
+    pub(super) fn keep_event(&mut self, tag: Tag, result: i32, flags: u32) {
+        if let Some(event) = self.translate(tag, result, flags) {
+            self.own_events.push_back(event);
+        }
+    }
+
+    fn translate(&mut self, tag: Tag, result: i32, flags: u32) -> Option<Event> {
         let (id, armed) = (tag.id(), cqueue::more(flags));
         match tag.kind()? {
             Kind::Receive => {

@@ -19,7 +19,7 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{CancelBuilder, Fixed, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode};
 
-use super::{Accepts, Buffer, Driver, DriverStats, Errno, Event, LoopWaker, Payload};
+use super::{Accepts, Buffer, Data, Driver, DriverStats, Errno, Event, LoopWaker, Payload};
 use crate::base::{Chunk, ConnectionId, Shared};
 use crate::config::Buffers;
 use accept::PeerName;
@@ -230,7 +230,8 @@ impl Driver for UringRing {
         self.buffers.release(buffer);
     }
 
-    #[inline]
+    // Inlined, because the caller usually knows the kind of payload.
+    #[inline(always)]
     fn send_now(&mut self, id: ConnectionId, payload: Payload) {
         let (pointer, len) = match &payload {
             Payload::Received { buffer, start, len } => {
@@ -333,22 +334,26 @@ impl Driver for UringRing {
         self.pinned.is_empty() && self.shared.is_empty()
     }
 
-    // Inlined together with what the caller does of each kind of event, the usual one, bytes that
-    // came, never becomes an `Event` in memory.
+    // Inlined, so that what came is never in memory. What else is next becomes an own event.
     #[inline(always)]
-    fn next_event(&mut self) -> Option<Event> {
-        if self.own_events.is_empty()
-            && let Some(cqe) = self.queues.as_mut()?.cq.next()
-        {
-            match self.translate_data(&cqe) {
-                Some(event) => return Some(event),
-                None => match self.translate(&cqe) {
-                    Some(event) => return Some(event),
-                    None => return self.next_rare_event(),
-                },
-            }
+    fn next_data(&mut self) -> Option<Data> {
+        if !self.own_events.is_empty() {
+            return None;
         }
-        self.next_rare_event()
+        let cqe = self.queues.as_mut()?.cq.next()?;
+        let (tag, result, flags) = (Tag(cqe.user_data()), cqe.result(), cqe.flags());
+        let data = self.translate_data(tag, result, flags);
+        if data.is_none() {
+            self.keep_event(tag, result, flags);
+        }
+        data
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        match self.next_data() {
+            Some(data) => Some(data.into()),
+            None => self.next_rare_event(),
+        }
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {

@@ -56,8 +56,13 @@ impl UringRing {
         if self.backlog.is_empty() && self.try_push(&entry) {
             return;
         }
-        // The queue is full: let the kernel take what is there. This runs no completions, so it
-        // may happen in the middle of a turn.
+        self.push_late(entry);
+    }
+
+    /// The queue is full: lets the kernel take what is there. This runs no completions, so it may
+    /// happen in the middle of a turn.
+    #[cold]
+    fn push_late(&mut self, entry: Entry) {
         self.backlog.push_back(entry);
         self.submit_backlog();
     }
@@ -134,7 +139,7 @@ impl UringRing {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_pinned(
         &mut self,
         id: ConnectionId,
@@ -142,13 +147,21 @@ impl UringRing {
         len: usize,
         payload: Payload,
     ) {
-        let (Ok(index), Ok(len)) = (u16::try_from(self.pinned.len()), u32::try_from(len)) else {
-            // No room to name it: to the caller that is a socket that took nothing.
-            let event = Event::ShortSend { id, rest: payload, error: None };
-            return self.own_events.push_back(event);
-        };
+        let index = self.pinned.len();
         self.pinned.push(Some(payload));
+        let (Ok(index), Ok(len)) = (u16::try_from(index), u32::try_from(len)) else {
+            return self.give_back(id);
+        };
         self.push_send(Kind::SendNow, id, (pointer, len), index);
+    }
+
+    /// There is no room to name the payload that was pinned last: to the caller that is a socket
+    /// that took nothing.
+    #[cold]
+    fn give_back(&mut self, id: ConnectionId) {
+        if let Some(rest) = self.pinned.pop().flatten() {
+            self.own_events.push_back(Event::ShortSend { id, rest, error: None });
+        }
     }
 
     /// One place for what all of `ids` are sent.
@@ -170,14 +183,18 @@ impl UringRing {
         }
     }
 
+    /// [`push`](Self::push) of a send, which is built in its place in the queue.
     #[inline]
     fn push_send(&mut self, kind: Kind, id: ConnectionId, bytes: (*const u8, u32), index: u16) {
-        let entry = opcode::Send::new(Fixed(id.slot), bytes.0, bytes.1)
-            .flags(NOW)
-            .build()
-            .flags(Flags::SKIP_SUCCESS)
-            .user_data(Tag::new(kind, id, index).0);
-        self.push(entry);
+        let tag = Tag::new(kind, id, index);
+        if !self.backlog.is_empty() || !self.try_push(&send_entry(id, bytes, tag)) {
+            self.push_send_late(id, bytes, tag);
+        }
+    }
+
+    #[cold]
+    fn push_send_late(&mut self, id: ConnectionId, bytes: (*const u8, u32), tag: Tag) {
+        self.push_late(send_entry(id, bytes, tag));
     }
 
     /// Sends a message (`MSG_RING`) to another ring, where it arrives as a completion. `index` is
@@ -294,4 +311,14 @@ impl UringRing {
             .user_data(Tag::new(Kind::Progress, id, 0).0);
         self.push(entry);
     }
+}
+
+/// A send that has a completion only if it fell short.
+#[inline]
+fn send_entry(id: ConnectionId, bytes: (*const u8, u32), tag: Tag) -> Entry {
+    opcode::Send::new(Fixed(id.slot), bytes.0, bytes.1)
+        .flags(NOW)
+        .build()
+        .flags(Flags::SKIP_SUCCESS)
+        .user_data(tag.0)
 }

@@ -48,6 +48,10 @@ impl Session {
                 self.resume(bytes, at, cx, service)
             } else {
                 match self.short_frames(bytes, at, cx, service) {
+                    // Most receives are short messages and nothing else.
+                    Ok(next) if next == bytes.len() && next - at <= FEW && cx.stop == Stop::No => {
+                        return Handled::All;
+                    }
                     Ok(next) if next < bytes.len() && cx.stop == Stop::No => {
                         cx.pools.work.charge_bytes(next - at, Work::SHORT_MESSAGES_BYTE);
                         self.frame(bytes, next, cx, service)
