@@ -72,7 +72,9 @@ impl Service for Deliverer {
     fn end_turn<O: Outbound>(&mut self, _: Millis, deliveries: usize, out: &mut O) {
         let state = &mut *self.0.borrow_mut();
         if state.is_started {
-            state.answers.drain(..).for_each(|(id, frames)| out.answer(id, &frames));
+            for (id, frames) in state.answers.drain(..) {
+                let _ = out.answer(id, &frames);
+            }
         }
         let mut done = 0;
         while state.is_started

@@ -10,6 +10,9 @@ pub(crate) trait Admin: std::fmt::Debug {
     /// [`Handler::request`](super::Handler::request).
     fn request(&mut self, request: &Request<'_>, cx: &mut RequestContext<'_>) -> Option<Response>;
 
+    /// Whether somebody with such a request may ask anything.
+    fn allows(&self, request: &Request<'_>) -> bool;
+
     /// An answer that was to follow has not come in time: whatever is known is the answer.
     fn overdue(&mut self, id: ConnectionId);
 }

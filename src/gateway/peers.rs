@@ -29,8 +29,9 @@ impl<H: Handler> Gateway<H> {
     /// Remembers the peer of a new connection.
     pub(super) fn note_peer(&mut self, id: ConnectionId, peer: Option<SocketAddr>) {
         *self.core.peers.reach(id.slot, || None) = peer;
-        if !self.config.trusted_proxies.is_empty() {
-            *self.core.clients.reach(id.slot, || None) = None;
+        // Also if no proxy is trusted any more: the slot may have been that of a client of one.
+        if let Some(client) = self.core.clients.get_mut(id.slot) {
+            *client = None;
         }
     }
 

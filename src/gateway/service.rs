@@ -142,6 +142,10 @@ impl<H: Handler> Inbound for Gateway<H> {
         self.answer_admin(id, request)
     }
 
+    fn wants_admin_body(&self, request: &http::Request<'_>) -> bool {
+        self.admin.as_ref().is_some_and(|admin| admin.allows(request))
+    }
+
     fn wants_body(&self, request: &http::Request<'_>) -> bool {
         self.app_wants_body(request)
     }

@@ -57,8 +57,9 @@ impl Outbound for Recorder {
         Delivered::Taken
     }
 
-    fn answer(&mut self, to: ConnectionId, frames: &[u8]) {
+    fn answer(&mut self, to: ConnectionId, frames: &[u8]) -> bool {
         self.calls.push(Call::Answer(to, frames.to_vec()));
+        true
     }
 
     fn answer_shared(&mut self, to: ConnectionId, frames: &Rc<Frames>) {

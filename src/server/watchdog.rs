@@ -49,14 +49,19 @@ impl Watched {
             tracing::warn!(core = core.core, ms = millis(held), "a callback holds its loop");
         }
         let was_hung = self.hung.is_reported;
-        if let Some(held) = self.hung.observe(turn, now, HUNG_AFTER) {
+        let held = self.hung.observe(turn, now, HUNG_AFTER);
+        let has_changed = was_hung != self.hung.is_reported;
+        if has_changed {
+            // Before the line: a log that is not read may keep this thread waiting as well.
+            core.set_hung(self.hung.is_reported);
+        }
+        if let Some(held) = held {
             let ms = millis(held);
             tracing::error!(core = core.core, ms, "a loop hangs; the others go on without it");
         }
-        if was_hung == self.hung.is_reported {
+        if !has_changed {
             return false;
         }
-        core.set_hung(self.hung.is_reported);
         if was_hung {
             tracing::warn!(core = core.core, "the loop that hung goes on");
         }

@@ -37,12 +37,30 @@ impl Asked {
     fn parse(head: &[u8]) -> Self {
         let head = head.strip_prefix(b"\r\n").unwrap_or(head);
         let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-        let mut words = line.split(|byte| *byte == b' ');
-        let method = words.next().filter(|method| method.iter().all(u8::is_ascii_alphabetic));
-        let target = words.next().filter(|_| method.is_some()).unwrap_or_default();
-        let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        Self { method: cut(method.unwrap_or_default(), MAX_METHOD), path: cut(path, MAX_PATH) }
+        let words: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
+        // Anything else may be another protocol, and the words may be a password.
+        let (method, path) = match words[..] {
+            [method, target, version]
+                if method.iter().all(u8::is_ascii_alphabetic) && version.starts_with(b"HTTP/") =>
+            {
+                (method, path_of(target))
+            }
+            _ => (&[][..], &[][..]),
+        };
+        Self { method: cut(method, MAX_METHOD), path: cut(path, MAX_PATH) }
     }
+}
+
+/// The path of a target, without the query, and of an absolute one without what is before the path,
+/// which may have a password.
+fn path_of(target: &[u8]) -> &[u8] {
+    let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    if path.starts_with(b"/") || path == b"*" {
+        return path;
+    }
+    let scheme = path.windows(3).position(|three| three == b"://");
+    let rest = scheme.and_then(|at| path.get(at + 3..)).unwrap_or_default();
+    rest.iter().position(|byte| *byte == b'/').and_then(|at| rest.get(at..)).unwrap_or_default()
 }
 
 /// Bytes that are not visible ASCII cannot be in a valid request.
@@ -60,8 +78,14 @@ mod tests {
         for (head, method, path) in [
             (&b"GET /a/b?token=s HTTP/1.1\r\nHost: h\r\n"[..], "GET", "/a/b"),
             (b"\r\nPOST /a HTTP/1.1\r\n", "POST", "/a"),
-            (b"GET /a", "GET", "/a"),
-            (b"GET http://h/a?x HTTP/1.1\r\n", "GET", "http://h/a"),
+            (b"GET /a", "", ""),
+            (b"GET /a b HTTP/1.1\r\n", "", ""),
+            (b"GET http://user:secret@h/a?x HTTP/1.1\r\n", "GET", "/a"),
+            (b"GET http://h HTTP/1.1\r\n", "GET", ""),
+            (b"CONNECT user:secret HTTP/1.1\r\n", "CONNECT", ""),
+            (b"OPTIONS * HTTP/1.1\r\n", "OPTIONS", "*"),
+            (b"AUTH secret\r\n", "", ""),
+            (b"PASS secret\n", "", ""),
             (b"GET /\xff\x1b[0m HTTP/1.1\r\n", "GET", "/..[0m"),
             (b"\x16\x03\x01 secret", "", ""),
             (b"", "", ""),

@@ -90,7 +90,13 @@ pub trait Inbound {
         Some(Rejection::NotFound.response())
     }
 
-    /// Whether the body of such a request is wanted. Otherwise it is read and discarded. Called
+    /// Whether the body of such a request is wanted, which it is not of somebody who may not ask.
+    fn wants_admin_body(&self, request: &http::Request<'_>) -> bool {
+        let _ = request;
+        false
+    }
+
+    /// Whether the body of a request of others is wanted. Otherwise it is read and discarded. Called
     /// once the head is there.
     fn wants_body(&self, request: &http::Request<'_>) -> bool {
         let _ = request;
@@ -343,7 +349,9 @@ pub trait Outbound {
     ///
     /// A frame may be given in two parts, here and right after that to
     /// [`answer_shared`](Self::answer_shared), with no other call in between.
-    fn answer(&mut self, to: ConnectionId, frames: &[u8]);
+    ///
+    /// Returns whether the connection is open, so that they are sent.
+    fn answer(&mut self, to: ConnectionId, frames: &[u8]) -> bool;
 
     /// The same with frames that other connections may be sent as well: they are not copied if
     /// they are long.

@@ -16,6 +16,10 @@ use crate::session::{Admitted, CloseReason, Phase, Service, Session};
 /// no connection closes before. Trying at once would only spin.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// So many connections to listeners for administration are answered at a time. They have some slots
+/// of their own, and may have no token.
+const MOST_ADMIN: u64 = 32;
+
 /// The least time between two warnings that accepting fails.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
@@ -231,19 +235,22 @@ impl<D: Driver> Core<D> {
         let full = clients >= u64::from(self.pools.config.limits.max_connections);
         let id = self.slots.next_id(index);
         let is_admin = self.accepting.is_admin(listener);
-        let reject = !is_admin && self.has_to_reject(full);
+        let reject = match is_admin {
+            true => self.stats.admin >= MOST_ADMIN,
+            false => self.has_to_reject(full),
+        };
         let mut session = Session::new(id, self.now, &self.pools.config, reject);
-        if reject {
-            session.note_begun(&mut self.pools.counts);
-        }
-        if self.accepting.tls.get(listener) == Some(&true) {
-            session.mark_tls();
-        }
         if is_admin {
             session.mark_admin();
             self.stats.admin += 1;
         } else {
             self.stats.accepted += 1;
+        }
+        if reject {
+            session.note_begun(&mut self.pools.counts);
+        }
+        if self.accepting.tls.get(listener) == Some(&true) {
+            session.mark_tls();
         }
         if !self.accepting.admin.is_empty() {
             *self.opened.reach(index, Millis::default) = self.now;

@@ -32,13 +32,15 @@ impl<D: Driver> Outbound for Core<D> {
         Delivered::Taken
     }
 
-    fn answer(&mut self, to: ConnectionId, frames: &[u8]) {
+    fn answer(&mut self, to: ConnectionId, frames: &[u8]) -> bool {
         if self.slots.get(to).is_some_and(|slot| slot.session.phase() == Phase::Open)
             && let Some(entry) = self.entry(to)
         {
             entry.output.append(frames, Vec::new);
             self.pools.counts.written += 1;
+            return true;
         }
+        false
     }
 
     fn answer_shared(&mut self, to: ConnectionId, frames: &Rc<Frames>) {

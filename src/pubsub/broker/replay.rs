@@ -50,8 +50,7 @@ impl Broker {
             self.work.charge(Work::FRAME);
             self.changes_left = self.changes_left.saturating_sub(payload.len() / CHANGE_BYTES);
             self.stats.replayed += 1;
-            self.stats.in_parts += 1;
-            out.answer(id, &header);
+            self.stats.in_parts += u64::from(out.answer(id, &header));
             out.answer_shared(id, &payload);
         } else {
             self.replay_later(id, filter);

@@ -72,7 +72,10 @@ impl Pages {
             };
             return (!token.is_in(request)).then(refused);
         }
-        let is_page = request.header("origin").is_some();
+        // A page in a browser can have an image loaded, which says no origin.
+        let is_sites = |site: &str| !matches!(site, "none" | "same-origin");
+        let is_page = request.header("origin").is_some()
+            || header(request, "sec-fetch-site").is_some_and(is_sites);
         let is_local = request.host.is_none_or(is_local);
         (is_page || !is_local).then(|| {
             answers::error(
@@ -168,6 +171,10 @@ impl Pages {
 }
 
 impl Admin for Pages {
+    fn allows(&self, request: &Request<'_>) -> bool {
+        self.refusal(request).is_none()
+    }
+
     fn request(&mut self, request: &Request<'_>, cx: &mut RequestContext<'_>) -> Option<Response> {
         if let Some(refusal) = self.refusal(request) {
             return Some(refusal);

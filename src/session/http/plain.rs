@@ -39,7 +39,10 @@ impl Session {
             head: head.into(),
             reader,
             content: Vec::new(),
-            is_wanted: self.is_admin() || service.wants_body(request),
+            is_wanted: match self.is_admin() {
+                true => service.wants_admin_body(request),
+                false => service.wants_body(request),
+            },
             charge: cx.pools.ledger.open(),
         };
         body.recharge();

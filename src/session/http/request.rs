@@ -162,7 +162,9 @@ impl Session {
     /// that it fails at once.
     fn refuse_tls(&mut self, cx: &mut ReceiveContext<'_>) {
         cx.out.append(&TLS_ALERT, || cx.pools.buffers.take());
-        cx.pools.counts.refusals.count(HeadError::Tls.status());
+        if !self.is_admin() {
+            cx.pools.counts.refusals.count(HeadError::Tls.status());
+        }
         self.note_begun(&mut cx.pools.counts);
         self.end(Phase::Lingering, CloseReason::Refused(HeadError::Tls.into()));
         self.deadline = cx.now.after(cx.pools.config.timeouts.linger);
