@@ -44,7 +44,7 @@ impl Admission {
         match begun {
             Begun::Admitted => {}
             Begun::TooMany | Begun::Dropped => self.counts.connections += 1,
-            Begun::TooFast => self.counts.handshakes += 1,
+            Begun::TooFast | Begun::DroppedTooFast => self.counts.handshakes += 1,
         }
         *self.begun.reach(id.slot, || None) = Some((prefix, begun));
         begun

@@ -1,6 +1,7 @@
 //! Whether a connection may begin, by what its address has: the address of its peer, or of the
 //! client behind a proxy that is trusted.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::addresses::{Addresses, Begun, Prefix};
@@ -8,8 +9,12 @@ use super::admission::{AddressCounts, Admission};
 use super::service::Gateway;
 use crate::app::Handler;
 use crate::base::{ConnectionId, Millis};
+use crate::protocol::http::Headers;
 use crate::protocol::websocket::handshake::{Refusal, Rejection};
 use crate::session::Admitted;
+
+/// The headers in which a proxy names a client.
+const NAMES: [&str; 2] = ["forwarded", "x-forwarded-for"];
 
 impl<H: Handler> Gateway<H> {
     /// Counts connections by their addresses in this table, which all loops share.
@@ -37,24 +42,31 @@ impl<H: Handler> Gateway<H> {
             Begun::Admitted => Admitted::Yes,
             Begun::TooMany => Admitted::Refused(Rejection::AddressConnections),
             Begun::TooFast => Admitted::Refused(Rejection::AddressHandshakes),
-            Begun::Dropped => Admitted::Dropped,
+            Begun::Dropped | Begun::DroppedTooFast => Admitted::Dropped,
         }
     }
 
     /// Whether the client of a handshake may connect, which a trusted proxy has passed on.
-    pub(super) fn admit_client(&mut self, id: ConnectionId) -> Result<(), Refusal> {
+    ///
+    /// What a proxy asks for itself names no client. Headers that name none which can be believed,
+    /// because a client has added one of them, count together, as the address of the proxy.
+    pub(super) fn admit_client(
+        &mut self,
+        id: ConnectionId,
+        headers: &Headers<'_>,
+    ) -> Result<(), Refusal> {
+        const UNKNOWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let peer = self.core.peer_addr(id).map(|peer| peer.ip());
         let client = self.core.client_addr(id);
-        let (Some(admission), Some(address)) = (&mut self.admission, client) else {
-            return Ok(());
-        };
-        if !self.config.trusted_proxies.trusts(peer) || client == peer {
+        let Some(admission) = &mut self.admission else { return Ok(()) };
+        let names_one = || NAMES.iter().any(|name| headers.clone().any(|(one, _)| one == *name));
+        if !self.config.trusted_proxies.trusts(peer) || (client == peer && !names_one()) {
             return Ok(());
         }
         let now = Millis::from(self.core.broker.clock());
-        match admission.begin(id, Prefix::of(address), now) {
+        match admission.begin(id, Prefix::of(client.unwrap_or(UNKNOWN)), now) {
             Begun::Admitted => Ok(()),
-            Begun::TooFast => Err(Rejection::AddressHandshakes.into()),
+            Begun::TooFast | Begun::DroppedTooFast => Err(Rejection::AddressHandshakes.into()),
             Begun::TooMany | Begun::Dropped => Err(Rejection::AddressConnections.into()),
         }
     }

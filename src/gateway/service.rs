@@ -119,7 +119,7 @@ impl<H: Handler> Inbound for Gateway<H> {
             false => request,
         };
         if self.admission.is_some()
-            && let Err(refusal) = self.admit_client(id)
+            && let Err(refusal) = self.admit_client(id, &request.headers())
         {
             return Verdict::Refuse(refusal);
         }

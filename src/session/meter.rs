@@ -160,10 +160,15 @@ impl Meter {
         }
     }
 
-    /// So much was handled.
-    pub fn charge(&mut self, bytes: u64, messages: u64) {
-        self.bytes.take(bytes);
-        self.messages.take(messages);
+    /// So much was handled. A bucket without a limit is never filled again, so nothing is taken
+    /// from it: there may be a limit after a reload.
+    pub fn charge(&mut self, of: &Metered, bytes: u64, messages: u64) {
+        if of.bytes.is_some() {
+            self.bytes.take(bytes);
+        }
+        if of.messages.is_some() {
+            self.messages.take(messages);
+        }
     }
 
     /// What may be handled from now on without a look at the meter.
@@ -180,7 +185,7 @@ impl Meter {
         }
         #[allow(clippy::cast_possible_truncation, reason = "less than the bytes, a u32")]
         let messages = (u64::from(bytes) / LEAST_FRAME + 1) as u32;
-        self.charge(bytes.into(), messages.into());
+        self.charge(of, bytes.into(), messages.into());
         self.leased = messages;
         Lease(bytes.into())
     }

@@ -54,7 +54,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Asks the service whether a connection may begin.
     fn admit(&mut self, id: ConnectionId) {
         let Self { core, service, .. } = self;
-        if core.slots.get(id).is_none_or(|slot| slot.session.is_rejected()) {
+        let is_settled = |slot: &mut Slot| slot.session.is_rejected() || slot.session.is_admin();
+        if core.slots.get(id).is_none_or(is_settled) {
             return;
         }
         match service.admit(id, core.now) {

@@ -313,7 +313,7 @@ impl Slot {
 
     /// Whether there is no room for what the connection may ask for. That is of no concern once it
     /// is closing, since what it sends then has no meaning any more.
-    fn lacks_room<S: Service>(&self, service: &S) -> bool {
+    pub(super) fn lacks_room<S: Service>(&self, service: &S) -> bool {
         self.may_need_room()
             && !(service.has_room() && service.has_room_for(self.session.assembled()))
     }

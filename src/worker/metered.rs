@@ -113,9 +113,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
             };
             at += took;
             core.charge_frame(id, took as u64, core.pools.counts.messages - messages);
-            let is_open =
-                core.slots.get(id).is_some_and(|slot| slot.session.phase() == Phase::Open);
-            if !is_open || matches!(handled, Handled::Until(_)) || core.pools.work.is_used_up() {
+            let goes_on = core.slots.get(id).is_some_and(|slot| {
+                slot.session.phase() == Phase::Open && !slot.lacks_room(service)
+            });
+            if !goes_on || matches!(handled, Handled::Until(_)) || core.pools.work.is_used_up() {
                 break;
             }
         }
@@ -158,8 +159,8 @@ impl<D: Driver> Core<D> {
 
     /// A frame was handled.
     fn charge_frame(&mut self, id: ConnectionId, bytes: u64, messages: u64) {
-        if let Some((_, meter)) = self.meter(id) {
-            meter.charge(bytes, messages);
+        if let Some((of, meter)) = self.meter(id) {
+            meter.charge(of, bytes, messages);
         }
     }
 
@@ -167,7 +168,7 @@ impl<D: Driver> Core<D> {
     fn charge_meter(&mut self, id: ConnectionId, before: Total) {
         let Total { bytes, messages } = Total::of(&self.pools);
         if let Some((of, meter)) = self.meter(id) {
-            meter.charge(bytes - before.bytes, messages - before.messages);
+            meter.charge(of, bytes - before.bytes, messages - before.messages);
             let lease = meter.lease(of);
             self.meters.set_lease(id.slot, lease);
         }

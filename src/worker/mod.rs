@@ -212,9 +212,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
     fn handle_events(&mut self) {
         if self.core.meters.are_used {
             self.handle_metered();
+        } else {
+            self.handle_each::<false>();
         }
-        // After metered ones there are none.
-        self.handle_each::<false>();
     }
 
     /// Looks at the clock at the end of a turn.

@@ -25,11 +25,18 @@ impl<D: Driver> Core<D> {
         let most = if self.deferring.late.is_empty() { UNDER_WAY } else { LEAST_UNDER_WAY };
         let rest = free.saturating_sub(between) / 2;
         let under_way = under_way.min(rest.clamp(LEAST_UNDER_WAY, most));
+        // Some of them before the others, who may take all buffers each time.
+        let first = under_way.min(LEAST_UNDER_WAY);
+        self.rearm_under_way(first);
         for _ in 0..between {
             let Some(id) = self.awaiting_buffer.pop_between() else { break };
             self.rearm(id);
         }
-        for _ in 0..under_way {
+        self.rearm_under_way(under_way - first);
+    }
+
+    fn rearm_under_way(&mut self, count: usize) {
+        for _ in 0..count {
             let Some(id) = self.awaiting_buffer.pop_under_way() else { break };
             self.rearm(id);
         }

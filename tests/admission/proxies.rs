@@ -88,6 +88,14 @@ fn the_address_that_a_trusted_proxy_names_counts() {
         open.push(connection);
     }
     assert_eq!(server.counts().0.connections, 2);
+    // A client that adds a header of its own, which the proxy passes on, is not believed, and does
+    // not count as the proxy itself.
+    for status in [101, 101, 429] {
+        let mut connection = connect_from([127, 0, 0, 1], server.addr());
+        let headers = "Forwarded: for=unknown\r\nX-Forwarded-For: 192.0.2.9\r\n";
+        assert_eq!(ask(&mut connection, b"", headers).0, status);
+        open.push(connection);
+    }
 }
 
 /// Somebody who is no proxy names other addresses in vain.

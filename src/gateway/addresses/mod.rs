@@ -37,6 +37,8 @@ pub(super) enum Begun {
     Dropped,
     /// Its address has begun as many in a short time as it may.
     TooFast,
+    /// The same, and so many are being answered that this one is not.
+    DroppedTooFast,
 }
 
 /// The connections of an address at this moment.
@@ -90,41 +92,33 @@ impl Addresses {
     pub(super) fn begin(&self, prefix: Prefix, now: Millis) -> Begun {
         let begin = |part: &mut Part, hash: u64| {
             let Part { open, recent } = part;
-            if let Some(limit) = self.connections {
-                let open = open.entry(prefix).or_default();
-                if open.admitted >= limit {
-                    if open.refused >= limit.max(ANSWERED) {
-                        return Begun::Dropped;
-                    }
-                    open.refused += 1;
-                    return Begun::TooMany;
-                }
-                if self.handshakes.is_some_and(|of| !recent.take(prefix, hash, of, now)) {
-                    open.refused += 1;
-                    return Begun::TooFast;
-                }
+            let open = open.entry(prefix).or_default();
+            let has_all = self.connections.is_some_and(|limit| open.admitted >= limit);
+            let begun = if has_all {
+                Begun::TooMany
+            } else if self.handshakes.is_some_and(|of| !recent.take(prefix, hash, of, now)) {
+                Begun::TooFast
+            } else {
                 open.admitted += 1;
                 return Begun::Admitted;
+            };
+            if open.refused >= self.connections.unwrap_or_default().max(ANSWERED) {
+                return if has_all { Begun::Dropped } else { Begun::DroppedTooFast };
             }
-            match self.handshakes {
-                Some(of) if !recent.take(prefix, hash, of, now) => Begun::TooFast,
-                _ => Begun::Admitted,
-            }
+            open.refused += 1;
+            begun
         };
         self.with(prefix, begin).unwrap_or(Begun::Admitted)
     }
 
     /// A connection has ended, of which this was said when it began.
     pub(super) fn end(&self, prefix: Prefix, begun: Begun) {
-        if self.connections.is_none() {
-            return;
-        }
         self.with(prefix, |part, _| {
             let Some(open) = part.open.get_mut(&prefix) else { return };
             match begun {
                 Begun::Admitted => open.admitted = open.admitted.saturating_sub(1),
                 Begun::TooMany | Begun::TooFast => open.refused = open.refused.saturating_sub(1),
-                Begun::Dropped => {}
+                Begun::Dropped | Begun::DroppedTooFast => {}
             }
             if open.admitted == 0 && open.refused == 0 {
                 part.open.remove(&prefix);

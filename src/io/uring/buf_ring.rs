@@ -218,10 +218,16 @@ impl BufRing {
         self.tail = self.tail.wrapping_add(1);
     }
 
+    /// The kernel is called once more.
+    #[inline]
+    pub(super) fn begin_call(&mut self) {
+        self.keep = self.keep.saturating_sub(1);
+        self.commit();
+    }
+
     /// Shows the kernel every buffer released so far.
     #[inline]
     pub(super) fn commit(&mut self) {
-        self.keep = self.keep.saturating_sub(1);
         // SAFETY: `entries` is the start of the ring that this value owns.
         let tail = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
         // SAFETY: the tail lies in the first entry, in bytes that `put` does not write, aligned to

@@ -295,7 +295,7 @@ impl Driver for UringRing {
     }
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
-        self.buffers.commit();
+        self.buffers.begin_call();
         self.submit_backlog();
         if self.buffers.lent() > u32::from(self.buffers.count()) / 2 && !self.pinned.is_empty() {
             self.send_first();

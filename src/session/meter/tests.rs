@@ -55,7 +55,7 @@ impl Client {
         }
         match self.meter.allow(&self.of, Millis(now), len, &mut self.lease) {
             Allowance::All => {
-                self.meter.charge(len as u64, messages);
+                self.meter.charge(&self.of, len as u64, messages);
                 self.waiting -= messages;
                 self.handled += messages;
             }
@@ -66,7 +66,7 @@ impl Client {
                         NextFrame::NoMessage => return false,
                         NextFrame::Nothing => break,
                     }
-                    self.meter.charge(self.size, 1);
+                    self.meter.charge(&self.of, self.size, 1);
                     self.waiting -= 1;
                     self.handled += 1;
                 }
