@@ -129,6 +129,17 @@ fn value(printed: &str, key: &str) -> (String, String) {
     (value.trim_end().to_owned(), place.to_owned())
 }
 
+/// The flag without which a setting has no effect.
+fn needed(key: &str) -> &'static [&'static str] {
+    match key {
+        "message-burst" => &["--message-rate", "100"],
+        "byte-burst" => &["--byte-rate", "64KiB"],
+        "handshake-burst" => &["--handshake-rate", "100"],
+        "admin-token-file" => &["--admin", "127.0.0.1:9100"],
+        _ => &[],
+    }
+}
+
 /// Some settings need others: those that `key` lacks, as flags.
 fn beside(key: &str) -> Vec<String> {
     let tls = [("listen-tls", "127.0.0.1:9443"), ("tls-cert", "c.pem"), ("tls-key", "k.pem")];
@@ -139,7 +150,7 @@ fn beside(key: &str) -> Vec<String> {
         return flags.collect();
     }
     if !tls.iter().any(|(name, _)| *name == key) {
-        return Vec::new();
+        return needed(key).iter().map(|text| (*text).to_owned()).collect();
     }
     let others = tls.iter().filter(|(name, _)| *name != key);
     others.flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]).collect()
@@ -345,6 +356,8 @@ fn a_server_serves_at_both_ends_of_every_range() {
             "max-buffers" if most => &["--buffer-size", "64"],
             "max-buffers" => &["--buffers", "2"],
             "buffer-size" => &["--max-buffers", "128"],
+            "drain-delay" | "drain-window" if most => &["--drain-timeout", "86400"],
+            "message-burst" | "byte-burst" | "handshake-burst" => needed(key),
             "max-connection-index" if most => &["--max-index", "2GiB", "--max-memory", "4GiB"],
             _ => &["--max-memory", "4GiB"],
         }

@@ -88,9 +88,15 @@ fn a_similar_flag_or_command_is_named() {
         (&["serve", "--idle-timout", "5"], &["exists: '--idle-timeout'"]),
         (&["serve", "--no-pub-sub"], &["exists: '--no-pubsub'"]),
         (&["--verson"], &["exists: '--version'"]),
-        (&["serv"], &["exists: 'serve'", "`serve`, `check-config`, `default-config`, `probe`"]),
-        (&["run"], &["'run'", "`serve`, `check-config`, `default-config`, `probe`"]),
-        (&[], &["no command is given", "`serve`, `check-config`, `default-config`, `probe`"]),
+        (
+            &["serv"],
+            &["exists: 'serve'", "`serve`, `top`, `check-config`, `default-config`, `probe`"],
+        ),
+        (&["run"], &["'run'", "`serve`, `top`, `check-config`, `default-config`, `probe`"]),
+        (
+            &[],
+            &["no command is given", "`serve`, `top`, `check-config`, `default-config`, `probe`"],
+        ),
         (&["--listen", "127.0.0.1:1"], &["'--listen'", "a flag of `corecast serve`"]),
         (&["--no-deflate"], &["'--no-deflate'", "a flag of `corecast serve`"]),
     ]);

@@ -9,7 +9,7 @@ use crate::cli::settings::field::{Choice, Form, Texts};
 use crate::cli::settings::setting::Setting;
 
 /// Times that may be zero.
-const UP_TO_A_DAY: std::ops::RangeInclusive<u64> = 0..=86_400;
+const UP_TO_A_DAY: std::ops::RangeInclusive<u64> = 0..=86_399;
 
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
