@@ -5,7 +5,7 @@
 #
 # The package comes into FOLDER, by default target/debian. It is the same, byte for byte, for the
 # same binary, commit and tools. CORECAST=PATH takes that binary instead of a release build.
-# DEBFULLNAME and DEBEMAIL name the maintainer. --check unpacks the package and checks what is in it.
+# DEBFULLNAME and DEBEMAIL name the maintainer. --check has scripts/deb_check.sh check it.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -33,8 +33,9 @@ settings() {
 
 # dependencies: the packages of the libraries that the binary is linked to.
 dependencies() {
-    mkdir -p "$WORK/shlibs/debian"
-    printf 'Source: corecast\n\nPackage: corecast\nArchitecture: any\n' >"$WORK/shlibs/debian/control"
+    local source="$WORK/shlibs/debian/control"
+    mkdir -p "${source%/*}"
+    printf 'Source: corecast\n\nPackage: corecast\nArchitecture: any\n' >"$source"
     (cd "$WORK/shlibs" && dpkg-shlibdeps -O "$WORK/root/usr/bin/corecast" 2>/dev/null) |
         sed -n 's/^shlibs:Depends=//p'
 }
@@ -82,7 +83,8 @@ control() {
     for script in postinst prerm postrm; do
         install -m 0755 "$FILES/debian/$script" "$at/$script"
     done
-    (cd "$WORK/root" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$at/md5sums"
+    (cd "$WORK/root" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) \
+        >"$at/md5sums"
     chmod 0644 "$at/control" "$at/conffiles" "$at/md5sums"
 }
 

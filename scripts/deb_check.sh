@@ -96,8 +96,11 @@ life_of_a_package() {
         [ ! -L "$root/etc/systemd/system/multi-user.target.wants/corecast.service" ]
 }
 
-# There is no bug in Debian that the package closes, and no address of a maintainer unless one is given.
-lint() { lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$1"; }
+# There is no bug of Debian that the package closes.
+lint() {
+    lintian --allow-root --fail-on error,warning \
+        --suppress-tags initial-upload-closes-no-bugs "$1"
+}
 
 main() {
     dpkg-deb -x "$PACKAGE" "$AT/x"

@@ -50,7 +50,8 @@ def certificate(folder):
 @contextlib.contextmanager
 def serving(settings, folder, ports):
     """The server with these settings, with ports of its own. Yields the process and its log."""
-    binary, log, file = os.environ["CORECAST_BINARY"], folder / "server.log", folder / "corecast.toml"
+    binary, log = os.environ["CORECAST_BINARY"], folder / "server.log"
+    file = folder / "corecast.toml"
     file.write_text(changed(settings, {":9001": f":{ports[0]}", ":9100": f":{ports[1]}"}))
     command = [binary, "serve", "--config", str(file), "--access-log",
                *os.environ.get("CORECAST_ARGS", "").split()]
@@ -72,7 +73,8 @@ async def sockets(port, cert):
     async with connect(f"{url}/echo", origin=ORIGIN, **options) as client:
         for message in ("hello", b"\x00" * 300_000):
             await client.send(message)
-            demand(await asyncio.wait_for(client.recv(), 20) == message, "another message came back")
+            got = await asyncio.wait_for(client.recv(), 20)
+            demand(got == message, "another message came back")
     async with connect(f"{url}/pubsub", origin=ORIGIN, **options) as client:
         await client.send('{"subscribe":"a/+"}')
         await client.recv()
@@ -159,8 +161,8 @@ def check_drain(server, state, port):
     wait_for(lambda: state()[0] == "DOWN", "HAProxy sends clients to a server that drains")
     demand(state()[1] == "L7STS", f"{state()}")
     # The listener is still there. Without the header it does not answer (52); closed, it is 7.
-    done = subprocess.run([find("curl"), "--silent", "--max-time", "9", f"http://127.0.0.1:{port}/"],
-                          capture_output=True, timeout=TIMEOUT, check=False)
+    command = [find("curl"), "--silent", "--max-time", "9", f"http://127.0.0.1:{port}/"]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
     demand(done.returncode == 52, f"it refused clients first: {done}")
 
 
