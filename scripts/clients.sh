@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs other WebSocket clients against a release build: Python's websockets, npm's ws, Chromium.
 # Each echoes, then publishes and subscribes; Chromium also opens the page of the chat example.
-# `http` is plain HTTP with curl, wget and ab, and with HAProxy and nginx in front of the server.
+# `http` is plain HTTP with curl, wget and ab, and with HAProxy and nginx in front of the server,
+# also as packaging/ configures them.
 # `gaps` is Chromium against a server of its own, which drops the oldest messages of slow readers.
 # `tls` is a server with TLS and certificates of its own: the same clients with wss://, which verify
 # them, curl, wget, ab and openssl. Exit status 0: every check of every client passed and each
@@ -60,6 +61,7 @@ run_named() {
             # It also starts servers of its own.
             export CORECAST_BINARY=$BINARY
             run_client "HTTP programs" "$python" "$CLIENTS/http_tools.py"
+            run_client "proxies of packaging" "$python" "$CLIENTS/proxies.py"
             ;;
         chromium)
             run_client chromium python3 "$CLIENTS/chromium.py"

@@ -9,7 +9,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 LOGS="$TARGET_DIR/test-logs"
-STEPS=(setup fmt clippy test doc benches build budget compare peers autobahn clients epoll)
+STEPS=(setup fmt clippy test doc benches build package budget compare peers autobahn clients epoll)
 ONLY=()
 SKIP=()
 SUMMARY=()
@@ -26,6 +26,9 @@ step_test() { cargo test --locked --workspace --profile ci --no-fail-fast; }
 step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps; }
 step_benches() { cargo bench --locked --profile ci --no-run; }
 step_build() { cargo build --release --locked --bin corecast; }
+step_package() {
+    step_build && CORECAST="$TARGET_DIR/release/corecast" scripts/deb.sh --check
+}
 step_budget() {
     step_build &&
         cargo build --locked --profile ci -p corecast-perf --bin budget &&
