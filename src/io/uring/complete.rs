@@ -80,6 +80,22 @@ impl UringRing {
         Some(Data { id: tag.id(), buffer, len })
     }
 
+    /// The next completion, if it is the usual one; what else is next becomes an own event. Inlined,
+    /// so that what came is never in memory.
+    #[inline(always)]
+    pub(super) fn take_data(&mut self) -> Option<Data> {
+        if !self.own_events.is_empty() {
+            return None;
+        }
+        let cqe = self.queues.as_mut()?.cq.next()?;
+        let (tag, result, flags) = (Tag(cqe.user_data()), cqe.result(), cqe.flags());
+        let data = self.translate_data(tag, result, flags);
+        if data.is_none() {
+            self.keep_event(tag, result, flags);
+        }
+        data
+    }
+
     /// Keeps what a completion means for [`next_rare_event`](Self::next_rare_event).
     #[inline(never)]
     pub(super) fn keep_event(&mut self, tag: Tag, result: i32, flags: u32) {

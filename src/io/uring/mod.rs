@@ -334,19 +334,9 @@ impl Driver for UringRing {
         self.pinned.is_empty() && self.shared.is_empty()
     }
 
-    // Inlined, so that what came is never in memory. What else is next becomes an own event.
     #[inline(always)]
     fn next_data(&mut self) -> Option<Data> {
-        if !self.own_events.is_empty() {
-            return None;
-        }
-        let cqe = self.queues.as_mut()?.cq.next()?;
-        let (tag, result, flags) = (Tag(cqe.user_data()), cqe.result(), cqe.flags());
-        let data = self.translate_data(tag, result, flags);
-        if data.is_none() {
-            self.keep_event(tag, result, flags);
-        }
-        data
+        self.take_data()
     }
 
     fn next_event(&mut self) -> Option<Event> {
