@@ -23,7 +23,7 @@ use super::handle::ServerHandle;
 use super::listen::{IN_USE_WAIT, Pauses};
 use super::offered::{Handed, Ready};
 use super::passed;
-use super::unix;
+use super::unix::{self, SocketFile};
 use crate::error::Error;
 
 /// The bytes of each message: a text, filled up with zeros. A path has 107 bytes at most.
@@ -175,12 +175,14 @@ impl Succession {
         self,
         server: ServerHandle,
         sockets: Option<Vec<Handed>>,
+        files: &[SocketFile],
     ) -> Result<ServerHandle, Error> {
         let (Some(path), Some(sockets)) = (&self.path, sockets) else { return Ok(server) };
         let is_first = self.predecessor.is_none();
         if let Some(Err(error)) = self.predecessor.map(Predecessor::release) {
             tracing::warn!(%error, "the predecessor has ended before it was told to drain");
         }
+        files.iter().for_each(SocketFile::own);
         match offer(&server, path, sockets) {
             Ok(()) => {}
             Err(error) if is_first => return Err(server.end_failed_start(error)),

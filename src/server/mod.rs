@@ -307,7 +307,7 @@ impl Server {
         });
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        succession.complete(serve(result, handle, controls, self.watchdog)?, kept)
+        succession.complete(serve(result, handle, controls, self.watchdog)?, kept, &files)
     }
 }
 

@@ -194,30 +194,36 @@ fn unix_sockets_and_the_admin_listener_are_handed_over() {
 #[test]
 fn a_successor_that_fails_leaves_all_as_it_is() {
     let folder = Folder::new("handover-fails");
-    let path = folder.path("s");
-    let mut server = Server::start(&["--handover", &path]);
+    let (path, socket) = (folder.path("s"), folder.path("clients"));
+    let listen = format!("unix:{socket}");
+    let all = ["--handover", &path, "--listen", &listen];
+    let mut server = Server::start(&all);
     let mut client = Client::open(server.addr());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let other = taken.local_addr().unwrap().to_string();
-    let args = ["serve", "--listen", "127.0.0.1:0", "--listen", &other, "--handover", &path];
-    let end = run(command(&args), LIMIT);
+    let args = [&["serve", "--listen", "127.0.0.1:0", "--handover", &path], &all[2..]].concat();
+    let end = run(command(&[&args[..], &["--listen", &other]].concat()), LIMIT);
     assert_eq!(end.status.code(), Some(1), "{end:?}");
     let says = || server.log().iter().any(|line| line.contains("has not taken over"));
     assert!(wait_until(LIMIT, says), "{:?}", server.log());
     client.expect_alive();
     Client::open(server.addr()).close();
+    let visit = || Client::connect_unix(Path::new(&socket)).open_at("/", "");
+    visit();
     // What speaks another language is sent away.
     let mut stranger = std::os::unix::net::UnixStream::connect(&path).unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     stranger.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert!(matches!(stranger.read(&mut [0; 10]), Ok(0) | Err(_)));
-    let mut successor = Server::start(&["--handover", &path]);
+    let mut successor = Server::start(&all);
     assert_eq!(successor.addr(), server.addr());
     client.expect(&server_close(1001, "server is stopping"));
     drop(client);
     assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    visit();
     successor.signal(Signal::TERM);
     assert!(successor.wait(LIMIT).is_some_and(|status| status.success()));
+    assert!(!Path::new(&socket).exists());
 }
 
 /// What comes first and is served by the predecessor has its request answered.
