@@ -208,8 +208,9 @@ fn wait(server: &ServerHandle, listener: &OwnedFd) {
                 let _ = (&stream).write_all(&[SERVES]);
                 return;
             }
-            Ok(false) => {}
+            Ok(false) => server.end_lending(),
             Err(error) => {
+                server.end_lending();
                 tracing::warn!(%error, "a successor has not taken over; this server goes on");
             }
         }
@@ -229,7 +230,8 @@ fn hand_over(server: &ServerHandle, mut stream: &UnixStream) -> io::Result<bool>
     if hello != *HELLO {
         return Err(io::Error::other("it is no server of this kind"));
     }
-    for handed in server.offered()? {
+    let drains = || io::Error::from(io::ErrorKind::ConnectionAborted);
+    for handed in server.lend()?.ok_or_else(drains)? {
         for sockets in handed.sockets.chunks(MOST) {
             send_record(stream, &handed.listen, sockets)?;
         }

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -211,7 +212,7 @@ fn a_successor_that_fails_leaves_all_as_it_is() {
     let visit = || Client::connect_unix(Path::new(&socket)).open_at("/", "");
     visit();
     // What speaks another language is sent away.
-    let mut stranger = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let mut stranger = UnixStream::connect(&path).unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     stranger.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert!(matches!(stranger.read(&mut [0; 10]), Ok(0) | Err(_)));
@@ -224,6 +225,38 @@ fn a_successor_that_fails_leaves_all_as_it_is() {
     successor.signal(Signal::TERM);
     assert!(successor.wait(LIMIT).is_some_and(|status| status.success()));
     assert!(!Path::new(&socket).exists());
+}
+
+/// Speaks as a successor does, up to the last message of the predecessor.
+fn take_sockets(path: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(b"ccH1").unwrap();
+    let mut record = [0; 512];
+    while !record.starts_with(b"end\0") {
+        stream.read_exact(&mut record).expect("a further message");
+    }
+    stream
+}
+
+/// The successor listens with this file, so it outlives a predecessor that ends too early.
+#[test]
+fn a_predecessor_that_is_stopped_during_a_start_leaves_its_files() {
+    let folder = Folder::new("handover-stopped");
+    let (path, socket) = (folder.path("s"), folder.path("clients"));
+    let listen = format!("unix:{socket}");
+    let start = || Server::start(&["--handover", &path, "--listen", &listen]);
+    for has_successor in [true, false] {
+        let mut server = start();
+        let mut successor = take_sockets(&path);
+        if !has_successor {
+            successor.write_all(b"?").unwrap();
+            assert!(matches!(successor.read(&mut [0; 1]), Ok(0) | Err(_)));
+        }
+        server.signal(Signal::TERM);
+        assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+        assert_eq!(Path::new(&socket).exists(), has_successor);
+    }
 }
 
 /// What comes first and is served by the predecessor has its request answered.
