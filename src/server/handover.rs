@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, accept_with, recvmsg, sendmsg, sockopt,
 };
 use rustix::process::geteuid;
 
 use super::handle::ServerHandle;
-use super::listen::{IN_USE_WAIT, Pauses};
+use super::listen::{IN_USE_WAIT, Listening, Pauses};
 use super::offered::{Handed, Ready};
 use super::passed;
 use super::unix::{self, SocketFile};
@@ -71,17 +71,54 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
+/// Whoever has the sockets, or takes them, has to be of this user, or root.
+fn check_peer(stream: &UnixStream) -> io::Result<()> {
+    let peer = sockopt::socket_peercred(stream)?.uid;
+    let is_trusted = peer == geteuid() || peer.is_root();
+    is_trusted.then_some(()).ok_or_else(|| io::Error::other("it is a process of another user"))
+}
+
+/// The time until the deadline.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    (!left.is_zero()).then_some(left).ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+/// Reads as many bytes as there is room for.
+fn read_until(deadline: Instant, mut stream: &UnixStream, mut bytes: &mut [u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        match stream.read(bytes) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => bytes = bytes.get_mut(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Where all of these listen; `None` if one of them does not, or elsewhere.
+fn common_place(sockets: &[OwnedFd]) -> Option<Listening> {
+    let place = passed::place(sockets.first()?)?;
+    let listens =
+        |socket| passed::listens(socket) && passed::place(socket).as_ref() == Some(&place);
+    sockets.iter().all(listens).then_some(place)
+}
+
 fn receive(mut stream: UnixStream) -> io::Result<(Predecessor, Vec<Handed>)> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    check_peer(&stream)?;
+    let deadline = Instant::now() + PATIENCE;
+    stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(HELLO)?;
     let mut all: Vec<Handed> = Vec::new();
     loop {
-        let (text, mut sockets) = receive_record(&mut stream)?;
+        let (text, mut sockets) = receive_record(&stream, deadline)?;
         if text == END {
             return Ok((Predecessor(stream), all));
         }
         let wrong = || io::Error::other("the predecessor has sent what is no listening socket");
-        let place = sockets.first().and_then(passed::place).ok_or_else(wrong)?;
+        let place = common_place(&sockets).ok_or_else(wrong)?;
         match all.last_mut().filter(|last| last.listen == text && last.place == place) {
             Some(last) => last.sockets.append(&mut sockets),
             None => all.push(Handed { listen: text, place, sockets }),
@@ -90,16 +127,20 @@ fn receive(mut stream: UnixStream) -> io::Result<(Predecessor, Vec<Handed>)> {
 }
 
 /// The descriptors come with the first byte of their message.
-fn receive_record(stream: &mut UnixStream) -> io::Result<(String, Vec<OwnedFd>)> {
+fn receive_record(stream: &UnixStream, deadline: Instant) -> io::Result<(String, Vec<OwnedFd>)> {
     let mut bytes = [0; RECORD];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let begun = {
+    stream.set_read_timeout(Some(left(deadline)?))?;
+    let got = {
         let mut parts = [IoSliceMut::new(&mut bytes)];
-        recvmsg(&*stream, &mut parts, &mut control, flags)?.bytes
+        retry_on_intr(|| recvmsg(stream, &mut parts, &mut control, flags))?
     };
-    if begun == 0 {
+    if got.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("not all descriptors have come; is their limit too low?"));
+    }
+    if got.bytes == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let mut sockets = Vec::new();
@@ -108,9 +149,7 @@ fn receive_record(stream: &mut UnixStream) -> io::Result<(String, Vec<OwnedFd>)>
             sockets.extend(descriptors);
         }
     }
-    if let Some(rest) = bytes.get_mut(begun..) {
-        stream.read_exact(rest)?;
-    }
+    read_until(deadline, stream, bytes.get_mut(got.bytes..).unwrap_or_default())?;
     let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     Ok((String::from_utf8_lossy(text).into_owned(), sockets))
 }
@@ -125,7 +164,8 @@ fn send_record(mut stream: &UnixStream, text: &str, sockets: &[OwnedFd]) -> io::
     if !descriptors.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
     }
-    let sent = sendmsg(stream, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    let parts = [IoSlice::new(&bytes)];
+    let sent = retry_on_intr(|| sendmsg(stream, &parts, &mut control, SendFlags::NOSIGNAL))?;
     stream.write_all(bytes.get(sent..).unwrap_or_default())
 }
 
@@ -219,10 +259,7 @@ fn wait(server: &ServerHandle, listener: &OwnedFd) {
 
 /// Sends the sockets. Returns whether the successor serves.
 fn hand_over(server: &ServerHandle, mut stream: &UnixStream) -> io::Result<bool> {
-    let peer = sockopt::socket_peercred(stream)?.uid;
-    if peer != geteuid() && !peer.is_root() {
-        return Err(io::Error::other("it is a process of another user"));
-    }
+    check_peer(stream)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut hello = [0; HELLO.len()];
@@ -240,4 +277,51 @@ fn hand_over(server: &ServerHandle, mut stream: &UnixStream) -> io::Result<bool>
     let mut answer = [0];
     stream.read_exact(&mut answer)?;
     Ok(answer == [SERVES])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::*;
+
+    /// What a successor makes of the sockets of one place.
+    fn taken(sockets: &[OwnedFd]) -> io::Result<Vec<Handed>> {
+        let (own, other) = UnixStream::pair().unwrap();
+        // A message fits into the buffer of the socket, so nobody has to read yet.
+        send_record(&other, "127.0.0.1:0", sockets).unwrap();
+        send_record(&other, END, &[]).unwrap();
+        receive(own).map(|(_, handed)| handed)
+    }
+
+    #[test]
+    fn only_listening_sockets_of_one_address_are_taken() {
+        let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (one, other) = (listener(), listener());
+        let place = Listening::Tcp(one.local_addr().unwrap());
+        let same = || OwnedFd::from(one.try_clone().unwrap());
+        let handed = taken(&[same(), same()]).unwrap();
+        assert_eq!(handed.len(), 1);
+        assert_eq!((&handed[0].place, handed[0].sockets.len()), (&place, 2));
+        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for sockets in [vec![], vec![same(), other.into()], vec![datagrams.into()]] {
+            assert!(taken(&sockets).is_err(), "{sockets:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_trickle_have_one_deadline() {
+        let (own, mut other) = UnixStream::pair().unwrap();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                while other.write_all(&[0]).is_ok() {
+                    thread::sleep(Duration::from_millis(20));
+                }
+            });
+            let result = read_until(deadline, &own, &mut [0; RECORD]);
+            assert!(result.is_err() && Instant::now() >= deadline, "{result:?}");
+            drop(own);
+        });
+    }
 }

@@ -38,6 +38,9 @@ impl SocketFile {
     /// [`own`](Self::own) is called.
     pub(super) fn take_over(path: &Path) -> io::Result<Self> {
         let file = Self::open(absolute(path)?)?;
+        if !file.file.metadata()?.file_type().is_socket() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         file.leave();
         Ok(file)
     }
