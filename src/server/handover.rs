@@ -36,6 +36,10 @@ const HELLO: &[u8; 4] = b"ccH1";
 const END: &str = "end";
 /// A successor serves; the answer is that its predecessor has given up the path.
 const SERVES: u8 = b'S';
+/// What connects and does not say so is no successor; others wait meanwhile.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// Before successors are waited for again when that has failed.
+const RETRY: Duration = Duration::from_millis(100);
 /// A successor that says nothing for so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -49,7 +53,12 @@ fn fault(path: &Path) -> impl Fn(io::Error) -> Error {
 
 /// Takes the sockets of the server that listens at this path, if there is one.
 fn take(path: &Path) -> Result<Option<(Predecessor, Vec<Handed>)>, Error> {
-    let mut pauses = Pauses::until(Instant::now() + IN_USE_WAIT);
+    let mut pauses = None;
+    let mut pause = || {
+        // From the first end on: before it, another successor may have been served for long.
+        let first = || Pauses::until(Instant::now() + IN_USE_WAIT);
+        pauses.get_or_insert_with(first).pause()
+    };
     loop {
         let stream = match UnixStream::connect(path) {
             Ok(stream) => stream,
@@ -60,7 +69,7 @@ fn take(path: &Path) -> Result<Option<(Predecessor, Vec<Handed>)>, Error> {
         };
         match receive(stream) {
             // It hands over to another one, which listens soon, or it ends.
-            Err(error) if is_end(&error) && pauses.pause() => {}
+            Err(error) if is_end(&error) && pause() => {}
             result => return result.map(Some).map_err(fault(path)),
         }
     }
@@ -235,12 +244,22 @@ impl Succession {
 
 /// Waits for successors until one serves, or this server drains.
 fn wait(server: &ServerHandle, listener: &OwnedFd) {
+    let mut has_failed = false;
     loop {
         let stream = match accept_with(listener, SocketFlags::CLOEXEC) {
             Ok(stream) => UnixStream::from(stream),
             Err(Errno::INTR | Errno::CONNABORTED) => continue,
-            Err(_) => return,
+            // It was shut down.
+            Err(Errno::INVAL) => return,
+            Err(error) => {
+                if !std::mem::replace(&mut has_failed, true) {
+                    tracing::warn!(%error, "no successor can connect now; tried again");
+                }
+                thread::sleep(RETRY);
+                continue;
+            }
         };
+        has_failed = false;
         match hand_over(server, &stream) {
             Ok(true) => {
                 // This frees the path, which is the successor's from here on.
@@ -258,12 +277,11 @@ fn wait(server: &ServerHandle, listener: &OwnedFd) {
 }
 
 /// Sends the sockets. Returns whether the successor serves.
-fn hand_over(server: &ServerHandle, mut stream: &UnixStream) -> io::Result<bool> {
+fn hand_over(server: &ServerHandle, stream: &UnixStream) -> io::Result<bool> {
     check_peer(stream)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut hello = [0; HELLO.len()];
-    stream.read_exact(&mut hello)?;
+    read_until(Instant::now() + HELLO_WITHIN, stream, &mut hello)?;
     if hello != *HELLO {
         return Err(io::Error::other("it is no server of this kind"));
     }
@@ -275,7 +293,7 @@ fn hand_over(server: &ServerHandle, mut stream: &UnixStream) -> io::Result<bool>
     }
     send_record(stream, END, &[])?;
     let mut answer = [0];
-    stream.read_exact(&mut answer)?;
+    read_until(Instant::now() + PATIENCE, stream, &mut answer)?;
     Ok(answer == [SERVES])
 }
 

@@ -227,6 +227,19 @@ fn a_successor_that_fails_leaves_all_as_it_is() {
     assert!(!Path::new(&socket).exists());
 }
 
+/// What connects and says nothing does not hold a successor up for long.
+#[test]
+fn a_mute_connection_is_not_waited_for() {
+    let folder = Folder::new("handover-mute");
+    let path = folder.path("s");
+    let args = ["--handover", &path];
+    let mut server = Server::start(&args);
+    let _mute = UnixStream::connect(&path).unwrap();
+    let successor = Server::start(&args);
+    assert_eq!(successor.addr(), server.addr());
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
 /// Speaks as a successor does, up to the last message of the predecessor.
 fn take_sockets(path: &str) -> UnixStream {
     let mut stream = UnixStream::connect(path).unwrap();
