@@ -9,7 +9,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, retry_on_intr};
@@ -40,12 +41,23 @@ const SERVES: u8 = b'S';
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// Before successors are waited for again when that has failed.
 const RETRY: Duration = Duration::from_millis(100);
+/// A successor has not started yet.
+const STARTS: u8 = b'.';
+/// How often it says so.
+const SAYS_EVERY: Duration = Duration::from_secs(5);
+/// How often a predecessor is told to drain before it is taken to have ended.
+const ATTEMPTS: usize = 3;
 /// A successor that says nothing for so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A predecessor that waits for this server to serve.
 #[derive(Debug)]
-struct Predecessor(UnixStream);
+struct Predecessor {
+    stream: UnixStream,
+    /// Says that this server starts, until the sender is dropped.
+    starts: Sender<()>,
+    thread: JoinHandle<()>,
+}
 
 fn fault(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::HandOver { path: path.to_owned(), source }
@@ -124,7 +136,7 @@ fn receive(mut stream: UnixStream) -> io::Result<(Predecessor, Vec<Handed>)> {
     loop {
         let (text, mut sockets) = receive_record(&stream, deadline)?;
         if text == END {
-            return Ok((Predecessor(stream), all));
+            return Ok((Predecessor::new(stream)?, all));
         }
         let wrong = || io::Error::other("the predecessor has sent what is no listening socket");
         let place = common_place(&sockets).ok_or_else(wrong)?;
@@ -179,10 +191,39 @@ fn send_record(mut stream: &UnixStream, text: &str, sockets: &[OwnedFd]) -> io::
 }
 
 impl Predecessor {
+    fn new(stream: UnixStream) -> io::Result<Self> {
+        let mut copy = stream.try_clone()?;
+        let (starts, ends) = mpsc::channel();
+        let has_to_say = move || ends.recv_timeout(SAYS_EVERY) == Err(RecvTimeoutError::Timeout);
+        let say = move || while has_to_say() && copy.write_all(&[STARTS]).is_ok() {};
+        let thread = thread::Builder::new().name("corecast-starts".to_owned()).spawn(say)?;
+        Ok(Self { stream, starts, thread })
+    }
+
     /// This server serves, so the predecessor is to drain. Returns once it has given up the path.
-    fn release(mut self) -> io::Result<()> {
-        self.0.write_all(&[SERVES])?;
-        self.0.read_exact(&mut [0])
+    fn release(self) -> io::Result<()> {
+        let Self { mut stream, starts, thread } = self;
+        drop(starts);
+        let _ = thread.join();
+        stream.write_all(&[SERVES])?;
+        read_until(Instant::now() + PATIENCE, &stream, &mut [0])
+    }
+
+    /// The same. A predecessor that does not wait any more, and has not ended, is asked again: two
+    /// servers must not go on.
+    fn release_at(mut self, path: &Path) -> Result<(), Error> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let Err(error) = self.release() else { return Ok(()) };
+            if !is_end(&error) || attempts.next().is_none() {
+                return Err(fault(path)(error));
+            }
+            // The sockets are those that this server has.
+            match take(path)? {
+                Some((predecessor, _)) => self = predecessor,
+                None => return Err(fault(path)(error)),
+            }
+        }
     }
 }
 
@@ -228,8 +269,8 @@ impl Succession {
     ) -> Result<ServerHandle, Error> {
         let (Some(path), Some(sockets)) = (&self.path, sockets) else { return Ok(server) };
         let is_first = self.predecessor.is_none();
-        if let Some(Err(error)) = self.predecessor.map(Predecessor::release) {
-            tracing::warn!(%error, "the predecessor has ended before it was told to drain");
+        if let Some(Err(error)) = self.predecessor.map(|it| it.release_at(path)) {
+            tracing::warn!("the predecessor could not be told to drain, or has ended: {error}");
         }
         files.iter().for_each(SocketFile::own);
         match offer(&server, path, sockets) {
@@ -292,8 +333,10 @@ fn hand_over(server: &ServerHandle, stream: &UnixStream) -> io::Result<bool> {
         }
     }
     send_record(stream, END, &[])?;
-    let mut answer = [0];
-    read_until(Instant::now() + PATIENCE, stream, &mut answer)?;
+    let mut answer = [STARTS];
+    while answer == [STARTS] {
+        read_until(Instant::now() + PATIENCE, stream, &mut answer)?;
+    }
     Ok(answer == [SERVES])
 }
 

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -250,6 +250,59 @@ fn take_sockets(path: &str) -> UnixStream {
         stream.read_exact(&mut record).expect("a further message");
     }
     stream
+}
+
+/// A start may take longer than a predecessor waits for a word.
+#[test]
+fn a_successor_may_say_that_it_starts() {
+    let folder = Folder::new("handover-slow");
+    let path = folder.path("s");
+    let mut server = Server::start(&["--handover", &path]);
+    let mut successor = take_sockets(&path);
+    successor.write_all(b"..").unwrap();
+    thread::sleep(Duration::from_millis(300));
+    assert!(server.is_running());
+    successor.write_all(b".S").unwrap();
+    successor.read_exact(&mut [0; 1]).expect("an answer");
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
+/// A predecessor that has given up waiting goes on serving, so it is told again.
+#[test]
+fn a_predecessor_that_waits_no_more_is_told_again() {
+    let folder = Folder::new("handover-again");
+    let path = folder.path("s");
+    let predecessor = UnixListener::bind(&path).unwrap();
+    predecessor.set_nonblocking(true).unwrap();
+    let next = || {
+        let mut next = None;
+        let has_come = || {
+            next = predecessor.accept().ok();
+            next.is_some()
+        };
+        assert!(wait_until(LIMIT, has_come), "nobody has connected");
+        let (mut stream, _) = next.unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        let mut end = [0; 512];
+        end[..3].copy_from_slice(b"end");
+        stream.write_all(&end).unwrap();
+        stream
+    };
+    thread::scope(|scope| {
+        let successor = scope.spawn(|| Server::start(&["--handover", &path]));
+        drop(next());
+        let mut told = next();
+        let mut word = [0];
+        told.read_exact(&mut word).unwrap();
+        assert_eq!(&word, b"S");
+        std::fs::remove_file(&path).unwrap();
+        told.write_all(b"S").unwrap();
+        let mut successor = successor.join().unwrap();
+        successor.signal(Signal::TERM);
+        assert!(successor.wait(LIMIT).is_some_and(|status| status.success()));
+    });
 }
 
 /// The successor listens with this file, so it outlives a predecessor that ends too early.
