@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -239,21 +240,28 @@ fn offer(server: &ServerHandle, path: &Path, sockets: Vec<Handed>) -> Result<(),
     Ok(())
 }
 
+/// Called before a predecessor is told to drain.
+pub(super) type OnTakeOver = Arc<dyn Fn() + Send + Sync>;
+
 /// How a server takes over and is taken over from.
-#[derive(Debug)]
 pub(super) struct Succession {
     path: Option<PathBuf>,
     predecessor: Option<Predecessor>,
+    on_take_over: Option<OnTakeOver>,
 }
 
 impl Succession {
     /// Takes the sockets of a predecessor. Without a path there is none, and no successor.
-    pub(super) fn begin(path: Option<PathBuf>) -> Result<(Self, Option<Vec<Handed>>), Error> {
+    pub(super) fn begin(
+        path: Option<PathBuf>,
+        on_take_over: Option<OnTakeOver>,
+    ) -> Result<(Self, Option<Vec<Handed>>), Error> {
         let Some(path) = path else {
-            return Ok((Self { path: None, predecessor: None }, None));
+            return Ok((Self { path: None, predecessor: None, on_take_over }, None));
         };
         let (predecessor, handed) = take(&path)?.unzip();
-        Ok((Self { path: Some(path), predecessor }, Some(handed.unwrap_or_default())))
+        let succession = Self { path: Some(path), predecessor, on_take_over };
+        Ok((succession, Some(handed.unwrap_or_default())))
     }
 
     pub(super) const fn has_predecessor(&self) -> bool {
@@ -269,6 +277,9 @@ impl Succession {
     ) -> Result<ServerHandle, Error> {
         let (Some(path), Some(sockets)) = (&self.path, sockets) else { return Ok(server) };
         let is_first = self.predecessor.is_none();
+        if let Some(callback) = self.on_take_over.filter(|_| !is_first) {
+            callback();
+        }
         if let Some(Err(error)) = self.predecessor.map(|it| it.release_at(path)) {
             tracing::warn!("the predecessor could not be told to drain, or has ended: {error}");
         }
