@@ -56,8 +56,9 @@ impl Notifier {
     /// hangs has the service ended by it.
     pub(super) fn watch(server: ServerHandle) -> std::io::Result<()> {
         let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        let is_other =
-            number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id()));
+        // A successor is the main process of the service, whatever it was when it started.
+        let is_other = !server.is_successor()
+            && number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id()));
         let Some(time) = number("WATCHDOG_USEC").filter(|time| *time > 0 && !is_other) else {
             return Ok(());
         };

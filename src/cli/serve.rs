@@ -46,7 +46,10 @@ pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
         Ok((running, files)) => {
             let notifier = Notifier::of_process();
             log_start(options, &running);
-            notifier.ready(running.is_successor());
+            // A successor has said so before its predecessor could end.
+            if !running.is_successor() {
+                notifier.ready(false);
+            }
             let watched = Notifier::watch(running.clone());
             let handled = signals::handle(signals, running.clone(), files, notifier);
             if let Err(error) = watched.and(handled) {
@@ -94,7 +97,7 @@ fn start(
     matches: &ArgMatches,
     log: Log,
 ) -> Result<(ServerHandle, Files), Error> {
-    let server = options.server();
+    let server = options.server().on_take_over(|| Notifier::of_process().ready(true));
     #[cfg(feature = "tls")]
     let server = tls::apply(options, server)?;
     #[cfg(feature = "tokens")]

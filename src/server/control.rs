@@ -43,6 +43,9 @@ pub(super) struct Stop {
     pub(super) stays: Arc<AtomicBool>,
     /// A successor has the listening sockets.
     pub(super) hands_over: Arc<AtomicBool>,
+    /// A successor is being started with the listening sockets; it is not known yet whether it will
+    /// serve.
+    pub(super) lends: AtomicBool,
     /// End at once.
     pub(super) halt: AtomicBool,
 }

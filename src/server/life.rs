@@ -67,9 +67,26 @@ impl ServerHandle {
         }
     }
 
-    /// Duplicates of what a successor may take. Nobody waits while they are sent.
-    pub(super) fn offered(&self) -> io::Result<Vec<Handed>> {
-        self.ready().as_ref().map_or(Ok(Vec::new()), Ready::copies)
+    /// Duplicates of what a successor may take; `None` if the server drains. Nobody waits while they
+    /// are sent.
+    pub(super) fn lend(&self) -> io::Result<Option<Vec<Handed>>> {
+        let ready = self.ready();
+        let copies = ready.as_ref().map(Ready::copies).transpose()?;
+        // With the lock: who begins to drain after this sees it.
+        self.0.parts.stop.lends.store(copies.is_some(), Ordering::Release);
+        Ok(copies)
+    }
+
+    /// The successor serves, or will not.
+    pub(super) fn end_lending(&self) {
+        self.0.parts.stop.lends.store(false, Ordering::Release);
+    }
+
+    /// Whether another server has the listening sockets, or starts with them.
+    pub(super) fn has_handed_over(&self) -> bool {
+        let stop = &self.0.parts.stop;
+        // In this order: one is set before the other is unset.
+        stop.lends.load(Ordering::Acquire) || stop.hands_over.load(Ordering::Acquire)
     }
 
     fn begin_drain(&self, stays: bool) {

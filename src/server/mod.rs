@@ -16,6 +16,7 @@ mod passed;
 mod reload;
 mod rlimit;
 mod sockets;
+mod starting;
 mod tcp;
 mod thread;
 #[cfg(feature = "tls")]
@@ -33,25 +34,24 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::app::{self, Handler, Inbox, OnPanic, Panic, Publisher};
+use crate::app::{Handler, OnPanic, Panic};
 use crate::authority::Verify;
 use crate::config::Config;
 use crate::error::Error;
 use crate::gateway::Addresses;
-use crate::io::{LoopWaker, Wake};
-use crate::mesh::{self, Port};
-use crate::pubsub::{PeerMessage, Totals};
+use crate::pubsub::Totals;
 #[cfg(feature = "tls")]
 use crate::transport::tls::Tls;
 use admin::Admin;
 pub use affinity::allowed_cores;
-use control::{CoreControl, Stop};
+use control::Stop;
+use handle::Parts;
 pub use handle::ServerHandle;
-use handle::{Parts, Serving};
-use handover::Succession;
+use handover::{OnTakeOver, Succession};
 use holding::Holding;
 pub use listen::{Listen, Listening};
 use sockets::Bound;
+use starting::{connect, controls, serve, spawn_each, wait_until_ready, wakers};
 use thread::CoreThread;
 use token::Token;
 pub use view::CoreStats;
@@ -91,6 +91,7 @@ pub struct Server {
     watchdog: Option<Duration>,
     admin_token: Option<Token>,
     hand_over: Option<PathBuf>,
+    on_take_over: Option<OnTakeOver>,
 }
 
 impl fmt::Debug for Server {
@@ -120,6 +121,7 @@ impl Server {
             watchdog: Some(WATCHDOG),
             admin_token: None,
             hand_over: None,
+            on_take_over: None,
         }
     }
 
@@ -230,6 +232,15 @@ impl Server {
         self
     }
 
+    /// Calls `callback` if there is a predecessor ([`hand_over`](Self::hand_over)), once this server
+    /// serves and before that one is told to drain. What must be known before the predecessor ends
+    /// is said here, such as the new main process to a service manager.
+    #[must_use]
+    pub fn on_take_over(mut self, callback: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_take_over = Some(Arc::new(callback));
+        self
+    }
+
     /// Starts the workers, by default one on each core, and returns once all of them serve. `make`
     /// creates the handler of each worker, on its thread, and is given the number of the core and a
     /// handle of the server. Raises the limit of open files of the process.
@@ -251,7 +262,7 @@ impl Server {
         config.peer_addresses |= self.listen.iter().any(|listen| listen.is_admin);
         let asked_connections = config.limits.max_connections;
         let capacities = capacity::fit(config, loops.len());
-        let (succession, handed) = Succession::begin(self.hand_over)?;
+        let (succession, handed) = Succession::begin(self.hand_over, self.on_take_over)?;
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
             sockets::bind(&self.listen, loops.len(), handed)?;
         let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref())?;
@@ -307,91 +318,6 @@ impl Server {
         });
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        succession.complete(serve(result, handle, controls, self.watchdog)?, kept)
+        succession.complete(serve(result, handle, controls, self.watchdog)?, kept, &files)
     }
-}
-
-/// What wakes each loop.
-fn wakers(loops: usize) -> Result<Vec<LoopWaker>, Error> {
-    (0..loops).map(|_| LoopWaker::new().map_err(Error::Waker)).collect()
-}
-
-/// Starts the threads of the loops, until one fails.
-fn spawn_each<T>(
-    controls: &[Arc<CoreControl>],
-    ends: impl Iterator<Item = T>,
-    mut spawn: impl FnMut(&Arc<CoreControl>, T) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut spawned = 0;
-    let result = controls.iter().zip(ends).try_for_each(|(control, ends)| {
-        spawn(control, ends)?;
-        spawned += 1;
-        Ok(())
-    });
-    // Nobody is to wait for the end of a loop that has no thread.
-    controls.iter().skip(spawned).for_each(|control| control.end());
-    result
-}
-
-/// All loops serve, or one of them has failed.
-fn serve(
-    result: Result<Serving, Error>,
-    handle: ServerHandle,
-    controls: Vec<Arc<CoreControl>>,
-    watchdog: Option<Duration>,
-) -> Result<ServerHandle, Error> {
-    let result = result.and_then(|serving| {
-        handle.set_serving(serving);
-        watch(controls, watchdog)
-    });
-    result.map_err(|error| handle.end_failed_start(error))?;
-    Ok(handle)
-}
-
-/// Starts the watchdog, unless nobody wants it: a single loop has no other to go on without it.
-fn watch(controls: Vec<Arc<CoreControl>>, limit: Option<Duration>) -> Result<(), Error> {
-    if limit.is_some() || controls.len() > 1 { watchdog::spawn(controls, limit) } else { Ok(()) }
-}
-
-/// What the handle of the server knows of each loop.
-fn controls(
-    loops: &[usize],
-    wakers: &[LoopWaker],
-    ports: &[Port<PeerMessage>],
-) -> Vec<Arc<CoreControl>> {
-    let control = |((core, waker), port): ((&usize, &LoopWaker), &Port<PeerMessage>)| {
-        Arc::new(CoreControl::new(*core, port.number(), waker.clone(), port.sleep_flag()))
-    };
-    loops.iter().zip(wakers).zip(ports).map(control).collect()
-}
-
-/// Waits until every worker serves, or until one has failed.
-fn wait_until_ready(
-    started: &mpsc::Receiver<Result<Serving, Error>>,
-    workers: usize,
-) -> Result<Serving, Error> {
-    let mut serving = None;
-    for _ in 0..workers {
-        match started.recv() {
-            Ok(result) => serving = Some(result?),
-            Err(_) => return Err(Error::Usage("a worker ended before it began")),
-        }
-    }
-    serving.ok_or(Error::Usage("there is no core to serve on"))
-}
-
-/// Creates the queues between cores and the inboxes through which other threads publish. Returns
-/// the end of each core.
-fn connect(
-    config: &Arc<Config>,
-    wakers: &[LoopWaker],
-) -> (Vec<Port<PeerMessage>>, Vec<Publisher>, Vec<Inbox>) {
-    let limits = mesh::Limits { bytes: config.pubsub.backlog, ..mesh::Limits::default() };
-    let ports = mesh::mesh(wakers.len(), limits);
-    let inbox = |(port, waker): (&Port<PeerMessage>, &LoopWaker)| {
-        let waker = waker.clone();
-        app::inbox(config, port.sleep_flag(), Arc::new(move || waker.wake()))
-    };
-    let (publishers, inboxes) = ports.iter().zip(wakers).map(inbox).unzip();
-    (ports, publishers, inboxes)
 }

@@ -94,8 +94,7 @@ fn open((number, name): (RawFd, String)) -> Result<Passed, String> {
     let failed = |error: &dyn fmt::Display| bad(&format!("cannot be used: {error}"));
     fcntl_setfd(passed, FdFlags::CLOEXEC).map_err(|errno| failed(&errno))?;
     let socket = passed.try_clone_to_owned().map_err(|error| failed(&error))?;
-    let is_stream = sockopt::socket_type(&socket) == Ok(SocketType::STREAM);
-    if !is_stream || sockopt::socket_acceptconn(&socket) != Ok(true) {
+    if !listens(&socket) {
         return Err(bad(&"is no listening stream socket; use ListenStream= and Accept=no"));
     }
     let place = place(&socket).ok_or_else(|| bad(&"is neither TCP nor a Unix-domain socket"))?;
@@ -104,6 +103,12 @@ fn open((number, name): (RawFd, String)) -> Result<Passed, String> {
         sockopt::set_tcp_nodelay(&socket, true).map_err(|errno| failed(&errno))?;
     }
     Ok(Passed { number, place, socket })
+}
+
+/// Whether it is a stream socket that listens.
+pub(super) fn listens(socket: &OwnedFd) -> bool {
+    let is_stream = sockopt::socket_type(socket) == Ok(SocketType::STREAM);
+    is_stream && sockopt::socket_acceptconn(socket) == Ok(true)
 }
 
 /// What a socket listens on; `None` if it is of another family.

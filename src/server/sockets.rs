@@ -163,6 +163,20 @@ pub(super) fn bind(
     Ok(bound)
 }
 
+/// Whether what listens there is what the settings ask for.
+fn is_asked_for(asked: &Place, place: &Listening) -> bool {
+    match (asked, place) {
+        (Place::Systemd(_), _) => true,
+        (Place::Tcp(asked), Listening::Tcp(address)) => {
+            asked.ip() == address.ip() && [0, address.port()].contains(&asked.port())
+        }
+        (Place::Unix { path: asked, .. }, Listening::Unix(path)) => {
+            unix::canonical(asked) == unix::canonical(path)
+        }
+        _ => false,
+    }
+}
+
 /// What a predecessor has for each of these: its settings call it the same, or that is where it
 /// listens. What systemd has passed to it may be several sockets.
 fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> Vec<Vec<Handed>> {
@@ -171,9 +185,10 @@ fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> Vec<Vec<Handed>> {
         let most = if matches!(listen.place, Place::Systemd(_)) { usize::MAX } else { 1 };
         let mut found = Vec::new();
         while found.len() < most
-            && let Some(at) = handed
-                .iter()
-                .position(|handed| handed.listen == name || handed.place.to_string() == name)
+            && let Some(at) = handed.iter().position(|handed| {
+                let is_named = handed.listen == name || handed.place.to_string() == name;
+                is_named && is_asked_for(&listen.place, &handed.place)
+            })
         {
             found.push(handed.remove(at));
         }

@@ -3,7 +3,6 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::thread::Builder;
 use std::time::{Duration, SystemTime};
@@ -98,7 +97,7 @@ impl CoreThread {
         let result = catch_unwind(AssertUnwindSafe(|| self.serve(make, ready)))
             .unwrap_or_else(|panic| Err(Failure::Panic(panic_text(&panic))));
         end.has_failed = result.is_err();
-        if end.handle.stop_flags().hands_over.load(Ordering::Acquire) {
+        if end.handle.has_handed_over() {
             files.iter().for_each(SocketFile::leave);
         }
         // The last loop removes the files of sockets, before anybody is told that all have ended.

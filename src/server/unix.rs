@@ -23,7 +23,7 @@ pub(super) struct SocketFile {
     path: PathBuf,
     /// Keeps the inode, so that its number is not given to the file of a successor.
     file: File,
-    /// A successor has the socket, so the file stays.
+    /// Another server has the socket, so the file stays.
     stays: AtomicBool,
 }
 
@@ -34,9 +34,20 @@ impl SocketFile {
         Ok(Self { path, file, stays: AtomicBool::new(false) })
     }
 
-    /// The file of a socket that a predecessor has bound.
+    /// The file of a socket that a predecessor has bound. It is the predecessor's until
+    /// [`own`](Self::own) is called.
     pub(super) fn take_over(path: &Path) -> io::Result<Self> {
-        Self::open(absolute(path)?)
+        let file = Self::open(absolute(path)?)?;
+        if !file.file.metadata()?.file_type().is_socket() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        file.leave();
+        Ok(file)
+    }
+
+    /// The predecessor has given up the socket.
+    pub(super) fn own(&self) {
+        self.stays.store(false, Ordering::Release);
     }
 
     /// A successor has the socket now: it is not removed.

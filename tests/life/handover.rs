@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -194,30 +195,134 @@ fn unix_sockets_and_the_admin_listener_are_handed_over() {
 #[test]
 fn a_successor_that_fails_leaves_all_as_it_is() {
     let folder = Folder::new("handover-fails");
-    let path = folder.path("s");
-    let mut server = Server::start(&["--handover", &path]);
+    let (path, socket) = (folder.path("s"), folder.path("clients"));
+    let listen = format!("unix:{socket}");
+    let all = ["--handover", &path, "--listen", &listen];
+    let mut server = Server::start(&all);
     let mut client = Client::open(server.addr());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let other = taken.local_addr().unwrap().to_string();
-    let args = ["serve", "--listen", "127.0.0.1:0", "--listen", &other, "--handover", &path];
-    let end = run(command(&args), LIMIT);
+    let args = [&["serve", "--listen", "127.0.0.1:0", "--handover", &path], &all[2..]].concat();
+    let end = run(command(&[&args[..], &["--listen", &other]].concat()), LIMIT);
     assert_eq!(end.status.code(), Some(1), "{end:?}");
     let says = || server.log().iter().any(|line| line.contains("has not taken over"));
     assert!(wait_until(LIMIT, says), "{:?}", server.log());
     client.expect_alive();
     Client::open(server.addr()).close();
+    let visit = || Client::connect_unix(Path::new(&socket)).open_at("/", "");
+    visit();
     // What speaks another language is sent away.
-    let mut stranger = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let mut stranger = UnixStream::connect(&path).unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     stranger.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert!(matches!(stranger.read(&mut [0; 10]), Ok(0) | Err(_)));
-    let mut successor = Server::start(&["--handover", &path]);
+    let mut successor = Server::start(&all);
     assert_eq!(successor.addr(), server.addr());
     client.expect(&server_close(1001, "server is stopping"));
     drop(client);
     assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    visit();
     successor.signal(Signal::TERM);
     assert!(successor.wait(LIMIT).is_some_and(|status| status.success()));
+    assert!(!Path::new(&socket).exists());
+}
+
+/// What connects and says nothing does not hold a successor up for long.
+#[test]
+fn a_mute_connection_is_not_waited_for() {
+    let folder = Folder::new("handover-mute");
+    let path = folder.path("s");
+    let args = ["--handover", &path];
+    let mut server = Server::start(&args);
+    let _mute = UnixStream::connect(&path).unwrap();
+    let successor = Server::start(&args);
+    assert_eq!(successor.addr(), server.addr());
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
+/// Speaks as a successor does, up to the last message of the predecessor.
+fn take_sockets(path: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(b"ccH1").unwrap();
+    let mut record = [0; 512];
+    while !record.starts_with(b"end\0") {
+        stream.read_exact(&mut record).expect("a further message");
+    }
+    stream
+}
+
+/// A start may take longer than a predecessor waits for a word.
+#[test]
+fn a_successor_may_say_that_it_starts() {
+    let folder = Folder::new("handover-slow");
+    let path = folder.path("s");
+    let mut server = Server::start(&["--handover", &path]);
+    let mut successor = take_sockets(&path);
+    successor.write_all(b"..").unwrap();
+    thread::sleep(Duration::from_millis(300));
+    assert!(server.is_running());
+    successor.write_all(b".S").unwrap();
+    successor.read_exact(&mut [0; 1]).expect("an answer");
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
+/// A predecessor that has given up waiting goes on serving, so it is told again.
+#[test]
+fn a_predecessor_that_waits_no_more_is_told_again() {
+    let folder = Folder::new("handover-again");
+    let path = folder.path("s");
+    let predecessor = UnixListener::bind(&path).unwrap();
+    predecessor.set_nonblocking(true).unwrap();
+    let next = || {
+        let mut next = None;
+        let has_come = || {
+            next = predecessor.accept().ok();
+            next.is_some()
+        };
+        assert!(wait_until(LIMIT, has_come), "nobody has connected");
+        let (mut stream, _) = next.unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        let mut end = [0; 512];
+        end[..3].copy_from_slice(b"end");
+        stream.write_all(&end).unwrap();
+        stream
+    };
+    thread::scope(|scope| {
+        let successor = scope.spawn(|| Server::start(&["--handover", &path]));
+        drop(next());
+        let mut told = next();
+        let mut word = [0];
+        told.read_exact(&mut word).unwrap();
+        assert_eq!(&word, b"S");
+        std::fs::remove_file(&path).unwrap();
+        told.write_all(b"S").unwrap();
+        let mut successor = successor.join().unwrap();
+        successor.signal(Signal::TERM);
+        assert!(successor.wait(LIMIT).is_some_and(|status| status.success()));
+    });
+}
+
+/// The successor listens with this file, so it outlives a predecessor that ends too early.
+#[test]
+fn a_predecessor_that_is_stopped_during_a_start_leaves_its_files() {
+    let folder = Folder::new("handover-stopped");
+    let (path, socket) = (folder.path("s"), folder.path("clients"));
+    let listen = format!("unix:{socket}");
+    let start = || Server::start(&["--handover", &path, "--listen", &listen]);
+    for has_successor in [true, false] {
+        let mut server = start();
+        let mut successor = take_sockets(&path);
+        if !has_successor {
+            successor.write_all(b"?").unwrap();
+            assert!(matches!(successor.read(&mut [0; 1]), Ok(0) | Err(_)));
+        }
+        server.signal(Signal::TERM);
+        assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+        assert_eq!(Path::new(&socket).exists(), has_successor);
+    }
 }
 
 /// What comes first and is served by the predecessor has its request answered.

@@ -1,7 +1,9 @@
 //! What the service manager is told.
 
-use std::os::unix::net::UnixDatagram;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -98,4 +100,43 @@ fn a_successor_names_itself() {
     successor.signal(Signal::TERM);
     assert_eq!(manager.next(), "STOPPING=1");
     assert!(successor.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
+/// If the old main process ended first, the service manager would take the service to have ended.
+#[test]
+fn a_successor_names_itself_before_its_predecessor_can_end() {
+    let manager = Manager::new("notify-before");
+    let path = std::env::temp_dir().join(format!("corecast-before-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let predecessor = UnixListener::bind(&path).unwrap();
+    thread::scope(|scope| {
+        let start = || {
+            let path = path.to_str().unwrap();
+            let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--handover", path]);
+            command.env("NOTIFY_SOCKET", &manager.path);
+            // That of the old main process.
+            command.env("WATCHDOG_USEC", "400000").env("WATCHDOG_PID", "1");
+            Server::spawn(command)
+        };
+        let successor = scope.spawn(start);
+        let (mut stream, _) = predecessor.accept().unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        let mut end = [0; 512];
+        end[..3].copy_from_slice(b"end");
+        stream.write_all(&end).unwrap();
+        let mut word = *b".";
+        while word == *b"." {
+            stream.read_exact(&mut word).unwrap();
+        }
+        manager.socket.set_nonblocking(true).unwrap();
+        let said = manager.next();
+        manager.socket.set_nonblocking(false).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        stream.write_all(&word).unwrap();
+        let successor = successor.join().unwrap();
+        assert_eq!(said, format!("READY=1\nMAINPID={}", successor.pid()));
+        assert_eq!(manager.next(), "WATCHDOG=1");
+    });
+    let _ = std::fs::remove_file(&path);
 }
