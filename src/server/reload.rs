@@ -62,7 +62,8 @@ impl ServerHandle {
             next.limits.max_connections = holding.limits.max_connections;
         }
         next.peer_addresses |= parts.is_admin.contains(&true);
-        let (mut next, kept) = holding.followed_by(&next).map_err(Error::Routes)?;
+        let (mut next, kept) =
+            holding.followed_by(&next, parts.config.wants_peers).map_err(Error::Routes)?;
         next.limits.max_connections = self.max_connections();
         let next = Arc::new(next);
         *holding = Arc::clone(&next);

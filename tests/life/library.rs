@@ -51,6 +51,18 @@ fn reload_names_the_fields_that_stay() {
     stop(&server);
 }
 
+/// What was there at the start may go and come back.
+#[test]
+fn proxies_are_trusted_again() {
+    let mut trusting = default();
+    trusting.trusted_proxies.networks.push("127.0.0.0/8".parse().unwrap());
+    let server = start(trusting.clone());
+    for config in [&default(), &trusting, &default(), &trusting] {
+        assert_eq!(server.reload(config).unwrap(), Vec::<&str>::new());
+    }
+    stop(&server);
+}
+
 /// The time to drain that holds when the server is to end counts, for the loops as for those who
 /// wait.
 #[test]
