@@ -63,6 +63,19 @@ fn proxies_are_trusted_again() {
     stop(&server);
 }
 
+#[test]
+fn nothing_is_reloaded_before_the_start() {
+    let server = backend::server(Config::default()).listen("127.0.0.1:0".parse().unwrap());
+    let start = server.start(|_, handle| {
+        assert!(matches!(handle.reload(&default()), Err(Error::Usage(_))));
+        Echo
+    });
+    let server = start.unwrap();
+    assert_eq!(server.reload(&default()).unwrap(), Vec::<&str>::new());
+    Client::open(server.addresses()[0]).close();
+    stop(&server);
+}
+
 /// The time to drain that holds when the server is to end counts, for the loops as for those who
 /// wait.
 #[test]
