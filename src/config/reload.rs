@@ -4,11 +4,16 @@ use super::{Config, RouteError};
 
 impl Config {
     /// These settings with those of `next` that can change while a server runs, and the names of
-    /// the fields of `next` that differ and cannot.
+    /// the fields of `next` that differ and cannot. `wants_peers` says that accepts ask for the
+    /// addresses of peers.
     ///
     /// # Errors
     /// If the routes cannot follow on those that there are.
-    pub(crate) fn followed_by(&self, next: &Self) -> Result<(Self, Vec<&'static str>), RouteError> {
+    pub(crate) fn followed_by(
+        &self,
+        next: &Self,
+        wants_peers: bool,
+    ) -> Result<(Self, Vec<&'static str>), RouteError> {
         let mut config = next.clone();
         config.routes = self.routes.followed_by(&next.routes)?;
         let mut kept = Vec::new();
@@ -31,8 +36,7 @@ impl Config {
         keep!(pubsub.max_topic);
         keep!(pubsub.max_retained);
         keep!(pubsub.max_retained_bytes);
-        // Accepts ask for the addresses of peers from the start, or never.
-        if self.peer_addresses || !self.trusted_proxies.is_empty() {
+        if wants_peers {
             config.peer_addresses = self.peer_addresses;
         } else {
             if config.peer_addresses {
@@ -43,5 +47,11 @@ impl Config {
             keep!(trusted_proxies);
         }
         Ok((config, kept))
+    }
+
+    /// Whether accepts of a server with these settings ask for the addresses of peers: from the
+    /// start, or never.
+    pub(crate) fn wants_peers(&self) -> bool {
+        self.peer_addresses || !self.trusted_proxies.is_empty()
     }
 }

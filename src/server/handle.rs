@@ -45,6 +45,8 @@ pub(super) struct Shared {
     serving: OnceLock<Serving>,
     next_publisher: AtomicUsize,
     pub(super) ending: Ending,
+    /// Held while it is decided how the loops drain.
+    pub(super) deciding: Mutex<()>,
     joined: Mutex<Joined>,
     /// What a successor may take.
     pub(super) ready: Mutex<Option<Ready>>,
@@ -132,6 +134,7 @@ impl ServerHandle {
             serving: OnceLock::new(),
             next_publisher: AtomicUsize::new(0),
             ending: Ending::default(),
+            deciding: Mutex::default(),
             joined: Mutex::default(),
             ready: Mutex::default(),
         }))

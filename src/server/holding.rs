@@ -10,13 +10,16 @@ pub(super) struct Holding {
     config: Mutex<Arc<Config>>,
     /// The limit of connections of each loop that was asked for.
     pub(super) asked_connections: u32,
+    /// Accepts ask for the addresses of peers.
+    pub(super) wants_peers: bool,
     /// Something verifies tokens.
     pub(super) has_authority: bool,
 }
 
 impl Holding {
     pub(super) fn new(config: &Arc<Config>, asked_connections: u32, has_authority: bool) -> Self {
-        Self { config: Mutex::new(Arc::clone(config)), asked_connections, has_authority }
+        let (wants_peers, config) = (config.wants_peers(), Mutex::new(Arc::clone(config)));
+        Self { config, asked_connections, wants_peers, has_authority }
     }
 
     /// The settings.

@@ -26,8 +26,6 @@ impl ServerHandle {
     /// [`Config::draining`](crate::config::Config::draining) says. Those that are left after
     /// [`Timeouts::drain`](crate::config::Timeouts::drain) are cut.
     pub fn drain(&self) {
-        let time = self.config().timeouts.drain.saturating_add(AFTER_DRAIN);
-        self.0.ending.expect_within(time);
         self.begin_drain(false);
     }
 
@@ -35,9 +33,7 @@ impl ServerHandle {
     /// connections are gone: listeners for administration are served until [`drain`](Self::drain)
     /// or [`stop`](Self::stop) is called.
     pub fn drain_and_stay(&self) {
-        if !self.is_draining() {
-            self.begin_drain(true);
-        }
+        self.begin_drain(true);
     }
 
     /// A successor serves with the listening sockets of this server, so this one drains. What it
@@ -90,14 +86,32 @@ impl ServerHandle {
     }
 
     fn begin_drain(&self, stays: bool) {
+        let time = self.config().timeouts.drain.saturating_add(AFTER_DRAIN);
         // Before anything ends, since the process may end with it.
         self.hand_nothing_over();
-        self.0.parts.stop.stays.store(stays, Ordering::Release);
-        self.0.parts.stop.drain.store(true, Ordering::Release);
+        if !self.set_drain(stays, time) {
+            return;
+        }
         for control in &self.0.parts.controls {
             control.waker.wake();
         }
         self.hand_nothing_over();
+    }
+
+    /// Tells the loops to drain, and to end within this time unless they are to stay. Returns false
+    /// if they were told so before. Nobody who only wants a drain keeps one from ending.
+    fn set_drain(&self, stays: bool, time: Duration) -> bool {
+        let _deciding = self.0.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let stop = &self.0.parts.stop;
+        if self.is_draining() && (stays || !stop.stays.load(Ordering::Acquire)) {
+            return false;
+        }
+        if !stays {
+            self.0.ending.expect_within(time);
+        }
+        stop.stays.store(stays, Ordering::Release);
+        stop.drain.store(true, Ordering::Release);
+        true
     }
 
     /// Closes the sockets that a successor could take: what listens is to refuse.

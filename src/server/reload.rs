@@ -8,7 +8,7 @@ use super::control;
 use super::handle::{ANSWER_TIMEOUT, ServerHandle};
 use super::token::Token;
 use super::view::{CoreView, Visit};
-use crate::config::{Access, Config};
+use crate::config::{Access, Backend, Config};
 use crate::error::Error;
 #[cfg(feature = "tls")]
 use crate::transport::tls::Tls;
@@ -51,10 +51,14 @@ impl ServerHandle {
     ///
     /// # Errors
     /// [`Error::Routes`] if there were too many routes since the start, [`Error::Usage`] if a route
-    /// needs tokens and nothing verifies them. Then all stays as it was.
+    /// needs tokens and nothing verifies them, or the server has not started yet. Then all stays as
+    /// it was.
     pub fn reload(&self, config: &Config) -> Result<Vec<&'static str>, Error> {
         let parts = self.parts();
         check_routes(config, parts.config.has_authority)?;
+        if self.backend() == Backend::Auto {
+            return Err(Error::Usage("the server has not started yet"));
+        }
         let mut holding = parts.config.lock();
         // What the server has added by itself, or lowered to what it has room for, is no change.
         let mut next = config.clone();
@@ -62,7 +66,8 @@ impl ServerHandle {
             next.limits.max_connections = holding.limits.max_connections;
         }
         next.peer_addresses |= parts.is_admin.contains(&true);
-        let (mut next, kept) = holding.followed_by(&next).map_err(Error::Routes)?;
+        let (mut next, kept) =
+            holding.followed_by(&next, parts.config.wants_peers).map_err(Error::Routes)?;
         next.limits.max_connections = self.max_connections();
         let next = Arc::new(next);
         *holding = Arc::clone(&next);

@@ -29,11 +29,15 @@ const MAX_LOOKED_AT: usize = 4096;
 impl<D: Driver> Core<D> {
     /// Begins to stop, unless it has begun.
     pub(super) fn begin_drain(&mut self, manner: Manner) {
+        let config = &self.pools.config;
         if let Some(drain) = &mut self.drain {
+            let is_to_end = drain.manner.stays && !manner.stays;
             drain.manner = manner;
+            if is_to_end {
+                drain.end_by(self.now.after(config.timeouts.drain));
+            }
             return;
         }
-        let config = &self.pools.config;
         // A successor accepts already.
         let delay = if manner.hands_over { Duration::ZERO } else { config.draining.delay };
         let delay = delay.min(config.timeouts.drain);

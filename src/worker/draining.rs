@@ -43,6 +43,15 @@ impl Drain {
         self.deadline.min(self.rearm_at).min(self.tells_at).min(tells)
     }
 
+    /// The worker is to end now, for which it has this time at most: whoever waits for that knows
+    /// the settings that hold now, and not those of the beginning.
+    pub(super) fn end_by(&mut self, time: Millis) {
+        self.deadline = self.deadline.min(time);
+        if self.tells_at != Millis::NEVER {
+            self.tells_at = self.tells_at.min(time);
+        }
+    }
+
     /// Whether the worker may end once it has no connections.
     pub(super) fn may_end(&self) -> bool {
         !self.manner.stays && self.tells_at == Millis::NEVER

@@ -32,13 +32,21 @@ impl Meters {
         Self { limits, are_used, leases, meters, waiting }
     }
 
-    /// From now on these limits hold, for clients that have sent nothing yet.
+    /// From now on these limits hold. If they are others, all clients are as ones that have sent
+    /// nothing yet: what was counted by other limits says nothing about these.
     pub(super) fn reconfigure(&mut self, config: &Config, slots: u32) {
-        self.limits = limits(config);
-        if !self.are_used && self.limits.iter().any(Option::is_some) {
-            self.are_used = true;
-            self.leases = vec![0; slots as usize];
+        let before = std::mem::replace(&mut self.limits, limits(config));
+        // Nobody has come by a route that is new.
+        let is_same = before.iter().zip(&self.limits).all(|(before, now)| before == now);
+        let were_used = self.are_used;
+        self.are_used |= self.limits.iter().any(Option::is_some);
+        if !self.are_used || were_used && is_same {
+            return;
         }
+        self.leases = vec![0; slots as usize];
+        self.meters = Blocks::default();
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.waiting = waiting.map(|Reverse((_, slot, of))| Reverse((0, slot, of))).collect();
     }
 
     /// A connection was accepted into a slot, or has left it.

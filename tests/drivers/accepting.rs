@@ -67,6 +67,18 @@ pub(crate) fn peers_are_told_if_that_is_asked_for<D: Tested>() {
     }
 }
 
+/// A worker arms accepts and is told to stop in the same turn.
+pub(crate) fn an_accept_that_is_not_submitted_yet_ends_as_any_other<D: Tested>() {
+    let mut rig = Rig::<D>::new(4);
+    let address = rig.take_listener();
+    rig.driver.accept(0, Accepts::Once);
+    rig.driver.stop_accepting(&[]);
+    assert_eq!(accepted(&mut rig), (Err(Errno::CANCELED), false));
+    rig.turn(None);
+    assert!(TcpStream::connect(address).is_err());
+    rig.expect_quiet();
+}
+
 pub(crate) fn once_accepting_has_ended_connections_are_refused<D: Tested>() {
     let mut rig = Rig::<D>::new(4);
     let (open, mut client) = rig.accept();

@@ -31,7 +31,8 @@ on_each_driver! {
         a_cancelled_accept_takes_no_connection_any_more,
         a_multishot_accept_brings_all_that_wait,
         peers_are_told_if_that_is_asked_for,
-        once_accepting_has_ended_connections_are_refused;
+        once_accepting_has_ended_connections_are_refused,
+        an_accept_that_is_not_submitted_yet_ends_as_any_other;
     receiving:
         bytes_come_in_order_and_then_the_end,
         a_reset_is_told,

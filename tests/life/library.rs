@@ -1,5 +1,7 @@
 //! The same from a program.
 
+use std::time::Duration;
+
 use corecast::app::echo::Echo;
 use corecast::config::{Access, Config, Route, RouteTo, Routes};
 use corecast::error::Error;
@@ -47,6 +49,49 @@ fn reload_names_the_fields_that_stay() {
     client.send(&frame(FIN | BINARY, &[0; 11]));
     assert_eq!(client.read_frame().payload[..2], 1009_u16.to_be_bytes());
     stop(&server);
+}
+
+/// What was there at the start may go and come back.
+#[test]
+fn proxies_are_trusted_again() {
+    let mut trusting = default();
+    trusting.trusted_proxies.networks.push("127.0.0.0/8".parse().unwrap());
+    let server = start(trusting.clone());
+    for config in [&default(), &trusting, &default(), &trusting] {
+        assert_eq!(server.reload(config).unwrap(), Vec::<&str>::new());
+    }
+    stop(&server);
+}
+
+#[test]
+fn nothing_is_reloaded_before_the_start() {
+    let server = backend::server(Config::default()).listen("127.0.0.1:0".parse().unwrap());
+    let start = server.start(|_, handle| {
+        assert!(matches!(handle.reload(&default()), Err(Error::Usage(_))));
+        Echo
+    });
+    let server = start.unwrap();
+    assert_eq!(server.reload(&default()).unwrap(), Vec::<&str>::new());
+    Client::open(server.addresses()[0]).close();
+    stop(&server);
+}
+
+/// The time to drain that holds when the server is to end counts, for the loops as for those who
+/// wait.
+#[test]
+fn a_server_that_stayed_ends_in_time() {
+    let mut config = default();
+    config.timeouts.close = Duration::from_secs(100);
+    config.timeouts.drain = Duration::from_secs(100);
+    let server = start(config.clone());
+    let _client = Client::open(server.addresses()[0]);
+    server.drain_and_stay();
+    config.timeouts.drain = Duration::from_millis(500);
+    server.reload(&config).unwrap();
+    server.drain();
+    // Nobody makes it stay again.
+    server.drain_and_stay();
+    server.join().unwrap();
 }
 
 /// Each route that was changed has a number of its own until the end, and there are 250. Those of a

@@ -6,6 +6,7 @@
 mod closed;
 mod control;
 mod delayed;
+mod reload;
 mod routes;
 #[path = "../support/mod.rs"]
 mod support;

@@ -148,6 +148,10 @@ impl UringRing {
                 self.known_peers.get(usize::from(tag.index()))?.wake();
                 None
             }
+            Kind::CloseListener => {
+                self.closing.retain(|(listener, _)| *listener != tag.index());
+                None
+            }
             Kind::Ignore => None,
         }
     }

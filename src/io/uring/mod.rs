@@ -38,6 +38,8 @@ pub struct UringRing {
     ring: *mut IoUring,
     buffers: BufRing,
     listeners: Vec<Option<OwnedFd>>,
+    /// Sockets of which the accept is being cancelled. An accept that is still queued names them.
+    closing: Vec<(u16, OwnedFd)>,
     accepts: u16,
     /// For each listener the address of its next peer, if it is asked for.
     #[expect(clippy::vec_box, reason = "the kernel writes to them, so they must not move")]
@@ -105,6 +107,7 @@ impl UringRing {
             ring,
             buffers,
             listeners: Vec::new(),
+            closing: Vec::new(),
             accepts: 0,
             peer_names: Vec::new(),
             slots: slots.min(ConnectionId::MAX_SLOTS),
@@ -183,8 +186,7 @@ impl Driver for UringRing {
     }
 
     fn cancel_accept(&mut self, listener: usize) {
-        let listener = u16::try_from(listener).unwrap_or(u16::MAX);
-        self.cancel(Tag::plain(Kind::Accept, listener), Tag::plain(Kind::Ignore, 0));
+        self.push_cancel_accept(listener);
     }
 
     fn accept_burst(&self) -> u32 {
@@ -192,12 +194,7 @@ impl Driver for UringRing {
     }
 
     fn stop_accepting(&mut self, kept: &[bool]) {
-        for index in 0..self.listeners.len() {
-            // The accept holds the socket until it is cancelled, at the next call.
-            if kept.get(index) != Some(&true) && self.listeners[index].take().is_some() {
-                self.cancel_accept(index);
-            }
-        }
+        self.close_listeners(kept);
     }
 
     fn receive(&mut self, id: ConnectionId, poll_first: bool) {

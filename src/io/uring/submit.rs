@@ -273,6 +273,25 @@ impl UringRing {
         self.push(entry.user_data(Tag::plain(Kind::Accept, index).0));
     }
 
+    pub(super) fn push_cancel_accept(&mut self, listener: usize) {
+        let listener = u16::try_from(listener).unwrap_or(u16::MAX);
+        self.cancel(Tag::plain(Kind::Accept, listener), Tag::plain(Kind::Ignore, 0));
+    }
+
+    /// Closes the listeners but those for which `kept` says true, each once the kernel has cancelled
+    /// its accept. Before, a queued accept could find the descriptor closed, or another file by it.
+    pub(super) fn close_listeners(&mut self, kept: &[bool]) {
+        for (index, listener) in (0..).zip(0..self.listeners.len()) {
+            if kept.get(listener) != Some(&true)
+                && let Some(socket) = self.listeners[listener].take()
+            {
+                self.closing.push((index, socket));
+                let entry = opcode::AsyncCancel::new(Tag::plain(Kind::Accept, index).0).build();
+                self.push(entry.user_data(Tag::plain(Kind::CloseListener, index).0));
+            }
+        }
+    }
+
     /// Watches the eventfd.
     pub(super) fn watch_wake(&mut self) {
         const READABLE: u32 = 1;

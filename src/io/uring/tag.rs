@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Progress = 11,
     /// Cancelling a receive. It has a completion only if it failed.
     CancelReceive = 12,
+    /// Cancelling the accept of a listener, which is closed then.
+    CloseListener = 13,
 }
 
 /// Operation, connection and index, packed: kind 4 bits, generation 24, slot 20, index 16. The
@@ -68,6 +70,7 @@ impl Tag {
             10 => Kind::SendShared,
             11 => Kind::Progress,
             12 => Kind::CancelReceive,
+            13 => Kind::CloseListener,
             _ => return None,
         })
     }
@@ -107,6 +110,7 @@ mod tests {
             Kind::SendShared,
             Kind::Progress,
             Kind::CancelReceive,
+            Kind::CloseListener,
         ];
         let mut seen = std::collections::HashSet::new();
         for kind in kinds {

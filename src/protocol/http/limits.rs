@@ -23,6 +23,10 @@ impl Default for HeadLimits {
 }
 
 impl HeadLimits {
+    /// Those of a head that was found to be within other limits.
+    pub(crate) const NONE: Self =
+        Self { max_bytes: usize::MAX, max_line: usize::MAX, max_headers: HARD_MAX_HEADERS };
+
     /// The effective number of header lines: `max_headers`, but not above [`HARD_MAX_HEADERS`].
     pub(crate) fn header_lines(&self) -> usize {
         self.max_headers.min(HARD_MAX_HEADERS)

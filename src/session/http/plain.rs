@@ -1,7 +1,9 @@
 //! Requests that are no handshakes: their bodies, their answers, and whether another one follows.
 
 use crate::base::{Millis, Work};
-use crate::protocol::http::{Answer, BodyReader, Framing, Persistence, Request, Response};
+use crate::protocol::http::{
+    Answer, BodyReader, Framing, HeadLimits, Persistence, Request, Response,
+};
 use crate::protocol::websocket::handshake::Rejection;
 use crate::session::asked::Asked;
 use crate::session::context::{ReceiveContext, Stop};
@@ -81,8 +83,8 @@ impl Session {
             self.rare = Some(Box::new(RareState::Body(body)));
             return taken;
         }
-        // It was parsed before, when its last byte had come.
-        if let Ok(mut request) = Request::parse(&body.head, &cx.pools.config.limits.head) {
+        // It was parsed before, when its last byte had come; the limits may be others now.
+        if let Ok(mut request) = Request::parse(&body.head, &HeadLimits::NONE) {
             request.body = &body.content;
             request.is_tls = self.marks.contains(Marks::TLS);
             self.answer(&request, &body.head, cx, service);

@@ -12,14 +12,19 @@ use crate::worker::core::BATCH;
 
 const CLIENTS: usize = 600;
 
-fn bench(delay: u64, window: u64) -> Bench {
+fn config(delay: u64, window: u64) -> Config {
     let mut config = Config::default();
     config.draining.delay = Duration::from_secs(delay);
     config.draining.window = Duration::from_secs(window);
     config.draining.code = DrainCode::Restart;
     config.timeouts.drain = Duration::from_secs(100);
     config.timeouts.close = Duration::from_secs(100);
-    Bench::with_options(config, SimOptions { slots: 1000, ..SimOptions::default() })
+    config
+}
+
+fn bench(delay: u64, window: u64) -> Bench {
+    let options = SimOptions { slots: 1000, ..SimOptions::default() };
+    Bench::with_options(config(delay, window), options)
 }
 
 /// Clients that have opened a WebSocket.
@@ -104,6 +109,24 @@ fn a_delay_comes_first() {
     let taken = bench.network.now() - begun;
     assert!(Duration::from_secs(5) <= taken && taken < Duration::from_secs(6), "{taken:?}");
     bench.finish();
+}
+
+/// It was to stay, and the settings have changed since it began to drain.
+#[test]
+fn who_is_to_end_ends_within_the_time_that_holds_then() {
+    let mut bench = bench(50, 0);
+    let stays = Arc::new(AtomicBool::new(true));
+    bench.worker.stays = Arc::clone(&stays);
+    open(&mut bench, 10);
+    bench.worker.drain();
+    let mut config = config(50, 0);
+    config.timeouts.drain = Duration::from_secs(5);
+    bench.worker.reconfigure(Arc::new(config));
+    bench.settle();
+    let begun = bench.network.now();
+    stays.store(false, Ordering::Release);
+    // The clients do not leave.
+    bench.finish_by(begun + Duration::from_secs(6));
 }
 
 /// With nothing to lose, the window is not waited for.

@@ -1,5 +1,6 @@
 //! Plain requests through the loop: many at once, from clients that do not read, and at the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Bench, COSTLY, head_len, request};
@@ -99,6 +100,27 @@ fn a_connection_is_kept_for_a_while_and_ends_with_fin() {
     bench.network.half_close(client);
     bench.turn_until(|bench| bench.worker.connections() == 0);
     assert_eq!(bench.worker.stats().refused, 0);
+    bench.finish();
+}
+
+#[test]
+fn a_request_that_has_begun_is_answered_if_the_limits_change() {
+    let mut bench = Bench::new();
+    let one = answer(&mut bench);
+    let client = bench.network.connect(0);
+    let post = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n";
+    bench.network.write(client, &[&post[..], b"bo"].concat());
+    bench.settle();
+    let mut config = Config::default();
+    let head = &mut config.limits.head;
+    (head.max_bytes, head.max_line, head.max_headers) = (20, 10, 1);
+    bench.worker.reconfigure(Arc::new(config));
+    bench.network.write(client, b"dy");
+    assert_eq!(bench.read(client, one.len()), one);
+    // The next one is too large.
+    bench.network.write(client, GET);
+    let next = bench.read_to_end(client);
+    assert!(next.starts_with(b"HTTP/1.1 4") && next[9..12] != one[9..12]);
     bench.finish();
 }
 
