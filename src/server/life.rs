@@ -63,8 +63,8 @@ impl ServerHandle {
         }
     }
 
-    /// Duplicates of what a successor may take; `None` if the server drains. Nobody waits while they
-    /// are sent.
+    /// Duplicates of what a successor may take; `None` if the server drains. Nobody waits while
+    /// they are sent.
     pub(super) fn lend(&self) -> io::Result<Option<Vec<Handed>>> {
         let ready = self.ready();
         let copies = ready.as_ref().map(Ready::copies).transpose()?;

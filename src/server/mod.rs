@@ -232,9 +232,9 @@ impl Server {
         self
     }
 
-    /// Calls `callback` if there is a predecessor ([`hand_over`](Self::hand_over)), once this server
-    /// serves and before that one is told to drain. What must be known before the predecessor ends
-    /// is said here, such as the new main process to a service manager.
+    /// Calls `callback` if there is a predecessor ([`hand_over`](Self::hand_over)), once this
+    /// server serves and before that one is told to drain. What must be known before the
+    /// predecessor ends is said here, such as the new main process to a service manager.
     #[must_use]
     pub fn on_take_over(mut self, callback: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_take_over = Some(Arc::new(callback));
