@@ -278,8 +278,9 @@ impl UringRing {
         self.cancel(Tag::plain(Kind::Accept, listener), Tag::plain(Kind::Ignore, 0));
     }
 
-    /// Closes the listeners but those for which `kept` says true, each once the kernel has cancelled
-    /// its accept. Before, a queued accept could find the descriptor closed, or another file by it.
+    /// Closes the listeners but those for which `kept` says true, each once the kernel has
+    /// cancelled its accept: one that is still queued would find the descriptor closed, or another
+    /// file by it.
     pub(super) fn close_listeners(&mut self, kept: &[bool]) {
         for (index, listener) in (0..).zip(0..self.listeners.len()) {
             if kept.get(listener) != Some(&true)
