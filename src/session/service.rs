@@ -96,8 +96,8 @@ pub trait Inbound {
         false
     }
 
-    /// Whether the body of a request of others is wanted. Otherwise it is read and discarded. Called
-    /// once the head is there.
+    /// Whether the body of a request of others is wanted. Otherwise it is read and discarded.
+    /// Called once the head is there.
     fn wants_body(&self, request: &http::Request<'_>) -> bool {
         let _ = request;
         false

@@ -96,8 +96,25 @@ fn handshakes_are_those_of_a_bucket_for_each_address() {
         refused += usize::from(!expected);
         let found = table.begin(of, Millis(now));
         assert_eq!(found, if expected { Begun::Admitted } else { Begun::TooFast });
+        table.end(of, found);
     }
     assert!((1000..29_000).contains(&refused), "{refused}");
+}
+
+/// Those that are refused take places as well while they are answered, so there are only so many.
+#[test]
+fn so_many_that_are_too_fast_are_answered() {
+    let table = table(None, Some((1, 1)));
+    let of = prefix("192.0.2.1");
+    assert_eq!(table.begin(of, Millis(0)), Begun::Admitted);
+    for _ in 0..ANSWERED {
+        assert_eq!(table.begin(of, Millis(0)), Begun::TooFast);
+    }
+    assert_eq!(table.begin(of, Millis(0)), Begun::DroppedTooFast);
+    table.end(of, Begun::DroppedTooFast);
+    assert_eq!(table.begin(of, Millis(0)), Begun::DroppedTooFast);
+    table.end(of, Begun::TooFast);
+    assert_eq!(table.begin(of, Millis(0)), Begun::TooFast);
 }
 
 /// A million addresses take no more memory than some thousand, and one that goes on is not

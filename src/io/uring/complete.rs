@@ -80,8 +80,8 @@ impl UringRing {
         Some(Data { id: tag.id(), buffer, len })
     }
 
-    /// The next completion, if it is the usual one; what else is next becomes an own event. Inlined,
-    /// so that what came is never in memory.
+    /// The next completion, if it is the usual one; what else is next becomes an own event.
+    /// Inlined, so that what came is never in memory.
     #[inline(always)]
     pub(super) fn take_data(&mut self) -> Option<Data> {
         if !self.own_events.is_empty() {
