@@ -59,7 +59,9 @@ impl<H: Handler> Gateway<H> {
         let peer = self.core.peer_addr(id).map(|peer| peer.ip());
         let client = self.core.client_addr(id);
         let Some(admission) = &mut self.admission else { return Ok(()) };
-        let names_one = || NAMES.iter().any(|name| headers.clone().any(|(one, _)| one == *name));
+        let names_one = || {
+            NAMES.iter().any(|name| headers.clone().any(|(one, _)| one.eq_ignore_ascii_case(name)))
+        };
         if !self.config.trusted_proxies.trusts(peer) || (client == peer && !names_one()) {
             return Ok(());
         }
