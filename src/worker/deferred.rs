@@ -343,12 +343,13 @@ impl<D: Driver> super::core::Core<D> {
         self.list_for_retry(id);
     }
 
-    /// Ends a connection that the peer has reset in the midst of a large message, with all that
-    /// waits. What is smaller is handled first: the peer may have sent it before it left. Returns
-    /// whether the connection was ended.
-    fn give_up_reset(&mut self, id: ConnectionId) -> bool {
+    /// Ends a connection that the peer has reset in the midst of a large message, or while it has
+    /// to wait because it has sent too much, with all that waits. What is smaller is handled first:
+    /// the peer may have sent it before it left. Returns whether the connection was ended.
+    pub(super) fn give_up_reset(&mut self, id: ConnectionId) -> bool {
         let Some(slot) = self.slots.get(id) else { return false };
-        if slot.session.assembled() < GIVEN_UP {
+        let waits = slot.blocked.contains(Blocked::OVER_RATE);
+        if slot.session.assembled() < GIVEN_UP && !waits {
             return false;
         }
         let reset = slot.deferred.as_mut().and_then(|deferred| deferred.take_reset());

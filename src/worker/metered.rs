@@ -189,6 +189,9 @@ impl<D: Driver> Core<D> {
         }
         meters.waiting.push(Reverse((time.0, id.slot, id.generation)));
         pools.counts.rates.count_delayed(by);
+        if self.give_up_reset(id) {
+            return;
+        }
         self.update_receive(id);
         self.mark_dirty(id);
     }
