@@ -72,7 +72,7 @@ impl<D: Driver> Core<D> {
         if drain.tells_at > self.now {
             return;
         }
-        // Nothing to do with chance is known here but what clients have done so far.
+        // The seed differs from loop to loop and from start to start; it need not be secret.
         let seed = self.now.0 ^ self.stats.turns << 20 ^ self.stats.accepted << 40;
         let window = self.pools.config.draining.window;
         drain.tells_at = Millis::NEVER;

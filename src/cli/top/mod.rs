@@ -61,8 +61,10 @@ fn watch(flags: &Top) -> Result<(), String> {
     loop {
         thread::sleep(flags.interval);
         let now = Sample::parse(&client.get("/metrics")?);
-        let (topics, more_topics) = list(&client, "topics", "after")?;
-        let (connections, more_connections) = list(&client, "connections", "from")?;
+        // A loop that does not answer has no part in a list, but its metrics show that.
+        let lists = [("topics", "after"), ("connections", "from")]
+            .map(|(name, by)| list(&client, name, by).unwrap_or_else(|_| (Vec::new(), true)));
+        let [(topics, more_topics), (connections, more_connections)] = lists;
         let has_more = more_topics || more_connections;
         let place = client.place();
         let view = View { place, before: &before, now: &now, topics, connections, has_more };

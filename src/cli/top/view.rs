@@ -29,7 +29,8 @@ impl View<'_> {
         let _ = self.totals(&mut out);
         let _ = self.loops(&mut out);
         let _ = self.lists(&mut out);
-        out
+        // Whatever answers at the address must not control the terminal.
+        out.replace(|char: char| char.is_control() && char != '\n', ".")
     }
 
     fn totals(&self, out: &mut String) -> std::fmt::Result {
@@ -124,7 +125,7 @@ impl View<'_> {
             writeln!(out, "{queued:>11} {:>11}  {endpoint:<8}  {peer} ({id})", bytes_of(sent))?;
         }
         if self.has_more {
-            writeln!(out, "\nOnly the first ones of many topics or connections were looked at.")?;
+            writeln!(out, "\nNot all topics and connections were looked at.")?;
         }
         Ok(())
     }
