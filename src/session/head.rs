@@ -1,6 +1,6 @@
 //! What is kept of a request that is not answered yet.
 
-use super::asked::Asked;
+use super::request_line::RequestLine;
 use super::service::Accept;
 use crate::base::ledger::Charge;
 use crate::protocol::http::{Answer, BodyReader, HeadScanner};
@@ -56,7 +56,7 @@ pub(super) struct Unanswered {
     /// What the response is an answer to.
     pub(super) answer: Answer,
     /// The request, if it is to be logged.
-    pub(super) asked: Option<Asked>,
+    pub(super) line: Option<RequestLine>,
     /// For this value itself.
     pub(super) charge: Charge,
 }
@@ -71,6 +71,6 @@ pub(super) struct Deciding {
     pub(super) accept: Accept,
     pub(super) agreement: Option<Agreement>,
     /// The request, if it is to be logged.
-    pub(super) asked: Option<Asked>,
+    pub(super) line: Option<RequestLine>,
     pub(super) charge: Charge,
 }

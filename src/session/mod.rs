@@ -8,7 +8,6 @@
 //! A session begins with HTTP requests (`http`) and becomes a WebSocket (`websocket`) or a
 //! [`Stream`] of another kind. What it wants to know of the server it asks a [`Service`].
 
-mod asked;
 mod assembly;
 mod compression;
 mod context;
@@ -25,6 +24,7 @@ mod progress;
 mod reason;
 mod receive;
 mod replies;
+mod request_line;
 mod service;
 mod state;
 mod stream;
@@ -32,7 +32,6 @@ mod stream;
 mod tests;
 mod websocket;
 
-pub use asked::{Answered, Asked};
 pub use context::Handled;
 pub use counts::{Counts, RateCounts, Statuses};
 pub use endpoint::EndpointId;
@@ -42,6 +41,7 @@ pub use pools::Pools;
 pub use progress::{ReadTracker, SLOWEST_READER, WindowEdge};
 pub use reason::CloseReason;
 pub use replies::{Message, Replies};
+pub use request_line::{Answered, RequestLine};
 pub use service::{
     Accept, Admitted, Delivered, Inbound, Outbound, SendFailure, Service, Terms, Verdict, Wakeup,
 };

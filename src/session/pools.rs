@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::asked::{Answered, Asked};
 use super::controls::Controls;
 use super::counts::Counts;
+use super::request_line::{Answered, RequestLine};
 use crate::base::{BufferPool, Chunk, ConnectionId, Discarded, Ledger, Work};
 use crate::config::{Config, RouteId};
 use crate::protocol::websocket::Violation;
@@ -109,9 +109,14 @@ impl Pools {
     }
 
     /// Notes that a request was answered with this status, if that is to be logged.
-    pub(super) fn note_answered(&mut self, id: ConnectionId, asked: Option<Asked>, status: u16) {
-        if let Some(asked) = asked {
-            self.answered.push(Answered { id, asked, status });
+    pub(super) fn note_answered(
+        &mut self,
+        id: ConnectionId,
+        line: Option<RequestLine>,
+        status: u16,
+    ) {
+        if let Some(line) = line {
+            self.answered.push(Answered { id, line, status });
         }
     }
 

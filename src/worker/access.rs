@@ -18,8 +18,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     pub(super) fn log_answered(&mut self) {
         for answered in self.core.pools.answered.drain(..) {
             let client = self.service.client_addr(answered.id).map(display);
-            let (asked, status) = (&answered.asked, answered.status);
-            let (method, path) = (&*asked.method, &*asked.path);
+            let (line, status) = (&answered.line, answered.status);
+            let (method, path) = (&*line.method, &*line.path);
             tracing::info!(target: TARGET, client, method, path, status, "request");
         }
     }

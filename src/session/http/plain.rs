@@ -5,12 +5,12 @@ use crate::protocol::http::{
     Answer, BodyReader, Framing, HeadLimits, Persistence, Request, Response,
 };
 use crate::protocol::websocket::handshake::Rejection;
-use crate::session::asked::Asked;
 use crate::session::context::{ReceiveContext, Stop};
 use crate::session::head::{PartialBody, Unanswered};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
+use crate::session::request_line::RequestLine;
 use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, RareState, Session};
 
@@ -100,7 +100,7 @@ impl Session {
         cx: &mut ReceiveContext<'_>,
         service: &mut S,
     ) {
-        let asked = Asked::of(head, &cx.pools.config);
+        let line = RequestLine::of(head, &cx.pools.config);
         let response = match self.is_admin() {
             true => service.admin_request(self.id, request),
             false => service.request(self.id, request),
@@ -108,12 +108,12 @@ impl Session {
         let is_to_head = request.method == "HEAD";
         let answer = Answer { persistence: request.persistence(), is_to_head };
         if let Some(response) = response {
-            return self.write_answer(&response, answer, asked, cx);
+            return self.write_answer(&response, answer, line, cx);
         }
         let mut charge = cx.pools.ledger.open();
         charge.set(size_of::<RareState>());
         cx.pools.work.charge(Work::REQUEST);
-        self.rare = Some(Box::new(RareState::Unanswered(Unanswered { answer, asked, charge })));
+        self.rare = Some(Box::new(RareState::Unanswered(Unanswered { answer, line, charge })));
         self.marks.insert(Marks::ACCEPTED);
         self.phase = Phase::Deciding;
         self.deadline = cx.now.after(cx.pools.config.timeouts.handshake);
@@ -130,11 +130,11 @@ impl Session {
     ) {
         let is_waiting = |rare: &mut Box<RareState>| matches!(**rare, RareState::Unanswered(_));
         let Some(rare) = self.rare.take_if(is_waiting) else { return };
-        if let RareState::Unanswered(Unanswered { answer, asked, .. }) = *rare {
+        if let RareState::Unanswered(Unanswered { answer, line, .. }) = *rare {
             self.marks.remove(Marks::ACCEPTED);
             self.phase = Phase::Request;
             let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
-            self.write_answer(response, answer, asked, &mut cx);
+            self.write_answer(response, answer, line, &mut cx);
         }
     }
 
@@ -142,10 +142,10 @@ impl Session {
         &mut self,
         response: &Response,
         answer: Answer,
-        asked: Option<Asked>,
+        line: Option<RequestLine>,
         cx: &mut ReceiveContext<'_>,
     ) {
-        cx.pools.note_answered(self.id, asked, response.status().code());
+        cx.pools.note_answered(self.id, line, response.status().code());
         let out = cx.appendable();
         let before = out.len();
         response.write_for(out, answer);

@@ -4,12 +4,12 @@ use crate::base::{Millis, Work};
 use crate::protocol::http::{BodyError, HeadError, HeadScanner};
 use crate::protocol::proxy;
 use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, parse};
-use crate::session::asked::Asked;
 use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::head::{PartialHead, asks_head};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
+use crate::session::request_line::RequestLine;
 use crate::session::service::Inbound;
 use crate::session::state::{Marks, Phase, RareState, Session};
 
@@ -179,8 +179,8 @@ impl Session {
         refusal: impl Into<Refusal>,
         head: &[u8],
     ) {
-        let asked = Asked::of(head, &cx.pools.config);
-        let request = (asks_head(head), asked);
+        let line = RequestLine::of(head, &cx.pools.config);
+        let request = (asks_head(head), line);
         self.write_refusal(cx.now, &refusal.into(), request, cx.pools, cx.out);
     }
 
@@ -193,14 +193,14 @@ impl Session {
         out: &mut Output,
     ) {
         let config = &pools.config;
-        let of_head = |head: &[u8]| (asks_head(head), Asked::of(head, config));
+        let of_head = |head: &[u8]| (asks_head(head), RequestLine::of(head, config));
         let request = match self.rare.as_deref_mut() {
             Some(RareState::Head(head)) => of_head(&head.bytes),
             Some(RareState::Body(body)) => of_head(&body.head),
             Some(RareState::Unanswered(request)) => {
-                (request.answer.is_to_head, request.asked.take())
+                (request.answer.is_to_head, request.line.take())
             }
-            Some(RareState::Deciding(request)) => (false, request.asked.take()),
+            Some(RareState::Deciding(request)) => (false, request.line.take()),
             _ => (false, None),
         };
         self.write_refusal(now, &refusal.into(), request, pools, out);
@@ -210,11 +210,11 @@ impl Session {
         &mut self,
         now: Millis,
         refusal: &Refusal,
-        (is_head, asked): (bool, Option<Asked>),
+        (is_head, line): (bool, Option<RequestLine>),
         pools: &mut Pools,
         out: &mut Output,
     ) {
-        pools.note_answered(self.id, asked, refusal.rejection.status().code());
+        pools.note_answered(self.id, line, refusal.rejection.status().code());
         refusal.write_response_to(is_head, out.appendable(|| pools.buffers.take()));
         if !self.is_admin() {
             pools.counts.refusals.count(refusal.rejection.status());

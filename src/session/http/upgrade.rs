@@ -4,13 +4,13 @@ use crate::base::Millis;
 use crate::protocol::websocket::handshake::{
     Agreement, Refusal, Rejection, Request, negotiate_deflate, write_accepted,
 };
-use crate::session::asked::Asked;
 use crate::session::compression::Compression;
 use crate::session::context::{ReceiveContext, Stop};
 use crate::session::head::Deciding;
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::replies::Replies;
+use crate::session::request_line::RequestLine;
 use crate::session::service::{Accept, Inbound, Terms, Verdict};
 use crate::session::state::{Marks, Phase, RareState, Session};
 
@@ -58,14 +58,14 @@ impl Session {
             let mut charge = cx.pools.ledger.open();
             let key: Box<str> = request.key.into();
             charge.set(size_of::<Deciding>() + key.len() + offered.len());
-            let asked = Asked::of(head, &cx.pools.config);
-            let deciding = Deciding { key, offered, accept, agreement, asked, charge };
+            let line = RequestLine::of(head, &cx.pools.config);
+            let deciding = Deciding { key, offered, accept, agreement, line, charge };
             self.phase = Phase::Deciding;
             self.rare = Some(Box::new(RareState::Deciding(deciding)));
         } else {
             self.switch(request.key, request.subprotocols(), &accept, agreement, cx);
-            let asked = Asked::of(head, &cx.pools.config);
-            cx.pools.note_answered(self.id, asked, SWITCHING);
+            let line = RequestLine::of(head, &cx.pools.config);
+            cx.pools.note_answered(self.id, line, SWITCHING);
             self.call_open(cx, |id, endpoint, replies| service.open(id, endpoint, replies));
         }
         Ok(())
@@ -86,12 +86,12 @@ impl Session {
         }
         match (decision, self.rare.take().map(|rare| *rare)) {
             (Ok(decided), Some(RareState::Deciding(deciding))) => {
-                let Deciding { key, offered, accept, agreement, asked, .. } = deciding;
+                let Deciding { key, offered, accept, agreement, line, .. } = deciding;
                 let accept = decided.unwrap_or(accept);
                 self.endpoint = accept.endpoint;
                 let mut cx = ReceiveContext { now, backlog: 0, pools, out, stop: Stop::No };
                 self.switch(&key, offered.split(','), &accept, agreement, &mut cx);
-                cx.pools.note_answered(self.id, asked, SWITCHING);
+                cx.pools.note_answered(self.id, line, SWITCHING);
                 self.call_open(&mut cx, |_, _, replies| open(replies));
                 return true;
             }

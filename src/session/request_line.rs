@@ -9,7 +9,7 @@ const MAX_PATH: usize = 200;
 
 /// The method and the path of a request. The query is left out: it may hold a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestLine {
     /// The method, as it was sent.
     pub method: Box<str>,
     /// The path, not decoded. Empty if the request is not understood.
@@ -22,12 +22,12 @@ pub struct Answered {
     /// The connection.
     pub id: ConnectionId,
     /// The request, as far as it is known.
-    pub asked: Asked,
+    pub line: RequestLine,
     /// 101, or the status of the response.
     pub status: u16,
 }
 
-impl Asked {
+impl RequestLine {
     /// Of a request of which this is the head, or its beginning; `None` unless it is to be logged.
     pub(super) fn of(head: &[u8], config: &Config) -> Option<Self> {
         config.access_log.then(|| Self::parse(head))
@@ -90,11 +90,11 @@ mod tests {
             (b"\x16\x03\x01 secret", "", ""),
             (b"", "", ""),
         ] {
-            let expected = Asked { method: method.into(), path: path.into() };
-            assert_eq!(Asked::parse(head), expected, "{}", head.escape_ascii());
+            let expected = RequestLine { method: method.into(), path: path.into() };
+            assert_eq!(RequestLine::parse(head), expected, "{}", head.escape_ascii());
         }
         let long = &[b"GET /", &[b'a'; 999][..], b" HTTP/1.1\r\n"].concat();
-        assert_eq!(Asked::parse(long).path.len(), MAX_PATH);
-        assert_eq!(Asked::of(b"GET / HTTP/1.1\r\n", &Config::default()), None);
+        assert_eq!(RequestLine::parse(long).path.len(), MAX_PATH);
+        assert_eq!(RequestLine::of(b"GET / HTTP/1.1\r\n", &Config::default()), None);
     }
 }
