@@ -11,6 +11,7 @@
 //! - [`pubsub`]: topics shared across cores. Sans-IO.
 //! - [`authority`]: who a client is and what it may do, by tokens. Sans-IO.
 //! - [`app`]: the API for applications: handlers, contexts and handles.
+//! - `subrequest`: has a backend decide who may connect, over HTTP (feature `auth-url`).
 //! - [`gateway`]: the endpoints of the server, between clients, broker and application.
 //! - [`io`]: the trait through which a loop uses the kernel; io_uring and epoll behind it.
 //! - [`proxied`]: the PROXY protocol, as a driver around another one.
@@ -70,6 +71,8 @@ pub mod proxied;
 pub mod pubsub;
 pub mod server;
 pub mod session;
+#[cfg(feature = "auth-url")]
+pub mod subrequest;
 #[cfg(feature = "tls")]
 pub mod transport;
 pub mod worker;

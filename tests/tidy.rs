@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts that each part of the library may import.
-const IMPORTS: [(&str, &[&str]); 15] = [
+const IMPORTS: [(&str, &[&str]); 16] = [
     ("base", &[]),
     ("protocol", &[]),
     ("config", &["protocol"]),
@@ -19,6 +19,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
     ("session", &["base", "config", "protocol"]),
     ("pubsub", &["base", "config", "mesh", "protocol", "session"]),
     ("authority", &["base", "protocol", "pubsub"]),
+    ("subrequest", &["authority", "protocol"]),
     ("app", &["authority", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("gateway", &["app", "authority", "base", "config", "mesh", "protocol", "pubsub", "session"]),
     ("worker", &["base", "config", "io", "protocol", "session"]),

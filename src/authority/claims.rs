@@ -12,7 +12,7 @@ use super::expand::expand;
 
 /// The claims that count here. `aud` is looked at when the signature is.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     /// Who it is.
     #[serde(default)]
     sub: Option<String>,
@@ -36,10 +36,21 @@ impl Claims {
         leeway: Duration,
         max_topic: usize,
     ) -> Result<Authority, TokenError> {
-        let missing = |name: &str| TokenError::Claim(format!("it has no claim {name}"));
-        let Seconds(expires) = self.exp.ok_or_else(|| missing("exp"))?;
-        let ends = expires.saturating_add(leeway);
-        if now >= ends {
+        if self.exp.is_none() {
+            return Err(missing("exp"));
+        }
+        self.into_lasting_authority(now, leeway, max_topic)
+    }
+
+    /// The same. Without `exp` it does not end.
+    pub(crate) fn into_lasting_authority(
+        self,
+        now: Duration,
+        leeway: Duration,
+        max_topic: usize,
+    ) -> Result<Authority, TokenError> {
+        let ends = self.exp.map(|Seconds(expires)| expires.saturating_add(leeway));
+        if ends.is_some_and(|ends| now >= ends) {
             return Err(TokenError::Expired);
         }
         if self.nbf.is_some_and(|Seconds(from)| now.saturating_add(leeway) < from) {
@@ -48,9 +59,13 @@ impl Claims {
         let user = self.sub.ok_or_else(|| missing("sub"))?;
         let publish = expand(&self.publish.0, &user, max_topic, "publish")?;
         let subscribe = expand(&self.subscribe.0, &user, max_topic, "subscribe")?;
-        Authority::new(&user, publish, subscribe, Some(ends))
+        Authority::new(&user, publish, subscribe, ends)
             .map_err(|error| TokenError::Claim(error.to_string()))
     }
+}
+
+fn missing(name: &str) -> TokenError {
+    TokenError::Claim(format!("it has no claim {name}"))
 }
 
 /// Seconds after the beginning of 1970, whole or not (RFC 7519 section 2, NumericDate).

@@ -2,11 +2,13 @@
 //! judged without a socket or a clock. The time is passed in.
 //!
 //! A [`Verify`] makes an [`Authority`] of a [`Credential`]. [`Tokens`] (feature `tokens`) does that
-//! with JSON Web Tokens and API keys; a program may have its own.
+//! with JSON Web Tokens and API keys; a program may have its own. One that has to ask somebody else
+//! returns a [`Question`] for a handshake.
 
 mod access;
 #[cfg(feature = "tokens")]
 mod api_keys;
+mod asked;
 #[cfg(feature = "tokens")]
 mod claims;
 mod credential;
@@ -33,6 +35,9 @@ mod tokens;
 mod verify;
 
 pub use access::{Authority, TooLarge};
+pub use asked::{AskCounts, Question, Reply};
+#[cfg(feature = "auth-url")]
+pub(crate) use claims::Claims;
 pub use credential::{Credential, MAX_TOKEN};
 pub(crate) use credential::{find, is_bearer};
 pub use error::TokenError;
@@ -43,4 +48,4 @@ pub use keys::Keys;
 pub(crate) use refusal::{forbidden, refuse};
 #[cfg(feature = "tokens")]
 pub use tokens::Tokens;
-pub use verify::{Verify, Verifying};
+pub use verify::{Admission, Verify, Verifying};

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::access::Authority;
-use super::credential::Credential;
+use super::asked::{AskCounts, Question};
+use super::credential::{Credential, find};
 use super::error::TokenError;
+use super::refusal::refuse;
+use crate::protocol::websocket::handshake::{Refusal, Request};
 
 /// Decides who a client is by what it has shown. One value for all cores, which call it at the
 /// handshakes of `/topics/...` and `/pubsub`, with each new token on `/pubsub`, and at handshakes
@@ -25,6 +28,28 @@ pub trait Verify: Send + Sync {
     fn cookie(&self) -> Option<&str> {
         None
     }
+
+    /// What the client of an opening handshake may do. It must not block. The default looks for a
+    /// credential and has [`verify`](Self::verify) decide.
+    fn admit(&self, request: &Request<'_>, cx: &mut Verifying) -> Admission {
+        let result = find(request, self.cookie())
+            .and_then(|found| found.ok_or(TokenError::Missing))
+            .and_then(|credential| self.verify(&credential, cx));
+        Admission::Now(result.map_err(|error| refuse(&error)))
+    }
+
+    /// What was counted of questions to others, for the metrics. Default nothing.
+    fn asked(&self) -> Option<AskCounts> {
+        None
+    }
+}
+
+/// What a [`Verify`] says about the client of a handshake.
+pub enum Admission {
+    /// What it may do, or why it is refused.
+    Now(Result<Authority, Refusal>),
+    /// Somebody else has to be asked. The client waits meanwhile.
+    Later(Box<dyn Question>),
 }
 
 /// What a [`Verify`] is given besides the credential.

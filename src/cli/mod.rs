@@ -2,6 +2,8 @@
 
 mod admin;
 mod allocator;
+#[cfg(feature = "auth-url")]
+mod auth;
 mod check;
 mod command;
 mod exit;

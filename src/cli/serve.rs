@@ -11,6 +11,8 @@ use corecast::worker::Stats;
 use signal_hook::iterator::Signals;
 
 use super::admin;
+#[cfg(feature = "auth-url")]
+use super::auth;
 use super::check;
 use super::exit::{FAILURE, USAGE, fail};
 use super::log::{self, Log};
@@ -104,6 +106,8 @@ fn start(
     let tokens = tokens::read(options)?;
     #[cfg(feature = "tokens")]
     let server = tokens::apply(tokens.as_ref(), server);
+    #[cfg(feature = "auth-url")]
+    let server = auth::apply(&options.auth, tokens.as_ref(), server)?;
     let server = admin::apply(&options.admin, server)?;
     let files = Files {
         matches: matches.clone(),
@@ -145,6 +149,7 @@ fn log_start(options: &Options, running: &ServerHandle) {
         backend,
         io_uring = running.features().map(tracing::field::display),
         tokens = options.tokens.is_used(),
+        auth_url = options.auth.url.is_some(),
         "corecast echoes, listening on {}",
         places.join(", "),
     );
@@ -182,5 +187,5 @@ fn warn_open(options: &Options, running: &ServerHandle) {
 fn has_open_topics(options: &Options) -> bool {
     let mut routes = options.config.routes.iter();
     let is_open = |route: &Route| route.serves_topics() && route.access == Some(Access::Anyone);
-    options.config.serves_topics() && (!options.tokens.is_used() || routes.any(is_open))
+    options.config.serves_topics() && (!options.has_authority() || routes.any(is_open))
 }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::client::RESERVED;
+use super::gate::Admitted;
 use super::service::Gateway;
 use crate::app::{Accept, CloseContext, Context, Handler, Outcome, Undecided, Upgrade, catch_if};
 use crate::authority::Authority;
@@ -21,18 +22,43 @@ impl<H: Handler> Gateway<H> {
         request: &Request<'_>,
         route: RouteId,
     ) -> Result<Verdict, Refusal> {
-        let mut accept = Accept::of(id, self.core.inbox.decided());
         let access = self.access_of(route);
-        if H::TOKENS || access == Some(Access::Token) {
-            accept.authority = self.admit(request, access)?.map(Arc::new);
-        }
-        let by_route = accept.authority.clone().filter(|_| access == Some(Access::Token));
-        let verdict = self.ask_upgrade(id, request, accept)?;
+        let authority = match H::TOKENS || access == Some(Access::Token) {
+            true => self.admit(request, access)?,
+            false => None,
+        };
+        let authority = match authority {
+            Some(Admitted::Later(question)) => {
+                return Ok(self.ask_about_app(id, question, request, route));
+            }
+            Some(Admitted::Now(authority)) => Some(Arc::new(authority)),
+            None => None,
+        };
+        Ok(match self.upgrade_app_as(id, request, route, authority)? {
+            Some(accept) => Verdict::Accept(accept),
+            None => Verdict::Defer(session::Accept::default()),
+        })
+    }
+
+    /// Asks the application about a client of which is known what it may do. `None` if it decides
+    /// later.
+    pub(super) fn upgrade_app_as(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+        route: RouteId,
+        authority: Option<Arc<Authority>>,
+    ) -> Result<Option<session::Accept>, Refusal> {
+        let mut accept = Accept::of(id, self.core.inbox.decided());
+        accept.authority = authority;
+        let is_by_route = self.access_of(route) == Some(Access::Token);
+        let by_route = accept.authority.clone().filter(|_| is_by_route);
+        let accepted = self.ask_upgrade(id, request, accept)?;
         // Its end ends the connection, as on routes to topics.
         if let Some(authority) = by_route {
             self.hold(id, Some(Authority::clone(&authority)), None);
         }
-        Ok(verdict)
+        Ok(accepted)
     }
 
     fn ask_upgrade(
@@ -40,18 +66,18 @@ impl<H: Handler> Gateway<H> {
         id: ConnectionId,
         request: &Request<'_>,
         mut accept: Accept,
-    ) -> Result<Verdict, Refusal> {
+    ) -> Result<Option<session::Accept>, Refusal> {
         let app = &mut self.app;
         match catch_if(H::CATCH_PANICS, || app.upgrade(request, &mut accept)) {
             Ok(Upgrade::Accept(state)) => {
                 self.states.insert(id, state);
-                Ok(Verdict::Accept(self.accept(accept)))
+                Ok(Some(self.accept(accept)))
             }
             Ok(Upgrade::Refuse(refusal)) => Err(refusal),
             Ok(Upgrade::Later(undecided)) if undecided.id() == Some(id) => {
                 self.undecided.insert(id, undecided);
                 self.core.has_work = true;
-                Ok(Verdict::Defer(session::Accept::default()))
+                Ok(None)
             }
             // It belongs to another handshake.
             Ok(Upgrade::Later(_)) => Err(Rejection::Undecided.into()),
@@ -71,7 +97,7 @@ impl<H: Handler> Gateway<H> {
 
     /// Answers a handshake that another thread has decided about, or a request.
     fn decide<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
-        if self.answer_late(id, out) {
+        if self.answer_late(id, out) || self.take_answer(id, out) {
             return;
         }
         let outcome = self.undecided.get(&id).and_then(Undecided::take);
@@ -101,6 +127,9 @@ impl<H: Handler> Gateway<H> {
         }
         if let Some(unanswered) = self.unanswered.get(&id) {
             unanswered.withdraw();
+        }
+        if let Some(asking) = self.asking.get(&id) {
+            asking.withdraw();
         }
     }
 
@@ -205,7 +234,8 @@ impl<H: Handler> Gateway<H> {
         // Callbacks of this turn may have set timers again.
         let core = &mut self.core;
         let has_input = !core.resuming.is_empty() || !core.held.is_empty();
-        let is_waiting = !self.undecided.is_empty() || !self.unanswered.is_empty();
+        let is_asking = !self.undecided.is_empty() || !self.asking.is_empty();
+        let is_waiting = is_asking || !self.unanswered.is_empty();
         let is_timed = self.gate.as_ref().is_some_and(|gate| gate.is_waiting());
         core.has_work = has_input || !core.timers.is_empty() || is_waiting || is_timed;
     }
@@ -217,6 +247,7 @@ impl<H: Handler> Gateway<H> {
         let is_idle = core.resuming.is_empty() && core.held.is_empty() && core.timers.is_empty();
         is_idle
             && self.undecided.is_empty()
+            && self.asking.is_empty()
             && self.unanswered.is_empty()
             && core.inbox.decided().is_empty()
             && self.gate.as_ref().is_some_and(|gate| gate.is_waiting() && gate.wakeup() > self.now)

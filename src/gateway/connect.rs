@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asking::Entering;
 use super::client::{Client, Kind, RESERVED};
 use super::endpoint::{Opening, Rules};
-use super::gate::Gate;
+use super::gate::{Admitted, Gate};
 use super::service::Gateway;
 use super::target::Foreign;
 use crate::app::{Action, Handler, catch_if};
@@ -30,20 +31,8 @@ impl<H: Handler> Gateway<H> {
         terms: Terms<'_>,
     ) -> Result<Verdict, Refusal> {
         let access = self.access_of(terms.route);
-        let authority = self.admit(request, access)?;
-        let app = &mut self.app;
-        let authorised = catch_if(H::CATCH_PANICS, || {
-            let mut user = H::User::default();
-            let result = app.authorise_connect(request, &mut user);
-            if let (Ok(()), Some(authority)) = (&result, &authority) {
-                app.authorised(&mut user, authority);
-            }
-            result.map(|()| user)
-        });
-        let user = match authorised {
-            Ok(result) => result?,
-            Err(panic) => return Err(self.refuse_after_panic("authorise_connect", id, panic)),
-        };
+        let admitted = self.admit(request, access)?;
+        let user = self.authorise_connect(id, request)?;
         // Frames that subscribers share refer to nothing before them, which does not work with a
         // compressor that keeps its window.
         let window_bits = terms
@@ -55,18 +44,62 @@ impl<H: Handler> Gateway<H> {
         let route = self.config.routes.get(terms.route).map(|route| &route.path);
         let rules = Rules { max_topic, foreign, reserved: RESERVED, route };
         let Opening { client, protocol } = endpoint.open(request, rules)?;
-        let may_publish = match &authority {
-            Some(authority) => check(&client, authority)?,
+        let accept = session::Accept { endpoint: endpoint.id(), protocol, ..Default::default() };
+        let entering = Entering { client, user, window_bits };
+        let authority = match admitted {
+            Some(Admitted::Later(question)) => {
+                return Ok(self.ask_about_client(id, question, entering, accept));
+            }
+            Some(Admitted::Now(authority)) => Some(authority),
             None => None,
         };
+        let is_deferred = self.enter(id, entering, authority)?;
+        Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
+    }
+
+    /// Asks the application whether a client may connect, and who it is.
+    fn authorise_connect(
+        &mut self,
+        id: ConnectionId,
+        request: &Request<'_>,
+    ) -> Result<H::User, Refusal> {
+        let app = &mut self.app;
+        let authorised = catch_if(H::CATCH_PANICS, || {
+            let mut user = H::User::default();
+            app.authorise_connect(request, &mut user).map(|()| user)
+        });
+        match authorised {
+            Ok(result) => result,
+            Err(panic) => Err(self.refuse_after_panic("authorise_connect", id, panic)),
+        }
+    }
+
+    /// Lets a client in, if it may do what it asks for by connecting. Returns whether its handshake
+    /// is answered later.
+    pub(super) fn enter(
+        &mut self,
+        id: ConnectionId,
+        entering: Entering<H::User>,
+        authority: Option<Authority>,
+    ) -> Result<bool, Refusal> {
+        let Entering { client, mut user, window_bits } = entering;
+        let mut may_publish = None;
+        if let Some(authority) = &authority {
+            let app = &mut self.app;
+            if let Err(panic) =
+                catch_if(H::CATCH_PANICS, || app.authorised(&mut user, authority))
+            {
+                return Err(self.refuse_after_panic("authorised", id, panic));
+            }
+            may_publish = check(&client, authority)?;
+        }
         if let Some(filter) = client.subscribes_to() {
             self.authorise(id, &user, Action::Subscribe(&filter))?;
         }
         let is_deferred = client.attach(id, window_bits, &mut self.core.broker)?;
         self.clients.insert(id, client, user);
         self.hold(id, authority, may_publish);
-        let accept = session::Accept { endpoint: endpoint.id(), protocol, ..Default::default() };
-        Ok(if is_deferred { Verdict::Defer(accept) } else { Verdict::Accept(accept) })
+        Ok(is_deferred)
     }
 
     /// The endpoint that serves a path on a route. `None` if it is the application's.
@@ -88,7 +121,7 @@ impl<H: Handler> Gateway<H> {
         &mut self,
         request: &Request<'_>,
         access: Option<Access>,
-    ) -> Result<Option<Authority>, Refusal> {
+    ) -> Result<Option<Admitted>, Refusal> {
         if access == Some(Access::Anyone) {
             return Ok(None);
         }

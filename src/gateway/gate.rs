@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::{Action, Denied};
-use crate::authority::{Authority, Credential, TokenError, Verify, Verifying, find, refuse};
+use crate::authority::{
+    Admission, Authority, Credential, Question, TokenError, Verify, Verifying, refuse,
+};
 use crate::base::blocks::Blocks;
 use crate::base::ledger::Charge;
 use crate::base::wheel::Wheel;
@@ -60,6 +62,14 @@ impl Held {
     }
 }
 
+/// What is known of a client at its handshake.
+pub(super) enum Admitted {
+    /// What it may do.
+    Now(Authority),
+    /// Somebody else has to say.
+    Later(Box<dyn Question>),
+}
+
 /// What is to be done about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -86,19 +96,29 @@ impl Gate {
         std::mem::replace(&mut self.work, 0)
     }
 
-    /// What the client of a request may do.
-    pub(super) fn admit(&mut self, request: &Request<'_>) -> Result<Authority, Refusal> {
-        let result = find(request, self.verify.cookie())
-            .and_then(|found| found.ok_or(TokenError::Missing))
-            .and_then(|credential| self.verify(&credential));
-        result.map_err(|error| refuse(&error))
+    /// What the client of a request may do, or the question about that.
+    pub(super) fn admit(&mut self, request: &Request<'_>) -> Result<Admitted, Refusal> {
+        let mut cx = Verifying::new((self.clock)(), self.max_topic);
+        let admission = self.verify.admit(request, &mut cx);
+        self.work += cx.work();
+        match admission {
+            Admission::Now(result) => self.check_end(result?).map(Admitted::Now),
+            Admission::Later(question) => Ok(Admitted::Later(question)),
+        }
+    }
+
+    /// What was allowed, unless its time is over: it may end while it is verified.
+    pub(super) fn check_end(&self, authority: Authority) -> Result<Authority, Refusal> {
+        match authority.ends() {
+            Some(end) if end <= (self.clock)() => Err(refuse(&TokenError::Expired)),
+            _ => Ok(authority),
+        }
     }
 
     fn verify(&mut self, credential: &Credential<'_>) -> Result<Authority, TokenError> {
         let mut cx = Verifying::new((self.clock)(), self.max_topic);
         let result = self.verify.verify(credential, &mut cx);
         self.work += cx.work();
-        // A token may end while it is verified.
         match result {
             Ok(authority) if authority.ends().is_some_and(|end| end <= cx.now) => {
                 Err(TokenError::Expired)

@@ -7,6 +7,7 @@ mod admin;
 mod admission;
 mod admit;
 mod app;
+mod asking;
 mod client;
 mod clients;
 mod connect;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::admission::Admission;
+use super::asking::Asking;
 use super::clients::Clients;
 use super::endpoint::Incoming;
 use super::gate::Gate;
@@ -44,6 +45,9 @@ pub struct Gateway<H: Handler> {
     /// Handshakes that the application decides about later, until they are accepted or their
     /// connections have ended.
     pub(super) undecided: HashMap<ConnectionId, Undecided<H::Connection>>,
+    /// Handshakes about which somebody else is asked, until the answer is there or their connections
+    /// have ended.
+    pub(super) asking: HashMap<ConnectionId, Asking<H::User>>,
     /// Requests that the application answers later.
     pub(super) unanswered: HashMap<ConnectionId, Waiting>,
     /// Answers what comes to listeners for administration.
@@ -75,6 +79,7 @@ impl<H: Handler> Gateway<H> {
             now: Millis::default(),
             warn_again: Millis::default(),
             undecided: HashMap::new(),
+            asking: HashMap::new(),
             unanswered: HashMap::new(),
             admin: None,
             drained: Vec::new(),
@@ -221,6 +226,9 @@ impl<H: Handler> Inbound for Gateway<H> {
     fn closed(&mut self, id: ConnectionId, endpoint: EndpointId, reason: CloseReason, text: &str) {
         if let Some(gate) = &mut self.gate {
             gate.remove(id);
+        }
+        if !self.asking.is_empty() && self.asking.remove(&id).is_some() {
+            return;
         }
         if endpoint.is_built_in() {
             self.clients.remove(id);

@@ -5,6 +5,9 @@
 
 #[path = "access.rs"]
 mod access;
+#[cfg(feature = "auth-url")]
+#[path = "backend.rs"]
+mod backend;
 #[path = "command.rs"]
 mod command;
 #[path = "example.rs"]

@@ -35,6 +35,8 @@ pub(crate) use flags::{arguments, given};
 pub(crate) use level::Level;
 #[cfg(feature = "tokens")]
 pub(crate) use options::TokenOptions;
+#[cfg(feature = "auth-url")]
+pub(crate) use options::AuthOptions;
 pub(crate) use options::{AdminOptions, LogFormat, LogOptions, Options};
 pub(crate) use reload::{differing, is_fixed, keep};
 pub(crate) use resolve::{Inputs, Resolved};

@@ -22,6 +22,7 @@ pub(crate) struct Options {
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     pub(crate) tls_key: Vec<PathBuf>,
     pub(crate) tokens: TokenOptions,
+    pub(crate) auth: AuthOptions,
     /// `None`: all that the process may use.
     pub(crate) cores: Option<Vec<usize>>,
     pub(crate) loops_per_core: usize,
@@ -93,6 +94,29 @@ impl Default for TokenOptions {
     }
 }
 
+/// The backend that is asked about clients.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "auth-url"), expect(dead_code))]
+pub(crate) struct AuthOptions {
+    pub(crate) url: Option<String>,
+    pub(crate) timeout: Duration,
+    pub(crate) cache: Duration,
+    pub(crate) connections: usize,
+    pub(crate) ca: Vec<PathBuf>,
+}
+
+impl Default for AuthOptions {
+    fn default() -> Self {
+        Self {
+            url: None,
+            timeout: Duration::from_secs(5),
+            cache: Duration::from_secs(5),
+            connections: 16,
+            ca: Vec::new(),
+        }
+    }
+}
+
 /// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -114,6 +138,7 @@ impl Default for Options {
             tls_cert: Vec::new(),
             tls_key: Vec::new(),
             tokens: TokenOptions::default(),
+            auth: AuthOptions::default(),
             cores: None,
             loops_per_core: 1,
             admin: AdminOptions::default(),
@@ -128,9 +153,14 @@ impl Options {
     /// The settings of the server.
     pub(crate) fn config(&self) -> Config {
         let mut config = self.config.clone();
-        // Its lines have the addresses of clients.
-        config.peer_addresses |= config.access_log;
+        // The lines of the log and the questions to a backend have the addresses of clients.
+        config.peer_addresses |= config.access_log || self.auth.url.is_some();
         config
+    }
+
+    /// Whether clients of topics are let in only if something allows it.
+    pub(crate) const fn has_authority(&self) -> bool {
+        self.tokens.is_used() || self.auth.url.is_some()
     }
 
     /// The server of these options, without TLS, keys of tokens and administration.

@@ -101,9 +101,9 @@ impl Table {
         let tokens = &options.tokens;
         let needs_keys = route.access == Some(Access::Token);
         let are_keys_known = !unknown.iter().any(|name| table::KEYS_OF_TOKENS.contains(name));
-        if needs_keys && !tokens.is_used() && are_keys_known {
+        if needs_keys && !options.has_authority() && are_keys_known {
             let text = "it needs tokens, but there is no `token-secret`, `token-key`, \
-                        `token-jwks` or `api-keys` to verify them with";
+                        `token-jwks`, `api-keys` or `auth-url` to verify them with";
             faults.push(fault("authority", text.to_owned()));
         }
         let takes_tokens = needs_keys || is_topics && route.access.is_none() && tokens.is_used();

@@ -17,6 +17,11 @@ impl<'a> Headers<'a> {
         Self { rest: block }
     }
 
+    /// The lines as received, with the empty one at the end.
+    pub(crate) const fn as_bytes(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The value of the first line with this name, compared without case.
     pub(crate) fn first(mut self, name: &str) -> Option<&'a [u8]> {
         self.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)

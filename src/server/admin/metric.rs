@@ -1,6 +1,7 @@
 //! What a metric is, and what all of them are made of.
 
 use super::text::{Kind, Writer};
+use crate::authority::AskCounts;
 use crate::base::Histogram;
 use crate::server::view::CoreStats;
 
@@ -17,6 +18,8 @@ pub(super) struct Snapshot {
     /// The limits of each loop: connections, and bytes of memory.
     pub(super) max_connections: u64,
     pub(super) max_memory: u64,
+    /// What was asked of a backend about clients, if there is one.
+    pub(super) asked: Option<AskCounts>,
 }
 
 impl Snapshot {

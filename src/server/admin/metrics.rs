@@ -1,5 +1,6 @@
 //! `GET /metrics`.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +9,7 @@ use super::series::render;
 use super::text::Format;
 use super::waiting::{Gathered, Parts, Pending, Teller};
 use crate::app::Responder;
+use crate::authority::Verify;
 use crate::config::Backend;
 use crate::io::uring::kernel_release;
 use crate::protocol::http::{Response, Status};
@@ -15,12 +17,18 @@ use crate::server::handle::ServerHandle;
 use crate::server::view::{CoreStats, CoreView, Visit};
 
 /// What is remembered between two requests.
-#[derive(Debug)]
 pub(super) struct Metrics {
     /// The last answer of each loop. The figures of one that does not answer stay in the sums: a
     /// counter must not decrease.
     last: Mutex<Vec<Option<CoreStats>>>,
     started: Duration,
+    authority: Option<Arc<dyn Verify>>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("started", &self.started).finish_non_exhaustive()
+    }
 }
 
 /// Tells the counters of a loop.
@@ -34,9 +42,10 @@ impl Visit for Count {
 }
 
 impl Metrics {
-    pub(super) fn new() -> Self {
+    /// `authority` decides about clients; what it asks others is counted.
+    pub(super) fn new(authority: Option<Arc<dyn Verify>>) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { last: Mutex::default(), started }
+        Self { last: Mutex::default(), started, authority }
     }
 
     /// Answers once all loops have.
@@ -72,6 +81,7 @@ impl Metrics {
             is_draining: server.is_draining(),
             started: self.started.as_secs_f64(),
             max_connections: server.max_connections().into(),
+            asked: self.authority.as_ref().and_then(|authority| authority.asked()),
             max_memory: server.config().limits.memory as u64,
         }
     }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::handle::ServerHandle;
 use super::listen::Listening;
 use super::token::Token;
+use crate::authority::Verify;
 use crate::error::Error;
 use metrics::Metrics;
 pub(super) use pages::Pages;
@@ -32,6 +33,7 @@ impl Admin {
         listening: &[Listening],
         is_admin: &[bool],
         token: Option<&Token>,
+        authority: Option<&Arc<dyn Verify>>,
     ) -> Result<Option<Self>, Error> {
         if token.is_some_and(Token::is_wrong) {
             return Err(Error::Usage(Token::WRONG));
@@ -47,7 +49,7 @@ impl Admin {
                 }
             }
         }
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(authority.cloned()));
         Ok(places.next().map(|_| Self { token: token.cloned(), metrics }))
     }
 

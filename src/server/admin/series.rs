@@ -59,6 +59,9 @@ pub(super) const METRICS: &[Metric] = &[
         Sum(|one| one.worker.accept_errors)),
     metric("corecast_handshakes", Counter, "endpoint",
         "Handshakes answered with 101.", Samples(handshakes)),
+    metric("corecast_subrequests", Counter, "result",
+        "Questions to the backend of auth-url about clients, by what became of them; cached ones \
+         were not sent. There only with a backend.", Samples(subrequests)),
     metric("corecast_http_responses", Counter, "code",
         "Responses to plain requests, by status.",
         Samples(|all, to| statuses(all, to, |one| one.responses))),
@@ -193,6 +196,19 @@ fn handshakes(all: &Snapshot, to: &mut Writer) {
     }
 }
 
+fn subrequests(all: &Snapshot, to: &mut Writer) {
+    let Some(asked) = all.asked else { return };
+    for (result, count) in [
+        ("allowed", asked.allowed),
+        ("refused", asked.refused),
+        ("failed", asked.failed),
+        ("overloaded", asked.overloaded),
+        ("cached", asked.cached),
+    ] {
+        to.sample(&[("result", &result)], count);
+    }
+}
+
 fn statuses(all: &Snapshot, to: &mut Writer, of: fn(&crate::session::Counts) -> Statuses) {
     let mut sum = Statuses::default();
     all.stats().for_each(|one| sum.add(&of(&one.worker.sessions)));
@@ -267,6 +283,7 @@ fn answers(all: &Snapshot, to: &mut Writer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authority::AskCounts;
 
     fn snapshot() -> Snapshot {
         Snapshot {
@@ -277,6 +294,7 @@ mod tests {
             started: 1.5,
             max_connections: 10,
             max_memory: 20,
+            asked: Some(AskCounts::default()),
         }
     }
 

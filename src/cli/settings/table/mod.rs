@@ -1,6 +1,8 @@
 //! All settings. A new one is an entry in one of these files, and a field of the options.
 
 mod admin;
+#[cfg(feature = "auth-url")]
+mod auth;
 mod clients;
 mod compression;
 mod life;
@@ -22,6 +24,8 @@ pub(crate) const GROUPS: &[Group] = &[
     Group { title: "Clients", settings: clients::SETTINGS },
     #[cfg(feature = "tokens")]
     Group { title: "Tokens and API keys", settings: tokens::SETTINGS },
+    #[cfg(feature = "auth-url")]
+    Group { title: "A backend that decides", settings: auth::SETTINGS },
     Group { title: "Limits", settings: limits::SETTINGS },
     Group { title: "Rates", settings: rates::SETTINGS },
     Group { title: "Timeouts", settings: timeouts::SETTINGS },

@@ -133,6 +133,11 @@ impl<'a> Request<'a> {
         self.subprotocols.elements(PROTOCOL, &self.headers)
     }
 
+    /// The head of the request, which [`parse`] takes again.
+    pub(crate) fn to_head(&self) -> Box<[u8]> {
+        [b"GET ", self.target.as_bytes(), b" HTTP/1.1\r\n", self.headers.as_bytes()].concat().into()
+    }
+
     /// The `Sec-WebSocket-Extensions` values, in order. Each follows the grammar.
     #[must_use]
     pub fn extensions(&self) -> Values<'a> {

@@ -1,0 +1,147 @@
+//! The HTTP client.
+
+use std::time::Duration;
+
+use ureq::http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, Error};
+
+use super::error::SetupError;
+use super::question::Question;
+
+/// The most bytes of the body of an answer.
+pub(super) const MAX_BODY: u64 = 64 << 10;
+
+/// What the backend has answered.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    /// The header `WWW-Authenticate`.
+    pub(super) challenge: Option<String>,
+    pub(super) cache_control: String,
+    /// Whether the body is plain text.
+    pub(super) is_text: bool,
+    pub(super) body: Vec<u8>,
+}
+
+/// A client of one backend. It keeps its connections.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    url: Uri,
+}
+
+/// Whether this is the URL of a backend.
+pub(super) fn parse_url(url: &str) -> Result<Uri, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !is_http || uri.host().is_none_or(str::is_empty) {
+        return Err("it has to begin with http:// or https:// and a host".to_owned());
+    }
+    if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
+        return Err("it must not have a user and a password".to_owned());
+    }
+    Ok(uri)
+}
+
+impl Client {
+    /// Of this backend. With certificates in PEM only these are trusted, else those that browsers
+    /// trust.
+    pub(super) fn new(
+        url: &str,
+        timeout: Duration,
+        connections: usize,
+        certificates: Option<&[u8]>,
+    ) -> Result<Self, SetupError> {
+        let url = parse_url(url).map_err(SetupError::Url)?;
+        let roots = match certificates {
+            Some(pem) => RootCerts::new_with_certs(&read_certificates(pem)?),
+            None => RootCerts::WebPki,
+        };
+        let agent = Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .http_status_as_error(false)
+            // What a redirect leads to is not the backend.
+            .max_redirects(0)
+            // What the environment says of proxies is not for this.
+            .proxy(None)
+            .accept("application/json")
+            .user_agent("corecast")
+            .max_idle_connections(connections)
+            .max_idle_connections_per_host(connections)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .build()
+            .new_agent();
+        Ok(Self { agent, url })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) fn ask(&self, question: &Question) -> Result<Answered, Error> {
+        let mut request = Request::get(self.url.clone());
+        if let Some(headers) = request.headers_mut() {
+            for (name, value) in question.headers() {
+                let name = HeaderName::from_bytes(name.as_bytes());
+                // Both were parsed before.
+                if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+                    headers.append(name, value);
+                }
+            }
+        }
+        let mut response = self.agent.run(request.body(())?)?;
+        let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec()?;
+        Ok(answered(&response, body))
+    }
+}
+
+fn answered(response: &Response<Body>, body: Vec<u8>) -> Answered {
+    let header = |name: &str| {
+        let values = response.headers().get_all(name).iter();
+        let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+        values.join(", ")
+    };
+    let challenge = Some(header("www-authenticate")).filter(|it| !it.is_empty());
+    Answered {
+        status: StatusCode::as_u16(&response.status()),
+        challenge,
+        cache_control: header("cache-control"),
+        is_text: header("content-type").to_ascii_lowercase().starts_with("text/plain"),
+        body,
+    }
+}
+
+/// The certificates in a text in PEM.
+pub(super) fn read_certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, SetupError> {
+    let mut all = Vec::new();
+    for item in parse_pem(pem) {
+        match item {
+            Ok(PemItem::Certificate(one)) => all.push(one),
+            Ok(_) => {}
+            Err(error) => return Err(SetupError::Certificates(error.to_string())),
+        }
+    }
+    match all.is_empty() {
+        true => Err(SetupError::Certificates("there is none".to_owned())),
+        false => Ok(all),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_names_a_host() {
+        for url in ["http://127.0.0.1:8000/auth", "https://example.org", "http://[::1]:1/a?b=c"] {
+            assert!(parse_url(url).is_ok(), "{url}");
+        }
+        for url in ["", "/auth", "example.org", "ftp://a/", "http://", "http://u:p@a/", "a b"] {
+            assert!(parse_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn certificates_have_to_be_there() {
+        let error = Client::new("https://a", Duration::from_secs(1), 1, Some(b"no"));
+        assert!(matches!(error, Err(SetupError::Certificates(_))));
+    }
+}
