@@ -11,7 +11,7 @@ use crate::base::ledger::Charge;
 use crate::config::RouteId;
 use crate::protocol::http::HeadLimits;
 use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, Request, parse};
-use crate::session::{self, EndpointId, Outbound, Verdict};
+use crate::session::{self, EndpointId, Inbound, Outbound, Verdict};
 
 /// What is kept of such a handshake.
 #[derive(Debug)]

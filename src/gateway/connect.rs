@@ -86,9 +86,7 @@ impl<H: Handler> Gateway<H> {
         let mut may_publish = None;
         if let Some(authority) = &authority {
             let app = &mut self.app;
-            if let Err(panic) =
-                catch_if(H::CATCH_PANICS, || app.authorised(&mut user, authority))
-            {
+            if let Err(panic) = catch_if(H::CATCH_PANICS, || app.authorised(&mut user, authority)) {
                 return Err(self.refuse_after_panic("authorised", id, panic));
             }
             may_publish = check(&client, authority)?;

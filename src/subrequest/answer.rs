@@ -53,19 +53,15 @@ fn fault(error: &TokenError) -> String {
     format!("the claims are wrong: {error}")
 }
 
-fn refusal(
-    answered: &Answered,
-    status: Status,
-    rejection: Rejection,
-    default: &str,
-) -> Refusal {
+fn refusal(answered: &Answered, status: Status, rejection: Rejection, default: &str) -> Refusal {
     let line = if answered.is_text { line(&answered.body) } else { None };
     let mut response = Response::text(status, format!("{}\n", line.unwrap_or(default)));
     if status == Status::UNAUTHORIZED {
         // It has to be there (RFC 9110 section 15.5.2).
         let challenge = answered.challenge.as_deref().unwrap_or("Bearer");
         let known = response.clone().with_header("WWW-Authenticate", challenge);
-        response = known.unwrap_or_else(|_| response.with_known_header("WWW-Authenticate", "Bearer"));
+        response =
+            known.unwrap_or_else(|_| response.with_known_header("WWW-Authenticate", "Bearer"));
     }
     let mut refusal = Refusal::from(response);
     refusal.rejection = rejection;

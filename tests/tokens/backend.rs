@@ -109,7 +109,7 @@ fn the_backend_says_what_a_client_may_do() {
     }
     for (request, expected) in [
         (r#"{"subscribe":"chat/+","id":1}"#, r#"{"subscribed":["chat/+"],"id":1}"#),
-        (r#"{"subscribe":"#","id":2}"#, "does not allow to subscribe"),
+        (r##"{"subscribe":"#","id":2}"##, "does not allow to subscribe"),
         (r#"{"publish":"chat/bob","data":1,"id":3}"#, "does not allow to publish"),
         (r#"{"token":"x","id":4}"#, "cannot be renewed here"),
     ] {
@@ -175,9 +175,7 @@ fn what_the_backend_does_not_allow_is_refused() {
 
 #[test]
 fn an_answer_holds_for_the_same_question() {
-    let mut number = 0;
-    let backend = Backend::start(move |head| {
-        number += 1;
+    let backend = Backend::start(|head| {
         let age = if head.contains("no-store") { "no-store" } else { "private" };
         let status = if head.contains("refused") { "403 Forbidden" } else { "200 OK" };
         Some(answer(status, &format!("Cache-Control: {age}\r\n"), ANN))

@@ -33,10 +33,10 @@ pub(crate) use fault::Fault;
 pub(crate) use file::Document;
 pub(crate) use flags::{arguments, given};
 pub(crate) use level::Level;
-#[cfg(feature = "tokens")]
-pub(crate) use options::TokenOptions;
 #[cfg(feature = "auth-url")]
 pub(crate) use options::AuthOptions;
+#[cfg(feature = "tokens")]
+pub(crate) use options::TokenOptions;
 pub(crate) use options::{AdminOptions, LogFormat, LogOptions, Options};
 pub(crate) use reload::{differing, is_fixed, keep};
 pub(crate) use resolve::{Inputs, Resolved};

@@ -78,7 +78,9 @@ mod tests {
     #[test]
     fn what_does_not_change_is_in_the_table_of_settings() {
         let all: BTreeSet<&str> = table::all().map(|setting| setting.name).collect();
-        let is_missing = |name: &&&str| !all.contains(**name) && !name.starts_with("token-") && !name.starts_with("auth-");
+        let is_missing = |name: &&&str| {
+            !all.contains(**name) && !name.starts_with("token-") && !name.starts_with("auth-")
+        };
         let missing: Vec<_> = FIXED.iter().filter(is_missing).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
