@@ -11,6 +11,10 @@ use crate::base::{ConnectionId, Work};
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
+/// Input of a client of topics that is no longer causes about [`MUCH`] at most, and so does a
+/// request head that is no longer, unless it has a token.
+const BOUNDED: usize = 160;
+const BOUNDED_HEAD: usize = 512;
 /// If so much of a message is there and the peer has reset the connection, the rest is not handled:
 /// a few kilobytes of it may be megabytes, for nobody.
 const GIVEN_UP: usize = 64 << 10;
@@ -92,7 +96,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
     fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
         let (core, service) = (&mut self.core, &self.service);
-        let is_long = matches!(outcome, Received::Data { len, .. } if len > SHORT);
+        let len = if let Received::Data { len, .. } = outcome { Some(len) } else { None };
+        let is_long = len.is_some_and(|len| len > SHORT);
         let Some(slot) = core.slots.get(id) else {
             // It has ended; that is noticed as for any other.
             return self.on_rare_event(Event::Received { id, outcome, armed });
@@ -115,7 +120,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             deferred.push_back(outcome);
         }
         slot.flags.insert(Flags::PAUSED);
-        core.deferring.late.push(id, slot.expected());
+        core.deferring.late.push(id, slot.expected(len));
         core.stats.late += 1;
     }
 
@@ -127,10 +132,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         // Input that has caused more work than it was expected to do takes the share of what
         // follows: it is expected to do so from then on.
         let late = self.core.budget.late;
-        for (expected, until) in
-            Expected::ALL.into_iter().zip([late, late + late / 4, late + late / 2])
-        {
-            self.retry_late(expected, until);
+        let eighths = [8, 10, 11, 12];
+        for (expected, share) in Expected::ALL.into_iter().zip(eighths) {
+            self.retry_late(expected, late / 8 * share);
         }
         let start = self.core.pools.work.used();
         let sixth = self.core.budget.deferred / 6;
@@ -293,11 +297,15 @@ impl Slot {
         self.deferred.is_some() || self.input_waits() || self.lacks_room(service)
     }
 
-    /// The work that short input of it is expected to cause.
-    fn expected(&self) -> Expected {
+    /// The work that short input of it is expected to cause; it has `len` bytes.
+    fn expected(&self, len: Option<usize>) -> Expected {
+        // A request head has a work for each of its bytes; a message may have a filter in each four.
+        let bounded = if self.session.phase() < Phase::Open { BOUNDED_HEAD } else { BOUNDED };
         match self.costly {
             0 if self.session.takes_little() => Expected::Little,
-            0 if self.session.assembled() == 0 => Expected::Unknown,
+            0 if self.session.assembled() > 0 => Expected::Much,
+            0 if len.is_some_and(|len| len <= bounded) => Expected::Bounded,
+            0 => Expected::Unknown,
             _ => Expected::Much,
         }
     }

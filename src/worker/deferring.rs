@@ -43,6 +43,9 @@ impl Deferring {
 pub(super) enum Expected {
     /// That of whole messages that are not compressed, for the application.
     Little,
+    /// Not much, because it is very short, for a server that has to do something for each byte.
+    /// Earlier input of the connection caused little.
+    Bounded,
     /// Unknown. Earlier input of the connection caused little.
     Unknown,
     /// Earlier input of the connection caused much, or it is in the middle of a message and more
@@ -52,7 +55,7 @@ pub(super) enum Expected {
 
 impl Expected {
     /// All, in the order in which they are served.
-    pub(super) const ALL: [Self; 3] = [Self::Little, Self::Unknown, Self::Much];
+    pub(super) const ALL: [Self; 4] = [Self::Little, Self::Bounded, Self::Unknown, Self::Much];
 }
 
 /// Connections with short input that came too late for its turn, in the order of arrival for each
