@@ -42,7 +42,7 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// How long a client waits for the decision, from when it has asked. Default 5 s. Beyond it is
+    /// How long a client waits for the decision, from when it has asked. Default 3 s. Beyond it is
     /// answered with 503.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
@@ -151,7 +151,7 @@ impl Subrequests {
     pub fn of(url: impl Into<String>) -> Builder {
         Builder {
             url: url.into(),
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(3),
             cache: Duration::from_secs(5),
             connections: 16,
             certificates: None,

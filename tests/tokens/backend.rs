@@ -205,7 +205,9 @@ fn nobody_else_waits_for_the_backend() {
         let _ = held.lock().unwrap().recv();
         allow(head)
     });
-    let flags = ["--auth-url", &backend.url(), "--cores", "0", "--auth-connections", "1"];
+    let url = backend.url();
+    let mut flags = vec!["--auth-url", &*url, "--cores", "0", "--auth-connections", "1"];
+    flags.extend(["--auth-timeout", "100", "--handshake-timeout", "200"]);
     let server = Server::start(&flags);
     let addr = server.addr();
     let mut waiting: Vec<Client> = (0..3)

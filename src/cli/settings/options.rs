@@ -109,7 +109,7 @@ impl Default for AuthOptions {
     fn default() -> Self {
         Self {
             url: None,
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(3),
             cache: Duration::from_secs(5),
             connections: 16,
             ca: Vec::new(),
