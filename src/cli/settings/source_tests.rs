@@ -12,7 +12,7 @@ fn resolved(file: &str, variables: &[(&str, &str)]) -> Resolved {
     Resolved::of(&Inputs {
         document: Some(Document::new("f", file)),
         variables: Variables::new(variables),
-        flags: Vec::new(),
+        ..Inputs::default()
     })
 }
 
