@@ -45,6 +45,19 @@ fn keys_that_are_not_known() {
     ]);
 }
 
+/// What could never be in a token or a request.
+#[cfg(feature = "tokens")]
+#[test]
+fn names_that_nothing_has() {
+    has_one_fault(&[
+        ("token-cookie = \"a b\"", "f:1:16: invalid value `a b`", "has a ` ` in its name"),
+        ("token-cookie = \"a=b\"", "f:1:16: invalid value", "has a `=` in its name"),
+        ("token-cookie = \"a\\u00e9\"", "f:1:16: invalid value", "in its name"),
+        ("token-cookie = \"a\\n\"", "f:1:16: invalid value", "has a `\\n` in its name"),
+        ("token-audience = [\"\"]", "f:1:19: invalid value ``", "it is empty"),
+    ]);
+}
+
 #[test]
 fn values_of_another_type() {
     has_one_fault(&[
