@@ -2,13 +2,15 @@
 # Runs other WebSocket clients against a release build: Python's websockets, npm's ws, Chromium.
 # Each echoes, then publishes and subscribes; Chromium also opens the page of the chat example.
 # `http` is plain HTTP with curl, wget and ab, and with HAProxy and nginx in front of the server,
-# also as packaging/ configures them.
+# also as packaging/ configures them. `tokens` is PyJWT and Chromium with tokens.
 # `gaps` is Chromium against a server of its own, which drops the oldest messages of slow readers.
 # `tls` is a server with TLS and certificates of its own: the same clients with wss://, which verify
 # them, curl, wget, ab and openssl. Exit status 0: every check of every client passed and each
 # server stopped cleanly.
 #
-#   scripts/clients.sh [python] [node] [http] [chromium] [gaps] [tls]     all when none is named
+#   scripts/clients.sh [python] [node] [http] [tokens] [chromium] [gaps] [tls]
+#
+# All when none is named.
 #
 # CORECAST=path takes a binary already built, CORECAST_ARGS adds options for `corecast serve`.
 set -euo pipefail
@@ -18,7 +20,7 @@ set -euo pipefail
 CLIENTS="$ROOT/tests/clients"
 # Python must not write byte code next to the checks.
 export PYTHONDONTWRITEBYTECODE=1
-NAMES=(python node http chromium gaps tls)
+NAMES=(python node http tokens chromium gaps tls)
 SUMMARY=()
 FAILED=0
 URL=
@@ -62,6 +64,10 @@ run_named() {
             export CORECAST_BINARY=$BINARY
             run_client "HTTP programs" "$python" "$CLIENTS/http_tools.py"
             run_client "proxies of packaging" "$python" "$CLIENTS/proxies.py"
+            ;;
+        tokens)
+            export CORECAST_BINARY=$BINARY
+            run_client tokens "$python" "$CLIENTS/tokens.py"
             ;;
         chromium)
             run_client chromium python3 "$CLIENTS/chromium.py"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need besides Rust: Debian packages, a Python 3 environment with the
-# `websockets` client, a Python 2.7 environment with the Autobahn test suite, npm's `ws`.
+# `websockets` client and PyJWT, a Python 2.7 environment with the Autobahn test suite, npm's `ws`.
 # Everything but the Debian packages goes into .tools/ and tests/clients/node_modules, which git
 # ignores. Safe to run again: parts that are up to date are not installed again.
 set -euo pipefail

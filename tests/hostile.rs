@@ -12,6 +12,8 @@ mod support;
 mod attack;
 #[path = "hostile/attacker.rs"]
 mod attacker;
+#[path = "hostile/guarded.rs"]
+mod guarded;
 #[path = "hostile/honest.rs"]
 mod honest;
 #[path = "hostile/limits.rs"]

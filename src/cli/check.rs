@@ -8,7 +8,7 @@ use clap::ArgMatches;
 
 use super::exit::{FAILURE, USAGE, fail};
 use super::settings::{
-    Document, Fault, Inputs, Resolved, Variables, config_file, default_file, given,
+    Document, Fault, Inputs, Options, Resolved, Variables, config_file, default_file, given,
 };
 
 /// Says what is wrong with a file. The flags and variables of this machine are left out.
@@ -41,15 +41,20 @@ pub(super) fn print_defaults() -> ExitCode {
 
 /// The settings for `corecast serve`, or the exit code if they are wrong.
 pub(super) fn settings(matches: &ArgMatches) -> Result<Resolved, ExitCode> {
-    resolve(matches).map_err(|faults| wrong(faults.iter(), "corecast: "))
+    resolve(matches, None).map_err(|faults| wrong(faults.iter(), "corecast: "))
 }
 
-/// The settings for `corecast serve`, or all that is wrong with them.
-pub(super) fn resolve(matches: &ArgMatches) -> Result<Resolved, Vec<Fault>> {
+/// The settings for `corecast serve`, or all that is wrong with them: those of a server that was
+/// started with others, if there is one.
+pub(super) fn resolve(
+    matches: &ArgMatches,
+    started: Option<&Options>,
+) -> Result<Resolved, Vec<Fault>> {
     let document = file(matches).as_deref().map(Document::read).transpose();
     let document = document.map_err(|fault| vec![fault])?;
     let variables = Variables::of_process();
-    let resolved = Resolved::of(&Inputs { document, variables, flags: given(matches) });
+    let (flags, started) = (given(matches), started.cloned());
+    let resolved = Resolved::of(&Inputs { document, variables, flags, started });
     if resolved.faults.is_empty() { Ok(resolved) } else { Err(resolved.faults) }
 }
 

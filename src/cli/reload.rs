@@ -11,7 +11,7 @@ use corecast::server::ServerHandle;
 use super::admin;
 use super::check;
 use super::log::Log;
-use super::settings::{KEYS_OF_TOKENS, Options, differing, is_fixed, keep};
+use super::settings::{Options, Resolved, differing, keep};
 #[cfg(feature = "tls")]
 use super::tls;
 #[cfg(feature = "tokens")]
@@ -55,7 +55,7 @@ impl Files {
 
     /// Reads the settings and brings them to the server. Nothing if they are wrong.
     fn read_settings(&self, server: &ServerHandle) -> Option<Options> {
-        let resolved = match check::resolve(&self.matches) {
+        let resolved = match check::resolve(&self.matches, Some(&self.started)) {
             Ok(resolved) => resolved,
             Err(faults) => {
                 for fault in &faults {
@@ -69,10 +69,9 @@ impl Files {
         for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
-        let options = resolved.options;
-        match server.reload(&options.config()) {
+        match server.reload(&resolved.options.config()) {
             Ok(kept) => {
-                let options = self.holding_of(options, &kept);
+                let options = self.holding_of(resolved, &kept);
                 self.log.reload(&options.log);
                 Some(options)
             }
@@ -83,19 +82,17 @@ impl Files {
         }
     }
 
-    /// What holds now of `options`. Logs what has changed, and what has not.
-    fn holding_of(&self, mut options: Options, kept: &[&'static str]) -> Options {
-        let has_tokens = options.tokens.is_used();
-        let has_admin_token = options.admin.token_file.is_some();
-        let stays = |name: &&str| {
-            is_fixed(name)
-                || *name == "access-log" && kept.contains(&"access_log")
+    /// What holds now of what was read, but for the fields that the server has `kept`. Logs what
+    /// has changed, and what has not.
+    fn holding_of(&self, resolved: Resolved, kept: &[&'static str]) -> Options {
+        let mut options = resolved.options;
+        let by_server = |name: &&str| {
+            *name == "access-log" && kept.contains(&"access_log")
                 || *name == "trust-proxy" && kept.contains(&"trusted_proxies")
-                || *name == "admin-token-file"
-                    && has_admin_token != self.started.admin.token_file.is_some()
-                || KEYS_OF_TOKENS.contains(name) && has_tokens != self.started.tokens.is_used()
         };
-        for name in differing(&self.started, &options).into_iter().filter(stays) {
+        let by_server: Vec<_> =
+            differing(&self.started, &options).into_iter().filter(by_server).collect();
+        for name in resolved.kept.into_iter().chain(by_server) {
             tracing::warn!("`{name}` cannot change while the server runs; start it anew for that");
             keep(&mut options, &self.started, name);
         }

@@ -8,6 +8,7 @@ use super::service::Gateway;
 use super::waiting::Waiting;
 use crate::app::{Admin, Handler, RequestContext};
 use crate::base::ConnectionId;
+use crate::config::{RouteId, RouteTo};
 use crate::protocol::http::{Request, Response};
 use crate::protocol::websocket::handshake::Rejection;
 use crate::session::EndpointId;
@@ -24,12 +25,22 @@ pub fn endpoints() -> impl Iterator<Item = (EndpointId, &'static str)> {
     std::iter::once((EndpointId::APPLICATION, APPLICATION)).chain(all)
 }
 
+/// The endpoint that a route leads to; `None` if it leads to no WebSocket.
+pub fn endpoint_of(to: RouteTo) -> Option<EndpointId> {
+    match to {
+        RouteTo::Application => Some(EndpointId::APPLICATION),
+        to => Kind::of_route(to).map(Kind::id),
+    }
+}
+
 /// What the service knows of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Described {
     /// The name of its endpoint.
     pub endpoint: &'static str,
+    /// The pattern of its route, if it came by one.
+    pub route: Option<String>,
     /// The address of its peer, if it is known.
     pub peer: Option<SocketAddr>,
     /// The address of its client, if that is another one.
@@ -45,15 +56,16 @@ impl<H: Handler> Gateway<H> {
         Self { admin, ..self }
     }
 
-    /// What is known of a WebSocket to this endpoint.
-    pub fn describe(&self, id: ConnectionId, endpoint: EndpointId) -> Described {
+    /// What is known of a WebSocket to this endpoint that came by this route.
+    pub fn describe(&self, id: ConnectionId, endpoint: EndpointId, route: RouteId) -> Described {
         let name = endpoints().find(|(other, _)| *other == endpoint).map_or("", |(_, name)| name);
         let peer = self.core.peer_addr(id);
         let client = self.core.client_addr(id).filter(|ip| peer.map(|peer| peer.ip()) != Some(*ip));
         let by_token = || self.gate.as_deref().and_then(|gate| gate.user(id));
         let user = self.clients.user(id).and_then(H::user_name).or_else(by_token);
         let user = user.filter(|user| !user.is_empty()).map(str::to_owned);
-        Described { endpoint: name, peer, client, user }
+        let route = self.config.routes.get(route).map(|route| route.path.to_string());
+        Described { endpoint: name, route, peer, client, user }
     }
 
     pub(super) fn answer_admin(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::asking::Entering;
 use super::client::{Client, Kind, RESERVED};
 use super::endpoint::{Opening, Rules};
-use super::gate::{Admitted, Gate};
+use super::gate::{Admitted, DeniedCounts, Gate};
 use super::service::Gateway;
 use super::target::Foreign;
 use crate::app::{Action, Handler, catch_if};
@@ -161,6 +161,11 @@ impl<H: Handler> Gateway<H> {
             Ok(Err(denied)) => Err(Refusal::saying(Rejection::Forbidden, denied.to_string())),
             Err(panic) => Err(self.refuse_after_panic("authorise", id, panic)),
         }
+    }
+
+    /// What clients were not allowed by their tokens after their handshakes.
+    pub fn denied(&self) -> DeniedCounts {
+        self.gate.as_deref().map_or_else(DeniedCounts::default, Gate::denied)
     }
 
     /// Verifies tokens from now on; `clock` tells the time after the beginning of 1970.

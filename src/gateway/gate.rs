@@ -27,6 +27,18 @@ const NEEDS_NONE: &str = "This connection needs no token.";
 const MAY_NOT_SUBSCRIBE: &str = "the token does not allow to subscribe to this";
 const MAY_NOT_PUBLISH: &str = "the token does not allow to publish to this";
 
+/// What clients were not allowed by their tokens after their handshakes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeniedCounts {
+    /// Requests to subscribe.
+    pub subscriptions: u64,
+    /// Messages.
+    pub publications: u64,
+    /// New tokens that were refused.
+    pub tokens: u64,
+}
+
 /// What verifies tokens, and what the clients of a core may do by theirs.
 pub(super) struct Gate {
     verify: Arc<dyn Verify>,
@@ -41,6 +53,7 @@ pub(super) struct Gate {
     /// The slots whose timers are due.
     due: VecDeque<u32>,
     work: u64,
+    denied: DeniedCounts,
 }
 
 /// What is kept of a client.
@@ -88,7 +101,13 @@ impl fmt::Debug for Gate {
 impl Gate {
     pub(super) fn new(verify: Arc<dyn Verify>, clock: fn() -> Duration, max_topic: usize) -> Self {
         let (held, wheel, due) = (Blocks::default(), Wheel::new(), VecDeque::new());
-        Self { verify, clock, max_topic, held, wheel, fresh: Vec::new(), due, work: 0 }
+        let (fresh, denied) = (Vec::new(), DeniedCounts::default());
+        Self { verify, clock, max_topic, held, wheel, fresh, due, work: 0, denied }
+    }
+
+    /// What was denied so far.
+    pub(super) const fn denied(&self) -> DeniedCounts {
+        self.denied
     }
 
     /// The work since the last call.
@@ -176,7 +195,14 @@ impl Gate {
             },
         };
         self.work += compared.len() as u64 * COMPARED;
-        if is_allowed { Ok(()) } else { Err(Denied::because(reason)) }
+        if is_allowed {
+            return Ok(());
+        }
+        match action {
+            Action::Subscribe(_) => self.denied.subscriptions += 1,
+            Action::Publish(_) => self.denied.publications += 1,
+        }
+        Err(Denied::because(reason))
     }
 
     /// A client shows another token. Returns what it may do from now on, and the seconds until that
@@ -189,19 +215,31 @@ impl Gate {
         id: ConnectionId,
         token: &str,
     ) -> Result<(&Authority, Option<u64>), String> {
-        let new = self.verify(&Credential::Token(token.into())).map_err(|it| it.to_string())?;
-        let expires = new.ends().map(|end| seconds(end.saturating_sub((self.clock)())));
+        if let Err(why) = self.replace(id, token) {
+            self.denied.tokens += 1;
+            return Err(why);
+        }
+        self.set_timer(id);
+        let now = (self.clock)();
+        let authority = self.get(id).and_then(|held| held.authority.as_ref()).ok_or(NO_TOKEN)?;
+        let expires = authority.ends().map(|end| seconds(end.saturating_sub(now)));
+        Ok((authority, expires))
+    }
+
+    /// Keeps what the new token of a client allows.
+    fn replace(&mut self, id: ConnectionId, token: &str) -> Result<(), String> {
+        // One that needs none is not verified: that takes time.
         let held = self.get(id).ok_or(NO_TOKEN)?;
-        let user = held.authority.as_ref().ok_or(NEEDS_NONE)?.user();
-        if user != new.user() {
+        held.authority.as_ref().ok_or(NEEDS_NONE)?;
+        let new = self.verify(&Credential::Token(token.into())).map_err(|it| it.to_string())?;
+        let held = self.get(id).ok_or(NO_TOKEN)?;
+        if held.authority.as_ref().is_none_or(|authority| authority.user() != new.user()) {
             return Err("The token is for another user; open another connection with it.".into());
         }
         held.charge.set(size_of::<Held>() + new.memory());
         held.authority = Some(new);
         held.is_warned = false;
-        self.set_timer(id);
-        let authority = self.get(id).and_then(|held| held.authority.as_ref());
-        Ok((authority.ok_or(NO_TOKEN)?, expires))
+        Ok(())
     }
 
     /// Sets the timer of a client to the next step, if there will be one.

@@ -31,8 +31,9 @@ mod tests;
 mod waiting;
 
 pub use addresses::Addresses;
-pub use admin::{Described, endpoints};
+pub use admin::{Described, endpoint_of, endpoints};
 pub use admission::AddressCounts;
+pub use gate::DeniedCounts;
 pub use json::PROTOCOL;
 pub use service::Gateway;
 pub(crate) use target::percent_decode;

@@ -9,11 +9,11 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::app::{AppStats, Handler};
 use crate::base::{ConnectionId, Histogram};
 use crate::config::Config;
-use crate::gateway::{AddressCounts, Described, Gateway};
+use crate::gateway::{AddressCounts, DeniedCounts, Described, Gateway};
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::pubsub::{self, Filter};
-use crate::session::CloseReason;
+use crate::session::{CloseReason, RouteCounts};
 use crate::worker::{self, Inspected, Totals, Worker};
 
 /// The counters of one core.
@@ -41,6 +41,8 @@ pub struct CoreStats {
     pub app: AppStats,
     /// The connections that were refused because of their addresses.
     pub addresses: AddressCounts,
+    /// What clients were not allowed by their tokens after their handshakes.
+    pub denied: DeniedCounts,
 }
 
 /// One connection, with what the service knows of it.
@@ -53,6 +55,9 @@ pub(super) struct Row {
 pub(super) trait CoreView {
     /// Its counters.
     fn stats(&self) -> CoreStats;
+
+    /// What it counts of the routes by which connections came.
+    fn by_route(&self) -> RouteCounts;
 
     /// The connections from a slot on, as [`Worker::inspect`] returns them.
     fn connections(&mut self, from: u32, most: usize, looks: u32) -> (Vec<Row>, Option<u32>);
@@ -101,14 +106,19 @@ impl<D: Driver, H: Handler> CoreView for Core<'_, D, H> {
             delivery_times: *service.broker().delivery_times(),
             app: service.stats(),
             addresses: service.address_counts(),
+            denied: service.denied(),
         }
+    }
+
+    fn by_route(&self) -> RouteCounts {
+        self.worker.by_route().clone()
     }
 
     fn connections(&mut self, from: u32, most: usize, looks: u32) -> (Vec<Row>, Option<u32>) {
         let (found, next) = self.worker.inspect(from, most, looks);
         let service = self.worker.service();
         let row = |inspected: Inspected| Row {
-            described: service.describe(inspected.id, inspected.endpoint),
+            described: service.describe(inspected.id, inspected.endpoint, inspected.route),
             inspected,
         };
         (found.into_iter().map(row).collect(), next)

@@ -2,6 +2,7 @@
 
 use super::endpoint::EndpointId;
 use super::meter::TooFast;
+use crate::config::RouteId;
 use crate::protocol::http::Status;
 use crate::protocol::websocket::Violation;
 
@@ -112,6 +113,54 @@ impl Counts {
     }
 }
 
+/// `WebSocket` connections that came by each route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteCounts {
+    /// By the number of the route, then by endpoint. As long as the routes by which any came.
+    passed: Vec<[Passed; ENDPOINTS]>,
+}
+
+/// `WebSocket` connections to one endpoint by one route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Passed {
+    /// Handshakes that were answered with 101.
+    pub opened: u64,
+    /// Of these connections, those that have ended.
+    pub ended: u64,
+}
+
+impl Passed {
+    /// Adds what another core has counted.
+    pub const fn add(&mut self, other: Self) {
+        self.opened += other.opened;
+        self.ended += other.ended;
+    }
+}
+
+impl RouteCounts {
+    pub(super) fn count_opened(&mut self, route: RouteId, endpoint: EndpointId) {
+        self.of(route, endpoint).opened += 1;
+    }
+
+    pub(super) fn count_ended(&mut self, route: RouteId, endpoint: EndpointId) {
+        self.of(route, endpoint).ended += 1;
+    }
+
+    fn of(&mut self, route: RouteId, endpoint: EndpointId) -> &mut Passed {
+        if self.passed.len() <= route.index() {
+            self.passed.resize(route.index() + 1, Default::default());
+        }
+        &mut self.passed[route.index()][place(endpoint)]
+    }
+
+    /// What was counted of an endpoint by a route.
+    #[must_use]
+    pub fn get(&self, route: RouteId, endpoint: EndpointId) -> Passed {
+        self.passed.get(route.index()).map_or_else(Passed::default, |all| all[place(endpoint)])
+    }
+}
+
 fn place(endpoint: EndpointId) -> usize {
     usize::from(endpoint.0).min(ENDPOINTS - 1)
 }
@@ -186,5 +235,29 @@ mod tests {
         counts.count_ended(EndpointId(1));
         assert_eq!((counts.handshakes(EndpointId(1)), counts.open(EndpointId(1))), (2, 1));
         assert_eq!((counts.open(EndpointId(3)), counts.all_open()), (1, 3));
+    }
+
+    #[test]
+    fn each_route_counts_for_itself() {
+        let mut config = crate::config::Config::default();
+        let route = |path: &str| {
+            crate::config::Route::new(path, crate::config::RouteTo::Application).unwrap()
+        };
+        config.routes = crate::config::Routes::new([route("/a"), route("/b")]).unwrap();
+        let ids: Vec<RouteId> = config.routes.ids().collect();
+        let mut counts = RouteCounts::default();
+        for (route, endpoint) in [(ids[1], 0), (ids[1], 1), (RouteId::NONE, 2), (ids[1], 1)] {
+            counts.count_opened(route, EndpointId(endpoint));
+        }
+        counts.count_ended(ids[1], EndpointId(1));
+        let found = |route, endpoint| {
+            let Passed { opened, ended } = counts.get(route, EndpointId(endpoint));
+            (opened, ended)
+        };
+        assert_eq!(
+            [found(ids[1], 0), found(ids[1], 1), found(ids[0], 0)],
+            [(1, 0), (2, 1), (0, 0)]
+        );
+        assert_eq!([found(RouteId::NONE, 2), found(RouteId::NONE, 0)], [(1, 0), (0, 0)]);
     }
 }

@@ -33,7 +33,7 @@ mod tests;
 mod websocket;
 
 pub use context::Handled;
-pub use counts::{Counts, RateCounts, Statuses};
+pub use counts::{Counts, Passed, RateCounts, RouteCounts, Statuses};
 pub use endpoint::EndpointId;
 pub use meter::{Allowance, Lease, Meter, Metered, NextFrame, TooFast};
 pub use outbound::{Frames, Offer, Output, SendQueue};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::controls::Controls;
-use super::counts::Counts;
+use super::counts::{Counts, RouteCounts};
 use super::request_line::{Answered, RequestLine};
 use crate::base::{BufferPool, Chunk, ConnectionId, Discarded, Ledger, Work};
 use crate::config::{Config, RouteId};
@@ -31,6 +31,8 @@ pub struct Pools {
     pub queued: Ledger,
     /// What the sessions count.
     pub counts: Counts,
+    /// What they count of the routes by which they came.
+    pub by_route: RouteCounts,
     /// Requests that were answered and are to be logged.
     pub answered: Vec<Answered>,
     /// The limits of messages: those without a route, then those of each route.
@@ -69,6 +71,7 @@ impl Pools {
             ledger,
             queued,
             counts,
+            by_route: RouteCounts::default(),
             answered,
             limits,
             looked_at_from: above_least,

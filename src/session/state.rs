@@ -282,6 +282,7 @@ impl Session {
         if self.marks.contains(Marks::OPENED) {
             self.marks.remove(Marks::OPENED);
             pools.counts.count_ended(self.endpoint);
+            pools.by_route.count_ended(self.route, self.endpoint);
         }
         if let Some(compression) = self.compression.take() {
             compression.free(&mut pools.deflate);

@@ -12,7 +12,7 @@ use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
 /// Input of a client of topics that is no longer causes about [`MUCH`] at most, and so does a
-/// request head that is no longer, unless it has a token.
+/// request head that is no longer, unless tokens are verified.
 const BOUNDED: usize = 160;
 const BOUNDED_HEAD: usize = 512;
 /// If so much of a message is there and the peer has reset the connection, the rest is not handled:
@@ -120,7 +120,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             deferred.push_back(outcome);
         }
         slot.flags.insert(Flags::PAUSED);
-        core.deferring.late.push(id, slot.expected(len));
+        core.deferring.late.push(id, slot.expected(len, service));
         core.stats.late += 1;
     }
 
@@ -297,11 +297,14 @@ impl Slot {
         self.deferred.is_some() || self.input_waits() || self.lacks_room(service)
     }
 
-    /// The work that short input of it is expected to cause; it has `len` bytes.
-    fn expected(&self, len: Option<usize>) -> Expected {
+    /// The work that short input of it is expected to cause; it has `len` bytes. A newcomer has no
+    /// past to judge by, and whoever is refused comes again as one.
+    fn expected<S: Service>(&self, len: Option<usize>, service: &S) -> Expected {
+        let is_newcomer = self.session.phase() == Phase::Request;
         // A request head has a work for each of its bytes; a message may have a filter in each four.
         let bounded = if self.session.phase() < Phase::Open { BOUNDED_HEAD } else { BOUNDED };
         match self.costly {
+            _ if is_newcomer && service.newcomers_cost_much() => Expected::Much,
             0 if self.session.takes_little() => Expected::Little,
             0 if self.session.assembled() > 0 => Expected::Much,
             0 if len.is_some_and(|len| len <= bounded) => Expected::Bounded,

@@ -25,6 +25,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 id: slot.id(),
                 phase: slot.session.phase(),
                 endpoint: slot.session.endpoint(),
+                route: slot.session.route(),
                 is_websocket: slot.session.is_websocket(),
                 is_admin: slot.session.is_admin(),
                 is_tls: slot.session.is_tls(),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::base::{ConnectionId, SendProgress};
+use crate::config::RouteId;
 use crate::session::{EndpointId, Phase};
 
 /// One connection at this moment.
@@ -18,6 +19,8 @@ pub struct Inspected {
     pub is_websocket: bool,
     /// The endpoint that it talks to, if it is.
     pub endpoint: EndpointId,
+    /// The route that its handshake came by.
+    pub route: RouteId,
     /// It came to a listener for administration.
     pub is_admin: bool,
     /// It came to a listener with TLS.

@@ -45,7 +45,7 @@ use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::{Driver, Errno};
 use crate::protocol::websocket::CloseCode;
-use crate::session::{CloseReason, Service, Wakeup};
+use crate::session::{CloseReason, RouteCounts, Service, Wakeup};
 pub use closes::Closes;
 use core::Core;
 pub(crate) use drain::AFTER_DRAIN;
@@ -322,6 +322,12 @@ impl<D: Driver, S: Service> Worker<D, S> {
             sessions: self.core.pools.counts,
             ..self.core.stats
         }
+    }
+
+    /// What is counted of the routes by which connections came.
+    #[must_use]
+    pub const fn by_route(&self) -> &RouteCounts {
+        &self.core.pools.by_route
     }
 
     /// The driver, for tests that look behind it.

@@ -148,7 +148,7 @@ fn metrics_are_there_while_clients_leave() {
     let client = Client::open(server.addr());
     server.server.signal(Signal::TERM);
     assert!(wait_until(LIMIT, || server.get("/readyz").0 == "503"));
-    let app = "corecast_connections{protocol=\"websocket\",endpoint=\"app\"}";
+    let app = "corecast_connections{protocol=\"websocket\",endpoint=\"app\",route=\"\"}";
     assert_eq!(server.metrics().get(app), 1.0);
     drop(client);
     assert!(server.server.wait(LIMIT).is_some_and(|status| status.success()));

@@ -22,7 +22,7 @@ fn changes(server: &Administrated, before: &Metrics, expected: &[(&str, i64)]) {
     assert!(is_met, "found {found:#?}\nexpected {expected:#?}");
 }
 
-const APP: &str = "corecast_connections{protocol=\"websocket\",endpoint=\"app\"}";
+const APP: &str = "corecast_connections{protocol=\"websocket\",endpoint=\"app\",route=\"\"}";
 const ACCEPTED: &str = "corecast_accepted_connections_total";
 
 #[test]
@@ -49,7 +49,7 @@ fn messages_and_their_echoes() {
         &[
             (ACCEPTED, 1),
             (APP, 1),
-            ("corecast_handshakes_total{endpoint=\"app\"}", 1),
+            ("corecast_handshakes_total{endpoint=\"app\",route=\"\"}", 1),
             ("corecast_received_messages_total", 7),
             ("corecast_sent_messages_total{kind=\"reply\"}", 7),
         ],
@@ -92,9 +92,8 @@ fn topics_and_their_deliveries() {
     writer.open_at("/topics/a?role=pub", "");
     let before = server.metrics();
     assert_eq!(before.get("corecast_subscriptions"), 3.0);
-    let endpoint = |name| {
-        before.get(&format!("corecast_connections{{protocol=\"websocket\",endpoint=\"{name}\"}}"))
-    };
+    let endpoint =
+        |name| before.get(&APP.replace("endpoint=\"app\"", &format!("endpoint=\"{name}\"")));
     assert_eq!((endpoint("topics"), endpoint("pubsub"), endpoint("app")), (4.0, 1.0, 0.0));
     writer.send(&frame(FIN | TEXT, b"news"));
     for reader in &mut readers {
@@ -202,8 +201,8 @@ fn ends_by_cause_and_code() {
         &before,
         &[
             (ACCEPTED, 8),
-            ("corecast_handshakes_total{endpoint=\"app\"}", 7),
-            ("corecast_handshakes_total{endpoint=\"topics\"}", 1),
+            ("corecast_handshakes_total{endpoint=\"app\",route=\"\"}", 7),
+            ("corecast_handshakes_total{endpoint=\"topics\",route=\"\"}", 1),
             ("corecast_received_messages_total", 1),
             ("corecast_closed_connections_total{cause=\"violation\",code=\"1007\"}", 1),
             ("corecast_closed_connections_total{cause=\"violation\",code=\"1009\"}", 1),

@@ -6,12 +6,14 @@
 mod certificates;
 mod control;
 mod counted;
+mod guarded;
 mod limits;
 mod listed;
 mod logged;
 mod page;
 mod prometheus;
 mod refused;
+mod routes;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(feature = "tls")]

@@ -10,6 +10,7 @@ use ring::hmac;
 use crate::page::{Administrated, Metrics};
 use crate::support::client::{Client, request_to};
 use crate::support::host::wait_until;
+use crate::support::wire::{FIN, TEXT, frame};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -37,6 +38,40 @@ fn bearer(user: &str, lasts: Duration) -> String {
     let message = format!("{header}.{claims}");
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), message.as_bytes());
     format!("Authorization: Bearer {message}.{}\r\n", URL_SAFE_NO_PAD.encode(tag))
+}
+
+/// What a token does not allow after the handshake is counted; the connection stays.
+#[test]
+fn what_is_denied_later_is_counted() {
+    let server = guarded();
+    let mut ann = Client::connect(server.addr());
+    ann.open_at("/pubsub", &bearer("ann", Duration::from_secs(600)));
+    let token = |user: &str| {
+        let header = bearer(user, Duration::from_secs(600));
+        header.trim_end().rsplit(' ').next().unwrap().to_owned()
+    };
+    let mut ask = |request: String, is_allowed: bool| {
+        ann.send(&frame(FIN | TEXT, request.as_bytes()));
+        let answer = String::from_utf8(ann.read_frame().payload).unwrap();
+        assert_eq!(!answer.starts_with("{\"error\""), is_allowed, "{request}: {answer}");
+    };
+    for (request, is_allowed) in [
+        (r#"{"subscribe":"news/a"}"#.to_owned(), true),
+        (r##"{"subscribe":["news/b","#"]}"##.to_owned(), false),
+        (r#"{"publish":"news/a","data":1}"#.to_owned(), false),
+        (r#"{"publish":"news/a","data":1,"id":2}"#.to_owned(), false),
+        (format!("{{\"token\":\"{}\"}}", token("ann")), true),
+        (format!("{{\"token\":\"{}\"}}", token("bob")), false),
+        (format!("{{\"token\":\"{}x\"}}", token("ann")), false),
+        (r#"{"token":"x"}"#.to_owned(), false),
+    ] {
+        ask(request, is_allowed);
+    }
+    let metrics = server.metrics();
+    let denied = ["subscriptions", "messages", "tokens"]
+        .map(|of| metrics.get(&format!("corecast_denied_total{{of=\"{of}\"}}")));
+    assert_eq!(denied, [1.0, 2.0, 3.0]);
+    ann.expect_alive();
 }
 
 fn refused(metrics: &Metrics, code: u16) -> f64 {

@@ -122,6 +122,11 @@ class Driver:
         path = f"{self.session}/execute/sync"
         return self.call("POST", path, {"script": script, "args": []})
 
+    def evaluate_later(self, script, *arguments):
+        """What a script passes to the function that it is given behind the arguments."""
+        path = f"{self.session}/execute/async"
+        return self.call("POST", path, {"script": script, "args": arguments})
+
     def stop(self):
         """Ends the browser and the driver, both started here and in one group."""
         if self.session:

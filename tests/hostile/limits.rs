@@ -3,6 +3,7 @@
 
 use corecast::config::Config;
 
+use crate::guarded;
 use crate::script::Group;
 
 /// What each loop keeps for reuse besides what it charges: 17 MB for receiving, 12 MB for messages.
@@ -61,5 +62,5 @@ fn connection(group: &Group, largest: u64, config: &Config) -> u64 {
 /// Whether its connections go to the endpoints of topics.
 fn has_topics(group: &Group) -> bool {
     let target = group.target.as_deref().unwrap_or_default();
-    target.starts_with("/topics/") || target.starts_with("/pubsub")
+    target.starts_with("/topics/") || target.starts_with("/pubsub") || guarded::is_for(group)
 }

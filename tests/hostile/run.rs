@@ -9,6 +9,7 @@ use corecast::server::allowed_cores;
 
 use crate::attack::Attack;
 use crate::attacker::Report;
+use crate::guarded;
 use crate::honest::{SharedPhase, measure};
 use crate::limits;
 use crate::sched;
@@ -77,7 +78,7 @@ impl Addresses {
 }
 
 /// The binary under test: that of this build, or the one that `CORECAST` names. It listens with TLS
-/// as well if an attack needs that.
+/// as well, or verifies tokens on one path, if an attack needs that.
 pub(crate) fn server(cores: &[usize], groups: &[Group]) -> Server {
     let path = std::env::var("CORECAST").unwrap_or_else(|_| binary().to_owned());
     let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
@@ -86,6 +87,8 @@ pub(crate) fn server(cores: &[usize], groups: &[Group]) -> Server {
     let needs_tls = groups.iter().any(|group| !matches!(group.over, Over::Tcp));
     let files = needs_tls.then(tls::Files::new);
     command.args(files.iter().flat_map(tls::Files::flags));
+    let settings = groups.iter().any(guarded::is_for).then(guarded::Settings::new);
+    command.args(settings.iter().map(guarded::Settings::flag));
     command.args(backend::flag().map(|name| format!("--backend={name}")));
     Server::spawn(command)
 }

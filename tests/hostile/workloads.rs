@@ -22,6 +22,8 @@ mod retained;
 mod slow;
 #[path = "workloads/tls.rs"]
 mod tls;
+#[path = "workloads/tokens.rs"]
+mod tokens;
 
 use crate::script::Workload;
 
@@ -38,6 +40,7 @@ pub(crate) fn all() -> Vec<Workload> {
         heads::ALL,
         memory::ALL,
         tls::ALL,
+        tokens::ALL,
     ]
     .concat()
 }

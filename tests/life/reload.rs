@@ -176,6 +176,34 @@ fn the_level_of_the_log_and_the_manner_of_stopping_change() {
     client.expect(&server_close(1012, "server restarts"));
 }
 
+/// What stays counts with what is new: a cookie of every page would be a way in for any page.
+#[cfg(feature = "tokens")]
+#[test]
+fn what_stays_and_what_is_new_have_to_fit() {
+    let secret =
+        std::env::temp_dir().join(format!("corecast-reload-secret-{}", std::process::id()));
+    std::fs::write(&secret, [7; 32]).unwrap();
+    let keys = format!("token-secret = [\"{}\"]\n", secret.display());
+    let with_cookie = format!("{keys}token-cookie = \"session\"\n");
+    let own = "allow-origin = [\"https://a.example\"]\n";
+    let mut all = Configured::start("reload-fit", &format!("{with_cookie}{own}"), &[]);
+    let foreign = "Origin: https://b.example\r\n";
+    let of_route = "[[route]]\npath = \"/pubsub\"\nto = \"pubsub\"\nallow-origin = \"*\"\n";
+    // Without the key in the file the cookie counts all the same, and the default of the origins.
+    for text in
+        [keys.clone(), format!("{keys}allow-origin = \"*\"\n"), format!("{keys}{own}{of_route}")]
+    {
+        let lines = all.reload(&text, "stay as they were");
+        let says = |part: &str| lines.iter().any(|line| line.contains(part));
+        assert!(says("`token-cookie` cannot change") && says("any page"), "{text}: {lines:?}");
+        assert_eq!(all.open("/pubsub", foreign).1, 403, "{text}");
+    }
+    let lines = all.reload(&format!("{keys}allow-origin = [\"https://b.example\"]\n"), READ);
+    assert!(lines[0].contains("`token-cookie` cannot change"), "{lines:?}");
+    assert_eq!(all.open("/pubsub", foreign).1, 401);
+    let _ = std::fs::remove_file(&secret);
+}
+
 /// Flags win over the file, as at the start.
 #[test]
 fn flags_stay() {

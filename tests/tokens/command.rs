@@ -92,10 +92,12 @@ fn the_audience_is_a_flag() {
     }
 }
 
-/// No line of the log has any part of a token, whatever becomes of it.
+/// No line of the log has any part of a token, whatever becomes of it and however much is logged.
 #[test]
 fn tokens_do_not_come_into_the_log() {
-    let (mut server, _files) = guarded(&["--log-format", "json"]);
+    let log = ["--log-format", "json", "--log-level", "trace", "--access-log"];
+    let cookie = ["--token-cookie", "session", "--allow-origin", "http://h"];
+    let (mut server, _files) = guarded(&[&log[..], &cookie].concat());
     let addr = server.addr();
     let good = token();
     let wrong = signed(r#"{"sub":"ann","exp":9999999999}"#, &[3; 32]);
@@ -105,6 +107,8 @@ fn tokens_do_not_come_into_the_log() {
             status(addr, &format!("{target}?access_token={token}"), "");
             status(addr, target, &format!("Sec-WebSocket-Protocol: bearer.{token}\r\n"));
             status(addr, target, &format!("X-API-Key: {token}\r\n"));
+            status(addr, target, &format!("Cookie: session={token}\r\n"));
+            status(addr, &format!("http://h{target}?access_token={token}#{token}"), "");
         }
     }
     let mut client = open(addr, "/pubsub", &good);
@@ -114,7 +118,9 @@ fn tokens_do_not_come_into_the_log() {
     server.signal(Signal::TERM);
     assert!(server.wait(LIMIT).is_some());
     let log = server.log().join("\n");
-    assert!(log.contains("refused"), "{log}");
+    for part in ["refused", "\"/pubsub\"", "TRACE"] {
+        assert!(log.contains(part), "{part} is not in {log}");
+    }
     for token in [&good, &wrong] {
         for part in token.split('.').skip(1) {
             assert!(!log.contains(&part[..20]), "{log}");

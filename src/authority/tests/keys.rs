@@ -100,6 +100,36 @@ fn keys_of_a_set_for_other_purposes_are_left_out() {
     }
 }
 
+/// A set may have keys of kinds and algorithms that nobody here knows: they keep none of the others
+/// from being used.
+#[test]
+fn keys_of_unknown_kinds_do_not_spoil_a_set() {
+    let valid = r#"{"sub":"ann","exp":1700000100}"#;
+    let known = r#"{"kty":"oct","kid":"a","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#;
+    for other in [
+        r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AAAA","kid":"b"}"#,
+        r#"{"kty":"OKP","crv":"X25519","x":"AAAA","kid":"b"}"#,
+        r#"{"kty":"OKP","crv":"Ed448","x":"AAAA","kid":"b"}"#,
+        r#"{"kty":"EC","crv":"secp256k1","x":"AAAA","y":"AAAA","alg":"ES256K"}"#,
+        r#"{"kty":"EC","crv":"P-521","x":"AAAA","y":"AAAA","use":"sig"}"#,
+        r#"{"kty":"RSA","use":"enc","alg":"RSA-OAEP","n":"AQAB","e":"AQAB","x5c":["AA"]}"#,
+        r#"{"kty":"RSA","alg":"RSA-OAEP-384","n":"AQAB","e":"AQAB","more":{"a":[1]}}"#,
+        r#"{"kty":"RSA","alg":"PS256","n":"AQAB","e":"AQAB"}"#,
+        r#"{"kty":"oct","alg":"A256KW","k":"AAAA","use":"secret"}"#,
+        r#"{"kty":"oct","k":"AAAA","key_ops":["wrapKey","something"]}"#,
+    ] {
+        for keys in [[known, other], [other, known]] {
+            let set = format!(r#"{{"keys":[{}],"more":1}}"#, keys.join(","));
+            let tokens = match Keys::default().jwks(set.as_bytes()) {
+                Ok(keys) => Tokens::new(keys),
+                Err(error) => panic!("{other}: {error}"),
+            };
+            let token = signed(r#"{"alg":"HS256","kid":"a"}"#, valid, SECRET);
+            assert!(verify(&tokens, &token).is_ok(), "{other}");
+        }
+    }
+}
+
 #[test]
 fn keys_that_are_weak_or_of_another_kind_are_refused() {
     for (len, ok) in [(0, false), (31, false), (32, true), (33, true)] {

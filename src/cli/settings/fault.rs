@@ -7,6 +7,8 @@ use std::fmt;
 pub(crate) enum Place {
     #[default]
     Default,
+    /// A running server, which keeps what it was started with.
+    Start,
     File {
         name: String,
         /// 0 if the whole file is meant.
@@ -23,6 +25,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("the default"),
+            Self::Start => f.write_str("as at the start"),
             Self::File { name, line: 0, .. } => f.write_str(name),
             Self::File { name, line, column } => write!(f, "{name}:{line}:{column}"),
             Self::Variable(name) | Self::Flag(name) => f.write_str(name),
@@ -52,7 +55,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
-            Place::Default => f.write_str(&self.text)?,
+            Place::Default | Place::Start => f.write_str(&self.text)?,
             _ => write!(f, "{}: {}", self.place, self.text)?,
         }
         match self.place {

@@ -38,8 +38,7 @@ pub(crate) use options::AuthOptions;
 #[cfg(feature = "tokens")]
 pub(crate) use options::TokenOptions;
 pub(crate) use options::{AdminOptions, LogFormat, LogOptions, Options};
-pub(crate) use reload::{differing, is_fixed, keep};
+pub(crate) use reload::{differing, keep};
 pub(crate) use resolve::{Inputs, Resolved};
-pub(crate) use table::KEYS_OF_TOKENS;
 pub(crate) use variables::{Variables, config_file};
 pub(crate) use write::{default_file, effective_file};

@@ -36,6 +36,21 @@ const FIXED: &[&str] = &[
     "handover",
 ];
 
+/// Gives the settings that do not change while a server runs the values that they had when it was
+/// `started`. Returns those that differed.
+pub(super) fn keep_fixed(options: &mut Options, started: &Options) -> Vec<&'static str> {
+    let has_tokens = options.tokens.is_used() != started.tokens.is_used();
+    let has_admin_token = options.admin.token_file.is_some() != started.admin.token_file.is_some();
+    let stays = |name: &&str| {
+        is_fixed(name)
+            || has_tokens && table::KEYS_OF_TOKENS.contains(name)
+            || has_admin_token && *name == "admin-token-file"
+    };
+    let kept: Vec<_> = differing(started, options).into_iter().filter(stays).collect();
+    kept.iter().for_each(|name| keep(options, started, name));
+    kept
+}
+
 /// Whether a setting never changes while a server runs.
 pub(crate) fn is_fixed(name: &str) -> bool {
     FIXED.contains(&name)

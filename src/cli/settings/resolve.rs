@@ -6,6 +6,7 @@ use super::fault::{Fault, Place};
 use super::file::Document;
 use super::given::Given;
 use super::options::Options;
+use super::reload::keep_fixed;
 use super::setting::Setting;
 use super::table;
 use super::variables::Variables;
@@ -17,6 +18,8 @@ pub(crate) struct Inputs {
     pub(crate) document: Option<Document>,
     pub(crate) variables: Variables,
     pub(crate) flags: Vec<Given>,
+    /// The settings with which a server was started that reads them again.
+    pub(crate) started: Option<Options>,
 }
 
 /// The settings that hold.
@@ -30,6 +33,8 @@ pub(crate) struct Resolved {
     pub(crate) faults: Vec<Fault>,
     /// For the log.
     pub(crate) warnings: Vec<String>,
+    /// What says something else, and stays as it was at the start.
+    pub(crate) kept: Vec<&'static str>,
 }
 
 impl Resolved {
@@ -50,13 +55,22 @@ impl Resolved {
         if !options.listen_tls.is_empty() && !places.contains_key("listen") {
             options.listen.clear();
         }
+        // What holds together is what counts: with the settings that do not change.
+        let kept = inputs.started.as_ref().map(|started| keep_fixed(&mut options, started));
+        let kept = kept.unwrap_or_default();
+        let keep = |name: &&'static str| (*name, places.insert(*name, Place::Start));
+        let instead: Vec<_> = kept.iter().map(keep).collect();
         // A value that could not be read says nothing about others.
         let unknown: Vec<&str> = faults.iter().filter_map(|fault| fault.about).collect();
+        let before = faults.len();
         faults.extend(rules::broken(&options, &places, &unknown));
         let routes = routes::read(&tables, &options, &unknown, &mut faults);
+        if faults.len() > before {
+            faults.extend(instead.into_iter().map(|(name, place)| counts_as_kept(name, place)));
+        }
         options.config.routes = routes.routes;
         faults.sort();
-        Self { options, places, routes: routes.places, faults, warnings }
+        Self { options, places, routes: routes.places, faults, warnings, kept }
     }
 
     /// The number of settings that are not as they are by default.
@@ -64,4 +78,12 @@ impl Resolved {
         let is_changed = |setting: &&Setting| setting.field.get(&self.options) != setting.default();
         table::all().filter(is_changed).count()
     }
+}
+
+/// What may have made a fault that nobody sees in the file.
+fn counts_as_kept(name: &str, place: Option<Place>) -> Fault {
+    let text = format!(
+        "`{name}` cannot change while the server runs, so it counts with its value at the start"
+    );
+    Fault::new(place.unwrap_or(Place::Start), text)
 }

@@ -366,7 +366,7 @@ impl<'a> Check<'a> {
     /// The name of a setting, as it is written at the place of the fault.
     fn name(&self, name: &str) -> String {
         match self.place {
-            Place::Default | Place::Flag(_) => format!("`--{name}`"),
+            Place::Default | Place::Flag(_) | Place::Start => format!("`--{name}`"),
             _ => format!("`{name}`"),
         }
     }

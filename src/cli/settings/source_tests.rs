@@ -12,7 +12,7 @@ fn resolved(file: &str, variables: &[(&str, &str)]) -> Resolved {
     Resolved::of(&Inputs {
         document: Some(Document::new("f", file)),
         variables: Variables::new(variables),
-        flags: Vec::new(),
+        ..Inputs::default()
     })
 }
 
@@ -42,6 +42,19 @@ fn keys_that_are_not_known() {
         ("[limits]\nx = 1", "f:1:2: unknown table `limits`", ""),
         ("[limits]\nmax-head = 1", "f:1:2: unknown table", "`max-head` is a key of the top level"),
         ("[[place]]\nx = 1", "f:1:3: unknown table `place`", ""),
+    ]);
+}
+
+/// What could never be in a token or a request.
+#[cfg(feature = "tokens")]
+#[test]
+fn names_that_nothing_has() {
+    has_one_fault(&[
+        ("token-cookie = \"a b\"", "f:1:16: invalid value `a b`", "has a ` ` in its name"),
+        ("token-cookie = \"a=b\"", "f:1:16: invalid value", "has a `=` in its name"),
+        ("token-cookie = \"a\\u00e9\"", "f:1:16: invalid value", "in its name"),
+        ("token-cookie = \"a\\n\"", "f:1:16: invalid value", "has a `\\n` in its name"),
+        ("token-audience = [\"\"]", "f:1:19: invalid value ``", "it is empty"),
     ]);
 }
 

@@ -76,7 +76,8 @@ impl Sample {
     }
 }
 
-/// The value of a label in `{a="b",c="d"}`. Values with commas or quotes are not looked for.
+/// The value of a label in `{a="b",c="d"}`. Values with commas or quotes are not looked for: those
+/// of routes, which stand behind the others.
 fn label_of<'l>(labels: &'l str, label: &str) -> Option<&'l str> {
     let pairs = labels.trim_matches(['{', '}']).split(',');
     let mut pairs = pairs.filter_map(|pair| pair.split_once('='));

@@ -200,6 +200,7 @@ fn describe(id: Id, core: usize, row: &Row, totals: Option<Totals>) -> Value {
         "core": core,
         "protocol": if is_websocket { "websocket" } else { "http" },
         "endpoint": endpoint,
+        "route": described.route.as_deref().filter(|_| is_websocket),
         "state": state(inspected.phase),
         "peer": described.peer.map(|peer| peer.to_string()),
         "client": described.client.map(|client| client.to_string()),

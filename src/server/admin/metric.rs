@@ -1,5 +1,6 @@
 //! What a metric is, and what all of them are made of.
 
+use super::by_route::ByRoute;
 use super::text::{Kind, Writer};
 use crate::authority::AskCounts;
 use crate::base::Histogram;
@@ -10,11 +11,15 @@ use crate::server::view::CoreStats;
 pub(super) struct Snapshot {
     /// The last known counters of each loop, with whether it has answered now.
     pub(super) loops: Vec<(CoreStats, bool)>,
+    /// The WebSockets of all loops, by their routes.
+    pub(super) by_route: Vec<ByRoute>,
     pub(super) backend: &'static str,
     pub(super) kernel: String,
     pub(super) is_draining: bool,
     /// Seconds since the epoch.
     pub(super) started: f64,
+    /// Requests of those who may not ask: the status, and how many there were.
+    pub(super) refusals: [(u16, u64); 2],
     /// The limits of each loop: connections, and bytes of memory.
     pub(super) max_connections: u64,
     pub(super) max_memory: u64,

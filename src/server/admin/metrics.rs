@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::by_route;
 use super::metric::Snapshot;
+use super::refusals::Refusals;
 use super::series::render;
 use super::text::Format;
 use super::waiting::{Gathered, Parts, Pending, Teller};
@@ -15,14 +17,17 @@ use crate::io::uring::kernel_release;
 use crate::protocol::http::{Response, Status};
 use crate::server::handle::ServerHandle;
 use crate::server::view::{CoreStats, CoreView, Visit};
+use crate::session::RouteCounts;
 
 /// What is remembered between two requests.
 pub(super) struct Metrics {
     /// The last answer of each loop. The figures of one that does not answer stay in the sums: a
     /// counter must not decrease.
-    last: Mutex<Vec<Option<CoreStats>>>,
+    last: Mutex<Vec<Option<Told>>>,
     started: Duration,
     authority: Option<Arc<dyn Verify>>,
+    /// Requests of those who may not ask.
+    pub(super) refusals: Refusals,
 }
 
 impl fmt::Debug for Metrics {
@@ -31,12 +36,19 @@ impl fmt::Debug for Metrics {
     }
 }
 
+/// The counters of a loop.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    stats: CoreStats,
+    by_route: RouteCounts,
+}
+
 /// Tells the counters of a loop.
-struct Count(Teller<CoreStats>);
+struct Count(Teller<Told>);
 
 impl Visit for Count {
     fn visit(self: Box<Self>, core: &mut dyn CoreView) -> Option<Box<dyn Visit>> {
-        self.0.tell(core.stats());
+        self.0.tell(Told { stats: core.stats(), by_route: core.by_route() });
         None
     }
 }
@@ -45,7 +57,7 @@ impl Metrics {
     /// `authority` decides about clients; what it asks others is counted.
     pub(super) fn new(authority: Option<Arc<dyn Verify>>) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { last: Mutex::default(), started, authority }
+        Self { last: Mutex::default(), started, authority, refusals: Refusals::default() }
     }
 
     /// Answers once all loops have.
@@ -56,33 +68,39 @@ impl Metrics {
         responder: Responder,
     ) -> Arc<dyn Pending> {
         let (metrics, handle) = (Arc::clone(self), server.clone());
-        let finish = move |parts: Parts<CoreStats>| {
+        let finish = move |parts: Parts<Told>| {
             let text = render(&metrics.snapshot(&handle, parts), format);
             Response::text(Status::OK, text).with_type(format.content_type())
         };
         Gathered::ask(server.controls(), responder, |teller| Box::new(Count(teller)), finish)
     }
 
-    fn snapshot(&self, server: &ServerHandle, parts: Parts<CoreStats>) -> Snapshot {
+    fn snapshot(&self, server: &ServerHandle, parts: Parts<Told>) -> Snapshot {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.resize(parts.len(), None);
+        last.resize_with(parts.len(), || None);
         let mut loops = Vec::with_capacity(parts.len());
         for ((number, part), last) in parts.into_iter().enumerate().zip(&mut *last) {
             let has_answered = part.is_some();
-            *last = part.or(*last);
+            *last = part.or_else(|| last.take());
             let core = server.controls().get(number).map_or(0, |control| control.core);
             let unknown = CoreStats { core, number, ..CoreStats::default() };
-            loops.push((last.unwrap_or(unknown), has_answered));
+            let stats = last.as_ref().map_or(unknown, |told| told.stats);
+            loops.push((stats, has_answered));
         }
+        let config = server.config();
+        let by_route = last.iter().flatten().map(|told| &told.by_route);
+        let by_route = by_route::sum(&config.routes, by_route);
         Snapshot {
             loops,
+            by_route,
             backend: if server.backend() == Backend::Epoll { "epoll" } else { "io_uring" },
             kernel: kernel_release(),
             is_draining: server.is_draining(),
             started: self.started.as_secs_f64(),
+            refusals: self.refusals.counts(),
             max_connections: server.max_connections().into(),
             asked: self.authority.as_ref().and_then(|authority| authority.asked()),
-            max_memory: server.config().limits.memory as u64,
+            max_memory: config.limits.memory as u64,
         }
     }
 }

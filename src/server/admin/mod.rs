@@ -1,10 +1,12 @@
 //! Listeners for administration: who may ask, and what is answered where.
 
 mod answers;
+mod by_route;
 mod connections;
 mod metric;
 mod metrics;
 mod pages;
+mod refusals;
 mod series;
 mod text;
 mod topics;

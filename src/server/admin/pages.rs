@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::connections::MAX_LIMIT;
 use super::metrics::Metrics;
+use super::refusals::Cause;
 use super::text::Format;
 use super::waiting::Pending;
 use super::{answers, connections, topics};
@@ -63,26 +64,16 @@ impl Pages {
     /// Why the request is not answered. Without a token everybody on this machine may ask, pages in
     /// a browser excepted: they can send requests to local addresses, also under a name of their
     /// own that leads there.
-    fn refusal(&self, request: &Request<'_>) -> Option<Response> {
+    fn refusal(&self, request: &Request<'_>) -> Option<Cause> {
         if let Some(token) = &self.token {
-            let refused = || {
-                let response =
-                    answers::error(Status::UNAUTHORIZED, "the token is missing or wrong");
-                response.with_known_header("WWW-Authenticate", "Bearer")
-            };
-            return (!token.is_in(request)).then(refused);
+            return (!token.is_in(request)).then_some(Cause::Token);
         }
         // A page in a browser can have an image loaded, which says no origin.
         let is_sites = |site: &str| !matches!(site, "none" | "same-origin");
         let is_page = request.header("origin").is_some()
             || header(request, "sec-fetch-site").is_some_and(is_sites);
         let is_local = request.host.is_none_or(is_local);
-        (is_page || !is_local).then(|| {
-            answers::error(
-                Status::FORBIDDEN,
-                "no pages may ask, and Host has to be localhost or an address; or set a token",
-            )
-        })
+        (is_page || !is_local).then_some(Cause::Page)
     }
 
     fn route(&mut self, request: &Request<'_>, cx: &mut RequestContext<'_>) -> Answer {
@@ -176,8 +167,13 @@ impl Admin for Pages {
     }
 
     fn request(&mut self, request: &Request<'_>, cx: &mut RequestContext<'_>) -> Option<Response> {
-        if let Some(refusal) = self.refusal(request) {
-            return Some(refusal);
+        let (refusal, refusals) = (self.refusal(request), &self.metrics.refusals);
+        if let Some(cause) = refusal {
+            refusals.count(cause, cx.client_addr());
+        }
+        refusals.log();
+        if let Some(cause) = refusal {
+            return Some(refused(cause));
         }
         match self.route(request, cx) {
             Ok(response) => Some(response),
@@ -193,6 +189,17 @@ impl Admin for Pages {
         if let Some(pending) = self.pending.remove(&id) {
             pending.give_up();
         }
+    }
+}
+
+fn refused(cause: Cause) -> Response {
+    match cause {
+        Cause::Token => answers::error(Status::UNAUTHORIZED, "the token is missing or wrong")
+            .with_known_header("WWW-Authenticate", "Bearer"),
+        Cause::Page => answers::error(
+            Status::FORBIDDEN,
+            "no pages may ask, and Host has to be localhost or an address; or set a token",
+        ),
     }
 }
 

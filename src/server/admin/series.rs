@@ -1,10 +1,10 @@
 //! The table of metrics: what each is called, and where its value comes from.
 
+use super::by_route::ByRoute;
 use super::metric::Value::{Each, Histogram, Samples, Sum};
 use super::metric::{Metric, Snapshot};
 use super::text::Kind::{self, Counter, Gauge, Info};
-use super::text::{Format, Writer};
-use crate::gateway::endpoints;
+use super::text::{Format, Labels, Writer};
 use crate::server::view::CoreStats;
 use crate::session::{RateCounts, Statuses};
 use crate::worker::Closes;
@@ -37,8 +37,9 @@ pub(super) const METRICS: &[Metric] = &[
     metric("corecast_ready", Gauge, "",
         "1 while clients are accepted, 0 while the server drains.",
         Samples(|all, to| to.sample(&[], u8::from(!all.is_draining)))),
-    metric("corecast_connections", Gauge, "protocol, endpoint",
-        "Connections at this moment. Those that are no WebSocket have the endpoint none or admin.",
+    metric("corecast_connections", Gauge, "protocol, endpoint, route",
+        "Connections at this moment. Those that are no WebSocket have the endpoint none or admin. \
+         The route is a pattern, or empty.",
         Samples(connections)),
     metric("corecast_connection_limit", Gauge, "",
         "The most connections of all loops together.",
@@ -57,7 +58,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric("corecast_accept_errors", Counter, "",
         "Accepts that failed, for want of descriptors or memory or because the peer was gone.",
         Sum(|one| one.worker.accept_errors)),
-    metric("corecast_handshakes", Counter, "endpoint",
+    metric("corecast_handshakes", Counter, "endpoint, route",
         "Handshakes answered with 101.", Samples(handshakes)),
     metric("corecast_subrequests", Counter, "result",
         "Questions to the backend of auth-url about clients, by what became of them; cached ones \
@@ -68,6 +69,9 @@ pub(super) const METRICS: &[Metric] = &[
     metric("corecast_refused_requests", Counter, "code",
         "Requests and handshakes that were refused, by status.",
         Samples(|all, to| statuses(all, to, |one| one.refusals))),
+    metric("corecast_admin_refusals", Counter, "code",
+        "Requests to the admin listener that were refused: 401 for a missing or wrong token, 403 \
+         for a page in a browser.", Samples(admin_refusals)),
     metric("corecast_closed_connections", Counter, "cause, code",
         "Connections ended, by cause and close code. The code is empty without a close frame.",
         Samples(closes)),
@@ -103,6 +107,9 @@ pub(super) const METRICS: &[Metric] = &[
     metric("corecast_refused_subscriptions", Counter, "",
         "Requests to subscribe that were refused because of a limit.",
         Sum(|one| one.topics.refused_subscriptions)),
+    metric("corecast_denied", Counter, "of",
+        "What tokens of connected clients did not allow: requests to subscribe and messages; and \
+         new tokens that were refused.", Samples(denied)),
     metric("corecast_retained_values", Gauge, "",
         "Topics with a retained value.",
         Samples(|all, to| {
@@ -179,20 +186,24 @@ fn build(all: &Snapshot, to: &mut Writer) {
 }
 
 fn connections(all: &Snapshot, to: &mut Writer) {
-    for (id, name) in endpoints() {
-        let open = all.sum(|one| one.worker.sessions.open(id));
-        to.sample(&[("protocol", &"websocket"), ("endpoint", &name)], open);
+    let mut sample = |protocol: &str, endpoint: &str, route: &str, count: u64| {
+        let labels: Labels<'_> =
+            &[("protocol", &protocol), ("endpoint", &endpoint), ("route", &route)];
+        to.sample(labels, count);
+    };
+    for ByRoute { route, endpoint, passed } in &all.by_route {
+        sample("websocket", endpoint, route, passed.opened - passed.ended);
     }
     let admin = all.sum(|one| one.worker.admin);
     let websockets = all.sum(|one| one.worker.sessions.all_open());
     let others = all.sum(|one| one.connections as u64).saturating_sub(websockets + admin);
-    to.sample(&[("protocol", &"http"), ("endpoint", &"none")], others);
-    to.sample(&[("protocol", &"http"), ("endpoint", &"admin")], admin);
+    sample("http", "none", "", others);
+    sample("http", "admin", "", admin);
 }
 
 fn handshakes(all: &Snapshot, to: &mut Writer) {
-    for (id, name) in endpoints() {
-        to.sample(&[("endpoint", &name)], all.sum(|one| one.worker.sessions.handshakes(id)));
+    for ByRoute { route, endpoint, passed } in &all.by_route {
+        to.sample(&[("endpoint", endpoint), ("route", route)], passed.opened);
     }
 }
 
@@ -240,6 +251,10 @@ fn refused(all: &Snapshot, to: &mut Writer) {
     }
 }
 
+fn admin_refusals(all: &Snapshot, to: &mut Writer) {
+    all.refusals.iter().for_each(|(code, count)| to.sample(&[("code", code)], count));
+}
+
 fn rates(all: &Snapshot, to: &mut Writer) {
     let sum = |count: fn(&RateCounts) -> u64| all.sum(|one| count(&one.worker.sessions.rates));
     for (of, action, count) in [
@@ -251,6 +266,12 @@ fn rates(all: &Snapshot, to: &mut Writer) {
     ] {
         to.sample(&[("of", &of), ("action", &action)], count);
     }
+}
+
+fn denied(all: &Snapshot, to: &mut Writer) {
+    to.sample(&[("of", &"subscriptions")], all.sum(|one| one.denied.subscriptions));
+    to.sample(&[("of", &"messages")], all.sum(|one| one.denied.publications));
+    to.sample(&[("of", &"tokens")], all.sum(|one| one.denied.tokens));
 }
 
 fn tls(all: &Snapshot, to: &mut Writer) {
@@ -284,14 +305,18 @@ fn answers(all: &Snapshot, to: &mut Writer) {
 mod tests {
     use super::*;
     use crate::authority::AskCounts;
+    use crate::config::Routes;
+    use crate::server::admin::by_route;
 
     fn snapshot() -> Snapshot {
         Snapshot {
             loops: vec![(CoreStats::default(), true), (CoreStats::default(), false)],
+            by_route: by_route::sum(&Routes::default(), [].iter()),
             backend: "epoll",
             kernel: "6.1".to_owned(),
             is_draining: false,
             started: 1.5,
+            refusals: [(401, 1), (403, 0)],
             max_connections: 10,
             max_memory: 20,
             asked: Some(AskCounts::default()),

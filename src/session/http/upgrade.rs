@@ -122,6 +122,7 @@ impl Session {
             controls.open(self.id, self.route, cx.now);
         }
         cx.pools.counts.count_opened(self.endpoint);
+        cx.pools.by_route.count_opened(self.route, self.endpoint);
         self.note_begun(&mut cx.pools.counts);
         self.marks.insert(Marks::OPENED);
         self.phase = Phase::Open;

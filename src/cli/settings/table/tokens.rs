@@ -44,7 +44,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         field: &Texts {
             form: Form::List,
             value_name: "NAME",
-            parse: |text| Ok(text.to_owned()),
+            parse: |text| match text {
+                "" => Err("it is empty; write the name that tokens have in `aud`".to_owned()),
+                name => Ok(name.to_owned()),
+            },
             set: |options, names| {
                 options.tokens.audiences = names;
                 Ok(())
@@ -71,7 +74,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         field: &Texts {
             form: Form::Text,
             value_name: "NAME",
-            parse: |text| Ok(text.to_owned()),
+            parse: cookie_name,
             set: |options, names| {
                 options.tokens.cookie = names.into_iter().next().filter(|name| !name.is_empty());
                 Ok(())
@@ -80,3 +83,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
     },
 ];
+
+/// A name that a cookie can have (RFC 6265 section 4.1.1). An empty one is none.
+fn cookie_name(text: &str) -> Result<String, String> {
+    const SEPARATORS: &[u8] = b"()<>@,;:\\\"/[]?={}";
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !SEPARATORS.contains(&byte);
+    match text.chars().find(|c| !u8::try_from(*c).is_ok_and(is_plain)) {
+        None => Ok(text.to_owned()),
+        Some(c) => Err(format!("no cookie has a `{}` in its name", c.escape_debug())),
+    }
+}
