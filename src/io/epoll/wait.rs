@@ -71,10 +71,18 @@ impl EpollDriver {
         let index = data as u32;
         match data - u64::from(index) {
             CONNECTION => self.on_ready(index, flags),
+            kind => self.on_other_report(kind, index as usize),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn on_other_report(&mut self, kind: u64, index: usize) {
+        match kind {
             LISTENER => {
                 // A listener that is closed may be reported while a child process that was just
                 // started still has it.
-                if let Some(listener) = self.listeners.get_mut(index as usize) {
+                if let Some(listener) = self.listeners.get_mut(index) {
                     listener.is_ready = true;
                 }
             }
