@@ -11,7 +11,8 @@ const BITS: u32 = 10;
 /// block.
 #[derive(Debug)]
 pub(crate) struct Blocks<T> {
-    blocks: Vec<Box<[T]>>,
+    /// Arrays, so that an index within one needs no check.
+    blocks: Vec<Box<[T; LEN]>>,
 }
 
 impl<T> Default for Blocks<T> {
@@ -39,14 +40,17 @@ impl<T> Blocks<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.blocks.iter().flatten()
+        self.blocks.iter().flat_map(|block| block.iter())
     }
 
     /// The entry at `index`. Entries up to it that do not exist yet are created with `fill`.
     pub(crate) fn reach(&mut self, index: u32, fill: fn() -> T) -> &mut T {
         let block = (index >> BITS) as usize;
         while self.blocks.len() <= block {
-            self.blocks.push((0..LEN).map(|_| fill()).collect());
+            // Not made as an array, which would be on the stack first.
+            let entries: Box<[T]> = (0..LEN).map(|_| fill()).collect();
+            let block = entries.try_into();
+            self.blocks.push(block.unwrap_or_else(|_| unreachable!("it has as many entries")));
         }
         &mut self.blocks[block][index as usize % LEN]
     }

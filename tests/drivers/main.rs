@@ -35,6 +35,7 @@ on_each_driver! {
         an_accept_that_is_not_submitted_yet_ends_as_any_other;
     receiving:
         bytes_come_in_order_and_then_the_end,
+        ends_among_the_data_of_others_lose_nothing,
         a_reset_is_told,
         a_cancelled_receive_leaves_later_bytes_to_the_next,
         a_receive_for_one_buffer_ends_with_it,

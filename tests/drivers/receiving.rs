@@ -31,6 +31,57 @@ pub(crate) fn bytes_come_in_order_and_then_the_end<D: Tested>() {
     }
 }
 
+/// One turn brings data, receives that end with it, and ends of connections, in this order and
+/// another.
+pub(crate) fn ends_among_the_data_of_others_lose_nothing<D: Tested>() {
+    const CLIENTS: usize = 6;
+    for round in 0..4 {
+        let mut rig = Rig::<D>::with(8, Buffers::new(64, 64));
+        let mut clients = Vec::new();
+        for at in 0..CLIENTS {
+            let (id, client) = rig.accept();
+            match (at + round) % 3 {
+                0 => rig.driver.receive_once(id),
+                _ => rig.driver.receive(id, false),
+            }
+            clients.push((id, client, pattern(at * 50), Vec::new(), false));
+        }
+        rig.expect_quiet();
+        for (at, (_, client, sent, ..)) in clients.iter_mut().enumerate() {
+            client.write_all(sent).unwrap();
+            if (at + round) % 2 == 0 {
+                client.shutdown(Shutdown::Write).unwrap();
+            }
+        }
+        let is_complete = |at: usize, received: &[u8], has_ended: bool| {
+            received.len() == at * 50 && has_ended == ((at + round) % 2 == 0)
+        };
+        while !(0..CLIENTS).all(|at| is_complete(at, &clients[at].3, clients[at].4)) {
+            let event = rig.event();
+            let Event::Received { id, outcome, armed } = event else { panic!("{event:?}") };
+            let at = clients.iter().position(|client| client.0 == id).unwrap();
+            let (_, _, _, received, has_ended) = &mut clients[at];
+            assert!(!*has_ended, "something came after the end of {at}");
+            match outcome {
+                Received::Data { buffer, len } => {
+                    received.extend_from_slice(&rig.driver.bytes(&buffer)[..len]);
+                    rig.driver.release(buffer);
+                    if !armed {
+                        rig.driver.receive(id, true);
+                    }
+                }
+                Received::Eof => *has_ended = true,
+                other => panic!("{other:?}"),
+            }
+        }
+        for (_, _, sent, received, _) in &clients {
+            assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+        }
+        rig.expect_quiet();
+        rig.expect_all_released();
+    }
+}
+
 pub(crate) fn a_reset_is_told<D: Tested>() {
     let mut rig = Rig::<D>::new(4);
     let (id, client) = rig.accept_receiving();

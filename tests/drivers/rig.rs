@@ -40,6 +40,9 @@ pub(crate) struct Rig<D> {
     /// Events that nobody has asked for yet.
     waiting: VecDeque<Event>,
     generation: u32,
+    /// Data of this turn are asked for before other events, as the loop of a worker does. In every
+    /// other turn all is asked for as events, as a worker does when it defers them.
+    data_first: bool,
 }
 
 impl<D: Tested> Rig<D> {
@@ -51,7 +54,8 @@ impl<D: Tested> Rig<D> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = vec![listener.try_clone().unwrap().into()];
         let driver = D::make(slots, buffers, ours);
-        Self { driver, listener, waiting: VecDeque::new(), generation: 0 }
+        let waiting = VecDeque::new();
+        Self { driver, listener, waiting, generation: 0, data_first: false }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -69,7 +73,14 @@ impl<D: Tested> Rig<D> {
     /// One call of `enter`, and its events.
     pub(crate) fn turn(&mut self, wait: Option<Duration>) {
         self.driver.enter(wait).unwrap();
-        while let Some(event) = self.driver.next_event() {
+        self.data_first = !self.data_first;
+        loop {
+            while self.data_first
+                && let Some(data) = self.driver.next_data()
+            {
+                self.waiting.push_back(data.into());
+            }
+            let Some(event) = self.driver.next_event() else { return };
             self.waiting.push_back(event);
         }
     }

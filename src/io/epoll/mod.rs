@@ -22,7 +22,8 @@ use rustix::event::epoll::{self, CreateFlags, EventFlags};
 use rustix::net::{Shutdown, shutdown};
 
 use super::{
-    Accepts, Buffer, Driver, DriverStats, Errno, Event, LoopWaker, Payload, Received, tcp_info,
+    Accepts, Buffer, Data, Driver, DriverStats, Errno, Event, LoopWaker, Payload, Received,
+    tcp_info,
 };
 use crate::base::{Chunk, ConnectionId, Shared};
 use crate::config::Buffers;
@@ -229,7 +230,7 @@ impl Driver for EpollDriver {
         u32::from(self.pool.max()).saturating_sub(self.pool.lent()) as usize
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_now(&mut self, id: ConnectionId, payload: Payload) {
         self.try_send_now(id, payload);
     }
@@ -284,16 +285,23 @@ impl Driver for EpollDriver {
         true
     }
 
-    // Inlined together with what the caller does of each kind of event, the usual one, bytes that
-    // came, never becomes an `Event` in memory.
     #[inline(always)]
+    fn next_data(&mut self) -> Option<Data> {
+        if self.has_rare { None } else { self.take_data() }
+    }
+
     fn next_event(&mut self) -> Option<Event> {
+        // Rare events come first, and what becomes one while there are none comes at once.
         if self.has_rare
             && let Some(event) = self.next_rare_event()
         {
             return Some(event);
         }
-        self.next_received()
+        match self.take_data() {
+            Some(data) => Some(data.into()),
+            None if self.has_rare => self.next_rare_event(),
+            None => None,
+        }
     }
 
     fn take_recycled(&mut self) -> Option<Vec<u8>> {

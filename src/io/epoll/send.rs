@@ -20,7 +20,8 @@ impl EpollDriver {
         send(socket, bytes, FLAGS)
     }
 
-    #[inline]
+    /// Inlined, because the caller usually knows the kind of payload.
+    #[inline(always)]
     pub(super) fn try_send_now(&mut self, id: ConnectionId, payload: Payload) {
         let bytes = match &payload {
             Payload::Received { buffer, start, len } => self.pool.part(buffer, *start, *len),

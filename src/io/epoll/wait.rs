@@ -20,6 +20,10 @@ const BEHIND_DATA: EventFlags =
 /// After one of these a queued send takes something, or fails.
 const SENDABLE: EventFlags = EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR);
 
+/// What is asked of a connection: if it is a receive alone, which is not listed yet, bytes that came
+/// are the usual case.
+const ASKED: Flags = Flags::RECEIVING.union(Flags::IN_READABLE).union(Flags::SENDING);
+
 /// What a connection is registered for.
 pub(super) const CONNECTION_EDGES: EventFlags = EventFlags::IN
     .union(EventFlags::OUT)
@@ -67,10 +71,18 @@ impl EpollDriver {
         let index = data as u32;
         match data - u64::from(index) {
             CONNECTION => self.on_ready(index, flags),
+            kind => self.on_other_report(kind, index as usize),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn on_other_report(&mut self, kind: u64, index: usize) {
+        match kind {
             LISTENER => {
                 // A listener that is closed may be reported while a child process that was just
                 // started still has it.
-                if let Some(listener) = self.listeners.get_mut(index as usize) {
+                if let Some(listener) = self.listeners.get_mut(index) {
                     listener.is_ready = true;
                 }
             }
@@ -84,6 +96,21 @@ impl EpollDriver {
     /// is tried in vain.
     #[inline]
     fn on_ready(&mut self, index: u32, flags: EventFlags) {
+        let Some(slot) = self.table.get_mut(index) else { return };
+        if flags.intersection(RECEIVABLE) == EventFlags::IN
+            && slot.flags.intersection(ASKED) == Flags::RECEIVING
+        {
+            slot.flags.insert(Flags::READABLE | Flags::IN_READABLE);
+            self.readable.push_back(index);
+        } else {
+            self.on_ready_otherwise(index, flags);
+        }
+    }
+
+    /// There is more than data for one who waits for them, or something else.
+    #[cold]
+    #[inline(never)]
+    fn on_ready_otherwise(&mut self, index: u32, flags: EventFlags) {
         let Some(slot) = self.table.get_mut(index) else { return };
         if flags.intersects(RECEIVABLE) {
             slot.flags.insert(Flags::READABLE);
