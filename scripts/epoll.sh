@@ -3,8 +3,7 @@
 # Exit status 0: all passed.
 #
 #   scripts/epoll.sh          a part of both, less than two minutes once all is built
-#   scripts/epoll.sh --all    all of both, the other clients, and the budget of instructions; some
-#                             12 minutes
+#   scripts/epoll.sh --all    all of both, and the other clients; some 12 minutes
 #
 # CORECAST=path takes a release build that is there already. What a test does on both backends by
 # itself (tests/drivers, faults, syscalls, restricted, refused) is not run again.
@@ -55,8 +54,6 @@ main() {
     scripts/autobahn.sh --cases "$CASES" || status=1
     if $all; then
         scripts/clients.sh || status=1
-        cargo build --locked --profile ci -p corecast-perf --bin budget || status=1
-        "$TARGET_DIR/ci/budget" --server "$BINARY" --backend epoll || status=1
     fi
     return "$status"
 }

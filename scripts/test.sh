@@ -33,13 +33,14 @@ step_package() {
 step_budget() {
     step_build &&
         cargo build --locked --profile ci -p corecast-perf --bin budget &&
-        count_instructions
+        count_instructions && count_instructions --backend epoll
 }
+# count_instructions [OPTION]...: compares with the budgets of a backend.
 # The instructions of a turn are shared by the messages that it finds, which are more or fewer from
 # run to run by the machine. What the code needs more, it needs each time.
 count_instructions() {
     for _ in 1 2 3; do
-        "$TARGET_DIR/ci/budget" --server "$TARGET_DIR/release/corecast" && return
+        "$TARGET_DIR/ci/budget" --server "$TARGET_DIR/release/corecast" "$@" && return
     done
     return 1
 }
