@@ -44,7 +44,7 @@ pub(crate) fn is_bearer(protocol: &str) -> bool {
 /// # Errors
 /// [`TokenError::Several`] if it shows several that differ: then nobody could say which of them
 /// counts.
-pub(crate) fn find<'r>(
+pub fn find_credential<'r>(
     request: &Request<'r>,
     cookie: Option<&str>,
 ) -> Result<Option<Credential<'r>>, TokenError> {
@@ -99,7 +99,7 @@ mod tests {
         let Ok(Parsed::Upgrade(request)) = parse(head.as_bytes(), &HeadLimits::default()) else {
             panic!("{head}");
         };
-        let found = find(&request, Some("session"))?;
+        let found = find_credential(&request, Some("session"))?;
         if let Some(found) = &found {
             assert!(!format!("{found:?}").contains("secret"));
         }

@@ -38,8 +38,8 @@ pub use access::{Authority, TooLarge};
 pub use asked::{AskCounts, Question, Reply};
 #[cfg(feature = "auth-url")]
 pub(crate) use claims::Claims;
-pub use credential::{Credential, MAX_TOKEN};
-pub(crate) use credential::{find, is_bearer};
+pub(crate) use credential::is_bearer;
+pub use credential::{Credential, MAX_TOKEN, find_credential};
 pub use error::TokenError;
 #[cfg(feature = "tokens")]
 pub use key::KeyError;

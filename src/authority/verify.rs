@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::access::Authority;
 use super::asked::{AskCounts, Question};
-use super::credential::{Credential, find};
+use super::credential::{Credential, find_credential};
 use super::error::TokenError;
 use super::refusal::refuse;
 use crate::protocol::websocket::handshake::{Refusal, Request};
@@ -32,7 +32,7 @@ pub trait Verify: Send + Sync {
     /// What the client of an opening handshake may do. It must not block. The default looks for a
     /// credential and has [`verify`](Self::verify) decide.
     fn admit(&self, request: &Request<'_>, cx: &mut Verifying) -> Admission {
-        let result = find(request, self.cookie())
+        let result = find_credential(request, self.cookie())
             .and_then(|found| found.ok_or(TokenError::Missing))
             .and_then(|credential| self.verify(&credential, cx));
         Admission::Now(result.map_err(|error| refuse(&error)))

@@ -108,7 +108,7 @@ mod tests {
             panic!("{head}");
         };
         request.client_addr = Some("::ffff:192.0.2.7".parse().unwrap());
-        let found = crate::authority::find(&request, None).unwrap();
+        let found = crate::authority::find_credential(&request, None).unwrap();
         Question::new(&request, found.as_ref(), 255, Duration::ZERO)
     }
 

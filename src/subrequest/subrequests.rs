@@ -192,7 +192,7 @@ impl Verify for Subrequests {
     }
 
     fn admit(&self, request: &Request<'_>, cx: &mut Verifying) -> Admission {
-        let found = match authority::find(request, None) {
+        let found = match authority::find_credential(request, None) {
             Ok(found) => found,
             Err(error) => return Admission::Now(Err(refuse(&error))),
         };
@@ -251,7 +251,7 @@ impl authority::Question for Asking {
 
 impl Asking {
     /// Asks, unless that is too late, and gives the answer.
-    fn run(self: Box<Self>, reply: Box<dyn Reply>) {
+    fn run(self, reply: Box<dyn Reply>) {
         let shared = Arc::clone(&self.shared);
         let answer = if !reply.is_open() {
             return;
