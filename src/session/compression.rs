@@ -141,7 +141,7 @@ impl Encoder<'_> {
         deflater.message(payload, out);
         let body = start + MAX_SERVER_HEADER;
         let len = out.len() - body;
-        let (level, bits) = (self.pool.level(), deflater.bits());
+        let (level, bits) = (self.pool.level_for(payload.len()), deflater.bits());
         self.pool.count_work(Work::of_deflated(level, bits, payload.len(), len));
         let mut header = [0; MAX_SERVER_HEADER];
         let took = write_server_header(&mut header, opcode, true, len);
