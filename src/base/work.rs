@@ -39,6 +39,8 @@ impl Work {
     pub const INFLATED_BYTE: u64 = 2;
     /// A compressor made ready for a message.
     pub const COMPRESSOR: u64 = 4_000;
+    /// A new compressor, besides that: some 400 KB of memory that is new as well.
+    pub const NEW_COMPRESSOR: u64 = 130_000;
     /// The window of a compressor moved on.
     pub const WINDOW: u64 = 2_500;
     /// A byte of JSON that is checked.

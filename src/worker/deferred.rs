@@ -297,7 +297,9 @@ impl Slot {
     fn expected(&self) -> Expected {
         match self.costly {
             0 if self.session.takes_little() => Expected::Little,
-            0 if self.session.assembled() == 0 => Expected::Unknown,
+            0 if self.session.assembled() == 0 && !self.session.lacks_compressor() => {
+                Expected::Unknown
+            }
             _ => Expected::Much,
         }
     }

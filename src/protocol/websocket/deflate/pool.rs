@@ -64,6 +64,12 @@ impl Pool {
         }
     }
 
+    /// Whether a compressor for such a window is kept, so that none has to be made.
+    #[must_use]
+    pub fn has_deflater(&self, window_bits: u8) -> bool {
+        !self.deflaters[Self::kind(window_bits)].is_empty()
+    }
+
     /// A compressor for one message, of the pool's level and `1 << window_bits` bytes of window.
     pub fn deflater(&mut self, window_bits: u8) -> Box<Deflater> {
         let kept = self.deflaters[Self::kind(window_bits)].pop();
