@@ -4,6 +4,8 @@
 mod churn;
 #[path = "workloads/filters.rs"]
 mod filters;
+#[path = "workloads/flags.rs"]
+mod flags;
 #[path = "workloads/frames.rs"]
 mod frames;
 #[path = "workloads/heads.rs"]
@@ -38,6 +40,7 @@ pub(crate) fn all() -> Vec<Workload> {
         heads::ALL,
         memory::ALL,
         tls::ALL,
+        flags::ALL,
     ]
     .concat()
 }
