@@ -229,6 +229,36 @@ fn messages_that_wait_for_subscribers() {
     });
 }
 
+/// Each message of a client comes with a topic of its own, which is as long as many messages.
+#[test]
+fn short_messages_of_long_topics() {
+    agree("long topics", Config::default(), 4 * MIB, |server| {
+        let topic = |number: usize| format!("{number}{}", "x".repeat(250));
+        let open = |number| {
+            let mut client = Client::connect_narrow(server.addr(), 4096);
+            client.open_at("/pubsub", "");
+            let request = format!("{{\"subscribe\":[\"long\",\"{}\"]}}", topic(number));
+            client.send(&wire::frame(FIN | TEXT, request.as_bytes()));
+            client.read_frame();
+            client.into_stream()
+        };
+        let subscribers: Vec<TcpStream> = (0..20).map(open).collect();
+        publish(server, "long", &vec![b' '; 6 * MIB], false);
+        settled(server);
+        let mut publisher = Client::connect_narrow(server.addr(), 4096);
+        publisher.open_at("/pubsub", "");
+        for _ in 0..400 {
+            for number in 0..20 {
+                let request = format!("{{\"publish\":\"{}\",\"data\":1}}", topic(number));
+                publisher.send(&wire::frame(FIN | TEXT, request.as_bytes()));
+            }
+            publisher.send(&wire::frame(FIN | TEXT, br#"{"publish":"x","data":1,"id":1}"#));
+            publisher.read_frame();
+        }
+        subscribers
+    });
+}
+
 /// The gaps of a subscriber that lost messages of many topics are counted by topic.
 #[test]
 fn gaps() {

@@ -10,6 +10,7 @@ use super::error::TokenError;
 use super::expand::expand;
 use super::key::KeyError;
 use super::verify::Verifying;
+use crate::base::Work;
 use crate::pubsub::Filter;
 
 /// The most API keys. All are compared with each one that is shown.
@@ -73,7 +74,10 @@ impl ApiKeys {
                 found = Some(known);
             }
         }
-        found.ok_or(TokenError::ApiKey)?.authority(cx.max_topic)
+        let found = found.ok_or(TokenError::ApiKey)?;
+        let filters = found.publish.iter().chain(&found.subscribe);
+        cx.charge(filters.map(|filter| filter.len() as u64).sum::<u64>() * Work::TOKEN_BYTE);
+        found.authority(cx.max_topic)
     }
 }
 

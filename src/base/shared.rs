@@ -26,6 +26,15 @@ impl Shared {
         Self { bytes, charge: Some(charge) }
     }
 
+    /// The same, with `more` bytes that are held for as long as these.
+    #[must_use]
+    pub fn with(mut self, more: usize) -> Self {
+        if let Some(charge) = &mut self.charge {
+            charge.set(charge.bytes() + more);
+        }
+        self
+    }
+
     /// Whether they are charged. Otherwise each connection that holds them has to be.
     #[must_use]
     pub const fn is_charged(&self) -> bool {

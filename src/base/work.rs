@@ -39,6 +39,8 @@ impl Work {
     pub const INFLATED_BYTE: u64 = 2;
     /// A compressor made ready for a message.
     pub const COMPRESSOR: u64 = 4_000;
+    /// A new compressor, besides that: some 400 KB of memory that is new as well.
+    pub const NEW_COMPRESSOR: u64 = 130_000;
     /// The window of a compressor moved on.
     pub const WINDOW: u64 = 2_500;
     /// A byte of JSON that is checked.
@@ -116,15 +118,20 @@ impl Work {
 
     /// The work for a message of `read` bytes that was compressed to `written` at this level, with
     /// a window of `1 << bits` bytes. At level 1 most of it is for what is written; at the others
-    /// it depends on how long the matches are that are looked for, so the most is taken. Each time
-    /// the window is full, the whole table of earlier places is changed.
+    /// it depends on how long the matches are that are looked for, so more is taken than for usual
+    /// texts. The worst take up to four times as much, but these are not long
+    /// (`protocol/websocket/deflate`). Each time the window is full, the whole table of earlier
+    /// places is changed.
     #[must_use]
     pub const fn of_deflated(level: u32, bits: u8, read: usize, written: usize) -> u64 {
         let (read, written) = (read as u64, written as u64);
         let bytes = match level {
             0..=1 => read / 4 + written * 7,
-            2..=6 => read * 16,
-            _ => read * 64,
+            2..=5 => read * 24,
+            6 => read * 32,
+            7 => read * 64,
+            8 => read * 128,
+            _ => read * 256,
         };
         Self::COMPRESSOR + bytes + read * Self::WINDOW / (1 << bits)
     }

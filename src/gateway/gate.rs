@@ -14,6 +14,7 @@ use crate::base::ledger::Charge;
 use crate::base::wheel::Wheel;
 use crate::base::{ConnectionId, Ledger, Millis};
 use crate::protocol::websocket::handshake::{Refusal, Request};
+use crate::pubsub::Filter;
 
 /// A client is warned so long before its token ends.
 const WARNING: Duration = Duration::from_secs(30);
@@ -194,7 +195,7 @@ impl Gate {
                 None => (authority.may_publish(topic), MAY_NOT_PUBLISH, authority.publish()),
             },
         };
-        self.work += compared.len() as u64 * COMPARED;
+        self.work += compared_with(compared);
         if is_allowed {
             return Ok(());
         }
@@ -303,6 +304,11 @@ impl Gate {
         }
         None
     }
+}
+
+/// The work to compare an action with these filters.
+pub(super) fn compared_with(filters: &[Filter]) -> u64 {
+    filters.iter().map(|filter| COMPARED + filter.as_str().len() as u64).sum()
 }
 
 /// Whole seconds, and one more for a part of one.

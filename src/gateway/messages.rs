@@ -1,12 +1,12 @@
 //! Messages to the endpoints of the server, and what their clients may do.
 
 use super::endpoint::{Guard, Incoming, Renewed};
-use super::gate::Gate;
+use super::gate::{Gate, compared_with};
 use super::service::Gateway;
 use crate::app::{Action, CoreState, Denied, Handler, Panics, catch_if};
 use crate::base::ConnectionId;
 use crate::protocol::websocket::CloseCode;
-use crate::pubsub::Broker;
+use crate::pubsub::{Broker, Filter};
 use crate::session::Replies;
 
 const NO_TOKENS: &str = "This server verifies no tokens.";
@@ -67,8 +67,11 @@ impl<H: Handler> Guard for Doorman<'_, H> {
             self.panics.record("authorised", self.id, panic);
             *self.has_panicked = true;
         }
-        let filters = broker.filters(self.id).iter();
-        let lost = filters.filter(|filter| !authority.may_subscribe(filter)).cloned().collect();
+        let filters = broker.filters(self.id);
+        let work = filters.len() as u64 * compared_with(authority.subscribe());
+        let is_lost = |filter: &&Filter| !authority.may_subscribe(filter);
+        let lost = filters.iter().filter(is_lost).cloned().collect();
+        broker.charge(work);
         Ok(Renewed { user: authority.user().into(), expires, lost })
     }
 }

@@ -1,16 +1,16 @@
 //! Whether all that one filter matches is matched by another one.
 
+use super::levels::takes;
 use super::name::Filter;
 
-/// The levels of a filter. `#` and `/#` match what `+/#` and `/+/#` do: what a `#` matches without
+/// The text of a filter. `#` and `/#` match what `+/#` and `/+/#` do: what a `#` matches without
 /// its own level would have no name here. Written so, each `#` has a topic above it.
-fn levels(filter: &Filter) -> impl Iterator<Item = &str> {
-    let text = match filter.as_str() {
+fn with_topic_above(filter: &Filter) -> &str {
+    match filter.as_str() {
         "#" => "+/#",
         "/#" => "/+/#",
         text => text,
-    };
-    text.split('/')
+    }
 }
 
 impl Filter {
@@ -28,25 +28,16 @@ impl Filter {
     /// ```
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
+        if !self.has_wildcard() {
+            return self == other;
+        }
         if self.as_str().starts_with('+') || self.as_str() == "#" {
             // A wildcard in the first level matches no topic that begins with `$`.
             if other.as_str().starts_with('$') {
                 return false;
             }
         }
-        let mut asked = levels(other);
-        for ours in levels(self) {
-            match (ours, asked.next()) {
-                // The levels above are covered; this matches them alone as well.
-                ("#", _) => return true,
-                // `a/#` matches `a`, which nothing with a further level does.
-                (_, None | Some("#")) => return false,
-                ("+", Some(_)) => {}
-                (ours, Some(level)) if ours == level => {}
-                _ => return false,
-            }
-        }
-        asked.next().is_none()
+        takes(with_topic_above(self), with_topic_above(other))
     }
 }
 

@@ -9,6 +9,7 @@ mod covers;
 mod delivery;
 mod encoding;
 mod index;
+mod levels;
 mod name;
 mod peers;
 mod publication;

@@ -47,6 +47,12 @@ impl Compression {
         self.own.as_ref().map_or(0, |own| own.charge.bytes())
     }
 
+    /// Whether a compressor has to be made for its first reply that is compressed.
+    pub(super) fn lacks_deflater(&self) -> bool {
+        let keeps_one = !self.agreement.server_no_context_takeover;
+        keeps_one && self.own.as_ref().is_some_and(|own| own.deflater.is_none())
+    }
+
     /// The inflater for the next message: the connection's own, or one of the pool.
     pub(super) fn inflater(&mut self, pool: &mut Pool) -> Box<Inflater> {
         let own = self.own.as_mut().and_then(|own| {
@@ -75,7 +81,13 @@ impl Compression {
     /// The deflater for the next message: the connection's own, or one of the pool.
     fn deflater(&mut self, pool: &mut Pool) -> Box<Deflater> {
         let own = self.own.as_mut().and_then(|own| own.deflater.take());
-        own.unwrap_or_else(|| pool.deflater(self.agreement.server_max_window_bits))
+        let bits = self.agreement.server_max_window_bits;
+        own.unwrap_or_else(|| {
+            if !pool.has_deflater(bits) {
+                pool.count_work(Work::NEW_COMPRESSOR);
+            }
+            pool.deflater(bits)
+        })
     }
 
     /// Takes it back after the message.
@@ -141,7 +153,7 @@ impl Encoder<'_> {
         deflater.message(payload, out);
         let body = start + MAX_SERVER_HEADER;
         let len = out.len() - body;
-        let (level, bits) = (self.pool.level(), deflater.bits());
+        let (level, bits) = (self.pool.level_for(payload.len()), deflater.bits());
         self.pool.count_work(Work::of_deflated(level, bits, payload.len(), len));
         let mut header = [0; MAX_SERVER_HEADER];
         let took = write_server_header(&mut header, opcode, true, len);

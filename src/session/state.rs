@@ -249,6 +249,12 @@ impl Session {
             && self.assembly.is_none()
     }
 
+    /// Whether its next message is likely to cause much work: a compressor is made for the reply.
+    #[must_use]
+    pub fn lacks_compressor(&self) -> bool {
+        self.compression.as_ref().is_some_and(|compression| compression.lacks_deflater())
+    }
+
     /// The memory that is charged for what it has received, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {

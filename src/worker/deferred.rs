@@ -306,7 +306,7 @@ impl Slot {
         match self.costly {
             _ if is_newcomer && service.newcomers_cost_much() => Expected::Much,
             0 if self.session.takes_little() => Expected::Little,
-            0 if self.session.assembled() > 0 => Expected::Much,
+            0 if self.session.assembled() > 0 || self.session.lacks_compressor() => Expected::Much,
             0 if len.is_some_and(|len| len <= bounded) => Expected::Bounded,
             0 => Expected::Unknown,
             _ => Expected::Much,

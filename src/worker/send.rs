@@ -20,6 +20,9 @@ const MAX_SENT_AT_ONCE: usize = 1 << 20;
 /// The most bytes of large and queued sends in one turn. The last send may exceed it. The kernel
 /// copies these bytes during the call; 2 MiB take one to two milliseconds.
 const MAX_SENT_LARGE: usize = 2 << 20;
+/// What a gap notice counts for of these, besides its bytes: to write it takes longer than to copy
+/// these.
+const NOTICE: usize = 512;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Sends the output of this turn.
@@ -170,8 +173,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 core.pools.buffers.give(pong);
             }
         }
-        let service = &mut self.service;
+        let (service, mut notices) = (&mut self.service, 0);
         let gap = |subject: &str, lost, out: &mut Vec<u8>| {
+            notices += 1;
             service.write_gap(id, subject, lost, out);
         };
         let buffers = &mut core.pools.buffers;
@@ -183,7 +187,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return;
         }
         if let Some(chunk) = queue.queue.next_chunk(gap, || buffers.take()) {
-            core.sent_large += chunk.rest().len().min(MAX_QUEUED_SEND);
+            let len = chunk.rest().len();
+            core.sent_large += if notices > 0 { len } else { len.min(MAX_QUEUED_SEND) };
+            core.sent_large += notices * NOTICE;
             if queue.stall == Millis::NEVER {
                 queue.moved(core.now, core.pools.config.timeouts.stall);
             }

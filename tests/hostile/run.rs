@@ -79,11 +79,11 @@ impl Addresses {
 
 /// The binary under test: that of this build, or the one that `CORECAST` names. It listens with TLS
 /// as well, or verifies tokens on one path, if an attack needs that.
-pub(crate) fn server(cores: &[usize], groups: &[Group]) -> Server {
+pub(crate) fn server(cores: &[usize], groups: &[Group], flags: &[&str]) -> Server {
     let path = std::env::var("CORECAST").unwrap_or_else(|_| binary().to_owned());
     let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
     let mut command = Command::new(path);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &list.join(",")]);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--cores", &list.join(",")]).args(flags);
     let needs_tls = groups.iter().any(|group| !matches!(group.over, Over::Tcp));
     let files = needs_tls.then(tls::Files::new);
     command.args(files.iter().flat_map(tls::Files::flags));
@@ -112,7 +112,7 @@ pub(crate) fn run_with(
 ) -> Outcome {
     let groups = (workload.make)();
     let (serving, loading) = split(settings.cores);
-    let mut server = server(&serving, &groups);
+    let mut server = server(&serving, &groups, workload.flags);
     let (addr, pid) = (server.addr(), server.pid());
     let addresses = Addresses::of(&server);
     let phase = SharedPhase::default();

@@ -182,6 +182,8 @@ pub(crate) struct Workload {
     pub(crate) is_one: bool,
     /// The least seconds that the attack needs to come to its point.
     pub(crate) least: u64,
+    /// What the command is given besides.
+    pub(crate) flags: &'static [&'static str],
     pub(crate) make: fn() -> Vec<Group>,
 }
 
@@ -193,7 +195,7 @@ impl Workload {
         about: &'static str,
         make: fn() -> Vec<Group>,
     ) -> Self {
-        Self { name, about, fault, is_one: false, least: 0, make }
+        Self { name, about, fault, is_one: false, least: 0, flags: &[], make }
     }
 
     /// The load of one connection.
@@ -203,7 +205,12 @@ impl Workload {
         about: &'static str,
         make: fn() -> Vec<Group>,
     ) -> Self {
-        Self { name, about, fault, is_one: true, least: 0, make }
+        Self { name, about, fault, is_one: true, least: 0, flags: &[], make }
+    }
+
+    /// The server has these flags.
+    pub(crate) const fn with(self, flags: &'static [&'static str]) -> Self {
+        Self { flags, ..self }
     }
 
     /// The attack takes so many seconds at least.

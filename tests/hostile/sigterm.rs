@@ -33,7 +33,7 @@ pub(crate) struct Ended {
 pub(crate) fn stop_under(workload: &Workload, time: Duration, cores: usize) -> Ended {
     let groups = (workload.make)();
     let (serving, loading) = split(cores);
-    let mut server = server(&serving, &groups);
+    let mut server = server(&serving, &groups, workload.flags);
     let mut client = Client::open(server.addr());
     let attack = Attack::start(Addresses::of(&server), groups, loading);
     thread::sleep(time);

@@ -4,6 +4,8 @@
 mod churn;
 #[path = "workloads/filters.rs"]
 mod filters;
+#[path = "workloads/flags.rs"]
+mod flags;
 #[path = "workloads/frames.rs"]
 mod frames;
 #[path = "workloads/heads.rs"]
@@ -41,6 +43,7 @@ pub(crate) fn all() -> Vec<Workload> {
         memory::ALL,
         tls::ALL,
         tokens::ALL,
+        flags::ALL,
     ]
     .concat()
 }

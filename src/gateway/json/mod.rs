@@ -13,6 +13,7 @@ mod target;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use bytes::Bytes;
 
@@ -242,7 +243,10 @@ impl<G: Guard> Requester<'_, G> {
 
     fn subscribe(&mut self, names: &[Cow<'_, str>]) -> Result<(), String> {
         let filters = self.filters(names)?;
-        for filter in &filters {
+        // Before each of a thousand is compared with all that the client may do.
+        self.broker.check_count(self.id, &filters).map_err(|error| error.to_string())?;
+        let mut asked = HashSet::new();
+        for filter in filters.iter().filter(|filter| asked.insert(filter.as_str())) {
             let allowed = self.guard.authorise(Action::Subscribe(filter));
             allowed.map_err(|denied| format!("{}: {denied}", shown(filter.as_str())))?;
         }

@@ -80,6 +80,22 @@ impl Broker {
         result
     }
 
+    /// Checks the number of filters that a connection would have with these.
+    ///
+    /// # Errors
+    /// If they are too many.
+    pub(crate) fn check_count(
+        &mut self,
+        id: ConnectionId,
+        filters: &[Filter],
+    ) -> Result<(), SubscribeError> {
+        let max = self.config.pubsub.max_subscriptions;
+        let Some(subscriber) = self.subscribers.get(id) else { return Ok(()) };
+        let result = lacking(&subscriber.filters, filters, max).map(drop);
+        self.stats.refused_subscriptions += u64::from(result.is_err());
+        result
+    }
+
     fn try_subscribe(
         &mut self,
         id: ConnectionId,
@@ -91,15 +107,8 @@ impl Broker {
         let (index_bytes, lasting) = (self.index_bytes(), self.lasting());
         let max_lasting = self.max_lasting();
         let Some(subscriber) = self.subscribers.get(id) else { return Ok(()) };
-        let is_new = |filter: &&Filter| !subscriber.filters.contains(filter);
-        let mut added: Vec<&Filter> = filters.iter().filter(is_new).collect();
-        added.sort_unstable_by_key(|filter| filter.as_str());
-        added.dedup();
         let limits = &self.config.pubsub;
-        let (max, has) = (limits.max_subscriptions, subscriber.filters.len());
-        if has + added.len() > max {
-            return Err(SubscribeError::Count { max, has, wants: added.len() });
-        }
+        let added = lacking(&subscriber.filters, &filters, limits.max_subscriptions)?;
         let more: usize = added.iter().map(|filter| Index::cost(filter)).sum();
         let has: usize = subscriber.filters.iter().map(Index::cost).sum();
         let max = limits.max_connection_index;
@@ -138,4 +147,21 @@ impl Broker {
     pub(crate) fn form(&mut self, id: ConnectionId) -> Option<Form> {
         Some(self.subscribers.get(id)?.options.form)
     }
+}
+
+/// Those of `filters` that are not among `held`, each once.
+///
+/// # Errors
+/// If these would be more than `max` together.
+fn lacking<'f>(
+    held: &[Filter],
+    filters: &'f [Filter],
+    max: usize,
+) -> Result<Vec<&'f Filter>, SubscribeError> {
+    let is_new = |filter: &&Filter| !held.contains(filter);
+    let mut added: Vec<&Filter> = filters.iter().filter(is_new).collect();
+    added.sort_unstable_by_key(|filter| filter.as_str());
+    added.dedup();
+    let (has, wants) = (held.len(), added.len());
+    if has + wants > max { Err(SubscribeError::Count { max, has, wants }) } else { Ok(added) }
 }

@@ -41,7 +41,7 @@ pub(super) fn append(
     };
     let compressed = deflate(bits, payload, deflated, pool);
     append_frame(out, opcode, compressed, if compressed { deflated } else { payload });
-    Work::of_deflated(pool.level(), bits, payload.len(), deflated.len())
+    Work::of_deflated(pool.level_for(payload.len()), bits, payload.len(), deflated.len())
 }
 
 /// Appends an uncompressed frame.

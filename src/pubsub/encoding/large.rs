@@ -180,6 +180,7 @@ impl Compress {
             self.wants_plain = true;
             None
         };
-        (Work::of_deflated(pool.level(), bits, payload.len(), deflated.len()), done)
+        let level = pool.level_for(payload.len());
+        (Work::of_deflated(level, bits, payload.len(), deflated.len()), done)
     }
 }

@@ -16,12 +16,17 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// The counts in the memory of a subject.
+    const COUNTS: usize = 16;
+
     /// `messages` frames about `subject`, each a whole message, of which the last begins at `last`
     /// in `bytes`.
     #[must_use]
     pub fn new(bytes: Shared, subject: Arc<str>, messages: u32, last: usize) -> Self {
         debug_assert!(last < bytes.len() && messages > 0, "frames hold a message");
-        Self { bytes: Rc::new(bytes), subject, messages, last }
+        // Nobody else may hold it: each message of a client comes with its own.
+        let bytes = Rc::new(bytes.with(subject.len() + Self::COUNTS));
+        Self { bytes, subject, messages, last }
     }
 
     /// One frame about `subject`, of bytes that others hold already.

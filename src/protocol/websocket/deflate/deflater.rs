@@ -8,15 +8,31 @@ use super::window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The memory of a compressor besides that for its window.
 const TABLES: usize = 220 << 10;
+/// The longest messages, each with the highest level for them. There are texts of which each byte
+/// takes a microsecond at level 9, so that one of 256 KiB would take 300 ms; within these lengths
+/// the worst take some three milliseconds.
+const LONGEST: [(usize, u32); 5] =
+    [(4 << 10, 9), (8 << 10, 8), (16 << 10, 7), (32 << 10, 6), (128 << 10, 5)];
+
+/// The level for a message of `len` bytes, which is `most` at most.
+pub(super) fn level_for(most: u32, len: usize) -> u32 {
+    let highest = LONGEST.iter().find(|(longest, _)| len <= *longest);
+    most.min(highest.map_or(1, |(_, level)| *level))
+}
 
 /// One direction's compressor.
 ///
 /// With context takeover, pass it every message of a connection in order, and send each one as
 /// compressed, because the peer's window must stay in step. Without context takeover, call
 /// [`reset`](Self::reset) after each message. It occupies between 250 and 400 KiB.
+///
+/// Long messages are compressed at lower levels, so that none takes long.
 #[derive(Debug)]
 pub struct Deflater {
     inner: Compress,
+    /// The highest level, and the one that is set.
+    most: u32,
+    level: u32,
     bits: u8,
     /// Whether the window is not empty.
     used: bool,
@@ -30,8 +46,9 @@ impl Deflater {
         // For 8 bits a compressor of 9 is used: it never refers further back than its window less
         // 262 bytes, which is 250. Tests check this for every level.
         let bits = window_bits.clamp(MIN_WINDOW_BITS + 1, MAX_WINDOW_BITS);
-        let level = Compression::new(level.clamp(1, 9));
-        Self { inner: Compress::new_with_window_bits(level, false, bits), bits, used: false }
+        let level = level.clamp(1, 9);
+        let inner = Compress::new_with_window_bits(Compression::new(level), false, bits);
+        Self { inner, most: level, level, bits, used: false }
     }
 
     /// The memory that it holds, in bytes, approximately: tables that do not depend on the window,
@@ -57,6 +74,7 @@ impl Deflater {
             return;
         }
         self.used = true;
+        self.set_level(level_for(self.most, payload.len()));
         let start = out.len();
         let mut rest = payload;
         // Each iteration consumes input or fills the space reserved for it, or is the last.
@@ -99,6 +117,13 @@ impl Deflater {
 
     /// Writes the message in stored blocks, if the compressor failed, and resets the compressor:
     /// from then on it refers to later messages only, which are in the peer's window too.
+    fn set_level(&mut self, level: u32) {
+        // Nothing waits to be written between two messages, so it does not fail.
+        if self.level != level && self.inner.set_level(Compression::new(level)).is_ok() {
+            self.level = level;
+        }
+    }
+
     #[cold]
     fn store(&mut self, payload: &[u8], start: usize, out: &mut Vec<u8>) {
         self.inner.reset();

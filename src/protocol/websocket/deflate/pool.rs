@@ -1,6 +1,6 @@
 //! Compressors and decompressors lent to connections without context takeover.
 
-use super::deflater::Deflater;
+use super::deflater::{Deflater, level_for};
 use super::inflater::Inflater;
 use super::window::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
@@ -35,10 +35,10 @@ impl Pool {
         Self { level, inflaters: Vec::new(), deflaters, work: 0 }
     }
 
-    /// The level of its compressors.
+    /// The level at which a message of `len` bytes is compressed.
     #[must_use]
-    pub const fn level(&self) -> u32 {
-        self.level
+    pub fn level_for(&self, len: usize) -> u32 {
+        level_for(self.level, len)
     }
 
     /// Counts the work for a message that was compressed.
@@ -62,6 +62,12 @@ impl Pool {
             inflater.reset();
             self.inflaters.push(inflater);
         }
+    }
+
+    /// Whether a compressor for such a window is kept, so that none has to be made.
+    #[must_use]
+    pub fn has_deflater(&self, window_bits: u8) -> bool {
+        !self.deflaters[Self::kind(window_bits)].is_empty()
     }
 
     /// A compressor for one message, of the pool's level and `1 << window_bits` bytes of window.

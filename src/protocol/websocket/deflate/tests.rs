@@ -61,3 +61,31 @@ fn text(rng: &mut fastrand::Rng, len: usize) -> Vec<u8> {
     out.truncate(len);
     out
 }
+
+/// A long message is compressed at a lower level, and the next one at the higher again.
+#[test]
+fn long_messages_have_lower_levels() {
+    use super::deflater::{Deflater, level_for};
+    for (most, len, level) in [
+        (9, 0, 9),
+        (9, 4 << 10, 9),
+        (9, (4 << 10) + 1, 8),
+        (9, 100 << 10, 5),
+        (9, 256 << 10, 1),
+        (6, 32 << 10, 6),
+        (6, 33 << 10, 5),
+        (3, 100 << 10, 3),
+        (3, 200 << 10, 1),
+        (1, 100, 1),
+    ] {
+        assert_eq!(level_for(most, len), level, "{most} {len}");
+    }
+    let mut rng = fastrand::Rng::with_seed(9);
+    let (mut deflater, mut inflater) = (Deflater::new(15, 9), Inflater::new(15));
+    for len in [100, 200_000, 3_000, 10_000, 100, 50_000, 4_000, 150_000, 20_000] {
+        let (message, mut payload) = (text(&mut rng, len), Vec::new());
+        deflater.message(&message, &mut payload);
+        let back = inflate(&mut inflater, &payload, 0, message.len(), &mut rng);
+        assert!(back.as_ref() == Ok(&message) && payload.len() < len, "{len}");
+    }
+}
