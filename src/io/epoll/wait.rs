@@ -20,8 +20,8 @@ const BEHIND_DATA: EventFlags =
 /// After one of these a queued send takes something, or fails.
 const SENDABLE: EventFlags = EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR);
 
-/// What is asked of a connection: if it is a receive alone, which is not listed yet, bytes that came
-/// are the usual case.
+/// What is asked of a connection: if it is a receive alone, which is not listed yet, bytes that
+/// came are the usual case.
 const ASKED: Flags = Flags::RECEIVING.union(Flags::IN_READABLE).union(Flags::SENDING);
 
 /// What a connection is registered for.
