@@ -326,6 +326,10 @@ impl<H: Handler> Service for Gateway<H> {
         self.clients.get(id).is_some_and(|(client, _)| client.may_publish())
     }
 
+    fn newcomers_cost_much(&self) -> bool {
+        self.gate.is_some()
+    }
+
     fn undecided(&mut self, id: ConnectionId) {
         self.withdraw(id);
     }

@@ -297,6 +297,12 @@ pub trait Service: Inbound {
         true
     }
 
+    /// Whether a request of a newcomer may cause much work, such as to verify a signature. Those
+    /// who are there already do not wait for many of these.
+    fn newcomers_cost_much(&self) -> bool {
+        false
+    }
+
     /// The handshake timeout is over, and neither [`Outbound::respond`] was called for a deferred
     /// handshake nor [`Outbound::answer_request`] for a request. It was answered with 503;
     /// [`closed`](Inbound::closed) follows.

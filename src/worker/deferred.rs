@@ -115,7 +115,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             deferred.push_back(outcome);
         }
         slot.flags.insert(Flags::PAUSED);
-        core.deferring.late.push(id, slot.expected());
+        core.deferring.late.push(id, slot.expected(service));
         core.stats.late += 1;
     }
 
@@ -293,9 +293,12 @@ impl Slot {
         self.deferred.is_some() || self.input_waits() || self.lacks_room(service)
     }
 
-    /// The work that short input of it is expected to cause.
-    fn expected(&self) -> Expected {
+    /// The work that short input of it is expected to cause. A newcomer has no past to judge by,
+    /// and whoever is refused comes again as one.
+    fn expected<S: Service>(&self, service: &S) -> Expected {
+        let is_newcomer = self.session.phase() == Phase::Request;
         match self.costly {
+            _ if is_newcomer && service.newcomers_cost_much() => Expected::Much,
             0 if self.session.takes_little() => Expected::Little,
             0 if self.session.assembled() == 0 => Expected::Unknown,
             _ => Expected::Much,

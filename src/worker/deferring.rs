@@ -46,7 +46,7 @@ pub(super) enum Expected {
     /// Unknown. Earlier input of the connection caused little.
     Unknown,
     /// Earlier input of the connection caused much, or it is in the middle of a message and more
-    /// of that will follow.
+    /// of that will follow, or it is a newcomer whose request may have to be verified.
     Much,
 }
 

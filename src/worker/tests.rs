@@ -81,6 +81,8 @@ struct State {
     closing: Vec<ConnectionId>,
     /// The work of messages to its endpoint, as counted so far.
     work: u64,
+    /// Whether requests of newcomers are expected to cause much work.
+    newcomers_cost_much: bool,
     /// The turns for which there is no room.
     full: u32,
     /// Without it everything waits until it is told to go on, and there is always room.
@@ -211,6 +213,10 @@ impl Service for Rig {
         let state = self.0.borrow();
         let is_short = state.ledger.used() > state.short_of_memory;
         bytes <= ONE_PIECE || state.short_of_memory == 0 || !is_short
+    }
+
+    fn newcomers_cost_much(&self) -> bool {
+        self.0.borrow().newcomers_cost_much
     }
 
     fn undecided(&mut self, id: ConnectionId) {

@@ -33,7 +33,7 @@ PROTOCOL = "corecast.v1.json"
 KEYS = {"RS256": ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"),
         "ES256": ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
         "EdDSA": ("-algorithm", "ED25519")}  # fmt: skip
-SECRET = "0123456789abcdef0123456789abcdef"
+SECRET = "0123456789abcdef" * 4
 API_KEY = "a-key-of-a-program"
 
 

@@ -124,6 +124,45 @@ fn many_costly_messages_at_once_hold_up_no_other() {
     bench.finish();
 }
 
+/// How many newcomers with costly requests go before a message of somebody who is there, if all
+/// arrive in one turn.
+fn newcomers_before_a_message(are_costly: bool) -> usize {
+    const UNITS: u64 = 4 * COSTLY;
+    const NEWCOMERS: usize = 100;
+    let options = SimOptions { slots: 128, ..SimOptions::default() };
+    let mut bench = Bench::with_options(Config::default(), options).with_work_per_turn(UNITS);
+    bench.rig.0.borrow_mut().newcomers_cost_much = are_costly;
+    let network = bench.network.clone();
+    let newcomers: Vec<ClientId> = (0..NEWCOMERS).map(|_| network.connect(0)).collect();
+    bench.turn_until(|bench| bench.worker.connections() == NEWCOMERS);
+    // The ring brings what has come in the order of the connections.
+    let (there, _) = bench.request("/hold");
+    bench.settle();
+    newcomers.iter().for_each(|client| network.write(*client, &super::request("/costly")));
+    network.write(there, &masked(FIN_TEXT, b"ok"));
+    network.advance(Duration::from_millis(1));
+    let mut at_arrival = None;
+    bench.turn_until(|bench| {
+        if network.bytes_not_received(there) == 0 {
+            at_arrival.get_or_insert(bench.rig.0.borrow().opened.len());
+        }
+        bench.rig.0.borrow().messages == 1
+    });
+    let before = bench.rig.0.borrow().opened.len() - at_arrival.unwrap();
+    bench.turn_until(|bench| bench.rig.0.borrow().opened.len() == NEWCOMERS + 1);
+    bench.finish();
+    before
+}
+
+/// Whoever is refused comes again as a newcomer, of whom nothing is known: those who are there do
+/// not wait behind any number of them, if the service says that their requests may be costly.
+#[test]
+fn costly_requests_of_newcomers_hold_up_nobody_who_is_there() {
+    let [unknown, known] = [false, true].map(newcomers_before_a_message);
+    // Those of one turn, and of the one after it.
+    assert!(known <= 12 && unknown > 4 * 12, "behind {known}, and {unknown} if it is not said");
+}
+
 /// They are served one message each in turn, so that none is far ahead of the others.
 #[test]
 fn those_who_cause_much_work_share_it_evenly() {
