@@ -2,43 +2,15 @@
 
 use std::sync::Arc;
 
-use super::client::Client;
+use super::questions::{Asking, Entering, Then};
 use super::service::Gateway;
-use crate::app::{Accept, Decision, Handler, Outcome, Undecided, Upgrade};
+use crate::app::{Accept, Decision, Handler, Outcome, Upgrade};
 use crate::authority::{Authority, Question, Reply};
 use crate::base::ConnectionId;
-use crate::base::ledger::Charge;
 use crate::config::RouteId;
 use crate::protocol::http::HeadLimits;
 use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, Request, parse};
 use crate::session::{self, EndpointId, Inbound, Outbound, Verdict};
-
-/// What is kept of such a handshake.
-#[derive(Debug)]
-pub(super) struct Asking<U> {
-    undecided: Undecided<Authority>,
-    then: Then<U>,
-    /// For all of it, and the question.
-    _charge: Charge,
-}
-
-/// What follows if the client is allowed in.
-#[derive(Debug)]
-enum Then<U> {
-    /// It is the client of an endpoint.
-    Client(Entering<U>),
-    /// The application is asked, with the head of the request.
-    App { head: Box<[u8]>, route: RouteId },
-}
-
-/// A client whose request is in order.
-#[derive(Debug)]
-pub(super) struct Entering<U> {
-    pub(super) client: Client,
-    pub(super) user: U,
-    /// The window for compressed frames; `None` for no compression.
-    pub(super) window_bits: Option<u8>,
-}
 
 /// Takes the answer to the loop of the connection.
 struct ToLoop(Decision<Authority>);
@@ -54,13 +26,6 @@ impl Reply for ToLoop {
             Ok(authority) => self.0.accept(|| authority),
             Err(refusal) => self.0.refuse(refusal),
         };
-    }
-}
-
-impl<U> Asking<U> {
-    /// No answer is waited for any more.
-    pub(super) fn withdraw(&self) {
-        self.undecided.withdraw();
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asking::Entering;
 use super::client::{Client, Kind, RESERVED};
 use super::endpoint::{Opening, Rules};
 use super::gate::{Admitted, DeniedCounts, Gate};
+use super::questions::Entering;
 use super::service::Gateway;
 use super::target::Foreign;
 use crate::app::{Action, Handler, catch_if};

@@ -22,6 +22,7 @@ mod json;
 mod messages;
 mod overdue;
 mod peers;
+mod questions;
 mod raw;
 mod service;
 mod states;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::admission::Admission;
-use super::asking::Asking;
 use super::clients::Clients;
 use super::endpoint::Incoming;
 use super::gate::Gate;
+use super::questions::Asking;
 use super::states::States;
 use super::waiting::Waiting;
 use crate::app::{
@@ -45,8 +45,8 @@ pub struct Gateway<H: Handler> {
     /// Handshakes that the application decides about later, until they are accepted or their
     /// connections have ended.
     pub(super) undecided: HashMap<ConnectionId, Undecided<H::Connection>>,
-    /// Handshakes about which somebody else is asked, until the answer is there or their connections
-    /// have ended.
+    /// Handshakes about which somebody else is asked, until the answer is there or their
+    /// connections have ended.
     pub(super) asking: HashMap<ConnectionId, Asking<H::User>>,
     /// Requests that the application answers later.
     pub(super) unanswered: HashMap<ConnectionId, Waiting>,

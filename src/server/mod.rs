@@ -265,8 +265,7 @@ impl Server {
         let (succession, handed) = Succession::begin(self.hand_over, self.on_take_over)?;
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
             sockets::bind(&self.listen, loops.len(), handed)?;
-        let authority = self.authority.as_ref();
-        let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref(), authority)?;
+        let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref(), &self.authority)?;
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
         let config = &capacities.uring.config;

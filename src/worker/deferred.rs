@@ -301,7 +301,7 @@ impl Slot {
     /// past to judge by, and whoever is refused comes again as one.
     fn expected<S: Service>(&self, len: Option<usize>, service: &S) -> Expected {
         let is_newcomer = self.session.phase() == Phase::Request;
-        // A request head has a work for each of its bytes; a message may have a filter in each four.
+        // A request head has work for each of its bytes; a message may have a filter in each four.
         let bounded = if self.session.phase() < Phase::Open { BOUNDED_HEAD } else { BOUNDED };
         match self.costly {
             _ if is_newcomer && service.newcomers_cost_much() => Expected::Much,

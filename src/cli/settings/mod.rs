@@ -2,6 +2,7 @@
 //! the file, the default file, the documents and the checks come.
 
 mod amount;
+mod check;
 #[cfg(test)]
 mod defaults_tests;
 #[cfg(test)]

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use corecast::protocol::websocket::handshake::Origins;
 use corecast::server::Listen;
 
+use super::check::Check;
 use super::fault::{Fault, Place};
 use super::options::Options;
-use super::table;
 use crate::cli::listen::Listens;
 
 /// A setting that cannot have an effect beyond another one.
@@ -339,72 +339,18 @@ fn cookie_of_any_page(check: &Check<'_>) -> Vec<String> {
     )]
 }
 
-/// Options with what is known of their origin, for one rule.
-struct Check<'a> {
-    options: &'a Options,
-    places: &'a BTreeMap<&'static str, Place>,
-    /// Where a fault is told: where one of the settings was given last.
-    place: Place,
-}
-
-impl<'a> Check<'a> {
-    fn new(
-        options: &'a Options,
-        places: &'a BTreeMap<&'static str, Place>,
-        settings: &[&str],
-    ) -> Self {
-        let given = settings.iter().filter_map(|name| places.get(name));
-        Self { options, places, place: given.max().cloned().unwrap_or_default() }
+/// The fault of a setting beyond the one that bounds it.
+fn beyond(check: &Check<'_>, bound: &Bound) -> Option<String> {
+    let (amount, most) = (bound.amounts)(check.options);
+    if amount <= most / bound.part || !(bound.always || check.is_changed(bound.setting)) {
+        return None;
     }
-
-    /// Whether the setting has another value than the default.
-    fn is_changed(&self, name: &str) -> bool {
-        table::find(name)
-            .is_some_and(|setting| setting.field.get(self.options) != setting.default())
-    }
-
-    /// The name of a setting, as it is written at the place of the fault.
-    fn name(&self, name: &str) -> String {
-        match self.place {
-            Place::Default | Place::Flag(_) | Place::Start => format!("`--{name}`"),
-            _ => format!("`{name}`"),
-        }
-    }
-
-    /// The setting with its value, and where that is from if that is not clear.
-    fn show(&self, name: &str) -> String {
-        let value = table::find(name).map(|setting| setting.field.get(self.options));
-        let value = value.unwrap_or_default().join(" ");
-        let name = self.name(name);
-        match (self.places.get(name.trim_matches(['`', '-'])), &self.place) {
-            (Some(Place::Flag(_)), _) | (Some(Place::File { .. }), Place::File { .. }) => {
-                format!("{name} ({value})")
-            }
-            (place, _) => format!("{name} ({value}, {})", place.unwrap_or(&Place::Default)),
-        }
-    }
-
-    fn beyond(&self, bound: &Bound) -> Option<String> {
-        let (amount, most) = (bound.amounts)(self.options);
-        if amount <= most / bound.part || !(bound.always || self.is_changed(bound.setting)) {
-            return None;
-        }
-        let share = if bound.part == 2 { "half of " } else { "" };
-        Some(format!(
-            "{} is more than {share}{}, so it can never be reached; lower it or raise the other",
-            self.show(bound.setting),
-            self.show(bound.by)
-        ))
-    }
-
-    fn fault(&self, text: String) -> Fault {
-        // The text names the flags.
-        let place = match &self.place {
-            Place::Flag(_) => Place::Default,
-            place => place.clone(),
-        };
-        Fault::new(place, text)
-    }
+    let share = if bound.part == 2 { "half of " } else { "" };
+    Some(format!(
+        "{} is more than {share}{}, so it can never be reached; lower it or raise the other",
+        check.show(bound.setting),
+        check.show(bound.by)
+    ))
 }
 
 /// All contradictions, but for those of settings of which the value is `unknown`.
@@ -417,7 +363,7 @@ pub(super) fn broken(
     let bounds = BOUNDS.iter().filter_map(|bound| {
         let settings = [bound.setting, bound.by];
         let check = Check::new(options, places, &settings);
-        let text = is_known(&settings).then(|| check.beyond(bound))??;
+        let text = is_known(&settings).then(|| beyond(&check, bound))??;
         Some(check.fault(text))
     });
     let rules = RULES.iter().filter(|rule| is_known(rule.settings)).flat_map(|rule| {

@@ -35,7 +35,7 @@ impl Admin {
         listening: &[Listening],
         is_admin: &[bool],
         token: Option<&Token>,
-        authority: Option<&Arc<dyn Verify>>,
+        authority: &Option<Arc<dyn Verify>>,
     ) -> Result<Option<Self>, Error> {
         if token.is_some_and(Token::is_wrong) {
             return Err(Error::Usage(Token::WRONG));
@@ -51,7 +51,7 @@ impl Admin {
                 }
             }
         }
-        let metrics = Arc::new(Metrics::new(authority.cloned()));
+        let metrics = Arc::new(Metrics::new(authority.clone()));
         Ok(places.next().map(|_| Self { token: token.cloned(), metrics }))
     }
 
