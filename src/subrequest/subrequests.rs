@@ -51,8 +51,9 @@ impl Builder {
     }
 
     /// For how long at most an answer holds for the same question: the same headers of a client,
-    /// for the same target, from the same address. Default 5 s; zero keeps none. A backend says less
-    /// with `Cache-Control: max-age` or `no-store`. Refusals are kept only if it says `max-age`.
+    /// for the same target, from the same address. Default 5 s; zero keeps none. A backend says
+    /// less with `Cache-Control: max-age` or `no-store`. Refusals are kept only if it says
+    /// `max-age`.
     #[must_use]
     pub const fn cache(mut self, time: Duration) -> Self {
         self.cache = time;
