@@ -136,8 +136,11 @@ fn needed(key: &str) -> &'static [&'static str] {
         "byte-burst" => &["--byte-rate", "64KiB"],
         "handshake-burst" => &["--handshake-rate", "100"],
         "admin-token-file" => &["--admin", "127.0.0.1:9100"],
-        "auth-timeout" | "auth-cache" | "auth-connections" => &["--auth-url", "http://127.0.0.1/"],
-        "auth-ca" => &["--auth-url", "https://127.0.0.1/"],
+        "auth-url" => &["--allow-origin", "http://a.example"],
+        "auth-timeout" | "auth-cache" | "auth-connections" => {
+            &["--auth-url", "http://127.0.0.1/", "--allow-origin", "http://a.example"]
+        }
+        "auth-ca" => &["--auth-url", "https://127.0.0.1/", "--allow-origin", "http://a.example"],
         _ => &[],
     }
 }
@@ -360,8 +363,7 @@ fn a_server_serves_at_both_ends_of_every_range() {
             "buffer-size" => &["--max-buffers", "128"],
             "drain-delay" | "drain-window" if most => &["--drain-timeout", "86400"],
             "message-burst" | "byte-burst" | "handshake-burst" => needed(key),
-            "auth-timeout" => &["--auth-url", "http://127.0.0.1/", "--handshake-timeout", "86400"],
-            "auth-cache" | "auth-connections" => needed(key),
+            "auth-timeout" | "auth-cache" | "auth-connections" => needed(key),
             "max-connection-index" if most => &["--max-index", "2GiB", "--max-memory", "4GiB"],
             _ => &["--max-memory", "4GiB"],
         }
@@ -375,6 +377,9 @@ fn a_server_serves_at_both_ends_of_every_range() {
             let value = if half { "2GiB" } else { value };
             let flag = format!("--{}", setting.key);
             let mut flags = [&[flag.as_str(), value], beside(&setting.key, is_most)].concat();
+            if setting.key == "auth-timeout" {
+                flags.extend(["--handshake-timeout", "86400"]);
+            }
             if setting.key.starts_with("token-") {
                 flags.extend(["--token-secret", secret.path()]);
             }

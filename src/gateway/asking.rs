@@ -93,11 +93,16 @@ impl<H: Handler> Gateway<H> {
             Ok(None) => {}
             Ok(Some(answer)) => {
                 let is_app = answer.is_some();
-                out.respond(id, Ok(answer), |replies| {
+                let is_open = out.respond(id, Ok(answer), |replies| {
                     if is_app {
                         self.open(id, EndpointId::APPLICATION, replies);
                     }
                 });
+                if is_app && !is_open {
+                    // It was refused meanwhile, and is not to be told of the end of a connection
+                    // that it was not told of.
+                    self.states.remove(id);
+                }
             }
             Err(refusal) => {
                 out.respond(id, Err(refusal), |_| {});

@@ -9,6 +9,8 @@ use crate::authority::{Claims, TokenError};
 use crate::protocol::http::{Response, Status};
 use crate::protocol::websocket::handshake::{Refusal, Rejection};
 
+/// How far the clock of the backend may be ahead.
+const LEEWAY: Duration = Duration::from_secs(10);
 /// The most bytes of the line of a refusal.
 const MAX_LINE: usize = 512;
 const UNAUTHORIZED: &str = "The backend does not know this client.";
@@ -23,18 +25,27 @@ pub(super) struct Decided {
     pub(super) max_age: Option<Duration>,
 }
 
-/// Judges an answer.
+/// Judges an answer, at this time after the beginning of 1970.
 ///
 /// # Errors
 /// What is wrong with it, for the log: it is no decision.
-pub(super) fn judge(answered: &Answered, question: &Question) -> Result<Decided, String> {
+pub(super) fn judge(
+    answered: &Answered,
+    question: &Question,
+    now: Duration,
+) -> Result<Decided, String> {
     let max_age = max_age(&answered.cache_control);
     let answer = match answered.status {
         200..=299 => {
+            let error = |error: &str| format!("the body is no JSON object of claims: {error}");
+            // An array would be taken for the claims in their order.
+            if answered.body.trim_ascii_start().first() != Some(&b'{') {
+                return Err(error("it does not begin with `{`"));
+            }
             let claims: Claims = serde_json::from_slice(&answered.body)
-                .map_err(|error| format!("the body is no JSON object of claims: {error}"))?;
+                .map_err(|fault| error(&fault.to_string()))?;
             let authority =
-                claims.into_lasting_authority(question.now, Duration::ZERO, question.max_topic);
+                claims.into_lasting_authority(now, Duration::ZERO, LEEWAY, question.max_topic);
             Ok(authority.map_err(|error| fault(&error))?)
         }
         401 => Err(refusal(answered, Status::UNAUTHORIZED, Rejection::Unauthorized, UNAUTHORIZED)),
@@ -114,7 +125,7 @@ mod tests {
             is_text,
             body: body.as_bytes().to_vec(),
         };
-        judge(&answered, &Question::empty(255, Duration::from_secs(1_000)))
+        judge(&answered, &Question::empty(255), Duration::from_secs(1_000))
     }
 
     fn written(refusal: &Refusal) -> String {
@@ -142,9 +153,11 @@ mod tests {
             (200, ""),
             (200, "ok"),
             (200, "{}"),
+            (200, r#"["ok"]"#),
+            (200, r##"["ann",null,null,"#","#"]"##),
             (200, r#"{"sub":""}"#),
             (200, r#"{"sub":"ann","exp":1000}"#),
-            (200, r#"{"sub":"ann","nbf":1001}"#),
+            (200, r#"{"sub":"ann","nbf":1011}"#),
             (200, r#"{"sub":"ann","publish":["a//#/b"]}"#),
             (204, ""),
             (302, ""),

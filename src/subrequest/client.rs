@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use ureq::http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, Error};
 
 use super::error::SetupError;
 use super::question::Question;
+use super::resolver::OneHost;
 
 /// The most bytes of the body of an answer.
 pub(super) const MAX_BODY: u64 = 64 << 10;
@@ -41,6 +43,12 @@ pub(super) fn parse_url(url: &str) -> Result<Uri, String> {
     if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
         return Err("it must not have a user and a password".to_owned());
     }
+    if let Some(authority) = uri.authority()
+        && authority.as_str().len() > authority.host().len()
+        && authority.port_u16().is_none()
+    {
+        return Err("its port is not from 0 to 65535".to_owned());
+    }
     Ok(uri)
 }
 
@@ -49,7 +57,6 @@ impl Client {
     /// trust.
     pub(super) fn new(
         url: &str,
-        timeout: Duration,
         connections: usize,
         certificates: Option<&[u8]>,
     ) -> Result<Self, SetupError> {
@@ -58,8 +65,10 @@ impl Client {
             Some(pem) => RootCerts::new_with_certs(&read_certificates(pem)?),
             None => RootCerts::WebPki,
         };
-        let agent = Agent::config_builder()
-            .timeout_global(Some(timeout))
+        let default = if url.scheme_str() == Some("https") { 443 } else { 80 };
+        let port = url.port_u16().unwrap_or(default);
+        let resolver = OneHost::new(url.host().unwrap_or_default(), port)?;
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             // What a redirect leads to is not the backend.
             .max_redirects(0)
@@ -70,13 +79,13 @@ impl Client {
             .max_idle_connections(connections)
             .max_idle_connections_per_host(connections)
             .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .build()
-            .new_agent();
+            .build();
+        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
         Ok(Self { agent, url })
     }
 
-    /// Asks, and waits for the answer.
-    pub(super) fn ask(&self, question: &Question) -> Result<Answered, Error> {
+    /// Asks, and waits for the answer, so long at most.
+    pub(super) fn ask(&self, question: &Question, limit: Duration) -> Result<Answered, Error> {
         let mut request = Request::get(self.url.clone());
         if let Some(headers) = request.headers_mut() {
             for (name, value) in question.headers() {
@@ -87,8 +96,14 @@ impl Client {
                 }
             }
         }
-        let mut response = self.agent.run(request.body(())?)?;
-        let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec()?;
+        let request = self.agent.configure_request(request.body(())?);
+        let mut response = self.agent.run(request.timeout_global(Some(limit)).build())?;
+        let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec();
+        // A refusal is one without its text as well.
+        let body = match response.status().as_u16() {
+            401 | 403 => body.unwrap_or_default(),
+            _ => body?,
+        };
         Ok(answered(&response, body))
     }
 }
@@ -96,7 +111,8 @@ impl Client {
 fn answered(response: &Response<Body>, body: Vec<u8>) -> Answered {
     let header = |name: &str| {
         let values = response.headers().get_all(name).iter();
-        let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+        // What cannot be read must not be taken for leave to keep the answer.
+        let values: Vec<&str> = values.map(|value| value.to_str().unwrap_or("no-store")).collect();
         values.join(", ")
     };
     let challenge = Some(header("www-authenticate")).filter(|it| !it.is_empty());
@@ -134,14 +150,23 @@ mod tests {
         for url in ["http://127.0.0.1:8000/auth", "https://example.org", "http://[::1]:1/a?b=c"] {
             assert!(parse_url(url).is_ok(), "{url}");
         }
-        for url in ["", "/auth", "example.org", "ftp://a/", "http://", "http://u:p@a/", "a b"] {
+        for url in [
+            "",
+            "/auth",
+            "example.org",
+            "ftp://a/",
+            "http://",
+            "http://u:p@a/",
+            "a b",
+            "http://a:80000/",
+        ] {
             assert!(parse_url(url).is_err(), "{url}");
         }
     }
 
     #[test]
     fn certificates_have_to_be_there() {
-        let error = Client::new("https://a", Duration::from_secs(1), 1, Some(b"no"));
+        let error = Client::new("https://a", 1, Some(b"no"));
         assert!(matches!(error, Err(SetupError::Certificates(_))));
     }
 }

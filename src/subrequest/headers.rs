@@ -34,8 +34,12 @@ const KEPT_BACK: &[&str] = &[
 /// How the names of headers begin that this server sets.
 const OURS: &[&str] = &["forwarded", "x-forwarded-", "x-original-", "x-real-ip"];
 
-/// Whether the backend is sent this header of a client.
+/// Whether the backend is sent this header of a client. Many backends take an underscore for a
+/// hyphen, so that such a name could stand for one of ours.
 pub(super) fn is_passed_on(name: &str) -> bool {
+    if name.contains('_') {
+        return false;
+    }
     let is_ours = OURS.iter().any(|prefix| {
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     });
@@ -59,6 +63,7 @@ mod tests {
             "x-original-uri",
             "Forwarded",
             "X-Real-IP",
+            "X_Forwarded_For",
             "Host",
             "Proxy-Authorization",
         ] {

@@ -11,6 +11,7 @@ mod error;
 mod headers;
 mod pool;
 mod question;
+mod resolver;
 mod subrequests;
 
 pub use error::SetupError;

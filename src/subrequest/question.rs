@@ -1,7 +1,6 @@
 //! What the backend is asked about one client.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use ring::digest;
 
@@ -20,8 +19,6 @@ pub(super) struct Question {
     lines: Vec<u8>,
     /// The most bytes of a topic or filter.
     pub(super) max_topic: usize,
-    /// The time after the beginning of 1970 when it was asked.
-    pub(super) now: Duration,
 }
 
 impl Question {
@@ -30,7 +27,6 @@ impl Question {
         request: &Request<'_>,
         credential: Option<&Credential<'_>>,
         max_topic: usize,
-        now: Duration,
     ) -> Self {
         let mut lines = Vec::with_capacity(512);
         let mut add = |name: &str, value: &[u8]| {
@@ -55,13 +51,13 @@ impl Question {
         if let Some(address) = request.client_addr {
             add("X-Forwarded-For", address.to_canonical().to_string().as_bytes());
         }
-        Self { lines, max_topic, now }
+        Self { lines, max_topic }
     }
 
     /// One with nothing in it.
     #[cfg(test)]
-    pub(super) const fn empty(max_topic: usize, now: Duration) -> Self {
-        Self { lines: Vec::new(), max_topic, now }
+    pub(super) const fn empty(max_topic: usize) -> Self {
+        Self { lines: Vec::new(), max_topic }
     }
 
     /// The headers.
@@ -109,7 +105,7 @@ mod tests {
         };
         request.client_addr = Some("::ffff:192.0.2.7".parse().unwrap());
         let found = crate::authority::find_credential(&request, None).unwrap();
-        Question::new(&request, found.as_ref(), 255, Duration::ZERO)
+        Question::new(&request, found.as_ref(), 255)
     }
 
     fn lines(question: &Question) -> Vec<String> {

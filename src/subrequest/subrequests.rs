@@ -88,7 +88,7 @@ impl Builder {
     pub fn start(self) -> Result<Subrequests, SetupError> {
         let Self { url, timeout, cache, connections, certificates, api_keys } = self;
         let connections = connections.max(1);
-        let client = Client::new(&url, timeout, connections, certificates.as_deref())?;
+        let client = Client::new(&url, connections, certificates.as_deref())?;
         let pool = Pool::start(connections)?;
         let (known, counts, warned) = (Mutex::default(), Counts::default(), Mutex::new(None));
         let shared = Arc::new(Shared { client, timeout, cache, known, counts, warned });
@@ -143,6 +143,8 @@ struct Asking {
     question: Question,
     key: Key,
     begun: Instant,
+    /// The same, after the beginning of 1970.
+    now: Duration,
     shared: Arc<Shared>,
     pool: Arc<Pool>,
 }
@@ -200,7 +202,7 @@ impl Verify for Subrequests {
         if let (Some(Credential::ApiKey(_)), Some(keys)) = (&found, &self.api_keys) {
             return keys.admit(request, cx);
         }
-        let question = Question::new(request, found.as_ref(), cx.max_topic, cx.now);
+        let question = Question::new(request, found.as_ref(), cx.max_topic);
         cx.charge(PER_BYTE * question.memory() as u64);
         let key = question.key();
         let now = Instant::now();
@@ -209,7 +211,7 @@ impl Verify for Subrequests {
             return Admission::Now(answer);
         }
         let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
-        Admission::Later(Box::new(Asking { question, key, begun: now, shared, pool }))
+        Admission::Later(Box::new(Asking { question, key, begun: now, now: cx.now, shared, pool }))
     }
 
     fn asked(&self) -> Option<AskCounts> {
@@ -275,10 +277,16 @@ impl Asking {
 
     /// What the backend decides.
     fn answer(&self) -> Result<Answer, String> {
-        let answered = self.shared.client.ask(&self.question).map_err(|it| it.to_string())?;
-        let decided = judge(&answered, &self.question)?;
+        let left = self.shared.timeout.saturating_sub(self.begun.elapsed());
+        let answered = self.shared.client.ask(&self.question, left).map_err(|it| it.to_string())?;
+        let now = self.now.saturating_add(self.begun.elapsed());
+        let decided = judge(&answered, &self.question, now)?;
         let unsaid = if decided.answer.is_ok() { self.shared.cache } else { Duration::ZERO };
-        let time = decided.max_age.unwrap_or(unsaid).min(self.shared.cache);
+        let mut time = decided.max_age.unwrap_or(unsaid).min(self.shared.cache);
+        // Somebody whose time is over is asked about again.
+        if let Some(end) = decided.answer.as_ref().ok().and_then(Authority::ends) {
+            time = time.min(end.saturating_sub(now));
+        }
         if !time.is_zero() {
             let answer = decided.answer.clone();
             lock(&self.shared.known).add(self.key, answer, Instant::now(), time);

@@ -92,15 +92,15 @@ fn a_loop_that_does_not_answer_is_named() {
         metrics.get(&format!("corecast_loop_answers{{core=\"{core}\",loop=\"{number}\"}}"))
     };
     assert_eq!((answers(&before, 0), answers(&before, 1)), (1.0, 1.0));
-    // Some connections to the admin listener are on another loop than the one that will hang. A loop
+    // Some connections to the admin listener are on another loop than the one that hangs. A loop
     // answers 32 of them at a time.
     let hung = clients.last_mut().unwrap();
     let mut asked: Vec<Client> = (0..16).map(|_| Client::connect(admin)).collect();
     let began = Instant::now();
     hang(hung);
-    for client in &mut asked {
-        client.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    }
+    let get =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    asked.iter_mut().for_each(|client| client.send(get("/metrics").as_bytes()));
     let mut seen = Vec::new();
     for client in &mut asked {
         let (text, _) = client.read_to_end(LIMIT);
@@ -119,10 +119,7 @@ fn a_loop_that_does_not_answer_is_named() {
     let mut listed: Vec<(&str, Client)> =
         (0..32).map(|number| (lists[number % 2], Client::connect(admin))).collect();
     hang(hung);
-    for (list, client) in &mut listed {
-        let head = format!("GET {list} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        client.send(head.as_bytes());
-    }
+    listed.iter_mut().for_each(|(list, client)| client.send(get(list).as_bytes()));
     for list in lists {
         let of_list = listed.iter_mut().filter(|(other, _)| *other == list);
         let texts = of_list.map(|(_, client)| client.read_to_end(LIMIT).0);

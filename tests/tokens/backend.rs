@@ -35,6 +35,12 @@ impl Backend {
         Self { addr, asked }
     }
 
+    /// A server that asks it.
+    fn server(&self, more: &[&str]) -> Server {
+        let url = self.url();
+        Server::start(&[&["--auth-url", &url, "--allow-origin", PAGE], more].concat())
+    }
+
     fn url(&self) -> String {
         format!("http://{}/auth?for=corecast", self.addr)
     }
@@ -74,6 +80,8 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len())
 }
 
+/// The origin of the pages.
+const PAGE: &str = "http://a.example";
 const ANN: &str = r#"{"sub":"ann","publish":["chat/{sub}"],"subscribe":["chat/+"]}"#;
 
 fn allow(_: &str) -> Option<String> {
@@ -83,7 +91,7 @@ fn allow(_: &str) -> Option<String> {
 #[test]
 fn the_backend_says_what_a_client_may_do() {
     let backend = Backend::start(allow);
-    let server = Server::start(&["--auth-url", &backend.url()]);
+    let server = backend.server(&[]);
     let addr = server.addr();
     let mut client = Client::connect(addr);
     let further = "Cookie: session=abc\r\nOrigin: http://a.example\r\nX-Forwarded-For: 10.0.0.1\r\n\
@@ -137,6 +145,8 @@ fn what_the_backend_does_not_allow_is_refused() {
     let answers = [
         (answer("401 Unauthorized", "Content-Type: text/plain\r\n", "Log in first.\n"), 401),
         (answer("403 Forbidden", "Content-Type: text/html\r\n", "<h1>No</h1>"), 403),
+        (answer("401 Unauthorized", "", &"x".repeat(70_000)), 401),
+        (answer("200 OK", "", "[\"ok\"]"), 503),
         (answer("200 OK", "", ""), 503),
         (answer("200 OK", "", "{\"sub\":\"\"}"), 503),
         (answer("204 No Content", "", ""), 503),
@@ -149,7 +159,7 @@ fn what_the_backend_does_not_allow_is_refused() {
     let expected: Vec<u16> = answers.iter().map(|(_, status)| *status).collect();
     let mut rest = answers.into_iter().map(|(text, _)| text);
     let backend = Backend::start(move |_| rest.next());
-    let server = Server::start(&["--auth-url", &backend.url(), "--auth-timeout", "2"]);
+    let server = backend.server(&["--auth-timeout", "2"]);
     let addr = server.addr();
     for (number, expected) in expected.into_iter().enumerate() {
         let (head, body) = ask(addr, "/pubsub", &format!("X-Number: {number}\r\n"));
@@ -160,17 +170,18 @@ fn what_the_backend_does_not_allow_is_refused() {
                 assert_eq!(head.get("WWW-Authenticate"), Some("Bearer"));
             }
             1 => assert_eq!(body, "The backend does not allow this client to connect.\n"),
+            2 => assert_eq!(body, "The backend does not know this client.\n"),
             _ => assert!(body.contains("try again later"), "{body}"),
         }
     }
     // Now it says nothing, and then it is not there.
     assert_eq!(status(addr, "/pubsub", ""), 503);
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let server = Server::start(&["--auth-url", &format!("http://{gone}/")]);
+    let server = Server::start(&["--auth-url", &format!("http://{gone}/"), "--allow-origin", PAGE]);
     assert_eq!(status(server.addr(), "/pubsub", ""), 503);
     assert_eq!(status(server.addr(), "/", ""), 101);
-    let log = server.log().join("\n");
-    assert!(log.contains("the backend of auth-url decides nothing"), "{log}");
+    let is_told = |line: &String| line.contains("the backend of auth-url decides nothing");
+    assert!(support::host::wait_until(LIMIT, || server.log().iter().any(is_told)));
 }
 
 #[test]
@@ -180,8 +191,7 @@ fn an_answer_holds_for_the_same_question() {
         let status = if head.contains("refused") { "403 Forbidden" } else { "200 OK" };
         Some(answer(status, &format!("Cache-Control: {age}\r\n"), ANN))
     });
-    let url = backend.url();
-    let server = Server::start(&["--auth-url", &url, "--auth-cache", "3600"]);
+    let server = backend.server(&["--auth-cache", "3600"]);
     let ask = |server: &Server, further: &str, expected| {
         for _ in 0..3 {
             assert_eq!(status(server.addr(), "/pubsub", further), expected);
@@ -193,7 +203,7 @@ fn an_answer_holds_for_the_same_question() {
     assert_eq!(ask(&server, "Cookie: a=b\r\n", 101), 0);
     assert_eq!(ask(&server, "Cookie: no-store\r\n", 101), 3);
     assert_eq!(ask(&server, "Cookie: refused\r\n", 403), 3);
-    let server = Server::start(&["--auth-url", &url, "--auth-cache", "0"]);
+    let server = backend.server(&["--auth-cache", "0"]);
     assert_eq!(ask(&server, "Cookie: a=b\r\n", 101), 3);
 }
 
@@ -205,10 +215,8 @@ fn nobody_else_waits_for_the_backend() {
         let _ = held.lock().unwrap().recv();
         allow(head)
     });
-    let url = backend.url();
-    let mut flags = vec!["--auth-url", &*url, "--cores", "0", "--auth-connections", "1"];
-    flags.extend(["--auth-timeout", "100", "--handshake-timeout", "200"]);
-    let server = Server::start(&flags);
+    let flags = ["--cores", "0", "--auth-connections", "1", "--auth-timeout", "100"];
+    let server = backend.server(&[&flags[..], &["--handshake-timeout", "200"]].concat());
     let addr = server.addr();
     let mut waiting: Vec<Client> = (0..3)
         .map(|number| {
@@ -240,15 +248,16 @@ fn what_the_backend_allows_may_end() {
         end.subsec_millis()
     );
     let backend = Backend::start(move |_| Some(answer("200 OK", "", &body)));
-    let server = Server::start(&["--auth-url", &backend.url()]);
+    let server = backend.server(&[]);
     let mut client = Client::connect(server.addr());
     client.open_at("/pubsub", "");
     let warning = read(&mut client);
     assert!(warning.starts_with(r#"{"expires":"#), "{warning}");
     let close = client.read_frame();
     assert!(now() >= end && close.payload[..2] == 4401_u16.to_be_bytes(), "{close:?}");
-    // The answer is in the cache, but its time is over.
-    assert_eq!(status(server.addr(), "/pubsub", ""), 401);
+    // The answer is not kept beyond its end: the backend is asked again, and says the same.
+    assert_eq!(status(server.addr(), "/pubsub", ""), 503);
+    assert_eq!(backend.count(), 2);
 }
 
 #[test]
@@ -262,7 +271,7 @@ fn routes_and_api_keys_go_with_a_backend() {
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let keys = files.write("keys", format!("prices sha256={hash} publish={{sub}}/#\n"));
     let config = format!(
-        "auth-url = \"{}\"\napi-keys = [\"{keys}\"]\n\
+        "auth-url = \"{}\"\nallow-origin = [\"{PAGE}\"]\napi-keys = [\"{keys}\"]\n\
          [[route]]\npath = \"/echo/*\"\nto = \"echo\"\nauthority = \"token\"\n\
          [[route]]\npath = \"/topics/{{topic...}}\"\nto = \"topics\"\n",
         backend.url()
@@ -293,10 +302,20 @@ fn wrong_settings_are_told() {
     for (flags, expected) in [
         (&["--auth-url", "ftp://a/"][..], "http:// or https://"),
         (&["--auth-cache", "1"], "needs"),
-        (&["--auth-url", "http://a/", "--auth-ca", &secret], "https"),
-        (&["--auth-url", "https://a/", "--auth-ca", &secret], "certificates"),
-        (&["--auth-url", "http://a/", "--token-secret", &secret], "only one decides"),
-        (&["--auth-url", "http://a/", "--auth-timeout", "60"], "handshake-timeout"),
+        (&["--auth-url", "http://a/"], "needs `--allow-origin`"),
+        (&["--auth-ca", &secret, "--auth-url", "http://a/", "--allow-origin", PAGE], "https"),
+        (
+            &["--auth-ca", &secret, "--auth-url", "https://a/", "--allow-origin", PAGE],
+            "there is none",
+        ),
+        (
+            &["--token-secret", &secret, "--auth-url", "http://a/", "--allow-origin", PAGE],
+            "only one decides",
+        ),
+        (
+            &["--auth-timeout", "60", "--auth-url", "http://a/", "--allow-origin", PAGE],
+            "handshake-timeout",
+        ),
     ] {
         let finished = run(flags);
         let is_one_line = finished.stderr.lines().count() == 1;

@@ -2,6 +2,8 @@
 //! the file, the default file, the documents and the checks come.
 
 mod amount;
+#[cfg(feature = "auth-url")]
+mod backend_rules;
 mod check;
 #[cfg(test)]
 mod defaults_tests;

@@ -106,10 +106,12 @@ impl Table {
                         `token-jwks`, `api-keys` or `auth-url` to verify them with";
             faults.push(fault("authority", text.to_owned()));
         }
-        let takes_tokens = needs_keys || is_topics && route.access.is_none() && tokens.is_used();
-        if takes_tokens && tokens.cookie.is_some() && route.origins == Some(Origins::Any) {
-            let text = "with `token-cookie`, `*` would let any page use the cookies of its \
-                        visitors; write the origins of your pages";
+        let takes_tokens =
+            needs_keys || is_topics && route.access.is_none() && options.has_authority();
+        let uses_cookies = tokens.cookie.is_some() || options.auth.url.is_some();
+        if takes_tokens && uses_cookies && route.origins == Some(Origins::Any) {
+            let text = "with `token-cookie` or `auth-url`, `*` would let any page use the cookies \
+                        of its visitors; write the origins of your pages";
             faults.push(fault("allow-origin", text.to_owned()));
         }
         faults

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use corecast::protocol::websocket::handshake::Origins;
 use corecast::server::Listen;
 
+#[cfg(feature = "auth-url")]
+use super::backend_rules::{auth_in_part, auth_too_slow, backend_of_any_page, two_decide};
 use super::check::Check;
 use super::fault::{Fault, Place};
 use super::options::Options;
@@ -170,6 +172,12 @@ const RULES: &[Rule] = &[
                would not be told why",
         broken: auth_too_slow,
     },
+    #[cfg(feature = "auth-url")]
+    Rule {
+        settings: &["auth-url", "allow-origin"],
+        says: "with `auth-url`, `allow-origin` is not `*`",
+        broken: backend_of_any_page,
+    },
     #[cfg(feature = "tokens")]
     Rule {
         settings: &["token-cookie", "allow-origin"],
@@ -287,42 +295,6 @@ fn tokens_in_part(check: &Check<'_>) -> Vec<String> {
     let [secret, key, jwks] = ["token-secret", "token-key", "token-jwks"].map(|it| check.name(it));
     let text = |name| format!("{} needs {secret}, {key} or {jwks}", check.name(name));
     changed.map(text).collect()
-}
-
-#[cfg(feature = "auth-url")]
-fn two_decide(check: &Check<'_>) -> Vec<String> {
-    let (auth, tokens) = (&check.options.auth, &check.options.tokens);
-    let verifies = !(tokens.secrets.is_empty() && tokens.keys.is_empty() && tokens.jwks.is_empty());
-    let [url, secret, key, jwks] =
-        ["auth-url", "token-secret", "token-key", "token-jwks"].map(|it| check.name(it));
-    let text = || format!("{url} and {secret}, {key} or {jwks}: only one decides; leave out one");
-    (auth.url.is_some() && verifies).then(text).into_iter().collect()
-}
-
-#[cfg(feature = "auth-url")]
-fn auth_in_part(check: &Check<'_>) -> Vec<String> {
-    let url = check.name("auth-url");
-    match &check.options.auth.url {
-        None => {
-            let names = ["auth-timeout", "auth-cache", "auth-connections", "auth-ca"];
-            let changed = names.into_iter().filter(|name| check.is_changed(name));
-            changed.map(|name| format!("{} needs {url}", check.name(name))).collect()
-        }
-        Some(text) if check.is_changed("auth-ca") && !text.starts_with("https:") => {
-            vec![format!("{} has no effect without https in {url}", check.name("auth-ca"))]
-        }
-        Some(_) => Vec::new(),
-    }
-}
-
-#[cfg(feature = "auth-url")]
-fn auth_too_slow(check: &Check<'_>) -> Vec<String> {
-    let (auth, handshake) = (&check.options.auth, check.options.config.timeouts.handshake);
-    if auth.url.is_none() || auth.timeout < handshake {
-        return Vec::new();
-    }
-    let [timeout, handshake] = ["auth-timeout", "handshake-timeout"].map(|name| check.show(name));
-    vec![format!("{timeout} is not less than {handshake}; lower it or raise the other")]
 }
 
 #[cfg(feature = "tokens")]
