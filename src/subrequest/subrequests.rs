@@ -125,7 +125,7 @@ struct Shared {
     cache: Duration,
     known: Mutex<Cache>,
     counts: Counts,
-    /// When the last warning was, and the failures since then.
+    /// When the last warning was.
     warned: Mutex<Option<Instant>>,
 }
 
