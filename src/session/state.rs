@@ -15,6 +15,7 @@ use super::reason::CloseReason;
 use super::service::Inbound;
 use crate::base::{ConnectionId, Millis};
 use crate::config::{Config, RouteId};
+use crate::protocol::websocket::frame::begins_compressed;
 use crate::protocol::websocket::handshake::Rejection;
 
 /// How long a connection may take to send a request that is refused because of its address.
@@ -247,6 +248,13 @@ impl Session {
             && !self.endpoint.is_built_in()
             && self.compression.is_none()
             && self.assembly.is_none()
+    }
+
+    /// Whether input that begins with the byte `first` may be a compressed message, if a frame
+    /// begins there.
+    #[must_use]
+    pub fn may_inflate(&self, first: u8) -> bool {
+        self.phase == Phase::Open && self.compression.is_some() && begins_compressed(first)
     }
 
     /// Whether its next message is likely to cause much work: a compressor is made for the reply.

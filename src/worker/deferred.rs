@@ -96,8 +96,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers what was received to the next turn. The receive goes on, because the wait is short.
     fn defer_late(&mut self, id: ConnectionId, outcome: Received, armed: bool) {
         let (core, service) = (&mut self.core, &self.service);
-        let len = if let Received::Data { len, .. } = outcome { Some(len) } else { None };
-        let is_long = len.is_some_and(|len| len > SHORT);
+        let is_long = matches!(outcome, Received::Data { len, .. } if len > SHORT);
         let Some(slot) = core.slots.get(id) else {
             // It has ended; that is noticed as for any other.
             return self.on_rare_event(Event::Received { id, outcome, armed });
@@ -111,16 +110,18 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
         let ledger = &core.pools.ledger;
         let deferred = slot.deferred.get_or_insert_with(|| Deferred::new(ledger));
+        let mut start = None;
         if let Received::Data { buffer, len } = outcome {
             // Thousands of these must not take the receive buffers.
             let bytes = core.driver.bytes(&buffer).get(..len).unwrap_or_default().to_vec();
             core.driver.release(buffer);
+            start = bytes.first().map(|first| (*first, bytes.len()));
             deferred.push_copied(bytes);
         } else {
             deferred.push_back(outcome);
         }
         slot.flags.insert(Flags::PAUSED);
-        core.deferring.late.push(id, slot.expected(len, service));
+        core.deferring.late.push(id, slot.expected(start, service));
         core.stats.late += 1;
     }
 
@@ -297,17 +298,19 @@ impl Slot {
         self.deferred.is_some() || self.input_waits() || self.lacks_room(service)
     }
 
-    /// The work that short input of it is expected to cause; it has `len` bytes. A newcomer has no
-    /// past to judge by, and whoever is refused comes again as one.
-    fn expected<S: Service>(&self, len: Option<usize>, service: &S) -> Expected {
+    /// The work that short input of it is expected to cause; `start` is its first byte and its
+    /// length. A newcomer has no past to judge by, and whoever is refused comes again as one.
+    fn expected<S: Service>(&self, start: Option<(u8, usize)>, service: &S) -> Expected {
         let is_newcomer = self.session.phase() == Phase::Request;
         // A request head has work for each of its bytes; a message may have a filter in each four.
         let bounded = if self.session.phase() < Phase::Open { BOUNDED_HEAD } else { BOUNDED };
+        // The length of a compressed message says nothing about the work that it causes.
+        let is_bounded = |(first, len)| len <= bounded && !self.session.may_inflate(first);
         match self.costly {
             _ if is_newcomer && service.newcomers_cost_much() => Expected::Much,
             0 if self.session.takes_little() => Expected::Little,
             0 if self.session.assembled() > 0 || self.session.lacks_compressor() => Expected::Much,
-            0 if len.is_some_and(|len| len <= bounded) => Expected::Bounded,
+            0 if start.is_some_and(is_bounded) => Expected::Bounded,
             0 => Expected::Unknown,
             _ => Expected::Much,
         }

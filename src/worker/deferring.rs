@@ -43,8 +43,8 @@ impl Deferring {
 pub(super) enum Expected {
     /// That of whole messages that are not compressed, for the application.
     Little,
-    /// Not much, because it is very short, for a server that has to do something for each byte.
-    /// Earlier input of the connection caused little.
+    /// Not much, because it is very short and not compressed, for a server that has to do something
+    /// for each byte. Earlier input of the connection caused little.
     Bounded,
     /// Unknown. Earlier input of the connection caused little.
     Unknown,

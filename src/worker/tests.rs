@@ -303,9 +303,13 @@ impl Bench {
 
     /// A client whose request has been received, and its name on the server.
     fn request(&mut self, path: &str) -> (ClientId, ConnectionId) {
+        self.send_request(&request(path))
+    }
+
+    fn send_request(&mut self, request: &[u8]) -> (ClientId, ConnectionId) {
         let before = self.rig.0.borrow().opened.len();
         let client = self.network.connect(0);
-        self.network.write(client, &request(path));
+        self.network.write(client, request);
         self.turn_until(|bench| bench.rig.0.borrow().opened.len() > before);
         (client, self.rig.0.borrow().opened[before])
     }

@@ -24,6 +24,12 @@ const RSV1: u8 = 0x40;
 const RSV2_RSV3: u8 = 0x30;
 const MASKED: u8 = 0x80;
 
+/// Whether a frame whose first byte this is begins a compressed message (RFC 7692 section 6).
+#[must_use]
+pub const fn begins_compressed(first: u8) -> bool {
+    first & RSV1 != 0
+}
+
 /// The header of one received frame. Every rule that a header alone can break has been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {

@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Bench, COSTLY, frame, masked};
+use super::{Bench, COSTLY, frame, head_len, masked, request};
 use crate::config::Config;
 use crate::io::sim::{ClientId, SimOptions};
 
 const FIN_TEXT: u8 = 0x81;
+const RSV1: u8 = 0x40;
 const TEXT: u8 = 0x01;
 const CONTINUATION: u8 = 0;
 
@@ -84,11 +85,15 @@ fn short_input_that_came_late_goes_before_long_input() {
 
 /// However many send something at once that is short and costs much, turns end in time, and one
 /// whose input costs little is served before them: at once if that is known before, or if its input
-/// is very short and theirs is not, and otherwise once it is known what the others do.
+/// is very short and theirs is not or is compressed, and otherwise once it is known what the others
+/// do.
 #[test]
 fn many_costly_messages_at_once_hold_up_no_other() {
-    hold_up_no_other(&masked(FIN_TEXT, b"w"), 2..4);
-    hold_up_no_other(&long(b"ww"), 1..2);
+    hold_up_no_other("", &masked(FIN_TEXT, b"w"), 2..4);
+    hold_up_no_other("", &long(b"ww"), 1..2);
+    // The letter as a stored block (RFC 7692 section 7.2.3.3).
+    let stored = masked(FIN_TEXT | RSV1, &[0, 1, 0, 0xfe, 0xff, b'w', 0]);
+    hold_up_no_other("Sec-WebSocket-Extensions: permessage-deflate\r\n", &stored, 1..2);
 }
 
 /// A text of 300 bytes, with a mask of zeros.
@@ -96,12 +101,18 @@ fn long(two: &[u8; 2]) -> Vec<u8> {
     [&[0x81, 0x80 | 126, 1, 44, 0, 0, 0, 0][..], &two.repeat(150)].concat()
 }
 
-/// The same with this input of each; in these rounds it is known how short it is, or what it costs.
-fn hold_up_no_other(input: &[u8], known: Range<u64>) {
+/// The same with this input of each, and this header in their requests; in these rounds it is known
+/// how short it is, or what it costs.
+fn hold_up_no_other(header: &str, input: &[u8], known: Range<u64>) {
     const UNITS: u64 = 4 * COSTLY;
     let options = SimOptions { slots: 128, ..SimOptions::default() };
-    let mut bench = Bench::with_options(Config::default(), options).with_work_per_turn(UNITS);
-    let costly: Vec<ClientId> = (0..100).map(|_| bench.request("/hold").0).collect();
+    let mut config = Config::default();
+    config.deflate.enabled = true;
+    let mut bench = Bench::with_options(config, options).with_work_per_turn(UNITS);
+    let request =
+        [&request("/hold")[..head_len(&request("/hold")).unwrap() - 2], header.as_bytes()];
+    let request = [&request.concat()[..], b"\r\n"].concat();
+    let costly: Vec<ClientId> = (0..100).map(|_| bench.send_request(&request).0).collect();
     let others = [bench.request("/echo"), bench.request("/hold")];
     bench.settle();
     let network = bench.network.clone();

@@ -109,10 +109,16 @@ impl Fifo {
         self.entries.insert(self.committed_entries(), Entry::Bytes(chunk));
     }
 
-    /// Adds gap notices before the first entry that may be dropped. If that is a gap notice, they
-    /// become part of it.
+    /// Adds gap notices before the first entry that may be dropped, and behind gap notices of which
+    /// some are sent. If such an entry is a gap notice, they become part of it.
     pub(super) fn insert_gaps(&mut self, gaps: GapCounts) {
-        let at = self.committed_entries();
+        let is_before = |entry: &Entry| match entry {
+            Entry::Bytes(_) => true,
+            Entry::Gaps(before) => before.is_begun(),
+            Entry::Frames(_) => false,
+        };
+        let at = self.entries.iter().position(|entry| !is_before(entry));
+        let at = at.unwrap_or(self.entries.len());
         if let Some(Entry::Gaps(before)) = self.entries.get_mut(at) {
             self.reported -= before.len();
             self.memory -= before.memory();
@@ -149,14 +155,38 @@ impl Fifo {
         Some(entry)
     }
 
-    /// Takes the first entry if it is a gap notice.
-    pub(super) fn pop_gaps(&mut self) -> Option<GapCounts> {
-        let Some(Entry::Gaps(gaps)) = self.entries.front_mut() else { return None };
-        let gaps = std::mem::take(gaps);
+    /// Whether the first entry is a gap notice.
+    pub(super) fn has_gaps_first(&self) -> bool {
+        matches!(self.entries.front(), Some(Entry::Gaps(_)))
+    }
+
+    /// Takes gap notices from the first entry until `write` says that it has no room for more.
+    /// Returns whether some are left.
+    pub(super) fn take_gaps(&mut self, mut write: impl FnMut(&str, u64) -> bool) -> bool {
+        let Some(Entry::Gaps(gaps)) = self.entries.front_mut() else { return false };
         self.reported -= gaps.len();
         self.memory -= gaps.memory();
-        self.entries.pop_front();
-        Some(gaps)
+        while let Some((subject, messages)) = gaps.take_first()
+            && write(&subject, messages)
+        {}
+        self.reported += gaps.len();
+        self.memory += gaps.memory();
+        if gaps.is_empty() {
+            self.entries.pop_front();
+            return false;
+        }
+        true
+    }
+
+    /// From here on the frames behind the first entry cannot be dropped. Returns their bytes; 0 if
+    /// there are no frames.
+    pub(super) fn commit_second(&mut self) -> usize {
+        let Some(second) = self.entries.get_mut(1) else { return 0 };
+        let Entry::Frames(frames) = second else { return 0 };
+        let len = frames.len();
+        *second = Entry::Bytes(Chunk::Shared { bytes: Rc::clone(frames.bytes()), from: 0 });
+        self.memory += second.memory();
+        len
     }
 
     /// The length of the first entry.
@@ -251,14 +281,21 @@ mod tests {
         assert_eq!(show(&fifo), "ab [t] c <u,v> [w]");
         assert_eq!((fifo.len(), fifo.reported(), fifo.count_bytes()), (5, 2, (3, 120)));
         assert_eq!(fifo.first_len(), Some(2));
-        assert!(fifo.pop_gaps().is_none());
+        assert!(!fifo.has_gaps_first());
         assert!(matches!(fifo.pop(), Some(Entry::Bytes(_))));
         assert_eq!(fifo.first_len(), Some(20));
         assert!(matches!(fifo.pop(), Some(Entry::Frames(_))));
-        assert!(fifo.pop_gaps().is_none() && fifo.pop().is_some());
+        assert!(!fifo.has_gaps_first() && fifo.pop().is_some());
         assert_eq!((fifo.first_len(), fifo.reported()), (Some(0), 2));
-        assert_eq!(fifo.pop_gaps().map(|gaps| gaps.len()), Some(2));
-        assert_eq!((fifo.len(), fifo.reported()), (1, 0));
+        let mut taken = Vec::new();
+        let mut take = |subject: &str, _| {
+            taken.push(subject.to_owned());
+            false
+        };
+        assert!(fifo.has_gaps_first() && fifo.take_gaps(&mut take));
+        assert_eq!((fifo.len(), fifo.reported()), (2, 1));
+        assert!(!fifo.take_gaps(&mut take) && !fifo.take_gaps(&mut take));
+        assert_eq!((fifo.len(), fifo.reported(), taken.join(",")), (1, 0, "u,v".to_owned()));
         assert!(fifo.pop().is_some() && fifo.pop().is_none() && fifo.is_empty());
     }
 
@@ -274,6 +311,23 @@ mod tests {
         fifo.insert_gaps(GapCounts::default());
         assert_eq!(show(&fifo), "first ab z <g,h> [t] c <u,v> [w]");
         assert_eq!(fifo.reported(), 4);
+    }
+
+    #[test]
+    fn what_is_lost_later_is_told_behind_what_is_being_told_and_a_message() {
+        let mut fifo = Fifo::default();
+        fifo.insert_gaps(gaps(&["a", "b"]));
+        assert_eq!(fifo.commit_second(), 0, "nothing is there");
+        fifo.push(Entry::Frames(frames("w", b'y', 100, 1)));
+        fifo.push(Entry::Frames(frames("x", b'y', 50, 1)));
+        fifo.insert_gaps(gaps(&["c"]));
+        assert!(fifo.take_gaps(|_, _| false));
+        assert_eq!(show(&fifo), "<b,c> [w] [x]");
+        assert_eq!((fifo.commit_second(), fifo.commit_second()), (100, 0));
+        fifo.insert_gaps(gaps(&["a"]));
+        fifo.insert_gaps(gaps(&["b"]));
+        assert_eq!(show(&fifo), format!("<b,c> {} <a,b> [x]", "y".repeat(100)));
+        assert_eq!((fifo.reported(), fifo.count_bytes()), (4, (100, 50)));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) struct GapCounts {
     counts: BTreeMap<Arc<str>, u64>,
     /// The bytes of the subjects.
     text: usize,
+    /// Some were taken to be sent.
+    is_begun: bool,
 }
 
 impl GapCounts {
@@ -31,6 +33,19 @@ impl GapCounts {
 
     pub(super) fn is_empty(&self) -> bool {
         self.counts.is_empty()
+    }
+
+    /// Whether some were taken to be sent.
+    pub(super) const fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
+    /// Takes the first subject, with its number of messages.
+    pub(super) fn take_first(&mut self) -> Option<(Arc<str>, u64)> {
+        let (subject, messages) = self.counts.pop_first()?;
+        self.text -= subject.len();
+        self.is_begun = true;
+        Some((subject, messages))
     }
 
     /// Counts `messages` dropped messages about `subject`.
@@ -56,6 +71,7 @@ impl GapCounts {
     }
 
     /// The subjects in their order, each with its number of messages.
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.counts.iter().map(|(subject, messages)| (&**subject, *messages))
     }
@@ -82,9 +98,12 @@ mod tests {
         others.add(&"d".into(), 4);
         counts.merge(&others);
         assert_eq!(all(&counts), [("a", 11), ("b", 5), ("d", 4)]);
-        assert_eq!((counts.len(), counts.is_empty()), (3, false));
+        assert_eq!((counts.len(), counts.is_empty(), counts.is_begun()), (3, false, false));
+        assert_eq!(counts.memory(), 3 * COUNT + 3);
+        assert_eq!(counts.take_first(), Some(("a".into(), 11)));
+        assert_eq!((counts.memory(), counts.is_begun()), (2 * COUNT + 2, true));
         counts.clear();
-        assert!(counts.is_empty());
+        assert!(counts.is_empty() && !counts.is_begun() && counts.take_first().is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod account;
 mod conflated;
 mod fifo;
 mod gaps;
+mod gather;
 mod memory;
 mod sending;
 mod sizes;
@@ -18,14 +19,11 @@ use crate::base::Chunk;
 use crate::config::SlowConsumer;
 use account::Account;
 use conflated::Conflated;
-use fifo::{CHUNK, Entry, Fifo};
+use fifo::{Entry, Fifo};
 use gaps::{GapCounts, MAX_SUBJECTS};
 use sending::Sending;
 use sizes::{MAX_COPIED, SHORT, max_entries, wastes};
 
-/// The most bytes of small entries that are sent at once: more than one turn brings, so that a
-/// reader that has fallen behind catches up.
-const GATHERED: usize = 2 * CHUNK;
 /// What became of frames that were added to a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -255,71 +253,6 @@ impl SendQueue {
         self.sending = Sending::of(&chunk);
         self.check();
         self.is_sending().then_some(chunk)
-    }
-
-    /// Whether the first entries are small, or have to be written first.
-    fn is_worth_gathering(&self) -> bool {
-        let mut first = self.fifo.iter();
-        match (first.next(), first.next()) {
-            (Some(Entry::Gaps(_)), _) => true,
-            (Some(a), Some(b)) => a.len() + b.len() <= CHUNK / 2,
-            (Some(a), None) => a.len() <= CHUNK / 2 && !self.conflated.is_empty(),
-            (None, _) => self.conflated.len() > 1 && self.first_len() <= Some(CHUNK / 2),
-        }
-    }
-
-    /// Copies small entries into one chunk.
-    fn gather(
-        &mut self,
-        mut bytes: Vec<u8>,
-        mut gap: impl FnMut(&str, u64, &mut Vec<u8>),
-    ) -> Chunk {
-        // Not more memory than that: there may be one such chunk for each slow reader.
-        bytes.reserve_exact(self.len().min(GATHERED));
-        // A message goes with the gap notices, because otherwise a reader that is far behind would
-        // be sent nothing but them.
-        let mut has_more_than_gaps = false;
-        while let Some(len) = self.first_len()
-            && (!has_more_than_gaps || len <= CHUNK / 2 && bytes.len() + len <= GATHERED)
-        {
-            if let Some(gaps) = self.fifo.pop_gaps() {
-                gaps.iter().for_each(|(subject, lost)| gap(subject, lost, &mut bytes));
-            } else if let Some(chunk) = self.pop() {
-                if len > CHUNK / 2 {
-                    // Large ones are sent from where they are. After gap notices that is the next
-                    // send, but from here on it cannot be dropped.
-                    if bytes.is_empty() {
-                        return chunk;
-                    }
-                    self.account.committed += len;
-                    self.fifo.push_front(chunk);
-                    break;
-                }
-                has_more_than_gaps = true;
-                bytes.extend_from_slice(chunk.rest());
-            }
-        }
-        Chunk::Owned { bytes, from: 0 }
-    }
-
-    /// The length of the first entry.
-    fn first_len(&self) -> Option<usize> {
-        self.fifo.first_len().or_else(|| self.conflated.first_len())
-    }
-
-    /// Takes the first entry, unless it is a gap notice, which [`gather`](Self::gather) writes.
-    fn pop(&mut self) -> Option<Chunk> {
-        let frames = match self.fifo.pop() {
-            Some(Entry::Bytes(chunk)) => {
-                self.account.committed -= chunk.rest().len();
-                return Some(chunk);
-            }
-            Some(Entry::Frames(frames)) => frames,
-            Some(Entry::Gaps(_)) => return None,
-            None => self.conflated.pop()?,
-        };
-        self.account.droppable -= frames.len();
-        Some(Chunk::Shared { bytes: Rc::clone(frames.bytes()), from: 0 })
     }
 
     /// The chunk in flight comes back after `sent` more bytes of it were sent. The rest goes before

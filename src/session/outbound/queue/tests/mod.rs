@@ -3,8 +3,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::SlowConsumer::{Close, Conflate, DropNewest, DropOldest};
+use super::fifo::CHUNK;
 use super::*;
 use crate::base::Shared;
+
+mod gaps;
 
 fn owned(bytes: &[u8]) -> Chunk {
     Chunk::Owned { bytes: bytes.to_vec(), from: 0 }
@@ -123,43 +126,6 @@ fn one_message_above_the_limit_passes_an_empty_queue() {
 }
 
 #[test]
-fn the_newest_is_dropped_and_the_gap_stands_where_it_was() {
-    let policy = DropNewest;
-    let mut queue = SendQueue::new(policy, 100);
-    assert_eq!(queue.push_droppable(&frames("t", b'a', 30, 2)), Offer::Queued(0));
-    assert_eq!(queue.push_droppable(&frames("t", b'b', 30, 1)), Offer::Queued(0));
-    assert_eq!(queue.push_droppable(&frames("t", b'c', 30, 3)), Offer::Dropped(3));
-    assert_eq!(queue.push_droppable(&frames("t", b'd', 20, 1)), Offer::Dropped(1));
-    let piece = queue.next_chunk(gap, Vec::new).unwrap();
-    assert_eq!((piece.rest().len(), queue.len(), queue.droppable()), (90, 90, 0));
-    assert_eq!(queue.push_droppable(&frames("t", b'e', 11, 1)), Offer::Queued(0));
-    assert_eq!(queue.push_droppable(&frames("t", b'f', 90, 1)), Offer::Dropped(1));
-    assert_eq!(queue.push_droppable(&frames("t", b'g', 10, 1)), Offer::Queued(0));
-    queue.sent(piece, 60);
-    assert_eq!(drain(&mut queue, 7), "b<t-4>e<t-1>g");
-}
-
-#[test]
-fn the_oldest_is_dropped_and_the_gap_comes_before_the_rest() {
-    let policy = DropOldest;
-    let mut queue = SendQueue::new(policy, 60);
-    queue.push_droppable(&frames("t", b'a', 40, 1));
-    let out = queue.next_chunk(gap, Vec::new).unwrap();
-    queue.push_droppable(&frames("t", b'b', 20, 2));
-    queue.push_droppable(&frames("u", b'c', 20, 1));
-    assert_eq!(queue.push_droppable(&frames("t", b'd', 20, 1)), Offer::Queued(2));
-    assert_eq!(queue.push_droppable(&frames("t", b'e', 20, 1)), Offer::Queued(0));
-    assert_eq!(queue.push_droppable(&frames("t", b'f', 20, 1)), Offer::Queued(1));
-    // The newest waits in any case, also where nothing else can.
-    assert_eq!(queue.push_droppable(&frames("t", b'g', 61, 1)), Offer::Queued(3));
-    assert_eq!(queue.push_droppable(&frames("t", b'h', 60, 1)), Offer::Queued(1));
-    queue.sent(out, 10);
-    let sent = drain(&mut queue, 7);
-    let told = ["a<t-6><u-1>h", "a<u-1><t-6>h"];
-    assert!(told.contains(&sent.as_str()), "{sent}");
-}
-
-#[test]
 fn only_the_latest_of_each_subject_waits() {
     let policy = Conflate;
     let mut queue = SendQueue::new(policy, 100);
@@ -206,39 +172,6 @@ fn what_one_turn_keeps_is_the_last_message_alone() {
 }
 
 #[test]
-fn losses_of_more_subjects_than_are_counted_are_told_together() {
-    for policy in [DropNewest, DropOldest, Conflate] {
-        let mut queue = SendQueue::new(policy, 200);
-        queue.append(&[b'x'; 100]);
-        queue.push_droppable(&frames("first", b'a', 100, 1));
-        for number in 0..MAX_SUBJECTS + 99 {
-            let frames = frames(&format!("{number}"), b'a', 150, 1);
-            let offer = queue.push_droppable(&frames);
-            assert!(matches!(offer, Offer::Dropped(1) | Offer::Queued(1)), "{offer:?}");
-        }
-        let told = drain(&mut queue, usize::MAX);
-        assert!(told.contains("<#-9>"), "{told}");
-        assert_eq!(told.matches('<').count(), MAX_SUBJECTS + 1);
-    }
-}
-
-#[test]
-fn losses_between_frames_are_bounded() {
-    let policy = DropNewest;
-    let mut queue = SendQueue::new(policy, 100);
-    queue.append(&[b'x'; 50]);
-    for round in 0..20 {
-        for number in 0..200 {
-            queue.push_droppable(&frames(&format!("{number}"), b'a', 100, 1));
-        }
-        queue.push_droppable(&frames("t", b'b', 2, 1));
-        assert!(queue.fifo.reported() <= MAX_SUBJECTS, "{round}");
-    }
-    drain(&mut queue, usize::MAX);
-    assert_eq!(queue.fifo.reported(), 0);
-}
-
-#[test]
 fn who_is_to_be_closed_takes_no_more() {
     let mut queue = SendQueue::new(Close, 100);
     // What is owed does not count, and one message may always wait.
@@ -261,24 +194,6 @@ fn what_is_cleared_is_counted() {
     queue.push_droppable(&frames("t", b'a', 1, 2));
     assert_eq!(queue.clear(drop), 1);
     assert!(queue.is_empty());
-}
-
-#[test]
-fn something_goes_with_each_gap() {
-    let policy = DropOldest;
-    let mut queue = SendQueue::new(policy, 3 * CHUNK);
-    queue.append(b"x");
-    for _ in 0..5 {
-        queue.push_droppable(&frames("t", b'a', 2 * CHUNK, 1));
-    }
-    let mut sent = Vec::new();
-    while let Some(piece) = queue.next_chunk(gap, Vec::new) {
-        assert!(!piece.rest().starts_with(b"<") || piece.rest().len() > CHUNK, "a gap alone");
-        sent.extend_from_slice(piece.rest());
-        queue.sent(piece, usize::MAX);
-    }
-    sent.dedup();
-    assert_eq!(String::from_utf8(sent).unwrap(), "x<t-4>a");
 }
 
 #[test]
@@ -373,23 +288,4 @@ fn short_messages_are_limited_by_their_number() {
         queue.push_droppable(&frames(&number.to_string(), b'a', 2, 1));
     }
     assert_eq!((queue.conflated.len(), queue.droppable()), (4096, 2 * 4096));
-}
-
-/// However often losses are put together, not more subjects are told apart than the limit.
-#[test]
-fn losses_of_very_many_subjects_are_told_together() {
-    let mut queue = SendQueue::new(DropOldest, 10);
-    queue.append(b"owed");
-    for round in 0..3 {
-        for number in 0..2000 {
-            let frames = frames(&format!("{round}/{number}"), b'a', 50, 1);
-            queue.push_droppable(&frames);
-        }
-        queue.report_gaps();
-        assert!(queue.fifo.reported() <= MAX_SUBJECTS + 1, "{}", queue.fifo.reported());
-    }
-    let mut told = 0;
-    let count = |_: &str, lost: u64, _: &mut Vec<u8>| told += lost;
-    queue.next_chunk(count, Vec::new);
-    assert_eq!(told, 3 * 2000 - 1);
 }
