@@ -2,7 +2,7 @@
 
 /// Identifies one connection of a core during its life: its slot, and a counter of the connections
 /// that have used that slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
     /// The index of the connection in every table of its core. On io_uring it is the direct
     /// descriptor that the kernel chose on accept. Reused after the end of the connection.

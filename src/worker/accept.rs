@@ -160,9 +160,11 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// Remembers a connection above the limit.
+    /// Remembers a connection above the limit. Once in a turn those that have ended are forgotten.
     fn remember_rejected(&mut self, id: ConnectionId) {
-        if self.accepting.rejected.len() >= MAX_REJECTED {
+        let is_full = self.accepting.rejected.len() >= MAX_REJECTED;
+        if is_full && self.accepting.tidied != self.now {
+            self.accepting.tidied = self.now;
             self.accepting.rejected.retain(|(id, _)| self.slots.get(*id).is_some());
         }
         if self.accepting.rejected.len() < MAX_REJECTED {

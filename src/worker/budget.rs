@@ -18,10 +18,13 @@ pub(super) struct Budget {
     pub(super) received: u64,
     /// After so much, nothing more of what was received is handled in this turn.
     pub(super) turn: u64,
+    /// The most slots that the search for the largest holders of memory looks at.
+    pub(super) slots: u32,
 }
 
 impl Budget {
     /// A turn of about `units`.
+    #[allow(clippy::cast_possible_truncation, reason = "compared before")]
     pub(super) const fn new(units: u64) -> Self {
         Self {
             late: units / 2,
@@ -29,6 +32,7 @@ impl Budget {
             share: units / 64,
             received: units / 4,
             turn: units,
+            slots: if units < u32::MAX as u64 { units as u32 / 128 + 1 } else { u32::MAX },
         }
     }
 }

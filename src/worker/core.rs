@@ -15,6 +15,7 @@ use super::outbox::{Entry, Outbox, queue_output};
 use super::refusals::Refusals;
 use super::slots::{Flags, Queue, Receive, Slot, Slots};
 use super::stats::Stats;
+use super::survey::Survey;
 use crate::base::blocks::Blocks;
 use crate::base::wheel::Wheel;
 use crate::base::{ConnectionId, Millis};
@@ -48,6 +49,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) sent_large: usize,
     /// The largest holders of memory are not looked for before this time.
     pub(super) shed_again: Millis,
+    /// The search for them that goes on in the next turn.
+    pub(super) survey: Option<Box<Survey>>,
     /// Until when large messages wait while memory is scarce.
     pub(super) large_wait_until: Millis,
     /// Connections with deferred input, by what it waits for.
@@ -96,6 +99,7 @@ impl<D: Driver> Core<D> {
             awaiting_send: VecDeque::new(),
             sent_large: 0,
             shed_again: Millis::default(),
+            survey: None,
             large_wait_until: Millis::default(),
             deferring: Deferring::default(),
             due: Vec::new(),

@@ -110,6 +110,8 @@ pub(super) struct Accepting {
     /// Connections above the limit, oldest first, each with the time at which it was accepted or
     /// answered.
     pub(super) rejected: VecDeque<(ConnectionId, Millis)>,
+    /// When those that have ended were forgotten last.
+    pub(super) tidied: Millis,
 }
 
 impl Accepting {
@@ -134,6 +136,7 @@ impl Accepting {
             retry_at: Millis::default(),
             warn_again: Millis::default(),
             rejected: VecDeque::new(),
+            tidied: Millis::default(),
         }
     }
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::slots::{Queue, Slot};
+use super::survey::Survey;
 use crate::base::{ConnectionId, Millis, Work};
 use crate::config::Config;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Outbound, Phase};
 
-/// How often the largest holders are looked for while memory is short, and if none was found the
-/// last time: that looks at all connections.
+/// How long after the largest holders were found they are looked for again while memory is short,
+/// and if there was none: that looks at all connections.
 const SHED_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Large messages wait for so long after some were closed: no longer, since without any that can be
@@ -22,8 +23,6 @@ const LARGE_WAIT: Duration = Duration::from_secs(1);
 /// A peer that has taken nothing of its replies for this time does not read. It is cut: a close
 /// frame would wait behind the replies.
 const STUCK: Duration = Duration::from_millis(100);
-/// The most connections that are closed at once.
-const MAX_CLOSED: usize = 16;
 const REASON: &str = "the server is short of memory";
 
 impl Slot {
@@ -46,7 +45,7 @@ impl Slot {
     }
 
     /// Whether it was closed for what it holds, and does not read or has had its time to do so.
-    fn is_overdue(&self, now: Millis, config: &Config) -> bool {
+    pub(super) fn is_overdue(&self, now: Millis, config: &Config) -> bool {
         self.queue.as_ref().is_some_and(|queue| {
             queue.cut_at <= now || queue.cut_at != Millis::NEVER && self.is_stuck(now, config)
         })
@@ -83,14 +82,16 @@ impl<D: Driver> Core<D> {
         self.deferring.awaiting_room.all_lack_room() && self.is_short_of_memory()
     }
 
-    /// Memory is short: closes the largest holders until it no longer is. It is done at once, so
-    /// that newcomers and publishers are kept waiting for moments only.
+    /// Memory is short: closes the largest holders until it no longer is. It is done at once, or
+    /// over a few turns if there are very many connections, so that newcomers and publishers are
+    /// kept waiting for moments only.
     #[cold]
     pub(super) fn watch_memory(&mut self) {
         if self.now < self.shed_again {
             return;
         }
-        let has_closed = self.shed_memory(self.pools.config.limits.short_memory());
+        let most = self.pools.config.limits.short_memory();
+        let Some(has_closed) = self.shed_memory(most) else { return };
         if has_closed {
             self.large_wait_until = self.now.after(LARGE_WAIT);
         }
@@ -103,50 +104,39 @@ impl<D: Driver> Core<D> {
     }
 
     /// Closes the largest holders of memory until connections hold no more than `most`, less what
-    /// the service holds for all of them. What the driver holds for a connection, such as a part of
-    /// a record of TLS, counts as that of the connection. Those that send more than they are
-    /// allowed to get 1009, those that read too slowly 1013. What is held by connections that are
-    /// closing already will be freed, so nobody else is closed for it; and none that holds less
-    /// than its even share is closed for anything. Returns whether any was closed.
-    fn shed_memory(&mut self, most: usize) -> bool {
-        let used = self.pools.ledger.used();
-        // What waits to be freed is that of connections that have ended.
-        let (mut open, mut closing) = (0, self.pools.discarded.bytes());
-        let (mut largest, mut overdue) = (Vec::new(), Vec::new());
-        for slot in self.slots.iter() {
-            let held = slot.memory() + self.driver.memory(slot.id());
-            if matches!(slot.session.phase(), Phase::Closing | Phase::Lingering | Phase::Finished) {
-                closing += held;
-                if slot.is_overdue(self.now, &self.pools.config) {
-                    overdue.push(slot.id());
-                }
-            } else if held > 0 {
-                open += held;
-                largest.push((held, slot.id()));
-            }
+    /// the service holds for all of them. Those that send more than they are allowed to get 1009,
+    /// those that read too slowly 1013. What is held by connections that are closing already will
+    /// be freed, so nobody else is closed for it; and none that holds less than its even share is
+    /// closed for anything. Returns whether any was closed, or `None` if the search for them goes
+    /// on in the next turn.
+    fn shed_memory(&mut self, most: usize) -> Option<bool> {
+        let turn = self.stats.turns;
+        let mut survey = self.survey.take().filter(|survey| survey.is_of(turn));
+        let mut overdue = Vec::new();
+        let parts = (&self.slots, &self.driver, &self.pools, self.now);
+        let is_complete =
+            survey.get_or_insert_default().go_on(parts, (turn, self.budget.slots), &mut overdue);
+        // They do not read, or have had their time to read the close frame.
+        overdue.into_iter().for_each(|id| self.abort(id, CloseReason::Stalled));
+        if !is_complete {
+            self.survey = survey;
+            return None;
         }
-        let by_service = used.saturating_sub(open + closing);
+        let Survey { open, closing, holders, largest, has_overdue, .. } = *survey?;
+        let by_service = self.pools.ledger.used().saturating_sub(open + closing);
         let room = most.saturating_sub(by_service.min(self.pools.config.limits.memory / 2));
         let mut excess = open.saturating_sub(room);
-        let even_share = room / largest.len().max(1);
-        largest.retain(|(held, _)| *held > even_share);
-        let count = largest.len().min(MAX_CLOSED);
-        if count > 0 && count < largest.len() {
-            largest.select_nth_unstable_by_key(count - 1, |(held, _)| Reverse(*held));
-            largest.truncate(count);
-        }
-        largest.sort_unstable_by_key(|(held, _)| Reverse(*held));
-        let has_closed = excess > 0 && !largest.is_empty() || !overdue.is_empty();
-        for (held, id) in largest {
-            if excess == 0 {
+        let even_share = room / holders.max(1);
+        let mut has_closed = has_overdue;
+        for Reverse((held, id)) in largest.into_sorted_vec() {
+            if excess == 0 || held <= even_share {
                 break;
             }
             excess = excess.saturating_sub(held);
             self.shed(id);
+            has_closed = true;
         }
-        // They do not read, or have had their time to read the close frame.
-        overdue.into_iter().for_each(|id| self.abort(id, CloseReason::Stalled));
-        has_closed
+        Some(has_closed)
     }
 
     /// Frees some of the large vectors of messages that are dropped.

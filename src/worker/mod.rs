@@ -33,6 +33,7 @@ mod send;
 mod slots;
 mod spread;
 mod stats;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod timers;

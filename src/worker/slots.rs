@@ -1,6 +1,7 @@
 //! The connections of one core, by slot number.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use bitflags::bitflags;
@@ -334,8 +335,12 @@ impl Slots {
 
     /// All connections.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        (0..end).filter_map(|index| self.slots.get(index)?.as_ref())
+        self.range(0..self.end())
+    }
+
+    /// The connections in these slots.
+    pub(super) fn range(&self, slots: Range<u32>) -> impl Iterator<Item = &Slot> {
+        slots.filter_map(|index| self.slots.get(index)?.as_ref())
     }
 
     /// The open connections of the application.

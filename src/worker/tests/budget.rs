@@ -162,7 +162,7 @@ fn newcomers_before_a_message(are_costly: bool) -> usize {
     // The ring brings what has come in the order of the connections.
     let (there, _) = bench.request("/hold");
     bench.settle();
-    newcomers.iter().for_each(|client| network.write(*client, &super::request("/costly")));
+    newcomers.iter().for_each(|client| network.write(*client, &request("/costly")));
     network.write(there, &long(b"ok"));
     network.advance(Duration::from_millis(1));
     let mut at_arrival = None;
