@@ -1,8 +1,6 @@
 //! Clients that may send so many messages and bytes in a second. With such limits the loop handles
 //! received data by functions of its own, so that nothing of this is paid for without them.
 
-use std::cmp::Reverse;
-
 use super::Worker;
 use super::core::Core;
 use super::input::Input;
@@ -187,7 +185,7 @@ impl<D: Driver> Core<D> {
                 bytes
             });
         }
-        meters.waiting.push(Reverse((time.0, id.slot, id.generation)));
+        meters.push(id, time);
         pools.counts.rates.count_delayed(by);
         if self.give_up_reset(id) {
             return;
@@ -202,8 +200,7 @@ impl<D: Driver> Core<D> {
             if self.meters.due() > self.now {
                 return;
             }
-            let Some(Reverse((_, slot, generation))) = self.meters.waiting.pop() else { return };
-            let id = ConnectionId { slot, generation };
+            let Some(id) = self.meters.pop() else { return };
             if let Some(slot) = self.slots.get(id) {
                 slot.blocked.remove(Blocked::OVER_RATE);
                 self.list_for_retry(id);

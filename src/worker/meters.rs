@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::base::Millis;
 use crate::base::blocks::Blocks;
+use crate::base::{ConnectionId, Millis};
 use crate::config::{Config, RouteId};
 use crate::session::{Lease, Meter, Metered};
 
@@ -20,7 +20,9 @@ pub(super) struct Meters {
     /// By slot. Each is made when the first message comes.
     pub(super) meters: Blocks<Option<Box<Meter>>>,
     /// The connections that wait, and until when; the generation of each after its slot.
-    pub(super) waiting: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    waiting: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    /// When the first of them goes on. Read in each turn.
+    due: Millis,
 }
 
 impl Meters {
@@ -29,7 +31,7 @@ impl Meters {
         let are_used = limits.iter().any(Option::is_some);
         let leases = vec![0; if are_used { slots as usize } else { 0 }];
         let (meters, waiting) = (Blocks::default(), BinaryHeap::new());
-        Self { limits, are_used, leases, meters, waiting }
+        Self { limits, are_used, leases, meters, waiting, due: Millis::NEVER }
     }
 
     /// From now on these limits hold. If they are others, all clients are as ones that have sent
@@ -47,6 +49,7 @@ impl Meters {
         self.meters = Blocks::default();
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         self.waiting = waiting.map(|Reverse((_, slot, of))| Reverse((0, slot, of))).collect();
+        self.find_due();
     }
 
     /// A connection was accepted into a slot, or has left it.
@@ -79,9 +82,28 @@ impl Meters {
         }
     }
 
+    /// Lets a connection wait until this time.
+    pub(super) fn push(&mut self, id: ConnectionId, until: Millis) {
+        self.waiting.push(Reverse((until.0, id.slot, id.generation)));
+        self.due = self.due.min(until);
+    }
+
+    /// Takes the connection that goes on next.
+    pub(super) fn pop(&mut self) -> Option<ConnectionId> {
+        let Reverse((_, slot, generation)) = self.waiting.pop()?;
+        self.find_due();
+        Some(ConnectionId { slot, generation })
+    }
+
     /// When the next connection goes on.
-    pub(super) fn due(&self) -> Millis {
-        self.waiting.peek().map_or(Millis::NEVER, |Reverse((time, ..))| Millis(*time))
+    #[inline(always)]
+    pub(super) const fn due(&self) -> Millis {
+        self.due
+    }
+
+    fn find_due(&mut self) {
+        let first = self.waiting.peek();
+        self.due = first.map_or(Millis::NEVER, |Reverse((time, ..))| Millis(*time));
     }
 }
 
