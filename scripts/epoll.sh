@@ -46,7 +46,8 @@ main() {
     cd "$ROOT"
     mkdir -p "$LOGS"
     build_server
-    export CORECAST_TEST_BACKEND=epoll
+    RUST_TEST_THREADS=$(test_threads)
+    export RUST_TEST_THREADS CORECAST_TEST_BACKEND=epoll
     mapfile -t rest < <(each --skip "${BUSY[@]}" "${MORE[@]}")
     tests "$LOGS/busy.log" --test server --test simulated -- "${BUSY[@]}" &
     first=$!
