@@ -26,7 +26,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("corecast-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("corecast-unix-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }

@@ -21,7 +21,8 @@ struct Files(PathBuf);
 
 impl Files {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("corecast-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("corecast-tls-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
