@@ -16,7 +16,7 @@ set -euo pipefail
 # run beside those that mostly compute.
 BUSY=(strictness:: echo:: pubsub:: tls::)
 # Those that only --all runs, and the other programs that start servers.
-MORE=(addresses:: hung::)
+MORE=(hung::)
 PROGRAMS=(cli ledger watchdog hostile)
 # Without most cases of compression, which is the same code on both backends.
 CASES='1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*,12.1.*'
