@@ -23,8 +23,8 @@ step_clippy() {
     cargo clippy --locked --workspace --all-targets -- -D warnings && check_library
 }
 # Most tests wait for a server or a deadline, so more run at once than there are processors; those
-# that want the machine for themselves take turns. Clippy has compiled the examples, some of them are
-# also parts of tests, and to build each takes as long as a program of tests.
+# that want the machine for themselves take turns. The examples are not built: clippy checks them,
+# three of them are parts of tests, and each takes as long to build as a program of tests.
 step_test() {
     local status=0
     RUST_TEST_THREADS=$(test_threads) \
