@@ -23,6 +23,9 @@ die() {
 now() { date +%s.%N; }
 elapsed() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }'; }
 
+# test_threads: how many tests that mostly wait are to run at once.
+test_threads() { echo $((3 * $(nproc))); }
+
 # free_port: a TCP port of 127.0.0.1 that is free at this moment.
 free_port() {
     python3 -c 'import socket

@@ -12,8 +12,8 @@ set -euo pipefail
 
 main() {
     [ $# -le 1 ] || die "usage: scripts/restarts.sh [COUNT]"
-    CORECAST_RESTARTS="${1:-50}" cargo test --locked --profile ci --test life -- \
-        --exact --nocapture handover::a_restart_refuses_nobody
+    CORECAST_RESTARTS="${1:-50}" cargo test --locked --profile ci --test server -- \
+        --exact --nocapture life::handover::a_restart_refuses_nobody
 }
 
 main "$@"

@@ -22,10 +22,19 @@ step_fmt() { cargo fmt --all --check; }
 step_clippy() {
     cargo clippy --locked --workspace --all-targets -- -D warnings && check_library
 }
-step_test() { cargo test --locked --workspace --profile ci --no-fail-fast; }
+# Most tests wait for a server or a deadline, so more run at once than there are processors; those
+# that want the machine for themselves take turns. The examples are not built: clippy checks them,
+# three of them are parts of tests, and each takes as long to build as a program of tests.
+step_test() {
+    local status=0
+    RUST_TEST_THREADS=$(test_threads) \
+        cargo test --locked --workspace --profile ci --no-fail-fast --tests || status=1
+    cargo test --locked --workspace --profile ci --no-fail-fast --doc || status=1
+    return "$status"
+}
 step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps; }
 # Each benchmark is run once; with the profile of the tests, most of it is built.
-step_benches() { cargo test --locked --workspace --profile ci --benches; }
+step_benches() { cargo test --locked --workspace --profile ci --bench '*'; }
 step_build() { cargo build --release --locked --bin corecast; }
 step_package() {
     step_build && CORECAST="$TARGET_DIR/release/corecast" scripts/deb.sh --check

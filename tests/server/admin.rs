@@ -1,0 +1,18 @@
+//! Goal: the admin listener tells what happens, exactly, and does what it is told, for those who
+//! may ask. Method: the command, real sockets, scripted events, and the changes of all metrics.
+
+mod control;
+mod counted;
+mod guarded;
+mod limits;
+mod listed;
+mod logged;
+mod page;
+mod prometheus;
+mod refused;
+mod routes;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tokens")]
+mod tokens;
+mod top;

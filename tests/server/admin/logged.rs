@@ -1,0 +1,86 @@
+//! Lines of the log: refusals, abnormal ends, and requests if that is asked for.
+
+use std::time::Duration;
+
+use crate::admin::page::{Administrated, ask};
+use crate::support::client::{Client, request, request_to};
+use crate::support::host::wait_until;
+use crate::support::server::{Server, command};
+use crate::support::wire::{BINARY, FIN, TEXT, frame};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn await_line(server: &Server, parts: &[&str]) -> String {
+    let find =
+        || server.log().into_iter().find(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(wait_until(LIMIT, || find().is_some()), "{parts:?} in {:#?}", server.log());
+    find().unwrap()
+}
+
+/// Each kind has a line of its own, with the client. Many of a kind have one each second.
+#[test]
+fn refusals_and_violations_have_their_causes_and_clients() {
+    let server = Administrated::start(&["--max-message", "1KiB"]);
+    for _ in 0..30 {
+        let mut client = Client::connect(server.addr());
+        client.send(&request("Sec-WebSocket-Key: again\r\n"));
+        assert!(client.read_head().status.contains("400"));
+    }
+    let mut client = Client::open(server.addr());
+    client.send(&frame(FIN | TEXT, b"\xffsecret"));
+    client.read_to_end(LIMIT);
+    let mut client = Client::open(server.addr());
+    client.send(&frame(FIN | BINARY, &[0; 2_000]));
+    client.read_to_end(LIMIT);
+    let server = &server.server;
+    await_line(server, &["refused", "status=400", "client=127.0.0.1"]);
+    await_line(server, &["broke a rule", "code=1007", "client=127.0.0.1"]);
+    await_line(server, &["broke a rule", "code=1009", "client=127.0.0.1"]);
+    let refused = || {
+        let lines = server.log().into_iter().filter(|line| line.contains("status=400"));
+        let connections = lines.map(|line| {
+            let count = line.split_once("connections=").unwrap().1;
+            count.split(' ').next().unwrap().parse::<u32>().unwrap()
+        });
+        connections.collect::<Vec<_>>()
+    };
+    assert!(wait_until(LIMIT, || refused().iter().sum::<u32>() == 30), "{:?}", refused());
+    assert!(refused().len() < 15, "{:?}", refused());
+    assert!(server.log().iter().all(|line| !line.contains("secret")));
+}
+
+#[test]
+fn requests_are_logged_if_that_is_asked_for() {
+    let server = Server::start(&["--access-log"]);
+    ask(server.addr(), "GET", "/healthz?token=s3cret", "", b"");
+    let mut client = Client::connect(server.addr());
+    client.open_at("/topics/a?role=both&access_token=s3cret", "");
+    client.close();
+    let mut client = Client::connect(server.addr());
+    client.send(&request_to("/topics/+?token=s3cret", ""));
+    client.read_head();
+    await_line(&server, &["request", "GET", "path=\"/healthz\"", "status=200", "client=127.0.0.1"]);
+    await_line(&server, &["request", "path=\"/topics/a\"", "status=101"]);
+    await_line(&server, &["request", "path=\"/topics/+\"", "status=400"]);
+    await_line(&server, &["closed", "cause=\"peer\"", "code=\"1000\""]);
+    assert!(server.log().iter().all(|line| !line.contains("s3cret")), "{:#?}", server.log());
+    let quiet = Server::start(&[]);
+    ask(quiet.addr(), "GET", "/healthz", "", b"");
+    assert!(quiet.log().iter().all(|line| !line.contains("/healthz")));
+}
+
+#[test]
+fn the_level_is_that_of_the_flag_or_of_the_variable() {
+    // Without its start line a server says nothing, so its address has to be known.
+    let info = Server::start(&["--log-level", "info,corecast::access=off", "--access-log"]);
+    ask(info.addr(), "GET", "/healthz", "", b"");
+    let mut with_variable = command(&["serve", "--listen", "127.0.0.1:0"]);
+    with_variable.env("RUST_LOG", "corecast=trace,info");
+    let trace = Server::spawn(with_variable);
+    ask(trace.addr(), "GET", "/healthz", "", b"");
+    await_line(&trace, &["TRACE", "closed"]);
+    assert!(info.log().iter().all(|line| !line.contains("TRACE") && !line.contains("/healthz")));
+    let mut wrong = command(&["serve", "--listen", "127.0.0.1:0"]);
+    wrong.env("RUST_LOG", "loud");
+    await_line(&Server::spawn(wrong), &["WARN", "RUST_LOG"]);
+}

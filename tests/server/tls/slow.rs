@@ -1,0 +1,70 @@
+//! Peers that do not read: what is encrypted waits, and arrives whole once they read.
+
+use std::time::Duration;
+
+use corecast::config::Config;
+use corecast::pubsub::Payload;
+use rustls::version::{TLS12, TLS13};
+
+use super::Running;
+use super::client::{TlsClient, noise};
+use crate::certificates::Pair;
+use crate::support::wire::{self, BINARY, FIN};
+
+/// Echoes of 16 MB to a client that sends all of it before it reads anything.
+#[test]
+fn echoes_wait_for_a_client_that_does_not_read() {
+    let pair = Pair::new(&["localhost"]);
+    let server = Running::start(&pair);
+    for version in [&TLS13, &TLS12] {
+        let client = TlsClient::open(server.tls(), pair.client_of(&[version]), "/");
+        let messages: Vec<Vec<u8>> = (0..64).map(|at| noise(250_000 + at * 7, at as u64)).collect();
+        let frames: Vec<u8> =
+            messages.iter().flat_map(|message| wire::frame(FIN | BINARY, message)).collect();
+        // Reading and writing go through one connection, so all is encrypted first.
+        let TlsClient { mut tls, stream, .. } = client;
+        tls.set_buffer_limit(None);
+        std::io::Write::write_all(&mut tls.writer(), &frames).unwrap();
+        let mut records = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut records).unwrap();
+        }
+        let mut writing = stream.try_clone().unwrap();
+        let writer = std::thread::spawn(move || {
+            std::io::Write::write_all(&mut writing, &records).unwrap();
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        let mut client = TlsClient::of(tls, stream);
+        for message in &messages {
+            assert!(client.read_frame().payload == *message);
+        }
+        writer.join().unwrap();
+        client.close();
+    }
+}
+
+/// Large messages for many subscribers, of whom some begin to read late.
+#[test]
+fn broadcasts_wait_for_subscribers_that_do_not_read() {
+    let pair = Pair::new(&["localhost"]);
+    let mut config = Config::default();
+    config.pubsub.queue = 64 << 20;
+    let server = Running::start_with(pair.tls(), config);
+    let mut clients: Vec<TlsClient> =
+        (0..8).map(|_| TlsClient::open(server.tls(), pair.client(), "/topics/t")).collect();
+    let messages: Vec<Vec<u8>> =
+        (0..24).map(|at| noise([1 << 20, 65_000, 300_000, 50][at % 4], at as u64)).collect();
+    for message in &messages {
+        let publish = || server.0.publish("t", Payload::binary(message.clone()));
+        while publish().is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    for client in &mut clients {
+        for message in &messages {
+            assert!(client.read_frame().payload == *message);
+        }
+    }
+    clients.into_iter().for_each(TlsClient::close);
+}

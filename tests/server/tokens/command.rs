@@ -1,0 +1,162 @@
+//! Goal: the flags, the signal and the log of the command.
+
+use rustix::process::Signal;
+
+use super::*;
+use crate::support::host::wait_until;
+use crate::support::server::{command, run};
+
+fn said(server: &Server, text: &str) {
+    let has = || server.log().iter().any(|line| line.contains(text));
+    assert!(wait_until(LIMIT, has), "{text} is not in {:?}", server.log());
+}
+
+#[test]
+fn sighup_has_the_keys_read_again() {
+    let (mut server, files) = guarded(&[]);
+    let addr = server.addr();
+    let valid = r#"{"sub":"ann","exp":9999999999,"subscribe":["news/a"]}"#;
+    let [old, new] = [SECRET, &[7; 32]].map(|secret| bearer(&signed(valid, secret)));
+    let accepted = || [&old, &new].map(|token| status(addr, "/pubsub", token));
+    let mut before = open(addr, "/pubsub", &signed(valid, SECRET));
+    assert_eq!(accepted(), [101, 401]);
+    files.write("secret", "short");
+    server.signal(Signal::HUP);
+    said(&server, "the keys of tokens stay as they were");
+    said(&server, "the secret has 5 bytes");
+    assert_eq!(accepted(), [101, 401]);
+    files.write("secret", [7; 32]);
+    server.signal(Signal::HUP);
+    said(&server, "the keys of tokens were read again");
+    assert_eq!(accepted(), [401, 101]);
+    fs::remove_file(files.0.join("secret")).unwrap();
+    server.signal(Signal::HUP);
+    said(&server, "No such file");
+    assert_eq!(accepted(), [401, 101]);
+    // What was accepted stays so.
+    before.expect_alive();
+    before.close();
+    server.signal(Signal::TERM);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+}
+
+#[test]
+fn files_and_flags_that_cannot_be_used_are_refused_at_the_start() {
+    let files = Files::new();
+    let secret = files.write("secret", SECRET);
+    let short = files.write("short", &SECRET[..31]);
+    let text = files.write("text", "no key");
+    let line = files.write("line", "a sha256=00\n");
+    let none = files.write("none", "# nobody\n");
+    let missing = files.0.join("missing").display().to_string();
+    let start = |flags: &[&str]| {
+        run(command(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat()), LIMIT)
+    };
+    for (flags, says) in [
+        (["--token-secret", &short], "the secret has 31 bytes"),
+        (["--token-key", &text], "BEGIN PUBLIC KEY"),
+        (["--token-key", &secret], "BEGIN PUBLIC KEY"),
+        (["--token-jwks", &text], "no JSON Web Key Set"),
+        (["--api-keys", &line], "line 1: sha256 is not"),
+        (["--api-keys", &none], "it holds no key"),
+        (["--token-secret", &missing], "No such file"),
+    ] {
+        let ended = start(&flags);
+        let error = ended.error_line(1);
+        assert!(error.contains(says) && error.contains(flags[1]), "{says} is not in {error}");
+    }
+    for (flags, says) in [
+        (&["--token-audience", "a"][..], "needs `--token-secret`"),
+        (&["--token-cookie", "a"], "needs `--token-secret`"),
+        (&["--token-leeway", "5"], "needs `--token-secret`"),
+        (&["--token-secret", &secret, "--token-leeway", "3601"], "from 0 to 3600"),
+        (&["--token-secret", &secret, "--token-cookie", "a"], "--allow-origin"),
+        (
+            &["--token-secret", &secret, "--token-cookie", "a", "--allow-origin", "*"],
+            "--allow-origin",
+        ),
+    ] {
+        let ended = start(flags);
+        let error = ended.error_line(2);
+        assert!(error.contains(says), "{flags:?}: {says} is not in {error}");
+    }
+}
+
+#[test]
+fn the_audience_is_a_flag() {
+    let (server, _files) = guarded(&["--token-audience", "a", "--token-audience", "b"]);
+    let of =
+        |aud: &str| bearer(&signed(&format!(r#"{{"sub":"ann","exp":9999999999{aud}}}"#), SECRET));
+    for (aud, expected) in [(r#","aud":"b""#, 101), (r#","aud":["c"]"#, 401), ("", 401)] {
+        assert_eq!(status(server.addr(), "/pubsub", &of(aud)), expected, "{aud}");
+    }
+}
+
+/// No line of the log has any part of a token, whatever becomes of it and however much is logged.
+#[test]
+fn tokens_do_not_come_into_the_log() {
+    let log = ["--log-format", "json", "--log-level", "trace", "--access-log"];
+    let cookie = ["--token-cookie", "session", "--allow-origin", "http://h"];
+    let (mut server, _files) = guarded(&[&log[..], &cookie].concat());
+    let addr = server.addr();
+    let good = token();
+    let wrong = signed(r#"{"sub":"ann","exp":9999999999}"#, &[3; 32]);
+    for token in [&good, &wrong] {
+        for target in ["/pubsub", "/topics/other", "/pubsub?x=1", "/topics/%"] {
+            status(addr, target, &bearer(token));
+            status(addr, &format!("{target}?access_token={token}"), "");
+            status(addr, target, &format!("Sec-WebSocket-Protocol: bearer.{token}\r\n"));
+            status(addr, target, &format!("X-API-Key: {token}\r\n"));
+            status(addr, target, &format!("Cookie: session={token}\r\n"));
+            status(addr, &format!("http://h{target}?access_token={token}#{token}"), "");
+        }
+    }
+    let mut client = open(addr, "/pubsub", &good);
+    send(&mut client, &format!(r#"{{"token":"{wrong}"}}"#));
+    assert!(!read(&mut client).contains(&wrong[..20]));
+    client.close();
+    server.signal(Signal::TERM);
+    assert!(server.wait(LIMIT).is_some());
+    let log = server.log().join("\n");
+    for part in ["refused", "\"/pubsub\"", "TRACE"] {
+        assert!(log.contains(part), "{part} is not in {log}");
+    }
+    for token in [&good, &wrong] {
+        for part in token.split('.').skip(1) {
+            assert!(!log.contains(&part[..20]), "{log}");
+        }
+    }
+}
+
+/// One line at the start, if others than this machine can connect.
+#[test]
+fn listening_beyond_this_machine_is_warned_of() {
+    let files = Files::new();
+    let secret = files.write("secret", SECRET);
+    for (listen, more, says) in [
+        ("127.0.0.1:0", &[][..], None),
+        ("[::1]:0", &[], None),
+        ("0.0.0.0:0", &[], Some("without TLS and tokens")),
+        ("0.0.0.0:0", &["--token-secret", &secret], Some("without TLS:")),
+        ("0.0.0.0:0", &["--no-pubsub"], Some("without TLS:")),
+    ] {
+        if listen.starts_with('[') && std::net::TcpListener::bind(listen).is_err() {
+            continue;
+        }
+        let mut flags = vec!["serve", "--listen", "127.0.0.1:0", "--listen", listen];
+        if listen.starts_with("0.") {
+            // It covers the other one.
+            flags.drain(1..3);
+        }
+        flags.extend_from_slice(more);
+        let mut server = Server::spawn(command(&flags));
+        server.signal(Signal::TERM);
+        assert!(server.wait(LIMIT).is_some());
+        let log = server.log();
+        let warned: Vec<&String> = log.iter().filter(|line| line.contains("WARN")).collect();
+        let expected = usize::from(says.is_some());
+        let found = warned.iter().filter(|line| line.contains("beyond this machine")).count();
+        assert_eq!(found, expected, "{listen} {more:?}: {log:?}");
+        assert!(says.is_none_or(|says| warned.iter().any(|line| line.contains(says))), "{log:?}");
+    }
+}
