@@ -168,15 +168,18 @@ fn a_handshake_that_is_never_decided_is_answered_503() {
 
 #[test]
 fn a_server_that_stops_answers_503_to_an_undecided_handshake() {
-    for early in [0, 30] {
+    for (early, path) in [(0, "/never"), (30, "/never"), (0, "/later")] {
         let mut bench = Bench::new();
-        let (client, _) = bench.request("/never");
+        let (client, id) = bench.request(path);
         bench.network.write(client, &vec![b'e'; early]);
         bench.settle();
         bench.worker.drain();
         let got = bench.read_to_end(client);
         assert!(got.starts_with(b"HTTP/1.1 503 "), "{early}: {}", String::from_utf8_lossy(&got));
         assert_eq!(bench.network.closed_by_server(client), Some(ServerEnd::Fin), "{early}");
+        // It is told before the connection has ended: a backend need not be asked any more.
+        assert_eq!(bench.rig.0.borrow().undecided, [id]);
+        assert!(bench.rig.0.borrow().ended.is_empty());
         bench.finish();
     }
 }
