@@ -9,6 +9,7 @@ mod check;
 mod defaults_tests;
 #[cfg(test)]
 mod documents_tests;
+mod effect_rules;
 mod fault;
 mod field;
 mod file;
