@@ -16,6 +16,7 @@ mod file;
 mod flags;
 mod given;
 mod level;
+mod lines;
 mod nearest;
 mod options;
 #[cfg(any(feature = "tls", feature = "tokens"))]

@@ -124,6 +124,30 @@ fn all_faults_are_told_in_their_order() {
     }
 }
 
+/// 16 times as many lines, or values in one line, take some 16 times as long, and not 256 times.
+#[test]
+fn the_time_grows_with_the_file_and_not_faster() {
+    let lines = |count| "max-head = \"16KiB\"\n".repeat(count);
+    let values = |count| format!("allow-origin = [{}]", "1, ".repeat(count));
+    let now = || {
+        // That of this thread: others may have the processor meanwhile.
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        std::time::Duration::try_from(time).unwrap()
+    };
+    let time = |file: &str| {
+        let once = |_| {
+            let start = now();
+            assert!(!faults(file, &[]).is_empty());
+            now() - start
+        };
+        (0..3).map(once).min().unwrap().as_secs_f64()
+    };
+    for file in [&lines as &dyn Fn(usize) -> String, &values] {
+        let (few, many) = (time(&file(2_000)), time(&file(32_000)));
+        assert!(many < 100.0 * few, "{few} s and {many} s");
+    }
+}
+
 #[test]
 fn a_value_that_could_not_be_read_contradicts_nothing() {
     for broken in ["max-memory = 64MiB", "max-memory = \"64 mb\"", "max-memory = true"] {
