@@ -17,6 +17,10 @@ impl Verify for Backend {
         Err(TokenError::Missing)
     }
 
+    fn is_costly(&self) -> bool {
+        false
+    }
+
     fn admit(&self, _: &Request<'_>, _: &mut Verifying) -> Admission {
         Admission::Later(Box::new(self.clone()))
     }
@@ -62,15 +66,20 @@ impl Handler for Counts {
     fn message<'a>(&mut self, (): &mut (), _: Message<'a>, _: &mut Context<'_, 'a>) {}
 }
 
+/// Two cores that ask this backend.
+fn asking(backend: &Backend) -> [Core<Counts>; 2] {
+    cores_with(Counts::default).map(|core| {
+        let Core { gateway, publisher, flag, config } = core;
+        let gateway = gateway.with_authority(Some(Arc::new(backend.clone())), clock);
+        Core { gateway, publisher, flag, config }
+    })
+}
+
 /// What the application was asked about a client for which the backend has answered, and what was
 /// answered to it.
 fn answered(target: &str, was_closed: bool) -> ([usize; 3], Vec<Call>) {
     let backend = Backend::default();
-    let [mut core, _] = cores_with(Counts::default).map(|core| {
-        let Core { gateway, publisher, flag, config } = core;
-        let gateway = gateway.with_authority(Some(Arc::new(backend.clone())), clock);
-        Core { gateway, publisher, flag, config }
-    });
+    let [mut core, _] = asking(&backend);
     let (client, answer) = Client::connect(&mut core, id(7), target, "");
     assert_eq!((answer.as_str(), client.session.phase()), ("", Phase::Deciding));
     let reply = backend.0.lock().unwrap().pop().unwrap();
@@ -97,4 +106,12 @@ fn an_answer_about_a_client_that_was_closed_meanwhile_has_no_effect() {
         assert!(!calls.is_empty() || target == "/topics/t", "{target}: {calls:?}");
         assert_eq!(answered(target, true), ([0; 3], Vec::new()), "{target}");
     }
+}
+
+/// The signature of a token takes the loop long, and a backend is asked on other threads.
+#[test]
+fn newcomers_wait_only_where_the_loop_verifies_them() {
+    assert!(!cores()[0].gateway.newcomers_cost_much());
+    assert!(guarded(|| Echo)[0].gateway.newcomers_cost_much());
+    assert!(!asking(&Backend::default())[0].gateway.newcomers_cost_much());
 }
