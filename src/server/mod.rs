@@ -31,6 +31,7 @@ use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -85,6 +86,7 @@ pub struct Server {
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     authority: Option<Arc<dyn Verify>>,
+    lost_log_lines: Option<Arc<AtomicU64>>,
     cores: Option<Vec<usize>>,
     loops_per_core: usize,
     on_panic: Option<OnPanic>,
@@ -115,6 +117,7 @@ impl Server {
             #[cfg(feature = "tls")]
             tls: None,
             authority: None,
+            lost_log_lines: None,
             cores: None,
             loops_per_core: 1,
             on_panic: None,
@@ -169,6 +172,14 @@ impl Server {
     #[must_use]
     pub fn authority(mut self, verify: Arc<dyn Verify>) -> Self {
         self.authority = Some(verify);
+        self
+    }
+
+    /// How many lines of its log the program has lost, which counts there: for the metric
+    /// `corecast_lost_log_lines`, which is 0 otherwise.
+    #[must_use]
+    pub fn lost_log_lines(mut self, count: Arc<AtomicU64>) -> Self {
+        self.lost_log_lines = Some(count);
         self
     }
 
@@ -265,7 +276,12 @@ impl Server {
         let (succession, handed) = Succession::begin(self.hand_over, self.on_take_over)?;
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
             sockets::bind(&self.listen, loops.len(), handed)?;
-        let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref(), &self.authority)?;
+        let admin = Admin::new(
+            &listening,
+            &is_admin,
+            self.admin_token.as_ref(),
+            (&self.authority, self.lost_log_lines),
+        )?;
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
         let config = &capacities.uring.config;

@@ -13,6 +13,7 @@ mod topics;
 mod waiting;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::handle::ServerHandle;
 use super::listen::Listening;
@@ -30,12 +31,13 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// Checks who may reach the listeners. `None` if none of them is for administration.
+    /// Checks who may reach the listeners. `None` if none of them is for administration. What is
+    /// asked about clients is in the metrics, and the count of lines that the log has lost.
     pub(super) fn new(
         listening: &[Listening],
         is_admin: &[bool],
         token: Option<&Token>,
-        authority: &Option<Arc<dyn Verify>>,
+        (authority, lost): (&Option<Arc<dyn Verify>>, Option<Arc<AtomicU64>>),
     ) -> Result<Option<Self>, Error> {
         if token.is_some_and(Token::is_wrong) {
             return Err(Error::Usage(Token::WRONG));
@@ -51,7 +53,7 @@ impl Admin {
                 }
             }
         }
-        let metrics = Arc::new(Metrics::new(authority.clone()));
+        let metrics = Arc::new(Metrics::new(authority.clone(), lost));
         Ok(places.next().map(|_| Self { token: token.cloned(), metrics }))
     }
 
