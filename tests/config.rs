@@ -298,21 +298,6 @@ fn all_faults_of_a_file_are_told_at_once_and_by_serve_in_the_same_words() {
 }
 
 #[test]
-fn of_very_many_faults_the_first_are_told_and_how_many_follow() {
-    for (count, told, last) in [
-        (100, 100, "stdin:100:1: unknown key"),
-        (101, 101, "and 1 more fault"),
-        (20_000, 101, "and 19900 more faults"),
-    ] {
-        let text: String = (0..count).map(|number| format!("x{number} = 1\n")).collect();
-        let (code, _, said) = check_input(&text);
-        let lines: Vec<&str> = said.lines().collect();
-        assert_eq!((code, lines.len()), (Some(2), told), "{count}");
-        assert!(lines[told - 1].starts_with(last), "{count}: {}", lines[told - 1]);
-    }
-}
-
-#[test]
 fn faults_of_flags_beside_a_file_are_told_too() {
     let file = File::new("max-memory = \"32MiB\"\n");
     let flags = ["serve", "--config", file.path(), "--max-message", "64MiB"];

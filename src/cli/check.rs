@@ -92,3 +92,25 @@ pub(super) fn print(text: &str) -> ExitCode {
         Err(error) => fail(FAILURE, &format!("standard output cannot be written: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_many_faults_the_first_are_told_and_how_many_follow() {
+        for (count, told, last) in [
+            (100, 100, "f:100:1: unknown key"),
+            (101, 101, "and 1 more fault"),
+            (20_000, 101, "and 19900 more faults"),
+        ] {
+            let text: String = (0..count).map(|number| format!("x{number} = 1\n")).collect();
+            let document = Some(Document::new("f", &text));
+            let faults = Resolved::of(&Inputs { document, ..Inputs::default() }).faults;
+            let mut lines = Vec::new();
+            each_line(&faults, |line| lines.push(line.to_string()));
+            assert_eq!(lines.len(), told, "{count}");
+            assert!(lines[told - 1].starts_with(last), "{count}: {}", lines[told - 1]);
+        }
+    }
+}

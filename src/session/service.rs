@@ -303,10 +303,8 @@ pub trait Service: Inbound {
         false
     }
 
-    /// Neither [`Outbound::respond`] was called for a deferred handshake nor
-    /// [`Outbound::answer_request`] for a request, and the handshake timeout is over, or the
-    /// connection was closed, as by a server that stops. It was answered with 503;
-    /// [`closed`](Inbound::closed) follows.
+    /// The time of a deferred handshake or request is over, or its connection was closed, as by a
+    /// server that stops. It was answered with 503; [`closed`](Inbound::closed) follows.
     fn undecided(&mut self, id: ConnectionId) {
         let _ = id;
     }
@@ -380,8 +378,7 @@ pub trait Outbound {
         open: impl FnOnce(&mut Replies<'_>),
     ) -> bool;
 
-    /// Whether a handshake that was deferred, or a request that was left for later, still waits for
-    /// its answer.
+    /// Whether a deferred handshake or request still waits for its answer.
     fn is_deciding(&mut self, id: ConnectionId) -> bool;
 
     /// Answers a plain request that [`Inbound::request`] had left for later; does nothing if the

@@ -5,6 +5,7 @@
 mod accept;
 mod buf_ring;
 mod complete;
+mod ending;
 mod setup;
 mod submit;
 mod tag;

@@ -36,10 +36,10 @@ impl Admin {
     pub(super) fn new(
         listening: &[Listening],
         is_admin: &[bool],
-        token: Option<&Token>,
-        (authority, lost): (&Option<Arc<dyn Verify>>, Option<Arc<AtomicU64>>),
+        token: &Option<Token>,
+        (authority, lost): (&Option<Arc<dyn Verify>>, &Option<Arc<AtomicU64>>),
     ) -> Result<Option<Self>, Error> {
-        if token.is_some_and(Token::is_wrong) {
+        if token.as_ref().is_some_and(Token::is_wrong) {
             return Err(Error::Usage(Token::WRONG));
         }
         let mut places = listening.iter().zip(is_admin).filter(|(_, is_admin)| **is_admin);
@@ -53,8 +53,8 @@ impl Admin {
                 }
             }
         }
-        let metrics = Arc::new(Metrics::new(authority.clone(), lost));
-        Ok(places.next().map(|_| Self { token: token.cloned(), metrics }))
+        let metrics = Arc::new(Metrics::new(authority.clone(), lost.clone()));
+        Ok(places.next().map(|_| Self { token: token.clone(), metrics }))
     }
 
     /// What one loop answers with.

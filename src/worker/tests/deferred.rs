@@ -271,8 +271,8 @@ fn a_closing_connection_does_not_wait_behind_those_without_room() {
 }
 
 /// The application may wait for long, and so may a backend that is asked about the client of an
-/// endpoint, so the service is told when the client leaves. What the client has sent keeps its place
-/// before its FIN, but not before a reset.
+/// endpoint, so the service is told when the client leaves. What the client has sent keeps its
+/// place before its FIN, but not before a reset.
 #[test]
 fn a_client_that_leaves_ends_the_wait_for_a_decision() {
     let fin: fn(&Bench, _) = |bench, client| bench.network.half_close(client);
