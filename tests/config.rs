@@ -135,6 +135,7 @@ fn needed(key: &str) -> &'static [&'static str] {
         "message-burst" => &["--message-rate", "100"],
         "byte-burst" => &["--byte-rate", "64KiB"],
         "handshake-burst" => &["--handshake-rate", "100"],
+        "rate-policy" => &["--message-rate", "100"],
         "admin-token-file" => &["--admin", "127.0.0.1:9100"],
         "auth-url" => &["--allow-origin", "http://a.example"],
         "auth-timeout" | "auth-cache" | "auth-connections" => {
@@ -362,6 +363,7 @@ fn a_server_serves_at_both_ends_of_every_range() {
             "max-buffers" => &["--buffers", "2"],
             "buffer-size" => &["--max-buffers", "128"],
             "drain-delay" | "drain-window" if most => &["--drain-timeout", "86400"],
+            "max-handshakes" if most => &["--max-connections", "16000000"],
             "message-burst" | "byte-burst" | "handshake-burst" => needed(key),
             "auth-timeout" | "auth-cache" | "auth-connections" => needed(key),
             "max-connection-index" if most => &["--max-index", "2GiB", "--max-memory", "4GiB"],

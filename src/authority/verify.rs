@@ -38,6 +38,12 @@ pub trait Verify: Send + Sync {
         Admission::Now(result.map_err(|error| refuse(&error)))
     }
 
+    /// Whether [`admit`](Self::admit) may take a loop long, as the signature of a token does. Then
+    /// the requests of those who are new wait behind those who are there. Default yes.
+    fn is_costly(&self) -> bool {
+        true
+    }
+
     /// What was counted of questions to others, for the metrics. Default nothing.
     fn asked(&self) -> Option<AskCounts> {
         None

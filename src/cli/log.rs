@@ -1,24 +1,49 @@
 //! The start of the log.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
+use super::log_queue::LogQueue;
 use super::settings::{Level, LogFormat, LogOptions};
 
 /// The variable that filters the log unless there is a level in the settings.
 const VARIABLE: &str = "RUST_LOG";
 
+/// How long the end waits for standard error to take what was logged.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same before a panic is told, which may be one of a loop.
+const BEFORE_PANIC: Duration = Duration::from_millis(100);
+
 /// The log that was started.
-pub(super) struct Log(reload::Handle<Targets, Registry>);
+#[derive(Clone)]
+pub(super) struct Log {
+    filter: reload::Handle<Targets, Registry>,
+    queue: LogQueue,
+}
 
 impl Log {
     /// From now on these settings say what is logged.
     pub(super) fn reload(&self, options: &LogOptions) {
         let (filter, _) = filter(options);
         // It fails only if the log has ended.
-        let _ = self.0.reload(filter);
+        let _ = self.filter.reload(filter);
+    }
+
+    /// How many lines were lost, because they were not read in time.
+    pub(super) fn lost(&self) -> Arc<AtomicU64> {
+        self.queue.lost()
+    }
+
+    /// Waits until what was logged is written, but not for long.
+    pub(super) fn flush(&self) {
+        self.queue.flush(PATIENCE);
     }
 }
 
@@ -34,11 +59,12 @@ fn filter(options: &LogOptions) -> (Targets, Option<String>) {
 }
 
 /// Starts the log. A variable that cannot be read is told in it.
-pub(super) fn start(options: &LogOptions) -> Log {
+pub(super) fn start(options: &LogOptions) -> io::Result<Log> {
+    let queue = LogQueue::start(io::stderr())?;
     let (filter, wrong) = filter(options);
     let (filter, handle) = reload::Layer::new(filter);
     let log = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(queue.clone())
         .with_ansi(false)
         .with_target(false);
     let log = match options.format {
@@ -49,7 +75,17 @@ pub(super) fn start(options: &LogOptions) -> Log {
     if let Some(wrong) = wrong {
         tracing::warn!("{VARIABLE} is not understood: {wrong}");
     }
-    Log(handle)
+    flush_before_panics(queue.clone());
+    Ok(Log { filter: handle, queue })
+}
+
+/// What was logged before a panic says how it came to that.
+fn flush_before_panics(queue: LogQueue) {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        queue.flush(BEFORE_PANIC);
+        tell(panic);
+    }));
 }
 
 fn by_default() -> Targets {

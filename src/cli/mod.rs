@@ -9,6 +9,7 @@ mod command;
 mod exit;
 mod listen;
 mod log;
+mod log_queue;
 mod notify;
 mod reload;
 mod serve;

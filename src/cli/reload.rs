@@ -58,9 +58,7 @@ impl Files {
         let resolved = match check::resolve(&self.matches, Some(&self.started)) {
             Ok(resolved) => resolved,
             Err(faults) => {
-                for fault in &faults {
-                    tracing::error!("{fault}");
-                }
+                check::each_line(&faults, |line| tracing::error!("{line}"));
                 let faults = faults.len();
                 tracing::error!(faults, "the settings, certificates and keys stay as they were");
                 return None;

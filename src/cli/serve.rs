@@ -18,7 +18,7 @@ use super::exit::{FAILURE, USAGE, fail};
 use super::log::{self, Log};
 use super::notify::Notifier;
 use super::reload::Files;
-use super::settings::{Options, effective_file};
+use super::settings::{Options, Resolved, effective_file};
 use super::signals;
 #[cfg(feature = "tls")]
 use super::tls;
@@ -34,46 +34,50 @@ pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
     if matches.get_flag("print-config") {
         return check::print(&effective_file(&resolved));
     }
+    let log = match log::start(&resolved.options.log) {
+        Ok(log) => log,
+        Err(error) => return fail(FAILURE, &Error::Thread(error).to_string()),
+    };
+    let end = run(matches, &resolved, &log);
+    log.flush();
+    match end {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, text)) => fail(code, &text),
+    }
+}
+
+/// Serves with these settings. An error is an exit code and what to say.
+fn run(matches: &ArgMatches, resolved: &Resolved, log: &Log) -> Result<(), (u8, String)> {
     let options = &resolved.options;
-    let log = log::start(&options.log);
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");
     }
     // Before the start line, so that a signal after it is always handled.
-    let signals = match Signals::new(signals::handled(matches, options)) {
-        Ok(signals) => signals,
-        Err(error) => return fail(FAILURE, &format!("signals cannot be handled: {error}")),
-    };
-    match start(options, matches, log) {
-        Ok((running, files)) => {
-            let notifier = Notifier::of_process();
-            log_start(options, &running);
-            // A successor has said so before its predecessor could end.
-            if !running.is_successor() {
-                notifier.ready(false);
-            }
-            let watched = Notifier::watch(running.clone());
-            let handled = signals::handle(signals, running.clone(), files, notifier);
-            if let Err(error) = watched.and(handled) {
-                return fail(FAILURE, &Error::Thread(error).to_string());
-            }
-            match running.join() {
-                Ok(stats) => {
-                    log_totals(&stats);
-                    ExitCode::SUCCESS
-                }
-                Err(error) => fail(FAILURE, &error.to_string()),
-            }
-        }
-        Err(
-            error @ (Error::Core { .. }
-            | Error::Overlap { .. }
-            | Error::Twice { .. }
-            | Error::AdminWithoutToken { .. }
-            | Error::Usage(_)),
-        ) => fail(USAGE, &error.to_string()),
-        Err(error) => fail(FAILURE, &error.to_string()),
+    let signals = Signals::new(signals::handled(matches, options))
+        .map_err(|error| (FAILURE, format!("signals cannot be handled: {error}")))?;
+    let (running, files) = start(options, matches, log).map_err(|error| {
+        let is_usage = matches!(
+            error,
+            Error::Core { .. }
+                | Error::Overlap { .. }
+                | Error::Twice { .. }
+                | Error::AdminWithoutToken { .. }
+                | Error::Usage(_)
+        );
+        (if is_usage { USAGE } else { FAILURE }, error.to_string())
+    })?;
+    let notifier = Notifier::of_process();
+    log_start(options, &running);
+    // A successor has said so before its predecessor could end.
+    if !running.is_successor() {
+        notifier.ready(false);
     }
+    let failed = |error: Error| (FAILURE, error.to_string());
+    let watched = Notifier::watch(running.clone());
+    let handled = signals::handle(signals, running.clone(), files, notifier);
+    watched.and(handled).map_err(|error| failed(Error::Thread(error)))?;
+    log_totals(&running.join().map_err(failed)?);
+    Ok(())
 }
 
 /// Logs the sums of the counters of all loops.
@@ -97,9 +101,10 @@ fn log_totals(stats: &[Stats]) {
 fn start(
     options: &Options,
     matches: &ArgMatches,
-    log: Log,
+    log: &Log,
 ) -> Result<(ServerHandle, Files), Error> {
     let server = options.server().on_take_over(|| Notifier::of_process().ready(true));
+    let server = server.lost_log_lines(log.lost());
     #[cfg(feature = "tls")]
     let server = tls::apply(options, server)?;
     #[cfg(feature = "tokens")]
@@ -111,7 +116,7 @@ fn start(
     let server = admin::apply(&options.admin, server)?;
     let files = Files {
         matches: matches.clone(),
-        log,
+        log: log.clone(),
         started: options.clone(),
         holding: options.clone(),
         #[cfg(feature = "tokens")]

@@ -42,6 +42,7 @@ pub(super) fn handle(
                 }
                 _ => {
                     if std::mem::replace(&mut stopping, true) {
+                        files.log.flush();
                         std::process::exit(128 + signal);
                     }
                     tracing::info!(signal, "stopping; a second signal stops at once");

@@ -97,6 +97,10 @@ impl<H: Handler> Gateway<H> {
 
     /// Answers a handshake that another thread has decided about, or a request.
     fn decide<O: Outbound>(&mut self, id: ConnectionId, out: &mut O) {
+        if !out.is_deciding(id) {
+            // It was closed meanwhile: nobody is to be told of a client that is not served.
+            return self.withdraw(id);
+        }
         if self.answer_late(id, out) || self.take_answer(id, out) {
             return;
         }

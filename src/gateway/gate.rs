@@ -106,6 +106,11 @@ impl Gate {
         Self { verify, clock, max_topic, held, wheel, fresh, due, work: 0, denied }
     }
 
+    /// Whether newcomers may take the loop long.
+    pub(super) fn is_costly(&self) -> bool {
+        self.verify.is_costly()
+    }
+
     /// What was denied so far.
     pub(super) const fn denied(&self) -> DeniedCounts {
         self.denied

@@ -335,7 +335,7 @@ impl<H: Handler> Service for Gateway<H> {
     }
 
     fn newcomers_cost_much(&self) -> bool {
-        self.gate.is_some()
+        self.gate.as_ref().is_some_and(|gate| gate.is_costly())
     }
 
     fn undecided(&mut self, id: ConnectionId) {

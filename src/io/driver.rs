@@ -233,8 +233,9 @@ pub trait Driver {
     /// listener, and some more that arrive meanwhile.
     fn accept_burst(&self) -> u32;
 
-    /// Ends accepting for good on all listeners but those for which `kept` says true: the kernel
-    /// refuses new connections from here on. The accepts' last events follow.
+    /// Ends accepting for good on all listeners but those for which `kept` says true. Where an
+    /// accept was armed, what waits in the queue of the listener is accepted first, as far as there
+    /// are slots; then the kernel refuses new connections. The accepts' last events follow.
     fn stop_accepting(&mut self, kept: &[bool]);
 
     /// Arms a multishot receive. With `poll_first` it waits for readiness before it takes a buffer,

@@ -31,6 +31,8 @@ pub(crate) struct Recorder {
     pub(crate) full: Vec<u32>,
     /// The most deliveries that each connection takes.
     pub(crate) portion: Option<usize>,
+    /// Connections whose handshakes were answered.
+    pub(crate) answered: Vec<ConnectionId>,
     given: HashMap<ConnectionId, usize>,
 }
 
@@ -78,6 +80,10 @@ impl Outbound for Recorder {
     ) -> bool {
         self.calls.push(Call::Respond(to, decision.is_ok()));
         false
+    }
+
+    fn is_deciding(&mut self, id: ConnectionId) -> bool {
+        !self.answered.contains(&id)
     }
 
     fn answer_request(&mut self, to: ConnectionId, _: &Response) {

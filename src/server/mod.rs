@@ -31,6 +31,7 @@ use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -85,6 +86,7 @@ pub struct Server {
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     authority: Option<Arc<dyn Verify>>,
+    lost: Option<Arc<AtomicU64>>,
     cores: Option<Vec<usize>>,
     loops_per_core: usize,
     on_panic: Option<OnPanic>,
@@ -115,6 +117,7 @@ impl Server {
             #[cfg(feature = "tls")]
             tls: None,
             authority: None,
+            lost: None,
             cores: None,
             loops_per_core: 1,
             on_panic: None,
@@ -169,6 +172,14 @@ impl Server {
     #[must_use]
     pub fn authority(mut self, verify: Arc<dyn Verify>) -> Self {
         self.authority = Some(verify);
+        self
+    }
+
+    /// How many lines of its log the program has lost, which counts there: for the metric
+    /// `corecast_lost_log_lines`, which is 0 otherwise.
+    #[must_use]
+    pub fn lost_log_lines(mut self, count: Arc<AtomicU64>) -> Self {
+        self.lost = Some(count);
         self
     }
 
@@ -256,8 +267,8 @@ impl Server {
     {
         reload::check_routes(&self.config, self.authority.is_some())?;
         let affinity::Cores { list: cores, pinned } = affinity::choose(self.cores.as_deref())?;
-        let loops: Vec<usize> =
-            cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core)).collect();
+        let all = cores.iter().flat_map(|core| iter::repeat_n(*core, self.loops_per_core));
+        let loops: Vec<usize> = all.collect();
         let mut config = self.config;
         config.peer_addresses |= self.listen.iter().any(|listen| listen.is_admin);
         let asked_connections = config.limits.max_connections;
@@ -265,11 +276,11 @@ impl Server {
         let (succession, handed) = Succession::begin(self.hand_over, self.on_take_over)?;
         let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
             sockets::bind(&self.listen, loops.len(), handed)?;
-        let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref(), &self.authority)?;
+        let counted = (&self.authority, &self.lost);
+        let admin = Admin::new(&listening, &is_admin, &self.admin_token, counted)?;
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
-        let config = &capacities.uring.config;
-        let wakers = wakers(loops.len())?;
+        let (config, wakers) = (&capacities.uring.config, wakers(loops.len())?);
         let (ports, publishers, inboxes) = connect(config, &wakers);
         let controls = controls(&loops, &wakers, &ports);
         let handle = ServerHandle::new(Parts {

@@ -303,9 +303,8 @@ pub trait Service: Inbound {
         false
     }
 
-    /// The handshake timeout is over, and neither [`Outbound::respond`] was called for a deferred
-    /// handshake nor [`Outbound::answer_request`] for a request. It was answered with 503;
-    /// [`closed`](Inbound::closed) follows.
+    /// The time of a deferred handshake or request is over, or its connection was closed, as by a
+    /// server that stops. It was answered with 503; [`closed`](Inbound::closed) follows.
     fn undecided(&mut self, id: ConnectionId) {
         let _ = id;
     }
@@ -378,6 +377,9 @@ pub trait Outbound {
         decision: Result<Option<Accept>, Refusal>,
         open: impl FnOnce(&mut Replies<'_>),
     ) -> bool;
+
+    /// Whether a deferred handshake or request still waits for its answer.
+    fn is_deciding(&mut self, id: ConnectionId) -> bool;
 
     /// Answers a plain request that [`Inbound::request`] had left for later; does nothing if the
     /// connection waits for no answer.

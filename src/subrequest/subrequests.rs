@@ -214,6 +214,11 @@ impl Verify for Subrequests {
         Admission::Later(Box::new(Asking { question, key, begun: now, now: cx.now, shared, pool }))
     }
 
+    /// The threads wait for the backend, and an API key is looked up by a hash.
+    fn is_costly(&self) -> bool {
+        false
+    }
+
     fn asked(&self) -> Option<AskCounts> {
         let counts = &self.shared.counts;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -313,4 +318,15 @@ impl Shared {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_takes_a_loop_long() {
+        let asks = Subrequests::of("http://127.0.0.1:1/").connections(1).start().unwrap();
+        assert!(!asks.is_costly());
+    }
 }

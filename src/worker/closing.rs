@@ -23,6 +23,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Looks at every connection that is ending. Runs after all events, so an empty queue means
     /// that the kernel has taken every byte.
     pub(super) fn reap(&mut self) {
+        for id in std::mem::take(&mut self.core.undecided) {
+            self.service.undecided(id);
+        }
         let mut closing = std::mem::take(&mut self.core.closing);
         let (mut at, mut freed) = (0, 0);
         while let Some(&id) = closing.get(at)

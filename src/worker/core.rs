@@ -41,6 +41,9 @@ pub(super) struct Core<D: Driver> {
     pub(super) outbox: Outbox,
     /// Connections that are ending, to be looked at in the next turn.
     pub(super) closing: Vec<ConnectionId>,
+    /// Connections that were closed while they waited for a decision, of which the service is told
+    /// in the next turn.
+    pub(super) undecided: Vec<ConnectionId>,
     /// Connections to be armed again once there are receive buffers.
     pub(super) awaiting_buffer: AwaitingBuffer,
     /// Connections whose next send waits because large sends have filled the turn.
@@ -95,6 +98,7 @@ impl<D: Driver> Core<D> {
             now: Millis::default(),
             outbox: Outbox::default(),
             closing: Vec::new(),
+            undecided: Vec::new(),
             awaiting_buffer: AwaitingBuffer::default(),
             awaiting_send: VecDeque::new(),
             sent_large: 0,

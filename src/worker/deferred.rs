@@ -316,12 +316,12 @@ impl Slot {
         }
     }
 
-    /// Whether the end of a connection ends the wait for a decision about its handshake: the
-    /// application waits for something else, perhaps for long, and no client is there for its
-    /// answer. What the client has sent behind its request keeps its place before a FIN.
+    /// Whether the end of a connection ends the wait for a decision about its handshake or request:
+    /// that may take long, and no client is there for the answer. One that has sent FIN before its
+    /// handshake is answered cannot be served. What the client has sent behind its request keeps
+    /// its place before a FIN.
     pub(super) fn leaves_undecided(&self, end: &Received) -> bool {
         self.session.phase() == Phase::Deciding
-            && !self.session.endpoint().is_built_in()
             && (self.deferred.is_none() || matches!(end, Received::Failed(_)))
     }
 

@@ -79,6 +79,10 @@ impl<D: Driver> Outbound for Core<D> {
         is_open
     }
 
+    fn is_deciding(&mut self, id: ConnectionId) -> bool {
+        self.slots.get(id).is_some_and(|slot| slot.session.phase() == Phase::Deciding)
+    }
+
     fn answer_request(&mut self, to: ConnectionId, response: &Response) {
         self.with_output(to, |slot, now, pools, output| {
             slot.session.answer_request(now, response, pools, output);
@@ -94,6 +98,9 @@ impl<D: Driver> Outbound for Core<D> {
     }
 
     fn close(&mut self, id: ConnectionId, reason: CloseReason, text: &str) {
+        if self.is_deciding(id) {
+            self.undecided.push(id);
+        }
         self.with_output(id, |slot, now, pools, output| {
             slot.session.close(now, reason, text, pools, output);
         });

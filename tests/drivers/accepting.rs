@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use corecast::base::ConnectionId;
 use corecast::io::{Accepts, Errno, Event};
 
-use super::rig::{Rig, Tested};
+use super::rig::{QUIET, Rig, Tested};
 
 pub(crate) fn a_retired_slot_is_not_given_again_until_it_is_closed<D: Tested>() {
     let mut rig = Rig::<D>::new(2);
@@ -77,6 +77,54 @@ pub(crate) fn an_accept_that_is_not_submitted_yet_ends_as_any_other<D: Tested>()
     rig.turn(None);
     assert!(TcpStream::connect(address).is_err());
     rig.expect_quiet();
+}
+
+/// As far as there are slots; the others are reset.
+pub(crate) fn what_waits_is_accepted_before_the_end<D: Tested>() {
+    for (kind, slots, expected) in
+        [(Accepts::Once, 8, 3), (Accepts::OnceWithPeer, 8, 3), (Accepts::Once, 2, 2)]
+    {
+        let mut rig = Rig::<D>::new(slots);
+        rig.driver.accept(0, kind);
+        let mut clients: Vec<TcpStream> = (0..3).map(|_| rig.connect()).collect();
+        let address = rig.take_listener();
+        rig.driver.stop_accepting(&[]);
+        for client in &clients[..expected] {
+            let event = rig.event();
+            let Event::Accepted { result: Ok(_), armed: true, peer, .. } = event else {
+                panic!("{event:?}");
+            };
+            let is_told = kind == Accepts::OnceWithPeer;
+            assert_eq!(peer, is_told.then(|| client.local_addr().unwrap()));
+        }
+        assert_eq!(accepted(&mut rig), (Err(Errno::CANCELED), false));
+        assert!(TcpStream::connect(address).is_err());
+        for client in &mut clients[expected..] {
+            assert!(client.read(&mut [0]).is_err(), "it is reset");
+        }
+        rig.expect_quiet();
+    }
+}
+
+/// Of those that wait for a socket the kernel wakes one, here the first. If that ends, nobody knows
+/// of the connection.
+pub(crate) fn a_connection_that_woke_an_accept_that_ends_is_not_left_behind<D: Tested>() {
+    let mut rig = Rig::<D>::new(4);
+    let mut other = rig.another(4);
+    for rig in [&mut rig, &mut other] {
+        rig.driver.accept(0, Accepts::Once);
+        rig.turn(None);
+    }
+    let _client = rig.connect();
+    rig.driver.stop_accepting(&[]);
+    let mut taken = 0;
+    while let (Ok(_), armed) = accepted(&mut rig) {
+        assert!(armed, "the end follows");
+        taken += 1;
+    }
+    other.turn(Some(QUIET));
+    taken += std::iter::from_fn(|| other.next_waiting()).count();
+    assert_eq!(taken, 1);
 }
 
 pub(crate) fn once_accepting_has_ended_connections_are_refused<D: Tested>() {

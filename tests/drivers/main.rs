@@ -32,6 +32,8 @@ on_each_driver! {
         a_multishot_accept_brings_all_that_wait,
         peers_are_told_if_that_is_asked_for,
         once_accepting_has_ended_connections_are_refused,
+        what_waits_is_accepted_before_the_end,
+        a_connection_that_woke_an_accept_that_ends_is_not_left_behind,
         an_accept_that_is_not_submitted_yet_ends_as_any_other;
     receiving:
         bytes_come_in_order_and_then_the_end,

@@ -51,7 +51,15 @@ impl<D: Tested> Rig<D> {
     }
 
     pub(crate) fn with(slots: u32, buffers: Buffers) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), slots, buffers)
+    }
+
+    /// Another driver that accepts from the same socket.
+    pub(crate) fn another(&self, slots: u32) -> Self {
+        Self::on(self.listener.try_clone().unwrap(), slots, Buffers::new(16, 4096))
+    }
+
+    fn on(listener: TcpListener, slots: u32, buffers: Buffers) -> Self {
         let ours = vec![listener.try_clone().unwrap().into()];
         let driver = D::make(slots, buffers, ours);
         let waiting = VecDeque::new();

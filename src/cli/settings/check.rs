@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use super::fault::{Fault, Place};
 use super::options::Options;
+use super::routes::Table;
 use super::table;
 
 /// Options with what is known of their origin, for one rule.
 pub(super) struct Check<'a> {
     pub(super) options: &'a Options,
+    /// The routes, as they are written.
+    pub(super) tables: &'a [Table],
     places: &'a BTreeMap<&'static str, Place>,
     /// Where a fault is told: where one of the settings was given last.
     place: Place,
@@ -16,12 +19,12 @@ pub(super) struct Check<'a> {
 
 impl<'a> Check<'a> {
     pub(super) fn new(
-        options: &'a Options,
+        (options, tables): (&'a Options, &'a [Table]),
         places: &'a BTreeMap<&'static str, Place>,
         settings: &[&str],
     ) -> Self {
         let given = settings.iter().filter_map(|name| places.get(name));
-        Self { options, places, place: given.max().cloned().unwrap_or_default() }
+        Self { options, tables, places, place: given.max().cloned().unwrap_or_default() }
     }
 
     /// Whether the setting has another value than the default.

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::fault::{Fault, Place};
 use super::field::Form;
 use super::given::Given;
+use super::lines::Lines;
 use super::nearest::nearest;
 use super::routes::Table;
 use super::setting::Setting;
@@ -65,6 +66,7 @@ impl Keys {
 pub(crate) struct Document {
     name: String,
     text: String,
+    lines: Lines,
 }
 
 impl Document {
@@ -87,7 +89,7 @@ impl Document {
         };
         let bytes = bytes.map_err(|error| fail(0, format!("it cannot be read: {error}")))?;
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self { name, text }),
+            Ok(text) => Ok(Self { lines: Lines::of(&text), name, text }),
             Err(error) => {
                 let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
                 let line = 1 + valid.filter(|byte| **byte == b'\n').count();
@@ -98,7 +100,7 @@ impl Document {
 
     #[cfg(test)]
     pub(crate) fn new(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), text: text.to_owned() }
+        Self { name: name.to_owned(), text: text.to_owned(), lines: Lines::of(text) }
     }
 
     /// The name that faults begin with.
@@ -256,14 +258,12 @@ impl Document {
     }
 
     fn line(&self, offset: usize) -> usize {
-        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+        self.lines.line(offset)
     }
 
     fn place(&self, span: &Range<usize>) -> Place {
-        let before = self.text.get(..span.start).unwrap_or(&self.text);
-        let start = before.rfind('\n').map_or(0, |end| end + 1);
-        let column = 1 + before.get(start..).map_or(0, |line| line.chars().count());
-        Place::File { name: self.name.clone(), line: self.line(span.start), column }
+        let (line, column) = self.lines.position(&self.text, span.start);
+        Place::File { name: self.name.clone(), line, column }
     }
 }
 

@@ -9,12 +9,14 @@ mod check;
 mod defaults_tests;
 #[cfg(test)]
 mod documents_tests;
+mod effect_rules;
 mod fault;
 mod field;
 mod file;
 mod flags;
 mod given;
 mod level;
+mod lines;
 mod nearest;
 mod options;
 #[cfg(any(feature = "tls", feature = "tokens"))]

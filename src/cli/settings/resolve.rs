@@ -63,7 +63,7 @@ impl Resolved {
         // A value that could not be read says nothing about others.
         let unknown: Vec<&str> = faults.iter().filter_map(|fault| fault.about).collect();
         let before = faults.len();
-        faults.extend(rules::broken(&options, &places, &unknown));
+        faults.extend(rules::broken(&options, &tables, &places, &unknown));
         let routes = routes::read(&tables, &options, &unknown, &mut faults);
         if faults.len() > before {
             faults.extend(instead.into_iter().map(|(name, place)| counts_as_kept(name, place)));

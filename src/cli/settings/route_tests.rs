@@ -93,6 +93,12 @@ fn each_fault_has_its_place() {
         (format!("{echo}subscriber-queue = 1"), "f:4:1: `subscriber-queue` has no effect", ""),
         (format!("{echo}message-burst = 5"), "f:4:1: `message-burst` has no effect without", ""),
         (format!("{echo}byte-rate = 5\nmessage-burst = 5"), "f:5:1: `message-burst` has no", ""),
+        (
+            format!("{echo}rate-policy = \"close\""),
+            "f:4:1: `rate-policy` has no effect without",
+            "`message-rate` or `byte-rate`",
+        ),
+        (format!("{echo}rate-policy = \"delay\""), "f:4:1: `rate-policy` has no effect", ""),
         (format!("{echo}rate-policy = \"wait\""), "f:4:15: invalid value `wait`", "`delay`"),
         (
             "[[route]]\npath = \"/h\"\nto = \"health\"\ncontrol-rate = 1".to_owned(),

@@ -33,6 +33,11 @@ impl Table {
         given.map_or(&self.place, |given| &given.place)
     }
 
+    /// Whether it has this key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.given.iter().any(|given| given.setting.name == key)
+    }
+
     /// The route that it says. What is wrong is added to `faults`.
     fn route(&self, faults: &mut Vec<Fault>) -> Option<Route> {
         let (mut options, before) = (Options::default(), faults.len());
@@ -55,7 +60,7 @@ impl Table {
             }
             return None;
         };
-        let has = |key: &str| self.given.iter().any(|given| given.setting.name == key);
+        let has = |key: &str| self.has(key);
         let config = options.config;
         let mut route = Route::new(path.as_str(), to).ok()?;
         route.max_message = has("max-message").then_some(config.limits.max_message);
@@ -92,6 +97,13 @@ impl Table {
             if burst.is_some() && own.or(server).is_none() && !unknown.contains(&rate) {
                 faults.push(fault(key, format!("`{key}` has no effect without `{rate}`")));
             }
+        }
+        let rates = [own.messages, own.bytes, server.messages, server.bytes];
+        let are_rates_known =
+            !unknown.iter().any(|name| matches!(*name, "message-rate" | "byte-rate"));
+        if own.policy.is_some() && rates.iter().all(Option::is_none) && are_rates_known {
+            let text = "`rate-policy` has no effect without `message-rate` or `byte-rate`";
+            faults.push(fault("rate-policy", text.to_owned()));
         }
         let is_topics = route.serves_topics();
         if is_topics && !options.config.pubsub.endpoints && !unknown.contains(&"pubsub") {

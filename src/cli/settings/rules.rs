@@ -12,8 +12,10 @@ use corecast::server::Listen;
 #[cfg(feature = "auth-url")]
 use super::backend_rules::{auth_in_part, auth_too_slow, backend_of_any_page, two_decide};
 use super::check::Check;
+use super::effect_rules::{burst_without_rate, policy_without_rate, takeover_without_deflate};
 use super::fault::{Fault, Place};
 use super::options::Options;
+use super::routes::Table;
 use crate::cli::listen::Listens;
 
 /// A setting that cannot have an effect beyond another one.
@@ -57,6 +59,10 @@ const BOUNDS: &[Bound] = &[
     }),
     bound("publish-backlog", "max-memory", |all| {
         (all.config.pubsub.backlog as u64, all.config.limits.memory as u64)
+    }),
+    bound("max-handshakes", "max-connections", |all| {
+        let limits = &all.config.limits;
+        (limits.max_handshakes.unwrap_or(0).into(), limits.max_connections.into())
     }),
     bound("max-connection-index", "max-index", |all| {
         (all.config.pubsub.max_connection_index as u64, all.config.pubsub.max_index as u64)
@@ -119,6 +125,18 @@ const RULES: &[Rule] = &[
         settings: &["handshake-burst", "handshake-rate"],
         says: "`handshake-burst` is there with `handshake-rate` only",
         broken: |check| burst_without_rate(check, "handshake-burst", "handshake-rate"),
+    },
+    Rule {
+        settings: &["rate-policy", "message-rate", "byte-rate"],
+        says: "`rate-policy`, if it is not the default, is there with `message-rate` or \
+               `byte-rate` only, of the server or of a route without a policy of its own",
+        broken: policy_without_rate,
+    },
+    Rule {
+        settings: &["deflate", "server-context-takeover", "client-context-takeover"],
+        says: "`server-context-takeover` and `client-context-takeover` are there with `deflate` \
+               only; for routes `compression` says it",
+        broken: takeover_without_deflate,
     },
     Rule {
         settings: &["listen", "listen-tls"],
@@ -225,12 +243,6 @@ fn buffers_too_large(check: &Check<'_>) -> Vec<String> {
     vec![format!("{count} times {size} is more than {memory}; lower one of them")]
 }
 
-fn burst_without_rate(check: &Check<'_>, burst: &str, rate: &str) -> Vec<String> {
-    let is_alone = check.is_changed(burst) && !check.is_changed(rate);
-    let text = || format!("{} has no effect without {}", check.name(burst), check.name(rate));
-    is_alone.then(text).into_iter().collect()
-}
-
 fn listens_nowhere(check: &Check<'_>) -> Vec<String> {
     let Options { listen, listen_tls, .. } = check.options;
     let text = "there is nothing to listen on; write an address, such as `127.0.0.1:9001`";
@@ -328,18 +340,20 @@ fn beyond(check: &Check<'_>, bound: &Bound) -> Option<String> {
 /// All contradictions, but for those of settings of which the value is `unknown`.
 pub(super) fn broken(
     options: &Options,
+    tables: &[Table],
     places: &BTreeMap<&'static str, Place>,
     unknown: &[&str],
 ) -> Vec<Fault> {
+    let all = (options, tables);
     let is_known = |settings: &[&str]| !settings.iter().any(|name| unknown.contains(name));
     let bounds = BOUNDS.iter().filter_map(|bound| {
         let settings = [bound.setting, bound.by];
-        let check = Check::new(options, places, &settings);
+        let check = Check::new(all, places, &settings);
         let text = is_known(&settings).then(|| beyond(&check, bound))??;
         Some(check.fault(text))
     });
     let rules = RULES.iter().filter(|rule| is_known(rule.settings)).flat_map(|rule| {
-        let check = Check::new(options, places, rule.settings);
+        let check = Check::new(all, places, rule.settings);
         let texts = (rule.broken)(&check);
         texts.into_iter().map(move |text| check.fault(text))
     });

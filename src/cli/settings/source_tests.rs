@@ -124,6 +124,30 @@ fn all_faults_are_told_in_their_order() {
     }
 }
 
+/// 16 times as many lines, or values in one line, take some 16 times as long, and not 256 times.
+#[test]
+fn the_time_grows_with_the_file_and_not_faster() {
+    let lines = |count| "max-head = \"16KiB\"\n".repeat(count);
+    let values = |count| format!("allow-origin = [{}]", "1, ".repeat(count));
+    let now = || {
+        // That of this thread: others may have the processor meanwhile.
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        std::time::Duration::try_from(time).unwrap()
+    };
+    let time = |file: &str| {
+        let once = |_| {
+            let start = now();
+            assert!(!faults(file, &[]).is_empty());
+            now() - start
+        };
+        (0..3).map(once).min().unwrap().as_secs_f64()
+    };
+    for file in [&lines as &dyn Fn(usize) -> String, &values] {
+        let (few, many) = (time(&file(2_000)), time(&file(32_000)));
+        assert!(many < 100.0 * few, "{few} s and {many} s");
+    }
+}
+
 #[test]
 fn a_value_that_could_not_be_read_contradicts_nothing() {
     for broken in ["max-memory = 64MiB", "max-memory = \"64 mb\"", "max-memory = true"] {
@@ -143,6 +167,33 @@ fn combinations_that_cannot_work() {
         ("message-burst = 5", "f:1:1: `message-burst` has no effect without `message-rate`", ""),
         ("byte-burst = 5\nmessage-rate = 1", "f:1:1: `byte-burst` has no effect without", ""),
         ("handshake-burst = 5", "f:1:1: `handshake-burst` has no effect without", ""),
+        (
+            "rate-policy = \"close\"",
+            "f:1:1: `rate-policy` has no effect without `message-rate` or",
+            "",
+        ),
+        ("rate-policy = \"close\"\ncontrol-rate = 1", "f:1:1: `rate-policy` has no effect", ""),
+        (
+            "rate-policy = \"close\"\n[[route]]\npath = \"/a\"\nto = \"echo\"\nbyte-rate = 1\n\
+             rate-policy = \"delay\"",
+            "f:1:1: `rate-policy` has no effect",
+            "",
+        ),
+        (
+            "server-context-takeover = true\ndeflate = false",
+            "f:2:1: `server-context-takeover` has no effect without `deflate`",
+            "",
+        ),
+        (
+            "deflate = false\nclient-context-takeover = true",
+            "f:2:1: `client-context-takeover` has no effect without `deflate`",
+            "",
+        ),
+        (
+            "max-handshakes = 11\nmax-connections = 10",
+            "f:2:1: `max-handshakes` (11) is more than `max-connections` (10)",
+            "lower it",
+        ),
         ("max-memory = \"15MiB\"", "f:1:1: `max-message` (16MiB, the default) is more", ""),
         ("max-body = \"1GiB\"", "f:1:1: `max-body` (1GiB) is more than", ""),
         ("max-request-line = \"17KiB\"", "f:1:1: `max-request-line`", "`max-head` (16KiB"),
@@ -216,6 +267,11 @@ fn defaults_that_have_no_effect_are_no_fault() {
         "ping-after = 30\nidle-timeout = 5",
         "listen = [\"127.0.0.1:0\", \"127.0.0.1:0\", \"[::]:1\", \"0.0.0.0:1\"]",
         "deflate = false\ndeflate-level = 9",
+        "deflate = false\nserver-context-takeover = false",
+        "rate-policy = \"delay\"",
+        "rate-policy = \"close\"\nbyte-rate = 1",
+        "rate-policy = \"close\"\n[[route]]\npath = \"/a\"\nto = \"echo\"\nmessage-rate = 1",
+        "max-handshakes = 10\nmax-connections = 10",
         "",
     ] {
         assert_eq!(faults(file, &[]), [""; 0], "{file}");

@@ -1,5 +1,6 @@
 //! Clients that need tokens: at their handshake, with each request, and until their tokens end.
 
+mod asked;
 mod named;
 
 use std::cell::Cell;

@@ -9,6 +9,10 @@ use super::wait::CONNECTION_EDGES;
 use super::{CONNECTION, EpollDriver};
 use crate::io::{Accepts, Errno, Event};
 
+/// The most connections that are accepted from a listener once it is to be closed. Under a flood
+/// there is always one more.
+const LAST: u32 = 1024;
+
 impl EpollDriver {
     /// Whether an accept is armed where connections may wait.
     pub(super) fn may_accept(&self) -> bool {
@@ -19,6 +23,26 @@ impl EpollDriver {
     pub(super) fn end_accept(&mut self, index: usize) {
         if self.listeners.get_mut(index).and_then(|listener| listener.armed.take()).is_some() {
             self.events.push_back(ended(index, Errno::CANCELED));
+        }
+    }
+
+    /// Accepts what waits on a listener that is to be closed: it would be reset.
+    pub(super) fn accept_last(&mut self, index: usize) {
+        let Some(kind) = self.listeners.get(index).and_then(|listener| listener.armed) else {
+            return;
+        };
+        for _ in 0..LAST {
+            if !self.table.has_free() {
+                return;
+            }
+            let accepted = self.listeners[index].accept(kind);
+            let (result, peer) = match accepted.and_then(|(socket, peer)| self.add(socket, peer)) {
+                Ok((slot, peer)) => (Ok(slot), peer),
+                // That one has left.
+                Err(Errno::CONNABORTED | Errno::INTR) => continue,
+                Err(_) => return,
+            };
+            self.events.push_back(Event::Accepted { listener: index, result, armed: true, peer });
         }
     }
 

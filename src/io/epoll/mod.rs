@@ -173,6 +173,7 @@ impl Driver for EpollDriver {
     fn stop_accepting(&mut self, kept: &[bool]) {
         for index in 0..self.listeners.len() {
             if kept.get(index) != Some(&true) {
+                self.accept_last(index);
                 self.end_accept(index);
                 // Others may have the same socket: then it stays registered when it is closed.
                 if let Some(socket) = &self.listeners[index].socket {

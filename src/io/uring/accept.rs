@@ -1,7 +1,13 @@
-//! Accepting connections, with the addresses of their peers if they are wanted.
+//! Listening sockets, and the addresses of peers if they are wanted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+
+use crate::io::Accepts;
 
 /// The most connections that wait in the accept queue of a listener (net.core.somaxconn, and the
 /// server asks for as many), and some more for those that arrive while these are accepted.
@@ -9,6 +15,41 @@ pub(super) const BURST: u32 = 4096 + 512;
 
 /// The words of `struct sockaddr_storage`.
 const WORDS: usize = 32;
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    /// `None` once it is closed.
+    pub(super) socket: Option<OwnedFd>,
+    /// The accept that the kernel has, or that is queued and names the socket.
+    pub(super) armed: Option<Accepts>,
+    pub(super) ending: Option<Ending>,
+}
+
+/// The end of accepting on a listener.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// How the worker has accepted from it; nothing is told if it did not.
+    pub(super) kind: Option<Accepts>,
+    /// The last cancel has come back.
+    pub(super) is_cancelled: bool,
+    /// How many may still be accepted.
+    pub(super) left: u32,
+}
+
+impl Listener {
+    pub(super) const fn new(socket: OwnedFd) -> Self {
+        Self { socket: Some(socket), armed: None, ending: None }
+    }
+
+    /// Whether a connection waits.
+    pub(super) fn has_waiting(&self) -> bool {
+        const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let Some(socket) = &self.socket else { return false };
+        let mut all = [PollFd::new(socket, PollFlags::IN)];
+        retry_on_intr(|| poll(&mut all, Some(&AT_ONCE))).is_ok_and(|ready| ready > 0)
+    }
+}
 
 /// Where the kernel writes the address of the next peer of a listener. It is made of atomics
 /// because the kernel writes to it at any time until the accept is complete.

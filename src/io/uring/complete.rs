@@ -125,12 +125,8 @@ impl UringRing {
                 Some(Event::Sent { id, chunk, result })
             }
             Kind::Accept => {
-                let listener = usize::from(tag.index());
                 self.accepts = self.accepts.saturating_sub(u16::from(!armed));
-                let result = outcome(result);
-                let name = self.peer_names.get(listener).filter(|_| result.is_ok());
-                let peer = name.and_then(|name| name.address());
-                Some(Event::Accepted { listener, result, armed, peer })
+                self.accepted(usize::from(tag.index()), outcome(result), armed)
             }
             Kind::Progress => Some(Event::Progress { id, progress: self.end_query(result) }),
             Kind::CancelReceive => Some(Event::NotCancelled { id }),
@@ -148,10 +144,7 @@ impl UringRing {
                 self.known_peers.get(usize::from(tag.index()))?.wake();
                 None
             }
-            Kind::CloseListener => {
-                self.closing.retain(|(listener, _)| *listener != tag.index());
-                None
-            }
+            Kind::CloseListener => self.accept_is_cancelled(usize::from(tag.index())),
             Kind::Ignore => None,
         }
     }

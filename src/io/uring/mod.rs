@@ -5,6 +5,7 @@
 mod accept;
 mod buf_ring;
 mod complete;
+mod ending;
 mod setup;
 mod submit;
 mod tag;
@@ -22,7 +23,7 @@ use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter,
 use super::{Accepts, Buffer, Data, Driver, DriverStats, Errno, Event, LoopWaker, Payload};
 use crate::base::{Chunk, ConnectionId, Shared};
 use crate::config::Buffers;
-use accept::PeerName;
+use accept::{Listener, PeerName};
 use buf_ring::BufRing;
 pub use setup::{Features, SetupError, kernel_release};
 use tag::{Kind, Tag};
@@ -37,10 +38,10 @@ pub struct UringRing {
     /// Owned: made by `Box::into_raw`, taken back in `drop`.
     ring: *mut IoUring,
     buffers: BufRing,
-    listeners: Vec<Option<OwnedFd>>,
-    /// Sockets of which the accept is being cancelled. An accept that is still queued names them.
-    closing: Vec<(u16, OwnedFd)>,
+    listeners: Vec<Listener>,
     accepts: u16,
+    /// The slots that connections have.
+    in_use: u32,
     /// For each listener the address of its next peer, if it is asked for.
     #[expect(clippy::vec_box, reason = "the kernel writes to them, so they must not move")]
     peer_names: Vec<Box<PeerName>>,
@@ -107,8 +108,8 @@ impl UringRing {
             ring,
             buffers,
             listeners: Vec::new(),
-            closing: Vec::new(),
             accepts: 0,
+            in_use: 0,
             peer_names: Vec::new(),
             slots: slots.min(ConnectionId::MAX_SLOTS),
             wake,
@@ -137,7 +138,7 @@ impl UringRing {
     /// Gives the ring its listeners.
     #[must_use]
     pub fn with_listeners(mut self, listeners: Vec<OwnedFd>) -> Self {
-        self.listeners = listeners.into_iter().map(Some).collect();
+        self.listeners = listeners.into_iter().map(Listener::new).collect();
         self
     }
 
@@ -276,6 +277,7 @@ impl Driver for UringRing {
     }
 
     fn close(&mut self, id: ConnectionId) {
+        self.in_use = self.in_use.saturating_sub(1);
         let entry = opcode::Close::new(Fixed(id.slot))
             .build()
             .flags(Flags::SKIP_SUCCESS)

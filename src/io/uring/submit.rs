@@ -1,7 +1,7 @@
 //! Towards the kernel: the submission queue and the one call.
 #![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU32;
@@ -246,11 +246,10 @@ impl UringRing {
     }
 
     pub(super) fn push_accept(&mut self, listener: usize, kind: Accepts) {
-        let fd = self.listeners.get(listener).and_then(Option::as_ref);
-        let (Some(fd), Ok(index)) = (fd, u16::try_from(listener)) else {
+        let (Some(fd), Ok(index)) = (self.arm(listener, kind), u16::try_from(listener)) else {
             return;
         };
-        let fd = Fd(fd.as_raw_fd());
+        let fd = Fd(fd);
         let once = |address: *mut AtomicU32, len: *mut AtomicU32| {
             opcode::Accept::new(fd, address.cast(), len.cast())
                 .file_index(Some(DestinationSlot::auto_target()))
@@ -276,21 +275,6 @@ impl UringRing {
     pub(super) fn push_cancel_accept(&mut self, listener: usize) {
         let listener = u16::try_from(listener).unwrap_or(u16::MAX);
         self.cancel(Tag::plain(Kind::Accept, listener), Tag::plain(Kind::Ignore, 0));
-    }
-
-    /// Closes the listeners but those for which `kept` says true, each once the kernel has
-    /// cancelled its accept: one that is still queued would find the descriptor closed, or another
-    /// file by it.
-    pub(super) fn close_listeners(&mut self, kept: &[bool]) {
-        for (index, listener) in (0..).zip(0..self.listeners.len()) {
-            if kept.get(listener) != Some(&true)
-                && let Some(socket) = self.listeners[listener].take()
-            {
-                self.closing.push((index, socket));
-                let entry = opcode::AsyncCancel::new(Tag::plain(Kind::Accept, index).0).build();
-                self.push(entry.user_data(Tag::plain(Kind::CloseListener, index).0));
-            }
-        }
     }
 
     /// Watches the eventfd.

@@ -25,6 +25,8 @@ pub(super) struct Snapshot {
     pub(super) max_memory: u64,
     /// What was asked of a backend about clients, if there is one.
     pub(super) asked: Option<AskCounts>,
+    /// Lines of the log that were not read in time.
+    pub(super) lost_log_lines: u64,
 }
 
 impl Snapshot {

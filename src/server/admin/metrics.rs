@@ -1,6 +1,7 @@
 //! `GET /metrics`.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,7 @@ pub(super) struct Metrics {
     last: Mutex<Vec<Option<Told>>>,
     started: Duration,
     authority: Option<Arc<dyn Verify>>,
+    lost_log_lines: Option<Arc<AtomicU64>>,
     /// Requests of those who may not ask.
     pub(super) refusals: Refusals,
 }
@@ -55,9 +57,13 @@ impl Visit for Count {
 
 impl Metrics {
     /// `authority` decides about clients; what it asks others is counted.
-    pub(super) fn new(authority: Option<Arc<dyn Verify>>) -> Self {
+    pub(super) fn new(
+        authority: Option<Arc<dyn Verify>>,
+        lost_log_lines: Option<Arc<AtomicU64>>,
+    ) -> Self {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { last: Mutex::default(), started, authority, refusals: Refusals::default() }
+        let (last, refusals) = (Mutex::default(), Refusals::default());
+        Self { last, started, authority, lost_log_lines, refusals }
     }
 
     /// Answers once all loops have.
@@ -100,6 +106,7 @@ impl Metrics {
             refusals: self.refusals.counts(),
             max_connections: server.max_connections().into(),
             asked: self.authority.as_ref().and_then(|authority| authority.asked()),
+            lost_log_lines: self.lost_log_lines.as_ref().map_or(0, |it| it.load(Ordering::Relaxed)),
             max_memory: config.limits.memory as u64,
         }
     }

@@ -13,6 +13,7 @@ mod topics;
 mod waiting;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::handle::ServerHandle;
 use super::listen::Listening;
@@ -30,14 +31,15 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// Checks who may reach the listeners. `None` if none of them is for administration.
+    /// Checks who may reach the listeners. `None` if none of them is for administration. What is
+    /// asked about clients is in the metrics, and the count of lines that the log has lost.
     pub(super) fn new(
         listening: &[Listening],
         is_admin: &[bool],
-        token: Option<&Token>,
-        authority: &Option<Arc<dyn Verify>>,
+        token: &Option<Token>,
+        (authority, lost): (&Option<Arc<dyn Verify>>, &Option<Arc<AtomicU64>>),
     ) -> Result<Option<Self>, Error> {
-        if token.is_some_and(Token::is_wrong) {
+        if token.as_ref().is_some_and(Token::is_wrong) {
             return Err(Error::Usage(Token::WRONG));
         }
         let mut places = listening.iter().zip(is_admin).filter(|(_, is_admin)| **is_admin);
@@ -51,8 +53,8 @@ impl Admin {
                 }
             }
         }
-        let metrics = Arc::new(Metrics::new(authority.clone()));
-        Ok(places.next().map(|_| Self { token: token.cloned(), metrics }))
+        let metrics = Arc::new(Metrics::new(authority.clone(), lost.clone()));
+        Ok(places.next().map(|_| Self { token: token.clone(), metrics }))
     }
 
     /// What one loop answers with.

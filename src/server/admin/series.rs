@@ -134,6 +134,9 @@ pub(super) const METRICS: &[Metric] = &[
         Sum(|one| one.worker.shed)),
     metric("corecast_handler_panics", Counter, "",
         "Panics in callbacks of the application.", Sum(|one| one.app.panics)),
+    metric("corecast_lost_log_lines", Counter, "",
+        "Lines of the log that were lost, because standard error was not read in time.",
+        Samples(|all, to| to.sample(&[], all.lost_log_lines))),
     metric("corecast_loop_answers", Gauge, "core, loop",
         "1 if the loop answered this request, 0 if its figures are those of the last answer.",
         Samples(answers)),
@@ -320,6 +323,7 @@ mod tests {
             max_connections: 10,
             max_memory: 20,
             asked: Some(AskCounts::default()),
+            lost_log_lines: 0,
         }
     }
 

@@ -142,10 +142,10 @@ fn a_late_refusal_is_answered_and_what_came_early_is_thrown_away() {
     bench.finish();
 }
 
-/// Also behind early bytes, which are read and thrown away then, and behind an end.
+/// Also behind early bytes, which are read and thrown away then, and behind an end after them.
 #[test]
 fn a_handshake_that_is_never_decided_is_answered_503() {
-    for (early, ends) in [(0, false), (30, false), (MUCH, false), (0, true), (30, true)] {
+    for (early, ends) in [(0, false), (30, false), (MUCH, false), (30, true)] {
         let mut bench = Bench::new();
         let (client, _) = bench.request("/never");
         bench.network.write(client, &vec![b'e'; early]);
@@ -168,15 +168,18 @@ fn a_handshake_that_is_never_decided_is_answered_503() {
 
 #[test]
 fn a_server_that_stops_answers_503_to_an_undecided_handshake() {
-    for early in [0, 30] {
+    for (early, path) in [(0, "/never"), (30, "/never"), (0, "/later")] {
         let mut bench = Bench::new();
-        let (client, _) = bench.request("/never");
+        let (client, id) = bench.request(path);
         bench.network.write(client, &vec![b'e'; early]);
         bench.settle();
         bench.worker.drain();
         let got = bench.read_to_end(client);
         assert!(got.starts_with(b"HTTP/1.1 503 "), "{early}: {}", String::from_utf8_lossy(&got));
         assert_eq!(bench.network.closed_by_server(client), Some(ServerEnd::Fin), "{early}");
+        // It is told before the connection has ended: a backend need not be asked any more.
+        assert_eq!(bench.rig.0.borrow().undecided, [id]);
+        assert!(bench.rig.0.borrow().ended.is_empty());
         bench.finish();
     }
 }
@@ -267,21 +270,26 @@ fn a_closing_connection_does_not_wait_behind_those_without_room() {
     bench.finish();
 }
 
-/// The application may wait for long, so it is told when its client leaves. What the client has
-/// sent keeps its place before its FIN, but not before a reset.
+/// The application may wait for long, and so may a backend that is asked about the client of an
+/// endpoint, so the service is told when the client leaves. What the client has sent keeps its
+/// place before its FIN, but not before a reset.
 #[test]
-fn a_client_that_leaves_ends_the_wait_of_the_application() {
+fn a_client_that_leaves_ends_the_wait_for_a_decision() {
     let fin: fn(&Bench, _) = |bench, client| bench.network.half_close(client);
     let reset: fn(&Bench, _) = |bench, client| bench.network.reset(client);
     for (leave, reason) in [(fin, CloseReason::Eof), (reset, CloseReason::Broken)] {
-        let mut bench = Bench::new();
-        let (client, _) = bench.request("/later");
-        bench.settle();
-        leave(&bench, client);
-        bench.settle();
-        assert_eq!(bench.rig.0.borrow().ended, [reason]);
-        assert!(bench.rig.0.borrow().undecided.is_empty());
-        bench.finish();
+        for path in ["/later", "/never"] {
+            let mut bench = Bench::new();
+            let (client, _) = bench.request(path);
+            bench.settle();
+            leave(&bench, client);
+            bench.settle();
+            assert_eq!(bench.rig.0.borrow().ended, [reason], "{path}");
+            assert_eq!(bench.worker.connections(), 0, "{path}");
+            assert!(bench.rig.0.borrow().undecided.is_empty());
+            assert_eq!(bench.network.read(client), b"");
+            bench.finish();
+        }
     }
     let mut bench = Bench::new();
     let (client, id) = bench.request("/later");

@@ -1,6 +1,11 @@
 //! Lines of the log: refusals, abnormal ends, and requests if that is asked for.
 
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
 
 use crate::admin::page::{Administrated, ask};
 use crate::support::client::{Client, request, request_to};
@@ -83,4 +88,49 @@ fn the_level_is_that_of_the_flag_or_of_the_variable() {
     let mut wrong = command(&["serve", "--listen", "127.0.0.1:0"]);
     wrong.env("RUST_LOG", "loud");
     await_line(&Server::spawn(wrong), &["WARN", "RUST_LOG"]);
+}
+
+/// A server, and the folder of its sockets. Nobody reads what it says.
+struct Unread(Child, PathBuf);
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        let _ = std::fs::remove_dir_all(&self.1);
+    }
+}
+
+/// Standard error is a pipe that nobody reads, and there is much to log.
+#[test]
+fn a_log_that_is_not_read_stops_nobody() {
+    const AT_ONCE: usize = 500;
+    let name = format!("corecast-unread-log-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let [clients, admin] = ["clients", "admin"].map(|name| folder.join(name));
+    let listens = [&clients, &admin].map(|path| format!("unix:{}", path.display()));
+    let flags = ["serve", "--access-log", "--listen", &listens[0], "--admin", &listens[1]];
+    let mut serve = command(&flags);
+    serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut server = Unread(serve.spawn().unwrap(), folder);
+    assert!(wait_until(LIMIT, || UnixStream::connect(&admin).is_ok()));
+    let mut client = Client::connect_unix(&clients);
+    let one = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(100));
+    // Some 2 MiB of lines: more than a pipe and the queue hold.
+    for _ in 0..10_000 / AT_ONCE {
+        client.send(one.repeat(AT_ONCE).as_bytes());
+        for _ in 0..AT_ONCE {
+            let head = client.read_head();
+            client.read_bytes(head.get("Content-Length").unwrap().parse().unwrap());
+        }
+    }
+    let mut metrics = Client::connect_unix(&admin);
+    metrics.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let (text, _) = metrics.read_to_end(LIMIT);
+    let text = String::from_utf8(text).unwrap();
+    let lost = text.lines().find_map(|line| line.strip_prefix("corecast_lost_log_lines_total "));
+    assert!(lost.is_some_and(|lost| lost != "0"), "{lost:?}");
+    rustix::process::kill_process(Pid::from_child(&server.0), Signal::TERM).unwrap();
+    assert!(wait_until(LIMIT, || server.0.try_wait().unwrap().is_some()));
 }

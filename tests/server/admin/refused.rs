@@ -123,13 +123,13 @@ fn handshakes() {
 
 #[test]
 fn rates() {
-    let close = ["--rate-policy", "close"];
-    for (flags, of, bytes) in [
-        (["--message-rate", "2"], "messages", frame(FIN | TEXT, b"x").repeat(3)),
-        (["--byte-rate", "20"], "bytes", frame(FIN | TEXT, b"123456789012345")),
-        (["--control-rate", "2"], "control", frame(FIN | PING, b"").repeat(3)),
+    let close = &["--rate-policy", "close"][..];
+    for (flags, policy, of, bytes) in [
+        (["--message-rate", "2"], close, "messages", frame(FIN | TEXT, b"x").repeat(3)),
+        (["--byte-rate", "20"], close, "bytes", frame(FIN | TEXT, b"123456789012345")),
+        (["--control-rate", "2"], &[], "control", frame(FIN | PING, b"").repeat(3)),
     ] {
-        let server = Administrated::start(&[flags, close].concat());
+        let server = Administrated::start(&[&flags[..], policy].concat());
         let mut client = Client::open(server.addr());
         client.send(&bytes);
         while client.read_frame().first != FIN | CLOSE {}

@@ -1,0 +1,36 @@
+//! Settings that have no effect without another one.
+
+use super::check::Check;
+
+/// A burst is there with its rate only.
+pub(super) fn burst_without_rate(check: &Check<'_>, burst: &str, rate: &str) -> Vec<String> {
+    let is_alone = check.is_changed(burst) && !check.is_changed(rate);
+    let text = || format!("{} has no effect without {}", check.name(burst), check.name(rate));
+    is_alone.then(text).into_iter().collect()
+}
+
+/// A policy for those who send too fast is there with a rate only: one of the server, or one of a
+/// route that has no policy of its own.
+pub(super) fn policy_without_rate(check: &Check<'_>) -> Vec<String> {
+    let [policy, messages, bytes] = ["rate-policy", "message-rate", "byte-rate"];
+    let is_for_route = check.tables.iter().any(|table| {
+        let has = |key: &str| table.has(key);
+        table.is_broken || (has(messages) || has(bytes)) && !has(policy)
+    });
+    let has_rate = check.is_changed(messages) || check.is_changed(bytes) || is_for_route;
+    let [shown, messages, bytes] = [policy, messages, bytes].map(|name| check.name(name));
+    let text = || format!("{shown} has no effect without {messages} or {bytes}");
+    (check.is_changed(policy) && !has_rate).then(text).into_iter().collect()
+}
+
+/// A window is kept if messages are compressed. Routes that have them compressed say themselves
+/// whether windows are kept.
+pub(super) fn takeover_without_deflate(check: &Check<'_>) -> Vec<String> {
+    if check.options.config.deflate.enabled {
+        return Vec::new();
+    }
+    let names = ["server-context-takeover", "client-context-takeover"];
+    let changed = names.into_iter().filter(|name| check.is_changed(name));
+    let deflate = check.name("deflate");
+    changed.map(|name| format!("{} has no effect without {deflate}", check.name(name))).collect()
+}
