@@ -1,0 +1,40 @@
+//! Whether those who ask for the health of the server are told to go elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::service::Gateway;
+use crate::app::Handler;
+use crate::protocol::http::{Response, Status};
+
+const HEALTHY: &str = "ok\n";
+const STOPPING: &str = "The server is stopping.\n";
+
+/// The flags of a server that stops.
+#[derive(Debug, Default)]
+pub(super) struct Stopping {
+    drain: Arc<AtomicBool>,
+    hands_over: Arc<AtomicBool>,
+}
+
+impl Stopping {
+    /// The answer on `/healthz`: whether new clients are to come to this address. They are if a
+    /// successor has it.
+    pub(super) fn health(&self) -> Response {
+        let stops = self.drain.load(Ordering::Acquire) && !self.hands_over.load(Ordering::Acquire);
+        match stops {
+            true => Response::text(Status::SERVICE_UNAVAILABLE, STOPPING),
+            false => Response::text(Status::OK, HEALTHY),
+        }
+    }
+}
+
+impl<H: Handler> Gateway<H> {
+    /// From the time on that `drain` is set, requests for the health of the server are answered
+    /// with 503, unless `hands_over` is.
+    #[must_use]
+    pub fn with_stop(mut self, drain: Arc<AtomicBool>, hands_over: Arc<AtomicBool>) -> Self {
+        self.stopping = Stopping { drain, hands_over };
+        self
+    }
+}
