@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::protocol::http::Status;
+use crate::protocol::websocket::handshake::Rejection;
 
 /// Why what a client has shown is not accepted. The text is a line for a person, without any part
 /// of the token.
@@ -46,6 +47,22 @@ impl TokenError {
         match self {
             Self::Several => Status::BAD_REQUEST,
             _ => Status::UNAUTHORIZED,
+        }
+    }
+
+    /// The same for the log and for statistics, without what the client has sent.
+    pub(super) const fn rejection(&self) -> Rejection {
+        match self {
+            Self::Missing | Self::Unsupported(_) | Self::Refused(_) => Rejection::Unauthorized,
+            Self::Several => Rejection::SeveralTokens,
+            Self::TooLong | Self::Malformed(_) | Self::Claim(_) => Rejection::TokenInvalid,
+            Self::Algorithm => Rejection::TokenAlgorithm,
+            Self::UnknownKey => Rejection::TokenKey,
+            Self::Signature => Rejection::TokenSignature,
+            Self::Expired => Rejection::TokenExpired,
+            Self::NotYet => Rejection::TokenNotYet,
+            Self::Audience => Rejection::TokenAudience,
+            Self::ApiKey => Rejection::ApiKey,
         }
     }
 }

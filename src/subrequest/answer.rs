@@ -15,7 +15,6 @@ const LEEWAY: Duration = Duration::from_secs(10);
 const MAX_LINE: usize = 512;
 const UNAUTHORIZED: &str = "The backend does not know this client.";
 const FORBIDDEN: &str = "The backend does not allow this client to connect.";
-const FAILED: &str = "Whether this client may connect cannot be found out now; try again later.";
 
 /// What the backend has decided.
 #[derive(Debug)]
@@ -48,8 +47,8 @@ pub(super) fn judge(
                 claims.into_lasting_authority(now, Duration::ZERO, LEEWAY, question.max_topic);
             Ok(authority.map_err(|error| fault(&error))?)
         }
-        401 => Err(refusal(answered, Status::UNAUTHORIZED, Rejection::Unauthorized, UNAUTHORIZED)),
-        403 => Err(refusal(answered, Status::FORBIDDEN, Rejection::Forbidden, FORBIDDEN)),
+        401 => Err(refusal(answered, Status::UNAUTHORIZED, UNAUTHORIZED)),
+        403 => Err(refusal(answered, Status::FORBIDDEN, FORBIDDEN)),
         status => return Err(format!("its status is {status}")),
     };
     Ok(Decided { answer, max_age })
@@ -57,14 +56,14 @@ pub(super) fn judge(
 
 /// What a client is answered about whom nothing is known.
 pub(super) fn failed() -> Refusal {
-    Refusal::saying(Rejection::Undecided, FAILED)
+    Rejection::BackendFailed.into()
 }
 
 fn fault(error: &TokenError) -> String {
     format!("the claims are wrong: {error}")
 }
 
-fn refusal(answered: &Answered, status: Status, rejection: Rejection, default: &str) -> Refusal {
+fn refusal(answered: &Answered, status: Status, default: &str) -> Refusal {
     let line = if answered.is_text { line(&answered.body) } else { None };
     let mut response = Response::text(status, format!("{}\n", line.unwrap_or(default)));
     if status == Status::UNAUTHORIZED {
@@ -75,7 +74,7 @@ fn refusal(answered: &Answered, status: Status, rejection: Rejection, default: &
             known.unwrap_or_else(|_| response.with_known_header("WWW-Authenticate", "Bearer"));
     }
     let mut refusal = Refusal::from(response);
-    refusal.rejection = rejection;
+    refusal.rejection = Rejection::Backend(status);
     refusal
 }
 
@@ -175,7 +174,7 @@ mod tests {
         assert!(text.contains("WWW-Authenticate: Bearer\r\n"), "{text}");
         let refused = with(401, "", Some("Basic realm=\"x\""), true).unwrap().answer.unwrap_err();
         assert!(written(&refused).contains("WWW-Authenticate: Basic realm=\"x\"\r\n"));
-        assert_eq!(refused.rejection, Rejection::Unauthorized);
+        assert_eq!(refused.rejection, Rejection::Backend(Status::UNAUTHORIZED));
         let wrong = with(401, "", Some("a\r\nSet-Cookie: b"), true).unwrap().answer.unwrap_err();
         assert!(!written(&wrong).contains("Set-Cookie"));
         for body in ["\u{1b}[2J", "", &"a".repeat(MAX_LINE + 1)] {

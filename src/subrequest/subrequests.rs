@@ -15,11 +15,10 @@ use crate::authority::{
     self as authority, Admission, AskCounts, Authority, Credential, Reply, TokenError, Verify,
     Verifying, refuse,
 };
-use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use crate::protocol::websocket::handshake::{Rejection, Request};
 
 /// The work to look at each byte of a question, to hash it and to look it up.
 const PER_BYTE: u64 = 2;
-const OVERLOADED: &str = "Too many clients ask to connect at this moment; try again later.";
 const NO_RENEWAL: &str = "Tokens cannot be renewed here; open another connection.";
 const NO_API_KEYS: &str = "API keys are not accepted here.";
 /// No warning comes sooner after another.
@@ -247,7 +246,7 @@ impl authority::Question for Asking {
         {
             shared.counts.overloaded.fetch_add(1, Ordering::Relaxed);
             shared.warn("too many clients wait to be asked about");
-            reply.answer(Err(Refusal::saying(Rejection::Undecided, OVERLOADED)));
+            reply.answer(Err(Rejection::BackendOverloaded.into()));
         }
     }
 }

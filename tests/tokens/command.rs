@@ -92,6 +92,29 @@ fn the_audience_is_a_flag() {
     }
 }
 
+/// The log says as much as the client is told.
+#[test]
+fn the_log_has_the_cause_of_a_refusal() {
+    let (server, _files) = guarded(&[]);
+    let (addr, wrong) = (server.addr(), signed(r#"{"sub":"ann","exp":9999999999}"#, &[3; 32]));
+    let expired = token_until(now() - Duration::from_secs(60));
+    for (target, further, cause) in [
+        ("/pubsub", bearer(&wrong), "The signature of the token is wrong."),
+        ("/pubsub", bearer(&expired), "The token has expired."),
+        ("/pubsub", "X-API-Key: abc\r\n".to_owned(), "The API key is not known."),
+        ("/pubsub?access_token=x", bearer(&expired), "There are several tokens that differ"),
+        ("/topics/other", bearer(&token()), "The token does not allow"),
+    ] {
+        status(addr, target, &further);
+        said(&server, &format!("last=\"{cause}"));
+    }
+    let claims = r#"{"sub":"ann","exp":9999999999,"subscribe":["news/a"]}"#;
+    let mut reader = open(addr, "/topics/news/a", &signed(claims, SECRET));
+    send(&mut reader, "x");
+    reader.read_to_end(LIMIT);
+    said(&server, "code=1008 last=\"not allowed to publish to this topic\"");
+}
+
 /// No line of the log has any part of a token, whatever becomes of it and however much is logged.
 #[test]
 fn tokens_do_not_come_into_the_log() {
