@@ -17,6 +17,7 @@ mod reload;
 mod rlimit;
 mod sockets;
 mod starting;
+mod succession;
 mod tcp;
 mod thread;
 #[cfg(feature = "tls")]
@@ -47,11 +48,11 @@ pub use affinity::allowed_cores;
 use control::Stop;
 use handle::Parts;
 pub use handle::ServerHandle;
-use handover::{OnTakeOver, Succession};
 use holding::Holding;
 pub use listen::{Listen, Listening};
 use sockets::Bound;
 use starting::{connect, controls, serve, spawn_each, wait_until_ready, wakers};
+use succession::{OnTakeOver, Succession};
 use thread::CoreThread;
 use token::Token;
 pub use view::CoreStats;
@@ -263,8 +264,9 @@ impl Server {
         let asked_connections = config.limits.max_connections;
         let capacities = capacity::fit(config, loops.len());
         let (succession, handed) = Succession::begin(self.hand_over, self.on_take_over)?;
-        let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
-            sockets::bind(&self.listen, loops.len(), handed)?;
+        let bound = sockets::bind(&self.listen, loops.len(), handed)?;
+        let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, .. } = bound;
+        let Bound { files, kept, left, .. } = bound;
         let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref(), &self.authority)?;
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
@@ -318,6 +320,7 @@ impl Server {
         });
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        succession.complete(serve(result, handle, controls, self.watchdog)?, kept, &files)
+        let server = serve(result, handle, controls, self.watchdog)?;
+        succession.complete(server, kept, &left, &files)
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Bound {
     pub(super) files: Vec<SocketFile>,
     /// Duplicates of all sockets, if a successor may take them.
     pub(super) kept: Option<Vec<Handed>>,
+    /// What a predecessor listens on and this server does not.
+    pub(super) left: Vec<Listening>,
 }
 
 impl Bound {
@@ -140,7 +142,7 @@ pub(super) fn bind(
         return Err(Error::Usage("no address to listen on; give one with --listen"));
     }
     let kept = handed.is_some().then(Vec::new);
-    let handed = assign(listen, handed.unwrap_or_default());
+    let (handed, left) = assign(listen, handed.unwrap_or_default());
     let fresh = listen.iter().zip(&handed).filter(|(_, handed)| handed.is_empty());
     let fresh: Vec<Listen> = fresh.map(|(listen, _)| listen.clone()).collect();
     let passed = passed(&fresh)?;
@@ -150,7 +152,7 @@ pub(super) fn bind(
     let mut passed = passed.into_iter();
     let deadline = Instant::now() + IN_USE_WAIT;
     let loops = iter::repeat_with(Vec::new).take(loops).collect();
-    let mut bound = Bound { loops, kept, ..Bound::default() };
+    let mut bound = Bound { loops, kept, left, ..Bound::default() };
     for (listen, handed) in listen.iter().zip(&handed) {
         match handed.as_slice() {
             [] => bound.open(listen, &mut planned, &mut passed, deadline)?,
@@ -178,8 +180,9 @@ fn is_asked_for(asked: &Place, place: &Listening) -> bool {
 }
 
 /// What a predecessor has for each of these: its settings call it the same, or that is where it
-/// listens. What systemd has passed to it may be several sockets.
-fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> Vec<Vec<Handed>> {
+/// listens. What systemd has passed to it may be several sockets. And where else it listens: on
+/// what nobody will, once it has ended.
+fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> (Vec<Vec<Handed>>, Vec<Listening>) {
     let of = |listen: &Listen| {
         let name = listen.to_string();
         let most = if matches!(listen.place, Place::Systemd(_)) { usize::MAX } else { 1 };
@@ -194,7 +197,10 @@ fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> Vec<Vec<Handed>> {
         }
         found
     };
-    listen.iter().map(of).collect()
+    let found: Vec<Vec<Handed>> = listen.iter().map(of).collect();
+    let is_left = |place: &Listening| !found.iter().flatten().any(|taken| taken.place == *place);
+    let left = handed.into_iter().map(|handed| handed.place).filter(is_left).collect();
+    (found, left)
 }
 
 /// The sockets that systemd has passed, for each place that asks for them.
