@@ -130,7 +130,7 @@ impl fmt::Display for Error {
             Self::Twice { listen } => write!(f, "{listen} is given twice; give it once"),
             Self::AdminWithoutToken { address } => fmt_without_token(f, *address),
             Self::AdminTokenFile { path, source } => {
-                write!(f, "the admin token cannot be read from {}: {source}", path.display())
+                write!(f, "the admin token in {} cannot be used: {source}", path.display())
             }
             Self::Descriptor(error) => write!(
                 f,

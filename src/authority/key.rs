@@ -25,6 +25,8 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 pub enum KeyError {
     /// The secret is too short: its number of bytes.
     ShortSecret(usize),
+    /// The secret is a text in PEM, such as a public key, which is known to others.
+    PemSecret,
     /// It is no public key in PEM.
     Pem(String),
     /// It is a key of a kind that is not supported, or no key.
@@ -46,6 +48,10 @@ impl fmt::Display for KeyError {
                 f,
                 "the secret has {len} bytes; it needs {MIN_SECRET} at least, such as `openssl rand \
                  -hex 32` makes"
+            ),
+            Self::PemSecret => f.write_str(
+                "it is a key or a certificate in PEM and no secret; a public key is for \
+                 `--token-key`",
             ),
             Self::Pem(error) => write!(
                 f,
@@ -93,6 +99,9 @@ impl Key {
     /// A secret of HS256.
     pub(super) fn secret(secret: &[u8]) -> Result<Self, KeyError> {
         let short = || KeyError::ShortSecret(secret.len());
+        if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
+            return Err(KeyError::PemSecret);
+        }
         if secret.len() < MIN_SECRET {
             return Err(short());
         }

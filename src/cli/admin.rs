@@ -1,6 +1,6 @@
 //! The admin listener that the settings name.
 
-use std::fs;
+use std::{fs, io};
 
 use corecast::error::Error;
 use corecast::server::{Listen, Server, ServerHandle};
@@ -33,5 +33,9 @@ pub(super) fn reload(options: &AdminOptions, server: &ServerHandle) {
 fn token(options: &AdminOptions) -> Result<Option<String>, Error> {
     let Some(path) = &options.token_file else { return Ok(None) };
     let fault = |source| Error::AdminTokenFile { path: path.clone(), source };
-    fs::read_to_string(path).map(Some).map_err(fault)
+    let token = fs::read_to_string(path).map_err(fault)?;
+    match Server::check_admin_token(&token) {
+        Ok(()) => Ok(Some(token)),
+        Err(error) => Err(fault(io::Error::other(error.to_string()))),
+    }
 }

@@ -213,12 +213,21 @@ impl Server {
     }
 
     /// The token that requests to listeners for administration have to give, as
-    /// `Authorization: Bearer TOKEN`. White space around it is dropped. Without one such a listener
-    /// has to be local. An empty one is an error of [`start`](Self::start).
+    /// `Authorization: Bearer TOKEN`: a word of at least 16 characters. White space around it is
+    /// dropped. Without one such a listener has to be local. A shorter one is an error of
+    /// [`start`](Self::start).
     #[must_use]
     pub fn admin_token(mut self, token: &str) -> Self {
         self.admin_token = Some(Token::new(token));
         self
+    }
+
+    /// Whether a text can be the token of [`admin_token`](Self::admin_token).
+    ///
+    /// # Errors
+    /// [`Error::Usage`], which says what is wrong.
+    pub fn check_admin_token(token: &str) -> Result<(), Error> {
+        if Token::new(token).is_wrong() { Err(Error::Usage(Token::WRONG)) } else { Ok(()) }
     }
 
     /// Restarts without refusing anybody. At the start, the listening sockets of a server that was

@@ -46,6 +46,7 @@ fn files_and_flags_that_cannot_be_used_are_refused_at_the_start() {
     let secret = files.write("secret", SECRET);
     let short = files.write("short", &SECRET[..31]);
     let text = files.write("text", "no key");
+    let pem = files.write("pem", format!("-----BEGIN PUBLIC KEY-----\n{}\n", "a".repeat(64)));
     let line = files.write("line", "a sha256=00\n");
     let none = files.write("none", "# nobody\n");
     let missing = files.0.join("missing").display().to_string();
@@ -54,6 +55,7 @@ fn files_and_flags_that_cannot_be_used_are_refused_at_the_start() {
     };
     for (flags, says) in [
         (["--token-secret", &short], "the secret has 31 bytes"),
+        (["--token-secret", &pem], "is for `--token-key`"),
         (["--token-key", &text], "BEGIN PUBLIC KEY"),
         (["--token-key", &secret], "BEGIN PUBLIC KEY"),
         (["--token-jwks", &text], "no JSON Web Key Set"),
