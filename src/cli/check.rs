@@ -1,12 +1,11 @@
 //! `corecast check-config`, `corecast default-config`, and the settings of `corecast serve`.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::exit::{FAILURE, USAGE, fail};
+use super::exit::{USAGE, complain, print};
 use super::settings::{
     Document, Fault, Inputs, Options, Resolved, Variables, config_file, default_file, given,
 };
@@ -67,16 +66,7 @@ pub(super) fn file(matches: &ArgMatches) -> Option<PathBuf> {
 /// Prints the faults, each in a line.
 fn wrong<'a>(faults: impl Iterator<Item = &'a Fault>, before: &str) -> ExitCode {
     for fault in faults {
-        eprintln!("{before}{fault}");
+        complain(&format!("{before}{fault}"));
     }
     ExitCode::from(USAGE)
-}
-
-/// Prints to standard output, which may be closed.
-pub(super) fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => fail(FAILURE, &format!("standard output cannot be written: {error}")),
-    }
 }

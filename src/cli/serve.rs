@@ -14,7 +14,7 @@ use super::admin;
 #[cfg(feature = "auth-url")]
 use super::auth;
 use super::check;
-use super::exit::{FAILURE, USAGE, fail};
+use super::exit::{FAILURE, USAGE, fail, print};
 use super::log::{self, Log};
 use super::notify::Notifier;
 use super::reload::Files;
@@ -32,7 +32,7 @@ pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
         Err(code) => return code,
     };
     if matches.get_flag("print-config") {
-        return check::print(&effective_file(&resolved));
+        return print(&effective_file(&resolved));
     }
     let options = &resolved.options;
     let log = log::start(&options.log);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use serde_json::Value;
 
-use super::exit::{FAILURE, fail};
+use super::exit::{FAILURE, fail, written};
 use client::Client;
 use sample::Sample;
 use view::View;
@@ -47,13 +47,10 @@ impl Top {
 
 /// Shows one view after the other, until the server does not answer.
 pub(super) fn top(matches: &ArgMatches) -> ExitCode {
-    match watch(&Top::of(matches)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(FAILURE, &error),
-    }
+    watch(&Top::of(matches)).unwrap_or_else(|error| fail(FAILURE, &error))
 }
 
-fn watch(flags: &Top) -> Result<(), String> {
+fn watch(flags: &Top) -> Result<ExitCode, String> {
     let client = Client::new(&flags.admin, flags.token_file.as_deref())
         .map_err(|error| format!("the admin token cannot be read: {error}"))?;
     let is_live = std::io::stdout().is_terminal() && !flags.once;
@@ -73,10 +70,9 @@ fn watch(flags: &Top) -> Result<(), String> {
             true => format!("{HOME}{}{CLEAR_REST}", text.replace('\n', CLEAR_LINE)),
             false => text,
         };
-        let written = std::io::stdout().write_all(text.as_bytes());
-        // Nobody reads it any more.
-        if written.is_err() || flags.once {
-            return Ok(());
+        let result = std::io::stdout().write_all(text.as_bytes());
+        if result.is_err() || flags.once {
+            return Ok(written(result));
         }
         before = now;
     }
