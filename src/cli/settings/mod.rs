@@ -15,6 +15,7 @@ mod file;
 mod flags;
 mod given;
 mod level;
+mod listen_rules;
 mod nearest;
 mod options;
 #[cfg(any(feature = "tls", feature = "tokens"))]
