@@ -89,7 +89,7 @@ impl Builder {
         let connections = connections.max(1);
         let client = Client::new(&url, connections, certificates.as_deref())?;
         let pool = Pool::start(connections)?;
-        let (known, counts, warned) = (Mutex::default(), Counts::default(), Mutex::new(None));
+        let (known, counts, warned) = (Mutex::default(), Counts::default(), Mutex::default());
         let shared = Arc::new(Shared { client, timeout, cache, known, counts, warned });
         Ok(Subrequests { shared, pool: Arc::new(pool), api_keys })
     }
@@ -124,8 +124,14 @@ struct Shared {
     cache: Duration,
     known: Mutex<Cache>,
     counts: Counts,
-    /// When the last warning was.
-    warned: Mutex<Option<Instant>>,
+    warned: Mutex<Warned>,
+}
+
+/// When the last warning was, and how many have been left out since.
+#[derive(Debug, Default)]
+struct Warned {
+    last: Option<Instant>,
+    left_out: u64,
 }
 
 #[derive(Debug, Default)]
@@ -277,7 +283,9 @@ impl Asking {
     /// What the backend decides.
     fn answer(&self) -> Result<Answer, String> {
         let left = self.shared.timeout.saturating_sub(self.begun.elapsed());
-        let answered = self.shared.client.ask(&self.question, left).map_err(|it| it.to_string())?;
+        let Shared { client, timeout, .. } = &*self.shared;
+        let failed = |error| client.describe(&error, *timeout);
+        let answered = client.ask(&self.question, left).map_err(failed)?;
         let now = self.now.saturating_add(self.begun.elapsed());
         let decided = judge(&answered, &self.question, now)?;
         let unsaid = if decided.answer.is_ok() { self.shared.cache } else { Duration::ZERO };
@@ -302,11 +310,14 @@ impl Shared {
     /// Says what is wrong with the backend, but not for each client.
     fn warn(&self, reason: &str) {
         let mut warned = lock(&self.warned);
-        if warned.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
-            *warned = Some(Instant::now());
-            drop(warned);
-            tracing::warn!("the backend of auth-url decides nothing: {reason}");
+        if warned.last.is_some_and(|last| last.elapsed() < BETWEEN_WARNINGS) {
+            warned.left_out += 1;
+            return;
         }
+        let Warned { left_out, .. } =
+            std::mem::replace(&mut *warned, Warned { last: Some(Instant::now()), left_out: 0 });
+        drop(warned);
+        tracing::warn!(left_out, "the backend of auth-url decides nothing: {reason}");
     }
 }
 
