@@ -94,6 +94,24 @@ fn the_audience_is_a_flag() {
     }
 }
 
+/// The last key can be revoked without an end of the server.
+#[test]
+fn a_file_of_api_keys_may_be_emptied_while_the_server_runs() {
+    let files = Files::new();
+    let hash = ring::digest::digest(&ring::digest::SHA256, b"0b2c-key");
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = files.write("keys", format!("prices sha256={hash} publish=prices/#\n"));
+    let server = Server::start(&["--api-keys", &path]);
+    let ask = || status(server.addr(), "/topics/prices/a?role=pub", "X-API-Key: 0b2c-key\r\n");
+    assert_eq!(ask(), 101);
+    files.write("keys", "# revoked\n");
+    server.signal(Signal::HUP);
+    said(&server, "there is no key any more");
+    said(&server, "the keys of tokens were read again");
+    assert_eq!(ask(), 401);
+    assert_eq!(status(server.addr(), "/pubsub", ""), 401);
+}
+
 /// The log says as much as the client is told.
 #[test]
 fn the_log_has_the_cause_of_a_refusal() {
