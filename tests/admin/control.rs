@@ -88,6 +88,30 @@ fn a_connection_is_closed() {
     }
 }
 
+/// Who misspells a parameter would believe that it holds.
+#[test]
+fn parameters_that_are_not_known_are_refused() {
+    let server = Administrated::start(&[]);
+    for target in ["/publish/a?retain=true", "/publish/a?retain=2", "/publish/a?retian=1"] {
+        assert_eq!(server.post(target, b"x").0, "400", "{target}");
+    }
+    for target in ["/drain?exit=yes", "/drain?exti=1", "/connections/0-0-1/close?cod=1"] {
+        assert_eq!(server.post(target, b"").0, "400", "{target}");
+    }
+    for (target, expected) in [
+        ("/connections?foo=1", "400"),
+        ("/topics?from=a", "400"),
+        ("/topics?after=a&limit=1", "200"),
+        ("/metrics?foo=1", "200"),
+        ("/readyz?foo=1", "200"),
+    ] {
+        let (status, body) = server.get(target);
+        assert_eq!(status, expected, "{target}: {body}");
+    }
+    assert_eq!(server.post("/publish/a?retain=0", b"x").0, "204");
+    assert_eq!(server.metrics().get("corecast_retained_values"), 0.0);
+}
+
 #[test]
 fn messages_are_published() {
     let server = Administrated::start(&[]);
