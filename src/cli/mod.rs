@@ -10,6 +10,7 @@ mod exit;
 mod listen;
 mod log;
 mod notify;
+mod ping;
 mod reload;
 mod serve;
 mod settings;
@@ -45,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
     match matches.subcommand() {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("top", matches)) => top::top(matches),
+        Some(("ping", matches)) => ping::ping(matches),
         Some(("check-config", matches)) => check::check(matches),
         Some(("default-config", _)) => check::print_defaults(),
         _ => probe(),

@@ -4,6 +4,7 @@ mod client;
 mod sample;
 mod view;
 
+use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use clap::ArgMatches;
 use serde_json::Value;
 
 use super::exit::{FAILURE, fail, written};
-use client::Client;
+pub(super) use client::Client;
 use sample::Sample;
 use view::View;
 
@@ -51,8 +52,12 @@ pub(super) fn top(matches: &ArgMatches) -> ExitCode {
 }
 
 fn watch(flags: &Top) -> Result<ExitCode, String> {
-    let client = Client::new(&flags.admin, flags.token_file.as_deref())
-        .map_err(|error| format!("the admin token cannot be read: {error}"))?;
+    let token = flags.token_file.as_ref().map(|path| {
+        let fault =
+            |error| format!("the admin token cannot be read from {}: {error}", path.display());
+        fs::read_to_string(path).map_err(fault)
+    });
+    let client = Client::new(&flags.admin, token.transpose()?.as_deref());
     let is_live = std::io::stdout().is_terminal() && !flags.once;
     let mut before = Sample::parse(&client.get("/metrics")?);
     loop {
