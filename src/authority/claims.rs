@@ -57,6 +57,8 @@ impl Claims {
             return Err(TokenError::NotYet);
         }
         let user = self.sub.ok_or_else(|| missing("sub"))?;
+        // It is said of the name itself, and not of the filters that have it.
+        Authority::check_user(&user).map_err(|error| TokenError::Claim(error.to_string()))?;
         let publish = expand(&self.publish.0, &user, max_topic, "publish")?;
         let subscribe = expand(&self.subscribe.0, &user, max_topic, "subscribe")?;
         Authority::new(&user, publish, subscribe, ends)

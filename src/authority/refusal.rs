@@ -10,7 +10,7 @@ const AUTHENTICATE: &str = "WWW-Authenticate";
 pub(crate) fn refuse(error: &TokenError) -> Refusal {
     let challenge = match error {
         TokenError::Several => r#"Bearer error="invalid_request""#,
-        TokenError::Missing => "Bearer",
+        TokenError::Missing | TokenError::MissingApiKey => "Bearer",
         _ => r#"Bearer error="invalid_token""#,
     };
     answer(error.rejection(), error.status(), challenge, &error.to_string())

@@ -104,6 +104,8 @@ fn a_file_of_api_keys_may_be_emptied_while_the_server_runs() {
     let server = Server::start(&["--api-keys", &path]);
     let ask = || status(server.addr(), "/topics/prices/a?role=pub", "X-API-Key: 0b2c-key\r\n");
     assert_eq!(ask(), 101);
+    let (_, body) = super::ask(server.addr(), "/pubsub", "");
+    assert_eq!(body, "An API key is needed, in the header X-API-Key.\n");
     files.write("keys", "# revoked\n");
     server.signal(Signal::HUP);
     said(&server, "there is no key any more");
