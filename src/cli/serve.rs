@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 use corecast::app::echo::Echo;
-use corecast::config::{Access, Backend, Route};
+use corecast::config::{Access, Backend, Limits, Route};
 use corecast::error::{CoreList, Error};
 use corecast::server::{Listening, ServerHandle};
 use corecast::worker::Stats;
@@ -154,6 +154,19 @@ fn log_start(options: &Options, running: &ServerHandle) {
         places.join(", "),
     );
     warn_open(options, running);
+    warn_few(options, running);
+}
+
+/// Warns if fewer clients may connect than somebody has asked for. The default is as many as there
+/// may be.
+fn warn_few(options: &Options, running: &ServerHandle) {
+    let (asked, most) = (options.config.limits.max_connections, running.max_connections());
+    if most < asked && asked != Limits::default().max_connections {
+        tracing::warn!(
+            "--max-connections is {asked}, but the limit of open files allows {most} connections \
+             of each loop; raise it with `ulimit -n` or LimitNOFILE="
+        );
+    }
 }
 
 /// Warns if others than this machine can connect, and nothing protects what they send, or says who
