@@ -12,6 +12,8 @@ use crate::base::Work;
 
 /// The least bytes of a secret: as many as its hash has (RFC 7518 section 3.2).
 const MIN_SECRET: usize = 32;
+/// How a text in PEM begins.
+const BEGIN: &[u8] = b"-----BEGIN";
 /// The bits of a key of RSA. More take long.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -99,7 +101,7 @@ impl Key {
     /// A secret of HS256.
     pub(super) fn secret(secret: &[u8]) -> Result<Self, KeyError> {
         let short = || KeyError::ShortSecret(secret.len());
-        if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
+        if secret.trim_ascii_start().starts_with(BEGIN) {
             return Err(KeyError::PemSecret);
         }
         if secret.len() < MIN_SECRET {
@@ -150,6 +152,10 @@ impl Key {
 
     /// A public key in PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY`.
     pub(super) fn pem(text: &[u8]) -> Result<Self, KeyError> {
+        // The parser would find fault with the first byte.
+        if !text.windows(BEGIN.len()).any(|part| part == BEGIN) {
+            return Err(KeyError::Pem("no line begins with -----BEGIN".to_owned()));
+        }
         let label = decode_label(text).map_err(|error| KeyError::Pem(error.to_string()))?;
         let of_kind = match label {
             "PUBLIC KEY" => Self::spki,

@@ -57,7 +57,7 @@ fn files_and_flags_that_cannot_be_used_are_refused_at_the_start() {
         (["--token-secret", &short], "the secret has 31 bytes"),
         (["--token-secret", &pem], "is for `--token-key`"),
         (["--token-key", &text], "BEGIN PUBLIC KEY"),
-        (["--token-key", &secret], "BEGIN PUBLIC KEY"),
+        (["--token-key", &secret], "no line begins with -----BEGIN"),
         (["--token-jwks", &text], "no JSON Web Key Set"),
         (["--api-keys", &line], "line 1: sha256 is not"),
         (["--api-keys", &none], "it holds no key"),
