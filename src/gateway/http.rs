@@ -1,7 +1,11 @@
 //! Plain requests: what the server answers itself, and what the application does.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use super::cors::{self, METHODS, Permission};
 use super::service::Gateway;
+use super::stopping::Stopping;
 use super::waiting::Waiting;
 use crate::app::{Handler, RequestContext, catch_if};
 use crate::base::ConnectionId;
@@ -16,6 +20,14 @@ const FAILED: &str = "The server failed to answer.\n";
 const NOT_FOUND: &str = "Nothing is served here.\n";
 
 impl<H: Handler> Gateway<H> {
+    /// From the time on that `drain` is set, requests for the health of the server are answered
+    /// with 503, unless `hands_over` is.
+    #[must_use]
+    pub fn with_stop(mut self, drain: Arc<AtomicBool>, hands_over: Arc<AtomicBool>) -> Self {
+        self.stopping = Stopping::new(drain, hands_over);
+        self
+    }
+
     /// The answer to a plain request, with its CORS headers. `None` if it follows.
     pub(super) fn answer(&mut self, id: ConnectionId, request: &Request<'_>) -> Option<Response> {
         self.note_client(id, &request.headers());

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::service::Gateway;
-use crate::app::Handler;
 use crate::protocol::http::{Response, Status};
 
 const HEALTHY: &str = "ok\n";
@@ -18,6 +16,11 @@ pub(super) struct Stopping {
 }
 
 impl Stopping {
+    /// It stops once `drain` is set; if `hands_over` is set by then, a successor has its address.
+    pub(super) const fn new(drain: Arc<AtomicBool>, hands_over: Arc<AtomicBool>) -> Self {
+        Self { drain, hands_over }
+    }
+
     /// The answer on `/healthz`: whether new clients are to come to this address. They are if a
     /// successor has it.
     pub(super) fn health(&self) -> Response {
@@ -26,15 +29,5 @@ impl Stopping {
             true => Response::text(Status::SERVICE_UNAVAILABLE, STOPPING),
             false => Response::text(Status::OK, HEALTHY),
         }
-    }
-}
-
-impl<H: Handler> Gateway<H> {
-    /// From the time on that `drain` is set, requests for the health of the server are answered
-    /// with 503, unless `hands_over` is.
-    #[must_use]
-    pub fn with_stop(mut self, drain: Arc<AtomicBool>, hands_over: Arc<AtomicBool>) -> Self {
-        self.stopping = Stopping { drain, hands_over };
-        self
     }
 }

@@ -273,9 +273,8 @@ impl Server {
         let asked_connections = config.limits.max_connections;
         let capacities = capacity::fit(config, loops.len());
         let (succession, handed) = Succession::begin(self.hand_over, self.on_take_over)?;
-        let bound = sockets::bind(&self.listen, loops.len(), handed)?;
-        let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, .. } = bound;
-        let Bound { files, kept, left, .. } = bound;
+        let (bound, left) = sockets::bind(&self.listen, loops.len(), handed)?;
+        let Bound { listening, has_tls, is_proxied, is_admin, loops: sockets, files, kept } = bound;
         let admin = Admin::new(&listening, &is_admin, self.admin_token.as_ref(), &self.authority)?;
         #[cfg(feature = "tls")]
         let tls = tls::prepare(self.tls.as_ref(), &has_tls)?;
@@ -302,7 +301,7 @@ impl Server {
         let addresses = Addresses::new(&config.limits).map(Arc::new);
         let (ready, started) = mpsc::channel();
         let votes = backend::votes(config.backend, loops.len());
-        let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
+        let ends = ports.into_iter().zip(inboxes).zip(sockets.into_iter().zip(votes));
         let result = spawn_each(&controls, ends, |control, ends| {
             let ((port, inbox), (listeners, vote)) = ends;
             let thread = CoreThread {
@@ -329,7 +328,6 @@ impl Server {
         });
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        let server = serve(result, handle, controls, self.watchdog)?;
-        succession.complete(server, kept, &left, &files)
+        succession.complete(serve(result, handle, controls, self.watchdog)?, kept, &left, &files)
     }
 }

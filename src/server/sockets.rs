@@ -35,8 +35,6 @@ pub(super) struct Bound {
     pub(super) files: Vec<SocketFile>,
     /// Duplicates of all sockets, if a successor may take them.
     pub(super) kept: Option<Vec<Handed>>,
-    /// What a predecessor listens on and this server does not.
-    pub(super) left: Vec<Listening>,
 }
 
 impl Bound {
@@ -132,12 +130,13 @@ impl Bound {
 }
 
 /// Opens what is asked for, for this number of loops. The sockets in `handed` are those of a
-/// predecessor; if it is there, a successor may take all.
+/// predecessor; if it is there, a successor may take all. Returned is besides what the predecessor
+/// listens on and this server does not.
 pub(super) fn bind(
     listen: &[Listen],
     loops: usize,
     handed: Option<Vec<Handed>>,
-) -> Result<Bound, Error> {
+) -> Result<(Bound, Vec<Listening>), Error> {
     if listen.is_empty() {
         return Err(Error::Usage("no address to listen on; give one with --listen"));
     }
@@ -152,7 +151,7 @@ pub(super) fn bind(
     let mut passed = passed.into_iter();
     let deadline = Instant::now() + IN_USE_WAIT;
     let loops = iter::repeat_with(Vec::new).take(loops).collect();
-    let mut bound = Bound { loops, kept, left, ..Bound::default() };
+    let mut bound = Bound { loops, kept, ..Bound::default() };
     for (listen, handed) in listen.iter().zip(&handed) {
         match handed.as_slice() {
             [] => bound.open(listen, &mut planned, &mut passed, deadline)?,
@@ -162,7 +161,7 @@ pub(super) fn bind(
         bound.is_proxied.resize(bound.listening.len(), listen.is_proxied);
         bound.is_admin.resize(bound.listening.len(), listen.is_admin);
     }
-    Ok(bound)
+    Ok((bound, left))
 }
 
 /// Whether what listens there is what the settings ask for.
