@@ -122,15 +122,13 @@ impl fmt::Display for Error {
                 write!(f, "the address {by} covers {address} as well; give only one of them")
             }
             Self::ListenUnix { path, source } => fmt_listen_unix(f, path, source),
-            Self::HandOver { path, source } => {
-                write!(f, "the hand-over at {} failed: {source}", path.display())
-            }
+            Self::HandOver { path, source } => fmt_hand_over(f, path, source),
             Self::Routes(error) => error.fmt(f),
             Self::Passed(text) => f.write_str(text),
             Self::Twice { listen } => write!(f, "{listen} is given twice; give it once"),
             Self::AdminWithoutToken { address } => fmt_without_token(f, *address),
             Self::AdminTokenFile { path, source } => {
-                write!(f, "the admin token cannot be read from {}: {source}", path.display())
+                write!(f, "the admin token in {} cannot be used: {source}", path.display())
             }
             Self::Descriptor(error) => write!(
                 f,
@@ -189,8 +187,8 @@ fn fmt_listen(f: &mut fmt::Formatter<'_>, address: SocketAddr, source: &io::Erro
     match source.kind() {
         io::ErrorKind::AddrInUse => write!(
             f,
-            "{address} is in use; choose another with --listen or stop the program that \
-             listens there (`ss -ltnp 'sport = :{}'` shows it)",
+            "{address} is in use; choose another address or stop the program that listens \
+             there (`ss -ltnp 'sport = :{}'` shows it)",
             address.port()
         ),
         io::ErrorKind::PermissionDenied if (1..1024).contains(&address.port()) => {
@@ -208,6 +206,16 @@ fn fmt_listen(f: &mut fmt::Formatter<'_>, address: SocketAddr, source: &io::Erro
     }
 }
 
+/// The text of [`Error::HandOver`].
+fn fmt_hand_over(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -> fmt::Result {
+    write!(f, "the hand-over at {} failed: ", path.display())?;
+    match source.kind() {
+        io::ErrorKind::NotFound => f.write_str("there is no such directory; create it"),
+        io::ErrorKind::AlreadyExists => f.write_str("the file exists and is no socket"),
+        _ => write!(f, "{source}"),
+    }
+}
+
 /// The text of [`Error::AdminWithoutToken`].
 fn fmt_without_token(f: &mut fmt::Formatter<'_>, address: SocketAddr) -> fmt::Result {
     write!(
@@ -222,8 +230,8 @@ fn fmt_listen_unix(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) 
     write!(f, "unix:{}", path.display())?;
     match source.kind() {
         io::ErrorKind::AddrInUse => f.write_str(
-            " is in use; choose another path with --listen or stop the program that listens there \
-             (`ss -lxp` shows it)",
+            " is in use; choose another path or stop the program that listens there (`ss -lxp` \
+             shows it)",
         ),
         io::ErrorKind::AlreadyExists => {
             f.write_str(": the file exists and is no socket; choose another path or remove it")

@@ -1,6 +1,8 @@
 //! The `corecast` command.
 
 #![warn(clippy::cast_possible_truncation, clippy::expect_used, clippy::unwrap_used)]
+// These panic if the output is closed.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;
 

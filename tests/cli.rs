@@ -42,6 +42,33 @@ fn help_and_version_are_no_errors() {
     assert_eq!(version.stdout, format!("corecast {}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// A reader of the output may have ended, and a disk may be full: no panic, and an exit code that
+/// says what would have been said.
+#[test]
+fn an_output_that_is_closed_or_full_causes_no_panic() {
+    let closed = || {
+        let (own, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        std::process::Stdio::from(std::os::fd::OwnedFd::from(own))
+    };
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for (args, code, if_full) in [
+        (&["probe"][..], 0, 1),
+        (&["default-config"], 0, 1),
+        (&["--help"], 0, 1),
+        (&["serve", "--print-config"], 0, 1),
+        (&["serve", "--bogus"], 2, 2),
+        (&["serve", "--max-message", "x"], 2, 2),
+        (&["check-config", "/nonexistent"], 2, 2),
+        (&["top", "--once", "--admin", "127.0.0.1:1"], 1, 1),
+    ] {
+        let mut of_closed = command(args);
+        let of_closed = of_closed.stdout(closed()).stderr(closed()).status().unwrap();
+        let mut of_full = command(args);
+        let of_full = of_full.stdout(full()).stderr(full()).status().unwrap();
+        assert_eq!((of_closed.code(), of_full.code()), (Some(code), Some(if_full)), "{args:?}");
+    }
+}
+
 /// The table of flags in README is that of the command.
 #[test]
 fn the_readme_lists_every_flag() {

@@ -76,7 +76,10 @@ fn without_descriptors_it_waits_and_accepts_again_later() {
     let script = format!("ulimit -n {FILES}; exec \"$0\" \"$@\"");
     limited.args(["-c", &script, binary(), "serve", "--listen", "127.0.0.1:0", "--cores", "0"]);
     limited.args(backend::flag().map(|name| format!("--backend={name}")));
+    limited.args(["--max-connections", "1000"]);
     let server = Server::spawn(limited);
+    let warns = |line: &String| line.contains("WARN") && line.contains("--max-connections is 1000");
+    assert!(wait_until(Duration::from_secs(20), || server.log().iter().any(warns)));
     let mut clients: Vec<Client> = Vec::new();
     for _ in 0..300 {
         let mut client = Client::connect(server.addr());

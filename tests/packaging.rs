@@ -137,10 +137,16 @@ fn the_image_is_started_with_flags_that_exist() {
     let health = list(&file, "CMD");
     let command = file.lines().find(|line| line.starts_with("CMD ")).unwrap();
     let mut args = list(command, "CMD");
-    let admin = args.iter().position(|arg| arg == "--admin").expect("an admin listener") + 1;
-    assert!(health.contains(&args[admin]), "{health:?} is not for {}", args[admin]);
-    top_is_valid(&health[1..]);
-    assert!(args.contains(&format!(":{}", value(&file, "EXPOSE"))), "{args:?}");
+    let port = value(&file, "EXPOSE");
+    assert!(args.contains(&format!(":{port}")), "{args:?}");
+    assert_eq!(health[1..], ["ping", &format!("127.0.0.1:{port}")]);
+    // README's own command listens there too.
+    assert!(include_str!("../README.md").contains(&format!("corecast serve --listen :{port} ...")));
+    let server = Server::start(&[]);
+    let ping = |addr: &str| finished(&["ping", addr]);
+    assert!(ping(&server.addr().to_string()).status.success());
+    assert!(ping("127.0.0.1:1").error_line(1).contains("does not answer"));
+    assert!(ping("nonsense").error_line(1).contains("is no address"));
     args.push("--print-config".to_owned());
     let done = finished(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(done.status.success(), "{}", done.stderr);

@@ -74,8 +74,9 @@ pub trait Handler {
     /// [`answer_later`](RequestContext::answer_later), and return `None`.
     ///
     /// `None` without that, which is the default, leaves the answer to the server: a short text on
-    /// `/`, `ok` on `/healthz`, the allowed methods to OPTIONS, and on every other path 426, since
-    /// it may serve WebSocket. A callback that panics is answered with 500.
+    /// `/`, `ok` on `/healthz` (503 while the server drains), the allowed methods to OPTIONS, and
+    /// on every other path 426, since it may serve WebSocket. A callback that panics is answered
+    /// with 500.
     ///
     /// ```
     /// use corecast::app::RequestContext;

@@ -59,9 +59,7 @@ impl Authority {
         subscribe: Vec<Filter>,
         ends: Option<Duration>,
     ) -> Result<Self, TooLarge> {
-        if user.is_empty() || user.len() > Self::MAX_USER {
-            return Err(TooLarge::User);
-        }
+        Self::check_user(user)?;
         if publish.len().max(subscribe.len()) > Self::MAX_FILTERS {
             return Err(TooLarge::Filters);
         }
@@ -71,6 +69,12 @@ impl Authority {
         }
         let (publish, subscribe) = (publish.into(), subscribe.into());
         Ok(Self { user: user.into(), publish, subscribe, ends })
+    }
+
+    /// Whether a user may be called so.
+    pub(super) fn check_user(user: &str) -> Result<(), TooLarge> {
+        let fits = (1..=Self::MAX_USER).contains(&user.len());
+        fits.then_some(()).ok_or(TooLarge::User)
     }
 
     /// Who it is: the claim `sub` of a token, the name of an API key.

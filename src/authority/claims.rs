@@ -39,26 +39,26 @@ impl Claims {
         if self.exp.is_none() {
             return Err(missing("exp"));
         }
-        self.into_lasting_authority(now, leeway, leeway, max_topic)
+        self.into_lasting_authority(now, leeway, max_topic)
     }
 
-    /// The same, with so much leeway at the end and at the beginning. Without `exp` it does not
-    /// end.
+    /// The same. Without `exp` it does not end.
     pub(crate) fn into_lasting_authority(
         self,
         now: Duration,
         leeway: Duration,
-        ahead: Duration,
         max_topic: usize,
     ) -> Result<Authority, TokenError> {
         let ends = self.exp.map(|Seconds(expires)| expires.saturating_add(leeway));
         if ends.is_some_and(|ends| now >= ends) {
             return Err(TokenError::Expired);
         }
-        if self.nbf.is_some_and(|Seconds(from)| now.saturating_add(ahead) < from) {
+        if self.nbf.is_some_and(|Seconds(from)| now.saturating_add(leeway) < from) {
             return Err(TokenError::NotYet);
         }
         let user = self.sub.ok_or_else(|| missing("sub"))?;
+        // It is said of the name itself, and not of the filters that have it.
+        Authority::check_user(&user).map_err(|error| TokenError::Claim(error.to_string()))?;
         let publish = expand(&self.publish.0, &user, max_topic, "publish")?;
         let subscribe = expand(&self.subscribe.0, &user, max_topic, "subscribe")?;
         Authority::new(&user, publish, subscribe, ends)

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::protocol::http::Status;
+use crate::protocol::websocket::handshake::Rejection;
 
 /// Why what a client has shown is not accepted. The text is a line for a person, without any part
 /// of the token.
@@ -11,6 +12,8 @@ use crate::protocol::http::Status;
 pub enum TokenError {
     /// It has shown nothing.
     Missing,
+    /// It has shown nothing, and only API keys are accepted.
+    MissingApiKey,
     /// It has shown several that differ.
     Several,
     /// It is longer than [`MAX_TOKEN`](super::MAX_TOKEN).
@@ -48,6 +51,24 @@ impl TokenError {
             _ => Status::UNAUTHORIZED,
         }
     }
+
+    /// The same for the log and for statistics, without what the client has sent.
+    pub(super) const fn rejection(&self) -> Rejection {
+        match self {
+            Self::Missing | Self::MissingApiKey | Self::Unsupported(_) | Self::Refused(_) => {
+                Rejection::Unauthorized
+            }
+            Self::Several => Rejection::SeveralTokens,
+            Self::TooLong | Self::Malformed(_) | Self::Claim(_) => Rejection::TokenInvalid,
+            Self::Algorithm => Rejection::TokenAlgorithm,
+            Self::UnknownKey => Rejection::TokenKey,
+            Self::Signature => Rejection::TokenSignature,
+            Self::Expired => Rejection::TokenExpired,
+            Self::NotYet => Rejection::TokenNotYet,
+            Self::Audience => Rejection::TokenAudience,
+            Self::ApiKey => Rejection::ApiKey,
+        }
+    }
 }
 
 impl fmt::Display for TokenError {
@@ -55,8 +76,9 @@ impl fmt::Display for TokenError {
         match self {
             Self::Missing => f.write_str(
                 "A token is needed: in the header Authorization (Bearer), the parameter \
-                 access_token, or the subprotocol bearer.<token>.",
+                 access_token, the subprotocol bearer.<token>, or a cookie that the server names.",
             ),
+            Self::MissingApiKey => f.write_str("An API key is needed, in the header X-API-Key."),
             Self::Several => {
                 f.write_str("There are several tokens that differ, or a token and an API key.")
             }

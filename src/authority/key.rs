@@ -12,6 +12,8 @@ use crate::base::Work;
 
 /// The least bytes of a secret: as many as its hash has (RFC 7518 section 3.2).
 const MIN_SECRET: usize = 32;
+/// How a text in PEM begins.
+const BEGIN: &[u8] = b"-----BEGIN";
 /// The bits of a key of RSA. More take long.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -25,6 +27,8 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 pub enum KeyError {
     /// The secret is too short: its number of bytes.
     ShortSecret(usize),
+    /// The secret is a text in PEM, such as a public key, which is known to others.
+    PemSecret,
     /// It is no public key in PEM.
     Pem(String),
     /// It is a key of a kind that is not supported, or no key.
@@ -46,6 +50,10 @@ impl fmt::Display for KeyError {
                 f,
                 "the secret has {len} bytes; it needs {MIN_SECRET} at least, such as `openssl rand \
                  -hex 32` makes"
+            ),
+            Self::PemSecret => f.write_str(
+                "it is a key or a certificate in PEM and no secret; a public key is for \
+                 `--token-key`",
             ),
             Self::Pem(error) => write!(
                 f,
@@ -93,6 +101,9 @@ impl Key {
     /// A secret of HS256.
     pub(super) fn secret(secret: &[u8]) -> Result<Self, KeyError> {
         let short = || KeyError::ShortSecret(secret.len());
+        if secret.trim_ascii_start().starts_with(BEGIN) {
+            return Err(KeyError::PemSecret);
+        }
         if secret.len() < MIN_SECRET {
             return Err(short());
         }
@@ -141,6 +152,10 @@ impl Key {
 
     /// A public key in PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY`.
     pub(super) fn pem(text: &[u8]) -> Result<Self, KeyError> {
+        // The parser would find fault with the first byte.
+        if !text.windows(BEGIN.len()).any(|part| part == BEGIN) {
+            return Err(KeyError::Pem("no line begins with -----BEGIN".to_owned()));
+        }
         let label = decode_label(text).map_err(|error| KeyError::Pem(error.to_string()))?;
         let of_kind = match label {
             "PUBLIC KEY" => Self::spki,

@@ -24,7 +24,7 @@ impl Keys {
     /// is no part of it.
     ///
     /// # Errors
-    /// If it is too short, or there are too many.
+    /// If it is too short, or a text in PEM, or there are too many.
     pub fn secret(self, secret: &[u8]) -> Result<Self, KeyError> {
         let secret = secret.strip_suffix(b"\n").unwrap_or(secret);
         let key = Key::secret(secret.strip_suffix(b"\r").unwrap_or(secret))?;

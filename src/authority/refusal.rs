@@ -8,18 +8,18 @@ const AUTHENTICATE: &str = "WWW-Authenticate";
 
 /// What a client is answered that has shown nothing, or nothing that is accepted.
 pub(crate) fn refuse(error: &TokenError) -> Refusal {
-    let (rejection, challenge) = match error {
-        TokenError::Several => (Rejection::BadRequest, r#"Bearer error="invalid_request""#),
-        TokenError::Missing => (Rejection::Unauthorized, "Bearer"),
-        _ => (Rejection::Unauthorized, r#"Bearer error="invalid_token""#),
+    let challenge = match error {
+        TokenError::Several => r#"Bearer error="invalid_request""#,
+        TokenError::Missing | TokenError::MissingApiKey => "Bearer",
+        _ => r#"Bearer error="invalid_token""#,
     };
-    answer(rejection, error.status(), challenge, &error.to_string())
+    answer(error.rejection(), error.status(), challenge, &error.to_string())
 }
 
 /// What a client is answered that may not do what it asks for.
 pub(crate) fn forbidden(line: &str) -> Refusal {
     let challenge = r#"Bearer error="insufficient_scope""#;
-    answer(Rejection::Forbidden, Status::FORBIDDEN, challenge, line)
+    answer(Rejection::TokenScope, Status::FORBIDDEN, challenge, line)
 }
 
 fn answer(rejection: Rejection, status: Status, challenge: &str, line: &str) -> Refusal {

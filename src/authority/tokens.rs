@@ -147,6 +147,10 @@ impl Verify for Tokens {
     fn cookie(&self) -> Option<&str> {
         self.cookie.as_deref()
     }
+
+    fn missing(&self) -> TokenError {
+        if self.keys().has_keys() { TokenError::Missing } else { TokenError::MissingApiKey }
+    }
 }
 
 /// What the crate says, for the client.

@@ -29,11 +29,16 @@ pub trait Verify: Send + Sync {
         None
     }
 
+    /// What a client is told that has shown nothing.
+    fn missing(&self) -> TokenError {
+        TokenError::Missing
+    }
+
     /// What the client of an opening handshake may do. It must not block. The default looks for a
     /// credential and has [`verify`](Self::verify) decide.
     fn admit(&self, request: &Request<'_>, cx: &mut Verifying) -> Admission {
         let result = find_credential(request, self.cookie())
-            .and_then(|found| found.ok_or(TokenError::Missing))
+            .and_then(|found| found.ok_or_else(|| self.missing()))
             .and_then(|credential| self.verify(&credential, cx));
         Admission::Now(result.map_err(|error| refuse(&error)))
     }

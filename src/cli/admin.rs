@@ -1,6 +1,6 @@
 //! The admin listener that the settings name.
 
-use std::fs;
+use std::{fs, io};
 
 use corecast::error::Error;
 use corecast::server::{Listen, Server, ServerHandle};
@@ -18,20 +18,21 @@ pub(super) fn apply(options: &AdminOptions, mut server: Server) -> Result<Server
     })
 }
 
-/// Reads the file with the token again. If that fails, the token stays as it is.
-pub(super) fn reload(options: &AdminOptions, server: &ServerHandle) {
-    let replace = |token: Option<String>| match token {
-        Some(token) => server.replace_admin_token(&token),
-        None => Ok(()),
-    };
-    match token(options).and_then(replace) {
+/// Has requests give this token.
+pub(super) fn replace(token: &str, server: &ServerHandle) {
+    match server.replace_admin_token(token) {
         Ok(()) => tracing::info!("the admin token was read again"),
         Err(error) => tracing::error!("the admin token stays as it was: {error}"),
     }
 }
 
-fn token(options: &AdminOptions) -> Result<Option<String>, Error> {
+/// Reads the file with the token, if there is one.
+pub(super) fn token(options: &AdminOptions) -> Result<Option<String>, Error> {
     let Some(path) = &options.token_file else { return Ok(None) };
     let fault = |source| Error::AdminTokenFile { path: path.clone(), source };
-    fs::read_to_string(path).map(Some).map_err(fault)
+    let token = fs::read_to_string(path).map_err(fault)?;
+    match Server::check_admin_token(&token) {
+        Ok(()) => Ok(Some(token)),
+        Err(error) => Err(fault(io::Error::other(error.to_string()))),
+    }
 }

@@ -1,13 +1,12 @@
 //! `corecast check-config`, `corecast default-config`, and the settings of `corecast serve`.
 
 use std::fmt::Display;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::exit::{FAILURE, USAGE, fail};
+use super::exit::{USAGE, complain, print};
 use super::settings::{
     Document, Fault, Inputs, Options, Resolved, Variables, config_file, default_file, given,
 };
@@ -70,7 +69,7 @@ pub(super) fn file(matches: &ArgMatches) -> Option<PathBuf> {
 
 /// Prints the faults, each in a line.
 fn wrong(faults: &[Fault], before: &str) -> ExitCode {
-    each_line(faults, |line| eprintln!("{before}{line}"));
+    each_line(faults, |line| complain(&format!("{before}{line}")));
     ExitCode::from(USAGE)
 }
 
@@ -81,15 +80,6 @@ pub(super) fn each_line(faults: &[Fault], mut tell: impl FnMut(&dyn Display)) {
         0 => {}
         1 => tell(&"and 1 more fault"),
         more => tell(&format_args!("and {more} more faults")),
-    }
-}
-
-/// Prints to standard output, which may be closed.
-pub(super) fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => fail(FAILURE, &format!("standard output cannot be written: {error}")),
     }
 }
 

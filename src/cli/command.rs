@@ -18,6 +18,16 @@ pub(super) fn command() -> Command {
         .subcommand(serve())
         .subcommand(top())
         .subcommand(
+            Command::new("ping")
+                .about("Ask whether a server answers: exit code 0 if so, also if it is full")
+                .arg(
+                    Arg::new("address")
+                        .value_name("ADDR:PORT")
+                        .default_value("127.0.0.1:9001")
+                        .help("A listener of it without TLS, or unix: and a path"),
+                ),
+        )
+        .subcommand(
             Command::new("check-config")
                 .about("Say all that is wrong with a configuration file, with the lines")
                 .arg(file.help("The file; - is standard input")),

@@ -47,6 +47,10 @@ fn parse_place(text: &str) -> Result<Vec<Listen>, String> {
             (Err(_), Some((place, option))) if parse_addresses(place).is_ok() => match option {
                 "proxy" => Err("write `proxy` once".to_owned()),
                 "" => Err("nothing follows the comma; `proxy` may".to_owned()),
+                _ if parse_addresses(option).is_ok() => Err(format!(
+                    "`{option}` is another address: give the flag again, in a variable write a \
+                     space between them, and in a file write a list"
+                )),
                 _ => Err(format!("`{option}` is not known behind an address; only `proxy` is")),
             },
             (Err(error), _) => Err(error),
@@ -128,6 +132,7 @@ mod tests {
             ("127.0.0.1:9001,proxi", "only `proxy` is"),
             ("9001,mode=0660", "only `proxy` is"),
             ("9001,proxy,proxy", "write `proxy` once"),
+            ("9001,9002", "give the flag again"),
             ("9001,", "nothing follows the comma"),
             (",proxy", "`9001`"),
             ("systemd:,proxy", "write `systemd`"),

@@ -53,7 +53,10 @@ fn filter(options: &LogOptions) -> (Targets, Option<String>) {
     match (&options.level, variable.as_deref().map(Level::parse)) {
         (Some(given), _) => (given.filter(), None),
         (None, Some(Ok(given))) => (given.filter(), None),
-        (None, Some(Err(wrong))) => (by_default(), Some(wrong)),
+        (None, Some(Err(wrong))) => {
+            let given = variable.as_deref().unwrap_or_default();
+            (by_default(), Some(format!("`{given}`, so `info` holds: {wrong}")))
+        }
         (None, None) => (by_default(), None),
     }
 }

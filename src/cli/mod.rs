@@ -11,6 +11,7 @@ mod listen;
 mod log;
 mod log_queue;
 mod notify;
+mod ping;
 mod reload;
 mod serve;
 mod settings;
@@ -32,13 +33,13 @@ use corecast::io::epoll::EpollDriver;
 use corecast::io::uring::UringRing;
 
 pub(crate) use allocator::Allocator;
-use exit::{FAILURE, USAGE, fail};
+use exit::{FAILURE, USAGE, fail, print, written};
 
 /// Runs the command that the flags ask for.
 pub(crate) fn run() -> ExitCode {
     let matches = match command::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) if !error.use_stderr() => return written(error.print()),
         Err(error) => {
             return fail(USAGE, &usage::explain(&error, std::env::args().skip(1)));
         }
@@ -46,17 +47,18 @@ pub(crate) fn run() -> ExitCode {
     match matches.subcommand() {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("top", matches)) => top::top(matches),
+        Some(("ping", matches)) => ping::ping(matches),
         Some(("check-config", matches)) => check::check(matches),
         Some(("default-config", _)) => check::print_defaults(),
         _ => probe(),
     }
 }
 
-/// Prints for each backend whether it would be used and why.
+/// Says for each backend whether it would be used and why.
 fn probe() -> ExitCode {
-    println!("kernel: {}", corecast::io::uring::kernel_release());
+    let mut text = format!("kernel: {}\n", corecast::io::uring::kernel_release());
     let cores = corecast::server::allowed_cores();
-    println!("cores: {}", corecast::error::CoreList(&cores));
+    text.push_str(&format!("cores: {}\n", corecast::error::CoreList(&cores)));
     let waker = match LoopWaker::new() {
         Ok(waker) => waker,
         Err(errno) => return fail(FAILURE, &Error::Waker(errno).to_string()),
@@ -64,27 +66,29 @@ fn probe() -> ExitCode {
     let ring = UringRing::new(16, Buffers::default(), waker.clone());
     let epoll = EpollDriver::new(16, Buffers::default(), Vec::new(), waker).map_err(Error::Epoll);
     match &ring {
-        Ok(ring) => {
-            println!("io_uring: will be used, one ring for each loop");
-            println!("  features: {}", ring.features());
-            println!("  operations: multishot accept, multishot receive, provided buffers,");
-            println!("    direct descriptors, sends without completions");
-        }
-        Err(refusal) => println!("io_uring: cannot be used\n  {refusal}"),
+        Ok(ring) => text.push_str(&format!(
+            "io_uring: will be used, one ring for each loop\n  features: {}\n\
+             \x20 operations: multishot accept, multishot receive, provided buffers,\n\
+             \x20   direct descriptors, sends without completions\n",
+            ring.features()
+        )),
+        Err(refusal) => text.push_str(&format!("io_uring: cannot be used\n  {refusal}\n")),
     }
-    match (&epoll, &ring) {
+    text.push_str(&match (&epoll, &ring) {
         (Ok(_), Ok(_)) => {
-            println!("epoll: can be used, and will be with --backend epoll; io_uring costs less");
+            "epoll: can be used, and will be with --backend epoll; io_uring costs less\n".to_owned()
         }
         (Ok(_), Err(refusal)) if refusal.concerns_io_uring_alone() => {
-            println!("epoll: will be used, because io_uring cannot be; --backend uring would fail");
+            "epoll: will be used, because io_uring cannot be; --backend uring would fail\n"
+                .to_owned()
         }
-        (Ok(_), Err(_)) => println!("epoll: can be used with --backend epoll"),
-        (Err(error), _) => println!("epoll: cannot be used\n  {error}"),
-    }
+        (Ok(_), Err(_)) => "epoll: can be used with --backend epoll\n".to_owned(),
+        (Err(error), _) => format!("epoll: cannot be used\n  {error}\n"),
+    });
+    let printed = print(&text);
     match (ring, epoll) {
-        (Ok(_), _) => ExitCode::SUCCESS,
-        (Err(refusal), Ok(_)) if refusal.concerns_io_uring_alone() => ExitCode::SUCCESS,
+        (Ok(_), _) => printed,
+        (Err(refusal), Ok(_)) if refusal.concerns_io_uring_alone() => printed,
         (Err(refusal), _) => fail(FAILURE, &refusal.to_string()),
     }
 }

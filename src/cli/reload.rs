@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 #[cfg(feature = "tokens")]
-use corecast::authority::Tokens;
+use corecast::authority::{Keys, Tokens};
+use corecast::error::Error;
 use corecast::server::ServerHandle;
+#[cfg(feature = "tls")]
+use corecast::transport::tls::Tls;
 
 use super::admin;
 use super::check;
@@ -41,20 +44,52 @@ pub(super) fn is_possible(matches: &ArgMatches, options: &Options) -> bool {
     has_file(matches) || !options.listen_tls.is_empty() || options.tokens.is_used() || has_token
 }
 
+/// What was read of the files that the settings name.
+struct Contents {
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+    #[cfg(feature = "tokens")]
+    keys: Option<Keys>,
+    admin_token: Option<String>,
+}
+
+/// What was read, if anything was. Logs why it cannot be used.
+fn readable<T>(what: &str, result: Option<Result<T, Error>>) -> Result<Option<T>, ()> {
+    result.transpose().map_err(|error| tracing::error!("{what}: {error}"))
+}
+
 impl Files {
-    /// Reads all again. With a fault in the settings, everything stays as it is.
+    /// Reads all again. With a fault in the settings or in a file that they name, everything stays
+    /// as it is.
     pub(super) fn read_again(&mut self, server: &ServerHandle) {
-        if has_file(&self.matches) {
-            match self.read_settings(server) {
-                Some(options) => self.holding = options,
-                None => return,
+        let resolved = match has_file(&self.matches).then(|| self.read_settings()) {
+            Some(None) => return,
+            resolved => resolved.flatten(),
+        };
+        let options = resolved.as_ref().map_or(&self.holding, |resolved| &resolved.options);
+        let Ok(contents) = self.read_files(options) else {
+            tracing::error!("nothing was changed, also not what could be read");
+            return;
+        };
+        if let Some(resolved) = resolved {
+            match server.reload(&resolved.options.config()) {
+                Ok(kept) => {
+                    self.holding = self.holding_of(resolved, &kept);
+                    self.log.reload(&self.holding.log);
+                }
+                Err(error) => {
+                    tracing::error!(
+                        "the settings, certificates and keys stay as they were: {error}"
+                    );
+                    return;
+                }
             }
         }
-        self.read_files(server);
+        self.apply(contents, server);
     }
 
-    /// Reads the settings and brings them to the server. Nothing if they are wrong.
-    fn read_settings(&self, server: &ServerHandle) -> Option<Options> {
+    /// Reads the settings. `None` if they are wrong.
+    fn read_settings(&self) -> Option<Resolved> {
         let resolved = match check::resolve(&self.matches, Some(&self.started)) {
             Ok(resolved) => resolved,
             Err(faults) => {
@@ -67,16 +102,44 @@ impl Files {
         for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
-        match server.reload(&resolved.options.config()) {
-            Ok(kept) => {
-                let options = self.holding_of(resolved, &kept);
-                self.log.reload(&options.log);
-                Some(options)
-            }
-            Err(error) => {
-                tracing::error!("the settings, certificates and keys stay as they were: {error}");
-                None
-            }
+        Some(resolved)
+    }
+
+    /// Reads the files that the settings name: all of them, so that each fault is told.
+    fn read_files(&self, options: &Options) -> Result<Contents, ()> {
+        #[cfg(feature = "tls")]
+        let tls = tls::is_used(&self.started).then(|| tls::read(options));
+        #[cfg(feature = "tls")]
+        let tls = readable("the certificates stay as they were", tls);
+        #[cfg(feature = "tokens")]
+        let has_tokens = self.tokens.is_some() && options.tokens.is_used();
+        #[cfg(feature = "tokens")]
+        let keys = has_tokens.then(|| tokens::read_again(options));
+        #[cfg(feature = "tokens")]
+        let keys = readable("the keys of tokens stay as they were", keys);
+        let admin_token =
+            readable("the admin token stays as it was", admin::token(&options.admin).transpose());
+        Ok(Contents {
+            #[cfg(feature = "tls")]
+            tls: tls?,
+            #[cfg(feature = "tokens")]
+            keys: keys?,
+            admin_token: admin_token?,
+        })
+    }
+
+    /// Puts what was read in the place of what is there.
+    fn apply(&self, contents: Contents, server: &ServerHandle) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &contents.tls {
+            tls::replace(tls, server);
+        }
+        #[cfg(feature = "tokens")]
+        if let (Some(tokens), Some(keys)) = (&self.tokens, contents.keys) {
+            tokens::replace(tokens, keys);
+        }
+        if let Some(token) = &contents.admin_token {
+            admin::replace(token, server);
         }
     }
 
@@ -100,21 +163,5 @@ impl Files {
         }
         tracing::info!(changed = changed.join(","), "the settings were read again");
         options
-    }
-
-    /// Reads the files that the settings name.
-    fn read_files(&self, server: &ServerHandle) {
-        let options = &self.holding;
-        #[cfg(feature = "tls")]
-        if tls::is_used(&self.started) {
-            tls::reload(options, server);
-        }
-        #[cfg(feature = "tokens")]
-        if let Some(tokens) = self.tokens.as_ref().filter(|_| options.tokens.is_used()) {
-            tokens::reload(options, tokens);
-        }
-        if options.admin.token_file.is_some() {
-            admin::reload(&options.admin, server);
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 use corecast::app::echo::Echo;
-use corecast::config::{Access, Backend, Route};
+use corecast::config::{Access, Backend, Limits, Route};
 use corecast::error::{CoreList, Error};
 use corecast::server::{Listening, ServerHandle};
 use corecast::worker::Stats;
@@ -14,7 +14,7 @@ use super::admin;
 #[cfg(feature = "auth-url")]
 use super::auth;
 use super::check;
-use super::exit::{FAILURE, USAGE, fail};
+use super::exit::{FAILURE, USAGE, fail, print};
 use super::log::{self, Log};
 use super::notify::Notifier;
 use super::reload::Files;
@@ -32,7 +32,7 @@ pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
         Err(code) => return code,
     };
     if matches.get_flag("print-config") {
-        return check::print(&effective_file(&resolved));
+        return print(&effective_file(&resolved));
     }
     let log = match log::start(&resolved.options.log) {
         Ok(log) => log,
@@ -159,6 +159,19 @@ fn log_start(options: &Options, running: &ServerHandle) {
         places.join(", "),
     );
     warn_open(options, running);
+    warn_few(options, running);
+}
+
+/// Warns if fewer clients may connect than somebody has asked for. The default is as many as there
+/// may be.
+fn warn_few(options: &Options, running: &ServerHandle) {
+    let (asked, most) = (options.config.limits.max_connections, running.max_connections());
+    if most < asked && asked != Limits::default().max_connections {
+        tracing::warn!(
+            "--max-connections is {asked}, but the limit of open files allows {most} connections \
+             of each loop; raise it with `ulimit -n` or LimitNOFILE="
+        );
+    }
 }
 
 /// Warns if others than this machine can connect, and nothing protects what they send, or says who

@@ -23,7 +23,7 @@ pub(super) fn apply(options: &Options, mut server: Server) -> Result<Server, Err
 }
 
 /// Reads the files.
-fn read(options: &Options) -> Result<Tls, Error> {
+pub(super) fn read(options: &Options) -> Result<Tls, Error> {
     let mut all: Option<Tls> = None;
     for (cert, key) in options.tls_cert.iter().zip(&options.tls_key) {
         let tls = Tls::from_files(cert, key).map_err(Error::Tls)?;
@@ -35,9 +35,9 @@ fn read(options: &Options) -> Result<Tls, Error> {
     all.ok_or(Error::Usage("--listen-tls needs --tls-cert and --tls-key"))
 }
 
-/// Reads the files again. If that fails, all stays as it is.
-pub(super) fn reload(options: &Options, server: &ServerHandle) {
-    match read(options).and_then(|tls| server.reload_tls(&tls)) {
+/// Has new connections get these certificates.
+pub(super) fn replace(tls: &Tls, server: &ServerHandle) {
+    match server.reload_tls(tls) {
         Ok(()) => tracing::info!("the certificates were read again; new connections get them"),
         Err(error) => tracing::error!("the certificates stay as they were: {error}"),
     }

@@ -18,7 +18,11 @@ pub(super) fn read(options: &Options) -> Result<Option<Arc<Tokens>>, Error> {
     if !options.is_used() {
         return Ok(None);
     }
-    let mut tokens = Tokens::new(keys(options)?).leeway(options.leeway);
+    let (keys, last) = keys(options)?;
+    if let Some(path) = last.filter(|_| keys.is_empty()) {
+        return Err(Error::Keys { path: path.clone(), reason: "it holds no key".to_owned() });
+    }
+    let mut tokens = Tokens::new(keys).leeway(options.leeway);
     for audience in &options.audiences {
         tokens = tokens.audience(audience);
     }
@@ -36,19 +40,23 @@ pub(super) fn apply(tokens: Option<&Arc<Tokens>>, server: Server) -> Server {
     }
 }
 
-/// Reads the files again. If that fails, all stays as it is.
-pub(super) fn reload(options: &Options, tokens: &Tokens) {
-    match keys(&options.tokens) {
-        Ok(keys) => {
-            tokens.replace(keys);
-            tracing::info!("the keys of tokens were read again; new tokens need them");
-        }
-        Err(error) => tracing::error!("the keys of tokens stay as they were: {error}"),
-    }
+/// Reads the files again. There may be no key any more: then the last one was revoked, and nobody
+/// is let in.
+pub(super) fn read_again(options: &Options) -> Result<Keys, Error> {
+    keys(&options.tokens).map(|(keys, _)| keys)
 }
 
-/// Reads the files.
-fn keys(options: &TokenOptions) -> Result<Keys, Error> {
+/// Has these keys hold.
+pub(super) fn replace(tokens: &Tokens, keys: Keys) {
+    if keys.is_empty() {
+        tracing::warn!("there is no key any more: who needs a token or an API key is refused");
+    }
+    tokens.replace(keys);
+    tracing::info!("the keys of tokens were read again; new tokens need them");
+}
+
+/// Reads the files. Returns the last one as well.
+fn keys(options: &TokenOptions) -> Result<(Keys, Option<&PathBuf>), Error> {
     let mut keys = Keys::default();
     let mut last = None;
     let kinds: [(&[PathBuf], Add); 4] = [
@@ -68,8 +76,5 @@ fn keys(options: &TokenOptions) -> Result<Keys, Error> {
             last = Some(path);
         }
     }
-    match last.filter(|_| keys.is_empty()) {
-        Some(path) => Err(Error::Keys { path: path.clone(), reason: "it holds no key".to_owned() }),
-        None => Ok(keys),
-    }
+    Ok((keys, last))
 }

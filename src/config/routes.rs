@@ -91,7 +91,8 @@ pub enum RouteTo {
     Topics,
     /// The endpoint of many topics in JSON, which is otherwise `/pubsub`.
     PubSub,
-    /// The answer 200 and `ok` to plain requests, which is otherwise `/healthz`.
+    /// The answer 200 and `ok` to plain requests, or 503 while the server drains, which is
+    /// otherwise `/healthz`.
     Health,
     /// Nothing: 404, as for a path without a route.
     Off,

@@ -13,8 +13,6 @@ use crate::config::{Access, RouteId};
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::session::{self, CloseReason, EndpointId, Inbound, Outbound, Replies, Verdict, Wakeup};
 
-const PANICKED: &str = "The server failed to decide; try again later.";
-
 impl<H: Handler> Gateway<H> {
     pub(super) fn upgrade_app(
         &mut self,
@@ -146,7 +144,7 @@ impl<H: Handler> Gateway<H> {
         panic: Box<dyn Any + Send>,
     ) -> Refusal {
         self.core.panics.record(callback, id, panic);
-        Refusal::saying(Rejection::Undecided, PANICKED)
+        Rejection::Failed.into()
     }
 
     /// Calls back into the application for one connection.

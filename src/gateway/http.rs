@@ -1,7 +1,11 @@
 //! Plain requests: what the server answers itself, and what the application does.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use super::cors::{self, METHODS, Permission};
 use super::service::Gateway;
+use super::stopping::Stopping;
 use super::waiting::Waiting;
 use crate::app::{Handler, RequestContext, catch_if};
 use crate::base::ConnectionId;
@@ -13,10 +17,17 @@ use crate::session::Outbound;
 const PAGE: &str = "This is a WebSocket server (RFC 6455). Connect with a WebSocket client.\n";
 const UNKNOWN_METHOD: &str = "This method is not known here.\n";
 const FAILED: &str = "The server failed to answer.\n";
-const HEALTHY: &str = "ok\n";
 const NOT_FOUND: &str = "Nothing is served here.\n";
 
 impl<H: Handler> Gateway<H> {
+    /// From the time on that `drain` is set, requests for the health of the server are answered
+    /// with 503, unless `hands_over` is.
+    #[must_use]
+    pub fn with_stop(mut self, drain: Arc<AtomicBool>, hands_over: Arc<AtomicBool>) -> Self {
+        self.stopping = Stopping::new(drain, hands_over);
+        self
+    }
+
     /// The answer to a plain request, with its CORS headers. `None` if it follows.
     pub(super) fn answer(&mut self, id: ConnectionId, request: &Request<'_>) -> Option<Response> {
         self.note_client(id, &request.headers());
@@ -39,7 +50,7 @@ impl<H: Handler> Gateway<H> {
                 return None;
             }
             Asked::Nothing if request.method == "OPTIONS" => cors::options(request, origins),
-            Asked::Nothing => cors::allow(answer_by_server(request, to), request, origins),
+            Asked::Nothing => cors::allow(self.answer_by_server(request, to), request, origins),
         })
     }
 
@@ -89,6 +100,24 @@ impl<H: Handler> Gateway<H> {
             }
         }
     }
+
+    /// The answer to a request that the application leaves to the server. Every path may be one for
+    /// WebSocket. `to` is what the route of the path leads to, if the server has routes.
+    fn answer_by_server(&self, request: &Request<'_>, to: Option<RouteTo>) -> Response {
+        let is_read = matches!(request.method, "GET" | "HEAD");
+        match request.path {
+            _ if !is_known_method(request.method) => {
+                Response::text(Status::NOT_IMPLEMENTED, UNKNOWN_METHOD)
+            }
+            _ if !is_read => not_allowed(),
+            _ if to == Some(RouteTo::Health) => self.stopping.health(),
+            _ if to.is_some() => Rejection::UpgradeRequired.response(),
+            "/" => Response::text(Status::OK, PAGE),
+            "/healthz" => self.stopping.health(),
+            path if path.starts_with('/') => Rejection::UpgradeRequired.response(),
+            _ => Response::text(Status::NOT_FOUND, NOT_FOUND),
+        }
+    }
 }
 
 /// What the application does with a request.
@@ -96,24 +125,6 @@ enum Asked {
     Response(Response),
     Later(Waiting),
     Nothing,
-}
-
-/// The answer to a request that the application leaves to the server. Every path may be one for
-/// WebSocket. `to` is what the route of the path leads to, if the server has routes.
-fn answer_by_server(request: &Request<'_>, to: Option<RouteTo>) -> Response {
-    let is_read = matches!(request.method, "GET" | "HEAD");
-    match request.path {
-        _ if !is_known_method(request.method) => {
-            Response::text(Status::NOT_IMPLEMENTED, UNKNOWN_METHOD)
-        }
-        _ if !is_read => not_allowed(),
-        _ if to == Some(RouteTo::Health) => Response::text(Status::OK, HEALTHY),
-        _ if to.is_some() => Rejection::UpgradeRequired.response(),
-        "/" => Response::text(Status::OK, PAGE),
-        "/healthz" => Response::text(Status::OK, HEALTHY),
-        path if path.starts_with('/') => Rejection::UpgradeRequired.response(),
-        _ => Response::text(Status::NOT_FOUND, NOT_FOUND),
-    }
 }
 
 /// 405, with the methods that are allowed (RFC 9110 section 15.5.6).

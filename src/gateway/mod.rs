@@ -26,6 +26,7 @@ mod questions;
 mod raw;
 mod service;
 mod states;
+mod stopping;
 mod target;
 #[cfg(test)]
 mod tests;

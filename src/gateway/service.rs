@@ -13,6 +13,7 @@ use super::endpoint::Incoming;
 use super::gate::Gate;
 use super::questions::Asking;
 use super::states::States;
+use super::stopping::Stopping;
 use super::waiting::Waiting;
 use crate::app::{
     Admin, AppStats, ConnectionHandle, Context, CoreState, Handler, Inbox, OnPanic, Undecided,
@@ -58,6 +59,8 @@ pub struct Gateway<H: Handler> {
     pub(super) gate: Option<Box<Gate>>,
     /// What connections may begin by their addresses, if that is limited.
     pub(super) admission: Option<Box<Admission>>,
+    /// Whether the server stops.
+    pub(super) stopping: Stopping,
 }
 
 impl<H: Handler> Gateway<H> {
@@ -85,6 +88,7 @@ impl<H: Handler> Gateway<H> {
             drained: Vec::new(),
             gate: None,
             admission: None,
+            stopping: Stopping::default(),
         }
     }
 

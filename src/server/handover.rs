@@ -8,8 +8,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -25,7 +24,7 @@ use super::handle::ServerHandle;
 use super::listen::{IN_USE_WAIT, Listening, Pauses};
 use super::offered::{Handed, Ready};
 use super::passed;
-use super::unix::{self, SocketFile};
+use super::unix;
 use crate::error::Error;
 
 /// The bytes of each message: a text, filled up with zeros. A path has 107 bytes at most.
@@ -53,7 +52,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A predecessor that waits for this server to serve.
 #[derive(Debug)]
-struct Predecessor {
+pub(super) struct Predecessor {
     stream: UnixStream,
     /// Says that this server starts, until the sender is dropped.
     starts: Sender<()>,
@@ -65,7 +64,7 @@ fn fault(path: &Path) -> impl Fn(io::Error) -> Error {
 }
 
 /// Takes the sockets of the server that listens at this path, if there is one.
-fn take(path: &Path) -> Result<Option<(Predecessor, Vec<Handed>)>, Error> {
+pub(super) fn take(path: &Path) -> Result<Option<(Predecessor, Vec<Handed>)>, Error> {
     let mut pauses = None;
     let mut pause = || {
         // From the first end on: before it, another successor may have been served for long.
@@ -98,6 +97,12 @@ fn check_peer(stream: &UnixStream) -> io::Result<()> {
     let peer = sockopt::socket_peercred(stream)?.uid;
     let is_trusted = peer == geteuid() || peer.is_root();
     is_trusted.then_some(()).ok_or_else(|| io::Error::other("it is a process of another user"))
+}
+
+/// The number of the process at the other end, if it is known.
+fn process_of(stream: &UnixStream) -> Option<i32> {
+    let peer = sockopt::socket_peercred(stream).ok()?;
+    Some(peer.pid.as_raw_nonzero().get())
 }
 
 /// The time until the deadline.
@@ -201,6 +206,11 @@ impl Predecessor {
         Ok(Self { stream, starts, thread })
     }
 
+    /// The number of its process, if it is known.
+    pub(super) fn process(&self) -> Option<i32> {
+        process_of(&self.stream)
+    }
+
     /// This server serves, so the predecessor is to drain. Returns once it has given up the path.
     fn release(self) -> io::Result<()> {
         let Self { mut stream, starts, thread } = self;
@@ -212,7 +222,7 @@ impl Predecessor {
 
     /// The same. A predecessor that does not wait any more, and has not ended, is asked again: two
     /// servers must not go on.
-    fn release_at(mut self, path: &Path) -> Result<(), Error> {
+    pub(super) fn release_at(mut self, path: &Path) -> Result<(), Error> {
         let mut attempts = 1..ATTEMPTS;
         loop {
             let Err(error) = self.release() else { return Ok(()) };
@@ -229,7 +239,7 @@ impl Predecessor {
 }
 
 /// Listens at `path` for successors, on a thread of its own.
-fn offer(server: &ServerHandle, path: &Path, sockets: Vec<Handed>) -> Result<(), Error> {
+pub(super) fn offer(server: &ServerHandle, path: &Path, sockets: Vec<Handed>) -> Result<(), Error> {
     let deadline = Instant::now() + IN_USE_WAIT;
     let (listener, file) = unix::bind(path, Some(0o600), deadline).map_err(fault(path))?;
     let copy = listener.try_clone().map_err(Error::Descriptor)?;
@@ -238,60 +248,6 @@ fn offer(server: &ServerHandle, path: &Path, sockets: Vec<Handed>) -> Result<(),
     let thread = thread::Builder::new().name("corecast-handover".to_owned());
     thread.spawn(move || wait(&server, &listener)).map_err(Error::Thread)?;
     Ok(())
-}
-
-/// Called before a predecessor is told to drain.
-pub(super) type OnTakeOver = Arc<dyn Fn() + Send + Sync>;
-
-/// How a server takes over and is taken over from.
-pub(super) struct Succession {
-    path: Option<PathBuf>,
-    predecessor: Option<Predecessor>,
-    on_take_over: Option<OnTakeOver>,
-}
-
-impl Succession {
-    /// Takes the sockets of a predecessor. Without a path there is none, and no successor.
-    pub(super) fn begin(
-        path: Option<PathBuf>,
-        on_take_over: Option<OnTakeOver>,
-    ) -> Result<(Self, Option<Vec<Handed>>), Error> {
-        let Some(path) = path else {
-            return Ok((Self { path: None, predecessor: None, on_take_over }, None));
-        };
-        let (predecessor, handed) = take(&path)?.unzip();
-        let succession = Self { path: Some(path), predecessor, on_take_over };
-        Ok((succession, Some(handed.unwrap_or_default())))
-    }
-
-    pub(super) const fn has_predecessor(&self) -> bool {
-        self.predecessor.is_some()
-    }
-
-    /// The server serves: its predecessor drains, and successors may come.
-    pub(super) fn complete(
-        self,
-        server: ServerHandle,
-        sockets: Option<Vec<Handed>>,
-        files: &[SocketFile],
-    ) -> Result<ServerHandle, Error> {
-        let (Some(path), Some(sockets)) = (&self.path, sockets) else { return Ok(server) };
-        let is_first = self.predecessor.is_none();
-        if let Some(callback) = self.on_take_over.filter(|_| !is_first) {
-            callback();
-        }
-        if let Some(Err(error)) = self.predecessor.map(|it| it.release_at(path)) {
-            tracing::warn!("the predecessor could not be told to drain, or has ended: {error}");
-        }
-        files.iter().for_each(SocketFile::own);
-        match offer(&server, path, sockets) {
-            Ok(()) => {}
-            Err(error) if is_first => return Err(server.end_failed_start(error)),
-            // Clients are served, so the server goes on without.
-            Err(error) => tracing::error!("no successor can take over: {error}"),
-        }
-        Ok(server)
-    }
 }
 
 /// Waits for successors until one serves, or this server drains.
@@ -314,6 +270,8 @@ fn wait(server: &ServerHandle, listener: &OwnedFd) {
         has_failed = false;
         match hand_over(server, &stream) {
             Ok(true) => {
+                let process = process_of(&stream);
+                tracing::info!(process, "handed over to a successor, which serves; draining");
                 // This frees the path, which is the successor's from here on.
                 server.hand_over();
                 let _ = (&stream).write_all(&[SERVES]);

@@ -17,6 +17,7 @@ mod reload;
 mod rlimit;
 mod sockets;
 mod starting;
+mod succession;
 mod tcp;
 mod thread;
 #[cfg(feature = "tls")]
@@ -48,11 +49,11 @@ pub use affinity::allowed_cores;
 use control::Stop;
 use handle::Parts;
 pub use handle::ServerHandle;
-use handover::{OnTakeOver, Succession};
 use holding::Holding;
 pub use listen::{Listen, Listening};
 use sockets::Bound;
 use starting::{connect, controls, serve, spawn_each, wait_until_ready, wakers};
+use succession::{OnTakeOver, Succession};
 use thread::CoreThread;
 use token::Token;
 pub use view::CoreStats;
@@ -223,12 +224,21 @@ impl Server {
     }
 
     /// The token that requests to listeners for administration have to give, as
-    /// `Authorization: Bearer TOKEN`. White space around it is dropped. Without one such a listener
-    /// has to be local. An empty one is an error of [`start`](Self::start).
+    /// `Authorization: Bearer TOKEN`: a word of at least 16 characters. White space around it is
+    /// dropped. Without one such a listener has to be local. A shorter one is an error of
+    /// [`start`](Self::start).
     #[must_use]
     pub fn admin_token(mut self, token: &str) -> Self {
         self.admin_token = Some(Token::new(token));
         self
+    }
+
+    /// Whether a text can be the token of [`admin_token`](Self::admin_token).
+    ///
+    /// # Errors
+    /// [`Error::Usage`], which says what is wrong.
+    pub fn check_admin_token(token: &str) -> Result<(), Error> {
+        if Token::new(token).is_wrong() { Err(Error::Usage(Token::WRONG)) } else { Ok(()) }
     }
 
     /// Restarts without refusing anybody. At the start, the listening sockets of a server that was
@@ -274,8 +284,8 @@ impl Server {
         let asked_connections = config.limits.max_connections;
         let capacities = capacity::fit(config, loops.len());
         let (succession, handed) = Succession::begin(self.hand_over, self.on_take_over)?;
-        let Bound { listening, has_tls, is_proxied, is_admin, loops: listeners, files, kept } =
-            sockets::bind(&self.listen, loops.len(), handed)?;
+        let (bound, left) = sockets::bind(&self.listen, loops.len(), handed)?;
+        let Bound { listening, has_tls, is_proxied, is_admin, loops: sockets, files, kept } = bound;
         let counted = (&self.authority, &self.lost);
         let admin = Admin::new(&listening, &is_admin, &self.admin_token, counted)?;
         #[cfg(feature = "tls")]
@@ -302,7 +312,7 @@ impl Server {
         let addresses = Addresses::new(&config.limits).map(Arc::new);
         let (ready, started) = mpsc::channel();
         let votes = backend::votes(config.backend, loops.len());
-        let ends = ports.into_iter().zip(inboxes).zip(listeners.into_iter().zip(votes));
+        let ends = ports.into_iter().zip(inboxes).zip(sockets.into_iter().zip(votes));
         let result = spawn_each(&controls, ends, |control, ends| {
             let ((port, inbox), (listeners, vote)) = ends;
             let thread = CoreThread {
@@ -329,6 +339,6 @@ impl Server {
         });
         drop(ready);
         let result = result.and_then(|()| wait_until_ready(&started, controls.len()));
-        succession.complete(serve(result, handle, controls, self.watchdog)?, kept, &files)
+        succession.complete(serve(result, handle, controls, self.watchdog)?, kept, &left, &files)
     }
 }

@@ -130,17 +130,18 @@ impl Bound {
 }
 
 /// Opens what is asked for, for this number of loops. The sockets in `handed` are those of a
-/// predecessor; if it is there, a successor may take all.
+/// predecessor; if it is there, a successor may take all. Returned is besides what the predecessor
+/// listens on and this server does not.
 pub(super) fn bind(
     listen: &[Listen],
     loops: usize,
     handed: Option<Vec<Handed>>,
-) -> Result<Bound, Error> {
+) -> Result<(Bound, Vec<Listening>), Error> {
     if listen.is_empty() {
         return Err(Error::Usage("no address to listen on; give one with --listen"));
     }
     let kept = handed.is_some().then(Vec::new);
-    let handed = assign(listen, handed.unwrap_or_default());
+    let (handed, left) = assign(listen, handed.unwrap_or_default());
     let fresh = listen.iter().zip(&handed).filter(|(_, handed)| handed.is_empty());
     let fresh: Vec<Listen> = fresh.map(|(listen, _)| listen.clone()).collect();
     let passed = passed(&fresh)?;
@@ -160,7 +161,7 @@ pub(super) fn bind(
         bound.is_proxied.resize(bound.listening.len(), listen.is_proxied);
         bound.is_admin.resize(bound.listening.len(), listen.is_admin);
     }
-    Ok(bound)
+    Ok((bound, left))
 }
 
 /// Whether what listens there is what the settings ask for.
@@ -178,8 +179,9 @@ fn is_asked_for(asked: &Place, place: &Listening) -> bool {
 }
 
 /// What a predecessor has for each of these: its settings call it the same, or that is where it
-/// listens. What systemd has passed to it may be several sockets.
-fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> Vec<Vec<Handed>> {
+/// listens. What systemd has passed to it may be several sockets. And where else it listens: on
+/// what nobody will, once it has ended.
+fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> (Vec<Vec<Handed>>, Vec<Listening>) {
     let of = |listen: &Listen| {
         let name = listen.to_string();
         let most = if matches!(listen.place, Place::Systemd(_)) { usize::MAX } else { 1 };
@@ -194,7 +196,10 @@ fn assign(listen: &[Listen], mut handed: Vec<Handed>) -> Vec<Vec<Handed>> {
         }
         found
     };
-    listen.iter().map(of).collect()
+    let found: Vec<Vec<Handed>> = listen.iter().map(of).collect();
+    let is_left = |place: &Listening| !found.iter().flatten().any(|taken| taken.place == *place);
+    let left = handed.into_iter().map(|handed| handed.place).filter(is_left).collect();
+    (found, left)
 }
 
 /// The sockets that systemd has passed, for each place that asks for them.

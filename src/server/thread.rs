@@ -202,8 +202,10 @@ impl CoreThread {
             .with_authority(self.authority, since_1970)
             .with_proxied(self.handle.proxied().contains(&true))
             .with_limits_of_addresses(self.addresses);
-        let service = service.with_admin(self.admin.map(|pages| pages.boxed()));
         let Stop { drain, stays, hands_over, .. } = self.handle.stop_flags();
+        let service = service
+            .with_admin(self.admin.map(|pages| pages.boxed()))
+            .with_stop(Arc::clone(drain), Arc::clone(hands_over));
         let mut worker = Worker::new(driver, config, service, listeners, Arc::clone(drain))
             .with_peers(self.wakers)
             .with_stays(Arc::clone(stays))

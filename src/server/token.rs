@@ -5,6 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::protocol::http::Request;
 
+/// The fewest characters of a token.
+const MIN_LEN: usize = 16;
+
 /// A secret that is compared in a time that tells nothing of where it differs. All clones are the
 /// same, also once it is replaced.
 #[derive(Clone)]
@@ -12,7 +15,8 @@ pub(super) struct Token(Arc<RwLock<Box<str>>>);
 
 impl Token {
     /// What is said of a wrong one.
-    pub(super) const WRONG: &str = "the admin token has to be one word of printable ASCII";
+    pub(super) const WRONG: &str = "the admin token has to be one word of 16 characters of \
+                                    printable ASCII or more; `openssl rand -hex 32` makes one";
 
     /// A token, without the white space around it.
     pub(super) fn new(token: &str) -> Self {
@@ -24,10 +28,11 @@ impl Token {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = token.trim().into();
     }
 
-    /// Whether it cannot be given in a request: it is empty, or not a word in ASCII.
+    /// Whether it cannot be given in a request, or is soon guessed: it is short, or not a word in
+    /// ASCII.
     pub(super) fn is_wrong(&self) -> bool {
         let token = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic())
+        token.len() < MIN_LEN || !token.bytes().all(|byte| byte.is_ascii_graphic())
     }
 
     /// Whether the request has it, as RFC 6750 section 2.1 says.
@@ -70,7 +75,14 @@ mod tests {
             assert_eq!(equal(one.as_bytes(), other.as_bytes()), is_equal, "{one}, {other}");
         }
         assert!(Token::new(" \n").is_wrong() && Token::new("a b").is_wrong());
-        assert!(!Token::new(" secret\n").is_wrong());
+        for (token, is_wrong) in [
+            (" 0123456789abcdef\n", false),
+            ("0123456789abcde", true),
+            ("0123456789 abcdef", true),
+            ("0123456789abcdé", true),
+        ] {
+            assert_eq!(Token::new(token).is_wrong(), is_wrong, "{token}");
+        }
         assert_eq!(format!("{:?}", Token::new("secret")), "Token");
     }
 }

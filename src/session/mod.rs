@@ -39,7 +39,7 @@ pub use meter::{Allowance, Lease, Meter, Metered, NextFrame, TooFast};
 pub use outbound::{Frames, Offer, Output, SendQueue};
 pub use pools::Pools;
 pub use progress::{ReadTracker, SLOWEST_READER, WindowEdge};
-pub use reason::CloseReason;
+pub use reason::{CloseReason, Policy};
 pub use replies::{Message, Replies};
 pub use request_line::{Answered, RequestLine};
 pub use service::{

@@ -15,9 +15,11 @@ pub enum CloseReason {
     Local(CloseCode),
     /// The peer broke a rule of the protocol.
     Violation(Violation),
-    /// This side sent a close frame with this code, because the peer did what this server does not
-    /// allow: a message that takes too long or too much memory, or that it may not send.
-    Policy(CloseCode),
+    /// This side sent a close frame, because the peer did what this server does not allow.
+    Policy(Policy),
+    /// This side sent a close frame with this code, because the server is short of memory and this
+    /// connection held the most: 1009 for what it has sent, 1013 for what it does not read.
+    Memory(CloseCode),
     /// The peer read too slowly, so this side sent a close frame with 1013.
     TooSlow,
     /// The opening handshake was refused.
@@ -34,13 +36,50 @@ pub enum CloseReason {
     Stalled,
 }
 
+/// What a peer did that this server does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Policy {
+    /// A message takes too long to come.
+    MessageTime,
+    /// It may not publish to the topic of its connection.
+    Publish,
+    /// It has connected to subscribe only, and sent a message.
+    Role,
+}
+
+impl Policy {
+    /// The close code.
+    #[must_use]
+    pub const fn code(self) -> CloseCode {
+        CloseCode::POLICY_VIOLATION
+    }
+
+    /// One line for the close frame and the log.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::MessageTime => "a message takes too long",
+            Self::Publish => "not allowed to publish to this topic",
+            Self::Role => "this connection only subscribes (role=sub)",
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
 impl CloseReason {
     /// The code of the close frame of the side that closed first, or [`CloseCode::ABNORMAL`] if
     /// there was none (RFC 6455 section 7.1.5).
     #[must_use]
     pub const fn code(self) -> CloseCode {
         match self {
-            Self::Peer(code) | Self::Local(code) | Self::Policy(code) => code,
+            Self::Peer(code) | Self::Local(code) | Self::Memory(code) => code,
+            Self::Policy(policy) => policy.code(),
             Self::TooSlow => CloseCode::TRY_AGAIN_LATER,
             Self::Violation(violation) => violation.code(),
             Self::Refused(_)
@@ -61,6 +100,7 @@ impl CloseReason {
             Self::Local(_)
             | Self::Violation(_)
             | Self::Policy(_)
+            | Self::Memory(_)
             | Self::TooSlow
             | Self::Refused(_)
             | Self::Answered
@@ -76,7 +116,8 @@ impl fmt::Display for CloseReason {
             Self::Peer(code) => write!(f, "closed by the peer with {code}"),
             Self::Local(code) => write!(f, "closed here with {code}"),
             Self::Violation(violation) => violation.fmt(f),
-            Self::Policy(code) => write!(f, "closed here with {code} for what the peer did"),
+            Self::Policy(policy) => write!(f, "closed here with {}: {policy}", policy.code()),
+            Self::Memory(code) => write!(f, "closed here with {code} for want of memory"),
             Self::TooSlow => f.write_str("the peer read too slowly"),
             Self::Refused(rejection) => {
                 write!(f, "refused with {}: {}", rejection.status(), rejection.reason())

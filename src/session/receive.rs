@@ -115,7 +115,10 @@ impl Session {
 
     /// Whether it was closed because it does not read, or too slowly.
     fn is_too_slow(&self) -> bool {
-        self.reason == Some(CloseReason::TooSlow)
+        matches!(
+            self.reason,
+            Some(CloseReason::TooSlow | CloseReason::Memory(CloseCode::TRY_AGAIN_LATER))
+        )
     }
 
     /// The peer takes what is sent to it, so it will find the close frame by itself, although it

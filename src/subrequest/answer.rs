@@ -5,17 +5,16 @@ use std::time::Duration;
 use super::cache::Answer;
 use super::client::Answered;
 use super::question::Question;
-use crate::authority::{Claims, TokenError};
+use crate::authority::{Claims, TokenError, refuse};
 use crate::protocol::http::{Response, Status};
 use crate::protocol::websocket::handshake::{Refusal, Rejection};
 
-/// How far the clock of the backend may be ahead.
+/// How far the clock of the backend may be from that of the server, as for tokens.
 const LEEWAY: Duration = Duration::from_secs(10);
 /// The most bytes of the line of a refusal.
 const MAX_LINE: usize = 512;
 const UNAUTHORIZED: &str = "The backend does not know this client.";
 const FORBIDDEN: &str = "The backend does not allow this client to connect.";
-const FAILED: &str = "Whether this client may connect cannot be found out now; try again later.";
 
 /// What the backend has decided.
 #[derive(Debug)]
@@ -44,12 +43,15 @@ pub(super) fn judge(
             }
             let claims: Claims = serde_json::from_slice(&answered.body)
                 .map_err(|fault| error(&fault.to_string()))?;
-            let authority =
-                claims.into_lasting_authority(now, Duration::ZERO, LEEWAY, question.max_topic);
-            Ok(authority.map_err(|error| fault(&error))?)
+            match claims.into_lasting_authority(now, LEEWAY, question.max_topic) {
+                Ok(authority) => Ok(authority),
+                // That is a decision, if one that comes late or early.
+                Err(error @ (TokenError::Expired | TokenError::NotYet)) => Err(refuse(&error)),
+                Err(error) => return Err(format!("the claims are wrong: {error}")),
+            }
         }
-        401 => Err(refusal(answered, Status::UNAUTHORIZED, Rejection::Unauthorized, UNAUTHORIZED)),
-        403 => Err(refusal(answered, Status::FORBIDDEN, Rejection::Forbidden, FORBIDDEN)),
+        401 => Err(refusal(answered, Status::UNAUTHORIZED, UNAUTHORIZED)),
+        403 => Err(refusal(answered, Status::FORBIDDEN, FORBIDDEN)),
         status => return Err(format!("its status is {status}")),
     };
     Ok(Decided { answer, max_age })
@@ -57,14 +59,10 @@ pub(super) fn judge(
 
 /// What a client is answered about whom nothing is known.
 pub(super) fn failed() -> Refusal {
-    Refusal::saying(Rejection::Undecided, FAILED)
+    Rejection::BackendFailed.into()
 }
 
-fn fault(error: &TokenError) -> String {
-    format!("the claims are wrong: {error}")
-}
-
-fn refusal(answered: &Answered, status: Status, rejection: Rejection, default: &str) -> Refusal {
+fn refusal(answered: &Answered, status: Status, default: &str) -> Refusal {
     let line = if answered.is_text { line(&answered.body) } else { None };
     let mut response = Response::text(status, format!("{}\n", line.unwrap_or(default)));
     if status == Status::UNAUTHORIZED {
@@ -75,7 +73,7 @@ fn refusal(answered: &Answered, status: Status, rejection: Rejection, default: &
             known.unwrap_or_else(|_| response.with_known_header("WWW-Authenticate", "Bearer"));
     }
     let mut refusal = Refusal::from(response);
-    refusal.rejection = rejection;
+    refusal.rejection = Rejection::Backend(status);
     refusal
 }
 
@@ -142,7 +140,7 @@ mod tests {
         assert!(authority.may_publish(&Topic::new("chat/ann", 255).unwrap()));
         assert!(!authority.may_publish(&Topic::new("chat/bob", 255).unwrap()));
         assert!(authority.may_subscribe(&Filter::new("chat/+", 255).unwrap()));
-        assert_eq!(authority.ends(), Some(Duration::from_secs(1_001)));
+        assert_eq!(authority.ends(), Some(Duration::from_secs(1_011)), "with the leeway");
         let endless = judged(200, r#"{"sub":"ann"}"#).unwrap().unwrap();
         assert_eq!((endless.ends(), endless.publish().len()), (None, 0));
     }
@@ -156,8 +154,6 @@ mod tests {
             (200, r#"["ok"]"#),
             (200, r##"["ann",null,null,"#","#"]"##),
             (200, r#"{"sub":""}"#),
-            (200, r#"{"sub":"ann","exp":1000}"#),
-            (200, r#"{"sub":"ann","nbf":1011}"#),
             (200, r#"{"sub":"ann","publish":["a//#/b"]}"#),
             (204, ""),
             (302, ""),
@@ -168,6 +164,23 @@ mod tests {
         }
     }
 
+    /// The clocks may be 10 s apart.
+    #[test]
+    fn claims_whose_time_is_over_are_a_refusal() {
+        for (claims, is_allowed) in [
+            ("\"exp\":991", true),
+            ("\"exp\":990", false),
+            ("\"nbf\":1010", true),
+            ("\"nbf\":1011", false),
+        ] {
+            let answer = judged(200, &format!("{{\"sub\":\"ann\",{claims}}}")).unwrap();
+            assert_eq!(answer.is_ok(), is_allowed, "{claims}");
+            if let Err(refusal) = answer {
+                assert!(written(&refusal).starts_with("HTTP/1.1 401 "), "{claims}");
+            }
+        }
+    }
+
     #[test]
     fn a_refusal_says_what_the_backend_says() {
         let text = written(&judged(401, "Log in first.\nMore").unwrap().unwrap_err());
@@ -175,7 +188,7 @@ mod tests {
         assert!(text.contains("WWW-Authenticate: Bearer\r\n"), "{text}");
         let refused = with(401, "", Some("Basic realm=\"x\""), true).unwrap().answer.unwrap_err();
         assert!(written(&refused).contains("WWW-Authenticate: Basic realm=\"x\"\r\n"));
-        assert_eq!(refused.rejection, Rejection::Unauthorized);
+        assert_eq!(refused.rejection, Rejection::Backend(Status::UNAUTHORIZED));
         let wrong = with(401, "", Some("a\r\nSet-Cookie: b"), true).unwrap().answer.unwrap_err();
         assert!(!written(&wrong).contains("Set-Cookie"));
         for body in ["\u{1b}[2J", "", &"a".repeat(MAX_LINE + 1)] {

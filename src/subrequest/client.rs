@@ -84,6 +84,23 @@ impl Client {
         Ok(Self { agent, url })
     }
 
+    /// What the log says of an error: without the path of the URL, which may have a secret.
+    pub(super) fn describe(&self, error: &Error, timeout: Duration) -> String {
+        let host = self.url.authority().map_or("the backend", |authority| authority.as_str());
+        match error {
+            Error::Timeout(_) => {
+                let seconds = timeout.as_secs_f64();
+                format!("{host} has not answered within {seconds} s; see --auth-timeout")
+            }
+            Error::HostNotFound => format!("the name of {host} is not known, or not looked up yet"),
+            Error::Io(error) => match certificate_fault(&error.to_string()) {
+                Some(fault) => format!("the certificate of {host} is not accepted: {fault}"),
+                None => format!("{host}: {error}"),
+            },
+            _ => format!("{host}: {error}"),
+        }
+    }
+
     /// Asks, and waits for the answer, so long at most.
     pub(super) fn ask(&self, question: &Question, limit: Duration) -> Result<Answered, Error> {
         let mut request = Request::get(self.url.clone());
@@ -106,6 +123,21 @@ impl Client {
         };
         Ok(answered(&response, body))
     }
+}
+
+/// What is wrong with a certificate, in words, if that is what an error is about.
+fn certificate_fault(error: &str) -> Option<String> {
+    let (_, fault) = error.split_once("invalid peer certificate: ")?;
+    Some(match fault {
+        _ if fault.contains("CaUsedAsEndEntity") => "it is that of a certificate authority, as \
+            `openssl req -x509` makes it by default; give --auth-ca such a one and the backend \
+            another one that it has signed"
+            .to_owned(),
+        _ if fault.contains("UnknownIssuer") => "who has signed it is not trusted; name the \
+            certificate of that authority with --auth-ca"
+            .to_owned(),
+        _ => fault.to_owned(),
+    })
 }
 
 fn answered(response: &Response<Body>, body: Vec<u8>) -> Answered {
@@ -161,6 +193,26 @@ mod tests {
             "http://a:80000/",
         ] {
             assert!(parse_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn errors_are_told_with_the_host_and_without_the_rest_of_the_url() {
+        let client = Client::new("https://a.example:8443/auth?key=secret", 1, None).unwrap();
+        let io = |text: &str| Error::Io(std::io::Error::other(text));
+        for (error, expected) in [
+            (Error::HostNotFound, "a.example:8443 is not known"),
+            (io("Connection refused"), "a.example:8443: Connection refused"),
+            (
+                io("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))"),
+                "another one that it has signed",
+            ),
+            (io("invalid peer certificate: UnknownIssuer"), "with --auth-ca"),
+            (io("invalid peer certificate: Expired"), "not accepted: Expired"),
+        ] {
+            let text = client.describe(&error, Duration::from_secs(3));
+            assert!(text.contains(expected) && !text.contains("secret"), "{text}");
+            assert!(text.contains("a.example:8443"), "{text}");
         }
     }
 

@@ -15,11 +15,10 @@ use crate::authority::{
     self as authority, Admission, AskCounts, Authority, Credential, Reply, TokenError, Verify,
     Verifying, refuse,
 };
-use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
+use crate::protocol::websocket::handshake::{Rejection, Request};
 
 /// The work to look at each byte of a question, to hash it and to look it up.
 const PER_BYTE: u64 = 2;
-const OVERLOADED: &str = "Too many clients ask to connect at this moment; try again later.";
 const NO_RENEWAL: &str = "Tokens cannot be renewed here; open another connection.";
 const NO_API_KEYS: &str = "API keys are not accepted here.";
 /// No warning comes sooner after another.
@@ -90,7 +89,7 @@ impl Builder {
         let connections = connections.max(1);
         let client = Client::new(&url, connections, certificates.as_deref())?;
         let pool = Pool::start(connections)?;
-        let (known, counts, warned) = (Mutex::default(), Counts::default(), Mutex::new(None));
+        let (known, counts, warned) = (Mutex::default(), Counts::default(), Mutex::default());
         let shared = Arc::new(Shared { client, timeout, cache, known, counts, warned });
         Ok(Subrequests { shared, pool: Arc::new(pool), api_keys })
     }
@@ -125,8 +124,14 @@ struct Shared {
     cache: Duration,
     known: Mutex<Cache>,
     counts: Counts,
-    /// When the last warning was.
-    warned: Mutex<Option<Instant>>,
+    warned: Mutex<Warned>,
+}
+
+/// When the last warning was, and how many have been left out since.
+#[derive(Debug, Default)]
+struct Warned {
+    last: Option<Instant>,
+    left_out: u64,
 }
 
 #[derive(Debug, Default)]
@@ -252,7 +257,7 @@ impl authority::Question for Asking {
         {
             shared.counts.overloaded.fetch_add(1, Ordering::Relaxed);
             shared.warn("too many clients wait to be asked about");
-            reply.answer(Err(Refusal::saying(Rejection::Undecided, OVERLOADED)));
+            reply.answer(Err(Rejection::BackendOverloaded.into()));
         }
     }
 }
@@ -283,7 +288,9 @@ impl Asking {
     /// What the backend decides.
     fn answer(&self) -> Result<Answer, String> {
         let left = self.shared.timeout.saturating_sub(self.begun.elapsed());
-        let answered = self.shared.client.ask(&self.question, left).map_err(|it| it.to_string())?;
+        let Shared { client, timeout, .. } = &*self.shared;
+        let failed = |error| client.describe(&error, *timeout);
+        let answered = client.ask(&self.question, left).map_err(failed)?;
         let now = self.now.saturating_add(self.begun.elapsed());
         let decided = judge(&answered, &self.question, now)?;
         let unsaid = if decided.answer.is_ok() { self.shared.cache } else { Duration::ZERO };
@@ -308,11 +315,14 @@ impl Shared {
     /// Says what is wrong with the backend, but not for each client.
     fn warn(&self, reason: &str) {
         let mut warned = lock(&self.warned);
-        if warned.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
-            *warned = Some(Instant::now());
-            drop(warned);
-            tracing::warn!("the backend of auth-url decides nothing: {reason}");
+        if warned.last.is_some_and(|last| last.elapsed() < BETWEEN_WARNINGS) {
+            warned.left_out += 1;
+            return;
         }
+        let Warned { left_out, .. } =
+            std::mem::replace(&mut *warned, Warned { last: Some(Instant::now()), left_out: 0 });
+        drop(warned);
+        tracing::warn!(left_out, "the backend of auth-url decides nothing: {reason}");
     }
 }
 

@@ -28,6 +28,10 @@ impl<D: Driver, S: Service> Worker<D, S> {
 /// Logs the end of a WebSocket.
 #[cold]
 pub(super) fn log_end(reason: Option<CloseReason>, client: Option<IpAddr>) {
-    let (cause, code) = Closes::names(reason.unwrap_or(CloseReason::Broken));
+    let reason = reason.unwrap_or(CloseReason::Broken);
+    let (cause, name) = Closes::names(reason);
+    // The metrics have one name for many codes, the log has the code itself.
+    let is_range = name.chars().any(char::is_alphabetic);
+    let code = if is_range { reason.code().value().to_string() } else { name.to_owned() };
     tracing::info!(target: TARGET, client = client.map(display), cause, code, "closed");
 }

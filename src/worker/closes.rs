@@ -4,7 +4,7 @@ use crate::protocol::websocket::CloseCode;
 use crate::session::CloseReason;
 
 /// The causes, as [`Closes::iter`] names them.
-const CAUSES: [&str; 11] = [
+const CAUSES: [&str; 12] = [
     "peer",
     "server",
     "violation",
@@ -16,6 +16,7 @@ const CAUSES: [&str; 11] = [
     "broken",
     "no_request",
     "stalled",
+    "memory",
 ];
 /// The codes. A code of a range counts for that; all others count for the last.
 const CODES: [&str; 18] = [
@@ -62,7 +63,8 @@ fn is_usual(cause: &str, code: &str) -> bool {
         "peer" => matches!(code, "1000" | "1001" | "1005"),
         "server" => matches!(code, "1001" | "1011" | "1013" | "4401"),
         "violation" => matches!(code, "1002" | "1007" | "1008" | "1009"),
-        "policy" => matches!(code, "1008" | "1009"),
+        "policy" => code == "1008",
+        "memory" => matches!(code, "1009" | "1013"),
         "slow" => code == "1013",
         _ => code.is_empty(),
     }
@@ -74,7 +76,7 @@ fn places(reason: CloseReason) -> (usize, usize) {
         CloseReason::Peer(code) => (0, Some(code)),
         CloseReason::Local(code) => (1, Some(code)),
         CloseReason::Violation(violation) => (2, Some(violation.code())),
-        CloseReason::Policy(code) => (3, Some(code)),
+        CloseReason::Policy(policy) => (3, Some(policy.code())),
         CloseReason::TooSlow => (4, Some(CloseCode::TRY_AGAIN_LATER)),
         CloseReason::Refused(_) => (5, None),
         CloseReason::Answered => (6, None),
@@ -82,6 +84,7 @@ fn places(reason: CloseReason) -> (usize, usize) {
         CloseReason::Broken => (8, None),
         CloseReason::NoRequest => (9, None),
         CloseReason::Stalled => (10, None),
+        CloseReason::Memory(code) => (11, Some(code)),
     };
     (cause, code.map_or(0, place))
 }

@@ -163,8 +163,8 @@ impl<D: Driver> Core<D> {
             return self.abort(id, CloseReason::Stalled);
         }
         let reason = match is_sender {
-            true => CloseReason::Policy(CloseCode::MESSAGE_TOO_BIG),
-            false => CloseReason::TooSlow,
+            true => CloseReason::Memory(CloseCode::MESSAGE_TOO_BIG),
+            false => CloseReason::Memory(CloseCode::TRY_AGAIN_LATER),
         };
         // All that it holds is held by the driver, which needs more before anything can be said.
         if slot.session.phase() == Phase::Request && slot.memory() == 0 {

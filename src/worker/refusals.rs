@@ -46,7 +46,7 @@ impl Kind {
         match reason {
             CloseReason::Refused(rejection) => Some(Self::Refused(rejection.status().code())),
             CloseReason::Violation(_) | CloseReason::Policy(_) => Some(Self::Rule(code.value())),
-            CloseReason::TooSlow => Some(Self::Abnormal(code.value())),
+            CloseReason::TooSlow | CloseReason::Memory(_) => Some(Self::Abnormal(code.value())),
             CloseReason::Stalled => Some(Self::Abnormal(CloseCode::TRY_AGAIN_LATER.value())),
             CloseReason::Local(
                 CloseCode::INTERNAL_ERROR | CloseCode::TRY_AGAIN_LATER | CloseCode::UNAUTHORIZED,
@@ -90,16 +90,7 @@ impl Unlogged {
 
     /// Logs how many there were, with the cause and the client of the last one.
     fn log(&self, connections: u64) {
-        let client = self.client.map(display);
-        let last = match self.last {
-            CloseReason::Refused(rejection) => rejection.reason(),
-            CloseReason::Violation(violation) => violation.reason(),
-            CloseReason::Policy(_) => "a limit of this server",
-            CloseReason::TooSlow => "reads too slowly",
-            CloseReason::Stalled => "does not read",
-            CloseReason::Local(CloseCode::UNAUTHORIZED) => "its token has expired",
-            _ => "a fault of this server, or a core that hangs",
-        };
+        let (client, last) = (self.client.map(display), cause(self.last));
         match self.kind {
             Kind::Refused(status) => {
                 tracing::info!(connections, status, last, client, "refused");
@@ -109,6 +100,23 @@ impl Unlogged {
                 tracing::info!(connections, code, last, client, "closed by the server");
             }
         }
+    }
+}
+
+/// What the log says of an end.
+const fn cause(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Refused(rejection) => rejection.reason(),
+        CloseReason::Violation(violation) => violation.reason(),
+        CloseReason::Policy(policy) => policy.reason(),
+        CloseReason::Memory(_) => "the server is short of memory",
+        CloseReason::TooSlow => "reads too slowly",
+        CloseReason::Stalled => "does not read",
+        CloseReason::Local(CloseCode::UNAUTHORIZED) => "its token has expired",
+        CloseReason::Local(CloseCode::TRY_AGAIN_LATER) => {
+            "a core hung, or the application or the operator has closed it so"
+        }
+        _ => "a fault of this server, or the application or the operator has closed it so",
     }
 }
 
@@ -163,6 +171,7 @@ mod tests {
     use super::*;
     use crate::protocol::websocket::Violation;
     use crate::protocol::websocket::handshake::Rejection;
+    use crate::session::Policy;
 
     #[test]
     fn every_refusal_is_counted_and_one_in_a_second_is_logged() {
@@ -184,6 +193,21 @@ mod tests {
         assert_eq!(unlogged.take_due(Millis::NEVER), Some(1));
     }
 
+    /// What is the server's own is not called a fault of the client, or the other way round.
+    #[test]
+    fn want_of_memory_breaks_no_rule() {
+        for code in [CloseCode::MESSAGE_TOO_BIG, CloseCode::TRY_AGAIN_LATER] {
+            let reason = CloseReason::Memory(code);
+            assert_eq!(Kind::of(reason), Some(Kind::Abnormal(code.value())));
+            assert!(cause(reason).contains("memory"));
+        }
+        for policy in [Policy::MessageTime, Policy::Publish, Policy::Role] {
+            let reason = CloseReason::Policy(policy);
+            assert_eq!(Kind::of(reason), Some(Kind::Rule(1008)));
+            assert_eq!(cause(reason), policy.reason());
+        }
+    }
+
     #[test]
     fn each_status_and_code_has_a_line_of_its_own() {
         let (mut refusals, mut stats) = (Refusals::default(), Stats::default());
@@ -192,8 +216,9 @@ mod tests {
             CloseReason::Refused(Rejection::Origin),
             CloseReason::Refused(Rejection::Undecided),
             CloseReason::Violation(Violation::TextUtf8),
-            CloseReason::Policy(CloseCode::POLICY_VIOLATION),
+            CloseReason::Policy(Policy::Publish),
             CloseReason::TooSlow,
+            CloseReason::Memory(CloseCode::MESSAGE_TOO_BIG),
             CloseReason::Stalled,
             CloseReason::Local(CloseCode::INTERNAL_ERROR),
             CloseReason::Peer(CloseCode::NORMAL),
@@ -211,6 +236,7 @@ mod tests {
             (Kind::Rule(1007), 0),
             (Kind::Rule(1008), 0),
             (Kind::Abnormal(1013), 1),
+            (Kind::Abnormal(1009), 0),
             (Kind::Abnormal(1011), 0),
         ];
         assert_eq!(kinds, expected);

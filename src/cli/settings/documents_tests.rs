@@ -10,7 +10,7 @@ use super::field::Form;
 use super::options::DIFFERENCES;
 use super::reload::is_fixed;
 use super::rules;
-use super::setting::{Setting, first_sentence};
+use super::setting::Setting;
 use super::table::{self, route};
 
 /// Whether the flag that is shown is `--no-name`.
@@ -35,11 +35,6 @@ fn default(setting: &Setting) -> String {
     }
 }
 
-/// The first sentence of the help of the flag that is shown.
-fn summary(setting: &Setting) -> &'static str {
-    if is_negated(setting) { first_sentence(setting.field.off()) } else { setting.summary() }
-}
-
 fn readme_table() -> String {
     let mut text = "| flag of `corecast serve` | meaning | default |\n|---|---|---|\n".to_owned();
     text.push_str("| `--config FILE` | Read the settings from this file | none |\n");
@@ -52,7 +47,7 @@ fn readme_table() -> String {
                 Form::Choice(_) => format!(": {}", setting.field.allowed()),
                 _ => String::new(),
             };
-            let _ = writeln!(text, "| {flags} | {}{choice} | {default} |", summary(setting));
+            let _ = writeln!(text, "| {flags} | {}{choice} | {default} |", setting.summary());
         }
     }
     text

@@ -17,6 +17,7 @@ mod flags;
 mod given;
 mod level;
 mod lines;
+mod listen_rules;
 mod nearest;
 mod options;
 #[cfg(any(feature = "tls", feature = "tokens"))]

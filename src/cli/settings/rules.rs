@@ -14,6 +14,7 @@ use super::backend_rules::{auth_in_part, auth_too_slow, backend_of_any_page, two
 use super::check::Check;
 use super::effect_rules::{burst_without_rate, policy_without_rate, takeover_without_deflate};
 use super::fault::{Fault, Place};
+use super::listen_rules::{listens_nowhere, twice_in, twice_within};
 use super::options::Options;
 use super::routes::Table;
 use crate::cli::listen::Listens;
@@ -92,6 +93,11 @@ struct Rule {
     broken: fn(&Check<'_>) -> Vec<String>,
 }
 
+/// A part of a rule of which another part has the sentence, since its faults are told elsewhere.
+const fn part(settings: &'static [&'static str], broken: fn(&Check<'_>) -> Vec<String>) -> Rule {
+    Rule { settings, says: "", broken }
+}
+
 const RULES: &[Rule] = &[
     Rule {
         settings: &["ping-after", "idle-timeout"],
@@ -144,11 +150,16 @@ const RULES: &[Rule] = &[
         broken: listens_nowhere,
     },
     Rule {
-        settings: &["listen", "listen-tls", "admin"],
+        settings: &["listen"],
         says: "no address in `listen`, `listen-tls` and `admin` is there twice, or covered by \
                another",
-        broken: listens_twice,
+        broken: |check| twice_within(check, "listen"),
     },
+    part(&["listen-tls"], |check| twice_within(check, "listen-tls")),
+    part(&["admin"], |check| twice_within(check, "admin")),
+    part(&["listen", "listen-tls"], |check| twice_in(check, "listen", "listen-tls")),
+    part(&["listen", "admin"], |check| twice_in(check, "listen", "admin")),
+    part(&["listen-tls", "admin"], |check| twice_in(check, "listen-tls", "admin")),
     Rule {
         settings: &["admin", "admin-token-file"],
         says: "`admin-token-file` is there with `admin` only, and has to be there if an address in \
@@ -162,6 +173,8 @@ const RULES: &[Rule] = &[
                certificate",
         broken: tls_in_part,
     },
+    #[cfg(feature = "tls")]
+    part(&["tls-cert", "tls-key"], certificates_without_keys),
     #[cfg(feature = "tokens")]
     Rule {
         settings: &["token-audience", "token-leeway", "token-cookie"],
@@ -243,23 +256,6 @@ fn buffers_too_large(check: &Check<'_>) -> Vec<String> {
     vec![format!("{count} times {size} is more than {memory}; lower one of them")]
 }
 
-fn listens_nowhere(check: &Check<'_>) -> Vec<String> {
-    let Options { listen, listen_tls, .. } = check.options;
-    let text = "there is nothing to listen on; write an address, such as `127.0.0.1:9001`";
-    let nowhere = listen.is_empty() && listen_tls.is_empty();
-    nowhere.then(|| text.to_owned()).into_iter().collect()
-}
-
-fn listens_twice(check: &Check<'_>) -> Vec<String> {
-    let Options { listen, listen_tls, admin, .. } = check.options;
-    let all = listen.iter().chain(listen_tls).chain(&admin.listen);
-    let all: Vec<&Listen> = all.flat_map(|listens| &listens.places).collect();
-    let conflict = |(number, later): (usize, &&Listen)| {
-        all.iter().take(number).find_map(|earlier| later.conflict(earlier))
-    };
-    all.iter().enumerate().filter_map(conflict).map(|error| error.to_string()).collect()
-}
-
 fn admin_for_anybody(check: &Check<'_>) -> Vec<String> {
     let admin = &check.options.admin;
     let [listen, token] = ["admin", "admin-token-file"].map(|name| check.name(name));
@@ -284,16 +280,25 @@ fn tls_in_part(check: &Check<'_>) -> Vec<String> {
     let [listen, cert, key] = ["listen-tls", "tls-cert", "tls-key"].map(|name| check.name(name));
     let text = match (listen_tls.is_empty(), tls_cert.len(), tls_key.len()) {
         (false, 0, 0) => format!("{listen} needs {cert} and {key}"),
-        (_, certs, keys) if certs != keys => format!(
-            "there are {certs} of {cert} and {keys} of {key}; give one key for each certificate, \
-             in the same order"
-        ),
-        (true, 1.., _) => {
+        (true, certs @ 1.., keys) if certs == keys => {
             format!("{cert} and {key} have no effect without {listen}; give an address for TLS")
         }
         _ => return Vec::new(),
     };
     vec![text]
+}
+
+#[cfg(feature = "tls")]
+fn certificates_without_keys(check: &Check<'_>) -> Vec<String> {
+    let (certs, keys) = (check.options.tls_cert.len(), check.options.tls_key.len());
+    let [cert, key] = ["tls-cert", "tls-key"].map(|name| check.name(name));
+    let text = || {
+        format!(
+            "there are {certs} of {cert} and {keys} of {key}; give one key for each certificate, \
+             in the same order"
+        )
+    };
+    (certs != keys).then(text).into_iter().collect()
 }
 
 #[cfg(feature = "tokens")]
@@ -368,5 +373,6 @@ pub(super) fn sentences() -> Vec<String> {
         let share = if bound.part == 2 { "half of " } else { "" };
         format!("`{}`{unless} is not more than {share}`{}`", bound.setting, bound.by)
     });
-    bounds.chain(RULES.iter().map(|rule| rule.says.to_owned())).collect()
+    let rules = RULES.iter().map(|rule| rule.says).filter(|says| !says.is_empty());
+    bounds.chain(rules.map(str::to_owned)).collect()
 }

@@ -70,7 +70,9 @@ impl Setting {
 
 /// The text up to the first full stop that ends a sentence.
 pub(crate) fn first_sentence(text: &'static str) -> &'static str {
-    text.split_once(". ").map_or(text.trim_end_matches('.'), |(first, _)| first)
+    let ends = |at: usize| !text[..at].ends_with('.');
+    let end = text.match_indices(". ").map(|(at, _)| at).find(|at| ends(*at));
+    text.get(..end.unwrap_or(text.len())).unwrap_or(text).trim_end_matches('.')
 }
 
 /// A basic string of TOML.

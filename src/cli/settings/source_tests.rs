@@ -227,6 +227,7 @@ fn combinations_that_cannot_work() {
 fn tls_in_part_cannot_work() {
     has_one_fault(&[
         ("listen-tls = [\"1\"]", "f:1:1: `listen-tls` needs `tls-cert` and `tls-key`", ""),
+        ("tls-cert = \"c\"\nlisten-tls = \"1\"", "f:1:1: there are 1 of `tls-cert` and 0", ""),
         ("listen-tls = \"1\"\ntls-cert = \"c\"", "f:2:1: there are 1 of `tls-cert` and 0", ""),
         ("tls-key = \"k\"", "f:1:1: there are 0 of `tls-cert` and 1 of `tls-key`", ""),
         ("tls-key = \"k\"\ntls-cert = \"c\"", "f:2:1: `tls-cert` and `tls-key` have no effect", ""),
@@ -246,6 +247,8 @@ fn an_admin_listener_is_local_or_has_a_token() {
         ("admin = \":9100\"", "f:1:1: `admin` (:9100) can be reached from other machines", ""),
         ("admin = [\"9100\", \"10.0.0.1:9100\"]", "f:1:1: `admin` (10.0.0.1:9100) can be", ""),
         ("admin = \"9001\"", "f:1:1: the address 127.0.0.1:9001 is given twice", ""),
+        ("listen = [\"1\", \"1\"]\nadmin = \"2\"", "f:1:1: the address 127.0.0.1:1 is", ""),
+        ("admin = \"2\"\nlisten = [\"1\", \"2\"]\n", "f:2:1: the address 127.0.0.1:2 is", ""),
         ("log-level = \"loud\"", "f:1:13: invalid value `loud` for `log-level`: write one", ""),
     ]);
     for file in [

@@ -1,10 +1,8 @@
-//! Requests to an admin listener.
+//! Requests to a server.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,8 +10,8 @@ use serde_json::Value;
 /// The time for an answer: loops have one second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// An admin listener, and the token for it.
-pub(super) struct Client {
+/// A listener, and the token for it if it is one for administration.
+pub(in crate::cli) struct Client {
     place: String,
     token: Option<String>,
 }
@@ -25,9 +23,8 @@ impl Stream for TcpStream {}
 impl Stream for UnixStream {}
 
 impl Client {
-    pub(super) fn new(place: &str, token_file: Option<&Path>) -> io::Result<Self> {
-        let token = token_file.map(fs::read_to_string).transpose()?;
-        Ok(Self { place: place.to_owned(), token: token.map(|token| token.trim().to_owned()) })
+    pub(in crate::cli) fn new(place: &str, token: Option<&str>) -> Self {
+        Self { place: place.to_owned(), token: token.map(|token| token.trim().to_owned()) }
     }
 
     /// Where it is.
@@ -35,14 +32,32 @@ impl Client {
         &self.place
     }
 
+    /// The status with which a request is answered, whatever it is.
+    pub(in crate::cli) fn status(&self, target: &str) -> Result<String, String> {
+        let text = self.ask(target).map_err(|error| self.failed(&error))?;
+        match text.split(' ').nth(1).filter(|_| text.starts_with("HTTP/1.")) {
+            Some(status) => Ok(status.to_owned()),
+            None => Err(format!("{} does not speak HTTP", self.place)),
+        }
+    }
+
+    fn failed(&self, error: &io::Error) -> String {
+        match error.kind() {
+            io::ErrorKind::InvalidInput => {
+                format!("`{}` is no address; write 127.0.0.1:9100 or unix:/path", self.place)
+            }
+            _ => format!("{} does not answer: {error}", self.place),
+        }
+    }
+
     /// The body of a page.
     pub(super) fn get(&self, target: &str) -> Result<String, String> {
-        let failed = |error: io::Error| format!("{} does not answer: {error}", self.place);
-        let text = self.ask(target).map_err(failed)?;
+        let text = self.ask(target).map_err(|error| self.failed(&error))?;
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         match head.split(' ').nth(1) {
             Some("200") => Ok(body.to_owned()),
             Some("401") => Err("the token is missing or wrong; give --admin-token-file".to_owned()),
+            Some("404" | "426") => Err(format!("{} is no admin listener", self.place)),
             Some(status) => Err(format!("{target} is answered with {status}: {}", body.trim())),
             None => Err(format!("{} does not speak HTTP", self.place)),
         }

@@ -4,6 +4,7 @@ mod client;
 mod sample;
 mod view;
 
+use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use clap::ArgMatches;
 use serde_json::Value;
 
-use super::exit::{FAILURE, fail};
-use client::Client;
+use super::exit::{FAILURE, fail, written};
+pub(super) use client::Client;
 use sample::Sample;
 use view::View;
 
@@ -47,15 +48,16 @@ impl Top {
 
 /// Shows one view after the other, until the server does not answer.
 pub(super) fn top(matches: &ArgMatches) -> ExitCode {
-    match watch(&Top::of(matches)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(FAILURE, &error),
-    }
+    watch(&Top::of(matches)).unwrap_or_else(|error| fail(FAILURE, &error))
 }
 
-fn watch(flags: &Top) -> Result<(), String> {
-    let client = Client::new(&flags.admin, flags.token_file.as_deref())
-        .map_err(|error| format!("the admin token cannot be read: {error}"))?;
+fn watch(flags: &Top) -> Result<ExitCode, String> {
+    let token = flags.token_file.as_ref().map(|path| {
+        let fault =
+            |error| format!("the admin token cannot be read from {}: {error}", path.display());
+        fs::read_to_string(path).map_err(fault)
+    });
+    let client = Client::new(&flags.admin, token.transpose()?.as_deref());
     let is_live = std::io::stdout().is_terminal() && !flags.once;
     let mut before = Sample::parse(&client.get("/metrics")?);
     loop {
@@ -73,10 +75,9 @@ fn watch(flags: &Top) -> Result<(), String> {
             true => format!("{HOME}{}{CLEAR_REST}", text.replace('\n', CLEAR_LINE)),
             false => text,
         };
-        let written = std::io::stdout().write_all(text.as_bytes());
-        // Nobody reads it any more.
-        if written.is_err() || flags.once {
-            return Ok(());
+        let result = std::io::stdout().write_all(text.as_bytes());
+        if result.is_err() || flags.once {
+            return Ok(written(result));
         }
         before = now;
     }

@@ -5,15 +5,10 @@ mod target;
 use super::endpoint::{Endpoint, Guard, Incoming, Opening, Rules};
 use crate::app::Action;
 use crate::base::ConnectionId;
-use crate::protocol::websocket::CloseCode;
 use crate::protocol::websocket::handshake::{Refusal, Rejection, Request};
 use crate::pubsub::{Broker, Codec, Filter, Form, Options, Publication, Topic, Unpublished};
-use crate::session::{CloseReason, Replies};
+use crate::session::{CloseReason, Policy, Replies};
 use target::{Role, Target};
-
-const NOT_ALLOWED: &str = "not allowed to publish to this topic";
-const POLICY: CloseReason = CloseReason::Policy(CloseCode::POLICY_VIOLATION);
-const ONLY_SUBSCRIBES: &str = "this connection only subscribes (role=sub)";
 
 /// A connection to one topic.
 #[derive(Debug)]
@@ -63,7 +58,7 @@ impl Endpoint for Client {
         broker.attach(id, Options { form, echo: self.0.echo, marks_retained: false });
         broker.subscribe(id, vec![filter]).map(|()| true).map_err(|limit| {
             broker.detach(id);
-            Refusal::saying(Rejection::Full, limit.to_string())
+            Refusal::saying(Rejection::Subscriptions, limit.to_string())
         })
     }
 
@@ -79,10 +74,11 @@ impl Endpoint for Client {
     ) {
         let Target { topic, echo, role } = &self.0;
         if !self.may_publish() {
-            return replies.close_for(POLICY, ONLY_SUBSCRIBES);
+            return replies.close_for(CloseReason::Policy(Policy::Role), Policy::Role.reason());
         }
         if guard.authorise(Action::Publish(topic)).is_err() {
-            return replies.close_for(POLICY, NOT_ALLOWED);
+            return replies
+                .close_for(CloseReason::Policy(Policy::Publish), Policy::Publish.reason());
         }
         let publication = Publication {
             opcode: message.opcode(),

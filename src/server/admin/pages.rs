@@ -86,6 +86,12 @@ impl Pages {
             ("drain", _) | (_, Some(("publish", _))) if request.method != "POST" => {
                 return Ok(not_allowed("POST"));
             }
+            _ => {}
+        }
+        if let Some(reason) = unknown_parameter(path, request) {
+            return Ok(bad_request(&reason));
+        }
+        match (path, path.split_once('/')) {
             ("", _) => return Ok(Response::text(Status::OK, INDEX)),
             ("healthz", _) => return Ok(Response::text(Status::OK, "ok\n")),
             ("readyz", _) => return Ok(self.ready()),
@@ -115,9 +121,10 @@ impl Pages {
     }
 
     fn drain(&self, request: &Request<'_>) -> Response {
-        match parameter(request, "exit").as_deref() {
-            Some("1") => self.server.drain(),
-            _ => self.server.drain_and_stay(),
+        match flag(request, "exit") {
+            Ok(true) => self.server.drain(),
+            Ok(false) => self.server.drain_and_stay(),
+            Err(reason) => return bad_request(&reason),
         }
         Response::text(Status::ACCEPTED, "draining\n")
     }
@@ -213,9 +220,10 @@ fn publish(topic: &str, request: &Request<'_>, cx: &mut RequestContext<'_>) -> R
         Ok(text) if !is_binary => Payload::text(text.to_owned()),
         _ => Payload::binary(request.body.to_vec()),
     };
-    let result = match parameter(request, "retain").as_deref() {
-        Some("1") => cx.retain(&topic, &payload),
-        _ => cx.publish(&topic, &payload),
+    let result = match flag(request, "retain") {
+        Ok(true) => cx.retain(&topic, &payload),
+        Ok(false) => cx.publish(&topic, &payload),
+        Err(reason) => return bad_request(&reason),
     };
     match result {
         Ok(()) => Response::new(Status::NO_CONTENT),
@@ -247,6 +255,33 @@ fn header<'r>(request: &Request<'r>, name: &str) -> Option<&'r str> {
 fn parameter(request: &Request<'_>, name: &str) -> Option<String> {
     let mut pairs = query_pairs(request.query.unwrap_or_default());
     pairs.find(|(other, _)| other == name).map(|(_, value)| value.into_owned())
+}
+
+/// A parameter that is 1 or 0; without it, it is 0.
+fn flag(request: &Request<'_>, name: &str) -> Result<bool, String> {
+    match parameter(request, name).as_deref() {
+        Some("1") => Ok(true),
+        None | Some("0") => Ok(false),
+        Some(_) => Err(format!("{name} has to be 1 or 0")),
+    }
+}
+
+/// What is wrong with the first parameter that a page does not know: who misspells one would
+/// believe that it holds. Pages that only show something are left out, since some who ask add
+/// parameters of their own to all of them.
+fn unknown_parameter(path: &str, request: &Request<'_>) -> Option<String> {
+    let known: &[&str] = match path.split_once('/') {
+        None if path == "connections" => &["limit", "from"],
+        None if path == "topics" => &["limit", "after"],
+        None if path == "drain" => &["exit"],
+        Some(("publish", _)) => &["retain"],
+        Some(("connections", _)) => &["code", "reason"],
+        _ => return None,
+    };
+    let mut names = query_pairs(request.query.unwrap_or_default()).map(|(name, _)| name);
+    let unknown = names.find(|name| !known.contains(&&**name))?;
+    let unknown: String = unknown.chars().take(40).collect();
+    Some(format!("the parameter {unknown:?} is not known here; known are {}", known.join(", ")))
 }
 
 fn limit(request: &Request<'_>) -> Option<usize> {

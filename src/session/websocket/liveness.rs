@@ -7,7 +7,7 @@ use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::progress::ReadTracker;
-use crate::session::reason::CloseReason;
+use crate::session::reason::{CloseReason, Policy};
 use crate::session::state::{Phase, Session};
 
 /// How often the peer's progress is queried between a ping and the time its pong is due.
@@ -117,8 +117,8 @@ impl Session {
         let timeout = pools.config.timeouts.message;
         let due = self.assembly.as_ref().map_or(Millis::NEVER, |assembly| assembly.due(timeout));
         if due <= now {
-            let reason = CloseReason::Policy(CloseCode::POLICY_VIOLATION);
-            self.begin_close(now, reason, "a message takes too long", pools, out);
+            let policy = Policy::MessageTime;
+            self.begin_close(now, CloseReason::Policy(policy), policy.reason(), pools, out);
             return false;
         }
         let query = self.keep_alive(now, backlog, pools, out);

@@ -88,6 +88,30 @@ fn a_connection_is_closed() {
     }
 }
 
+/// Who misspells a parameter would believe that it holds.
+#[test]
+fn parameters_that_are_not_known_are_refused() {
+    let server = Administrated::start(&[]);
+    for target in ["/publish/a?retain=true", "/publish/a?retain=2", "/publish/a?retian=1"] {
+        assert_eq!(server.post(target, b"x").0, "400", "{target}");
+    }
+    for target in ["/drain?exit=yes", "/drain?exti=1", "/connections/0-0-1/close?cod=1"] {
+        assert_eq!(server.post(target, b"").0, "400", "{target}");
+    }
+    for (target, expected) in [
+        ("/connections?foo=1", "400"),
+        ("/topics?from=a", "400"),
+        ("/topics?after=a&limit=1", "200"),
+        ("/metrics?foo=1", "200"),
+        ("/readyz?foo=1", "200"),
+    ] {
+        let (status, body) = server.get(target);
+        assert_eq!(status, expected, "{target}: {body}");
+    }
+    assert_eq!(server.post("/publish/a?retain=0", b"x").0, "204");
+    assert_eq!(server.metrics().get("corecast_retained_values"), 0.0);
+}
+
 #[test]
 fn messages_are_published() {
     let server = Administrated::start(&[]);
@@ -166,12 +190,22 @@ fn without_a_token_it_has_to_be_local() {
     let missing = ["serve", "--admin", "127.0.0.1:0", "--admin-token-file", "/nonexistent/token"];
     let ended = run(command(&missing), LIMIT);
     assert!(ended.stderr.contains("/nonexistent/token"), "{}", ended.stderr);
+    let short = std::env::temp_dir().join(format!("corecast-short-token-{}", std::process::id()));
+    let path = short.to_str().unwrap();
+    for text in ["", "0123456789abcde\n"] {
+        std::fs::write(&short, text).unwrap();
+        let args = ["serve", "--admin", "127.0.0.1:0", "--admin-token-file", path];
+        let ended = run(command(&args), LIMIT);
+        let error = ended.error_line(1);
+        assert!(error.contains(path) && error.contains("openssl rand"), "{error}");
+    }
+    std::fs::remove_file(&short).unwrap();
 }
 
 #[test]
 fn a_token_is_asked_for_on_each_request() {
     let file = std::env::temp_dir().join(format!("corecast-token-{}", std::process::id()));
-    std::fs::write(&file, "s3cret\n").unwrap();
+    std::fs::write(&file, "s3cret0123456789\n").unwrap();
     let path = file.to_str().unwrap();
     let args = ["--admin", "0.0.0.0:0", "--admin-token-file", path];
     let server = Server::start(&args);
@@ -185,48 +219,52 @@ fn a_token_is_asked_for_on_each_request() {
     let mut client = Client::connect(admin);
     for (header, expected) in [
         ("", "401"),
-        ("Authorization: Bearer s3cret\r\n", "200"),
+        ("Authorization: Bearer s3cret0123456789\r\n", "200"),
         ("Authorization: Bearer s3cre\r\n", "401"),
-        ("Authorization: Bearer s3cret2\r\n", "401"),
-        ("Authorization: Basic s3cret\r\n", "401"),
-        ("authorization: bearer  s3cret \r\n", "200"),
-        ("Authorization: s3cret\r\n", "401"),
+        ("Authorization: Bearer s3cret01234567892\r\n", "401"),
+        ("Authorization: Basic s3cret0123456789\r\n", "401"),
+        ("authorization: bearer  s3cret0123456789 \r\n", "200"),
+        ("Authorization: s3cret0123456789\r\n", "401"),
     ] {
         for page in ["/metrics", "/healthz"] {
             let (head, body) = ask_on(&mut client, "GET", page, header, b"");
             assert_eq!(status(&head), expected, "{header}: {body}");
-            assert!(!body.contains("s3cret"));
+            assert!(!body.contains("s3cret0123456789"));
         }
     }
     let mut client = Client::connect(admin);
     let (head, _) = ask_on(&mut client, "POST", "/drain", "", b"");
     assert_eq!((status(&head), head.get("WWW-Authenticate")), ("401".into(), Some("Bearer")));
-    assert!(server.log().iter().all(|line| !line.contains("s3cret")), "{:?}", server.log());
+    assert!(
+        server.log().iter().all(|line| !line.contains("s3cret0123456789")),
+        "{:?}",
+        server.log()
+    );
 }
 
 /// SIGHUP has the file read again; a file that is missing or wrong changes nothing.
 #[test]
 fn the_token_is_read_again() {
     let file = std::env::temp_dir().join(format!("corecast-new-token-{}", std::process::id()));
-    std::fs::write(&file, "first").unwrap();
+    std::fs::write(&file, "first-0123456789").unwrap();
     let server = Administrated::start(&["--admin-token-file", file.to_str().unwrap()]);
     let is_served = |token: &str| {
         let header = format!("Authorization: Bearer {token}\r\n");
         ask(server.admin, "GET", "/healthz", &header, b"").0 == "200"
     };
     let lines = |part: &str| server.server.log().iter().filter(|it| it.contains(part)).count();
-    assert!(is_served("first") && !is_served("second"));
-    std::fs::write(&file, "second").unwrap();
+    assert!(is_served("first-0123456789") && !is_served("second-0123456789"));
+    std::fs::write(&file, "second-0123456789").unwrap();
     server.server.signal(Signal::HUP);
     assert!(wait_until(LIMIT, || lines("token was read again") == 1), "{:#?}", server.server.log());
-    assert!(is_served("second") && !is_served("first"));
-    std::fs::write(&file, "two words").unwrap();
+    assert!(is_served("second-0123456789") && !is_served("first-0123456789"));
+    std::fs::write(&file, "two words, long enough").unwrap();
     server.server.signal(Signal::HUP);
     assert!(wait_until(LIMIT, || lines("token stays") == 1), "{:#?}", server.server.log());
     std::fs::remove_file(&file).unwrap();
     server.server.signal(Signal::HUP);
     assert!(wait_until(LIMIT, || lines("token stays") == 2), "{:#?}", server.server.log());
-    assert!(is_served("second") && !is_served("two words"));
+    assert!(is_served("second-0123456789") && !is_served("two words, long enough"));
 }
 
 /// A page in a browser of the same machine can send requests, and can have a name of its own that

@@ -7,7 +7,7 @@ use crate::support::client::Client;
 use crate::support::host::wait_until;
 
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
-const TOKEN: &str = "Authorization: Bearer s3cret\r\n";
+const TOKEN: &str = "Authorization: Bearer s3cret0123456789\r\n";
 
 fn refused(metrics: &Metrics) -> [f64; 2] {
     ["401", "403"]
@@ -27,7 +27,7 @@ fn said(server: &Administrated, parts: &[&str]) {
 fn wrong_tokens_are_counted() {
     let file: PathBuf =
         std::env::temp_dir().join(format!("corecast-counted-token-{}", std::process::id()));
-    std::fs::write(&file, "s3cret").unwrap();
+    std::fs::write(&file, "s3cret0123456789").unwrap();
     let server = Administrated::start(&["--admin-token-file", file.to_str().unwrap()]);
     std::fs::remove_file(&file).unwrap();
     let mut client = Client::connect(server.admin);
@@ -36,7 +36,7 @@ fn wrong_tokens_are_counted() {
     for (method, target, header) in [
         ("GET", "/metrics", ""),
         ("GET", "/nowhere", "Authorization: Bearer s3cre\r\n"),
-        ("POST", "/publish/a", "Authorization: Basic s3cret\r\n"),
+        ("POST", "/publish/a", "Authorization: Basic s3cret0123456789\r\n"),
         ("POST", "/drain", "Authorization: Bearer guess3d\r\n"),
     ] {
         let body: &[u8] = if method == "POST" { b"body" } else { b"" };

@@ -11,7 +11,7 @@ use crate::admin::page::{Administrated, ask};
 use crate::support::client::{Client, request, request_to};
 use crate::support::host::wait_until;
 use crate::support::server::{Server, command};
-use crate::support::wire::{BINARY, FIN, TEXT, frame};
+use crate::support::wire::{self, BINARY, FIN, TEXT, frame};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -68,6 +68,9 @@ fn requests_are_logged_if_that_is_asked_for() {
     await_line(&server, &["request", "path=\"/topics/a\"", "status=101"]);
     await_line(&server, &["request", "path=\"/topics/+\"", "status=400"]);
     await_line(&server, &["closed", "cause=\"peer\"", "code=\"1000\""]);
+    let mut client = Client::open(server.addr());
+    client.send(&wire::close(4321, ""));
+    await_line(&server, &["closed", "cause=\"peer\"", "code=\"4321\""]);
     assert!(server.log().iter().all(|line| !line.contains("s3cret")), "{:#?}", server.log());
     let quiet = Server::start(&[]);
     ask(quiet.addr(), "GET", "/healthz", "", b"");

@@ -39,7 +39,7 @@ fn handshakes_are_counted_by_their_result() {
     let server = backend::server(Config::default())
         .listen_tls(any)
         .listen_on(Listen::tcp(everywhere).tls().admin())
-        .admin_token("s3cret")
+        .admin_token("s3cret0123456789")
         .tls(pair.tls())
         .cores(vec![allowed_cores()[0]]);
     let running = server.start(|_, _| Echo).unwrap();
@@ -48,7 +48,7 @@ fn handshakes_are_counted_by_their_result() {
     let admin = SocketAddr::from(([127, 0, 0, 1], admin.port()));
     // Of one configuration for each request, which so is a full handshake.
     let metrics = || {
-        let authorised = "Authorization: Bearer s3cret\r\n";
+        let authorised = "Authorization: Bearer s3cret0123456789\r\n";
         let text = ask(admin, &Arc::new(pair.client()), "/metrics", authorised);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 "), "{text}");
@@ -73,7 +73,10 @@ fn handshakes_are_counted_by_their_result() {
     assert_eq!(count(&after, "resumed") - count(&before, "resumed"), 2.0);
     assert!(count(&after, "full") - count(&before, "full") >= 2.0);
     let refused = ask(admin, &config, "/metrics", "");
-    assert!(refused.starts_with("HTTP/1.1 401 ") && !refused.contains("s3cret"), "{refused}");
+    assert!(
+        refused.starts_with("HTTP/1.1 401 ") && !refused.contains("s3cret0123456789"),
+        "{refused}"
+    );
     running.drain();
     running.join().unwrap();
 }

@@ -50,7 +50,8 @@ fn one_view() {
 fn faults_are_told_in_one_line() {
     let server = Administrated::start(&[]);
     for (place, part) in [
-        (server.addr().to_string(), "/metrics is answered with 404"),
+        (server.addr().to_string(), "is no admin listener"),
+        ("nonsense".to_owned(), "is no address"),
         ("127.0.0.1:1".to_owned(), "does not answer"),
         ("unix:/nonexistent".to_owned(), "does not answer"),
     ] {

@@ -76,27 +76,49 @@ fn the_deadline_cuts_who_does_not_leave() {
     }
 }
 
-/// A load balancer sees that the server is not ready before anybody is refused.
+/// The status of `/healthz` of the clients' port, on a connection that is kept.
+fn health(client: &mut Client) -> u16 {
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+    let head = client.read_head();
+    client.read_bytes(head.get("Content-Length").unwrap().parse().unwrap());
+    head.status.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A load balancer sees that the server is not ready before anybody is refused, whichever port it
+/// asks.
 #[test]
 fn readiness_is_off_before_anything_is_refused() {
-    let args = ["--admin", "127.0.0.1:0", "--drain-delay", "3", "--drain-timeout", "60"];
-    let mut server = Server::start(&args);
-    let admin = admin_address(&server);
+    for (signal, ends) in [(Signal::TERM, true), (Signal::USR2, false)] {
+        let args = ["--admin", "127.0.0.1:0", "--drain-delay", "3", "--drain-timeout", "60"];
+        let mut server = Server::start(&args);
+        readiness_is_off(&server, signal);
+        if !ends {
+            server.signal(Signal::TERM);
+        }
+        assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    }
+}
+
+fn readiness_is_off(server: &Server, signal: Signal) {
+    let admin = admin_address(server);
     assert_eq!(ask(admin, "GET", "/readyz").0, 200);
     let mut before = Client::open(server.addr());
+    let mut kept = Client::connect(server.addr());
+    assert_eq!((health(&mut kept), ask(server.addr(), "GET", "/healthz").0), (200, 200));
     let start = Instant::now();
-    server.signal(Signal::TERM);
+    server.signal(signal);
     assert!(wait_until(LIMIT, || ask(admin, "GET", "/readyz").0 == 503));
     let during = TcpStream::connect(server.addr());
     if start.elapsed() < Duration::from_secs(2) {
-        Client::from_stream(during.expect("a server that accepts")).open_at("/", "");
+        assert_eq!(health(&mut kept), 503, "on a kept connection");
+        let mut during = Client::from_stream(during.expect("a server that accepts"));
+        assert_eq!(health(&mut during), 503, "on a new connection");
+        during.open_at("/", "");
         before.expect_alive();
     }
     before.expect(&server_close(1001, STOPPING));
     assert!(start.elapsed() >= Duration::from_millis(2_990), "{:?}", start.elapsed());
-    assert!(wait_until(LIMIT, || refuses(&server)));
-    drop(before);
-    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    assert!(wait_until(LIMIT, || refuses(server)));
 }
 
 /// A second one changes nothing; SIGTERM ends the process.

@@ -227,6 +227,30 @@ fn a_successor_that_fails_leaves_all_as_it_is() {
     assert!(!Path::new(&socket).exists());
 }
 
+/// What the old server has listened on is closed with it, so a mistyped address is an outage.
+#[test]
+fn both_sides_say_what_is_handed_over_and_what_is_not() {
+    let folder = Folder::new("handover-left");
+    let (path, socket) = (folder.path("s"), folder.path("clients"));
+    let listen = format!("unix:{socket}");
+    let mut server =
+        Server::start(&["--handover", &path, "--listen", &listen, "--admin", "127.0.0.1:0"]);
+    let admin = crate::life::admin_address(&server);
+    let successor = Server::start(&["--handover", &path]);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
+    let said = |of: &Server, parts: &[&str]| {
+        let has = || of.log().iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(wait_until(LIMIT, has), "{parts:?} is not in {:#?}", of.log());
+    };
+    said(&server, &["INFO", "handed over", &format!("process={}", successor.pid())]);
+    said(&successor, &["INFO", "took over", &format!("process={}", server.pid())]);
+    for place in [&listen, &admin.to_string()] {
+        said(&successor, &["WARN", place, "nobody listens there any more"]);
+    }
+    let warned = successor.log().iter().filter(|line| line.contains("nobody listens")).count();
+    assert_eq!(warned, 2, "{:?}", successor.log());
+}
+
 /// What connects and says nothing does not hold a successor up for long.
 #[test]
 fn a_mute_connection_is_not_waited_for() {

@@ -204,6 +204,30 @@ fn what_stays_and_what_is_new_have_to_fit() {
     let _ = std::fs::remove_file(&secret);
 }
 
+/// Nothing is taken over in part, whichever file has the fault.
+#[cfg(feature = "tokens")]
+#[test]
+fn a_faulty_file_of_keys_keeps_the_settings_as_they_were() {
+    let secret = std::env::temp_dir().join(format!("corecast-reload-whole-{}", std::process::id()));
+    std::fs::write(&secret, [7; 32]).unwrap();
+    let keys = format!("token-secret = [\"{}\"]\n", secret.display());
+    let mut all = Configured::start("reload-whole", &format!("{keys}max-message = 1000"), &[]);
+    for text in ["token-secret = [\"/nowhere\"]\n", &keys] {
+        // The second time the file is there, and what is in it is wrong.
+        let lines = all.reload(&format!("{text}max-message = 2000"), "nothing was changed");
+        assert!(lines[0].contains("ERROR the keys of tokens stay as they were"), "{lines:?}");
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let (mut client, _) = all.open("/", "");
+        client.send(&frame(FIN | BINARY, &[7; 1001]));
+        assert_eq!(client.read_frame().payload[..2], 1009_u16.to_be_bytes());
+        std::fs::write(&secret, "short").unwrap();
+    }
+    std::fs::write(&secret, [7; 32]).unwrap();
+    let lines = all.reload(&format!("{keys}max-message = 2000"), "keys of tokens were read again");
+    assert!(lines[0].contains("changed=\"max-message\""), "{lines:?}");
+    let _ = std::fs::remove_file(&secret);
+}
+
 /// Flags win over the file, as at the start.
 #[test]
 fn flags_stay() {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::*;
-use support::client::End;
+use crate::support::client::End;
 
 /// What the backend answers to a request head. `None`: nothing.
 type Answer = Box<dyn FnMut(&str) -> Option<String> + Send>;
@@ -177,12 +177,23 @@ fn what_the_backend_does_not_allow_is_refused() {
     }
     // Now it says nothing, and then it is not there.
     assert_eq!(status(addr, "/pubsub", ""), 503);
+    let tells = |server: &Server, text: &str| {
+        let is_told = |line: &String| {
+            line.contains("the backend of auth-url decides nothing") && line.contains(text)
+        };
+        let log = || server.log().iter().any(is_told);
+        assert!(
+            crate::support::host::wait_until(LIMIT, log),
+            "{text} is not in {:?}",
+            server.log()
+        );
+    };
+    tells(&server, &format!("{} has not answered within 2 s", backend.addr));
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::start(&["--auth-url", &format!("http://{gone}/"), "--allow-origin", PAGE]);
     assert_eq!(status(server.addr(), "/pubsub", ""), 503);
     assert_eq!(status(server.addr(), "/", ""), 101);
-    let is_told = |line: &String| line.contains("the backend of auth-url decides nothing");
-    assert!(crate::support::host::wait_until(LIMIT, || server.log().iter().any(is_told)));
+    tells(&server, &format!("{gone}: Connection refused"));
 }
 
 #[test]
@@ -246,10 +257,12 @@ fn nobody_else_waits_for_the_backend() {
 #[test]
 fn what_the_backend_allows_may_end() {
     let end = now() + Duration::from_millis(2_500);
+    // The leeway is that of tokens.
+    let expires = end - Duration::from_secs(10);
     let body = format!(
         r#"{{"sub":"ann","subscribe":["chat/#"],"exp":{}.{:03}}}"#,
-        end.as_secs(),
-        end.subsec_millis()
+        expires.as_secs(),
+        expires.subsec_millis()
     );
     let backend = Backend::start(move |_| Some(answer("200 OK", "", &body)));
     let server = backend.server(&[]);
@@ -260,7 +273,7 @@ fn what_the_backend_allows_may_end() {
     let close = client.read_frame();
     assert!(now() >= end && close.payload[..2] == 4401_u16.to_be_bytes(), "{close:?}");
     // The answer is not kept beyond its end: the backend is asked again, and says the same.
-    assert_eq!(status(server.addr(), "/pubsub", ""), 503);
+    assert_eq!(status(server.addr(), "/pubsub", ""), 401);
     assert_eq!(backend.count(), 2);
 }
 

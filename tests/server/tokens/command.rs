@@ -46,6 +46,7 @@ fn files_and_flags_that_cannot_be_used_are_refused_at_the_start() {
     let secret = files.write("secret", SECRET);
     let short = files.write("short", &SECRET[..31]);
     let text = files.write("text", "no key");
+    let pem = files.write("pem", format!("-----BEGIN PUBLIC KEY-----\n{}\n", "a".repeat(64)));
     let line = files.write("line", "a sha256=00\n");
     let none = files.write("none", "# nobody\n");
     let missing = files.0.join("missing").display().to_string();
@@ -54,8 +55,9 @@ fn files_and_flags_that_cannot_be_used_are_refused_at_the_start() {
     };
     for (flags, says) in [
         (["--token-secret", &short], "the secret has 31 bytes"),
+        (["--token-secret", &pem], "is for `--token-key`"),
         (["--token-key", &text], "BEGIN PUBLIC KEY"),
-        (["--token-key", &secret], "BEGIN PUBLIC KEY"),
+        (["--token-key", &secret], "no line begins with -----BEGIN"),
         (["--token-jwks", &text], "no JSON Web Key Set"),
         (["--api-keys", &line], "line 1: sha256 is not"),
         (["--api-keys", &none], "it holds no key"),
@@ -90,6 +92,49 @@ fn the_audience_is_a_flag() {
     for (aud, expected) in [(r#","aud":"b""#, 101), (r#","aud":["c"]"#, 401), ("", 401)] {
         assert_eq!(status(server.addr(), "/pubsub", &of(aud)), expected, "{aud}");
     }
+}
+
+/// The last key can be revoked without an end of the server.
+#[test]
+fn a_file_of_api_keys_may_be_emptied_while_the_server_runs() {
+    let files = Files::new();
+    let hash = ring::digest::digest(&ring::digest::SHA256, b"0b2c-key");
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = files.write("keys", format!("prices sha256={hash} publish=prices/#\n"));
+    let server = Server::start(&["--api-keys", &path]);
+    let ask = || status(server.addr(), "/topics/prices/a?role=pub", "X-API-Key: 0b2c-key\r\n");
+    assert_eq!(ask(), 101);
+    let (_, body) = super::ask(server.addr(), "/pubsub", "");
+    assert_eq!(body, "An API key is needed, in the header X-API-Key.\n");
+    files.write("keys", "# revoked\n");
+    server.signal(Signal::HUP);
+    said(&server, "there is no key any more");
+    said(&server, "the keys of tokens were read again");
+    assert_eq!(ask(), 401);
+    assert_eq!(status(server.addr(), "/pubsub", ""), 401);
+}
+
+/// The log says as much as the client is told.
+#[test]
+fn the_log_has_the_cause_of_a_refusal() {
+    let (server, _files) = guarded(&[]);
+    let (addr, wrong) = (server.addr(), signed(r#"{"sub":"ann","exp":9999999999}"#, &[3; 32]));
+    let expired = token_until(now() - Duration::from_secs(60));
+    for (target, further, cause) in [
+        ("/pubsub", bearer(&wrong), "The signature of the token is wrong."),
+        ("/pubsub", bearer(&expired), "The token has expired."),
+        ("/pubsub", "X-API-Key: abc\r\n".to_owned(), "The API key is not known."),
+        ("/pubsub?access_token=x", bearer(&expired), "There are several tokens that differ"),
+        ("/topics/other", bearer(&token()), "The token does not allow"),
+    ] {
+        status(addr, target, &further);
+        said(&server, &format!("last=\"{cause}"));
+    }
+    let claims = r#"{"sub":"ann","exp":9999999999,"subscribe":["news/a"]}"#;
+    let mut reader = open(addr, "/topics/news/a", &signed(claims, SECRET));
+    send(&mut reader, "x");
+    reader.read_to_end(LIMIT);
+    said(&server, "code=1008 last=\"not allowed to publish to this topic\"");
 }
 
 /// No line of the log has any part of a token, whatever becomes of it and however much is logged.

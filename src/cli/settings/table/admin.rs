@@ -32,7 +32,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "admin-token-file",
         help: "A file with the token that requests to --admin have to give, as `Authorization: \
-               Bearer`. SIGHUP has it read again.",
+               Bearer`: 16 characters or more, without white space. SIGHUP has it read again.",
         example: &["/etc/corecast/admin-token"],
         field: &Texts {
             form: Form::Text,

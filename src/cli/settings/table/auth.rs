@@ -67,7 +67,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "auth-ca",
         help: "A file with certificates in PEM that --auth-url with https is trusted by, instead \
-               of those that browsers trust.",
+               of those that browsers trust; may be given several times.",
         example: &["/etc/corecast/backend-ca.pem"],
         field: &Files { at: |options| &mut options.auth.ca },
     },

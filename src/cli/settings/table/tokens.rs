@@ -9,9 +9,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "token-secret",
         help: "A file with a secret of 32 bytes or more, with which tokens are verified (HS256); \
-               may be given several times. With this, --token-key, --token-jwks or --api-keys, \
-               clients of /topics/... and /pubsub need a token or an API key. SIGHUP has all \
-               files read again.",
+               may be given several times. It is taken as it is, without a line end behind it. \
+               With this, --token-key, --token-jwks or --api-keys, clients of /topics/... and \
+               /pubsub need a token or an API key. SIGHUP has all files read again.",
         example: &["/etc/corecast/secret"],
         field: &Files { at: |options| &mut options.tokens.secrets },
     },

@@ -59,6 +59,33 @@ pub enum Rejection {
     Origin,
     /// The client has shown no token that is accepted (RFC 9110 section 15.5.2).
     Unauthorized,
+    /// The token of the client is malformed, or a claim is missing or wrong.
+    TokenInvalid,
+    /// The algorithm of the token is not accepted.
+    TokenAlgorithm,
+    /// No key has the name that the token gives.
+    TokenKey,
+    /// The signature of the token is wrong.
+    TokenSignature,
+    /// The token has expired.
+    TokenExpired,
+    /// The token is not valid yet.
+    TokenNotYet,
+    /// The token is for another audience.
+    TokenAudience,
+    /// The API key is not known.
+    ApiKey,
+    /// The client has shown several tokens that differ (RFC 6750 section 3.1).
+    SeveralTokens,
+    /// The token of the client does not allow what it asks for (RFC 6750 section 3.1).
+    TokenScope,
+    /// The backend that decides has refused the client, with this status.
+    Backend(Status),
+    /// The backend that decides did not answer in time, or not with a decision (RFC 9110 section
+    /// 15.6.4).
+    BackendFailed,
+    /// Too many clients wait for the backend that decides (RFC 9110 section 15.6.4).
+    BackendOverloaded,
     /// The application does not let this client connect (RFC 9110 section 15.5.4).
     Forbidden,
     /// Nothing is served at this path (RFC 6455 section 4.2.2, item 4).
@@ -73,6 +100,10 @@ pub enum Rejection {
     Full,
     /// The server did not decide about the handshake in time (RFC 9110 section 15.6.4).
     Undecided,
+    /// The application failed while it decided (RFC 9110 section 15.6.4).
+    Failed,
+    /// A limit of subscriptions is reached (RFC 9110 section 15.6.4).
+    Subscriptions,
     /// The address of the client has as many connections as it may (RFC 6585 section 4).
     AddressConnections,
     /// The address of the client has begun as many connections in a short time as it may (RFC 6585
@@ -83,16 +114,25 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The HTTP status: that of [`Application`](Self::Application), else 400, 401, 403, 404, 405,
+    /// The HTTP status: that of [`Application`](Self::Application) or
+    /// [`Backend`](Self::Backend), else 400, 401, 403, 404, 405,
     /// 408, 413, 414, 417, 426, 429, 431, 501, 503 or 505.
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
-            Self::Application(status) => status,
+            Self::Application(status) | Self::Backend(status) => status,
             Self::Http(error) => error.status(),
             Self::Body(error) => error.status(),
-            Self::Unauthorized => Status::UNAUTHORIZED,
-            Self::Origin | Self::Forbidden => Status::FORBIDDEN,
+            Self::Unauthorized
+            | Self::TokenInvalid
+            | Self::TokenAlgorithm
+            | Self::TokenKey
+            | Self::TokenSignature
+            | Self::TokenExpired
+            | Self::TokenNotYet
+            | Self::TokenAudience
+            | Self::ApiKey => Status::UNAUTHORIZED,
+            Self::Origin | Self::Forbidden | Self::TokenScope => Status::FORBIDDEN,
             Self::NotFound => Status::NOT_FOUND,
             Self::Method => Status::METHOD_NOT_ALLOWED,
             Self::Timeout => Status::REQUEST_TIMEOUT,
@@ -100,7 +140,12 @@ impl Rejection {
                 Status::UPGRADE_REQUIRED
             }
             Self::TooManyProtocols => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Full | Self::Undecided => Status::SERVICE_UNAVAILABLE,
+            Self::Full
+            | Self::Undecided
+            | Self::Failed
+            | Self::Subscriptions
+            | Self::BackendFailed
+            | Self::BackendOverloaded => Status::SERVICE_UNAVAILABLE,
             Self::AddressConnections | Self::AddressHandshakes => Status::TOO_MANY_REQUESTS,
             _ => Status::BAD_REQUEST,
         }
@@ -133,6 +178,25 @@ impl Rejection {
             Self::BadExtensions => "The Sec-WebSocket-Extensions header is malformed.",
             Self::Origin => "This origin is not allowed to connect.",
             Self::Unauthorized => "A valid token is needed.",
+            Self::TokenInvalid => "The token is malformed, or a claim is missing or wrong.",
+            Self::TokenAlgorithm => "The algorithm of the token is not accepted here.",
+            Self::TokenKey => "No key fits the token: its kid is not known.",
+            Self::TokenSignature => "The signature of the token is wrong.",
+            Self::TokenExpired => "The token has expired.",
+            Self::TokenNotYet => "The token is not valid yet.",
+            Self::TokenAudience => "The token is for another audience.",
+            Self::ApiKey => "The API key is not known.",
+            Self::SeveralTokens => {
+                "There are several tokens that differ, or a token and an API key."
+            }
+            Self::TokenScope => "The token does not allow what the client asks for.",
+            Self::Backend(_) => "The backend of the server has refused this client.",
+            Self::BackendFailed => {
+                "Whether this client may connect cannot be found out now; try again later."
+            }
+            Self::BackendOverloaded => {
+                "Too many clients ask to connect at this moment; try again later."
+            }
             Self::Forbidden => "This client is not allowed to connect.",
             Self::NotFound => "Nothing is served under this path.",
             Self::BadRequest => "The path, its query or a subprotocol is not what is served.",
@@ -140,6 +204,8 @@ impl Rejection {
             Self::UpgradeRequired => "This path speaks WebSocket only; send an upgrade request.",
             Self::Full => "The server is full or stopping; try again later.",
             Self::Undecided => "The server did not decide in time; try again later.",
+            Self::Failed => "The server failed to decide; try again later.",
+            Self::Subscriptions => "A limit of subscriptions is reached; try again later.",
             Self::AddressConnections => "Your address has too many connections; close some.",
             Self::AddressHandshakes => "Your address connects too often; try again later.",
             Self::Application(_) => "The application refused the request.",
@@ -149,7 +215,7 @@ impl Rejection {
     /// The header lines that the status requires.
     const fn headers(self) -> &'static [u8] {
         match self {
-            Self::Application(_) => b"",
+            Self::Application(_) | Self::Backend(_) => b"",
             _ => match self.status().code() {
                 401 => b"WWW-Authenticate: Bearer\r\n",
                 405 => b"Allow: GET\r\n",
