@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::client::{ACCEPT, Client, End, Head};
+use support::client::{ACCEPT, Client, End, Head, request};
 use support::server::{Finished, Server, command, run};
 use support::wire::{self, BINARY, FIN, TEXT};
 
@@ -251,12 +251,13 @@ fn stops_gently(signal: Signal) {
         client.expect(&wire::server_close(GOING_AWAY.0, GOING_AWAY.1));
     }
     assert!(start.elapsed() < AT_ONCE, "all were closed only after {:?}", start.elapsed());
-    // New connections are not accepted any more.
+    // New connections are not accepted any more, or those that still were are refused.
     if let Ok(stream) = TcpStream::connect(server.addr()) {
         let mut late = Client::from_stream(stream);
-        let _ = rustix::net::send(late.stream(), b"GET", rustix::net::SendFlags::NOSIGNAL);
+        let _ = rustix::net::send(late.stream(), &request(""), rustix::net::SendFlags::NOSIGNAL);
         let (bytes, end) = late.read_to_end(AT_ONCE);
-        assert!(bytes.is_empty() && end != End::Open, "{end:?} for a late comer");
+        let is_refused = bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 503 ");
+        assert!(is_refused && end != End::Open, "{end:?} for a late comer");
     }
     for client in clients {
         drop(client);

@@ -63,8 +63,8 @@ impl SendQueue {
         Chunk::Owned { bytes, from: 0 }
     }
 
-    /// Some gap notices are sent and others are left. From here on the message behind them cannot be
-    /// dropped, so that it is sent however many messages are lost until then.
+    /// Some gap notices are sent and others are left. The message behind them is not dropped from
+    /// here on, so that it is sent however many messages are lost until then.
     fn commit_behind_gaps(&mut self) {
         if self.fifo.len() == 1
             && let Some(frames) = self.conflated.pop()
