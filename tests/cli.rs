@@ -173,7 +173,7 @@ fn compression_is_negotiated_unless_the_flag_forbids_it() {
 /// The status of a handshake with this Origin header.
 fn status_for_origin(addr: SocketAddr, origin: &str) -> u16 {
     let mut client = Client::connect(addr);
-    client.send(&support::client::request(&format!("Origin: {origin}\r\n")));
+    client.send(&request(&format!("Origin: {origin}\r\n")));
     let head: Head = client.read_head();
     let status = head.status.split(' ').nth(1).unwrap().parse().unwrap();
     if status == 101 {
