@@ -18,7 +18,9 @@ impl Work {
     /// The first frame of a compressed message: its decompressor is made ready, and its echo costs
     /// as much again.
     pub const COMPRESSED_MESSAGE: u64 = 600;
-    /// A control frame that is answered, besides that.
+    /// A close frame that is answered, besides that: the answer is sent, and nothing else with it.
+    pub const CLOSE_FRAME: u64 = 5_000;
+    /// Another control frame that is answered, besides that.
     pub const CONTROL_FRAME: u64 = 400;
     /// A request in JSON that is carried out or refused, besides what is counted of it elsewhere.
     pub const JSON_REQUEST: u64 = 800;

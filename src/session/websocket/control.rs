@@ -28,6 +28,7 @@ impl Session {
         service: &mut S,
     ) -> Result<(), Violation> {
         if control.opcode == Opcode::Close {
+            cx.pools.work.charge(Work::CLOSE_FRAME);
             return self.receive_close(control.payload, cx);
         }
         if self.phase != Phase::Open {

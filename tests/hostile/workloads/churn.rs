@@ -51,6 +51,22 @@ pub(super) const ALL: &[Workload] = &[
         || vec![Group::bare(5_000)],
     )
     .at_least(7),
+    Workload::many(
+        "leave-together",
+        "",
+        "3,000 connections send a ping and FIN at the same moment",
+        || {
+            let ping = wire::frame(wire::FIN | wire::PING, b"");
+            let all = Group::to("/", 3_000).again(ping).times(1).hold_ms(1_500);
+            vec![all.then(Then::Finishes)]
+        },
+    ),
+    Workload::many(
+        "close-together",
+        "",
+        "3,000 connections send a close frame at the same moment",
+        || vec![Group::to("/", 3_000).again(wire::close(1000, "")).times(1).hold_ms(1_500)],
+    ),
     Workload::many("crowd-leaves", "", "5,000 connections open and leave at once", || {
         vec![Group::to("/", 5_000)]
     }),
