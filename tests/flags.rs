@@ -90,12 +90,18 @@ fn a_similar_flag_or_command_is_named() {
         (&["--verson"], &["exists: '--version'"]),
         (
             &["serv"],
-            &["exists: 'serve'", "`serve`, `top`, `check-config`, `default-config`, `probe`"],
+            &[
+                "exists: 'serve'",
+                "`serve`, `top`, `ping`, `check-config`, `default-config`, `probe`",
+            ],
         ),
-        (&["run"], &["'run'", "`serve`, `top`, `check-config`, `default-config`, `probe`"]),
+        (&["run"], &["'run'", "`serve`, `top`, `ping`, `check-config`, `default-config`, `probe`"]),
         (
             &[],
-            &["no command is given", "`serve`, `top`, `check-config`, `default-config`, `probe`"],
+            &[
+                "no command is given",
+                "`serve`, `top`, `ping`, `check-config`, `default-config`, `probe`",
+            ],
         ),
         (&["--listen", "127.0.0.1:1"], &["'--listen'", "a flag of `corecast serve`"]),
         (&["--no-deflate"], &["'--no-deflate'", "a flag of `corecast serve`"]),

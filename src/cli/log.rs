@@ -1,8 +1,10 @@
 //! The start of the log.
 
-use std::io;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::thread;
 use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
@@ -18,8 +20,8 @@ const VARIABLE: &str = "RUST_LOG";
 
 /// How long the end waits for standard error to take what was logged.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The same before a panic is told, which may be one of a loop.
-const BEFORE_PANIC: Duration = Duration::from_millis(100);
+/// The same at a panic, which may be one of a loop.
+const AT_PANIC: Duration = Duration::from_millis(100);
 
 /// The log that was started.
 #[derive(Clone)]
@@ -39,6 +41,12 @@ impl Log {
     /// How many lines were lost, because they were not read in time.
     pub(super) fn lost(&self) -> Arc<AtomicU64> {
         self.queue.lost()
+    }
+
+    /// Tells a line in the order of the log. It is lost if nobody reads the log.
+    pub(super) fn say(&self, line: &str) {
+        // A queue takes or counts it.
+        let _ = self.queue.clone().write_all(format!("{line}\n").as_bytes());
     }
 
     /// Waits until what was logged is written, but not for long.
@@ -78,16 +86,23 @@ pub(super) fn start(options: &LogOptions) -> io::Result<Log> {
     if let Some(wrong) = wrong {
         tracing::warn!("{VARIABLE} is not understood: {wrong}");
     }
-    flush_before_panics(queue.clone());
+    log_panics(queue.clone());
     Ok(Log { filter: handle, queue })
 }
 
-/// What was logged before a panic says how it came to that.
-fn flush_before_panics(queue: LogQueue) {
-    let tell = std::panic::take_hook();
+/// A panic is told in the order of the log, and waits no longer than that is allowed to: standard
+/// error may be a pipe that nobody reads.
+fn log_panics(queue: LogQueue) {
     std::panic::set_hook(Box::new(move |panic| {
-        queue.flush(BEFORE_PANIC);
-        tell(panic);
+        let trace = Backtrace::capture();
+        let trace = match trace.status() {
+            BacktraceStatus::Captured => format!("stack backtrace:\n{trace}"),
+            _ => "with RUST_BACKTRACE=1 a backtrace is shown\n".to_owned(),
+        };
+        let thread = thread::current();
+        let text = format!("thread '{}' {panic}\n{trace}", thread.name().unwrap_or("unnamed"));
+        let _ = queue.clone().write_all(text.as_bytes());
+        queue.flush(AT_PANIC);
     }));
 }
 

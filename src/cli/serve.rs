@@ -38,12 +38,16 @@ pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(FAILURE, &Error::Thread(error).to_string()),
     };
-    let end = run(matches, &resolved, &log);
-    log.flush();
-    match end {
+    let code = match run(matches, &resolved, &log) {
         Ok(()) => ExitCode::SUCCESS,
-        Err((code, text)) => fail(code, &text),
-    }
+        Err((code, text)) => {
+            // Nobody may read standard error, so this does not wait for it.
+            log.say(&format!("corecast: {text}"));
+            ExitCode::from(code)
+        }
+    };
+    log.flush();
+    code
 }
 
 /// Serves with these settings. An error is an exit code and what to say.

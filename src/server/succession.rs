@@ -55,16 +55,13 @@ impl Succession {
         if let Some(predecessor) = self.predecessor {
             let process = predecessor.process();
             match predecessor.release_at(path) {
-                Ok(()) => tracing::info!(process, "took over from a predecessor, which drains"),
+                Ok(()) => {
+                    tracing::info!(process, "took over from a predecessor, which drains");
+                    warn_of(left);
+                }
                 Err(error) => tracing::warn!(
                     "the predecessor could not be told to drain, or has ended: {error}"
                 ),
-            }
-            for place in left {
-                tracing::warn!(
-                    "the predecessor has listened on {place}, which this server was not told to: \
-                     nobody listens there any more"
-                );
             }
         }
         files.iter().for_each(SocketFile::own);
@@ -75,5 +72,15 @@ impl Succession {
             Err(error) => tracing::error!("no successor can take over: {error}"),
         }
         Ok(server)
+    }
+}
+
+/// Warns of the places that nobody listens on any more.
+fn warn_of(left: &[Listening]) {
+    for place in left {
+        tracing::warn!(
+            "the predecessor has listened on {place}, which this server was not told to: nobody \
+             listens there any more"
+        );
     }
 }

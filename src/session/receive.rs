@@ -99,6 +99,11 @@ impl Session {
         }
     }
 
+    /// The server ends, so a request that does not come soon is not waited for.
+    pub fn hasten(&mut self, now: Millis) {
+        self.deadline = self.deadline.min(now.after(REQUEST_GRACE));
+    }
+
     /// All is said, but the peer may have to say that too, on the level of the transport: reads on
     /// for a while before the connection is closed.
     pub fn linger(&mut self, now: Millis, config: &Config) {
@@ -211,7 +216,7 @@ impl Session {
             }
             Phase::Request => {
                 self.marks.insert(Marks::REJECT);
-                self.deadline = self.deadline.min(now.after(REQUEST_GRACE));
+                self.hasten(now);
             }
             Phase::Closing | Phase::Lingering | Phase::Finished => {}
         }

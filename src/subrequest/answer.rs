@@ -33,7 +33,7 @@ pub(super) fn judge(
     question: &Question,
     now: Duration,
 ) -> Result<Decided, String> {
-    let max_age = max_age(&answered.cache_control);
+    let mut max_age = max_age(&answered.cache_control);
     let answer = match answered.status {
         200..=299 => {
             let error = |error: &str| format!("the body is no JSON object of claims: {error}");
@@ -46,7 +46,11 @@ pub(super) fn judge(
             match claims.into_lasting_authority(now, LEEWAY, question.max_topic) {
                 Ok(authority) => Ok(authority),
                 // That is a decision, if one that comes late or early.
-                Err(error @ (TokenError::Expired | TokenError::NotYet)) => Err(refuse(&error)),
+                Err(error @ (TokenError::Expired | TokenError::NotYet)) => {
+                    // It was to be kept as a permission.
+                    max_age = Some(Duration::ZERO);
+                    Err(refuse(&error))
+                }
                 Err(error) => return Err(format!("the claims are wrong: {error}")),
             }
         }

@@ -258,6 +258,9 @@ impl<D: Driver> Core<D> {
         if !self.accepting.admin.is_empty() {
             *self.opened.reach(index, Millis::default) = self.now;
         }
+        if !is_admin && self.accepting.refuses {
+            session.hasten(self.now);
+        }
         let deadline = session.deadline();
         let mut slot = Slot::new(session);
         slot.timer = deadline;

@@ -1,14 +1,16 @@
 //! Requests to a server.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 /// The time for an answer: loops have one second.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// No page is longer.
+const MAX_ANSWER: usize = 64 << 20;
 
 /// A listener, and the token for it if it is one for administration.
 pub(in crate::cli) struct Client {
@@ -77,20 +79,43 @@ impl Client {
         // A page has no token in its path, so nothing of this can get into a log.
         let head = format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n{token}\r\n");
         stream.write_all(head.as_bytes())?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
+        let (mut bytes, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+        let mut piece = [0; 16 << 10];
+        loop {
+            let len = stream.read(&mut piece)?;
+            bytes.extend_from_slice(piece.get(..len).unwrap_or_default());
+            if len == 0 {
+                return String::from_utf8(bytes).map_err(io::Error::other);
+            }
+            if bytes.len() > MAX_ANSWER || Instant::now() > deadline {
+                return Err(io::Error::other("the answer does not end"));
+            }
+        }
     }
 
     fn connect(&self) -> io::Result<Box<dyn Stream>> {
         if let Some(path) = self.place.strip_prefix("unix:") {
             let stream = UnixStream::connect(path)?;
             stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
             return Ok(Box::new(stream));
         }
         let local = self.place.parse::<u16>().map(|port| format!("127.0.0.1:{port}"));
-        let stream = TcpStream::connect(local.as_deref().unwrap_or(&self.place))?;
+        let stream = connect(local.as_deref().unwrap_or(&self.place))?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Box::new(stream))
     }
+}
+
+/// Connects to the first address of `place` that answers.
+fn connect(place: &str) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+    for address in place.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }

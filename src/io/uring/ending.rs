@@ -69,7 +69,8 @@ impl UringRing {
             return Some(Event::Accepted { listener: index, result, armed, peer });
         };
         ending.left = ending.left.saturating_sub(1);
-        if result.as_ref().is_err_and(|error| *error != Errno::CANCELED) {
+        let passing = [Errno::CANCELED, Errno::CONNABORTED, Errno::INTR];
+        if result.as_ref().is_err_and(|error| !passing.contains(error)) {
             // It would fail again.
             ending.left = 0;
         }

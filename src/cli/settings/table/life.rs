@@ -14,8 +14,8 @@ const UP_TO_A_DAY: std::ops::RangeInclusive<u64> = 0..=86_399;
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "drain-delay",
-        help: "Seconds from SIGTERM for which clients are still accepted, while /readyz of the \
-               admin listener says 503, so that a load balancer notices before anything is \
+        help: "Seconds from SIGTERM for which clients are still accepted, while /healthz, and \
+               /readyz of the admin listener, say 503, so that a load balancer notices before anything is \
                refused.",
         example: &["5"],
         field: &Amount {

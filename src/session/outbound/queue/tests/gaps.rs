@@ -109,8 +109,8 @@ fn the_oldest_is_dropped_and_the_gap_comes_before_the_rest() {
     assert!(told.contains(&sent.as_str()), "{sent}");
 }
 
-/// Losses of very many subjects are told in pieces, between which messages go on, even if more is
-/// lost all the time.
+/// Losses of very many subjects are told in pieces. Messages go on, even if more is lost all the
+/// time.
 #[test]
 fn the_notices_of_many_subjects_are_sent_in_pieces() {
     for policy in [DropNewest, DropOldest, Conflate] {
