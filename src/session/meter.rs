@@ -86,10 +86,11 @@ impl Lease {
         self.bytes() as usize >= bytes
     }
 
-    /// So many bytes and messages were handled, which it allows.
+    /// What is left after so many bytes and messages were handled, which it allows.
     #[inline(always)]
-    pub const fn spend(&mut self, bytes: usize, messages: u64) {
-        self.0 = self.0.wrapping_add(messages << 32).wrapping_sub(bytes as u64);
+    #[must_use]
+    pub const fn after(self, bytes: usize, messages: u64) -> Self {
+        Self(self.0.wrapping_add(messages << 32).wrapping_sub(bytes as u64))
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the lower half")]

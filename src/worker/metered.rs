@@ -141,7 +141,8 @@ impl<D: Driver> Core<D> {
 
     /// What may be handled of so many bytes; `None` if that is not limited.
     fn allowance(&mut self, id: ConnectionId, len: usize) -> Option<Allowance> {
-        let (now, mut lease) = (self.now, self.meters.lease(id.slot));
+        let (now, mut lease) =
+            (self.now, Lease(self.meters.lease(id.slot).copied().unwrap_or_default()));
         let allowance = self.meter(id).map(|(of, meter)| meter.allow(of, now, len, &mut lease));
         let session = self.slots.get(id).map(|slot| &slot.session);
         if allowance.is_none() && session.is_some_and(|session| session.phase() == Phase::Open) {

@@ -62,22 +62,12 @@ impl Meters {
 
     /// What a connection may send without a further look at it.
     #[inline(always)]
-    pub(super) fn lease(&self, slot: u32) -> Lease {
-        Lease(self.leases.get(slot as usize).copied().unwrap_or_default())
+    pub(super) fn lease(&mut self, slot: u32) -> Option<&mut u64> {
+        self.leases.get_mut(slot as usize)
     }
 
     pub(super) fn set_lease(&mut self, slot: u32, lease: Lease) {
-        if let Some(place) = self.leases.get_mut(slot as usize) {
-            *place = lease.0;
-        }
-    }
-
-    /// So much was handled, which the lease allows.
-    #[inline(always)]
-    pub(super) fn spend(&mut self, slot: u32, bytes: usize, messages: u64) {
-        if let Some(place) = self.leases.get_mut(slot as usize) {
-            let mut lease = Lease(*place);
-            lease.spend(bytes, messages);
+        if let Some(place) = self.lease(slot) {
             *place = lease.0;
         }
     }

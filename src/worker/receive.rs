@@ -7,7 +7,7 @@ use super::outbox::{Entry, queue_output};
 use super::slots::{Flags, Receive};
 use crate::base::{Chunk, ConnectionId};
 use crate::io::{Buffer, Data, Driver, Event, Received};
-use crate::session::{CloseReason, Handled, Phase, Pools, Service};
+use crate::session::{CloseReason, Handled, Lease, Phase, Pools, Service};
 
 /// Replies of one turn that are sent at once. More is queued.
 const MAX_AT_ONCE: usize = 256 << 10;
@@ -87,7 +87,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if NEW && slot.may_defer() && slot.defers(service) {
             return self.defer(id, Received::Data { buffer, len }, armed);
         }
-        if METERED && !core.meters.lease(id.slot).allows(len) {
+        // Looked up once, and kept until it is known what was handled.
+        let lease = if METERED { core.meters.lease(id.slot) } else { None };
+        if METERED && !lease.as_ref().is_some_and(|lease| Lease(**lease).allows(len)) {
             return self.on_metered(id, buffer, len, armed);
         }
         let Some(entry) = core.outbox.entry(slot) else { return core.driver.release(buffer) };
@@ -107,13 +109,16 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let handled = slot.session.receive(core.now, bytes, backlog, pools, service, output);
         let messages = core.pools.counts.messages - messages;
         if handled != Handled::All {
-            if METERED && let Handled::Until(at) | Handled::Paused(at) = handled {
-                core.meters.spend(id.slot, at, messages);
+            if METERED
+                && let Some(lease) = lease
+                && let Handled::Until(at) | Handled::Paused(at) = handled
+            {
+                *lease = Lease(*lease).after(at, messages).0;
             }
             return self.keep_rest(id, buffer, len, handled, armed);
         }
-        if METERED {
-            core.meters.spend(id.slot, len, messages);
+        if METERED && let Some(lease) = lease {
+            *lease = Lease(*lease).after(len, messages).0;
         }
         if output.in_place().is_some() {
             entry.buffer = Some(buffer);

@@ -15,8 +15,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "drain-delay",
         help: "Seconds from SIGTERM for which clients are still accepted, while /healthz, and \
-               /readyz of the admin listener, say 503, so that a load balancer notices before anything is \
-               refused.",
+               /readyz of the admin listener, say 503, so that a load balancer notices before \
+               anything is refused.",
         example: &["5"],
         field: &Amount {
             at: |options| &mut options.config.draining.delay,
