@@ -8,6 +8,7 @@ mod limits;
 mod listed;
 mod logged;
 pub(crate) mod page;
+mod private;
 mod prometheus;
 mod refused;
 mod routes;
