@@ -62,6 +62,17 @@ const UNSAFE: [&str; 10] = [
     "src/server/passed.rs",
 ];
 
+/// The parts of the library in which messages are received, handled and sent, and counted.
+const HOT: [&str; 5] = ["src/base", "src/pubsub", "src/session", "src/transport", "src/worker"];
+
+/// The files of these that may share memory with other threads, by atomics or locks, and why. What
+/// each message is counted with belongs to its loop, so that counting costs no atomic operation.
+const SHARED: [(&str, &str); 3] = [
+    ("src/pubsub/retained/totals.rs", "the limits of retained values: only retaining asks them"),
+    ("src/transport/tls/settings.rs", "certificates that are replaced: asked for a connection"),
+    ("src/worker/mod.rs", "the orders to drain: looked at once in a turn"),
+];
+
 /// The roots of the crates that must not have a circle of imports.
 const CRATES: [&str; 4] =
     ["src/lib.rs", "src/main.rs", "perf/src/lib.rs", "perf/experiments/main.rs"];
@@ -231,6 +242,44 @@ fn unsafe_is_only_in_the_listed_files() {
         }
     }
     faults.extend(expected.iter().map(|path| format!("{path}: holds no unsafe; shorten the list")));
+    fail_with(&faults);
+}
+
+/// The names in `code` that are those of atomics or locks, which are not in comments.
+fn shared_types(code: &str) -> Vec<&str> {
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let words = lines.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    words
+        .filter(|word| {
+            word.starts_with("Atomic")
+                || *word == "atomic"
+                || ["Mutex", "RwLock", "Condvar", "OnceLock", "LazyLock"].contains(word)
+        })
+        .collect()
+}
+
+#[test]
+fn types_that_threads_share_are_found() {
+    let code = "use std::sync::atomic::{self, AtomicU64};\n// A Mutex.\nlet x: Arc<RwLock<u8>> =";
+    assert_eq!(shared_types(code), ["atomic", "AtomicU64", "RwLock"]);
+    assert!(shared_types("let atomics = is_atomic(Arc::new(mutex));").is_empty());
+}
+
+#[test]
+fn counting_costs_no_atomics() {
+    let mut faults = Vec::new();
+    let mut expected: Vec<&str> = SHARED.iter().map(|(path, _)| *path).collect();
+    for source in sources(&HOT).iter().filter(|source| !is_test(&source.path)) {
+        let shared = shared_types(without_tests(&source.text));
+        let is_listed = SHARED.iter().any(|(path, _)| *path == source.path);
+        if !is_listed && let Some(name) = shared.first() {
+            faults.push(format!("{}: `{name}` is not expected here", source.path));
+        }
+        if !shared.is_empty() {
+            expected.retain(|path| *path != source.path);
+        }
+    }
+    faults.extend(expected.iter().map(|path| format!("{path}: shares nothing; shorten the list")));
     fail_with(&faults);
 }
 

@@ -54,6 +54,62 @@ fn refusals_and_violations_have_their_causes_and_clients() {
     assert!(server.log().iter().all(|line| !line.contains("secret")));
 }
 
+/// The lines with all of these parts.
+fn lines_with(server: &Server, parts: &[&str]) -> Vec<String> {
+    let lines = server.log().into_iter();
+    lines.filter(|line| parts.iter().all(|part| line.contains(part))).collect()
+}
+
+/// Who finds no place has one line with the limit, which differs, and the address.
+#[test]
+fn refusals_for_want_of_a_place_have_one_line() {
+    for (flag, status, cause) in [
+        ("--max-connections", "503", "The server is full"),
+        ("--max-connections-per-address", "429", "Your address has too many connections"),
+    ] {
+        let server = Administrated::start(&[flag, "1"]);
+        let mut first = Client::open(server.addr());
+        let mut second = Client::connect(server.addr());
+        second.send(&request(""));
+        let head = second.read_head();
+        assert_eq!(head.status.split(' ').nth(1), Some(status));
+        let wanted = format!("status={status}");
+        let line = await_line(&server.server, &["refused", &wanted, "client=127.0.0.1"]);
+        assert!(line.contains(cause) && line.contains("connections=1 "), "{line}");
+        first.expect_alive();
+        first.close();
+        drop(second);
+        // What comes later is behind it in the log.
+        server.server.signal(Signal::TERM);
+        await_line(&server.server, &["stopped"]);
+        assert_eq!(lines_with(&server.server, &["refused", "status="]), [line]);
+    }
+}
+
+/// So has a subscriber that does not read.
+#[test]
+fn slow_readers_have_one_line() {
+    let server = Administrated::start(&["--subscriber-queue", "64KiB"]);
+    let mut reader = Client::connect_narrow(server.addr(), 4 << 10);
+    reader.open_at("/topics/a?role=sub", "");
+    let mut writer = Client::connect(server.addr());
+    writer.open_at("/topics/a?role=pub", "");
+    let message = frame(FIN | BINARY, &[0; 60_000]);
+    let is_closing = || server.connections().iter().any(|one| one["state"] == "closing");
+    assert!((0..500).any(|_| {
+        writer.send(&message);
+        is_closing()
+    }));
+    drop(reader);
+    let parts = ["closed by the server", "code=1013", "client=127.0.0.1"];
+    let line = await_line(&server.server, &parts);
+    assert!(line.contains("reads too slowly") && line.contains("connections=1 "), "{line}");
+    writer.close();
+    server.server.signal(Signal::TERM);
+    await_line(&server.server, &["stopped"]);
+    assert_eq!(lines_with(&server.server, &["closed by the server"]), [line]);
+}
+
 #[test]
 fn requests_are_logged_if_that_is_asked_for() {
     let server = Server::start(&["--access-log"]);

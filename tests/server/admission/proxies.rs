@@ -12,7 +12,7 @@ fn proxied() -> Limited {
 }
 
 /// A header of the PROXY protocol for a client.
-fn header(client: &str) -> String {
+pub(super) fn header(client: &str) -> String {
     let family = if client.contains(':') { "TCP6" } else { "TCP4" };
     let server = if client.contains(':') { "2001:db8::9" } else { "192.0.2.9" };
     format!("PROXY {family} {client} {server} 5000 443\r\n")
