@@ -2,7 +2,8 @@
 # Runs other WebSocket clients against a release build: Python's websockets, npm's ws, Chromium.
 # Each echoes, then publishes and subscribes; Chromium also opens the page of the chat example.
 # `http` is plain HTTP with curl, wget and ab, and with HAProxy and nginx in front of the server,
-# also as packaging/ configures them. `tokens` is PyJWT and Chromium with tokens.
+# also as packaging/ configures them and as README has a reader do it. `tokens` is PyJWT and
+# Chromium with tokens.
 # `gaps` is Chromium against a server of its own, which drops the oldest messages of slow readers.
 # `tls` is a server with TLS and certificates of its own: the same clients with wss://, which verify
 # them, curl, wget, ab and openssl. Exit status 0: every check of every client passed and each
@@ -64,6 +65,7 @@ run_named() {
             export CORECAST_BINARY=$BINARY
             run_client "HTTP programs" "$python" "$CLIENTS/http_tools.py"
             run_client "proxies of packaging" "$python" "$CLIENTS/proxies.py"
+            run_client "README" "$python" "$CLIENTS/operate.py"
             ;;
         tokens)
             export CORECAST_BINARY=$BINARY

@@ -42,7 +42,8 @@ debian_packages() {
     for pair in strace:strace chromium:chromium chromedriver:chromium-driver python3:python3 \
         node:nodejs npm:npm gcc:gcc curl:curl wget:wget ab:apache2-utils haproxy:haproxy \
         nginx:nginx-light openssl:openssl testssl:testssl.sh promtool:prometheus \
-        dpkg-shlibdeps:dpkg-dev strip:binutils man:man-db; do
+        dpkg-shlibdeps:dpkg-dev strip:binutils man:man-db systemd-analyze:systemd \
+        systemd-sysusers:systemd deb-systemd-helper:init-system-helpers; do
         # Not every user has the folder of HAProxy and nginx in the path.
         PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}")
     done

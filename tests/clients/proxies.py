@@ -104,24 +104,29 @@ def check_clients(port, cert, log, proxy_log):
     demand("404" in curl(*base[:2], "--head", f"{base[2]}/metrics"), "metrics for all")
 
 
+def nginx_command(folder, ports, cert, key):
+    """Writes the configuration of nginx, with these ports; returns what runs it."""
+    site = changed(PACKAGING / "nginx/corecast.conf", {
+        "listen 443 ssl": f"listen 127.0.0.1:{ports[2]} ssl",
+        "listen [::]:443 ssl;": "",
+        "127.0.0.1:9001": f"127.0.0.1:{ports[0]}",
+        "/etc/nginx/corecast/cert.pem": str(cert),
+        "/etc/nginx/corecast/key.pem": str(key),
+        "/var/log/nginx/corecast.log": f"{folder}/access.log",
+    })
+    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n"
+                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (folder / "nginx.conf").write_text(
+        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n"
+        f"events {{ worker_connections 256; }}\nhttp {{\n{temporary}{site}}}\n")
+    return [find("nginx"), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
+
+
 def check_nginx():
     with tempfile.TemporaryDirectory() as name:
         folder, ports = Path(name), free_ports(3)
         cert, key = certificate(folder)
-        site = changed(PACKAGING / "nginx/corecast.conf", {
-            "listen 443 ssl": f"listen 127.0.0.1:{ports[2]} ssl",
-            "listen [::]:443 ssl;": "",
-            "127.0.0.1:9001": f"127.0.0.1:{ports[0]}",
-            "/etc/nginx/corecast/cert.pem": str(cert),
-            "/etc/nginx/corecast/key.pem": str(key),
-            "/var/log/nginx/corecast.log": f"{folder}/access.log",
-        })
-        temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n"
-                            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        (folder / "nginx.conf").write_text(
-            f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n"
-            f"events {{ worker_connections 256; }}\nhttp {{\n{temporary}{site}}}\n")
-        command = [find("nginx"), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
+        command = nginx_command(folder, ports, cert, key)
         with serving(PACKAGING / "nginx/corecast.toml", folder, ports) as (_, log):
             with running(command, ports[2], folder):
                 check_clients(ports[2], cert, log, folder / "access.log")
