@@ -4,6 +4,7 @@
 mod control;
 mod counted;
 mod guarded;
+mod heads;
 mod limits;
 mod listed;
 mod logged;
