@@ -4,10 +4,13 @@
 mod control;
 mod counted;
 mod guarded;
+mod heads;
 mod limits;
 mod listed;
 mod logged;
+mod loops;
 pub(crate) mod page;
+mod pressure;
 mod private;
 mod prometheus;
 mod refused;

@@ -1,6 +1,6 @@
 //! Every counter moves by what happened, and no other does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::admin::page::{Administrated, Metrics, ask};
@@ -262,4 +262,42 @@ fn subscribers_that_are_closed() {
     drop(reader);
     let slow = "corecast_closed_connections_total{cause=\"slow\",code=\"1013\"}";
     assert!(wait_until(LIMIT, || server.metrics().get(slow) == 1.0), "{:#?}", server.metrics());
+}
+
+/// Whoever chooses topics adds no series, and nobody reads their names in the metrics.
+#[test]
+fn topics_are_no_labels() {
+    let server = Administrated::start(&["--max-subscriptions", "1000"]);
+    let mut json = Client::connect(server.addr());
+    json.open_at("/pubsub", "");
+    let mut raw = Client::connect(server.addr());
+    raw.open_at("/topics/zq7/raw?role=pub", "");
+    let mut add = |topics: std::ops::Range<usize>| {
+        for number in topics {
+            let topic = format!("zq7/secret/{number}");
+            let publish = format!(r#"{{"publish":"{topic}","data":1,"retain":true,"id":1}}"#);
+            let subscribe = format!(r#"{{"subscribe":"{topic}/+"}}"#);
+            for (request, done) in [(publish, "published"), (subscribe, "subscribed")] {
+                json.send(&frame(FIN | TEXT, request.as_bytes()));
+                let said = String::from_utf8(json.read_frame().payload).unwrap();
+                assert!(said.contains(done), "{said}");
+            }
+        }
+        let metrics = server.metrics();
+        let counts = ["corecast_retained_values", "corecast_subscriptions"];
+        let counts = counts.map(|name| metrics.get(name));
+        (counts, metrics.0.into_keys().collect::<BTreeSet<String>>())
+    };
+    let (counts, with_one) = add(0..1);
+    assert_eq!(counts, [1.0, 1.0]);
+    let (counts, with_many) = add(1..200);
+    assert_eq!(counts, [200.0, 200.0]);
+    let more: Vec<&String> = with_many.symmetric_difference(&with_one).collect();
+    assert!(more.is_empty() && with_one.len() > 50, "{more:?}");
+    for accept in ["", "Accept: application/openmetrics-text\r\n"] {
+        let (status, text) = ask(server.admin, "GET", "/metrics", accept, b"");
+        assert!(status == "200" && !text.contains("zq7"), "{text}");
+    }
+    // The list of topics has them.
+    assert!(server.get("/topics").1.contains("zq7/secret/0"));
 }
