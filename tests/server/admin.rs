@@ -7,7 +7,7 @@ mod guarded;
 mod limits;
 mod listed;
 mod logged;
-mod page;
+pub(crate) mod page;
 mod prometheus;
 mod refused;
 mod routes;
