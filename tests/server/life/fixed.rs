@@ -1,5 +1,5 @@
-//! Each setting of which docs/settings.md says that SIGHUP does not change it: one line says so, and
-//! the server serves on.
+//! Each setting of which docs/settings.md says that SIGHUP does not change it: one line says so,
+//! and the server serves on.
 
 use std::fs;
 use std::path::PathBuf;
