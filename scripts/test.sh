@@ -9,7 +9,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 LOGS="$TARGET_DIR/test-logs"
-STEPS=(setup fmt clippy test doc benches build package budget compare peers autobahn clients epoll)
+STEPS=(setup fmt clippy test restarts doc benches build package budget compare peers autobahn
+    clients epoll)
 ONLY=()
 SKIP=()
 SUMMARY=()
@@ -32,6 +33,8 @@ step_test() {
     cargo test --locked --workspace --profile ci --no-fail-fast --doc || status=1
     return "$status"
 }
+# 50 of them; the tests above have five, on both interfaces of the kernel.
+step_restarts() { scripts/restarts.sh; }
 step_doc() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps; }
 # Each benchmark is run once; with the profile of the tests, most of it is built.
 step_benches() { cargo test --locked --workspace --profile ci --bench '*'; }

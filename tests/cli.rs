@@ -88,6 +88,43 @@ fn the_readme_lists_every_flag() {
     }
 }
 
+/// The status of the answer of an admin listener, and the body.
+fn administer(admin: SocketAddr, request: &str) -> (String, String) {
+    let mut client = Client::connect(admin);
+    client.send(format!("{request} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes());
+    let status = client.read_head().status.split(' ').nth(1).unwrap().to_owned();
+    let (body, _) = client.read_to_end(Duration::from_secs(20));
+    (status, String::from_utf8(body).unwrap())
+}
+
+/// Each request of the table in README to the admin listener is answered as it says.
+#[test]
+fn the_requests_of_the_readme_are_answered() {
+    let server = Server::start(&["--admin", "127.0.0.1:0"]);
+    let _client = Client::open(server.addr());
+    let line = server.log().join("\n");
+    let before = line.split_once(" (admin").expect("an admin listener").0;
+    let admin: SocketAddr = before.rsplit(' ').next().unwrap().parse().unwrap();
+    let (_, page) = administer(admin, "GET /connections");
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+    let mut all = page["connections"].as_array().unwrap().iter();
+    let id = all.find(|one| one["endpoint"] == "app").unwrap()["id"].as_str().unwrap();
+    let section = include_str!("../README.md").split("### Metrics and the admin listener\n").nth(1);
+    let (_, table) = section.unwrap().split_once("| request | answer |\n").unwrap();
+    let rows: Vec<&str> = table.lines().skip(1).take_while(|row| row.starts_with('|')).collect();
+    assert!(rows.len() >= 8 && rows[0].contains("GET /metrics"), "{rows:?}");
+    for row in rows {
+        let (request, answer) = row[2..].split_once(" | ").unwrap();
+        // The first page.
+        let request = request.trim_matches('`').replace("&from=NEXT", "");
+        let request = request.replace("&after=NEXT", "").replace("<id>", id);
+        let expected = answer.get(..3).filter(|code| code.parse::<u16>().is_ok()).unwrap_or("200");
+        let (status, body) = administer(admin, &request.replace("<topic>", "news/today"));
+        assert_eq!(status, expected, "{request}: {body}");
+    }
+    assert_eq!(administer(admin, "GET /nothing").0, "404");
+}
+
 #[test]
 fn the_start_line_has_addresses_and_settings() {
     let server = Server::start(&["--cores", "0", "--max-message", "64KiB"]);

@@ -152,6 +152,50 @@ fn the_image_is_started_with_flags_that_exist() {
     assert!(done.status.success(), "{}", done.stderr);
 }
 
+/// Cargo finds all that the manifests name where there is nothing but these files.
+fn manifests_are_whole(root: &Path, files: &BTreeSet<&str>) {
+    let folder = std::env::temp_dir().join(format!("corecast-image-{}", std::process::id()));
+    for file in files {
+        let link = folder.join(file);
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(root.join(file), link).unwrap();
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"]);
+    let done = cargo.current_dir(&folder).output().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// What is copied into the image is there, and is not left out of what the build is sent.
+#[test]
+fn the_image_is_built_of_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ignored = std::fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let rules: Vec<&str> =
+        ignored.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert_eq!(rules[0], "*", "all is left out but for these");
+    let sent: Vec<&str> = rules[1..].iter().map(|rule| rule.strip_prefix('!').unwrap()).collect();
+    let file = packaged("container/Containerfile");
+    let mut copied = BTreeSet::new();
+    for line in file.lines().filter_map(|line| line.strip_prefix("COPY ")) {
+        if !line.starts_with("--from=") {
+            let words: Vec<&str> = line.split(' ').collect();
+            copied.extend(words[..words.len() - 1].iter().copied());
+        }
+    }
+    for source in &copied {
+        assert!(root.join(source).exists(), "{source} is not there");
+        assert!(sent.contains(source), "{source} is left out by .dockerignore");
+    }
+    assert_eq!(copied, sent.into_iter().collect(), "what is sent is copied");
+    manifests_are_whole(root, &copied);
+    let last = file.rsplit("\nFROM ").next().unwrap();
+    let user = value(last, "USER");
+    assert!(!["root", "0"].contains(&user.split(':').next().unwrap()), "it runs as {user}");
+    assert!(last.split_once("USER ").unwrap().1.contains("\nENTRYPOINT "));
+}
+
 #[test]
 fn kubernetes_waits_for_the_drain() {
     let manifest = packaged("kubernetes/corecast.yaml");

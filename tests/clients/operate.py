@@ -54,7 +54,8 @@ def settings(commands, folder):
     """The file of settings that the commands write, with the secret that they make."""
     text = re.search(r"<<'END'\n(.*?)^END$", commands, re.MULTILINE | re.DOTALL)
     demand(text, "the commands write no settings")
-    secret = re.search(r"^(openssl rand .*?) \| sudo install .* (/etc/\S+)$", commands, re.MULTILINE)
+    secret = re.search(r"^(openssl rand .*?) \| sudo install .* (/etc/\S+)$", commands,
+                       re.MULTILINE)
     demand(secret and secret[2] in text[1], "the settings do not name the secret")
     (folder / "secret").write_text(shell(secret[1], folder), encoding="utf-8")
     file = folder / "readme.toml"

@@ -1,7 +1,10 @@
 //! Stopping, draining, reloading and restarting a server.
 
 mod drain;
+#[cfg(all(feature = "auth-url", feature = "tls"))]
+mod fixed;
 mod handover;
+mod level;
 mod library;
 mod notify;
 mod reload;

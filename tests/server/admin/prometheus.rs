@@ -2,26 +2,19 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::admin::page::{Administrated, Metrics, ask};
 use crate::support::client::Client;
-use crate::support::host::wait_until;
+use crate::support::host::{tool, wait_until};
 use crate::support::wire::{FIN, TEXT, frame};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Whether a program of Debian's package `prometheus` is there.
-fn is_there(program: &str) -> bool {
-    let is_there = Command::new(program).arg("--version").output().is_ok();
-    if !is_there {
-        println!("NOT CHECKED: there is no {program} (Debian package prometheus)");
-    }
-    is_there
-}
+const README: &str = include_str!("../../../README.md");
 
 #[test]
 fn promtool_finds_no_fault() {
@@ -30,14 +23,10 @@ fn promtool_finds_no_fault() {
     client.send(&frame(FIN | TEXT, b"hello"));
     client.read_frame();
     let (_, text) = server.get("/metrics");
-    if !is_there("promtool") {
-        return;
-    }
     let file = std::env::temp_dir().join(format!("corecast-metrics-{}", std::process::id()));
     std::fs::write(&file, &text).unwrap();
     let input = std::fs::File::open(&file).unwrap();
-    let checked =
-        Command::new("promtool").args(["check", "metrics"]).stdin(input).output().unwrap();
+    let checked = tool("promtool").args(["check", "metrics"]).stdin(input).output().unwrap();
     std::fs::remove_file(&file).unwrap();
     let said = [checked.stdout, checked.stderr].concat();
     assert!(checked.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
@@ -86,7 +75,7 @@ impl Prometheus {
              - job_name: corecast\n  static_configs: [{{targets: ['{target}']}}]\n"
         );
         std::fs::write(&config, text).unwrap();
-        let mut child = Command::new("prometheus")
+        let mut child = tool("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg("--web.listen-address=127.0.0.1:0")
@@ -124,9 +113,6 @@ impl Drop for Prometheus {
 
 #[test]
 fn prometheus_scrapes() {
-    if !is_there("prometheus") {
-        return;
-    }
     let server = Administrated::start(&[]);
     let mut client = Client::open(server.addr());
     for _ in 0..5 {
@@ -144,32 +130,67 @@ fn prometheus_scrapes() {
     assert!(value(quantile).is_some(), "no {quantile}");
 }
 
+/// The metrics of a server, of which some have no samples yet.
+struct Names(String);
+
+impl Names {
+    /// Fails unless each metric that a query names exists.
+    fn check(&self, query: &str) {
+        let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let named: Vec<&str> = words.filter(|word| word.starts_with("corecast_")).collect();
+        assert!(!named.is_empty(), "{query} names no metric");
+        for name in named {
+            let begins = [format!("{name} "), format!("{name}{{"), format!("# TYPE {name} ")];
+            let is_there =
+                self.0.lines().any(|line| begins.iter().any(|begin| line.starts_with(begin)));
+            assert!(is_there, "{query}: there is no {name}");
+        }
+    }
+}
+
 /// Every metric that the dashboard names exists.
 #[test]
 fn the_dashboard_names_metrics_that_exist() {
-    let server = Administrated::start(&[]);
-    let (_, text) = server.get("/metrics");
-    let all: Vec<String> = Metrics::parse(&text).0.into_keys().collect();
+    let names = Names(Administrated::start(&[]).get("/metrics").1);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/grafana.json");
     let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut queries = 0;
     for panel in dashboard["panels"].as_array().unwrap() {
         assert!(panel["title"].as_str().is_some_and(|title| !title.is_empty()));
         for target in panel["targets"].as_array().map_or(&[][..], |targets| targets) {
-            let query = target["expr"].as_str().unwrap();
             queries += 1;
-            let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let named: Vec<&str> = words.filter(|word| word.starts_with("corecast_")).collect();
-            assert!(!named.is_empty(), "{query} names no metric");
-            for name in named {
-                let is_name = |sample: &String| {
-                    sample
-                        .strip_prefix(name)
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
-                };
-                assert!(all.iter().any(is_name), "{query}: there is no {name}");
-            }
+            names.check(target["expr"].as_str().unwrap());
         }
     }
     assert!(queries >= 15, "{queries} queries");
+}
+
+/// The first two cells of each row of the table below this line of README.
+fn rows(header: &str) -> Vec<(&'static str, &'static str)> {
+    let (_, rest) = README.split_once(header).unwrap_or_else(|| panic!("no {header}"));
+    let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cells = |line: &'static str| line[2..].split_once(" | ").expect(line);
+    rows.map(cells).collect()
+}
+
+/// Each expression that README has a reader watch is one, of metrics that exist.
+#[test]
+fn the_expressions_to_watch_are_valid() {
+    let names = Names(Administrated::start(&[]).get("/metrics").1);
+    let rows = rows("| expression for Prometheus | what it means |");
+    assert!(rows.len() >= 10, "{rows:?}");
+    let mut rules = "groups:\n- name: corecast\n  rules:\n".to_owned();
+    for (number, (expression, _)) in rows.iter().enumerate() {
+        // In a table a bar has a backslash.
+        let expression = expression.trim_matches('`').replace("\\|", "|");
+        names.check(&expression);
+        rules += &format!("  - alert: a{number}\n    expr: '{expression}'\n");
+    }
+    let file = std::env::temp_dir().join(format!("corecast-rules-{}.yml", std::process::id()));
+    std::fs::write(&file, &rules).unwrap();
+    let checked = tool("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.contains(&format!("{} rules found", rows.len())), "{checked:?}");
+    assert!(checked.status.success(), "{checked:?}\n{rules}");
 }

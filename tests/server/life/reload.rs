@@ -12,11 +12,11 @@ use crate::support::server::Server;
 use crate::support::wire::{self, BINARY, FIN, TEXT, frame, server_close};
 
 /// A server with a file of settings.
-struct Configured {
-    server: Server,
-    file: PathBuf,
+pub(super) struct Configured {
+    pub(super) server: Server,
+    pub(super) file: PathBuf,
     /// The lines of the log that were looked at.
-    seen: usize,
+    pub(super) seen: usize,
 }
 
 impl Configured {
@@ -36,7 +36,7 @@ impl Configured {
     }
 
     /// Writes the file, has it read, and returns what the log says, up to the line with `last`.
-    fn reload(&mut self, text: &str, last: &str) -> Vec<String> {
+    pub(super) fn reload(&mut self, text: &str, last: &str) -> Vec<String> {
         std::fs::write(&self.file, text).unwrap();
         self.server.signal(Signal::HUP);
         let mut lines = Vec::new();
@@ -49,7 +49,7 @@ impl Configured {
         lines
     }
 
-    fn open(&self, path: &str, further: &str) -> (Client, u16) {
+    pub(super) fn open(&self, path: &str, further: &str) -> (Client, u16) {
         let mut client = Client::connect(self.server.addr());
         client.send(&crate::support::client::request_to(path, further));
         let head = client.read_head();
@@ -64,7 +64,7 @@ impl Drop for Configured {
     }
 }
 
-const READ: &str = "the settings were read again";
+pub(super) const READ: &str = "the settings were read again";
 
 #[test]
 fn limits_and_origins_change_and_nobody_is_dropped() {

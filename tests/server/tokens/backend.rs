@@ -2,15 +2,19 @@
 //! refused.
 //! Method: a small HTTP server in the test, which tells what it was asked and answers as the test
 //! says.
+#[cfg(feature = "tls")]
+mod tls;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::*;
+use crate::admin::page::{Metrics, admin_address};
 use crate::support::client::End;
+use crate::support::host::wait_until;
 
 /// What the backend answers to a request head. `None`: nothing.
 type Answer = Box<dyn FnMut(&str) -> Option<String> + Send>;
@@ -30,7 +34,7 @@ impl Backend {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (tell, answer) = (tell.clone(), Arc::clone(&answer));
-                thread::spawn(move || serve(&stream, &tell, &answer));
+                thread::spawn(move || serve(stream, &tell, &answer));
             }
         });
         Self { addr, asked }
@@ -57,7 +61,7 @@ impl Backend {
     }
 }
 
-fn serve(stream: &TcpStream, tell: &Sender<String>, answer: &Mutex<Answer>) {
+fn serve(stream: impl Read + Write, tell: &Sender<String>, answer: &Mutex<Answer>) {
     let mut reader = BufReader::new(stream);
     loop {
         let mut head = String::new();
@@ -69,7 +73,7 @@ fn serve(stream: &TcpStream, tell: &Sender<String>, answer: &Mutex<Answer>) {
         let _ = tell.send(head.clone());
         let answer = answer.lock().unwrap()(&head);
         match answer {
-            Some(text) if (&mut &*stream).write_all(text.as_bytes()).is_ok() => {}
+            Some(text) if reader.get_mut().write_all(text.as_bytes()).is_ok() => {}
             Some(_) => return,
             // The connection stays open.
             None => {}
@@ -182,11 +186,7 @@ fn what_the_backend_does_not_allow_is_refused() {
             line.contains("the backend of auth-url decides nothing") && line.contains(text)
         };
         let log = || server.log().iter().any(is_told);
-        assert!(
-            crate::support::host::wait_until(LIMIT, log),
-            "{text} is not in {:?}",
-            server.log()
-        );
+        assert!(wait_until(LIMIT, log), "{text} is not in {:?}", server.log());
     };
     tells(&server, &format!("{} has not answered within 2 s", backend.addr));
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -252,6 +252,44 @@ fn nobody_else_waits_for_the_backend() {
         assert_eq!(read(client), "hi");
     }
     assert_eq!(backend.count(), 1, "beside the one that was looked at");
+}
+
+/// With one request at a time, 64 wait, and nobody else.
+#[test]
+fn who_would_wait_behind_too_many_is_refused() {
+    const WAITING: usize = 64;
+    let (release, held) = channel::<()>();
+    let held = Mutex::new(held);
+    let backend = Backend::start(move |head| {
+        let _ = held.lock().unwrap().recv();
+        allow(head)
+    });
+    let core = corecast::server::allowed_cores()[0].to_string();
+    let flags = ["--cores", &core, "--admin", "127.0.0.1:0", "--auth-connections", "1"];
+    let times = ["--auth-timeout", "100", "--handshake-timeout", "200", "--auth-cache", "0"];
+    let server = backend.server(&[flags, times].concat());
+    let admin = admin_address(&server.log()).unwrap();
+    let ask = |number: usize| {
+        let mut client = Client::connect(server.addr());
+        client.send(&request_to("/topics/chat/ann", &format!("X-Number: {number}\r\n")));
+        client
+    };
+    let mut clients = vec![ask(0)];
+    // It is asked about, and waits no more.
+    backend.request();
+    clients.extend((0..=WAITING).map(|number| ask(number + 1)));
+    let count = |result: &str| {
+        Metrics::of(admin).get(&format!("corecast_subrequests_total{{result=\"{result}\"}}"))
+    };
+    assert!(wait_until(LIMIT, || count("overloaded") > 0.0), "nobody is refused");
+    assert_eq!((count("overloaded"), count("allowed")), (1.0, 0.0));
+    clients.iter().for_each(|_| release.send(()).unwrap());
+    let heads: Vec<String> = clients.iter_mut().map(|client| client.read_head().status).collect();
+    let with = |status: &str| heads.iter().filter(|head| head.contains(status)).count();
+    assert_eq!((with(" 503 "), with(" 101 ")), (1, 1 + WAITING), "{heads:?}");
+    assert_eq!((count("overloaded"), count("allowed")), (1.0, 65.0));
+    let is_told = |line: &String| line.contains("too many clients wait to be asked about");
+    assert!(wait_until(LIMIT, || server.log().iter().any(is_told)), "{:?}", server.log());
 }
 
 #[test]
