@@ -420,27 +420,32 @@ CHECKS = (check_curl, check_curl_bodies, check_wget, check_ab, check_haproxy, ch
           check_haproxy_headers, check_nginx_headers)
 
 
-def main():
-    if len(sys.argv) != 2 or not sys.argv[1].startswith("ws://"):
-        print("usage: http_tools.py ws://HOST:PORT", file=sys.stderr)
-        return 2
+def run_checks(title, checks, *arguments):
+    """Runs checks, with a line for each; the exit status of the program."""
     # Loopback only: nothing between the client and the server may change the bytes.
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
-    url = f"http://{sys.argv[1].removeprefix('ws://').rstrip('/')}/"
     failed = passed = 0
-    for check in CHECKS:
+    for check in checks:
         name, start = check.__name__.removeprefix("check_"), time.monotonic()
         try:
-            detail = check(url)
+            detail = check(*arguments)
             passed += 1
             print(f"ok   {name}: {detail}, {time.monotonic() - start:.1f} s")
-        except (Wrong, OSError, TimeoutError, subprocess.TimeoutExpired) as error:
+        except (Wrong, KeyError, OSError, TimeoutError, subprocess.TimeoutExpired) as error:
             failed += 1
             print(f"FAIL {name}: {type(error).__name__}: {error}")
-    print(f"HTTP programs: {passed} checks passed, {failed} failed")
+    print(f"{title}: {passed} checks passed, {failed} failed")
     return 1 if failed else 0
+
+
+def main():
+    if len(sys.argv) != 2 or not sys.argv[1].startswith("ws://"):
+        print("usage: http_tools.py ws://HOST:PORT", file=sys.stderr)
+        return 2
+    url = f"http://{sys.argv[1].removeprefix('ws://').rstrip('/')}/"
+    return run_checks("HTTP programs", CHECKS, url)
 
 
 if __name__ == "__main__":

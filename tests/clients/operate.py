@@ -16,10 +16,10 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from http_tools import TIMEOUT, Wrong, curl, demand, find, free_ports, run, running
+from http_tools import (TIMEOUT, Wrong, curl, demand, find, free_ports, run, run_checks,
+                        running)
 from proxies import ORIGIN, certificate, nginx_command, serving
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -142,26 +142,5 @@ def check_prometheus():
     return "promtool takes the configuration of Prometheus, with and without a token"
 
 
-def main():
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        os.environ.pop(name, None)
-        os.environ.pop(name.upper(), None)
-    if not os.environ.get("CORECAST_BINARY"):
-        print("CORECAST_BINARY does not name the server", file=sys.stderr)
-        return 2
-    failed = passed = 0
-    for check in (check_operate, check_prometheus):
-        name, start = check.__name__.removeprefix("check_"), time.monotonic()
-        try:
-            detail = check()
-            passed += 1
-            print(f"ok   {name}: {detail}, {time.monotonic() - start:.1f} s")
-        except (Wrong, OSError, TimeoutError, subprocess.TimeoutExpired) as error:
-            failed += 1
-            print(f"FAIL {name}: {type(error).__name__}: {error}")
-    print(f"README: {passed} checks passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_checks("README", (check_operate, check_prometheus)))

@@ -16,11 +16,10 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from http_tools import (TIMEOUT, Wrong, curl, demand, find, free_ports, haproxy_checks, log_lines,
-                        run, running, wait_for)
+                        run, run_checks, running, wait_for)
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -171,26 +170,5 @@ def check_drain(server, state, port):
     demand(done.returncode == 52, f"it refused clients first: {done}")
 
 
-def main():
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        os.environ.pop(name, None)
-        os.environ.pop(name.upper(), None)
-    if not os.environ.get("CORECAST_BINARY"):
-        print("CORECAST_BINARY does not name the server", file=sys.stderr)
-        return 2
-    failed = passed = 0
-    for check in (check_nginx, check_haproxy):
-        name, start = check.__name__.removeprefix("check_"), time.monotonic()
-        try:
-            detail = check()
-            passed += 1
-            print(f"ok   {name}: {detail}, {time.monotonic() - start:.1f} s")
-        except (Wrong, OSError, TimeoutError, subprocess.TimeoutExpired) as error:
-            failed += 1
-            print(f"FAIL {name}: {type(error).__name__}: {error}")
-    print(f"Proxies: {passed} checks passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_checks("Proxies", (check_nginx, check_haproxy)))
