@@ -45,7 +45,7 @@ step_package() {
 step_budget() {
     step_build &&
         cargo build --locked --profile ci -p corecast-perf --bin budget &&
-        count_instructions && count_instructions --backend epoll
+        count_instructions && count_instructions --limits && count_instructions --backend epoll
 }
 # count_instructions [OPTION]...: compares with the budgets of a backend.
 # The instructions of a turn are shared by the messages that it finds, which are more or fewer from

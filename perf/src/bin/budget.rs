@@ -29,6 +29,9 @@ struct Options {
     /// The backend of the server, which has budgets of its own: `epoll`.
     #[arg(long)]
     backend: Option<String>,
+    /// Limit what clients may do, far above what the load does: 3 % more is allowed then.
+    #[arg(long, conflicts_with = "update")]
+    limits: bool,
     /// Write the measured values to the file instead of comparing.
     #[arg(long)]
     update: bool,
@@ -70,11 +73,18 @@ fn run(options: &Options) -> io::Result<ExitCode> {
     drop(server);
     let mut lines = Vec::new();
     for workload in workloads() {
-        let budget = budgets.get(level, workload.0);
+        let allowed = if options.limits { WITH_LIMITS } else { 1.0 };
+        let budget = budgets.get(level, workload.0).map(|budget| budget * allowed);
         lines.push(line(options, &cores, &workload, budget)?);
     }
-    println!("user instructions for each message, with {level} instructions");
-    print!("{}", table(&lines));
+    let limits = match options.limits {
+        true => format!(" and limits (each budget times {WITH_LIMITS})"),
+        false => String::new(),
+    };
+    println!("user instructions for each message, with {level} instructions{limits}");
+    let table = table(&lines);
+    // With limits it is a bound, and nothing to be lowered.
+    print!("{}", if options.limits { table.replace(BELOW, "") } else { table });
     if options.update {
         budgets.update(level, &lines);
         budgets.write(&options.file)?;
@@ -139,14 +149,14 @@ fn conclude(options: &Options, level: &str, lines: &[Line]) -> ExitCode {
     if any(Verdict::NoBudget) {
         println!("NOT CHECKED: {file} has no budgets for {level} instructions");
     }
-    if any(Verdict::Below) {
+    if any(Verdict::Below) && !options.limits {
         println!("below: the budget can be lowered, so that a later rise is noticed");
     }
     if any(Verdict::Over) {
         let percent = TOLERANCE * 100.0;
         println!("OVER: the server needs over {percent} % more instructions than its budget");
     }
-    if any(Verdict::Below) || any(Verdict::Over) {
+    if (any(Verdict::Below) || any(Verdict::Over)) && !options.limits {
         println!(
             "if that is meant to be: budget --update --server {} --file {file}",
             options.server.display()
@@ -161,6 +171,28 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// The seconds until the server sends a ping, and until it checks whether the handshake of a
 /// connection has ended. In a second of stepping that would be much work for few messages.
 const NEVER: &str = "86400";
+
+/// Every limit of what clients may do, beyond what the load does.
+const LIMITS: [&str; 12] = [
+    "--message-rate",
+    "10000000",
+    "--byte-rate",
+    "2GiB",
+    "--control-rate",
+    "100000",
+    "--max-connections-per-address",
+    "60000",
+    "--handshake-rate",
+    "1000000",
+    "--max-handshakes",
+    "60000",
+];
+
+/// What the table says of a workload that is below its budget.
+const BELOW: &str = "  below: lower the budget";
+
+/// What a budget is multiplied with for a server with limits.
+const WITH_LIMITS: f64 = 1.03;
 
 /// The most measurements of a workload that is compared with its budget.
 const TRIES: usize = 5;
@@ -227,6 +259,7 @@ impl Server {
             .args(["--handshake-timeout", NEVER, "--cores"])
             .arg(cores.server.to_string())
             .args(options.backend.iter().flat_map(|name| ["--backend", name]))
+            .args(if options.limits { &LIMITS[..] } else { &[] })
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
