@@ -52,7 +52,10 @@ pub struct Described {
 impl<H: Handler> Gateway<H> {
     /// Has `admin` answer what comes to listeners for administration.
     #[must_use]
-    pub(crate) fn with_admin(self, admin: Option<Box<dyn Admin>>) -> Self {
+    pub(crate) fn with_admin(mut self, admin: Option<Box<dyn Admin>>) -> Self {
+        if admin.is_some() {
+            self.core.broker.list_filters();
+        }
         Self { admin, ..self }
     }
 

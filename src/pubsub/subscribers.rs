@@ -93,27 +93,6 @@ impl Subscribers {
         }));
     }
 
-    /// The filters of the subscribers from slot `from` on, until about `most` were looked at.
-    /// Returns where to go on, if there are more.
-    pub(super) fn filters(
-        &self,
-        from: u32,
-        most: usize,
-        mut found: impl FnMut(&Filter),
-    ) -> Option<u32> {
-        let (mut left, mut at) = (most, from);
-        while let Some(place) = self.0.get(at) {
-            let filters = place.as_ref().map_or(&[][..], |subscriber| &subscriber.filters);
-            filters.iter().for_each(&mut found);
-            at += 1;
-            left = left.saturating_sub(1 + filters.len());
-            if left == 0 {
-                return Some(at);
-            }
-        }
-        None
-    }
-
     /// All of them.
     pub(super) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
         self.0.iter().flatten().map(|subscriber| subscriber.id)

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::gateway::{AddressCounts, DeniedCounts, Described, Gateway};
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
-use crate::pubsub::{self, Filter};
+use crate::pubsub;
 use crate::session::{CloseReason, RouteCounts};
 use crate::worker::{self, Inspected, Totals, Worker};
 
@@ -68,9 +68,9 @@ pub(super) trait CoreView {
     /// The totals that were asked for, once all are there.
     fn take_totals(&mut self) -> Option<HashMap<ConnectionId, Totals>>;
 
-    /// The filters of subscribers from a slot on, until about `most` were looked at, and where to
-    /// go on.
-    fn filters(&self, from: u32, most: usize, found: &mut dyn FnMut(&Filter)) -> Option<u32>;
+    /// The first filters behind a name, at most so many, in the order of their names, with the
+    /// numbers of their subscribers.
+    fn filters(&self, after: Option<&str>, most: usize) -> Vec<(Box<str>, u64)>;
 
     /// From now on these settings hold.
     fn reconfigure(&mut self, config: Arc<Config>);
@@ -132,8 +132,9 @@ impl<D: Driver, H: Handler> CoreView for Core<'_, D, H> {
         self.worker.take_totals()
     }
 
-    fn filters(&self, from: u32, most: usize, found: &mut dyn FnMut(&Filter)) -> Option<u32> {
-        self.worker.service().broker().filters_from(from, most, found)
+    fn filters(&self, after: Option<&str>, most: usize) -> Vec<(Box<str>, u64)> {
+        let filters = self.worker.service().broker().filters_after(after).take(most);
+        filters.map(|(name, subscribers)| (name.into(), subscribers as u64)).collect()
     }
 
     fn reconfigure(&mut self, config: Arc<Config>) {

@@ -1,18 +1,18 @@
 //! What is told of topics to those who administrate the server.
 
 use super::state::Broker;
-use crate::pubsub::name::{Filter, Topic};
+use crate::pubsub::name::Topic;
 
 impl Broker {
-    /// The filters of this core's connections from slot `from` on, one after the other, until about
-    /// `most` were looked at. Returns where to go on, if there are more.
-    pub(crate) fn filters_from(
-        &self,
-        from: u32,
-        most: usize,
-        found: impl FnMut(&Filter),
-    ) -> Option<u32> {
-        self.subscribers.filters(from, most, found)
+    /// Has it know the order of the filters, which takes memory for each. It has none yet.
+    pub(crate) fn list_filters(&mut self) {
+        self.index.list_filters();
+    }
+
+    /// The filters behind `after` that have subscribers on this core, in order, with the numbers of
+    /// these; none unless it [knows](Self::list_filters) the order.
+    pub(crate) fn filters_after(&self, after: Option<&str>) -> impl Iterator<Item = (&str, usize)> {
+        self.index.filters_after(after)
     }
 
     /// The topics behind `after` that have a retained value, in order, with the bytes that each

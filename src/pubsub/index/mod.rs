@@ -6,6 +6,7 @@
 
 mod entry;
 mod list;
+mod listed;
 mod node;
 mod nodes;
 mod search;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::entry::{Entry, Matches};
+use super::listed::Listed;
 use super::snapshot::{Snapshot, Subscriber};
 use super::trie::Trie;
 use crate::base::ConnectionId;
@@ -26,6 +27,8 @@ pub(in crate::pubsub) struct Index {
     cores: usize,
     pub(super) exact: ShardedMap<Arc<str>, Entry>,
     pub(super) wild: Trie,
+    /// The filters that have local subscribers, if they are listed.
+    pub(super) listed: Option<Listed>,
     version: u64,
     /// The bytes of the filters in `exact`.
     text: usize,
@@ -37,8 +40,24 @@ impl Index {
     /// An empty index of one of `cores` cores.
     #[must_use]
     pub(in crate::pubsub) fn new(cores: usize) -> Self {
-        let exact = ShardedMap::default();
-        Self { cores, exact, wild: Trie::default(), version: 0, text: 0, places: 0 }
+        let (exact, wild) = (ShardedMap::default(), Trie::default());
+        Self { cores, exact, wild, listed: None, version: 0, text: 0, places: 0 }
+    }
+
+    /// Has it know the order of the filters that have local subscribers, of which there are none.
+    pub(in crate::pubsub) fn list_filters(&mut self) {
+        debug_assert_eq!(self.places, 0, "there are subscribers");
+        self.listed = Some(Listed::default());
+    }
+
+    /// The filters behind `after` that have local subscribers, in order, with the numbers of these,
+    /// if it [knows](Self::list_filters) the order.
+    pub(in crate::pubsub) fn filters_after(
+        &self,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = (&str, usize)> {
+        let names = self.listed.iter().flat_map(move |listed| listed.after(after));
+        names.map(|name| (name, self.get(name).map_or(0, |entry| entry.local.len())))
     }
 
     /// Adds a subscriber. Returns false, and changes nothing, if the connection already has this
@@ -53,6 +72,11 @@ impl Index {
         let more = members.len() - before;
         self.places += more;
         self.version += u64::from(added);
+        if before == 0
+            && let Some(listed) = &mut self.listed
+        {
+            listed.add(filter);
+        }
         added
     }
 
@@ -60,7 +84,10 @@ impl Index {
     pub(in crate::pubsub) fn unsubscribe(&mut self, filter: &Filter, id: ConnectionId) -> bool {
         let Some(entry) = self.get_mut(filter) else { return false };
         let removed = entry.local.remove(id);
-        let is_empty = entry.is_empty();
+        let (has_nobody, is_empty) = (entry.local.is_empty(), entry.is_empty());
+        if has_nobody && let Some(listed) = &mut self.listed {
+            listed.remove(filter);
+        }
         if is_empty {
             self.remove(filter);
         }
@@ -73,12 +100,7 @@ impl Index {
     #[must_use]
     #[cfg(test)]
     pub(in crate::pubsub) fn local_forms(&self, filter: &Filter) -> Forms {
-        let entry = if filter.has_wildcard() {
-            self.wild.get(filter.as_str())
-        } else {
-            self.exact.get(filter.as_str())
-        };
-        entry.map_or(Forms::EMPTY, |entry| entry.local.forms())
+        self.get(filter.as_str()).map_or(Forms::EMPTY, |entry| entry.local.forms())
     }
 
     /// Sets the forms that the subscribers of another core want of this filter; `EMPTY` withdraws.
@@ -152,7 +174,8 @@ impl Index {
         let text = if self.cores > 1 { self.text } else { 0 };
         let wild = self.wild.len() * (size_of::<Entry>() + LIST) + self.wild.memory();
         let others = self.places.saturating_sub(self.filters());
-        exact + text + wild + others * OTHER_PLACE
+        let listed = self.listed.as_ref().map_or(0, Listed::memory);
+        exact + text + wild + others * OTHER_PLACE + listed
     }
 
     /// The bytes that a new filter adds at most, approximately.
@@ -165,6 +188,11 @@ impl Index {
     #[must_use]
     pub(in crate::pubsub) fn filters(&self) -> usize {
         self.exact.len() + self.wild.len()
+    }
+
+    /// The entry of the filter of this name.
+    fn get(&self, name: &str) -> Option<&Entry> {
+        self.exact.get(name).or_else(|| self.wild.get(name))
     }
 
     fn get_mut(&mut self, filter: &Filter) -> Option<&mut Entry> {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "numbers of the tests' own")]
 
+mod listed;
 mod lists;
 
 use std::collections::{BTreeMap, BTreeSet};

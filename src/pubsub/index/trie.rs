@@ -59,7 +59,6 @@ impl Trie {
         self.nodes.memory() + (self.nodes.len() - 1) * LINK + self.text
     }
 
-    #[cfg(test)]
     pub(super) fn get(&self, filter: &str) -> Option<&Entry> {
         let (path, is_hash) = path(filter);
         let node = &self.nodes[self.descend(path)?.node_id];

@@ -24,6 +24,8 @@ pub(super) const MAX_LIMIT: usize = 1_000;
 /// In one turn so many connections of a core are listed at most, and so many slots looked at.
 const BATCH: usize = 32;
 const LOOKS: u32 = 4_096;
+/// A page that has looked at so many slots ends, full or not: most of them may be free.
+const MAX_LOOKED: u32 = 32 * LOOKS;
 
 /// A connection of the server: that of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,12 @@ pub(super) struct Start {
 }
 
 /// As `loop-slot`.
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.number, self.slot)
+    }
+}
+
 impl FromStr for Start {
     type Err = ();
 
@@ -92,17 +100,26 @@ impl Pending for Waiting {
     }
 }
 
-/// Goes from loop to loop until the page is full.
+/// Goes from loop to loop until the page is complete.
 struct Page {
     waiting: Arc<Waiting>,
+    walk: Walk,
+}
+
+/// A page, as far as it is made.
+#[derive(Default)]
+struct Walk {
     limit: usize,
-    start: Start,
+    /// Where it goes on.
+    at: Start,
+    /// The slots that were looked at, without those at the ends of loops.
+    looked: u32,
     found: Vec<Value>,
     /// Connections of the loop that it is at, whose totals are not known yet, and whether these
     /// were asked for.
     rows: Vec<Row>,
     has_asked: bool,
-    /// Where to go on at this loop.
+    /// Where to go on at this loop once they are known.
     next: Option<u32>,
 }
 
@@ -115,33 +132,65 @@ pub(super) fn list(
 ) -> Arc<dyn Pending> {
     let at = AtomicUsize::new(start.number);
     let waiting = Arc::new(Waiting { client: Client::new(responder), at, loops: loops.to_vec() });
-    let (found, rows) = (Vec::new(), Vec::new());
-    let waits = Arc::clone(&waiting);
-    let page = Page { waiting: waits, limit, start, found, rows, has_asked: false, next: None };
-    page.go_on();
+    let walk = Walk { limit, at: start, ..Walk::default() };
+    Page { waiting: Arc::clone(&waiting), walk }.go_on();
     waiting
 }
 
 impl Page {
     /// Visits the loop that is next, or answers.
     fn go_on(self) {
-        let is_full = self.found.len() >= self.limit;
-        self.waiting.at.store(self.start.number, Ordering::Relaxed);
-        let control = self.waiting.loops.get(self.start.number).filter(|_| !is_full);
-        match control.cloned() {
-            Some(control) => control.visit(Box::new(self)),
+        let wanted = self.walk.wanted(self.waiting.loops.len());
+        match wanted.and_then(|number| self.waiting.loops.get(number)).cloned() {
+            Some(control) => {
+                self.waiting.at.store(control.number, Ordering::Relaxed);
+                control.visit(Box::new(self));
+            }
             None => self.answer(),
         }
     }
 
     fn answer(self) {
-        let Self { waiting, start, found, .. } = self;
-        let has_more = start.number < waiting.loops.len();
-        let next = has_more.then(|| format!("{}-{}", start.number, start.slot));
-        waiting.client.answer(|| answers::json(&json!({ "connections": found, "next": next })));
+        let Self { waiting, walk } = self;
+        let next = walk.next_page(waiting.loops.len()).map(|start| start.to_string());
+        let page = json!({ "connections": walk.found, "next": next });
+        waiting.client.answer(|| answers::json(&page));
+    }
+}
+
+impl Walk {
+    fn is_complete(&self) -> bool {
+        self.found.len() >= self.limit || self.looked >= MAX_LOOKED
     }
 
-    /// Adds what is found, and sets where to go on.
+    /// The loop that it goes on at; `None` if it is complete.
+    fn wanted(&self, loops: usize) -> Option<usize> {
+        Some(self.at.number).filter(|number| *number < loops && !self.is_complete())
+    }
+
+    /// Where the next page begins, if there is one.
+    fn next_page(&self, loops: usize) -> Option<Start> {
+        Some(self.at).filter(|start| start.number < loops)
+    }
+
+    /// Does a part at the loop that it is at. Returns whether it goes on there.
+    fn step(&mut self, core: &mut dyn CoreView) -> bool {
+        if self.rows.is_empty() {
+            let most = BATCH.min(self.limit - self.found.len());
+            (self.rows, self.next) = core.connections(self.at.slot, most, LOOKS);
+            self.looked += self.next.map_or(0, |next| next.saturating_sub(self.at.slot));
+        }
+        if !self.rows.is_empty() && !self.take_rows(core) {
+            return true;
+        }
+        self.at = match self.next {
+            Some(slot) => Start { slot, ..self.at },
+            None => Start { number: self.at.number + 1, slot: 0 },
+        };
+        self.next.is_some() && !self.is_complete()
+    }
+
+    /// Adds what is found.
     fn take_rows(&mut self, core: &mut dyn CoreView) -> bool {
         if !self.has_asked {
             let ids: Vec<ConnectionId> = self.rows.iter().map(|row| row.inspected.id).collect();
@@ -149,7 +198,7 @@ impl Page {
             return false;
         }
         let Some(totals) = core.take_totals() else { return false };
-        let (number, core) = (self.start.number, core.stats().core);
+        let (number, core) = (self.at.number, core.stats().core);
         for row in self.rows.drain(..) {
             let id = row.inspected.id;
             let totals = totals.get(&id.masked()).copied();
@@ -162,23 +211,11 @@ impl Page {
 
 impl Visit for Page {
     fn visit(mut self: Box<Self>, core: &mut dyn CoreView) -> Option<Box<dyn Visit>> {
-        if self.rows.is_empty() && !self.waiting.is_over() {
-            let most = BATCH.min(self.limit - self.found.len());
-            (self.rows, self.next) = core.connections(self.start.slot, most, LOOKS);
-        }
-        if !self.rows.is_empty() && !self.take_rows(core) {
-            // Also if nobody waits any more: the totals have to be taken.
-            return Some(self);
-        }
-        if self.waiting.is_over() {
+        // Also if nobody waits any more, totals that were asked for have to be taken.
+        if self.waiting.is_over() && self.walk.rows.is_empty() {
             return None;
         }
-        self.start = match self.next {
-            Some(slot) => Start { slot, ..self.start },
-            None => Start { number: self.start.number + 1, slot: 0 },
-        };
-        let is_full = self.found.len() >= self.limit;
-        if self.next.is_some() && !is_full {
+        if self.walk.step(core) {
             return Some(self);
         }
         self.go_on();
@@ -270,23 +307,4 @@ impl Visit for Close {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_are_means() {
-        assert_eq!(rate(3, Duration::from_millis(1_500)), Some(2.0));
-        assert_eq!((rate(0, Duration::from_secs(1)), rate(3, Duration::ZERO)), (Some(0.0), None));
-    }
-
-    #[test]
-    fn ids_are_read_as_they_are_written() {
-        let id = Id { number: 3, id: ConnectionId { slot: 17, generation: 4 } };
-        assert_eq!((id.to_string(), "3-17-4".parse()), ("3-17-4".to_owned(), Ok(id)));
-        for wrong in ["", "3", "3-17", "3-17-4-1", "a-1-1", "3--4", "+3-1-1", "3-17-4294967296"] {
-            assert_eq!(wrong.parse::<Id>(), Err(()), "{wrong}");
-        }
-        assert_eq!("1-20".parse(), Ok(Start { number: 1, slot: 20 }));
-        assert_eq!("1-20-3".parse::<Start>(), Err(()));
-    }
-}
+mod tests;

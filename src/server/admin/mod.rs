@@ -8,6 +8,8 @@ mod metrics;
 mod pages;
 mod refusals;
 mod series;
+#[cfg(test)]
+mod testing;
 mod text;
 mod topics;
 mod waiting;

@@ -1,6 +1,6 @@
 //! Lists of connections and topics, page by page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use corecast::server::allowed_cores;
@@ -20,6 +20,17 @@ fn cores() -> String {
 
 /// All entries of a list, by pages of `limit`, and the number of pages.
 fn pages(server: &Administrated, list: &str, by: &str, limit: usize) -> (Vec<Value>, usize) {
+    pages_while(server, list, by, limit, || {})
+}
+
+/// The same, with what is done after each page.
+fn pages_while(
+    server: &Administrated,
+    list: &str,
+    by: &str,
+    limit: usize,
+    mut between: impl FnMut(),
+) -> (Vec<Value>, usize) {
     let (mut all, mut from, mut count) = (Vec::new(), String::new(), 0);
     loop {
         let page = server.json(&format!("/{list}?limit={limit}{from}"));
@@ -27,6 +38,7 @@ fn pages(server: &Administrated, list: &str, by: &str, limit: usize) -> (Vec<Val
         assert!(entries.len() <= limit);
         all.extend_from_slice(entries);
         count += 1;
+        between();
         let Some(next) = page["next"].as_str() else { return (all, count) };
         from = format!("&{by}={}", next.replace('#', "%23").replace('+', "%2B"));
         assert!(count < 10_000);
@@ -56,6 +68,47 @@ fn each_connection_is_on_one_page() {
         ("/topics?limit=0", "400"),
     ] {
         assert_eq!(server.get(target).0, expected, "{target}");
+    }
+}
+
+/// Some come and go between pages, at all loops.
+#[test]
+fn those_who_stay_are_on_one_page_while_others_come_and_go() {
+    const STAY: usize = 60;
+    let server = Administrated::start(&["--cores", &cores()]);
+    let reader = |topic: String| {
+        let mut client = Client::connect(server.addr());
+        client.open_at(&format!("/topics/{topic}?role=sub"), "");
+        client
+    };
+    let name = |number: usize| format!("stay/{number:02}");
+    // Each topic has one subscriber that stays, and those below have others that do not.
+    let stay: Vec<Client> = (0..STAY).map(|number| reader(name(number))).collect();
+    let peers: BTreeSet<String> =
+        stay.iter().map(|client| client.stream().local_addr().unwrap().to_string()).collect();
+    let mut others: VecDeque<Client> = (0..STAY).map(|number| reader(name(number))).collect();
+    let mut number = 0;
+    let mut change = || {
+        for _ in 0..3 {
+            drop(others.pop_front());
+            others.push_back(reader(if number % 2 == 0 {
+                name(number % STAY)
+            } else {
+                format!("{number}")
+            }));
+            number += 1;
+        }
+    };
+    for limit in [1, 7, 32] {
+        let (all, _) = pages_while(&server, "connections", "from", limit, &mut change);
+        let listed: Vec<&str> = all.iter().filter_map(|one| one["peer"].as_str()).collect();
+        let listed: Vec<&str> = listed.into_iter().filter(|peer| peers.contains(*peer)).collect();
+        let unique: BTreeSet<&str> = listed.iter().copied().collect();
+        assert_eq!((listed.len(), unique.len()), (STAY, STAY), "limit {limit}");
+        let (all, _) = pages_while(&server, "topics", "after", limit, &mut change);
+        let names = all.iter().map(|one| one["topic"].as_str().unwrap().to_owned());
+        let listed: Vec<String> = names.filter(|name| name.starts_with("stay/")).collect();
+        assert!(listed.iter().cloned().eq((0..STAY).map(name)), "limit {limit}: {listed:?}");
     }
 }
 

@@ -1,0 +1,49 @@
+//! The filters of one core in the order of their names, for those who list them by pages: a page
+//! begins at a name, and costs the same wherever that is.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::pubsub::name::Filter;
+
+/// The bytes of a name in the tree, whose nodes are not full.
+const NAME: usize = 32;
+
+/// The names of filters.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    names: BTreeSet<Arc<str>>,
+    /// The bytes of those with a wildcard, which the index does not keep.
+    text: usize,
+}
+
+impl Listed {
+    /// Adds a filter that was not there.
+    pub(super) fn add(&mut self, filter: &Filter) {
+        if self.names.insert(Arc::clone(filter.shared())) {
+            self.text += own_text(filter);
+        }
+    }
+
+    pub(super) fn remove(&mut self, filter: &Filter) {
+        if self.names.remove(filter.as_str()) {
+            self.text -= own_text(filter);
+        }
+    }
+
+    /// The names behind `after`, in order.
+    pub(super) fn after(&self, after: Option<&str>) -> impl Iterator<Item = &str> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.names.range::<str, _>((from, Bound::Unbounded)).map(|name| &**name)
+    }
+
+    /// The memory that it takes, approximately.
+    pub(super) fn memory(&self) -> usize {
+        self.names.len() * NAME + self.text
+    }
+}
+
+fn own_text(filter: &Filter) -> usize {
+    if filter.has_wildcard() { filter.as_str().len() } else { 0 }
+}
