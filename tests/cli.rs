@@ -102,9 +102,7 @@ fn administer(admin: SocketAddr, request: &str) -> (String, String) {
 fn the_requests_of_the_readme_are_answered() {
     let server = Server::start(&["--admin", "127.0.0.1:0"]);
     let _client = Client::open(server.addr());
-    let line = server.log().join("\n");
-    let before = line.split_once(" (admin").expect("an admin listener").0;
-    let admin: SocketAddr = before.rsplit(' ').next().unwrap().parse().unwrap();
+    let admin = server.admin();
     let (_, page) = administer(admin, "GET /connections");
     let page: serde_json::Value = serde_json::from_str(&page).unwrap();
     let mut all = page["connections"].as_array().unwrap().iter();

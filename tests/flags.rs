@@ -92,15 +92,21 @@ fn a_similar_flag_or_command_is_named() {
             &["serv"],
             &[
                 "exists: 'serve'",
-                "`serve`, `top`, `ping`, `check-config`, `default-config`, `probe`",
+                "`serve`, `top`, `ping`, `drain`, `check-config`, `default-config`, `probe`",
             ],
         ),
-        (&["run"], &["'run'", "`serve`, `top`, `ping`, `check-config`, `default-config`, `probe`"]),
+        (
+            &["run"],
+            &[
+                "'run'",
+                "`serve`, `top`, `ping`, `drain`, `check-config`, `default-config`, `probe`",
+            ],
+        ),
         (
             &[],
             &[
                 "no command is given",
-                "`serve`, `top`, `ping`, `check-config`, `default-config`, `probe`",
+                "`serve`, `top`, `ping`, `drain`, `check-config`, `default-config`, `probe`",
             ],
         ),
         (&["--listen", "127.0.0.1:1"], &["'--listen'", "a flag of `corecast serve`"]),

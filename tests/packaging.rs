@@ -15,6 +15,7 @@ use serde_json::Value;
 use support::client::Client;
 use support::host::{tool, wait_until};
 use support::server::{Finished, Server, binary, command, run, without_settings};
+use support::wire::server_close;
 
 const LIMIT: Duration = Duration::from_secs(20);
 const IO_URING: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
@@ -215,14 +216,42 @@ fn kubernetes_waits_for_the_drain() {
     }
     let args = list(&manifest, "args");
     assert_eq!(args, ["serve", "--config", "/etc/corecast/corecast.toml"]);
-    let command = manifest.lines().skip_while(|line| !line.trim_start().starts_with("command:"));
-    let command: Vec<String> = command
-        .skip(1)
-        .map_while(|line| Some(line.trim_start().strip_prefix("- ")?.to_owned()))
-        .collect();
     assert!(manifest.contains("path: /healthz, port: clients"));
+    top_is_valid(&exec(&manifest, "livenessProbe"));
+}
+
+/// The arguments of the command that is executed for `key`.
+fn exec(manifest: &str, key: &str) -> Vec<String> {
+    let mut lines = manifest.lines().skip_while(|line| line.trim() != format!("{key}:"));
+    assert!(lines.any(|line| line.trim() == "command:"), "{key} executes nothing");
+    let words = lines.map_while(|line| Some(line.trim_start().strip_prefix("- ")?.to_owned()));
+    let command: Vec<String> = words.collect();
     assert_eq!(command[0], "/usr/bin/corecast");
-    top_is_valid(&command[1..]);
+    command[1..].to_vec()
+}
+
+/// `preStop` comes back at once. SIGTERM behind it does not begin the drain anew, and cuts nobody.
+#[test]
+fn kubernetes_drains_before_it_stops() {
+    let mut args = exec(&packaged("kubernetes/corecast.yaml"), "preStop");
+    let token = Temporary::new("stop-token", "s3cret-0123456789");
+    let times = ["--drain-window", "2", "--drain-timeout", "60", "--drain-code", "1012"];
+    let admin = ["--admin", "127.0.0.1:0", "--admin-token-file", token.path()];
+    let mut server = Server::start(&[&times[..], &admin].concat());
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::open(server.addr())).collect();
+    let file = args.iter().position(|arg| arg == "--admin-token-file").unwrap() + 1;
+    assert!(args[file].starts_with("/etc/corecast-admin/"), "{args:?}");
+    token.path().clone_into(&mut args[file]);
+    let port = args.iter_mut().find(|arg| *arg == "127.0.0.1:9100").expect("the port of the file");
+    *port = server.admin().to_string();
+    let done = finished(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(done.status.success(), "{}", done.stderr);
+    server.signal(Signal::TERM);
+    for client in &mut clients {
+        client.expect(&server_close(1012, "server restarts"));
+    }
+    drop(clients);
+    assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
 }
 
 /// A proxy waits longer than the server for a sign of life of a client, and a balancer notices a

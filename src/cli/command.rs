@@ -28,6 +28,26 @@ pub(super) fn command() -> Command {
                 ),
         )
         .subcommand(
+            Command::new("drain")
+                .about(
+                    "Have a server drain, by its admin listener: it is not ready any more, takes no \
+                     new clients and closes those that it has, as its settings say",
+                )
+                .arg(
+                    Arg::new("address")
+                        .value_name("ADDR:PORT")
+                        .required(true)
+                        .help("The admin listener of the server, as its --admin has it"),
+                )
+                .arg(token_file())
+                .arg(
+                    Arg::new("exit")
+                        .long("exit")
+                        .action(ArgAction::SetTrue)
+                        .help("It ends once it has drained, as after SIGTERM"),
+                ),
+        )
+        .subcommand(
             Command::new("check-config")
                 .about("Say all that is wrong with a configuration file, with the lines")
                 .arg(file.help("The file; - is standard input")),
@@ -90,13 +110,7 @@ fn top() -> Command {
                 .required(true)
                 .help("The admin listener of the server, as its --admin has it"),
         )
-        .arg(
-            Arg::new("admin-token-file")
-                .long("admin-token-file")
-                .value_name("FILE")
-                .value_parser(clap::value_parser!(PathBuf))
-                .help("The file with its token, if it asks for one"),
-        )
+        .arg(token_file())
         .arg(
             Arg::new("interval")
                 .long("interval")
@@ -109,6 +123,15 @@ fn top() -> Command {
         .arg(
             Arg::new("once").long("once").action(ArgAction::SetTrue).help("Print one view and end"),
         )
+}
+
+/// The token of an admin listener.
+fn token_file() -> Arg {
+    Arg::new("admin-token-file")
+        .long("admin-token-file")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("The file with its token, if it asks for one")
 }
 
 #[cfg(test)]

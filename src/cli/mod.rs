@@ -6,6 +6,7 @@ mod allocator;
 mod auth;
 mod check;
 mod command;
+mod drain;
 mod exit;
 mod listen;
 mod log;
@@ -48,6 +49,7 @@ pub(crate) fn run() -> ExitCode {
         Some(("serve", matches)) => serve::serve(matches),
         Some(("top", matches)) => top::top(matches),
         Some(("ping", matches)) => ping::ping(matches),
+        Some(("drain", matches)) => drain::drain(matches),
         Some(("check-config", matches)) => check::check(matches),
         Some(("default-config", _)) => check::print_defaults(),
         _ => probe(),

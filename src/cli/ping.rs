@@ -10,7 +10,7 @@ use super::top::Client;
 /// Asks for the health of a server. Any answer is one: it may be full, or drain.
 pub(super) fn ping(matches: &ArgMatches) -> ExitCode {
     let place = matches.get_one::<String>("address").cloned().unwrap_or_default();
-    match Client::new(&place, None).status("/healthz") {
+    match Client::new(&place).status("/healthz") {
         Ok(status) => print(&format!("{place} answers with {status}\n")),
         Err(error) => fail(FAILURE, &error),
     }

@@ -20,6 +20,7 @@ pub(super) fn explain(error: &clap::Error, args: impl Iterator<Item = String>) -
         ErrorKind::TooManyValues => format!("'{}' takes no value", text(error, "the flag")),
         ErrorKind::MissingRequiredArgument => match given.as_deref() {
             Some("top") => "no `--admin` is given".to_owned(),
+            Some("drain") => "no address is given; write 127.0.0.1:9100 or unix:/path".to_owned(),
             _ => "no file is given".to_owned(),
         },
         ErrorKind::UnknownArgument if given.is_none() => {

@@ -3,6 +3,7 @@
 
 mod control;
 mod counted;
+mod drained;
 mod guarded;
 mod heads;
 mod limits;

@@ -13,18 +13,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::client::Client;
-use crate::support::server::Server;
 
 /// For what should happen soon, on a machine with much else to do.
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// The address before ` (admin` in the start line.
-fn admin_address(server: &Server) -> SocketAddr {
-    let log = server.log();
-    let line = log.iter().find(|line| line.contains("listening on ")).expect("a start line");
-    let before = line.split_once(" (admin").expect("an admin listener").0;
-    before.rsplit([' ', ',']).next().unwrap().parse().unwrap()
-}
 
 /// Asks the admin listener; returns the status and the body.
 fn ask(admin: SocketAddr, method: &str, target: &str) -> (u16, String) {

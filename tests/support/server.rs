@@ -92,6 +92,11 @@ impl Server {
         self.addr
     }
 
+    /// That of its admin listener.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        admin_address(&self.log()).expect("an admin listener in the start line")
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -185,6 +190,13 @@ pub(crate) fn listening_address(line: &str) -> Option<SocketAddr> {
     let rest = line.split_once("listening on ")?.1;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
     rest[..end.unwrap_or(rest.len())].trim_end_matches(&['.', ':'][..]).parse().ok()
+}
+
+/// The address before ` (admin` in the start line.
+fn admin_address(log: &[String]) -> Option<SocketAddr> {
+    let line = log.iter().find(|line| line.contains("listening on "))?;
+    let before = line.split_once(" (admin")?.0;
+    before.rsplit([' ', ',']).next()?.parse().ok()
 }
 
 /// Runs `command` to its end within `limit`: the exit status, standard output and standard error,

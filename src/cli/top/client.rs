@@ -1,8 +1,10 @@
 //! Requests to a server.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -25,8 +27,23 @@ impl Stream for TcpStream {}
 impl Stream for UnixStream {}
 
 impl Client {
-    pub(in crate::cli) fn new(place: &str, token: Option<&str>) -> Self {
-        Self { place: place.to_owned(), token: token.map(|token| token.trim().to_owned()) }
+    /// A listener that asks for no token.
+    pub(in crate::cli) fn new(place: &str) -> Self {
+        Self { place: place.to_owned(), token: None }
+    }
+
+    /// One for administration, with the file of its token if it asks for one.
+    pub(in crate::cli) fn with_token_file(
+        place: &str,
+        file: Option<&Path>,
+    ) -> Result<Self, String> {
+        let read = |path: &Path| {
+            let token = fs::read_to_string(path).map_err(|error| {
+                format!("the admin token cannot be read from {}: {error}", path.display())
+            });
+            token.map(|token| token.trim().to_owned())
+        };
+        Ok(Self { token: file.map(read).transpose()?, ..Self::new(place) })
     }
 
     /// Where it is.
@@ -36,7 +53,7 @@ impl Client {
 
     /// The status with which a request is answered, whatever it is.
     pub(in crate::cli) fn status(&self, target: &str) -> Result<String, String> {
-        let text = self.ask(target).map_err(|error| self.failed(&error))?;
+        let text = self.ask("GET", target).map_err(|error| self.failed(&error))?;
         match text.split(' ').nth(1).filter(|_| text.starts_with("HTTP/1.")) {
             Some(status) => Ok(status.to_owned()),
             None => Err(format!("{} does not speak HTTP", self.place)),
@@ -54,10 +71,19 @@ impl Client {
 
     /// The body of a page.
     pub(super) fn get(&self, target: &str) -> Result<String, String> {
-        let text = self.ask(target).map_err(|error| self.failed(&error))?;
+        self.request("GET", target)
+    }
+
+    /// Has something done, which is answered with a status of success.
+    pub(in crate::cli) fn post(&self, target: &str) -> Result<(), String> {
+        self.request("POST", target).map(drop)
+    }
+
+    fn request(&self, method: &str, target: &str) -> Result<String, String> {
+        let text = self.ask(method, target).map_err(|error| self.failed(&error))?;
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        match head.split(' ').nth(1) {
-            Some("200") => Ok(body.to_owned()),
+        match head.split(' ').nth(1).filter(|_| head.starts_with("HTTP/1.")) {
+            Some(status) if status.starts_with('2') => Ok(body.to_owned()),
             Some("401") => Err("the token is missing or wrong; give --admin-token-file".to_owned()),
             Some("404" | "426") => Err(format!("{} is no admin listener", self.place)),
             Some(status) => Err(format!("{target} is answered with {status}: {}", body.trim())),
@@ -71,13 +97,14 @@ impl Client {
         serde_json::from_str(&body).map_err(|error| format!("{target}: {error}"))
     }
 
-    fn ask(&self, target: &str) -> io::Result<String> {
+    fn ask(&self, method: &str, target: &str) -> io::Result<String> {
         let mut stream = self.connect()?;
         let token = self.token.as_ref();
         let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
         let token = token.unwrap_or_default();
         // A page has no token in its path, so nothing of this can get into a log.
-        let head = format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n{token}\r\n");
+        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+        let head = format!("{method} {target} HTTP/1.0\r\nHost: localhost\r\n{token}{length}\r\n");
         stream.write_all(head.as_bytes())?;
         let (mut bytes, deadline) = (Vec::new(), Instant::now() + PATIENCE);
         let mut piece = [0; 16 << 10];

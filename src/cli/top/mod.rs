@@ -4,7 +4,6 @@ mod client;
 mod sample;
 mod view;
 
-use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,12 +51,7 @@ pub(super) fn top(matches: &ArgMatches) -> ExitCode {
 }
 
 fn watch(flags: &Top) -> Result<ExitCode, String> {
-    let token = flags.token_file.as_ref().map(|path| {
-        let fault =
-            |error| format!("the admin token cannot be read from {}: {error}", path.display());
-        fs::read_to_string(path).map_err(fault)
-    });
-    let client = Client::new(&flags.admin, token.transpose()?.as_deref());
+    let client = Client::with_token_file(&flags.admin, flags.token_file.as_deref())?;
     let is_live = std::io::stdout().is_terminal() && !flags.once;
     let mut before = Sample::parse(&client.get("/metrics")?);
     loop {

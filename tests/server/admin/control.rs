@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::admin::page::{Administrated, admin_address, ask, ask_on, status};
+use crate::admin::page::{Administrated, ask, ask_on, status};
 use crate::support::client::{Client, request};
 use crate::support::host::wait_until;
 use crate::support::server::{Server, command, run};
@@ -214,7 +214,7 @@ fn a_token_is_asked_for_on_each_request() {
     let warns = |part| server.log().iter().any(|line| line.contains("WARN") && line.contains(part));
     assert!(wait_until(LIMIT, || warns("admin listener has no TLS")), "{:#?}", server.log());
     assert!(!warns("beyond this machine"), "{:#?}", server.log());
-    let port = admin_address(&server.log()).unwrap().port();
+    let port = server.admin().port();
     let admin = ([127, 0, 0, 1], port).into();
     let mut client = Client::connect(admin);
     for (header, expected) in [

@@ -21,7 +21,7 @@ impl Administrated {
         let one = ["--cores", &cores];
         let cores: &[&str] = if args.contains(&"--cores") { &[] } else { &one };
         let server = Server::start(&[&["--admin", "127.0.0.1:0"], cores, args].concat());
-        let admin = admin_address(&server.log()).expect("an admin listener in the start line");
+        let admin = server.admin();
         Self { server, admin }
     }
 
@@ -53,13 +53,6 @@ impl Administrated {
         let all = page["connections"].as_array().unwrap().iter();
         all.filter(|one| one["endpoint"] != "admin").cloned().collect()
     }
-}
-
-/// The address before ` (admin` in the start line.
-pub(crate) fn admin_address(log: &[String]) -> Option<SocketAddr> {
-    let line = log.iter().find(|line| line.contains("listening on "))?;
-    let before = line.split_once(" (admin")?.0;
-    before.rsplit([' ', ',']).next()?.parse().ok()
 }
 
 /// Asks on a connection of its own; returns the status and the body. `headers` end with CR LF each.

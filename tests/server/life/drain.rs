@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::life::{LIMIT, admin_address, ask};
+use crate::life::{LIMIT, ask};
 use crate::support::client::Client;
 use crate::support::host::wait_until;
 use crate::support::server::{Server, run};
@@ -100,7 +100,7 @@ fn readiness_is_off_before_anything_is_refused() {
 }
 
 fn readiness_is_off(server: &Server, signal: Signal) {
-    let admin = admin_address(server);
+    let admin = server.admin();
     assert_eq!(ask(admin, "GET", "/readyz").0, 200);
     let mut before = Client::open(server.addr());
     let mut kept = Client::connect(server.addr());
@@ -125,7 +125,7 @@ fn readiness_is_off(server: &Server, signal: Signal) {
 #[test]
 fn sigusr2_drains_and_stays() {
     let mut server = Server::start(&["--admin", "127.0.0.1:0"]);
-    let admin = admin_address(&server);
+    let admin = server.admin();
     let mut client = Client::open(server.addr());
     server.signal(Signal::USR2);
     client.expect(&server_close(1001, STOPPING));

@@ -172,7 +172,7 @@ fn unix_sockets_and_the_admin_listener_are_handed_over() {
     // Clients wait for as long as a successor takes to start.
     let args = [&args[..], &["--handshake-timeout", "60", "--drain-timeout", "60"]].concat();
     let mut server = Server::start(&args);
-    let admin = crate::life::admin_address(&server);
+    let admin = server.admin();
     for _ in 0..3 {
         let mut client = Client::connect_unix(Path::new(&socket));
         let successor = Server::start(&args);
@@ -180,7 +180,7 @@ fn unix_sockets_and_the_admin_listener_are_handed_over() {
         client.open_at("/", "");
         assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
         server = successor;
-        assert_eq!(crate::life::admin_address(&server), admin);
+        assert_eq!(server.admin(), admin);
         assert_eq!(crate::life::ask(admin, "GET", "/readyz"), (200, "ready\n".to_owned()));
         let mut client = Client::connect_unix(Path::new(&socket));
         client.open_at("/", "");
@@ -235,7 +235,7 @@ fn both_sides_say_what_is_handed_over_and_what_is_not() {
     let listen = format!("unix:{socket}");
     let mut server =
         Server::start(&["--handover", &path, "--listen", &listen, "--admin", "127.0.0.1:0"]);
-    let admin = crate::life::admin_address(&server);
+    let admin = server.admin();
     let successor = Server::start(&["--handover", &path]);
     assert!(server.wait(LIMIT).is_some_and(|status| status.success()));
     let said = |of: &Server, parts: &[&str]| {

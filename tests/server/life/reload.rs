@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 
-use crate::life::{LIMIT, admin_address, ask};
+use crate::life::{LIMIT, ask};
 use crate::support::client::Client;
 use crate::support::host::wait_until;
 use crate::support::server::Server;
@@ -233,7 +233,7 @@ fn a_faulty_file_of_keys_keeps_the_settings_as_they_were() {
 fn flags_stay() {
     let args = ["--max-message", "1000", "--admin", "127.0.0.1:0"];
     let mut all = Configured::start("reload-flags", "max-message = 10", &args);
-    let admin = admin_address(&all.server);
+    let admin = all.server.admin();
     all.reload("max-message = 5000\nmax-memory = \"64MiB\"", READ);
     let (mut client, _) = all.open("/", "");
     client.send(&frame(FIN | BINARY, &[7; 1000]));

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::*;
-use crate::admin::page::{Metrics, admin_address};
+use crate::admin::page::Metrics;
 use crate::support::client::End;
 use crate::support::host::wait_until;
 
@@ -268,7 +268,7 @@ fn who_would_wait_behind_too_many_is_refused() {
     let flags = ["--cores", &core, "--admin", "127.0.0.1:0", "--auth-connections", "1"];
     let times = ["--auth-timeout", "100", "--handshake-timeout", "200", "--auth-cache", "0"];
     let server = backend.server(&[flags, times].concat());
-    let admin = admin_address(&server.log()).unwrap();
+    let admin = server.admin();
     let ask = |number: usize| {
         let mut client = Client::connect(server.addr());
         client.send(&request_to("/topics/chat/ann", &format!("X-Number: {number}\r\n")));
