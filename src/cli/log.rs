@@ -109,3 +109,60 @@ fn log_panics(queue: LogQueue) {
 fn by_default() -> Targets {
     Targets::new().with_default(tracing::Level::INFO)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+    /// Set in the process that panics.
+    const PANICS: &str = "CORECAST_TEST_PANICS";
+
+    /// The process of [`a_panic_is_told_by_the_log_and_waits_for_nobody`].
+    #[test]
+    fn a_thread_panics_with_the_log() {
+        if std::env::var_os(PANICS).is_some() {
+            let log = start(&LogOptions::default()).unwrap();
+            tracing::info!("before the panic");
+            let panics = || panic!("as it was told");
+            let thread = thread::Builder::new().name("loop-7".to_owned());
+            assert!(thread.spawn(panics).unwrap().join().is_err());
+            log.queue.flush(AT_PANIC);
+        }
+    }
+
+    fn panicking(to: Stdio) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "cli::log::tests::a_thread_panics_with_the_log"]);
+        command.env(PANICS, "1").env("RUST_BACKTRACE", "0").env_remove(VARIABLE);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(to);
+        command
+    }
+
+    #[test]
+    fn a_panic_is_told_by_the_log_and_waits_for_nobody() {
+        let told = panicking(Stdio::piped()).output().unwrap();
+        let text = String::from_utf8(told.stderr).unwrap();
+        let parts = ["before the panic", "thread 'loop-7' panicked at ", "as it was told"];
+        let places = parts.map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")));
+        assert!(told.status.success() && places.is_sorted(), "{text}");
+        // Nobody reads what it says.
+        let (_reader, mut full) = UnixStream::pair().unwrap();
+        full.set_nonblocking(true).unwrap();
+        while full.write(b"x").is_ok() {}
+        full.set_nonblocking(false).unwrap();
+        let mut process = panicking(OwnedFd::from(full).into()).spawn().unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < LIMIT && process.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let status = process.try_wait().unwrap();
+        let _ = process.kill();
+        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    }
+}

@@ -1,6 +1,9 @@
 //! Data of the kernel about a process and its sockets.
 
 use std::fs;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// A `kB` line of `/proc/PID/status`, in bytes.
@@ -9,6 +12,16 @@ fn status_bytes(pid: u32, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     let kilobytes: u64 = line.trim_matches(&[':', '\t', ' ', 'k', 'B'][..]).parse().unwrap();
     kilobytes * 1024
+}
+
+/// Something to write to that takes nothing, as long as the other value lives.
+pub(crate) fn unread() -> (UnixStream, OwnedFd) {
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    while writer.write(&[b'x'; 256]).is_ok() {}
+    while writer.write(b"x").is_ok() {}
+    writer.set_nonblocking(false).unwrap();
+    (reader, writer.into())
 }
 
 /// The resident memory of the process in bytes.

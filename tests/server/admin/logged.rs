@@ -9,8 +9,8 @@ use rustix::process::{Pid, Signal};
 
 use crate::admin::page::{Administrated, ask};
 use crate::support::client::{Client, request, request_to};
-use crate::support::host::wait_until;
-use crate::support::server::{Server, command};
+use crate::support::host::{unread, wait_until};
+use crate::support::server::{Server, command, run};
 use crate::support::wire::{self, BINARY, FIN, TEXT, frame};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -147,6 +147,26 @@ fn the_level_is_that_of_the_flag_or_of_the_variable() {
     let mut wrong = command(&["serve", "--listen", "127.0.0.1:0"]);
     wrong.env("RUST_LOG", "loud");
     await_line(&Server::spawn(wrong), &["WARN", "RUST_LOG"]);
+}
+
+/// Nobody reads standard error. A start that fails has told so much, and ends all the same.
+#[test]
+fn an_error_at_the_end_waits_for_nobody() {
+    let args = ["serve", "--listen", "203.0.113.1:9"];
+    let done = run(command(&args), LIMIT);
+    assert!(done.error_line(1).contains("203.0.113.1:9"), "{done:?}");
+    let (_reader, full) = unread();
+    let mut server = command(&args);
+    server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(full);
+    let mut server = server.spawn().unwrap();
+    let mut status = None;
+    let has_ended = wait_until(LIMIT, || {
+        status = server.try_wait().unwrap();
+        status.is_some()
+    });
+    let _ = server.kill();
+    assert!(has_ended, "it waits for somebody to read");
+    assert_eq!(status.and_then(|status| status.code()), Some(1));
 }
 
 /// A server, and the folder of its sockets. Nobody reads what it says.
