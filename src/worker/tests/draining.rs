@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Bench, head_len, request};
 use crate::config::{Config, DrainCode};
-use crate::io::sim::{ClientId, SimOptions};
+use crate::io::sim::{ClientId, Faults, SimOptions};
 use crate::worker::core::BATCH;
 
 const CLIENTS: usize = 600;
@@ -127,6 +127,27 @@ fn who_is_to_end_ends_within_the_time_that_holds_then() {
     stays.store(false, Ordering::Release);
     // The clients do not leave.
     bench.finish_by(begun + Duration::from_secs(6));
+}
+
+/// It was accepted while the server stops: the time for a handshake is not waited for.
+#[test]
+fn who_comes_late_and_is_silent_is_cut_soon() {
+    let mut config = config(0, 0);
+    config.timeouts.handshake = Duration::from_secs(50);
+    // The end of accepting is slow.
+    let faults = Faults { late_cancel: 1000, ..Faults::default() };
+    let options = SimOptions { slots: 1000, faults, ..SimOptions::default() };
+    let mut bench = Bench::with_options(config, options);
+    // This one does not leave.
+    open(&mut bench, 1);
+    bench.worker.drain();
+    bench.turn_until(|bench| bench.worker.core.accepting.refuses);
+    let silent: Vec<ClientId> = (0..20).map(|_| bench.network.connect(0)).collect();
+    let begun = bench.network.now();
+    silent.iter().for_each(|client| drop(bench.read_to_end(*client)));
+    assert!(bench.worker.stats().accepted > 1, "none came in time");
+    assert!(bench.network.now() - begun < Duration::from_secs(1));
+    bench.finish();
 }
 
 /// With nothing to lose, the window is not waited for.
