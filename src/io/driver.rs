@@ -17,6 +17,12 @@ use super::buffer::{Buffer, Data};
 use crate::base::{Chunk, ConnectionId, Ledger, SendProgress, Shared};
 pub use rustix::io::Errno;
 
+/// Whether an accept has failed because of one connection, which has left, or by chance: the next
+/// one may bring another.
+pub(crate) const fn is_passing(error: Errno) -> bool {
+    matches!(error, Errno::CONNABORTED | Errno::PROTO | Errno::INTR)
+}
+
 /// What [`Driver::send_now`] and [`Driver::send_queued`] send.
 #[derive(Debug)]
 pub enum Payload {

@@ -8,7 +8,7 @@ use super::core::Core;
 use super::listeners::{Armed, PATIENCE};
 use super::slots::Slot;
 use crate::base::{ConnectionId, Millis};
-use crate::io::{Accepts, Driver, Errno};
+use crate::io::{Accepts, Driver, Errno, is_passing};
 use crate::protocol::websocket::handshake::Rejection;
 use crate::session::{Admitted, CloseReason, Phase, Service, Session};
 
@@ -201,8 +201,7 @@ impl<D: Driver> Core<D> {
             Err(Errno::CANCELED) => None,
             Err(error) => {
                 self.stats.accept_errors += 1;
-                let gone = matches!(error, Errno::CONNABORTED | Errno::PROTO | Errno::INTR);
-                if !gone {
+                if !is_passing(error) {
                     self.accepting.retry_at = self.now.after(RETRY);
                     let is_full = self.slots.len() >= self.driver.slots() as usize;
                     if !is_full && self.now >= self.accepting.warn_again {

@@ -5,9 +5,10 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::epoll::{self, EventData};
 
+use super::listener::{Accepted, Listener};
 use super::wait::CONNECTION_EDGES;
 use super::{CONNECTION, EpollDriver};
-use crate::io::{Accepts, Errno, Event};
+use crate::io::{Accepts, Errno, Event, is_passing};
 
 /// The most connections that are accepted from a listener once it is to be closed. Under a flood
 /// there is always one more.
@@ -28,21 +29,28 @@ impl EpollDriver {
 
     /// Accepts what waits on a listener that is to be closed: it would be reset.
     pub(super) fn accept_last(&mut self, index: usize) {
-        let Some(kind) = self.listeners.get(index).and_then(|listener| listener.armed) else {
-            return;
-        };
+        if let Some(kind) = self.listeners.get(index).and_then(|listener| listener.armed) {
+            self.accept_all(index, |listener| listener.accept(kind));
+        }
+    }
+
+    /// Accepts in this way until it fails for more than one connection.
+    fn accept_all(&mut self, index: usize, mut accept: impl FnMut(&Listener) -> Accepted) {
         for _ in 0..LAST {
             if !self.table.has_free() {
                 return;
             }
-            let accepted = self.listeners[index].accept(kind);
-            let (result, peer) = match accepted.and_then(|(socket, peer)| self.add(socket, peer)) {
-                Ok((slot, peer)) => (Ok(slot), peer),
-                // That one has left.
-                Err(Errno::CONNABORTED | Errno::INTR) => continue,
+            let accepted = accept(&self.listeners[index]);
+            match accepted.and_then(|(socket, peer)| self.add(socket, peer)) {
+                Ok((slot, peer)) => self.events.push_back(Event::Accepted {
+                    listener: index,
+                    result: Ok(slot),
+                    armed: true,
+                    peer,
+                }),
+                Err(error) if is_passing(error) => {}
                 Err(_) => return,
-            };
-            self.events.push_back(Event::Accepted { listener: index, result, armed: true, peer });
+            }
         }
     }
 
@@ -109,4 +117,35 @@ impl EpollDriver {
 /// An accept that has ended without a connection.
 fn ended(listener: usize, errno: Errno) -> Event {
     Event::Accepted { listener, result: Err(errno), armed: false, peer: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::config::Buffers;
+    use crate::io::LoopWaker;
+
+    /// One that has left is no reason to leave others in the queue.
+    #[test]
+    fn errors_of_one_connection_do_not_end_accepting() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let waker = LoopWaker::new().unwrap();
+        let listeners = vec![listener.into()];
+        let mut driver = EpollDriver::new(8, Buffers::default(), listeners, waker).unwrap();
+        let (one, other) = UnixStream::pair().unwrap();
+        let mut results = [
+            Err(Errno::CONNABORTED),
+            Ok((one.into(), None)),
+            Err(Errno::PROTO),
+            Err(Errno::INTR),
+            Ok((other.into(), None)),
+            Err(Errno::AGAIN),
+        ]
+        .into_iter();
+        driver.accept_all(0, |_| results.next().expect("none behind the last one"));
+        assert_eq!((driver.events.len(), results.len()), (2, 0));
+    }
 }

@@ -8,6 +8,9 @@ use rustix::net::{SocketFlags, accept_with, acceptfrom_with};
 
 use crate::io::Accepts;
 
+/// A connection that was accepted, with its peer if that was asked for.
+pub(super) type Accepted = Result<(OwnedFd, Option<SocketAddr>), Errno>;
+
 /// One listening socket.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -35,7 +38,7 @@ impl Listener {
     }
 
     /// The next connection, and the address of its peer if that is wanted.
-    pub(super) fn accept(&self, kind: Accepts) -> Result<(OwnedFd, Option<SocketAddr>), Errno> {
+    pub(super) fn accept(&self, kind: Accepts) -> Accepted {
         let listener = self.socket.as_ref().ok_or(Errno::CANCELED)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         if kind != Accepts::OnceWithPeer {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 
-use crate::io::Accepts;
+use crate::io::{Accepts, Errno, is_passing};
 
 /// The most connections that wait in the accept queue of a listener (net.core.somaxconn, and the
 /// server asks for as many), and some more for those that arrive while these are accepted.
@@ -35,6 +35,17 @@ pub(super) struct Ending {
     pub(super) is_cancelled: bool,
     /// How many may still be accepted.
     pub(super) left: u32,
+}
+
+impl Ending {
+    /// Counts an accept that has ended.
+    pub(super) fn count(&mut self, result: Result<u32, Errno>) {
+        self.left = match result {
+            // It would fail again.
+            Err(error) if error != Errno::CANCELED && !is_passing(error) => 0,
+            _ => self.left.saturating_sub(1),
+        };
+    }
 }
 
 impl Listener {
@@ -108,6 +119,22 @@ fn parse(name: &[u8]) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One that has left, or whose accept is cancelled, is no reason to leave others in the queue.
+    #[test]
+    fn errors_of_one_connection_do_not_end_accepting() {
+        let mut ending = Ending { kind: None, is_cancelled: false, left: 9 };
+        let passing = [Errno::CONNABORTED, Errno::PROTO, Errno::INTR, Errno::CANCELED];
+        let results = passing.map(Err).into_iter().chain([Ok(1), Err(Errno::CONNABORTED)]);
+        for (result, left) in results.zip((3..9).rev()) {
+            ending.count(result);
+            assert_eq!(ending.left, left, "{result:?}");
+        }
+        ending.count(Err(Errno::MFILE));
+        assert_eq!(ending.left, 0);
+        ending.count(Ok(1));
+        assert_eq!(ending.left, 0);
+    }
 
     fn name(family: u16, port: u16, rest: &[u8]) -> Vec<u8> {
         [&family.to_ne_bytes()[..], &port.to_be_bytes(), rest].concat()

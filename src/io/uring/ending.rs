@@ -68,12 +68,7 @@ impl UringRing {
         let Some(ending) = &mut listener.ending else {
             return Some(Event::Accepted { listener: index, result, armed, peer });
         };
-        ending.left = ending.left.saturating_sub(1);
-        let passing = [Errno::CANCELED, Errno::CONNABORTED, Errno::INTR];
-        if result.as_ref().is_err_and(|error| !passing.contains(error)) {
-            // It would fail again.
-            ending.left = 0;
-        }
+        ending.count(result);
         let is_over = !armed && ending.is_cancelled;
         let last = if is_over { self.accept_last(index) } else { None };
         if result.is_ok() {
