@@ -123,7 +123,7 @@ mod tests {
         let answered = Answered {
             status,
             challenge: challenge.map(str::to_owned),
-            cache_control: String::new(),
+            cache_control: "max-age=60".to_owned(),
             is_text,
             body: body.as_bytes().to_vec(),
         };
@@ -177,8 +177,11 @@ mod tests {
             ("\"nbf\":1010", true),
             ("\"nbf\":1011", false),
         ] {
-            let answer = judged(200, &format!("{{\"sub\":\"ann\",{claims}}}")).unwrap();
+            let body = format!("{{\"sub\":\"ann\",{claims}}}");
+            let Decided { answer, max_age } = with(200, &body, None, true).unwrap();
             assert_eq!(answer.is_ok(), is_allowed, "{claims}");
+            // Such a refusal is not kept: it was to be kept as a permission.
+            assert_eq!(max_age, Some(Duration::from_secs(if is_allowed { 60 } else { 0 })));
             if let Err(refusal) = answer {
                 assert!(written(&refusal).starts_with("HTTP/1.1 401 "), "{claims}");
             }

@@ -201,7 +201,12 @@ fn an_answer_holds_for_the_same_question() {
     let backend = Backend::start(|head| {
         let age = if head.contains("no-store") { "no-store" } else { "private" };
         let status = if head.contains("refused") { "403 Forbidden" } else { "200 OK" };
-        Some(answer(status, &format!("Cache-Control: {age}\r\n"), ANN))
+        let (age, claims) = match head {
+            _ if head.contains("=over") => ("max-age=60", r#"{"sub":"ann","exp":1}"#),
+            _ if head.contains("=early") => ("max-age=60", r#"{"sub":"ann","nbf":99999999999}"#),
+            _ => (age, ANN),
+        };
+        Some(answer(status, &format!("Cache-Control: {age}\r\n"), claims))
     });
     let server = backend.server(&["--auth-cache", "3600"]);
     let ask = |server: &Server, further: &str, expected| {
@@ -215,6 +220,9 @@ fn an_answer_holds_for_the_same_question() {
     assert_eq!(ask(&server, "Cookie: a=b\r\n", 101), 0);
     assert_eq!(ask(&server, "Cookie: no-store\r\n", 101), 3);
     assert_eq!(ask(&server, "Cookie: refused\r\n", 403), 3);
+    // Claims that do not hold are a refusal: what the backend says of keeping them is not of that.
+    assert_eq!(ask(&server, "Cookie: a=over\r\n", 401), 3);
+    assert_eq!(ask(&server, "Cookie: a=early\r\n", 401), 3);
     let server = backend.server(&["--auth-cache", "0"]);
     assert_eq!(ask(&server, "Cookie: a=b\r\n", 101), 3);
 }
