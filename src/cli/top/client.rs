@@ -65,6 +65,9 @@ impl Client {
             io::ErrorKind::InvalidInput => {
                 format!("`{}` is no address; write 127.0.0.1:9100 or unix:/path", self.place)
             }
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                format!("{} does not answer within {} s", self.place, PATIENCE.as_secs())
+            }
             _ => format!("{} does not answer: {error}", self.place),
         }
     }
@@ -112,7 +115,8 @@ impl Client {
             let len = stream.read(&mut piece)?;
             bytes.extend_from_slice(piece.get(..len).unwrap_or_default());
             if len == 0 {
-                return String::from_utf8(bytes).map_err(io::Error::other);
+                // Whatever else it is, it is no answer.
+                return Ok(String::from_utf8_lossy(&bytes).into_owned());
             }
             if bytes.len() > MAX_ANSWER || Instant::now() > deadline {
                 return Err(io::Error::other("the answer does not end"));
