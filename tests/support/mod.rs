@@ -10,6 +10,7 @@ pub(crate) mod echo;
 pub(crate) mod host;
 pub(crate) mod library;
 pub(crate) mod server;
+pub(crate) mod slow;
 pub(crate) mod wire;
 
 /// `bytes` in hexadecimal; the middle of long ones is left out.

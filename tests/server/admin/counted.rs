@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::admin::page::{Administrated, Metrics, ask};
 use crate::support::client::{Client, request, request_to};
 use crate::support::host::wait_until;
+use crate::support::slow::SlowSubscriber;
 use crate::support::wire::{BINARY, CLOSE, CONTINUATION, FIN, TEXT, close_payload, frame};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -220,26 +221,17 @@ fn ends_by_cause_and_code() {
 #[test]
 fn slow_subscribers() {
     let server = Administrated::start(&["--slow-consumer", "drop-newest"]);
-    let mut reader = Client::connect_narrow(server.addr(), 4 << 10);
-    reader.open_at("/topics/a?role=sub", "");
-    let mut writer = Client::connect(server.addr());
-    writer.open_at("/topics/a?role=pub", "");
+    let mut slow = SlowSubscriber::start(server.addr());
     let dropped = "corecast_dropped_messages_total{reason=\"slow_subscriber\"}";
     let core = corecast::server::allowed_cores()[0];
     let queued = format!("corecast_queued_bytes{{core=\"{core}\",loop=\"0\"}}");
-    let message = frame(FIN | BINARY, &[0; 60_000]);
-    let mut sent = 0;
-    while server.metrics().get(dropped) == 0.0 {
-        (0..10).for_each(|_| writer.send(&message));
-        sent += 10;
-        assert!(sent < 2_000, "{:#?}", server.metrics());
-    }
+    slow.publish_until(|| server.metrics().get(dropped) > 0.0);
     let metrics = server.metrics();
     let waiting = metrics.get(&queued);
     assert!((100_000.0..2e6).contains(&waiting), "{waiting}");
     assert_eq!(server.connections()[0]["queued_bytes"].as_f64().unwrap(), waiting);
     assert!(metrics.get(&format!("corecast_memory_bytes{{core=\"{core}\",loop=\"0\"}}")) > 1e5);
-    drop(reader);
+    let _writer = slow.leave();
     assert!(wait_until(LIMIT, || server.metrics().get(&queued) == 0.0));
 }
 
@@ -247,19 +239,9 @@ fn slow_subscribers() {
 #[test]
 fn subscribers_that_are_closed() {
     let server = Administrated::start(&["--subscriber-queue", "64KiB"]);
-    let mut reader = Client::connect_narrow(server.addr(), 4 << 10);
-    reader.open_at("/topics/a?role=sub", "");
-    let mut writer = Client::connect(server.addr());
-    writer.open_at("/topics/a?role=pub", "");
-    let message = frame(FIN | BINARY, &[0; 60_000]);
-    let is_closed = || server.connections().iter().all(|one| one["state"] != "closing");
-    for _ in 0..500 {
-        writer.send(&message);
-        if !is_closed() {
-            break;
-        }
-    }
-    drop(reader);
+    let mut slow = SlowSubscriber::start(server.addr());
+    slow.publish_until(|| server.connections().iter().any(|one| one["state"] == "closing"));
+    let _writer = slow.leave();
     let slow = "corecast_closed_connections_total{cause=\"slow\",code=\"1013\"}";
     assert!(wait_until(LIMIT, || server.metrics().get(slow) == 1.0), "{:#?}", server.metrics());
 }

@@ -11,6 +11,7 @@ use crate::admin::page::{Administrated, ask};
 use crate::support::client::{Client, request, request_to};
 use crate::support::host::{unread, wait_until};
 use crate::support::server::{Server, command, run};
+use crate::support::slow::SlowSubscriber;
 use crate::support::wire::{self, BINARY, FIN, TEXT, frame};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -90,17 +91,9 @@ fn refusals_for_want_of_a_place_have_one_line() {
 #[test]
 fn slow_readers_have_one_line() {
     let server = Administrated::start(&["--subscriber-queue", "64KiB"]);
-    let mut reader = Client::connect_narrow(server.addr(), 4 << 10);
-    reader.open_at("/topics/a?role=sub", "");
-    let mut writer = Client::connect(server.addr());
-    writer.open_at("/topics/a?role=pub", "");
-    let message = frame(FIN | BINARY, &[0; 60_000]);
-    let is_closing = || server.connections().iter().any(|one| one["state"] == "closing");
-    assert!((0..500).any(|_| {
-        writer.send(&message);
-        is_closing()
-    }));
-    drop(reader);
+    let mut slow = SlowSubscriber::start(server.addr());
+    slow.publish_until(|| server.connections().iter().any(|one| one["state"] == "closing"));
+    let writer = slow.leave();
     let parts = ["closed by the server", "code=1013", "client=127.0.0.1"];
     let line = await_line(&server.server, &parts);
     assert!(line.contains("reads too slowly") && line.contains("connections=1 "), "{line}");
