@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::listen::{IN_USE_WAIT, Listen, Listening, Place};
 use super::offered::Handed;
 use super::passed::{self, Passed};
+use super::taken::Taken;
 use super::tcp::{self, Planned};
 use super::unix::{self, SocketFile};
 use crate::error::Error;
@@ -217,47 +218,26 @@ fn passed(listen: &[Listen]) -> Result<Vec<Vec<Passed>>, Error> {
     Ok(all)
 }
 
-impl Listen {
-    /// Why no server can listen on this beside `earlier`, as far as that is known before it starts:
-    /// both are the same, or one covers the other.
-    #[must_use]
-    pub fn conflict(&self, earlier: &Self) -> Option<Error> {
-        match (&earlier.place, &self.place) {
-            (Place::Systemd(one), Place::Systemd(other)) => {
-                let is_same = one == other || one.is_none() || other.is_none();
-                is_same.then(|| Error::Twice { listen: self.to_string() })
-            }
-            _ => plan(&[earlier.clone(), self.clone()], iter::empty()).err(),
-        }
-    }
-}
-
 /// Checks that nothing is given twice, however it is written, also of what is open already, and
 /// returns the addresses of TCP that are to be bound.
 fn plan<'a>(
     listen: &[Listen],
     open: impl Iterator<Item = &'a Listening>,
 ) -> Result<Vec<Planned>, Error> {
-    let (mut bound, mut paths) = (Vec::new(), Vec::new());
+    let mut taken = Taken::default();
+    open.for_each(|place| taken.add_open(place));
     let mut addresses = Vec::new();
-    for place in open {
-        match place {
-            Listening::Tcp(address) => bound.push(*address),
-            Listening::Unix(path) => paths.push(unix::canonical(path)),
-        }
-    }
     for listen in listen {
         match &listen.place {
+            // What is passed is known by now.
+            Place::Systemd(_) => continue,
             Place::Tcp(address) => addresses.push(*address),
-            Place::Unix { path, .. } => {
-                let path = unix::canonical(path);
-                if paths.contains(&path) {
-                    return Err(Error::Twice { listen: Listen::unix(path).to_string() });
-                }
-                paths.push(path);
-            }
-            Place::Systemd(_) => {}
+            Place::Unix { .. } => {}
         }
+        if let Some(error) = taken.conflict(listen) {
+            return Err(error);
+        }
+        taken.add(listen);
     }
-    tcp::plan(&addresses, &bound)
+    Ok(tcp::plan(&addresses))
 }
