@@ -1,4 +1,4 @@
-//! `corecast ping` comes to an end whatever is at the address, and tells only what speaks HTTP to be
+//! `corecast ping` comes to an end whatever is at the address, and takes only what speaks HTTP for
 //! a server.
 
 mod support;

@@ -30,8 +30,8 @@ pub(super) fn command() -> Command {
         .subcommand(
             Command::new("drain")
                 .about(
-                    "Have a server drain, by its admin listener: it is not ready any more, takes no \
-                     new clients and closes those that it has, as its settings say",
+                    "Have a server drain, by its admin listener: it is not ready any more, takes \
+                     no new clients and closes those that it has, as its settings say",
                 )
                 .arg(
                     Arg::new("address")

@@ -75,8 +75,8 @@ pub(super) fn list(
     Gathered::ask(loops, responder, visit, finish)
 }
 
-/// The first `limit` names of all parts. What is one of the first of all is one of the first of each
-/// loop that has it, so all of its subscribers are counted.
+/// The first `limit` names of all parts. What is one of the first of all is one of the first of
+/// each loop that has it, so all of its subscribers are counted.
 fn page(parts: impl Iterator<Item = Listed>, limit: usize, retained: &[(Topic, usize)]) -> Value {
     let mut all = BTreeMap::<Box<str>, (u64, Option<usize>)>::new();
     for (name, subscribers) in parts.flatten() {
