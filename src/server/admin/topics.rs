@@ -86,7 +86,7 @@ fn page(parts: impl Iterator<Item = Listed>, limit: usize, retained: &[(Topic, u
         all.entry(topic.as_str().into()).or_default().1 = Some(*bytes);
     }
     let first = || all.iter().take(limit);
-    let next = first().last().filter(|_| all.len() >= limit).map(|(name, _)| name);
+    let next = first().next_back().filter(|_| all.len() >= limit).map(|(name, _)| name);
     let topics = first().map(|(name, (subscribers, bytes))| {
         json!({ "topic": name, "subscribers": subscribers, "retained_bytes": bytes })
     });

@@ -18,11 +18,11 @@ fn page(index: &Index, after: Option<&str>, most: usize) -> Vec<(String, usize)>
 
 #[test]
 fn filters_with_local_subscribers_are_listed_in_order() {
-    for seed in 0..12 {
-        let mut rng = Rng::with_seed(seed);
+    for seed in 0..12_u8 {
+        let mut rng = Rng::with_seed(seed.into());
         let (mut index, mut model) = (Index::new(CORES), Model::default());
         index.list_filters();
-        let count = [1, 8, 400][seed as usize % 3];
+        let count = [1, 8, 400][usize::from(seed) % 3];
         let filters: Vec<String> = (0..count).map(|_| random_text(&mut rng, true)).collect();
         for n in 0..1_000 {
             step(&mut rng, (&mut index, &mut model), &filters, n / 250 % 2 == 0);

@@ -37,12 +37,12 @@ fn page(loops: &mut [Shown], at: Start, limit: usize) -> (Vec<String>, Option<St
 #[test]
 fn none_that_stays_is_left_out_or_listed_twice() {
     const SLOTS: u32 = 20_000;
-    for seed in 0..20 {
-        let mut rng = Rng::with_seed(seed);
+    for seed in 0..20_u8 {
+        let mut rng = Rng::with_seed(seed.into());
         let mut loops: Vec<Shown> =
             (0..3).map(|_| Shown { end: SLOTS, ..Shown::default() }).collect();
         let mut stay = BTreeSet::new();
-        for _ in 0..[30, 3_000][seed as usize % 2] {
+        for _ in 0..[30, 3_000][usize::from(seed) % 2] {
             let (number, slot) = (rng.usize(..loops.len()), rng.u32(..SLOTS));
             loops[number].slots.insert(slot, 1);
             stay.insert((number, slot));
