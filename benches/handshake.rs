@@ -75,5 +75,32 @@ fn handshake(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, handshake);
+/// Heads as long as the default limit allows, each with much of one kind, a part of which is
+/// refused once it is parsed. By these `Work::HEAD_BYTE` is chosen.
+fn long_heads(c: &mut Criterion) {
+    let limits = HeadLimits::default();
+    let policy = DeflatePolicy { enabled: true, ..DeflatePolicy::default() };
+    let mut out = Vec::new();
+    let mut group = c.benchmark_group("long_heads");
+    let kinds: [(&str, String); 7] = [
+        ("fields", (0..40).map(|n| format!("X-{n}: {}\r\n", "v".repeat(370))).collect()),
+        ("cookies", format!("Cookie: {}\r\n", "a=b; ".repeat(3_000))),
+        ("offers", format!("Sec-WebSocket-Extensions: {}x\r\n", "a;b=1,".repeat(2_500))),
+        ("offer_spaces", format!("Sec-WebSocket-Extensions: x{},y\r\n", " ,".repeat(7_500))),
+        ("connection", format!("Connection: {}x\r\n", "a,".repeat(7_500))),
+        ("upgrade", format!("Upgrade: {}x\r\n", "a/b,".repeat(3_750))),
+        ("protocols", format!("Sec-WebSocket-Protocol: {}x\r\n", ",".repeat(15_000))),
+    ];
+    for (kind, lines) in kinds {
+        let head = BROWSER.replace("Pragma: no-cache\r\n", &lines);
+        assert!((15_000..limits.max_bytes).contains(&head.len()), "{kind}: {}", head.len());
+        group.throughput(Throughput::Bytes(head.len() as u64));
+        group.bench_function(kind, |b| {
+            b.iter(|| answer(black_box(head.as_bytes()), &limits, &policy, &mut out).is_ok());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, handshake, long_heads);
 criterion_main!(benches);

@@ -130,7 +130,8 @@ pub struct Limits {
     /// so this bounds the work that one message can cause. Autobahn sends 65,536.
     pub max_fragments: u32,
     /// The head of a request. Default 16 KiB and 64 headers (status 431), of which the request line
-    /// may have 8 KiB (414).
+    /// may have 8 KiB (414). A head is parsed in one piece, so others wait for a long one: the
+    /// command allows 256 KiB.
     pub head: HeadLimits,
     /// Bytes of the body of a plain request, also of one that is read and discarded; status 413.
     /// Default 1 MiB.

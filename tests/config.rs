@@ -357,7 +357,7 @@ fn a_server_serves_at_both_ends_of_every_range() {
     let beside = |key: &str, most: bool| -> &[&str] {
         match key {
             "max-memory" => &["--max-message", "1MiB"],
-            "max-request-line" => &["--max-head", "1MiB"],
+            "max-request-line" => &["--max-head", "256KiB"],
             "buffers" => &["--max-buffers", "32768", "--buffer-size", "64"],
             "max-buffers" if most => &["--buffer-size", "64"],
             "max-buffers" => &["--buffers", "2"],

@@ -67,10 +67,12 @@ impl<H: Handler> Guard for Doorman<'_, H> {
             self.panics.record("authorised", self.id, panic);
             *self.has_panicked = true;
         }
-        let filters = broker.filters(self.id);
-        let work = filters.len() as u64 * compared_with(authority.subscribe());
-        let is_lost = |filter: &&Filter| !authority.may_subscribe(filter);
-        let lost = filters.iter().filter(is_lost).cloned().collect();
+        let (each, mut work) = (compared_with(authority.subscribe()), 0);
+        let is_lost = |filter: &&Filter| {
+            work += each;
+            !authority.may_subscribe(filter)
+        };
+        let lost = broker.filters(self.id).filter(is_lost).cloned().collect();
         broker.charge(work);
         Ok(Renewed { user: authority.user().into(), expires, lost })
     }

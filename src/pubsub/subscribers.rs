@@ -1,13 +1,16 @@
 //! The connections of a core that subscribe.
 
-use std::collections::VecDeque;
-use std::rc::Rc;
+mod filters;
+mod replays;
+#[cfg(test)]
+mod tests;
 
 use super::encoding::Form;
-use super::name::{Filter, Topic};
+use super::name::Filter;
 use crate::base::ConnectionId;
 use crate::base::blocks::Blocks;
-use crate::session::Frames;
+pub(super) use filters::Filters;
+pub(super) use replays::{Replay, Replays};
 
 /// How a connection subscribes.
 #[derive(Clone, Copy, Debug)]
@@ -19,27 +22,6 @@ pub(crate) struct Options {
     /// Whether retained values are marked as such in its encoding. If not, a retained value is sent
     /// before every newer message of its topic.
     pub(crate) marks_retained: bool,
-}
-
-/// The retained values that match a filter and were stored when it was subscribed to.
-#[derive(Debug)]
-pub(super) struct Replay {
-    pub(super) filter: Filter,
-    /// The number of the last change of retained values at that moment.
-    pub(super) until: u64,
-    /// The last topic that was looked at.
-    pub(super) after: Option<Topic>,
-    /// The next value, framed, if the connection could not be sent it in the turn before, or has
-    /// waited for it.
-    pub(super) ready: Option<Rc<Frames>>,
-    /// The number of the large value that is encoded for it; `None` if it does not wait.
-    pub(super) waits_for: Option<u64>,
-}
-
-impl Replay {
-    pub(super) const fn new(filter: Filter, until: u64) -> Self {
-        Self { filter, until, after: None, ready: None, waits_for: None }
-    }
 }
 
 /// Subscriptions of one request that every core has acknowledged.
@@ -55,6 +37,11 @@ pub(super) fn filter_bytes(filter: &Filter) -> usize {
     SUBSCRIPTION + filter.as_str().len()
 }
 
+/// The bytes that this many filters take, with so much text.
+pub(super) const fn all_filter_bytes(filters: usize, text: usize) -> usize {
+    filters * SUBSCRIPTION + text
+}
+
 /// What of this is not text.
 pub(super) const SUBSCRIPTION: usize = 96;
 
@@ -64,9 +51,9 @@ pub(super) struct Subscriber {
     pub(super) id: ConnectionId,
     pub(super) options: Options,
     /// Its filters, in force or not yet.
-    pub(super) filters: Vec<Filter>,
+    pub(super) filters: Filters,
     /// Retained values to be sent, one filter after the other.
-    pub(super) replays: VecDeque<Replay>,
+    pub(super) replays: Replays,
     /// It is in the list of connections that are sent retained values.
     pub(super) is_replaying: bool,
 }
@@ -87,8 +74,8 @@ impl Subscribers {
         *self.0.reach(id.slot, || None) = Some(Box::new(Subscriber {
             id,
             options,
-            filters: Vec::new(),
-            replays: VecDeque::new(),
+            filters: Filters::default(),
+            replays: Replays::default(),
             is_replaying: false,
         }));
     }

@@ -240,6 +240,16 @@ impl Session {
         self.assembly.as_ref().map_or(0, |assembly| assembly.assembler.len())
     }
 
+    /// How many bytes of a request it has received, of which a part is missing.
+    #[must_use]
+    pub fn partial_request(&self) -> usize {
+        match self.rare.as_deref() {
+            Some(RareState::Head(head)) => head.bytes.len(),
+            Some(RareState::Body(body)) => body.head.len() + body.content.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether short input causes little work in any case: messages of the application that are not
     /// compressed, of which none is large.
     #[must_use]

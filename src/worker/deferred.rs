@@ -305,11 +305,15 @@ impl Slot {
         // A request head has work for each of its bytes; a message may have a filter in each four.
         let bounded = if self.session.phase() < Phase::Open { BOUNDED_HEAD } else { BOUNDED };
         // The length of a compressed message says nothing about the work that it causes.
-        let is_bounded = |(first, len)| len <= bounded && !self.session.may_inflate(first);
+        // The last byte of a head has the work of the whole head.
+        let partial = self.session.partial_request();
+        let is_bounded =
+            |(first, len)| partial + len <= bounded && !self.session.may_inflate(first);
         match self.costly {
             _ if is_newcomer && service.newcomers_cost_much() => Expected::Much,
             0 if self.session.takes_little() => Expected::Little,
             0 if self.session.assembled() > 0 || self.session.lacks_compressor() => Expected::Much,
+            0 if partial > bounded => Expected::Much,
             0 if start.is_some_and(is_bounded) => Expected::Bounded,
             0 => Expected::Unknown,
             _ => Expected::Much,

@@ -48,8 +48,8 @@ pub(super) enum Expected {
     Bounded,
     /// Unknown. Earlier input of the connection caused little.
     Unknown,
-    /// Earlier input of the connection caused much, or it is in the middle of a message and more
-    /// of that will follow, or it is a newcomer whose request may have to be verified.
+    /// Earlier input of the connection caused much, or it is in the middle of a message or of a
+    /// request that is not short, or it is a newcomer whose request may have to be verified.
     Much,
 }
 

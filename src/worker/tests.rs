@@ -5,6 +5,7 @@ mod accepting;
 mod budget;
 mod deferred;
 mod draining;
+mod heads;
 mod memory;
 mod peers;
 mod requests;

@@ -76,7 +76,7 @@ fn values_of_another_type() {
 #[test]
 fn values_that_are_wrong() {
     has_one_fault(&[
-        ("max-head = 1", "f:1:12: invalid value `1` for `max-head`:", "from 1KiB to 1MiB"),
+        ("max-head = 1", "f:1:12: invalid value `1` for `max-head`:", "from 1KiB to 256KiB"),
         ("max-message = \"16mb\"", "f:1:15: invalid value `16mb`", "write `16MiB`"),
         ("ping-after = -1", "f:1:14: invalid value `-1`", "from 1 to 86400"),
         ("buffers = 3", "f:1:11: invalid value `3`", "a power of two from 2 to 32768"),

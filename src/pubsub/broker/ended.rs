@@ -1,10 +1,10 @@
 //! The subscriptions that end.
 
 use std::collections::{HashMap, VecDeque};
-use std::vec::IntoIter;
 
 use crate::base::ConnectionId;
 use crate::pubsub::name::Filter;
+use crate::pubsub::subscribers::Filters;
 
 /// Subscriptions that end, in the order in which they are taken out of the index.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Ended {
     requests: HashMap<ConnectionId, usize>,
     /// With their connections; there is a list for each, so that a queue of very many does not
     /// grow in long steps.
-    gone: VecDeque<(ConnectionId, IntoIter<Filter>)>,
+    gone: VecDeque<(ConnectionId, Filters)>,
     /// The filters in all of these.
     gone_len: usize,
 }
@@ -57,10 +57,10 @@ impl Ended {
     }
 
     /// A connection is gone that had these.
-    pub(super) fn leave(&mut self, id: ConnectionId, filters: Vec<Filter>) {
+    pub(super) fn leave(&mut self, id: ConnectionId, filters: Filters) {
         if !filters.is_empty() {
             self.gone_len += filters.len();
-            self.gone.push_back((id, filters.into_iter()));
+            self.gone.push_back((id, filters));
         }
     }
 
@@ -81,9 +81,9 @@ impl Ended {
     /// Takes the next subscription that ends with its connection.
     pub(super) fn next_gone(&mut self) -> Option<(ConnectionId, Filter)> {
         let (id, filters) = self.gone.front_mut()?;
-        let (id, filter) = (*id, filters.next()?);
+        let (id, filter) = (*id, filters.pop_first()?);
         self.gone_len -= 1;
-        if filters.len() == 0 {
+        if filters.is_empty() {
             self.gone.pop_front();
         }
         Some((id, filter))

@@ -106,7 +106,7 @@ impl Broker {
             // The client may have unsubscribed since. If it has subscribed again, that subscription
             // comes into force by itself.
             let is_same = |ours: &Filter| Arc::ptr_eq(ours.shared(), filter.shared());
-            if !subscriber.filters.iter().any(is_same) {
+            if !subscriber.filters.get(&filter).is_some_and(is_same) {
                 continue;
             }
             let Options { form, echo, marks_retained } = subscriber.options;

@@ -58,7 +58,11 @@ impl Broker {
         // The names of the filters, and what is kept of each.
         let text = self.filter_bytes - subscriptions * SUBSCRIPTION;
         let filters = text + subscriptions * (FILTER + known);
-        self.index.memory() + self.establishing.bytes() + filters + self.retained.memory()
+        self.index.memory()
+            + self.establishing.bytes()
+            + filters
+            + self.filter_tables
+            + self.retained.memory()
     }
 
     /// The most that filters and retained values may take: half of the memory, so that the other

@@ -15,6 +15,9 @@ use crate::session::{Delivered, Frames, Outbound};
 
 /// The most topics that are looked at in one step.
 const MAX_LOOKED_AT: u64 = 256;
+/// The most earlier filters of the connection that a topic is compared with in one step: more than
+/// are compared at once without a place.
+const MAX_COMPARED: u64 = 256;
 /// The work of looking at topics in one turn, about a millisecond.
 const LOOK_WORK: u64 = 1_000_000;
 
@@ -25,7 +28,7 @@ impl Broker {
             && let Some(subscriber) = self.subscribers.get(id)
         {
             let until = self.retained.sequence();
-            subscriber.replays.push_back(Replay::new(filter, until));
+            subscriber.replays.push(Replay::new(filter, until));
             self.resume_replay(id);
         }
     }
@@ -105,7 +108,7 @@ impl Broker {
         if out.has_backlog(id) {
             return Step::Waits;
         }
-        let Some(replay) = subscriber.replays.front_mut() else { return Step::Done };
+        let Some(replay) = subscriber.replays.first_mut() else { return Step::Done };
         if replay.waits_for.is_some() {
             return Step::Waits;
         }
@@ -122,15 +125,24 @@ impl Broker {
             Next::Value(topic, value) => {
                 // An earlier subscription has brought it already, as retained or as new.
                 let form = subscriber.options.form;
-                let is_own = |filter: &&Filter| **filter == replay.filter;
+                let place = replay.compared.take().filter(|(before, _)| before == topic);
+                let mut place = place.map_or(0, |(_, place)| place);
                 let mut compared = 0;
-                let mut earlier = subscriber.filters.iter().take_while(|filter| !is_own(filter));
-                let is_known = earlier.any(|filter| {
-                    compared += 1;
-                    filter.matches(topic)
-                });
+                let mut earlier = subscriber.filters.before(&replay.filter, place);
+                let mut is_known = false;
+                while !is_known && let Some((next, filter)) = earlier.next() {
+                    is_known = filter.matches(topic);
+                    (compared, place) = (compared + 1, next);
+                    if compared == MAX_COMPARED {
+                        break;
+                    }
+                }
                 left.spend(compared * cost);
                 if !is_known {
+                    replay.compared = Some((topic.clone(), place));
+                    if compared == MAX_COMPARED {
+                        return Step::Done;
+                    }
                     // A value that is set since then is not among these.
                     let is_same = |frames: &Rc<Frames>| **frames.subject() == *topic.as_str();
                     let ready = replay.ready.take().filter(is_same).map(|frames| (frames, 0));
@@ -148,10 +160,11 @@ impl Broker {
                     self.stats.replayed += 1;
                     left.steps = left.steps.saturating_sub(frames.len() / PACED);
                 }
+                replay.compared = None;
                 replay.after = Some(topic.clone());
             }
             Next::Continue(topic) => replay.after = Some(topic),
-            Next::End => drop(subscriber.replays.pop_front()),
+            Next::End => subscriber.replays.pop_first(),
         }
         Step::Done
     }
@@ -195,7 +208,7 @@ impl Broker {
         for _ in 0..max {
             let Some(Resumed { id, number, frames }) = self.values.next_resumed() else { return };
             if let Some(subscriber) = self.subscribers.get(id)
-                && let Some(replay) = subscriber.replays.front_mut()
+                && let Some(replay) = subscriber.replays.first_mut()
                 && replay.waits_for == Some(number)
             {
                 (replay.waits_for, replay.ready) = (None, frames);

@@ -7,7 +7,7 @@ use crate::base::{ConnectionId, Work};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::Index;
 use crate::pubsub::name::Filter;
-use crate::pubsub::subscribers::{Established, Options, filter_bytes};
+use crate::pubsub::subscribers::{Established, Filters, Options, filter_bytes};
 
 /// Why a connection cannot subscribe: the limit, and what is wanted beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Broker {
         id: ConnectionId,
         filters: Vec<Filter>,
     ) -> Result<(), SubscribeError> {
-        let result = self.try_subscribe(id, filters);
+        let result = self.try_subscribe(id, &filters);
         self.stats.refused_subscriptions += u64::from(result.is_err());
         result
     }
@@ -90,6 +90,7 @@ impl Broker {
         filters: &[Filter],
     ) -> Result<(), SubscribeError> {
         let max = self.config.pubsub.max_subscriptions;
+        self.work.charge(filters.len() as u64 * Work::FILTER);
         let Some(subscriber) = self.subscribers.get(id) else { return Ok(()) };
         let result = lacking(&subscriber.filters, filters, max).map(drop);
         self.stats.refused_subscriptions += u64::from(result.is_err());
@@ -99,7 +100,7 @@ impl Broker {
     fn try_subscribe(
         &mut self,
         id: ConnectionId,
-        filters: Vec<Filter>,
+        filters: &[Filter],
     ) -> Result<(), SubscribeError> {
         // Each begins, and ends some time.
         self.work.charge(2 * filters.len() as u64 * Work::CHANGE);
@@ -108,9 +109,9 @@ impl Broker {
         let max_lasting = self.max_lasting();
         let Some(subscriber) = self.subscribers.get(id) else { return Ok(()) };
         let limits = &self.config.pubsub;
-        let added = lacking(&subscriber.filters, &filters, limits.max_subscriptions)?;
+        let added = lacking(&subscriber.filters, filters, limits.max_subscriptions)?;
         let more: usize = added.iter().map(|filter| Index::cost(filter)).sum();
-        let has: usize = subscriber.filters.iter().map(Index::cost).sum();
+        let has = Index::cost_of(subscriber.filters.len(), subscriber.filters.text());
         let max = limits.max_connection_index;
         if has + more > max {
             return Err(SubscribeError::Connection { max, wants: has + more });
@@ -123,24 +124,24 @@ impl Broker {
         if more > 0 && lasting + more > max_lasting {
             return Err(SubscribeError::Memory { max: max_lasting });
         }
-        let (mut number, mut added) = (0, Vec::new());
-        for filter in filters {
-            if !subscriber.filters.contains(&filter) {
-                subscriber.filters.push(filter.clone());
-                self.stats.subscriptions += 1;
-                self.filter_bytes += filter_bytes(&filter);
-                number = number.max(self.peers.want(&filter, subscriber.options.form));
-                added.push(filter);
-            }
+        let added: Vec<Filter> = added.into_iter().cloned().collect();
+        let mut number = 0;
+        self.filter_tables -= subscriber.filters.tables();
+        for filter in &added {
+            subscriber.filters.push(filter.clone());
+            self.stats.subscriptions += 1;
+            self.filter_bytes += filter_bytes(filter);
+            number = number.max(self.peers.want(filter, subscriber.options.form));
         }
+        self.filter_tables += subscriber.filters.tables();
         self.held.set_stale();
         self.establishing.add(number, Established { id, filters: added });
         Ok(())
     }
 
     /// The filters of a connection, in force or not yet.
-    pub(crate) fn filters(&mut self, id: ConnectionId) -> &[Filter] {
-        self.subscribers.get(id).map_or(&[], |subscriber| &subscriber.filters)
+    pub(crate) fn filters(&mut self, id: ConnectionId) -> impl Iterator<Item = &Filter> {
+        self.subscribers.get(id).into_iter().flat_map(|subscriber| subscriber.filters.iter())
     }
 
     /// The encoding of what a subscriber is sent.
@@ -154,14 +155,11 @@ impl Broker {
 /// # Errors
 /// If these would be more than `max` together.
 fn lacking<'f>(
-    held: &[Filter],
+    held: &Filters,
     filters: &'f [Filter],
     max: usize,
 ) -> Result<Vec<&'f Filter>, SubscribeError> {
-    let is_new = |filter: &&Filter| !held.contains(filter);
-    let mut added: Vec<&Filter> = filters.iter().filter(is_new).collect();
-    added.sort_unstable_by_key(|filter| filter.as_str());
-    added.dedup();
+    let added = held.lacking(filters);
     let (has, wants) = (held.len(), added.len());
     if has + wants > max { Err(SubscribeError::Count { max, has, wants }) } else { Ok(added) }
 }

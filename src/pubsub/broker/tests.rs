@@ -3,6 +3,7 @@ mod elsewhere;
 mod hung;
 mod large;
 mod lines;
+mod many;
 mod memory;
 mod searches;
 mod values;

@@ -4,7 +4,7 @@ use super::ended::Step;
 use super::state::Broker;
 use crate::base::{ConnectionId, Work};
 use crate::pubsub::name::Filter;
-use crate::pubsub::subscribers::filter_bytes;
+use crate::pubsub::subscribers::{all_filter_bytes, filter_bytes};
 
 /// The topics that are compared with a filter in about the time of a change.
 const COMPARED: usize = 8;
@@ -12,14 +12,16 @@ const COMPARED: usize = 8;
 impl Broker {
     /// Ends all subscriptions of a connection.
     pub(crate) fn detach(&mut self, id: ConnectionId) {
-        if let Some(subscriber) = self.subscribers.remove(id) {
+        if let Some(mut subscriber) = self.subscribers.remove(id) {
             self.held.set_stale();
-            self.stats.subscriptions -= subscriber.filters.len() as u64;
-            self.filter_bytes -= subscriber.filters.iter().map(filter_bytes).sum::<usize>();
-            for number in subscriber.replays.iter().filter_map(|replay| replay.waits_for) {
+            let filters = subscriber.filters;
+            self.stats.subscriptions -= filters.len() as u64;
+            self.filter_bytes -= all_filter_bytes(filters.len(), filters.text());
+            self.filter_tables -= filters.tables();
+            if let Some(number) = subscriber.replays.first_mut().and_then(|first| first.waits_for) {
                 self.values.leave(id, number);
             }
-            self.ended.leave(id, subscriber.filters);
+            self.ended.leave(id, filters);
         }
     }
 
@@ -30,19 +32,17 @@ impl Broker {
         self.work.charge(filters.len() as u64 * Work::CHANGE);
         let Some(subscriber) = self.subscribers.get(id) else { return false };
         let (mut ended, mut waited) = (Vec::new(), None);
+        self.filter_tables -= subscriber.filters.tables();
         for filter in filters {
-            if let Some(at) = subscriber.filters.iter().position(|ours| ours == filter) {
-                let filter = subscriber.filters.remove(at);
-                subscriber.replays.retain(|replay| {
-                    let has_ended = replay.filter == filter;
-                    waited = waited.or(replay.waits_for.filter(|_| has_ended));
-                    !has_ended
-                });
+            if let Some(filter) = subscriber.filters.remove(filter) {
+                let replay = subscriber.replays.remove(&filter);
+                waited = waited.or(replay.and_then(|replay| replay.waits_for));
                 self.stats.subscriptions -= 1;
                 self.filter_bytes -= filter_bytes(&filter);
                 ended.push(filter);
             }
         }
+        self.filter_tables += subscriber.filters.tables();
         let has_ended = !ended.is_empty();
         if has_ended {
             self.held.set_stale();

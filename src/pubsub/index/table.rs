@@ -181,7 +181,12 @@ impl Index {
     /// The bytes that a new filter adds at most, approximately.
     #[must_use]
     pub(in crate::pubsub) fn cost(filter: &Filter) -> usize {
-        ENTRY + PLACE + 2 * Trie::NODE + filter.as_str().len()
+        Self::cost_of(1, filter.as_str().len())
+    }
+
+    /// The same of so many filters with so much text.
+    pub(in crate::pubsub) const fn cost_of(filters: usize, text: usize) -> usize {
+        filters * (ENTRY + PLACE + 2 * Trie::NODE) + text
     }
 
     /// The number of filters that have a local subscriber or that another core wants.

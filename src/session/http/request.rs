@@ -76,6 +76,7 @@ impl Session {
             }
             Err(HeadError::NotHttp) if bytes.starts_with(&[TLS_HANDSHAKE]) => self.refuse_tls(cx),
             Ok(None) => {
+                cx.pools.work.charge(Work::of_filled(bytes.len()));
                 let mut start = cx.pools.buffers.take();
                 start.extend_from_slice(bytes);
                 let charge = cx.pools.ledger.open();
@@ -103,6 +104,7 @@ impl Session {
         let mut taken = bytes.len();
         match scanned {
             Ok(None) => {
+                cx.pools.work.charge(Work::of_filled(taken));
                 self.rare = Some(Box::new(RareState::Head(head)));
                 return taken;
             }

@@ -81,7 +81,7 @@ pub(super) const ALL: &[Workload] = &[
     Workload::many(
         "many-offers",
         "",
-        "100 connections send heads that offer 150 extensions, are answered, and repeat",
+        "100 connections send heads that offer 150 extensions, are refused, and repeat",
         || {
             let offers = vec!["permessage-deflate; server_max_window_bits=8"; 150].join(",");
             let head = request_to("/", &format!("Sec-WebSocket-Extensions: {offers}\r\n"));
@@ -94,5 +94,19 @@ pub(super) const ALL: &[Workload] = &[
         "",
         "200 connections send empty lines before the request line as fast as they can",
         || vec![Group::bare(200).again(b"\r\n".repeat(500)).anew()],
+    ),
+    Workload::many(
+        "heads-complete-together",
+        "",
+        "three times 800 connections send heads of 14 KB but for the last byte, then these at once",
+        || {
+            let options = format!("Connection: {}x\r\n", "Upgrade,".repeat(1_700));
+            let mut head = request_to("/pubsub", &options);
+            assert!(head.len() < 16_384 && head.len() > 13_000);
+            let last = head.split_off(head.len() - 1);
+            let all = Group::bare(800).first(head).again(last).times(1).then(Then::Finishes);
+            let group = |n| all.clone().after_ms(n).hold_ms(700);
+            [0, 800, 1_600].map(group).into()
+        },
     ),
 ];

@@ -86,7 +86,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         field: &Amount {
             at: |options| &mut options.config.limits.head.max_bytes,
             unit: Unit::Bytes,
-            range: 1 << 10..=1 << 20,
+            range: 1 << 10..=256 << 10,
         },
     },
     Setting {
@@ -96,7 +96,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         field: &Amount {
             at: |options| &mut options.config.limits.head.max_line,
             unit: Unit::Bytes,
-            range: 256..=1 << 20,
+            range: 256..=256 << 10,
         },
     },
     Setting {

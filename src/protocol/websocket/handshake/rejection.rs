@@ -53,6 +53,9 @@ pub enum Rejection {
     DuplicateProtocol,
     /// More than 64 subprotocols are offered (RFC 6585 section 5).
     TooManyProtocols,
+    /// The lines of Sec-WebSocket-Extensions together have more than 64 extensions and parameters
+    /// (431).
+    TooManyExtensions,
     /// Sec-WebSocket-Extensions does not follow its grammar (RFC 6455 section 9.1).
     BadExtensions,
     /// The server's configuration does not allow this Origin (RFC 6455 section 4.2.2, item 4).
@@ -139,7 +142,9 @@ impl Rejection {
             Self::NotWebSocket | Self::UnsupportedVersion | Self::UpgradeRequired => {
                 Status::UPGRADE_REQUIRED
             }
-            Self::TooManyProtocols => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooManyProtocols | Self::TooManyExtensions => {
+                Status::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
             Self::Full
             | Self::Undecided
             | Self::Failed
@@ -175,6 +180,7 @@ impl Rejection {
             Self::BadProtocol => "Sec-WebSocket-Protocol is not a list of names.",
             Self::DuplicateProtocol => "Sec-WebSocket-Protocol offers the same name twice.",
             Self::TooManyProtocols => "Sec-WebSocket-Protocol offers too many names.",
+            Self::TooManyExtensions => "Sec-WebSocket-Extensions offers too much.",
             Self::BadExtensions => "The Sec-WebSocket-Extensions header is malformed.",
             Self::Origin => "This origin is not allowed to connect.",
             Self::Unauthorized => "A valid token is needed.",

@@ -13,6 +13,9 @@ use crate::protocol::http::{
 
 /// More subprotocols than this are refused, which bounds the search for repeated ones.
 const MAX_PROTOCOLS: usize = 64;
+/// More extensions and parameters than this together are refused, which bounds the work of the
+/// negotiation. Browsers send one extension with a parameter or two.
+const MAX_EXTENSION_ITEMS: usize = 64;
 
 /// A well-formed request.
 #[derive(Debug, Clone)]
@@ -169,7 +172,8 @@ impl<'a> Request<'a> {
 /// 11. Sec-WebSocket-Protocol: tokens, at least one over all lines (400), at most 64 (431), none
 ///     twice (400);
 /// 12. Sec-WebSocket-Extensions: the grammar of RFC 6455 section 9.1, at least one extension on
-///     each line (400). Unknown extensions and parameters are no fault.
+///     each line (400), at most 64 extensions and parameters over all lines (431). Unknown
+///     extensions and parameters are no fault.
 ///
 /// Other headers, Sec-WebSocket-Accept included, are ignored.
 ///
@@ -262,9 +266,19 @@ fn check_subprotocols(mut subprotocols: Elements<'_>) -> Result<(), Rejection> {
 }
 
 fn check_extensions(mut lines: Values<'_>) -> Result<(), Rejection> {
+    let mut count = 0;
     while let Some(value) = lines.next_bytes() {
+        let before = count;
         let value = std::str::from_utf8(value).map_err(|_| Rejection::BadExtensions)?;
-        if Items::count(value).ok_or(Rejection::BadExtensions)? == 0 {
+        for item in Items::new(value) {
+            item.map_err(|_| Rejection::BadExtensions)?;
+            count += 1;
+            if count > MAX_EXTENSION_ITEMS {
+                return Err(Rejection::TooManyExtensions);
+            }
+        }
+        // Without a single extension it has no parameter either.
+        if count == before {
             return Err(Rejection::BadExtensions);
         }
     }

@@ -129,8 +129,25 @@ fn the_number_of_subprotocols_is_bounded() {
     assert_eq!(fault(&offer(65)), Some(Rejection::TooManyProtocols));
 }
 
+/// Extensions and parameters count, over all lines. What follows is not looked at.
+#[test]
+fn the_number_of_extensions_is_bounded() {
+    let offer = |lines: &[&str]| {
+        let lines = lines.iter().map(|line| format!("Sec-WebSocket-Extensions: {line}"));
+        let lines: Vec<String> = lines.collect();
+        with(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (names, params) = (vec!["x"; 64].join(","), vec!["x"; 64].join(";p=1;"));
+    assert_eq!(fault(&offer(&[&names])), None);
+    assert_eq!(fault(&offer(&[&names, "y"])), Some(Rejection::TooManyExtensions));
+    assert_eq!(fault(&offer(&[&vec!["x;p"; 32].join(", ")])), None);
+    assert_eq!(fault(&offer(&[&params])), Some(Rejection::TooManyExtensions));
+    assert_eq!(fault(&offer(&[&names, ", y,,, =\""])), Some(Rejection::TooManyExtensions));
+    assert_eq!(fault(&offer(&[&names, ","])), Some(Rejection::BadExtensions));
+}
+
 /// Every variant once, with its status.
-const ALL: [(Rejection, u16); 55] = [
+const ALL: [(Rejection, u16); 56] = [
     (Rejection::Http(HeadError::NotHttp), 400),
     (Rejection::Http(HeadError::LeadingEmptyLine), 400),
     (Rejection::Http(HeadError::BareLf), 400),
@@ -180,6 +197,7 @@ const ALL: [(Rejection, u16); 55] = [
     (Rejection::BadProtocol, 400),
     (Rejection::DuplicateProtocol, 400),
     (Rejection::TooManyProtocols, 431),
+    (Rejection::TooManyExtensions, 431),
     (Rejection::BadExtensions, 400),
     (Rejection::Origin, 403),
     (Rejection::NotFound, 404),
