@@ -223,6 +223,10 @@ impl<H: Handler> Inbound for Gateway<H> {
         self.core.broker.has_room()
     }
 
+    fn undelivered(&self) -> usize {
+        self.core.broker.undelivered()
+    }
+
     fn take_work(&mut self) -> u64 {
         self.core.broker.take_work()
     }

@@ -146,6 +146,12 @@ pub trait Inbound {
         true
     }
 
+    /// The deliveries of this turn that are still to be made. One message to many subscribers
+    /// counts for many.
+    fn undelivered(&self) -> usize {
+        0
+    }
+
     /// The work that was done since this was last called, in the units of
     /// [`Work`](crate::base::Work): for handshakes, for messages to built-in endpoints, and at the
     /// beginning and the end of a turn.

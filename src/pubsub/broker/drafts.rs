@@ -96,6 +96,11 @@ impl Drafts {
         self.deliveries - self.most
     }
 
+    /// The deliveries to be made of all of them.
+    pub(super) const fn all_deliveries(&self) -> usize {
+        self.deliveries
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty() && self.encoding.is_empty()
     }

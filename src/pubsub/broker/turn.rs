@@ -231,6 +231,12 @@ impl Broker {
         waiting <= MAX_WAITING && !self.is_full()
     }
 
+    /// The deliveries of what was published in this turn, with those on other cores.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        self.drafts.all_deliveries()
+    }
+
     /// Whether so many bytes wait, here or for another core, or so much memory is in use, that even
     /// the application may publish nothing.
     #[inline]
