@@ -197,7 +197,7 @@ impl<H: Handler> Inbound for Gateway<H> {
     }
 
     fn assembling(&mut self, id: ConnectionId, opcode: Opcode, so_far: &[u8]) -> usize {
-        let Some((client, _)) = self.clients.get(id) else { return 0 };
+        let Some(client) = self.clients.get(id) else { return 0 };
         client.assembling(opcode, so_far, &mut self.core.broker)
     }
 
@@ -225,6 +225,10 @@ impl<H: Handler> Inbound for Gateway<H> {
 
     fn undelivered(&self) -> usize {
         self.core.broker.undelivered()
+    }
+
+    fn usual_deliveries(&self, id: ConnectionId) -> Option<u32> {
+        self.clients.usual_deliveries(id)
     }
 
     fn take_work(&mut self) -> u64 {
@@ -311,7 +315,7 @@ impl<H: Handler> Service for Gateway<H> {
         }
         self.take_inbox(out);
         while let Some((id, result)) = self.core.broker.take_accepted() {
-            if let Some((client, _)) = self.clients.get(id) {
+            if let Some(client) = self.clients.get(id) {
                 client.accepted(id, result, out);
             }
         }
@@ -320,7 +324,7 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.broker.flush(out);
         self.core.broker.deliver(deliveries, out);
         while let Some(id) = self.core.broker.take_ended() {
-            if let Some((client, _)) = self.clients.get(id) {
+            if let Some(client) = self.clients.get(id) {
                 client.confirm(id, out);
             }
         }
@@ -339,7 +343,7 @@ impl<H: Handler> Service for Gateway<H> {
     }
 
     fn may_publish(&mut self, id: ConnectionId) -> bool {
-        self.clients.get(id).is_some_and(|(client, _)| client.may_publish())
+        self.clients.get(id).is_some_and(|client| client.may_publish())
     }
 
     fn newcomers_cost_much(&self) -> bool {

@@ -147,9 +147,16 @@ pub trait Inbound {
     }
 
     /// The deliveries of this turn that are still to be made. One message to many subscribers
-    /// counts for many.
+    /// counts for many, or for fewer if they are sent others with it.
     fn undelivered(&self) -> usize {
         0
+    }
+
+    /// How many deliveries a message of this connection to such an endpoint has caused lately;
+    /// `None` if it has sent none.
+    fn usual_deliveries(&self, id: ConnectionId) -> Option<u32> {
+        let _ = id;
+        None
     }
 
     /// The work that was done since this was last called, in the units of
@@ -333,6 +340,9 @@ pub enum Delivered {
     /// It is sent or queued, or dropped by the policy for slow consumers, or the connection is not
     /// open any more.
     Taken,
+    /// The same, and it goes out with other output of the connection in this turn: it needs no send
+    /// of its own.
+    Joined,
     /// Nothing was done: the connection was given as much as one turn allows. Try again in the next
     /// turn, because otherwise a burst would look like a slow reader. The same is said of all that
     /// follows for it in this turn.

@@ -261,7 +261,7 @@ impl<D: Driver> super::core::Core<D> {
             slot.flags.insert(Flags::AWAITING_ROOM);
             match Deferring::part_in_message(assembled) {
                 Some(part) => self.deferring.in_message.push(id, part),
-                None => self.deferring.awaiting_room.push(id, &self.pools.ledger),
+                None => self.deferring.awaiting_room.push(id),
             }
         } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
             slot.flags.insert(Flags::PAUSED);

@@ -70,6 +70,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
     /// Goes on with connections whose input needs room, in the order of what they have caused, while
     /// there is room, until so much work is done.
     fn retry_awaiting_room(&mut self, until: u64) {
+        let Self { core, service, .. } = self;
+        let usual = |id| service.usual_deliveries(id);
+        core.deferring.awaiting_room.place(usual, &core.pools.ledger);
         for _ in 0..self.core.deferring.awaiting_room.len() {
             if self.core.pools.work.used() >= until || !self.service.has_room() {
                 return;
@@ -81,7 +84,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             self.serve_deferred(id);
             let deliveries = self.service.undelivered().saturating_sub(waiting) as u64;
             let work = self.core.pools.work.used() - work + deliveries * Work::DELIVERY;
-            self.core.deferring.awaiting_room.served(work, &self.core.pools.ledger);
+            self.core.deferring.awaiting_room.served(work);
         }
     }
 

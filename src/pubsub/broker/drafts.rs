@@ -8,6 +8,7 @@ use super::message::Message;
 use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{Batch, BatchBuilder, Retain};
+use crate::pubsub::delivery::queue::{JOINED, SHORT};
 use crate::pubsub::encoding::{Codec, Forms, ONE_PIECE, Scratch};
 use crate::pubsub::index::{Index, Lists, Matches, Recipients};
 use crate::pubsub::name::Topic;
@@ -183,7 +184,8 @@ impl Drafts {
         if self.is_slow(message) {
             self.encoding.push(Message::new(message), retain, recipients, version);
         } else {
-            let at = self.push(BatchBuilder::new(message.topic, recipients, version));
+            let draft = BatchBuilder::new(message.topic, recipients, version);
+            let at = self.push(draft, message.payload.len() <= SHORT);
             self.encode(at, message, retain);
         }
     }
@@ -247,7 +249,7 @@ impl Drafts {
     pub(super) fn encode_some(&mut self, left: &mut u64) -> Option<(Arc<Batch>, Lists)> {
         while let Some(encoded) = self.encoding.step(left, &mut self.pool) {
             match encoded {
-                Encoded::Draft(draft) => drop(self.push(draft)),
+                Encoded::Draft(draft) => drop(self.push(draft, false)),
                 Encoded::Batch(batch, lists) => return Some((batch, lists)),
             }
         }
@@ -267,10 +269,13 @@ impl Drafts {
         (draft.version == version && draft.has_room(message.payload.len())).then_some(at)
     }
 
-    fn push(&mut self, draft: BatchBuilder) -> usize {
+    /// Adds a batch, of which the first message `is_short` or not.
+    fn push(&mut self, draft: BatchBuilder, is_short: bool) -> usize {
         let at = self.list.len();
         self.bytes += draft.len();
-        let deliveries = draft.subscribers() + if draft.is_for_others() { ELSEWHERE } else { 0 };
+        let repeats = is_short && self.list.last().is_some_and(|last| draft.goes_with(last));
+        let here = if repeats { draft.subscribers().div_ceil(JOINED) } else { draft.subscribers() };
+        let deliveries = here + if draft.is_for_others() { ELSEWHERE } else { 0 };
         self.deliveries += deliveries;
         self.most = self.most.max(deliveries);
         self.by_topic.insert(draft.topic.clone(), at);

@@ -195,11 +195,11 @@ impl Broker {
             return;
         }
         self.held.has_changed = true;
-        let before = self.deliveries.delivered;
+        let before = self.deliveries.work();
         let left = self.deliveries.deliver(max - max / 2, out);
         let left = self.replay(max / 2 + left, out);
         let left = self.deliveries.deliver(left, out);
-        self.work.charge((self.deliveries.delivered - before) * Work::DELIVERY);
+        self.work.charge(self.deliveries.work() - before);
         self.work.charge((max - left) as u64 * Work::SUBSCRIBER);
     }
 

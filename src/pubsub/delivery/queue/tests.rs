@@ -290,7 +290,7 @@ fn subscribers_that_have_got_it_already_count_for_less() {
 fn messages_to_few_go_past_one_to_very_many() {
     let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
     add(&mut queue, "wide", &[("w1", None)], &[list(0..5_000, true)]);
-    assert_eq!(queue.waiting(), WIDE_COUNTS, "there is room for others");
+    assert_eq!(queue.waiting(), counting::WIDE_COUNTS, "there is room for others");
     add(&mut queue, "wide", &[("w2", None)], &[list(0..10, true)]);
     add(&mut queue, "several", &[("s", None)], &[list(0..10, true), list(5..15, true)]);
     add(&mut queue, "few", &[("f1", None)], &[list(0..100, true)]);
