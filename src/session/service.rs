@@ -147,7 +147,7 @@ pub trait Inbound {
     }
 
     /// The deliveries of this turn that are still to be made. One message to many subscribers
-    /// counts for many, or for fewer if they are sent others with it.
+    /// counts for many.
     fn undelivered(&self) -> usize {
         0
     }

@@ -42,6 +42,8 @@ pub(super) struct Drafts {
     /// The deliveries to be made of them, and of the one that needs most.
     deliveries: usize,
     most: usize,
+    /// The same without regard to what goes out together.
+    subscribers: usize,
     scratch: Scratch,
     pub(super) pool: Pool,
     matches: Matches,
@@ -71,6 +73,7 @@ impl Drafts {
             bytes: 0,
             deliveries: 0,
             most: 0,
+            subscribers: 0,
             scratch: Scratch::default(),
             pool: Pool::new(deflate_level),
             matches: Matches::default(),
@@ -97,9 +100,9 @@ impl Drafts {
         self.deliveries - self.most
     }
 
-    /// The deliveries to be made of all of them.
-    pub(super) const fn all_deliveries(&self) -> usize {
-        self.deliveries
+    /// The subscribers of all of them; those on another core count for a fixed number.
+    pub(super) const fn subscribers(&self) -> usize {
+        self.subscribers
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -219,7 +222,7 @@ impl Drafts {
     /// Takes all batches, in the order in which they began.
     pub(super) fn take(&mut self) -> impl Iterator<Item = BatchBuilder> {
         self.by_topic.clear();
-        (self.bytes, self.deliveries, self.most) = (0, 0, 0);
+        (self.bytes, self.deliveries, self.most, self.subscribers) = (0, 0, 0, 0);
         self.list.drain(..)
     }
 
@@ -275,7 +278,9 @@ impl Drafts {
         self.bytes += draft.len();
         let repeats = is_short && self.list.last().is_some_and(|last| draft.goes_with(last));
         let here = if repeats { draft.subscribers().div_ceil(JOINED) } else { draft.subscribers() };
-        let deliveries = here + if draft.is_for_others() { ELSEWHERE } else { 0 };
+        let elsewhere = if draft.is_for_others() { ELSEWHERE } else { 0 };
+        let deliveries = here + elsewhere;
+        self.subscribers += draft.subscribers() + elsewhere;
         self.deliveries += deliveries;
         self.most = self.most.max(deliveries);
         self.by_topic.insert(draft.topic.clone(), at);

@@ -231,10 +231,11 @@ impl Broker {
         waiting <= MAX_WAITING && !self.is_full()
     }
 
-    /// The deliveries of what was published in this turn, with those on other cores.
+    /// The deliveries of what was published in this turn. Those on another core count for a fixed
+    /// number.
     #[must_use]
-    pub fn undelivered(&self) -> usize {
-        self.drafts.all_deliveries()
+    pub const fn undelivered(&self) -> usize {
+        self.drafts.subscribers()
     }
 
     /// Whether so many bytes wait, here or for another core, or so much memory is in use, that even

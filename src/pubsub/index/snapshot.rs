@@ -7,8 +7,10 @@ use std::rc::Rc;
 use crate::base::ConnectionId;
 use crate::pubsub::encoding::Form;
 
-/// So many lists at most are compared to see whether two messages go out together.
+/// So many lists at most are compared to see whether two messages go out together, and messages to
+/// more subscribers do not: there are too many deliveries of each for one turn.
 const MAX_COMPARED: usize = 16;
+const MAX_TOGETHER: usize = 64;
 
 /// One connection's subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,9 +133,9 @@ impl Lists {
     }
 
     /// Whether a message for these subscribers goes out together with the one before it, which is
-    /// for the same. Not looked at if there are many lists.
+    /// for the same. They do not if they are many.
     pub(in crate::pubsub) fn go_with(&self, before: &Self) -> bool {
-        self.lists.len() <= MAX_COMPARED && self.is_same(before)
+        self.subscribers <= MAX_TOGETHER && self.lists.len() <= MAX_COMPARED && self.is_same(before)
     }
 
     /// Whether both are exactly the same lists. A list that a message waits with is never changed

@@ -141,8 +141,8 @@ pub(super) const ALL: &[Workload] = &[
     Workload::many(
         "wide-publishers-always",
         "",
-        "2,000 clients publish to a filter of 400 subscribers, each 100 ms: more than can be",
-        || wide_publishers(400, 2_000, 100),
+        "100 clients publish all the time to a filter of 400 subscribers",
+        || wide_publishers(400, 100, 10),
     ),
     Workload::many(
         "json-subscribers",
