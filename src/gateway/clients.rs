@@ -18,9 +18,13 @@ pub(super) struct Entry<U> {
 }
 
 impl<U> Entry<U> {
-    /// A message has caused so many deliveries.
+    /// A message has caused so many deliveries. One that causes none says nothing about the next:
+    /// it may go out with another one of its topic.
     #[inline]
     pub(super) fn note_deliveries(&mut self, caused: usize) {
+        if caused == 0 {
+            return;
+        }
         let caused = u32::try_from(caused).unwrap_or(u32::MAX);
         self.deliveries = match self.deliveries {
             Some(usual) if caused < usual => Some(usual - (usual - caused).div_ceil(REMEMBERED)),

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{BatchBuilder, Finished};
@@ -353,6 +355,33 @@ fn any_number_of_messages_goes_past_a_wide_one() {
     assert!(queue.bytes() <= places + wide + 200_000, "{}", queue.bytes());
     queue.deliver(usize::MAX, &mut out);
     assert!(queue.is_empty() && queue.waiting() == 0 && queue.bytes() == 0);
+}
+
+/// Short messages of many topics to the same few subscribers go out together: a turn makes more
+/// deliveries, and they keep others from publishing for less long.
+#[test]
+fn what_goes_out_together_counts_for_less() {
+    let long = "x".repeat(2_000);
+    for (slots, payload, waiting, turns) in
+        [(32, "x", 32 + 63 * 2, 2), (32, &*long, 64 * 32, 16), (100, "x", 64 * 100, 50)]
+    {
+        let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+        let same = list(0..slots, true);
+        for topic in 0..64 {
+            add(&mut queue, &topic.to_string(), &[(payload, None)], std::slice::from_ref(&same));
+        }
+        assert_eq!(queue.waiting(), waiting);
+        let work = |queue: &DeliveryQueue| queue.work() / Work::DELIVERY;
+        for turn in 0..turns {
+            assert!(!queue.is_empty(), "after {turn} turns of {turns}");
+            let before = work(&queue);
+            out.joining = Some(HashSet::new());
+            queue.deliver(128, &mut out);
+            assert!(work(&queue) - before <= 128);
+        }
+        assert!(queue.is_empty() && queue.waiting() == 0);
+        assert_eq!(out.deliveries.len(), 64 * slots as usize);
+    }
 }
 
 /// A list may still hold a connection that has ended, and another the next one in its slot.
