@@ -58,10 +58,8 @@ impl Outbound for Recorder {
         *given += 1;
         self.calls.push(Call::Deliver(to));
         self.deliveries.push((to, Rc::clone(frames)));
-        match &mut self.joining {
-            Some(joining) if !joining.insert(to) => Delivered::Joined,
-            _ => Delivered::Taken,
-        }
+        let is_first = self.joining.as_mut().is_none_or(|joining| joining.insert(to));
+        if is_first { Delivered::Taken } else { Delivered::Joined }
     }
 
     fn answer(&mut self, to: ConnectionId, frames: &[u8]) -> bool {
