@@ -223,6 +223,10 @@ impl<H: Handler> Inbound for Gateway<H> {
         self.core.broker.has_room()
     }
 
+    fn has_room_for_few(&self, deliveries: u32) -> bool {
+        self.core.broker.has_room_for_few(deliveries)
+    }
+
     fn undelivered(&self) -> usize {
         self.core.broker.undelivered()
     }

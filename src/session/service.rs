@@ -146,6 +146,13 @@ pub trait Inbound {
         true
     }
 
+    /// The same for messages that are for few subscribers, as those of a client with so many
+    /// [`usual_deliveries`](Self::usual_deliveries), for which a part of the room is kept.
+    fn has_room_for_few(&self, deliveries: u32) -> bool {
+        let _ = deliveries;
+        self.has_room()
+    }
+
     /// The deliveries of this turn that are still to be made. One message to many subscribers
     /// counts for many.
     fn undelivered(&self) -> usize {

@@ -15,6 +15,15 @@ const UNKNOWN: u32 = 128;
 /// cause: 800 deliveries.
 const MAX_DEBT: u64 = 800 * Work::DELIVERY;
 
+/// A connection that has a place.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    id: ConnectionId,
+    start: u64,
+    /// The deliveries that are expected of its input.
+    deliveries: u32,
+}
+
 /// What is known of the connection of a slot.
 #[derive(Clone, Copy, Debug, Default)]
 struct Flow {
@@ -36,8 +45,7 @@ type Place = (u64, u64);
 /// while nobody waits.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
-    /// With the start of each.
-    waiting: BTreeMap<Place, (ConnectionId, u64)>,
+    waiting: BTreeMap<Place, Waiting>,
     /// Those that have no place yet, in the order of arrival.
     arrived: Vec<ConnectionId>,
     flows: Vec<Flow>,
@@ -83,9 +91,10 @@ impl FairQueue {
             let finish = self.flow(id).finish;
             self.ahead.remove(&(finish, id.slot));
             let start = self.now.max(finish);
-            let work = u64::from(deliveries(id).unwrap_or(UNKNOWN).max(1)) * Work::DELIVERY;
-            let work = work.min(MAX_DEBT);
-            self.waiting.insert((start.saturating_add(work), self.placed), (id, start));
+            let deliveries = deliveries(id).unwrap_or(UNKNOWN).max(1);
+            let work = (u64::from(deliveries) * Work::DELIVERY).min(MAX_DEBT);
+            let waiting = Waiting { id, start, deliveries };
+            self.waiting.insert((start.saturating_add(work), self.placed), waiting);
             self.placed += 1;
         }
         self.arrived = arrived;
@@ -96,9 +105,14 @@ impl FairQueue {
     /// Takes the connection whose turn it is. [`served`](Self::served) has to follow, unless the
     /// connection has ended.
     pub(super) fn pop(&mut self) -> Option<ConnectionId> {
-        let (_, taken) = self.waiting.pop_first()?;
-        self.taken = Some(taken);
-        Some(taken.0)
+        let (_, Waiting { id, start, .. }) = self.waiting.pop_first()?;
+        self.taken = Some((id, start));
+        Some(id)
+    }
+
+    /// The deliveries that are expected of the input of the connection whose turn it is.
+    pub(super) fn next_deliveries(&self) -> Option<u32> {
+        self.waiting.first_key_value().map(|(_, waiting)| waiting.deliveries)
     }
 
     /// The connection that was taken last has caused so much work, with that of deliveries that are

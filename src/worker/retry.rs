@@ -74,14 +74,17 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let usual = |id| service.usual_deliveries(id);
         core.deferring.awaiting_room.place(usual, &core.pools.ledger);
         for _ in 0..self.core.deferring.awaiting_room.len() {
-            if self.core.pools.work.used() >= until || !self.service.has_room() {
+            let Some(next) = self.core.deferring.awaiting_room.next_deliveries() else { return };
+            let has_room = self.service.has_room() || self.service.has_room_for_few(next);
+            if self.core.pools.work.used() >= until || !has_room {
                 return;
             }
             let Some(id) = self.core.deferring.awaiting_room.pop() else { return };
             let Some(slot) = self.core.slots.get(id) else { continue };
             slot.flags.remove(Flags::AWAITING_ROOM);
+            // The room that is kept for few is for one input.
             let (work, waiting) = (self.core.pools.work.used(), self.service.undelivered());
-            self.serve_deferred(id);
+            self.serve_deferred(id, true);
             let deliveries = self.service.undelivered().saturating_sub(waiting) as u64;
             let work = self.core.pools.work.used() - work + deliveries * Work::DELIVERY;
             self.core.deferring.awaiting_room.served(work);
@@ -107,7 +110,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 continue;
             }
             slot.flags.remove(Flags::AWAITING_ROOM);
-            self.serve_deferred(id);
+            self.serve_deferred(id, false);
         }
     }
 
@@ -116,14 +119,15 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if let Some(slot) = self.core.slots.get(id) {
             slot.flags.remove(Flags::PAUSED);
             self.core.stats.resumed += 1;
-            self.serve_deferred(id);
+            self.serve_deferred(id, false);
         }
     }
 
-    /// Handles deferred input of a connection, and notes how much work that was.
-    fn serve_deferred(&mut self, id: ConnectionId) {
+    /// Handles deferred input of a connection, and notes how much work that was. `has_room` says
+    /// that there is room for the first input.
+    fn serve_deferred(&mut self, id: ConnectionId, has_room: bool) {
         let (before, held) = (self.core.pools.work.used(), self.core.pools.ledger.used());
-        self.take_deferred(id);
+        self.take_deferred(id, has_room);
         let freed = held.saturating_sub(self.core.pools.ledger.used());
         self.core.pools.work.charge(Work::of_freed(freed));
         let work = self.core.pools.work.used() - before;
@@ -134,7 +138,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
 
     /// Handles the deferred input of a connection, until the service wants the rest to wait, or the
     /// share of the connection is used up.
-    fn take_deferred(&mut self, id: ConnectionId) {
+    fn take_deferred(&mut self, id: ConnectionId, mut has_room: bool) {
         self.core.pools.work.allow(self.core.budget.share);
         loop {
             let Some(slot) = self.core.slots.get(id) else { return };
@@ -148,7 +152,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
             if slot.deferred.is_none() {
                 break;
             }
-            if slot.lacks_room(&self.service) || self.core.pools.work.is_used_up() {
+            let lacks_room = !std::mem::take(&mut has_room) && slot.lacks_room(&self.service);
+            if lacks_room || self.core.pools.work.is_used_up() {
                 return self.core.list_for_retry(id);
             }
             if !self.core.meters.are_used {

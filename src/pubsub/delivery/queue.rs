@@ -19,7 +19,7 @@ use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{Lists, Subscriber};
 use crate::pubsub::name::Topic;
 use crate::session::{Delivered, Frames, Outbound};
-pub(in crate::pubsub) use counting::{JOINED, PACED, SHORT};
+pub(in crate::pubsub) use counting::{JOINED, PACED, SHORT, WIDE};
 use measured::Measured;
 
 /// The memory of a delivery itself, with its place in the queue and in the table by topic.

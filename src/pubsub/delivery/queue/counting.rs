@@ -11,10 +11,10 @@ const MOST: usize = 4;
 /// this: they are copied, but not sent.
 pub(in crate::pubsub) const JOINED: usize = 16;
 pub(in crate::pubsub) const SHORT: usize = 1 << 10;
-/// A delivery to more subscribers than this is wide. That takes more than four turns.
-const WIDE: usize = 512;
-/// A wide delivery counts for so many that wait: there is room for others behind one, but not
-/// behind two.
+/// A delivery to more subscribers than this is wide. That takes more than one turn.
+pub(in crate::pubsub) const WIDE: usize = 128;
+/// A wide delivery counts for so many at most that wait: there is room for others behind one, but
+/// not behind two.
 pub(super) const WIDE_COUNTS: usize = 300;
 
 impl Delivery {
@@ -37,9 +37,9 @@ impl Delivery {
     pub(super) const fn waiting(&self) -> usize {
         let all = self.lists.subscribers() * self.counts_for();
         match self.is_wide() {
-            true => WIDE_COUNTS,
+            true if all > WIDE_COUNTS => WIDE_COUNTS,
             false if self.repeats && self.is_short() => all.div_ceil(JOINED),
-            false => all,
+            _ => all,
         }
     }
 
