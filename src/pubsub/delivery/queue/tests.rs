@@ -79,20 +79,20 @@ fn got(slot: u32, payloads: &[&str]) -> Got {
 #[test]
 fn a_turn_is_limited_to_a_number_of_deliveries() {
     let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
-    let (many, few) = (list(0..300, true), list(300..310, true));
+    let (many, few) = (list(0..120, true), list(120..130, true));
     add(&mut queue, "a", &[("1", None)], &[many]);
     add(&mut queue, "b", &[("2", None)], std::slice::from_ref(&few));
     add(&mut queue, "c", &[("3", None)], &[few]);
-    for total in [128, 256] {
-        queue.deliver(128, &mut out);
+    for total in [50, 100] {
+        queue.deliver(50, &mut out);
         assert_eq!(out.deliveries.len(), total);
     }
     // The end of a list and the next deliveries in one turn. A delivery that ends counts as one
     // more.
-    queue.deliver(60, &mut out);
-    assert_eq!(out.deliveries.len(), 256 + 44 + 10 + 4);
+    queue.deliver(36, &mut out);
+    assert_eq!(out.deliveries.len(), 100 + 20 + 10 + 4);
     queue.deliver(usize::MAX, &mut out);
-    assert!(queue.is_empty() && queue.bytes() == 0 && queue.delivered == 320);
+    assert!(queue.is_empty() && queue.bytes() == 0 && queue.delivered == 140);
     let slots: Vec<u32> = out.deliveries.iter().map(|(to, _)| to.slot).collect();
     assert!(slots.into_iter().eq((0..310).chain(300..310)), "each once, and in order");
 }
