@@ -44,6 +44,8 @@ mod stream;
 mod table;
 #[path = "hostile/tls.rs"]
 mod tls;
+#[path = "hostile/topics.rs"]
+mod topics;
 #[path = "hostile/verdict.rs"]
 mod verdict;
 #[path = "hostile/waits.rs"]

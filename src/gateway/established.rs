@@ -18,7 +18,7 @@ impl<H: Handler> Gateway<H> {
 
     fn establish_one<O: Outbound>(&mut self, established: Established, out: &mut O) {
         let id = established.id;
-        if let Some((client, _)) = self.clients.get(id) {
+        if let Some(client) = self.clients.get(id) {
             client.confirm(id, out);
         }
         self.core.broker.put_in_force(established, out);

@@ -21,7 +21,7 @@ impl<H: Handler> Gateway<H> {
             let Some((id, step)) = gate.next_step() else { return };
             match step {
                 Step::Warn(seconds) => {
-                    if let Some((client, _)) = self.clients.get(id) {
+                    if let Some(client) = self.clients.get(id) {
                         client.expiring(id, seconds, out);
                     }
                 }

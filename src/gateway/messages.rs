@@ -1,5 +1,6 @@
 //! Messages to the endpoints of the server, and what their clients may do.
 
+use super::clients::Entry;
 use super::endpoint::{Guard, Incoming, Renewed};
 use super::gate::{Gate, compared_with};
 use super::service::Gateway;
@@ -20,11 +21,14 @@ impl<H: Handler> Gateway<H> {
         replies: &mut Replies<'_>,
     ) {
         let max_topic = self.config.pubsub.max_topic;
-        let Some((client, user)) = self.clients.get(id) else { return };
+        let Some(entry) = self.clients.entry(id) else { return };
+        let Entry { client, user, .. } = entry;
         let CoreState { broker, panics, .. } = &mut self.core;
+        let undelivered = broker.undelivered();
         let (app, gate, mut has_panicked) = (&mut self.app, self.gate.as_deref_mut(), false);
         let guard = Doorman { id, app, user, gate, panics, has_panicked: &mut has_panicked };
         client.message(id, message, max_topic, broker, replies, guard);
+        entry.note_deliveries(broker.undelivered() - undelivered);
         if has_panicked {
             replies.close(CloseCode::INTERNAL_ERROR, "internal error");
         }

@@ -20,7 +20,7 @@ impl<H: Handler> Gateway<H> {
             if let Some(core) = core {
                 tracing::error!(core, "this core acknowledges no subscriptions; it hangs or ended");
             }
-            if let Some((client, _)) = self.clients.get(id) {
+            if let Some(client) = self.clients.get(id) {
                 client.give_up(id, OVERDUE, out);
             }
         }
@@ -30,7 +30,7 @@ impl<H: Handler> Gateway<H> {
     pub(super) fn close_missed<O: Outbound>(&mut self, out: &mut O) {
         for _ in 0..MISSED_BATCH {
             let Some(id) = self.core.broker.take_missed() else { return };
-            if let Some((client, _)) = self.clients.get(id) {
+            if let Some(client) = self.clients.get(id) {
                 client.give_up(id, MISSED, out);
                 out.close(id, CloseReason::Local(CloseCode::TRY_AGAIN_LATER), MISSED);
                 out.set_reading(id, true);

@@ -197,7 +197,7 @@ impl<H: Handler> Inbound for Gateway<H> {
     }
 
     fn assembling(&mut self, id: ConnectionId, opcode: Opcode, so_far: &[u8]) -> usize {
-        let Some((client, _)) = self.clients.get(id) else { return 0 };
+        let Some(client) = self.clients.get(id) else { return 0 };
         client.assembling(opcode, so_far, &mut self.core.broker)
     }
 
@@ -221,6 +221,18 @@ impl<H: Handler> Inbound for Gateway<H> {
     #[inline]
     fn has_room(&self) -> bool {
         self.core.broker.has_room()
+    }
+
+    fn has_room_for_few(&self, deliveries: u32) -> bool {
+        self.core.broker.has_room_for_few(deliveries)
+    }
+
+    fn undelivered(&self) -> usize {
+        self.core.broker.undelivered()
+    }
+
+    fn usual_deliveries(&self, id: ConnectionId) -> Option<u32> {
+        self.clients.usual_deliveries(id)
     }
 
     fn take_work(&mut self) -> u64 {
@@ -307,7 +319,7 @@ impl<H: Handler> Service for Gateway<H> {
         }
         self.take_inbox(out);
         while let Some((id, result)) = self.core.broker.take_accepted() {
-            if let Some((client, _)) = self.clients.get(id) {
+            if let Some(client) = self.clients.get(id) {
                 client.accepted(id, result, out);
             }
         }
@@ -316,7 +328,7 @@ impl<H: Handler> Service for Gateway<H> {
         self.core.broker.flush(out);
         self.core.broker.deliver(deliveries, out);
         while let Some(id) = self.core.broker.take_ended() {
-            if let Some((client, _)) = self.clients.get(id) {
+            if let Some(client) = self.clients.get(id) {
                 client.confirm(id, out);
             }
         }
@@ -335,7 +347,7 @@ impl<H: Handler> Service for Gateway<H> {
     }
 
     fn may_publish(&mut self, id: ConnectionId) -> bool {
-        self.clients.get(id).is_some_and(|(client, _)| client.may_publish())
+        self.clients.get(id).is_some_and(|client| client.may_publish())
     }
 
     fn newcomers_cost_much(&self) -> bool {

@@ -1,7 +1,7 @@
 //! For unit tests: an [`Outbound`] that records its calls, and JSON that is hard to pass on
 //! unchanged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::base::ConnectionId;
@@ -31,6 +31,8 @@ pub(crate) struct Recorder {
     pub(crate) full: Vec<u32>,
     /// The most deliveries that each connection takes.
     pub(crate) portion: Option<usize>,
+    /// Those that were given something in this turn, if that is to be told.
+    pub(crate) joining: Option<HashSet<ConnectionId>>,
     /// Connections whose handshakes were answered.
     pub(crate) answered: Vec<ConnectionId>,
     given: HashMap<ConnectionId, usize>,
@@ -56,7 +58,8 @@ impl Outbound for Recorder {
         *given += 1;
         self.calls.push(Call::Deliver(to));
         self.deliveries.push((to, Rc::clone(frames)));
-        Delivered::Taken
+        let is_first = self.joining.as_mut().is_none_or(|joining| joining.insert(to));
+        if is_first { Delivered::Taken } else { Delivered::Joined }
     }
 
     fn answer(&mut self, to: ConnectionId, frames: &[u8]) -> bool {

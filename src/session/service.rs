@@ -146,6 +146,26 @@ pub trait Inbound {
         true
     }
 
+    /// The same for messages that are for few subscribers, as those of a client with so many
+    /// [`usual_deliveries`](Self::usual_deliveries), for which a part of the room is kept.
+    fn has_room_for_few(&self, deliveries: u32) -> bool {
+        let _ = deliveries;
+        self.has_room()
+    }
+
+    /// The deliveries of this turn that are still to be made. One message to many subscribers
+    /// counts for many.
+    fn undelivered(&self) -> usize {
+        0
+    }
+
+    /// How many deliveries a message of this connection to such an endpoint has caused lately;
+    /// `None` if it has sent none.
+    fn usual_deliveries(&self, id: ConnectionId) -> Option<u32> {
+        let _ = id;
+        None
+    }
+
     /// The work that was done since this was last called, in the units of
     /// [`Work`](crate::base::Work): for handshakes, for messages to built-in endpoints, and at the
     /// beginning and the end of a turn.
@@ -327,6 +347,9 @@ pub enum Delivered {
     /// It is sent or queued, or dropped by the policy for slow consumers, or the connection is not
     /// open any more.
     Taken,
+    /// The same, and it goes out with other output of the connection in this turn: it needs no send
+    /// of its own.
+    Joined,
     /// Nothing was done: the connection was given as much as one turn allows. Try again in the next
     /// turn, because otherwise a burst would look like a slow reader. The same is said of all that
     /// follows for it in this turn.

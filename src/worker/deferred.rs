@@ -4,31 +4,25 @@
 //! copied if it would take too many of the buffers, which other connections need.
 
 use super::Worker;
-use super::deferring::{Expected, Part};
+use super::deferring::{Deferring, Expected, Part};
 use super::input::{Deferred, Input, SHORT};
 use super::slots::{Blocked, Flags, Slot};
-use crate::base::{ConnectionId, Work};
+use crate::base::ConnectionId;
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
-/// Input of a client of topics that is no longer causes about [`MUCH`] at most, and so does a
+/// Input of a client of topics that is no longer causes about [`MUCH`](super::retry) at most, and so does a
 /// request head that is no longer, unless tokens are verified.
 const BOUNDED: usize = 160;
 const BOUNDED_HEAD: usize = 512;
 /// If so much of a message is there and the peer has reset the connection, the rest is not handled:
 /// a few kilobytes of it may be megabytes, for nobody.
 const GIVEN_UP: usize = 64 << 10;
-/// Input that causes more work than this causes much. A connection that has sent such input is
-/// expected to do it again, until it has sent so many inputs in a row that caused less.
-const MUCH: u64 = 20_000;
-const REMEMBERED: u8 = 64;
 /// In a turn that has done enough already, the driver is not asked for more once it has brought so
 /// many bytes: of those who flood there is always more.
 const COLLECTED: usize = 256 << 10;
 /// An event counts for so many bytes.
 const EVENT: usize = 64;
-/// So many connections of a list that lack room are looked at in one turn.
-const MAX_SKIPPED: usize = 512;
 
 impl<D: Driver, S: Service> Worker<D, S> {
     /// Defers an event of a receive; what follows on this connection waits behind it.
@@ -123,126 +117,6 @@ impl<D: Driver, S: Service> Worker<D, S> {
         slot.flags.insert(Flags::PAUSED);
         core.deferring.late.push(id, slot.expected(start, service));
         core.stats.late += 1;
-    }
-
-    /// Handles deferred input, as far as there is room and the budget of the turn allows. No list
-    /// can take the part of another: connections that cause much work do not keep publishers
-    /// waiting, and a large message does not keep others waiting.
-    #[cold]
-    pub(super) fn retry_deferred(&mut self) {
-        // Input that has caused more work than it was expected to do takes the share of what
-        // follows: it is expected to do so from then on.
-        let late = self.core.budget.late;
-        let eighths = [8, 10, 11, 12];
-        for (expected, share) in Expected::ALL.into_iter().zip(eighths) {
-            self.retry_late(expected, late / 8 * share);
-        }
-        let start = self.core.pools.work.used();
-        let sixth = self.core.budget.deferred / 6;
-        for (part, before) in Part::ALL.into_iter().zip([0, 2, 4]) {
-            self.retry_paused(part, start.saturating_add(sixth * (before + 1)));
-            self.retry_awaiting_room(part, start.saturating_add(sixth * (before + 2)));
-        }
-    }
-
-    /// Handles short input that came too late for its turn, until so much work is done.
-    fn retry_late(&mut self, expected: Expected, until: u64) {
-        for _ in 0..self.core.deferring.late.len(expected) {
-            if self.core.pools.work.used() >= until {
-                return;
-            }
-            let Some(id) = self.core.deferring.late.pop(expected) else { return };
-            self.resume(id);
-        }
-    }
-
-    /// Goes on with connections that have used up their share of a turn, until so much work is
-    /// done. While memory is scarce large messages wait: a kilobyte of one may become a megabyte,
-    /// and newcomers and publishers would wait until that is freed. Meanwhile the largest holders
-    /// are closed.
-    fn retry_paused(&mut self, part: Part, until: u64) {
-        for _ in 0..self.core.deferring.paused.attempts(part) {
-            let waits = part == Part::Large && self.core.large_messages_wait();
-            if waits || self.core.pools.work.used() >= until {
-                return;
-            }
-            let Some(id) = self.core.deferring.paused.pop(part) else { return };
-            self.resume(id);
-        }
-    }
-
-    /// Goes on with connections whose input needs room, while there is room, until so much work is
-    /// done.
-    fn retry_awaiting_room(&mut self, part: Part, until: u64) {
-        let mut skipped = 0;
-        for _ in 0..self.core.deferring.awaiting_room.attempts(part) {
-            if self.core.pools.work.used() >= until || !self.service.has_room() {
-                return;
-            }
-            let Some(id) = self.core.deferring.awaiting_room.pop(part) else { return };
-            let Some(slot) = self.core.slots.get(id) else { continue };
-            if slot.lacks_room(&self.service) {
-                // Its message is a large one.
-                self.core.deferring.awaiting_room.lacks_room(id, part);
-                skipped += 1;
-                if skipped == MAX_SKIPPED {
-                    return;
-                }
-                continue;
-            }
-            slot.flags.remove(Flags::AWAITING_ROOM);
-            self.serve_deferred(id);
-        }
-    }
-
-    /// Goes on with a connection that was paused.
-    fn resume(&mut self, id: ConnectionId) {
-        if let Some(slot) = self.core.slots.get(id) {
-            slot.flags.remove(Flags::PAUSED);
-            self.core.stats.resumed += 1;
-            self.serve_deferred(id);
-        }
-    }
-
-    /// Handles deferred input of a connection, and notes how much work that was.
-    fn serve_deferred(&mut self, id: ConnectionId) {
-        let (before, held) = (self.core.pools.work.used(), self.core.pools.ledger.used());
-        self.take_deferred(id);
-        let freed = held.saturating_sub(self.core.pools.ledger.used());
-        self.core.pools.work.charge(Work::of_freed(freed));
-        let work = self.core.pools.work.used() - before;
-        if let Some(slot) = self.core.slots.get(id) {
-            slot.costly = if work > MUCH { REMEMBERED } else { slot.costly.saturating_sub(1) };
-        }
-    }
-
-    /// Handles the deferred input of a connection, until the service wants the rest to wait, or the
-    /// share of the connection is used up.
-    fn take_deferred(&mut self, id: ConnectionId) {
-        self.core.pools.work.allow(self.core.budget.share);
-        loop {
-            let Some(slot) = self.core.slots.get(id) else { return };
-            if slot.input_waits() || self.core.give_up_reset(id) {
-                return;
-            }
-            let Some(slot) = self.core.slots.get(id) else { return };
-            if slot.deferred.as_ref().is_some_and(|deferred| deferred.is_empty()) {
-                slot.deferred = None;
-            }
-            if slot.deferred.is_none() {
-                break;
-            }
-            if slot.lacks_room(&self.service) || self.core.pools.work.is_used_up() {
-                return self.core.list_for_retry(id);
-            }
-            if !self.core.meters.are_used {
-                self.take_next(id);
-            } else if !self.take_metered(id) {
-                return;
-            }
-        }
-        self.core.update_receive(id);
-        self.core.mark_dirty(id);
     }
 
     /// Handles the first deferred input of a connection.
@@ -385,10 +259,14 @@ impl<D: Driver> super::core::Core<D> {
         }
         let is_new = slot.deferred.as_ref().is_some_and(|deferred| deferred.is_new());
         let new = is_new && slot.costly == 0;
-        let part = Part::of(slot.session.assembled(), new);
+        let assembled = slot.session.assembled();
+        let part = Part::of(assembled, new);
         if slot.may_need_room() && !slot.flags.contains(Flags::AWAITING_ROOM) {
             slot.flags.insert(Flags::AWAITING_ROOM);
-            self.deferring.awaiting_room.push(id, part);
+            match Deferring::part_in_message(assembled) {
+                Some(part) => self.deferring.in_message.push(id, part),
+                None => self.deferring.awaiting_room.push(id),
+            }
         } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
             slot.flags.insert(Flags::PAUSED);
             self.deferring.paused.push(id, part);

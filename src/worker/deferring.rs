@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 
+use super::fair_queue::FairQueue;
 use crate::base::ConnectionId;
 
 /// A connection that has sent more than this of a message goes on before others.
 const LARGE_MESSAGE: usize = 256 << 10;
 /// The shares of a turn that one such connection may have.
 const LARGE_SHARES: usize = 8;
+/// Who has sent no more of a message than this lacks nothing but room for deliveries.
+const SMALL_MESSAGE: usize = 16 << 10;
 
 /// Connections with deferred input, by what it waits for. Each may be in two lists at most: once it
 /// is closing it needs no room any more.
@@ -18,23 +21,40 @@ pub(super) struct Deferring {
     /// The connection has used up its share of a turn, and its input needs no room.
     pub(super) paused: Waiting,
     /// The service had no room, or the connection has used up its share, and its input needs room.
-    pub(super) awaiting_room: Waiting,
+    pub(super) awaiting_room: FairQueue,
+    /// The same, in the middle of a message of which more than [`SMALL_MESSAGE`] has come.
+    pub(super) in_message: Waiting,
 }
 
 impl Deferring {
     /// Whether there is none.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.late.is_empty() && self.paused.is_empty() && self.awaiting_room.is_empty()
+        self.late.is_empty() && self.paused.is_empty() && !self.await_room()
+    }
+
+    /// Whether any wait for room.
+    #[inline]
+    pub(super) fn await_room(&self) -> bool {
+        !self.awaiting_room.is_empty() || !self.in_message.is_empty()
+    }
+
+    /// Whether all that wait for room were tried and lack it, and none was added since.
+    pub(super) fn all_lack_room(&self) -> bool {
+        self.awaiting_room.is_empty() && self.in_message.all_lack_room()
+    }
+
+    /// The list in which a connection waits for room, of whose message so much has come; `None` if
+    /// that is the queue by work.
+    pub(super) const fn part_in_message(assembled: usize) -> Option<Part> {
+        if assembled > SMALL_MESSAGE { Some(Part::of(assembled, false)) } else { None }
     }
 
     /// Whether the next turn has deferred input to handle; `large` says whether large messages go
     /// on.
     #[inline]
     pub(super) fn has_work(&self, large: bool, has_room: impl FnOnce() -> bool) -> bool {
-        !self.late.is_empty()
-            || self.paused.goes_on(large)
-            || (!self.awaiting_room.is_empty() && has_room())
+        !self.late.is_empty() || self.paused.goes_on(large) || (self.await_room() && has_room())
     }
 }
 
@@ -137,7 +157,7 @@ impl Waiting {
     }
 
     /// Whether all were tried and lack room, and none was added since.
-    pub(super) fn all_lack_room(&self) -> bool {
+    fn all_lack_room(&self) -> bool {
         let lens = [self.new.len(), self.large.len(), self.others.len()];
         lens.iter().zip(self.lacking).all(|(len, lacking)| lacking >= *len)
     }

@@ -79,7 +79,7 @@ impl<D: Driver> Core<D> {
     /// not short any more. That is looked at in the turns that [`watch_memory`](Self::watch_memory)
     /// needs and in those with events, so the core may sleep.
     pub(super) fn lacks_memory(&self) -> bool {
-        self.deferring.awaiting_room.all_lack_room() && self.is_short_of_memory()
+        self.deferring.all_lack_room() && self.is_short_of_memory()
     }
 
     /// Memory is short: closes the largest holders until it no longer is. It is done at once, or

@@ -16,6 +16,7 @@ mod deferred;
 mod deferring;
 mod drain;
 mod draining;
+mod fair_queue;
 mod input;
 mod inspect;
 mod inspected;
@@ -29,6 +30,7 @@ mod progress;
 mod rearm;
 mod receive;
 mod refusals;
+mod retry;
 mod send;
 mod slots;
 mod spread;
@@ -157,7 +159,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let began = self.core.driver.now();
         self.core.now = Millis::from(began);
         self.service.clock(began);
-        let input_waits = !self.core.deferring.awaiting_room.is_empty();
+        let input_waits = self.core.deferring.await_room();
         self.service.start_turn(self.core.now, input_waits);
         // No client is charged for what the service does by itself, but it makes the turn longer.
         let by_itself = self.service.take_work();

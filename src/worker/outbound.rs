@@ -127,7 +127,8 @@ impl<D: Driver> Core<D> {
     #[cold]
     fn deliver_behind(&mut self, id: ConnectionId, frames: &Rc<Frames>) -> Delivered {
         let Some(slot) = self.slots.get(id) else { return Delivered::Taken };
-        let Some(entry) = self.outbox.entry(slot) else { return Delivered::Taken };
+        let taken = if slot.outbox.is_none() { Delivered::Taken } else { Delivered::Joined };
+        let Some(entry) = self.outbox.entry(slot) else { return taken };
         if entry.delivered > 0 && entry.delivered + frames.len() > MAX_DELIVERED {
             // Nothing that follows in this turn may overtake it.
             entry.delivered = MAX_DELIVERED;
@@ -147,7 +148,7 @@ impl<D: Driver> Core<D> {
             } else {
                 entry.output.append_frames(frames.bytes(), || buffers.take());
             }
-            return Delivered::Taken;
+            return taken;
         };
         // The answers of this turn come first.
         queue.queue.push_output(&mut entry.output, |copied| buffers.give(copied));
@@ -158,7 +159,7 @@ impl<D: Driver> Core<D> {
                 self.too_slow.push(id);
             }
         }
-        Delivered::Taken
+        taken
     }
 
     /// Closes the subscribers that read too slowly.

@@ -1,4 +1,4 @@
-//! The honest: clients of the echo, subscribers and their publisher, and newcomers, all in one
+//! The honest: clients of the echo, subscribers and their publishers, and newcomers, all in one
 //! thread that does nothing but measure how long they wait.
 
 use std::collections::VecDeque;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{Timespec, epoll};
 
 use crate::newcomers::Newcomers;
-use crate::peers::{Echo, Subscriber};
+use crate::peers::Echo;
 use crate::sched::{Clock, Moment, pin};
 use crate::series::{Begun, Measured, Phase, Series};
 use crate::support::client::Client;
-use crate::support::wire::{self, BINARY, FIN};
+use crate::topics::Topic;
 
 /// How many there are of each.
 const CLIENTS: usize = 100;
@@ -24,11 +24,15 @@ const SUBSCRIBERS: usize = 100;
 /// Each client sends, and the publisher publishes, 20 messages a second.
 const PERIOD: Duration = Duration::from_millis(50);
 const SIZE: usize = 64;
+/// The topic of all subscribers, and one of a single subscriber: a push to one user.
 const TOPIC: &str = "/topics/honest";
+const PUSH: &str = "/topics/user";
 /// How long what is under way at the end may take before it is given up.
 const GRACE: Duration = Duration::from_secs(4);
 
-const CONTROL: u64 = (CLIENTS + SUBSCRIBERS) as u64;
+/// The numbers of connections: clients, subscribers, the user, the control, newcomers.
+const USER: u64 = (CLIENTS + SUBSCRIBERS) as u64;
+const CONTROL: u64 = USER + 1;
 
 /// The phase, as all threads see it.
 #[derive(Clone, Default)]
@@ -104,11 +108,8 @@ struct Honest {
     epoll: OwnedFd,
     clock: Clock,
     clients: Vec<Echo>,
-    subscribers: Vec<Subscriber>,
-    publisher: Client,
-    publisher_is_open: bool,
-    published: Vec<Begun>,
-    publish_due: Instant,
+    /// That of all subscribers, and that of one.
+    topics: [Topic; 2],
     control: Control,
     newcomers: Newcomers,
     measured: Measured,
@@ -128,16 +129,17 @@ impl Honest {
             stream
         };
         let count = u32::try_from(CLIENTS).unwrap();
-        let subscribe = format!("{TOPIC}?role=sub");
-        let control = Control::new().unwrap();
-        let publisher = open(&format!("{TOPIC}?role=pub"));
-        let subscribers: Vec<Subscriber> =
-            (0..SUBSCRIBERS).map(|_| Subscriber::new(quick(&subscribe))).collect();
         let start = Instant::now();
+        let topic = |name: &str, subscribers: usize, due| {
+            let streams = (0..subscribers).map(|_| quick(&format!("{name}?role=sub")));
+            Topic::new(open(&format!("{name}?role=pub")), streams, due)
+        };
+        let control = Control::new().unwrap();
+        let topics = [topic(TOPIC, SUBSCRIBERS, start), topic(PUSH, 1, start + PERIOD / 2)];
         let clients: Vec<Echo> =
             (0..count).map(|i| Echo::new(quick("/"), start + PERIOD * i / count)).collect();
         let streams = clients.iter().filter_map(Echo::stream);
-        let streams = streams.chain(subscribers.iter().filter_map(Subscriber::stream));
+        let streams = streams.chain(topics.iter().flat_map(Topic::streams));
         for (token, stream) in (0..).zip(streams.chain([&control.to])) {
             let data = epoll::EventData::new_u64(token);
             epoll::add(&epoll, stream, data, epoll::EventFlags::IN).unwrap();
@@ -147,11 +149,7 @@ impl Honest {
             clock: Clock::new(pid),
             epoll,
             clients,
-            subscribers,
-            publisher,
-            publisher_is_open: true,
-            published: Vec::new(),
-            publish_due: start,
+            topics,
             control,
             measured: Measured::default(),
         }
@@ -173,12 +171,11 @@ impl Honest {
                 client.send(begun, &[0x55; SIZE]);
             }
         }
-        if self.publish_due <= now && self.publisher_is_open {
-            self.publish_due = (self.publish_due + PERIOD).max(now);
-            let number = (self.published.len() as u64).to_be_bytes();
-            let begun = self.begin(phase);
-            self.published.push(begun);
-            self.publisher_is_open = self.publisher.try_send(&wire::frame(FIN | BINARY, &number));
+        for at in 0..self.topics.len() {
+            if self.topics[at].is_due(now) {
+                let begun = self.begin(phase);
+                self.topics[at].publish(begun, now, PERIOD);
+            }
         }
         if self.newcomers.is_due(now) {
             let begun = self.begin(phase);
@@ -208,9 +205,10 @@ impl Honest {
         let at = usize::try_from(token).unwrap();
         if token < CLIENTS as u64 {
             self.clients[at].receive(now, &mut measured.echo);
-        } else if token < CONTROL {
-            let subscriber = &mut self.subscribers[at - CLIENTS];
-            subscriber.receive(now, &self.published, &mut measured.topic);
+        } else if token < USER {
+            self.topics[0].receive(at - CLIENTS, now, &mut measured.topic);
+        } else if token == USER {
+            self.topics[1].receive(0, now, &mut measured.push);
         } else if token > CONTROL {
             self.newcomers.ready(token, flags, now, measured);
         }
@@ -218,7 +216,7 @@ impl Honest {
 
     fn is_waiting(&self) -> bool {
         self.clients.iter().any(Echo::is_waiting)
-            || self.subscribers.iter().any(|peer| peer.is_waiting(self.published.len()))
+            || self.topics.iter().any(Topic::is_waiting)
             || self.newcomers.are_waiting()
     }
 
@@ -228,13 +226,11 @@ impl Honest {
         for client in &mut self.clients {
             client.give_up(&now, &mut self.measured.echo);
         }
-        for subscriber in &mut self.subscribers {
-            subscriber.give_up(&now, &self.published, &mut self.measured.topic);
-        }
+        self.topics[0].give_up(&now, &mut self.measured.topic);
+        self.topics[1].give_up(&now, &mut self.measured.push);
         self.newcomers.give_up(&now, &mut self.measured);
         let ended = self.clients.iter().filter(|peer| peer.is_ended()).count()
-            + self.subscribers.iter().filter(|peer| peer.is_ended()).count()
-            + usize::from(!self.publisher_is_open);
+            + self.topics.iter().map(Topic::ended).sum::<usize>();
         self.measured.closed = ended as u64;
         self.measured
     }

@@ -42,7 +42,8 @@ fn the_harmless_are_counted_and_harm_nobody() {
         assert!(series.quiet.counted.len() > 100, "{}", series.quiet.counted.len());
         assert_eq!(series.lost, 0);
     }
-    assert!(measured.handshake.attack.counted.len() > 3);
+    assert!(measured.handshake.attack.counted.len() > 3 && measured.push.attack.counted.len() > 3);
+    assert_eq!(measured.push.lost, 0);
     assert_eq!((measured.handshake.lost, measured.closed), (0, 0));
     assert!(outcome.peak > 1 << 20 && outcome.peak < outcome.limit, "{}", outcome.peak);
     // Nearly nothing was to be done.

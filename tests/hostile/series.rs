@@ -104,6 +104,8 @@ pub(crate) struct Measured {
     pub(crate) echo: Series,
     /// From publishing to the receipt by each subscriber.
     pub(crate) topic: Series,
+    /// The same on a topic with a single subscriber.
+    pub(crate) push: Series,
     /// From connecting to the response of the handshake.
     pub(crate) handshake: Series,
     /// From sending to receiving over a connection that the server has no part in: how late the

@@ -13,9 +13,9 @@ use crate::verdict;
 /// peak beside what the limits of the server allow, and a second after the attackers have left,
 /// when the allocator still keeps some of what is freed.
 pub(crate) const HEAD: &str = "\
-| workload | fault | echo quiet | echo | topic quiet | topic | 101 longest | late / stolen \
+| workload | fault | echo quiet | echo | topic quiet | topic | push | 101 longest | late / stolen \
 | peak / limit MiB | after MiB | sent MB | CPU s/MB | verdict |\n\
-|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 fn ms(wait: Duration) -> String {
     let ms = wait.as_secs_f64() * 1e3;
@@ -48,7 +48,7 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome) -> String {
     };
     let sent = outcome.report.sent as f64 / 1e6;
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} | {} | {sent:.1} | {:.4} \
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} / {} | {} / {} | {} | {sent:.1} | {:.4} \
          | {verdict} |",
         workload.name,
         workload.fault,
@@ -56,6 +56,7 @@ pub(crate) fn row(workload: &Workload, outcome: &Outcome) -> String {
         attacked(&measured.echo),
         quiet(&measured.topic),
         attacked(&measured.topic),
+        attacked(&measured.push),
         ms(measured.handshake.longest()),
         ms(measured.control.longest()),
         outcome.stolen.as_millis(),

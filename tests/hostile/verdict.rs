@@ -47,6 +47,7 @@ pub(crate) fn waits_beyond(bound: Duration, outcome: &Outcome) -> Vec<String> {
     for (name, series, bound) in [
         ("echo", &measured.echo, bound),
         ("topic", &measured.topic, bound),
+        ("push", &measured.push, bound),
         ("101", &measured.handshake, bound * HANDSHAKE_TURNS),
     ] {
         let longest = series.longest();
@@ -68,9 +69,12 @@ pub(crate) fn others(outcome: &Outcome) -> Vec<String> {
     if outcome.report.opened == 0 && outcome.report.sent == 0 {
         faults.push("no attack came about".to_owned());
     }
-    for (name, series) in
-        [("echo", &measured.echo), ("topic", &measured.topic), ("101", &measured.handshake)]
-    {
+    for (name, series) in [
+        ("echo", &measured.echo),
+        ("topic", &measured.topic),
+        ("push", &measured.push),
+        ("101", &measured.handshake),
+    ] {
         if series.lost > 0 {
             faults.push(format!("{name} lost {}", series.lost));
         }

@@ -95,7 +95,7 @@ fn a_request_without_an_id_is_answered_only_if_it_fails() {
     assert_eq!(first.send(&mut core, &[&long(&topic, 1)]).0, 1);
     assert_eq!(second.send(&mut core, &[&long(&topic, 2)]), (1, vec![]));
     let mut out = Recorder::default();
-    let client = core.gateway.clients.get(id(3)).unwrap().0;
+    let client = core.gateway.clients.get(id(3)).unwrap();
     client.accepted(id(3), Err(RetainLimit::CoreHangs), &mut out);
     let [Call::Answer(_, frame), Call::SetReading(_, true)] = &out.calls[..] else {
         panic!("{:?}", out.calls)

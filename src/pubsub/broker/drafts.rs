@@ -8,6 +8,7 @@ use super::message::Message;
 use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{Batch, BatchBuilder, Retain};
+use crate::pubsub::delivery::queue::{JOINED, SHORT};
 use crate::pubsub::encoding::{Codec, Forms, ONE_PIECE, Scratch};
 use crate::pubsub::index::{Index, Lists, Matches, Recipients};
 use crate::pubsub::name::Topic;
@@ -41,6 +42,8 @@ pub(super) struct Drafts {
     /// The deliveries to be made of them, and of the one that needs most.
     deliveries: usize,
     most: usize,
+    /// The same without regard to what goes out together.
+    subscribers: usize,
     scratch: Scratch,
     pub(super) pool: Pool,
     matches: Matches,
@@ -70,6 +73,7 @@ impl Drafts {
             bytes: 0,
             deliveries: 0,
             most: 0,
+            subscribers: 0,
             scratch: Scratch::default(),
             pool: Pool::new(deflate_level),
             matches: Matches::default(),
@@ -94,6 +98,11 @@ impl Drafts {
     #[inline]
     pub(super) const fn deliveries(&self) -> usize {
         self.deliveries - self.most
+    }
+
+    /// The subscribers of all of them; those on another core count for a fixed number.
+    pub(super) const fn subscribers(&self) -> usize {
+        self.subscribers
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -178,7 +187,8 @@ impl Drafts {
         if self.is_slow(message) {
             self.encoding.push(Message::new(message), retain, recipients, version);
         } else {
-            let at = self.push(BatchBuilder::new(message.topic, recipients, version));
+            let draft = BatchBuilder::new(message.topic, recipients, version);
+            let at = self.push(draft, message.payload.len() <= SHORT);
             self.encode(at, message, retain);
         }
     }
@@ -212,7 +222,7 @@ impl Drafts {
     /// Takes all batches, in the order in which they began.
     pub(super) fn take(&mut self) -> impl Iterator<Item = BatchBuilder> {
         self.by_topic.clear();
-        (self.bytes, self.deliveries, self.most) = (0, 0, 0);
+        (self.bytes, self.deliveries, self.most, self.subscribers) = (0, 0, 0, 0);
         self.list.drain(..)
     }
 
@@ -242,7 +252,7 @@ impl Drafts {
     pub(super) fn encode_some(&mut self, left: &mut u64) -> Option<(Arc<Batch>, Lists)> {
         while let Some(encoded) = self.encoding.step(left, &mut self.pool) {
             match encoded {
-                Encoded::Draft(draft) => drop(self.push(draft)),
+                Encoded::Draft(draft) => drop(self.push(draft, false)),
                 Encoded::Batch(batch, lists) => return Some((batch, lists)),
             }
         }
@@ -262,10 +272,15 @@ impl Drafts {
         (draft.version == version && draft.has_room(message.payload.len())).then_some(at)
     }
 
-    fn push(&mut self, draft: BatchBuilder) -> usize {
+    /// Adds a batch, of which the first message `is_short` or not.
+    fn push(&mut self, draft: BatchBuilder, is_short: bool) -> usize {
         let at = self.list.len();
         self.bytes += draft.len();
-        let deliveries = draft.subscribers() + if draft.is_for_others() { ELSEWHERE } else { 0 };
+        let repeats = is_short && self.list.last().is_some_and(|last| draft.goes_with(last));
+        let here = if repeats { draft.subscribers().div_ceil(JOINED) } else { draft.subscribers() };
+        let elsewhere = if draft.is_for_others() { ELSEWHERE } else { 0 };
+        let deliveries = here + elsewhere;
+        self.subscribers += draft.subscribers() + elsewhere;
         self.deliveries += deliveries;
         self.most = self.most.max(deliveries);
         self.by_topic.insert(draft.topic.clone(), at);

@@ -4,6 +4,7 @@ use super::drafts::ELSEWHERE;
 use super::sources::{Awaiting, Source};
 use super::state::Broker;
 use crate::base::{Millis, Work};
+use crate::pubsub::delivery::queue::WIDE;
 use crate::pubsub::encoding::ONE_PIECE;
 use crate::pubsub::peers::{Message, PeerMessage};
 use crate::session::{Outbound, Wakeup};
@@ -17,6 +18,9 @@ const CHANGES: usize = 1024;
 /// several. Each is made once those before it are, in four turns, of which each may take some
 /// milliseconds.
 const MAX_WAITING: usize = 512;
+/// More room for messages to at most so many subscribers, for one or more of them: they go past
+/// those to more, so they need not wait until these are delivered.
+const FOR_FEW: usize = WIDE;
 /// A batch that another core has not taken counts as so many deliveries, and as so many times more
 /// if that core has too many deliveries itself. So what is published here waits for few batches
 /// there.
@@ -195,11 +199,11 @@ impl Broker {
             return;
         }
         self.held.has_changed = true;
-        let before = self.deliveries.delivered;
+        let before = self.deliveries.work();
         let left = self.deliveries.deliver(max - max / 2, out);
         let left = self.replay(max / 2 + left, out);
         let left = self.deliveries.deliver(left, out);
-        self.work.charge((self.deliveries.delivered - before) * Work::DELIVERY);
+        self.work.charge(self.deliveries.work() - before);
         self.work.charge((max - left) as u64 * Work::SUBSCRIBER);
     }
 
@@ -227,8 +231,27 @@ impl Broker {
     #[inline]
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let waiting = self.deliveries.waiting() + self.drafts.deliveries() + self.untaken;
-        waiting <= MAX_WAITING && !self.is_full()
+        self.waiting_deliveries() <= MAX_WAITING && !self.is_full()
+    }
+
+    /// The same for a message of which so many deliveries are expected.
+    #[must_use]
+    pub fn has_room_for_few(&self, deliveries: u32) -> bool {
+        deliveries as usize <= FOR_FEW
+            && self.waiting_deliveries() <= MAX_WAITING + FOR_FEW
+            && !self.is_full()
+    }
+
+    #[inline]
+    fn waiting_deliveries(&self) -> usize {
+        self.deliveries.waiting() + self.drafts.deliveries() + self.untaken
+    }
+
+    /// The deliveries of what was published in this turn. Those on another core count for a fixed
+    /// number.
+    #[must_use]
+    pub const fn undelivered(&self) -> usize {
+        self.drafts.subscribers()
     }
 
     /// Whether so many bytes wait, here or for another core, or so much memory is in use, that even

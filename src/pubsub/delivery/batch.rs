@@ -222,6 +222,11 @@ impl BatchBuilder {
         self.recipients.lists.subscribers()
     }
 
+    /// Whether it is for the subscribers of the batch before it, and goes out to them with that.
+    pub(in crate::pubsub) fn goes_with(&self, before: &Self) -> bool {
+        self.recipients.lists.go_with(&before.recipients.lists)
+    }
+
     /// Whether other cores have subscribers that it is for.
     pub(in crate::pubsub) fn is_for_others(&self) -> bool {
         self.recipients.has_remote()

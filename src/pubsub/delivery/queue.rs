@@ -1,5 +1,6 @@
 //! Batches on their way to the subscribers of this core.
 
+mod counting;
 mod frames;
 mod measured;
 mod past;
@@ -13,20 +14,16 @@ use std::time::Duration;
 
 use super::batch::{Batch, MAX_BATCH};
 use super::segment::Segment;
-use crate::base::{ConnectionId, Ledger};
+use crate::base::{ConnectionId, Ledger, Work};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{Lists, Subscriber};
 use crate::pubsub::name::Topic;
 use crate::session::{Delivered, Frames, Outbound};
+pub(in crate::pubsub) use counting::{JOINED, PACED, SHORT, WIDE};
 use measured::Measured;
 
 /// The memory of a delivery itself, with its place in the queue and in the table by topic.
 const DELIVERY: usize = 2 * size_of::<Delivery>() + 64;
-/// A delivery of more bytes counts for several, one for each of so many: the kernel copies what is
-/// sent while the core waits. It counts for [`MOST`] at most, since the loop itself spreads sends
-/// of more than 64 KiB over turns.
-pub(in crate::pubsub) const PACED: usize = 16 << 10;
-const MOST: usize = 4;
 /// So many deliveries at most are begun while the first of them waits for subscribers that were
 /// given as much as one turn allows, and so many of these are looked at in one turn.
 const MAX_BEGUN: usize = 64;
@@ -36,14 +33,8 @@ const KNOWN: usize = 16;
 /// The bits of a generation in a mark: a list may still hold the connection that had the slot
 /// before.
 const GENERATION_BITS: u32 = ConnectionId::GENERATION_MASK.count_ones();
-/// A delivery to more subscribers than this is wide. That takes more than four turns.
-const WIDE: usize = 512;
-/// A wide delivery counts for so many that wait: there is room for others behind one, but not
-/// behind two.
-const WIDE_COUNTS: usize = 300;
 /// A delivery to more lists is not joined with others.
 const MAX_JOINED_LISTS: usize = 1024;
-
 /// Batches of one topic for the same subscribers.
 #[derive(Debug)]
 struct Delivery {
@@ -57,6 +48,8 @@ struct Delivery {
     lists: Lists,
     /// Whether there was more than one list, so that a connection may be in several.
     overlaps: bool,
+    /// Whether the subscribers are those of the delivery before, so that this one goes out with it.
+    repeats: bool,
     has_begun: bool,
     /// The position of the next subscriber in the last list.
     position: usize,
@@ -86,6 +79,8 @@ pub(in crate::pubsub) struct DeliveryQueue {
     /// connection.
     last_delivery: Vec<u64>,
     pub(in crate::pubsub) delivered: u64,
+    /// Of these, the deliveries that went out with others of their turn.
+    joined: u64,
     /// The messages in these.
     pub(in crate::pubsub) messages: u64,
     pub(in crate::pubsub) measured: Measured,
@@ -104,6 +99,12 @@ impl DeliveryQueue {
     pub(in crate::pubsub) fn memory(&self) -> usize {
         let framed = self.queue.front().map_or(0, |delivery| delivery.framed);
         self.bytes.saturating_sub(framed)
+    }
+
+    /// The work of all deliveries that were ever made.
+    pub(in crate::pubsub) const fn work(&self) -> u64 {
+        (self.delivered - self.joined) * Work::DELIVERY
+            + self.joined * (Work::DELIVERY / JOINED as u64)
     }
 
     /// The number of deliveries that wait. One of many bytes counts for several. A message to very
@@ -158,6 +159,8 @@ impl DeliveryQueue {
             self.bytes -= lists.release();
             return;
         }
+        let last = self.queue.back().filter(|last| !last.has_begun);
+        let repeats = last.is_some_and(|last| lists.go_with(&last.lists));
         self.not_begun.insert(topic.clone(), self.accepted());
         self.bytes += DELIVERY;
         let delivery = Delivery {
@@ -165,6 +168,7 @@ impl DeliveryQueue {
             form_len: segment.batch.form_len(),
             segments: vec![segment],
             overlaps: lists.len() > 1,
+            repeats,
             lists,
             has_begun: false,
             position: 0,
@@ -178,8 +182,8 @@ impl DeliveryQueue {
         self.queue.push_back(delivery);
     }
 
-    /// Makes up to `max` deliveries, of which a long one counts for several; returns how many of
-    /// these are left.
+    /// Makes up to `max` deliveries, of which a long one counts for several, and a short one to a
+    /// subscriber that has got others in this turn for less; returns how many of these are left.
     ///
     /// A subscriber that has been given as much as one turn allows is skipped by this and all
     /// further deliveries of the turn, so that nobody else waits for it. In the next turn it is the
@@ -230,6 +234,7 @@ impl DeliveryQueue {
         self.waiting -= delivery.waiting();
         let ran = delivery.run(number, &mut self.last_delivery, max.div_ceil(each), out);
         self.delivered += ran.delivered;
+        self.joined += ran.joined;
         self.messages += ran.delivered * delivery.messages();
         if delivery.is_done()
             && let Some(published) = delivery.published.take()
@@ -259,36 +264,17 @@ struct Ran {
     /// The subscribers looked at, and those that it was delivered to.
     done: usize,
     delivered: u64,
+    /// Of these, those that go out with others.
+    joined: u64,
     /// The bytes of lists that are done.
     freed: usize,
 }
 
 impl Delivery {
-    /// The number of deliveries that each one of it counts for.
-    const fn counts_for(&self) -> usize {
-        match self.form_len / PACED {
-            0 => 1,
-            count @ 1..MOST => count,
-            _ => MOST,
-        }
-    }
-
     /// The messages that a subscriber is sent.
     fn messages(&self) -> u64 {
         let frames = self.frames.iter().flatten().next();
         frames.map_or(0, |frames| u64::from(frames.messages()))
-    }
-
-    /// Whether it is to very many.
-    const fn is_wide(&self) -> bool {
-        self.lists.subscribers() > WIDE
-    }
-
-    /// What is left to deliver, without those that are done of the last list, and without those
-    /// that nobody else waits for.
-    const fn waiting(&self) -> usize {
-        let all = self.lists.subscribers() * self.counts_for();
-        if self.is_wide() { WIDE_COUNTS } else { all }
     }
 
     fn is_done(&self) -> bool {
@@ -315,16 +301,22 @@ impl Delivery {
             let chunk = &rest[..rest.len().min(left)];
             let firsts = if overlaps { firsts(last_delivery, number, chunk) } else { Vec::new() };
             let unknown = if overlaps { &*firsts } else { chunk };
-            let skipped = self.skipped.len();
+            let (skipped, mut joined) = (self.skipped.len(), 0);
             for subscriber in unknown {
-                if self.deliver_to(subscriber, out) == Delivered::NextTurn {
-                    self.skipped.push(*subscriber);
+                match self.deliver_to(subscriber, out) {
+                    Delivered::Taken => {}
+                    Delivered::Joined => joined += 1,
+                    Delivered::NextTurn => self.skipped.push(*subscriber),
                 }
             }
             ran.delivered += (unknown.len() - (self.skipped.len() - skipped)) as u64;
+            ran.joined += joined as u64;
+            if !self.is_short() {
+                joined = 0;
+            }
             let known = chunk.len() - unknown.len();
             self.position += chunk.len();
-            let counted = chunk.len() - known + known.div_ceil(KNOWN);
+            let counted = unknown.len() - joined + joined.div_ceil(JOINED) + known.div_ceil(KNOWN);
             ran.done += counted;
             left -= counted;
             if self.position < list.len() {
@@ -346,7 +338,7 @@ impl Delivery {
     fn retry_skipped<O: Outbound>(&mut self, ran: &mut Ran, out: &mut O) {
         let mut skipped = std::mem::take(&mut self.skipped);
         skipped.retain(|subscriber| {
-            let is_taken = self.deliver_to(subscriber, out) == Delivered::Taken;
+            let is_taken = self.deliver_to(subscriber, out) != Delivered::NextTurn;
             ran.delivered += u64::from(is_taken);
             ran.done += usize::from(is_taken);
             !is_taken

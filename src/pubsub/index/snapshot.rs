@@ -7,6 +7,11 @@ use std::rc::Rc;
 use crate::base::ConnectionId;
 use crate::pubsub::encoding::Form;
 
+/// So many lists at most are compared to see whether two messages go out together, and messages to
+/// more subscribers do not: there are too many deliveries of each for one turn.
+const MAX_COMPARED: usize = 16;
+const MAX_TOGETHER: usize = 64;
+
 /// One connection's subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pubsub) struct Subscriber {
@@ -125,6 +130,12 @@ impl Lists {
         (self.counted, self.subscribers) = (0, 0);
         let own = lists.capacity() * size_of::<Rc<Snapshot>>();
         own + lists.into_iter().map(|list| list.end_delivery()).sum::<usize>()
+    }
+
+    /// Whether a message for these subscribers goes out together with the one before it, which is
+    /// for the same. They do not if they are many.
+    pub(in crate::pubsub) fn go_with(&self, before: &Self) -> bool {
+        self.subscribers <= MAX_TOGETHER && self.lists.len() <= MAX_COMPARED && self.is_same(before)
     }
 
     /// Whether both are exactly the same lists. A list that a message waits with is never changed

@@ -133,6 +133,18 @@ pub(super) const ALL: &[Workload] = &[
         },
     ),
     Workload::many(
+        "wide-publishers",
+        "",
+        "1,000 clients publish at once, each second, to a filter of 50 subscribers",
+        || wide_publishers(50, 1_000, 1_000),
+    ),
+    Workload::many(
+        "wide-publishers-always",
+        "",
+        "100 clients publish all the time to a filter of 400 subscribers",
+        || wide_publishers(400, 100, 10),
+    ),
+    Workload::many(
         "json-subscribers",
         "",
         "a publisher of text that has to be escaped, 64 KiB each 5 ms, to 50 JSON subscribers",
@@ -143,3 +155,13 @@ pub(super) const ALL: &[Workload] = &[
         },
     ),
 ];
+
+/// So many clients that publish, each to a topic of its own, each so many milliseconds, to
+/// subscribers of all of these topics.
+fn wide_publishers(subscribers: usize, publishers: usize, ms: u64) -> Vec<Group> {
+    let readers = Group::to("/pubsub", subscribers).first(text("{\"subscribe\":\"wide/+\"}"));
+    let publish = |n| text(&format!("{{\"publish\":\"wide/{n}\",\"data\":1}}"));
+    let messages = (0..publishers).map(publish).collect();
+    let publishers = Group::to("/pubsub", publishers).after_ms(300);
+    vec![readers.anew(), publishers.hold_ms(700).agains(messages).every_ms(ms)]
+}

@@ -6,8 +6,6 @@ use crate::pubsub::encoding::Form;
 use crate::pubsub::name::Topic;
 use crate::session::Outbound;
 
-/// A delivery to at most so many subscribers goes past a wide one.
-const NARROW: usize = 128;
 /// So many are looked at behind a wide delivery, those included that are done.
 const MAX_LOOKED_AT: usize = 4096;
 
@@ -15,7 +13,7 @@ impl Delivery {
     /// Whether it may go past others. Of two deliveries that are under way at the same time only
     /// one may be to several lists: it is noted for each connection that it has got the message.
     fn is_narrow(&self) -> bool {
-        !self.overlaps && !self.is_done() && self.lists.subscribers() <= NARROW
+        !self.overlaps && !self.is_done() && !self.is_wide()
     }
 
     fn topic(&self) -> Option<&Topic> {

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{BatchBuilder, Finished};
@@ -77,20 +79,20 @@ fn got(slot: u32, payloads: &[&str]) -> Got {
 #[test]
 fn a_turn_is_limited_to_a_number_of_deliveries() {
     let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
-    let (many, few) = (list(0..300, true), list(300..310, true));
+    let (many, few) = (list(0..120, true), list(120..130, true));
     add(&mut queue, "a", &[("1", None)], &[many]);
     add(&mut queue, "b", &[("2", None)], std::slice::from_ref(&few));
     add(&mut queue, "c", &[("3", None)], &[few]);
-    for total in [128, 256] {
-        queue.deliver(128, &mut out);
+    for total in [50, 100] {
+        queue.deliver(50, &mut out);
         assert_eq!(out.deliveries.len(), total);
     }
     // The end of a list and the next deliveries in one turn. A delivery that ends counts as one
     // more.
-    queue.deliver(60, &mut out);
-    assert_eq!(out.deliveries.len(), 256 + 44 + 10 + 4);
+    queue.deliver(36, &mut out);
+    assert_eq!(out.deliveries.len(), 100 + 20 + 10 + 4);
     queue.deliver(usize::MAX, &mut out);
-    assert!(queue.is_empty() && queue.bytes() == 0 && queue.delivered == 320);
+    assert!(queue.is_empty() && queue.bytes() == 0 && queue.delivered == 140);
     let slots: Vec<u32> = out.deliveries.iter().map(|(to, _)| to.slot).collect();
     assert!(slots.into_iter().eq((0..310).chain(300..310)), "each once, and in order");
 }
@@ -290,7 +292,7 @@ fn subscribers_that_have_got_it_already_count_for_less() {
 fn messages_to_few_go_past_one_to_very_many() {
     let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
     add(&mut queue, "wide", &[("w1", None)], &[list(0..5_000, true)]);
-    assert_eq!(queue.waiting(), WIDE_COUNTS, "there is room for others");
+    assert_eq!(queue.waiting(), counting::WIDE_COUNTS, "there is room for others");
     add(&mut queue, "wide", &[("w2", None)], &[list(0..10, true)]);
     add(&mut queue, "several", &[("s", None)], &[list(0..10, true), list(5..15, true)]);
     add(&mut queue, "few", &[("f1", None)], &[list(0..100, true)]);
@@ -353,6 +355,37 @@ fn any_number_of_messages_goes_past_a_wide_one() {
     assert!(queue.bytes() <= places + wide + 200_000, "{}", queue.bytes());
     queue.deliver(usize::MAX, &mut out);
     assert!(queue.is_empty() && queue.waiting() == 0 && queue.bytes() == 0);
+}
+
+/// Short messages of many topics to the same few subscribers go out together: a turn makes more
+/// deliveries, and they keep others from publishing for less long.
+#[test]
+fn what_goes_out_together_counts_for_less() {
+    let long = "x".repeat(2_000);
+    for (slots, payload, waiting, expected) in [
+        (32, "x", 32 + 63 * 2, 2..=3),
+        (32, &*long, 64 * 32, 16..=18),
+        (100, "x", 64 * 100, 15..=30),
+    ] {
+        let (mut queue, mut out) = (DeliveryQueue::default(), Recorder::default());
+        let same = list(0..slots, true);
+        for topic in 0..64 {
+            add(&mut queue, &topic.to_string(), &[(payload, None)], std::slice::from_ref(&same));
+        }
+        assert_eq!(queue.waiting(), waiting);
+        let work = |queue: &DeliveryQueue| queue.work() / Work::DELIVERY;
+        let mut turns = 0;
+        while !queue.is_empty() {
+            let before = work(&queue);
+            out.joining = Some(HashSet::new());
+            queue.deliver(128, &mut out);
+            turns += 1;
+            assert!(work(&queue) - before <= 130);
+        }
+        assert!(expected.contains(&turns), "{turns} turns, {expected:?} expected");
+        assert_eq!(queue.waiting(), 0);
+        assert_eq!(out.deliveries.len(), 64 * slots as usize);
+    }
 }
 
 /// A list may still hold a connection that has ended, and another the next one in its slot.
