@@ -1,15 +1,21 @@
-//! Sockets that systemd passes to the process (sd_listen_fds(3)).
-#![allow(unsafe_code, reason = "descriptors that are known by their numbers alone")]
+//! Sockets that systemd passes to the process (sd_listen_fds(3)), and descriptors that peers may
+//! not pass.
+#![allow(
+    unsafe_code,
+    reason = "descriptors that are known by their numbers alone, and an option without a safe wrapper"
+)]
 
 use std::env;
 use std::ffi::OsStr;
 use std::fmt;
+use std::io;
 use std::iter;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process;
+use std::sync::Once;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname, sockopt};
@@ -98,11 +104,41 @@ fn open((number, name): (RawFd, String)) -> Result<Passed, String> {
         return Err(bad(&"is no listening stream socket; use ListenStream= and Accept=no"));
     }
     let place = place(&socket).ok_or_else(|| bad(&"is neither TCP nor a Unix-domain socket"))?;
-    if matches!(place, Listening::Tcp(_)) {
+    match place {
         // Accepted sockets inherit this option.
-        sockopt::set_tcp_nodelay(&socket, true).map_err(|errno| failed(&errno))?;
+        Listening::Tcp(_) => {
+            sockopt::set_tcp_nodelay(&socket, true).map_err(|errno| failed(&errno))?;
+        }
+        Listening::Unix(_) => refuse_descriptors(&socket),
     }
     Ok(Passed { number, place, socket })
+}
+
+/// `SO_PASSRIGHTS`, since Linux 6.16.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
+/// Has the peers of a listening Unix-domain socket get EPERM for a message with descriptors. A
+/// receive has no room for them, so the thread that receives would close them, and to close a
+/// socket that lingers may take as long as the peer likes. Sockets inherit this when they are
+/// connected to. If the kernel cannot do it, that is logged once.
+pub(super) fn refuse_descriptors(socket: &OwnedFd) {
+    static SAID: Once = Once::new();
+    let off: libc::c_int = 0;
+    #[allow(clippy::cast_possible_truncation, reason = "4")]
+    let len = size_of_val(&off) as libc::socklen_t;
+    let (fd, value) = (socket.as_raw_fd(), (&raw const off).cast());
+    // SAFETY: the descriptor is open; the kernel reads `len` bytes of `off`, which outlives the
+    // call.
+    let result = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, SO_PASSRIGHTS, value, len) };
+    if result != 0 {
+        let error = io::Error::last_os_error();
+        SAID.call_once(|| {
+            tracing::info!(
+                "peers of Unix-domain sockets can pass descriptors, and with them hold up a loop; \
+                 let only trusted ones connect, or use Linux 6.16: {error}"
+            );
+        });
+    }
 }
 
 /// Whether it is a stream socket that listens.

@@ -80,6 +80,10 @@ impl Bound {
     /// Takes the sockets of a predecessor.
     fn take_over(&mut self, listen: &Listen, handed: &[Handed]) -> Result<(), Error> {
         for Handed { place, sockets, .. } in handed {
+            if matches!(place, Listening::Unix(_)) {
+                // The predecessor may be of a version that has not done so.
+                sockets.iter().for_each(passed::refuse_descriptors);
+            }
             if let Listening::Unix(path) = place
                 && matches!(listen.place, Place::Unix { .. })
             {

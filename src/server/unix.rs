@@ -15,6 +15,7 @@ use rustix::net::{
 };
 
 use super::listen::{BACKLOG, IN_USE_WAIT, Pauses};
+use super::passed::refuse_descriptors;
 
 /// The file of a socket that this server has bound. Removed when this value is dropped, unless
 /// another program has put something else there.
@@ -103,6 +104,7 @@ pub(super) fn bind(
         // Nobody can connect before it listens.
         fs::set_permissions(&file.path, Permissions::from_mode(mode))?;
     }
+    refuse_descriptors(&socket);
     listen(&socket, BACKLOG)?;
     Ok((socket, file))
 }

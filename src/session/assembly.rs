@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::pools::Pools;
 use crate::base::Millis;
 use crate::base::ledger::Charge;
@@ -21,6 +22,7 @@ pub(super) struct Assembly {
     pub(super) begun: Millis,
     /// The bytes that were received of it, as they came: masked and compressed.
     pub(super) received: u64,
+    pub(super) pace: Pace,
 }
 
 impl Assembly {
@@ -31,7 +33,8 @@ impl Assembly {
         pools: &Pools,
     ) -> Box<Self> {
         let charge = pools.ledger.open();
-        let mut assembly = Self { assembler, charge, limits, begun: now, received: 0 };
+        let pace = Pace::new(now);
+        let mut assembly = Self { assembler, charge, limits, begun: now, received: 0, pace };
         assembly.recharge(0);
         Box::new(assembly)
     }

@@ -1,5 +1,6 @@
 //! What is kept of a request that is not answered yet.
 
+use super::pace::Pace;
 use super::request_line::RequestLine;
 use super::service::Accept;
 use crate::base::ledger::Charge;
@@ -12,6 +13,7 @@ pub(super) struct PartialHead {
     pub(super) scanner: HeadScanner,
     pub(super) bytes: Vec<u8>,
     pub(super) charge: Charge,
+    pub(super) pace: Pace,
 }
 
 impl PartialHead {
@@ -41,6 +43,9 @@ pub(super) struct PartialBody {
     pub(super) content: Vec<u8>,
     pub(super) is_wanted: bool,
     pub(super) charge: Charge,
+    /// The bytes that have come of it, as they came.
+    pub(super) received: u64,
+    pub(super) pace: Pace,
 }
 
 impl PartialBody {

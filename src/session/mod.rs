@@ -18,6 +18,7 @@ mod head;
 mod http;
 mod meter;
 mod outbound;
+mod pace;
 mod pending;
 mod pools;
 mod progress;

@@ -18,7 +18,8 @@ pub enum CloseReason {
     /// This side sent a close frame, because the peer did what this server does not allow.
     Policy(Policy),
     /// This side sent a close frame with this code, because the server is short of memory and this
-    /// connection held the most: 1009 for what it has sent, 1013 for what it does not read.
+    /// connection held the most, with 1009 for what it has sent and 1013 for what it does not read,
+    /// or held a part of a message that came too slowly, with 1008.
     Memory(CloseCode),
     /// The peer read too slowly, so this side sent a close frame with 1013.
     TooSlow,

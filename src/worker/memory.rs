@@ -1,7 +1,6 @@
 //! What a core does when peers make it hold too much memory: publishers wait, connections are
-//! refused, and those that hold the most are closed.
+//! refused, and those are closed that send too slowly what they have begun, and that hold the most.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::core::Core;
@@ -13,7 +12,7 @@ use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, Outbound, Phase};
 
-/// How long after the largest holders were found they are looked for again while memory is short,
+/// How long after holders were found they are looked for again while memory is short,
 /// and if there was none: that looks at all connections.
 const SHED_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -24,6 +23,7 @@ const LARGE_WAIT: Duration = Duration::from_secs(1);
 /// frame would wait behind the replies.
 const STUCK: Duration = Duration::from_millis(100);
 const REASON: &str = "the server is short of memory";
+const TOO_SLOW: &str = "the server is short of memory, and the message comes too slowly";
 
 impl Slot {
     /// What it holds, in bytes: messages that are incomplete, input and output that waits, and its
@@ -44,6 +44,13 @@ impl Slot {
         has_begun && !self.has_sent_within(STUCK, now, config)
     }
 
+    /// Whether a part of a message or of a request has come of it, and the rest comes too slowly to
+    /// be held while memory is short.
+    pub(super) fn sends_too_slowly(&mut self, now: Millis) -> bool {
+        let is_read = self.blocked.is_empty() && self.deferred.is_none();
+        self.session.comes_too_slowly(now, is_read)
+    }
+
     /// Whether it was closed for what it holds, and does not read or has had its time to do so.
     pub(super) fn is_overdue(&self, now: Millis, config: &Config) -> bool {
         self.queue.as_ref().is_some_and(|queue| {
@@ -59,7 +66,7 @@ impl Queue {
 }
 
 impl<D: Driver> Core<D> {
-    /// Whether the largest holders are closed: from seven eighths of the limit on.
+    /// Whether holders are closed: from seven eighths of the limit on.
     pub(super) fn is_short_of_memory(&self) -> bool {
         self.pools.ledger.used() > self.pools.config.limits.short_memory()
     }
@@ -82,7 +89,7 @@ impl<D: Driver> Core<D> {
         self.deferring.all_lack_room() && self.is_short_of_memory()
     }
 
-    /// Memory is short: closes the largest holders until it no longer is. It is done at once, or
+    /// Memory is short: closes holders until it no longer is. It is done at once, or
     /// over a few turns if there are very many connections, so that newcomers and publishers are
     /// kept waiting for moments only.
     #[cold]
@@ -103,17 +110,19 @@ impl<D: Driver> Core<D> {
         if self.is_short_of_memory() { self.shed_again } else { Millis::NEVER }
     }
 
-    /// Closes the largest holders of memory until connections hold no more than `most`, less what
-    /// the service holds for all of them. Those that send more than they are allowed to get 1009,
-    /// those that read too slowly 1013. What is held by connections that are closing already will
-    /// be freed, so nobody else is closed for it; and none that holds less than its even share is
-    /// closed for anything. Returns whether any was closed, or `None` if the search for them goes
-    /// on in the next turn.
+    /// Closes holders of memory until connections hold no more than `most`, less what the service
+    /// holds for all of them. First those of which a part of a message or a request has come, and
+    /// the rest comes too slowly, however little each holds: they get 1008. If that is not enough,
+    /// the largest: those that send more than they are allowed to get 1009, those that read too
+    /// slowly 1013. What is held by connections that are closing already will be freed, so nobody
+    /// else is closed for it; and none that holds less than its even share is closed for anything
+    /// but being slow. Returns whether any was closed, or `None` if the search for them goes on in
+    /// the next turn.
     fn shed_memory(&mut self, most: usize) -> Option<bool> {
         let turn = self.stats.turns;
         let mut survey = self.survey.take().filter(|survey| survey.is_of(turn));
         let mut overdue = Vec::new();
-        let parts = (&self.slots, &self.driver, &self.pools, self.now);
+        let parts = (&mut self.slots, &self.driver, &self.pools, self.now);
         let is_complete =
             survey.get_or_insert_default().go_on(parts, (turn, self.budget.slots), &mut overdue);
         // They do not read, or have had their time to read the close frame.
@@ -122,18 +131,30 @@ impl<D: Driver> Core<D> {
             self.survey = survey;
             return None;
         }
-        let Survey { open, closing, holders, largest, has_overdue, .. } = *survey?;
+        let Survey { open, closing, holders, largest, slow, all_slow, has_overdue, .. } = *survey?;
         let by_service = self.pools.ledger.used().saturating_sub(open + closing);
         let room = most.saturating_sub(by_service.min(self.pools.config.limits.memory / 2));
         let mut excess = open.saturating_sub(room);
-        let even_share = room / holders.max(1);
         let mut has_closed = has_overdue;
-        for Reverse((held, id)) in largest.into_sorted_vec() {
+        let others_are_slow = all_slow > slow.len();
+        for (held, id) in slow.into_sorted() {
+            if excess == 0 {
+                return Some(has_closed);
+            }
+            excess = excess.saturating_sub(held);
+            self.shed(id, true);
+            has_closed = true;
+        }
+        if others_are_slow && !self.has_scarce_memory() {
+            return Some(has_closed);
+        }
+        let even_share = room / holders.max(1);
+        for (held, id) in largest.into_sorted() {
             if excess == 0 || held <= even_share {
                 break;
             }
             excess = excess.saturating_sub(held);
-            self.shed(id);
+            self.shed(id, false);
             has_closed = true;
         }
         Some(has_closed)
@@ -146,7 +167,8 @@ impl<D: Driver> Core<D> {
         self.pools.work.charge(Work::of_freed(freed));
     }
 
-    fn shed(&mut self, id: ConnectionId) {
+    /// Closes a holder. If it is slow, it is of what it sends that it holds a part.
+    fn shed(&mut self, id: ConnectionId, is_slow: bool) {
         let (now, config) = (self.now, &self.pools.config);
         let by_driver = self.driver.memory(id);
         let Some(slot) = self.slots.get(id) else { return };
@@ -162,15 +184,17 @@ impl<D: Driver> Core<D> {
         if is_stuck && slot.committed() > config.limits.send_queue {
             return self.abort(id, CloseReason::Stalled);
         }
-        let reason = match is_sender {
-            true => CloseReason::Memory(CloseCode::MESSAGE_TOO_BIG),
-            false => CloseReason::Memory(CloseCode::TRY_AGAIN_LATER),
+        let (code, text) = match (is_sender, is_slow) {
+            (true, true) => (CloseCode::POLICY_VIOLATION, TOO_SLOW),
+            (true, false) => (CloseCode::MESSAGE_TOO_BIG, REASON),
+            (false, _) => (CloseCode::TRY_AGAIN_LATER, REASON),
         };
+        let reason = CloseReason::Memory(code);
         // All that it holds is held by the driver, which needs more before anything can be said.
         if slot.session.phase() == Phase::Request && slot.memory() == 0 {
             return self.abort(id, reason);
         }
         // What it has received of a message is dropped with it.
-        self.close(id, reason, REASON);
+        self.close(id, reason, text);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::support::backend;
 use crate::support::client::Client;
+use crate::support::host::expect_descriptors_refused;
 use crate::support::server::{Server, command};
 use corecast::app::echo::Echo;
 use corecast::config::Config;
@@ -108,7 +109,9 @@ fn a_passed_unix_socket_is_served_and_its_file_is_left_alone() {
     let args = ["serve", "--listen", "127.0.0.1:0", "--listen", "systemd"];
     let mut server = start(passing(listener, "web", &args));
     let log = server.log();
-    assert!(log[0].contains(&format!(", unix:{}", path.display())), "{log:?}");
+    let names_it = |line: &String| line.contains(&format!(", unix:{}", path.display()));
+    assert!(log.iter().any(names_it), "{log:?}");
+    expect_descriptors_refused(&path);
     let mut client = Client::connect_unix(&path);
     client.open_at("/", "");
     drop(client);

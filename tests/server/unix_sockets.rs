@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::backend;
 use crate::support::client::{Client, End};
+use crate::support::host::expect_descriptors_refused;
 use crate::support::server::{Finished, Server, command, run};
 use crate::support::wire::{self, BINARY, FIN, PING, PONG, TEXT};
 use corecast::app::echo::Echo;
@@ -71,7 +72,8 @@ fn messages_requests_and_topics_are_served() {
     let folder = Folder::new("served");
     let path = folder.socket();
     let server = Server::spawn(serve(&path, &["--ping-after", "1"]));
-    assert!(server.log()[0].contains(&format!(", {}", flag(&path))), "{:?}", server.log());
+    let names_it = |line: &String| line.contains(&format!(", {}", flag(&path)));
+    assert!(server.log().iter().any(names_it), "{:?}", server.log());
     let mut client = open(&path);
     for len in [0, 5, 125, 20_000, 3 << 20] {
         let payload = vec![b'x'; len];
@@ -131,6 +133,18 @@ fn a_violation_is_answered_before_the_end() {
     let (bytes, end) = client.read_to_end(LIMIT);
     assert_eq!(&bytes[2..4], 1007_u16.to_be_bytes(), "{bytes:?}");
     assert_eq!(end, End::Fin);
+}
+
+/// A loop that has no room for descriptors would close them, and the peer decides how long that
+/// takes.
+#[test]
+fn peers_cannot_pass_descriptors() {
+    let folder = Folder::new("descriptors");
+    let (path, admin) = (folder.socket(), folder.0.join("admin"));
+    let _server = Server::spawn(serve(&path, &["--admin", &flag(&admin)]));
+    expect_descriptors_refused(&path);
+    expect_descriptors_refused(&admin);
+    open(&path);
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! Data of the kernel about a process and its sockets.
 
 use std::fs;
-use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// A `kB` line of `/proc/PID/status`, in bytes.
 fn status_bytes(pid: u32, name: &str) -> u64 {
@@ -105,4 +110,37 @@ pub(crate) fn tool(name: &str) -> std::process::Command {
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
     assert!(found, "{name} is not installed: run scripts/setup.sh");
     std::process::Command::new(name)
+}
+
+/// Sends these bytes over a Unix-domain socket, with a descriptor.
+pub(crate) fn send_with_descriptor(socket: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+    let passed = fs::File::open("/dev/null").unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [passed.as_fd()];
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)
+}
+
+/// Connects to a Unix-domain socket and checks that descriptors cannot be passed to the server,
+/// neither before it has accepted nor later, and that bytes are sent without them all the same.
+/// Where the kernel cannot refuse them, that is said, and they are not looked at.
+pub(crate) fn expect_descriptors_refused(path: &Path) {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+    if (numbers.next(), numbers.next()) < (Some(6), Some(16)) {
+        println!("kernel {release} cannot refuse descriptors: not tested");
+        return;
+    }
+    let client = std::os::unix::net::UnixStream::connect(path).unwrap();
+    let refused = || send_with_descriptor(&client, b"G");
+    assert_eq!(refused(), Err(Errno::PERM));
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for _ in 0..2 {
+        rustix::io::write(&client, request).unwrap();
+        let mut answer = [0; 1024];
+        let len = rustix::io::read(&client, &mut answer).unwrap();
+        assert!(answer[..len].starts_with(b"HTTP/1.1 200 "), "{:?}", &answer[..len]);
+        assert_eq!(refused(), Err(Errno::PERM));
+    }
 }

@@ -8,6 +8,7 @@ use crate::protocol::websocket::handshake::Rejection;
 use crate::session::context::{ReceiveContext, Stop};
 use crate::session::head::{PartialBody, Unanswered};
 use crate::session::outbound::Output;
+use crate::session::pace::Pace;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::request_line::RequestLine;
@@ -46,6 +47,8 @@ impl Session {
                 false => service.wants_body(request),
             },
             charge: cx.pools.ledger.open(),
+            received: 0,
+            pace: Pace::new(cx.now),
         };
         body.recharge();
         self.deadline = cx.now.after(cx.pools.config.timeouts.body);
@@ -69,6 +72,7 @@ impl Session {
                 content.extend_from_slice(part);
             }
         });
+        body.received += bytes.len() as u64;
         body.recharge();
         let taken = match result {
             Ok(taken) => taken,

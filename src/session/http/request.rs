@@ -7,6 +7,7 @@ use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, parse};
 use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::head::{PartialHead, asks_head};
 use crate::session::outbound::Output;
+use crate::session::pace::Pace;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::request_line::RequestLine;
@@ -80,7 +81,8 @@ impl Session {
                 let mut start = cx.pools.buffers.take();
                 start.extend_from_slice(bytes);
                 let charge = cx.pools.ledger.open();
-                let mut head = PartialHead { scanner, bytes: start, charge };
+                let pace = Pace::new(cx.now);
+                let mut head = PartialHead { scanner, bytes: start, charge, pace };
                 head.recharge();
                 self.rare = Some(Box::new(RareState::Head(head)));
             }

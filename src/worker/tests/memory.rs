@@ -245,7 +245,9 @@ fn memory_that_is_short_is_freed_at_once() {
     let mut bench = Bench::with_memory(1 << 20);
     let small = bench.open();
     bench.network.write(small, &beginning(1_000));
-    for _ in 0..100 {
+    for _ in 0..60 {
+        // It is slow, and not too slow.
+        bench.network.write(small, &[b'm'; 500]);
         let client = bench.open();
         bench.network.write(client, &beginning(40_000));
         let start = bench.network.now();
@@ -254,9 +256,10 @@ fn memory_that_is_short_is_freed_at_once() {
         let time = bench.network.now() - start;
         assert!(time < std::time::Duration::from_millis(100), "{time:?}");
     }
-    assert!(bench.shed() > 50, "{}", bench.shed());
+    assert!(bench.shed() > 30, "{}", bench.shed());
     bench.open();
-    bench.completes(small);
+    bench.network.write(small, &vec![b'm'; (64 << 10) - 31_000]);
+    assert_eq!(bench.read(small, (64 << 10) + 10).len(), (64 << 10) + 10);
     bench.finish();
 }
 
