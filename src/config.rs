@@ -38,13 +38,13 @@ pub struct Config {
     /// origin must have the host that the request names. `corecast serve` allows every origin.
     pub origins: Origins,
     /// The proxies that are believed when they say which client a request comes from. Default none.
-    /// With any, each loop accepts one connection for each listener in a turn, and a connection
-    /// takes some 64 bytes more.
+    /// With any, each loop accepts 64 connections at most for each listener in a turn, and a
+    /// connection takes some 64 bytes more.
     pub trusted_proxies: TrustedProxies,
     /// Whether the addresses of peers are known: in log lines, and for those who administrate the
     /// server. Default no; with [`trusted_proxies`](Self::trusted_proxies) they are in any case.
-    /// Each loop accepts one connection for each listener in a turn then, and a connection takes 32
-    /// bytes more.
+    /// Each loop accepts 64 connections at most for each listener in a turn then, and a connection
+    /// takes 32 bytes more.
     pub peer_addresses: bool,
     /// Whether each answered request, and the end of each WebSocket, is an event of `tracing` with
     /// the target `corecast::access`: the client, if its address is known, the method, the path

@@ -87,9 +87,30 @@ pub enum Accepts {
     Multishot,
     /// For one connection.
     Once,
-    /// For one connection, of which the address of the peer is told. A multishot accept cannot tell
-    /// it.
+    /// For any number of connections, of each of which the address of the peer is told.
+    MultishotWithPeers,
+    /// For one connection, of which the address of the peer is told.
     OnceWithPeer,
+}
+
+impl Accepts {
+    /// Whether it is for one connection.
+    #[must_use]
+    pub const fn is_once(self) -> bool {
+        matches!(self, Self::Once | Self::OnceWithPeer)
+    }
+
+    /// Whether the addresses of peers are told.
+    #[must_use]
+    pub const fn tells_peers(self) -> bool {
+        matches!(self, Self::MultishotWithPeers | Self::OnceWithPeer)
+    }
+
+    /// The same for one connection.
+    #[must_use]
+    pub const fn once(self) -> Self {
+        if self.tells_peers() { Self::OnceWithPeer } else { Self::Once }
+    }
 }
 
 /// What happened.
@@ -103,7 +124,7 @@ pub enum Event {
         result: Result<u32, Errno>,
         /// Whether the accept stays armed.
         armed: bool,
-        /// The address of the peer, if [`Accepts::OnceWithPeer`] asked for it.
+        /// The address of the peer, if the accept asked for it.
         peer: Option<SocketAddr>,
     },
     /// A proxy has told the address of the client for which it connects, before the first bytes of
@@ -234,10 +255,10 @@ pub trait Driver {
     /// connection.
     fn cancel_accept(&mut self, listener: usize);
 
-    /// The most connections that a multishot accept may bring between two calls of
-    /// [`Driver::next_event`], as far as the driver can tell: what waits in the queue of the
-    /// listener, and some more that arrive meanwhile.
-    fn accept_burst(&self) -> u32;
+    /// The most connections that an accept of this kind may bring between two calls of
+    /// [`Driver::enter`], as far as the driver can tell: what waits in the queue of the listener,
+    /// and some more that arrive meanwhile, unless it takes fewer at a time.
+    fn accept_burst(&self, kind: Accepts) -> u32;
 
     /// Ends accepting for good on all listeners but those for which `kept` says true. Where an
     /// accept was armed, what waits in the queue of the listener is accepted first, as far as there

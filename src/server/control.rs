@@ -2,9 +2,11 @@
 //! and the number of its turns.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::view::{Core, CoreStats, CoreView, Visit};
 use crate::app::{ConnectionHandle, Handler};
@@ -12,6 +14,10 @@ use crate::gateway::Gateway;
 use crate::io::{Driver, LoopWaker, Wake};
 use crate::mesh::SleepFlag;
 use crate::worker;
+
+/// A core answers requests for so long after a turn. The last one may take longer: at most the
+/// answer of one page of 1,000 topics, which takes some milliseconds.
+const TIME: Duration = Duration::from_micros(500);
 
 thread_local! {
     static IS_CORE: Cell<bool> = const { Cell::new(false) };
@@ -62,7 +68,7 @@ pub(super) struct CoreControl {
     /// Set when there are requests or the server must end at once.
     attention: AtomicBool,
     has_ended: AtomicBool,
-    requests: Mutex<Vec<Request>>,
+    requests: Mutex<VecDeque<Request>>,
     pub(super) waker: LoopWaker,
     sleep_flag: SleepFlag,
 }
@@ -80,7 +86,7 @@ impl CoreControl {
             turns: AtomicU64::new(0),
             attention: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
-            requests: Mutex::new(Vec::new()),
+            requests: Mutex::new(VecDeque::new()),
             waker,
             sleep_flag,
         }
@@ -94,7 +100,7 @@ impl CoreControl {
 
     /// Queues a request to the core.
     pub(super) fn request(&self, request: Request) {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        self.lock().push_back(request);
         self.notify();
     }
 
@@ -112,14 +118,23 @@ impl CoreControl {
         self.attention.load(Ordering::Relaxed)
     }
 
-    /// Answers all requests.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Request>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers requests in their order until the time for them is over; the others are answered
+    /// after the next turns, before those that go on. So however many there are, connections do not
+    /// wait for all of them.
     pub(super) fn answer<D: Driver, H: Handler>(&self, worker: &mut worker::Worker<D, Gateway<H>>) {
         // The swap comes first: a request queued after it sets the flag again.
         self.attention.swap(false, Ordering::AcqRel);
-        let requests =
-            std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner));
-        for request in requests {
-            let mut view = Core { number: self.number, core: self.core, worker };
+        let mut view = Core { number: self.number, core: self.core, worker };
+        let begun = Instant::now();
+        // Those that are queued meanwhile wait for the next turn.
+        let mut left = self.lock().len();
+        while left > 0 && begun.elapsed() < TIME {
+            left -= 1;
+            let Some(request) = self.lock().pop_front() else { return };
             // The requesting thread may have given up waiting.
             let _ = match request {
                 Request::Stats(to) => to.send(view.stats()).is_ok(),
@@ -130,19 +145,24 @@ impl CoreControl {
                 }
                 Request::Visit(visit) => {
                     if let Some(visit) = visit.visit(&mut view) {
-                        // In the next turn.
+                        // After the others.
                         self.request(Request::Visit(visit));
                     }
                     true
                 }
             };
         }
+        if left > 0 {
+            self.notify();
+        }
     }
 
     /// Marks the core as ended. Requests without an answer are dropped.
     pub(super) fn end(&self) {
         self.has_ended.store(true, Ordering::Release);
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        // They are dropped without the lock: another list may begin then, which visits a core.
+        let left = std::mem::take(&mut *self.lock());
+        drop(left);
     }
 
     pub(super) fn has_ended(&self) -> bool {

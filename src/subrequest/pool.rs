@@ -5,10 +5,15 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use rustix::process::nice;
+
 use super::error::SetupError;
 
 /// The most jobs that wait for each thread.
 const WAITING: usize = 64;
+
+/// The niceness of the threads. Each has 1.5 % of the share of a loop (sched(7)).
+const LEAST: i32 = 19;
 
 /// A job: it is run, or dropped.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -27,7 +32,11 @@ impl Pool {
         for _ in 0..threads {
             let receiver = Arc::clone(&receiver);
             let thread = thread::Builder::new().name("corecast-auth".to_owned());
-            thread.spawn(move || run(&receiver)).map_err(SetupError::Thread)?;
+            let run = move || {
+                yield_to_loops();
+                run(&receiver);
+            };
+            thread.spawn(run).map_err(SetupError::Thread)?;
         }
         Ok(Self { sender })
     }
@@ -38,6 +47,14 @@ impl Pool {
             TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
         })
     }
+}
+
+/// Gives the calling thread the least share of a core that others want as well: a loop waits for all
+/// connections, and these threads for one handshake each. Not SCHED_IDLE, by which they would hardly
+/// run beside other programs that are busy, and clients would be refused.
+fn yield_to_loops() {
+    // Where that is not allowed, the threads share the core as equals.
+    let _ = nice(LEAST);
 }
 
 fn run(receiver: &Mutex<Receiver<Job>>) {
@@ -55,6 +72,8 @@ fn run(receiver: &Mutex<Receiver<Job>>) {
 mod tests {
     use std::sync::mpsc::channel;
 
+    use rustix::process::getpriority_process;
+
     use super::*;
 
     #[test]
@@ -64,6 +83,15 @@ mod tests {
         assert!(pool.add(Box::new(|| panic!("on purpose"))).is_ok());
         assert!(pool.add(Box::new(move || done.send(7).unwrap())).is_ok());
         assert_eq!(wait.recv().unwrap(), 7);
+    }
+
+    #[test]
+    fn its_threads_leave_the_core_to_others() {
+        let pool = Pool::start(2).unwrap();
+        let (told, tells) = channel();
+        assert!(pool.add(Box::new(move || told.send(getpriority_process(None)).unwrap())).is_ok());
+        assert_eq!(tells.recv().unwrap(), Ok(LEAST));
+        assert_ne!(getpriority_process(None), Ok(LEAST), "this thread is none of them");
     }
 
     #[test]

@@ -88,8 +88,8 @@ impl<D: Driver> Driver for Transport<D> {
         self.inner.cancel_accept(listener);
     }
 
-    fn accept_burst(&self) -> u32 {
-        self.inner.accept_burst()
+    fn accept_burst(&self, kind: Accepts) -> u32 {
+        self.inner.accept_burst(kind)
     }
 
     fn stop_accepting(&mut self, kept: &[bool]) {

@@ -8,7 +8,7 @@ use super::core::Core;
 use super::listeners::{Armed, PATIENCE};
 use super::slots::Slot;
 use crate::base::{ConnectionId, Millis};
-use crate::io::{Accepts, Driver, Errno, is_passing};
+use crate::io::{Driver, Errno, is_passing};
 use crate::protocol::websocket::handshake::Rejection;
 use crate::session::{Admitted, CloseReason, Phase, Service, Session};
 
@@ -120,10 +120,9 @@ impl<D: Driver> Core<D> {
             // multishot accept would stay the first and take every connection. One that is armed
             // again is the last.
             let is_single = is_scarce || accepting.shared.get(listener) == Some(&true);
-            let (kind, state) = match (accepting.wants_peers, is_single) {
-                (true, _) => (Accepts::OnceWithPeer, Armed::Once),
-                (false, true) => (Accepts::Once, Armed::Once),
-                (false, false) => (Accepts::Multishot, Armed::Many),
+            let (kind, state) = match is_single {
+                true => (accepting.kind.once(), Armed::Once),
+                false => (accepting.kind, Armed::Many),
             };
             *armed = state;
             room -= usize::from(state == Armed::Once);

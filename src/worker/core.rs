@@ -87,7 +87,7 @@ impl<D: Driver> Core<D> {
     }
 
     pub(super) fn new(driver: D, config: Arc<Config>, listeners: Listeners) -> Self {
-        let accepting = Accepting::new(listeners, driver.accept_burst());
+        let accepting = Accepting::new(listeners);
         let meters = Meters::new(&config, driver.slots());
         Self {
             driver,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::base::{ConnectionId, Millis};
+use crate::io::Accepts;
 
 /// While there is no free slot, a connection above the limit has so long to send its request, and
 /// again so long to take the answer, before its slot is given to another.
@@ -100,8 +101,8 @@ pub(super) struct Accepting {
     pub(super) refuses: bool,
     /// Nor do these.
     pub(super) admin_stopped: bool,
-    /// The service wants the addresses of peers.
-    pub(super) wants_peers: bool,
+    /// How connections are accepted where nothing is short.
+    pub(super) kind: Accepts,
     /// There is no slot for another accept; nothing changes before a connection ends.
     pub(super) no_room: bool,
     pub(super) retry_at: Millis,
@@ -115,13 +116,14 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
-    /// For these listeners, of which each may bring `burst` connections at once.
-    pub(super) fn new(listeners: Listeners, burst: u32) -> Self {
+    /// For these listeners. None accepts for any number of connections before
+    /// [`accept_by`](Self::accept_by) is called.
+    pub(super) fn new(listeners: Listeners) -> Self {
         let Listeners { shared, tls, admin, proxied } = listeners;
         Self {
             armed: vec![Armed::No; shared.len()],
             first: 0,
-            few: shared.len().saturating_mul(burst as usize),
+            few: usize::MAX,
             shared,
             tls,
             admin,
@@ -131,13 +133,19 @@ impl Accepting {
             stopped: false,
             refuses: false,
             admin_stopped: false,
-            wants_peers: false,
+            kind: Accepts::Multishot,
             no_room: false,
             retry_at: Millis::default(),
             warn_again: Millis::default(),
             rejected: VecDeque::new(),
             tidied: Millis::default(),
         }
+    }
+
+    /// Each listener is to accept in this way, and may bring `burst` connections at once.
+    pub(super) fn accept_by(&mut self, kind: Accepts, burst: u32) {
+        self.kind = kind;
+        self.few = self.armed.len().saturating_mul(burst as usize);
     }
 
     /// The number of slots that accepts of one connection have reserved.

@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
-use crate::io::{Driver, Errno};
+use crate::io::{Accepts, Driver, Errno};
 use crate::protocol::websocket::CloseCode;
 use crate::session::{CloseReason, RouteCounts, Service, Wakeup};
 pub use closes::Closes;
@@ -88,7 +88,11 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let mut core = Core::new(driver, config, listeners.into());
         service.use_ledger(&core.pools.ledger);
         core.driver.use_ledger(&core.pools.ledger);
-        core.accepting.wants_peers = service.wants_peers();
+        let kind = match service.wants_peers() {
+            true => Accepts::MultishotWithPeers,
+            false => Accepts::Multishot,
+        };
+        core.accepting.accept_by(kind, core.driver.accept_burst(kind));
         core.arm_accepts();
         Self { core, service, stop, stays: Arc::default(), hands_over: Arc::default() }
     }

@@ -39,7 +39,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             Event::Received { id, outcome, armed } => self.on_receive_end(id, outcome, armed),
             Event::Accepted { listener, result, armed, peer } => {
                 if let Some(id) = self.core.on_accept(listener, result, armed)
-                    && self.core.accepting.wants_peers
+                    && self.core.accepting.kind.tells_peers()
                 {
                     self.on_connected(id, listener, peer);
                 }

@@ -29,7 +29,10 @@ on_each_driver! {
     accepting:
         a_retired_slot_is_not_given_again_until_it_is_closed,
         a_cancelled_accept_takes_no_connection_any_more,
+        an_accept_is_cancelled_between_the_calls_of_enter,
         a_multishot_accept_brings_all_that_wait,
+        an_accept_that_tells_peers_brings_no_more_at_a_time_than_it_says,
+        without_a_slot_a_multishot_accept_ends,
         peers_are_told_if_that_is_asked_for,
         once_accepting_has_ended_connections_are_refused,
         what_waits_is_accepted_before_the_end,

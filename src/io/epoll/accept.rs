@@ -8,7 +8,7 @@ use rustix::event::epoll::{self, EventData};
 use super::listener::{Accepted, Listener};
 use super::wait::CONNECTION_EDGES;
 use super::{CONNECTION, EpollDriver};
-use crate::io::{Accepts, Errno, Event, is_passing};
+use crate::io::{Errno, Event, is_passing};
 
 /// The most connections that are accepted from a listener once it is to be closed. Under a flood
 /// there is always one more.
@@ -81,7 +81,7 @@ impl EpollDriver {
             listener.is_ready = false;
             return None;
         }
-        let armed = kind == Accepts::Multishot && accepted.is_ok();
+        let armed = !kind.is_once() && accepted.is_ok();
         let result = accepted.and_then(|(socket, peer)| self.add(socket, peer));
         let armed = armed && result.is_ok();
         if !armed {

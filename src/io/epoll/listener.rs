@@ -41,7 +41,7 @@ impl Listener {
     pub(super) fn accept(&self, kind: Accepts) -> Accepted {
         let listener = self.socket.as_ref().ok_or(Errno::CANCELED)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        if kind != Accepts::OnceWithPeer {
+        if !kind.tells_peers() {
             return Ok((accept_with(listener, flags)?, None));
         }
         let (socket, peer) = acceptfrom_with(listener, flags)?;

@@ -166,7 +166,7 @@ impl Driver for EpollDriver {
         self.end_accept(listener);
     }
 
-    fn accept_burst(&self) -> u32 {
+    fn accept_burst(&self, _kind: Accepts) -> u32 {
         ACCEPTS
     }
 

@@ -230,7 +230,7 @@ impl Kernel {
             if !armed {
                 self.listeners[listener].stage = Stage::Ended;
             }
-            let is_asked = self.listeners[listener].kind == Some(Accepts::OnceWithPeer);
+            let is_asked = self.listeners[listener].kind.is_some_and(Accepts::tells_peers);
             let slot = result.ok().and_then(|slot| self.slots.get(slot as usize));
             let peer = slot.and_then(|slot| slot.client).filter(|_| is_asked);
             let peer = peer.map(ClientId::address);
@@ -278,7 +278,7 @@ impl Kernel {
         network.backlogs[listener].pop_front();
         network.sockets[client.0].accepted = true;
         self.slots[slot].client = Some(client);
-        let once = self.listeners[listener].kind != Some(Accepts::Multishot);
+        let once = self.listeners[listener].kind.is_none_or(Accepts::is_once);
         let armed = !network.strikes(network.faults.accept_ends) && !once;
         #[allow(clippy::cast_possible_truncation, reason = "at most ConnectionId::MAX_SLOTS slots")]
         Some((Ok(slot as u32), armed))

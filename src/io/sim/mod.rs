@@ -149,7 +149,7 @@ impl Driver for SimRing {
         self.world.borrow_mut().kernel.queue(Submission::CancelAccept(listener));
     }
 
-    fn accept_burst(&self) -> u32 {
+    fn accept_burst(&self, _kind: Accepts) -> u32 {
         64
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,7 +12,29 @@ use crate::io::{Accepts, Errno, is_passing};
 
 /// The most connections that wait in the accept queue of a listener (net.core.somaxconn, and the
 /// server asks for as many), and some more for those that arrive while these are accepted.
-pub(super) const BURST: u32 = 4096 + 512;
+const BURST: u32 = 4096 + 512;
+
+/// The places of a listener: so many connections a multishot accept that tells the addresses of
+/// peers brings between two calls of `enter`. One accept of the kernel has room for one address, so
+/// there is one for each place.
+const PLACES: u32 = 64;
+/// The places of all listeners together, where there are so many that each has fewer.
+const ALL_PLACES: usize = 1024;
+
+/// The places of each of so many listeners.
+pub(super) fn places(listeners: usize) -> u32 {
+    let each = ALL_PLACES / listeners.max(1);
+    u32::try_from(each).map_or(PLACES, |each| each.clamp(1, PLACES))
+}
+
+/// The most connections that an accept brings between two calls of `enter`.
+pub(super) const fn burst(kind: Accepts) -> u32 {
+    match kind {
+        Accepts::Multishot => BURST,
+        Accepts::MultishotWithPeers => PLACES,
+        Accepts::Once | Accepts::OnceWithPeer => 1,
+    }
+}
 
 /// The words of `struct sockaddr_storage`.
 const WORDS: usize = 32;
@@ -21,9 +44,18 @@ const WORDS: usize = 32;
 pub(super) struct Listener {
     /// `None` once it is closed.
     pub(super) socket: Option<OwnedFd>,
-    /// The accept that the kernel has, or that is queued and names the socket.
+    /// How the worker accepts from it.
     pub(super) armed: Option<Accepts>,
+    /// Its places, a bit for each.
+    all: u64,
+    /// Those of which the kernel has an accept, or one is queued that names the socket.
+    pub(super) held: u64,
+    /// No place is armed again: the accept of the worker ends once the kernel holds none.
+    pub(super) is_ending: bool,
     pub(super) ending: Option<Ending>,
+    /// Of each place the address of its next peer; none of them before addresses are asked for.
+    /// They are made once and stay until the ring is closed, because the kernel writes to them.
+    pub(super) names: Box<[PeerName]>,
 }
 
 /// The end of accepting on a listener.
@@ -49,8 +81,41 @@ impl Ending {
 }
 
 impl Listener {
-    pub(super) const fn new(socket: OwnedFd) -> Self {
-        Self { socket: Some(socket), armed: None, ending: None }
+    pub(super) fn new(socket: OwnedFd, places: u32) -> Self {
+        Self {
+            socket: Some(socket),
+            armed: None,
+            all: u64::MAX >> (u64::BITS - places.clamp(1, u64::BITS)),
+            held: 0,
+            is_ending: false,
+            ending: None,
+            names: Box::default(),
+        }
+    }
+
+    /// The places that are to be armed.
+    pub(super) fn lacking(&self) -> u64 {
+        match self.armed {
+            Some(kind) if kind.is_once() || kind == Accepts::Multishot => 1 & !self.held,
+            Some(_) if !self.is_ending && self.ending.is_none() => self.all & !self.held,
+            _ => 0,
+        }
+    }
+
+    /// Where the kernel writes the address of the next peer of a place, and its length. A place has
+    /// one accept at a time.
+    pub(super) fn room(&mut self, place: u32) -> (*mut AtomicU32, *mut AtomicU32) {
+        if self.names.is_empty() {
+            self.names = (0..self.all.count_ones()).map(|_| PeerName::new()).collect();
+        }
+        let name = self.names.get(place as usize).map(PeerName::room);
+        name.unwrap_or((ptr::null_mut(), ptr::null_mut()))
+    }
+
+    /// The address of the peer that the last accept of a place has brought, if it was asked for.
+    pub(super) fn peer(&self, place: u32) -> Option<SocketAddr> {
+        self.armed.filter(|kind| kind.tells_peers())?;
+        self.names.get(place as usize)?.address()
     }
 
     /// Whether a connection waits.
@@ -62,7 +127,7 @@ impl Listener {
     }
 }
 
-/// Where the kernel writes the address of the next peer of a listener. It is made of atomics
+/// Where the kernel writes the address of the next peer of a place. It is made of atomics
 /// because the kernel writes to it at any time until the accept is complete.
 #[derive(Debug)]
 pub(super) struct PeerName {
@@ -71,19 +136,19 @@ pub(super) struct PeerName {
 }
 
 impl PeerName {
-    pub(super) fn new() -> Box<Self> {
-        Box::new(Self { words: [const { AtomicU32::new(0) }; WORDS], len: AtomicU32::new(0) })
+    const fn new() -> Self {
+        Self { words: [const { AtomicU32::new(0) }; WORDS], len: AtomicU32::new(0) }
     }
 
     /// Where the kernel writes the address, and its length, which says now how much room there is.
-    pub(super) fn room(&self) -> (*mut AtomicU32, *mut AtomicU32) {
+    fn room(&self) -> (*mut AtomicU32, *mut AtomicU32) {
         #[allow(clippy::cast_possible_truncation, reason = "128 bytes")]
         self.len.store(size_of_val(&self.words) as u32, Ordering::Relaxed);
         (self.words.as_ptr().cast_mut(), (&raw const self.len).cast_mut())
     }
 
     /// The address that the last accept has written.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    fn address(&self) -> Option<SocketAddr> {
         let mut bytes = [0; WORDS * 4];
         for (bytes, word) in bytes.chunks_exact_mut(4).zip(&self.words) {
             bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());

@@ -125,8 +125,8 @@ impl UringRing {
                 Some(Event::Sent { id, chunk, result })
             }
             Kind::Accept => {
-                self.accepts = self.accepts.saturating_sub(u16::from(!armed));
-                self.accepted(usize::from(tag.index()), outcome(result), armed)
+                self.accepts = self.accepts.saturating_sub(u32::from(!armed));
+                self.accepted(usize::from(tag.index()), id.slot, outcome(result), armed)
             }
             Kind::Progress => Some(Event::Progress { id, progress: self.end_query(result) }),
             Kind::CancelReceive => Some(Event::NotCancelled { id }),

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "submissions hand memory to the kernel")]
 
 mod accept;
+mod arming;
 mod buf_ring;
 mod complete;
 mod ending;
@@ -23,7 +24,7 @@ use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter,
 use super::{Accepts, Buffer, Data, Driver, DriverStats, Errno, Event, LoopWaker, Payload};
 use crate::base::{Chunk, ConnectionId, Shared};
 use crate::config::Buffers;
-use accept::{Listener, PeerName};
+use accept::Listener;
 use buf_ring::BufRing;
 pub use setup::{Features, SetupError, kernel_release};
 use tag::{Kind, Tag};
@@ -39,12 +40,11 @@ pub struct UringRing {
     ring: *mut IoUring,
     buffers: BufRing,
     listeners: Vec<Listener>,
-    accepts: u16,
+    accepts: u32,
+    /// Listeners of which places are to be armed again with the next call of `enter`.
+    to_rearm: Vec<u16>,
     /// The slots that connections have.
     in_use: u32,
-    /// For each listener the address of its next peer, if it is asked for.
-    #[expect(clippy::vec_box, reason = "the kernel writes to them, so they must not move")]
-    peer_names: Vec<Box<PeerName>>,
     slots: u32,
     wake: LoopWaker,
     /// The wakers of the rings that this one has woken so far; a tag refers to one by its index.
@@ -109,8 +109,8 @@ impl UringRing {
             buffers,
             listeners: Vec::new(),
             accepts: 0,
+            to_rearm: Vec::new(),
             in_use: 0,
-            peer_names: Vec::new(),
             slots: slots.min(ConnectionId::MAX_SLOTS),
             wake,
             known_peers: Vec::new(),
@@ -138,7 +138,9 @@ impl UringRing {
     /// Gives the ring its listeners.
     #[must_use]
     pub fn with_listeners(mut self, listeners: Vec<OwnedFd>) -> Self {
-        self.listeners = listeners.into_iter().map(Listener::new).collect();
+        let places = accept::places(listeners.len());
+        let new = |socket| Listener::new(socket, places);
+        self.listeners = listeners.into_iter().map(new).collect();
         self
     }
 
@@ -183,15 +185,15 @@ impl Driver for UringRing {
     }
 
     fn accept(&mut self, listener: usize, kind: Accepts) {
-        self.push_accept(listener, kind);
+        self.arm(listener, kind);
     }
 
     fn cancel_accept(&mut self, listener: usize) {
-        self.push_cancel_accept(listener);
+        self.end_accepts(listener);
     }
 
-    fn accept_burst(&self) -> u32 {
-        accept::BURST
+    fn accept_burst(&self, kind: Accepts) -> u32 {
+        accept::burst(kind)
     }
 
     fn stop_accepting(&mut self, kept: &[bool]) {
@@ -295,6 +297,9 @@ impl Driver for UringRing {
 
     fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
         self.buffers.begin_call();
+        if !self.to_rearm.is_empty() {
+            self.rearm_accepts();
+        }
         self.submit_backlog();
         if self.buffers.lent() > u32::from(self.buffers.count()) / 2 && !self.pinned.is_empty() {
             self.send_first();
@@ -355,7 +360,7 @@ impl Driver for UringRing {
         DriverStats {
             buffers: u32::from(self.buffers.count()),
             buffers_lent: self.buffers.lent(),
-            in_flight: self.receives + u32::from(self.accepts) + queued,
+            in_flight: self.receives + self.accepts + queued,
             ..self.stats
         }
     }
@@ -382,7 +387,9 @@ impl Drop for UringRing {
         if !idle {
             // Better lost than written to after it was freed.
             std::mem::forget(std::mem::take(&mut self.queued));
-            std::mem::forget(std::mem::take(&mut self.peer_names));
+            for listener in &mut self.listeners {
+                std::mem::forget(std::mem::take(&mut listener.names));
+            }
             std::mem::forget(std::mem::replace(
                 &mut self.buffers,
                 BufRing::new(Buffers::new(2, 64)),

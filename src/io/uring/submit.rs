@@ -4,20 +4,18 @@
 use std::os::fd::RawFd;
 use std::ptr;
 use std::rc::Rc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use io_uring::EnterFlags;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
+use io_uring::types::{Fd, Fixed, SubmitArgs, Timespec};
 
-use super::accept::PeerName;
 use super::tag::{Kind, Tag};
 use super::tcp;
 use super::{BUFFER_GROUP, UringRing, setup};
 use crate::base::{Chunk, ConnectionId, Shared};
-use crate::io::{Accepts, Errno, Event, LoopWaker, Payload, Wake};
+use crate::io::{Errno, Event, LoopWaker, Payload, Wake};
 
 /// A send that goes out inline, as far as the socket takes it, and tells of a rest: with WAITALL a
 /// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
@@ -49,8 +47,8 @@ impl UringRing {
     }
 
     /// Queues a submission. Everything it points to must live until its completion; the callers,
-    /// all in this folder, keep it in `pinned`, `shared`, `queued`
-    /// or `buffers`.
+    /// all in this folder, keep it in `pinned`, `shared`, `queued`, `buffers`
+    /// or the names of a listener.
     #[inline]
     pub(super) fn push(&mut self, entry: Entry) {
         if self.backlog.is_empty() && self.try_push(&entry) {
@@ -243,38 +241,6 @@ impl UringRing {
             .user_data(Tag::new(Kind::Receive, id, 0).0);
         self.receives += 1;
         self.push(entry);
-    }
-
-    pub(super) fn push_accept(&mut self, listener: usize, kind: Accepts) {
-        let (Some(fd), Ok(index)) = (self.arm(listener, kind), u16::try_from(listener)) else {
-            return;
-        };
-        let fd = Fd(fd);
-        let once = |address: *mut AtomicU32, len: *mut AtomicU32| {
-            opcode::Accept::new(fd, address.cast(), len.cast())
-                .file_index(Some(DestinationSlot::auto_target()))
-                .build()
-        };
-        let entry = match kind {
-            Accepts::Multishot => opcode::AcceptMulti::new(fd).allocate_file_index(true).build(),
-            Accepts::Once => once(ptr::null_mut(), ptr::null_mut()),
-            Accepts::OnceWithPeer => {
-                while self.peer_names.len() <= listener {
-                    self.peer_names.push(PeerName::new());
-                }
-                // There is one accept of a listener at a time. Its place stays until the ring is
-                // closed.
-                let (address, len) = self.peer_names[listener].room();
-                once(address, len)
-            }
-        };
-        self.accepts += 1;
-        self.push(entry.user_data(Tag::plain(Kind::Accept, index).0));
-    }
-
-    pub(super) fn push_cancel_accept(&mut self, listener: usize) {
-        let listener = u16::try_from(listener).unwrap_or(u16::MAX);
-        self.cancel(Tag::plain(Kind::Accept, listener), Tag::plain(Kind::Ignore, 0));
     }
 
     /// Watches the eventfd.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::answers;
+use super::lists::{Held, Lists};
 use super::waiting::{Client, Pending};
 use crate::app::Responder;
 use crate::base::ConnectionId;
@@ -87,12 +88,21 @@ struct Waiting {
     client: Client,
     at: AtomicUsize,
     loops: Vec<Arc<CoreControl>>,
+    permit: Held,
+}
+
+impl Waiting {
+    fn new(at: usize, loops: &[Arc<CoreControl>], responder: Responder) -> Arc<Self> {
+        let (client, at, loops) = (Client::new(responder), AtomicUsize::new(at), loops.to_vec());
+        Arc::new(Self { client, at, loops, permit: Held::default() })
+    }
 }
 
 impl Pending for Waiting {
     fn give_up(&self) {
         let at = self.at.load(Ordering::Relaxed);
         self.client.answer(|| answers::no_answer(&self.loops, [at]));
+        self.permit.give_back();
     }
 
     fn is_over(&self) -> bool {
@@ -104,6 +114,12 @@ impl Pending for Waiting {
 struct Page {
     waiting: Arc<Waiting>,
     walk: Walk,
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.waiting.permit.give_back();
+    }
 }
 
 /// A page, as far as it is made.
@@ -125,15 +141,19 @@ struct Walk {
 
 /// Answers with a page.
 pub(super) fn list(
+    lists: &Arc<Lists>,
     loops: &[Arc<CoreControl>],
     start: Start,
     limit: usize,
     responder: Responder,
 ) -> Arc<dyn Pending> {
-    let at = AtomicUsize::new(start.number);
-    let waiting = Arc::new(Waiting { client: Client::new(responder), at, loops: loops.to_vec() });
+    let waiting = Waiting::new(start.number, loops, responder);
     let walk = Walk { limit, at: start, ..Walk::default() };
-    Page { waiting: Arc::clone(&waiting), walk }.go_on();
+    let page = Arc::clone(&waiting);
+    lists.begin(move |permit| {
+        page.permit.hold(permit);
+        Page { waiting: page, walk }.go_on();
+    });
     waiting
 }
 
@@ -150,8 +170,8 @@ impl Page {
         }
     }
 
-    fn answer(self) {
-        let Self { waiting, walk } = self;
+    fn answer(mut self) {
+        let (waiting, walk) = (&self.waiting, std::mem::take(&mut self.walk));
         let next = walk.next_page(waiting.loops.len()).map(|start| start.to_string());
         let page = json!({ "connections": walk.found, "next": next });
         waiting.client.answer(|| answers::json(&page));
@@ -283,8 +303,7 @@ pub(super) fn close(
     reason: &str,
     responder: Responder,
 ) -> Arc<dyn Pending> {
-    let at = AtomicUsize::new(id.number);
-    let waiting = Arc::new(Waiting { client: Client::new(responder), at, loops: loops.to_vec() });
+    let waiting = Waiting::new(id.number, loops, responder);
     let reason = reason[..reason.floor_char_boundary(123)].into();
     let close = Close { waiting: Arc::clone(&waiting), id: id.id, code, reason };
     match loops.get(id.number) {

@@ -3,6 +3,7 @@
 mod answers;
 mod by_route;
 mod connections;
+mod lists;
 mod metric;
 mod metrics;
 mod pages;
@@ -22,6 +23,7 @@ use super::listen::Listening;
 use super::token::Token;
 use crate::authority::Verify;
 use crate::error::Error;
+use lists::Lists;
 use metrics::Metrics;
 pub(super) use pages::Pages;
 
@@ -30,6 +32,7 @@ pub(super) use pages::Pages;
 pub(super) struct Admin {
     token: Option<Token>,
     metrics: Arc<Metrics>,
+    lists: Arc<Lists>,
 }
 
 impl Admin {
@@ -56,11 +59,13 @@ impl Admin {
             }
         }
         let metrics = Arc::new(Metrics::new(authority.clone(), lost.clone()));
-        Ok(places.next().map(|_| Self { token: token.clone(), metrics }))
+        let lists = Arc::default();
+        Ok(places.next().map(|_| Self { token: token.clone(), metrics, lists }))
     }
 
     /// What one loop answers with.
     pub(super) fn pages(&self, server: &ServerHandle) -> Pages {
-        Pages::new(server.clone(), self.token.clone(), Arc::clone(&self.metrics))
+        let (metrics, lists) = (Arc::clone(&self.metrics), Arc::clone(&self.lists));
+        Pages::new(server.clone(), self.token.clone(), metrics, lists)
     }
 }

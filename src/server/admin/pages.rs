@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::connections::MAX_LIMIT;
+use super::lists::Lists;
 use super::metrics::Metrics;
 use super::refusals::Cause;
 use super::text::Format;
@@ -39,6 +40,7 @@ pub(in crate::server) struct Pages {
     server: ServerHandle,
     token: Option<Token>,
     metrics: Arc<Metrics>,
+    lists: Arc<Lists>,
     /// Answers that other loops have a part in, by the connections that wait for them.
     pending: HashMap<ConnectionId, Arc<dyn Pending>>,
 }
@@ -53,8 +55,13 @@ impl std::fmt::Debug for Pages {
 type Answer = Result<Response, Arc<dyn Pending>>;
 
 impl Pages {
-    pub(super) fn new(server: ServerHandle, token: Option<Token>, metrics: Arc<Metrics>) -> Self {
-        Self { server, token, metrics, pending: HashMap::new() }
+    pub(super) fn new(
+        server: ServerHandle,
+        token: Option<Token>,
+        metrics: Arc<Metrics>,
+        lists: Arc<Lists>,
+    ) -> Self {
+        Self { server, token, metrics, lists, pending: HashMap::new() }
     }
 
     pub(in crate::server) fn boxed(self) -> Box<dyn Admin> {
@@ -135,7 +142,7 @@ impl Pages {
             (Some(limit), Ok(start)) => {
                 let loops = self.server.controls();
                 let start = start.unwrap_or_default();
-                Err(connections::list(loops, start, limit, cx.answer_later()))
+                Err(connections::list(&self.lists, loops, start, limit, cx.answer_later()))
             }
             (None, _) => Ok(wrong_limit()),
             (_, Err(())) => Ok(bad_request("from has to be the next of the page before")),
@@ -147,7 +154,8 @@ impl Pages {
         let after = parameter(request, "after");
         let retained = cx.retained(after.as_deref(), limit);
         let loops = self.server.controls();
-        Err(topics::list(loops, after.as_deref(), limit, retained, cx.answer_later()))
+        let from = (after.as_deref(), retained);
+        Err(topics::list(&self.lists, loops, from, limit, cx.answer_later()))
     }
 
     fn close(&self, id: &str, request: &Request<'_>, cx: &mut RequestContext<'_>) -> Answer {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::answers;
+use super::lists::Lists;
 use super::waiting::{Gathered, Parts, Pending, Teller};
 use crate::app::Responder;
 use crate::pubsub::Topic;
@@ -53,14 +54,15 @@ impl Visit for Look {
 /// Answers with the first `limit` topics and filters behind `after`. `retained` are as many topics
 /// that have a value, with its bytes.
 pub(super) fn list(
+    lists: &Arc<Lists>,
     loops: &[Arc<CoreControl>],
-    after: Option<&str>,
+    (after, retained): (Option<&str>, Vec<(Topic, usize)>),
     limit: usize,
-    retained: Vec<(Topic, usize)>,
     responder: Responder,
 ) -> Arc<dyn Pending> {
-    let visit = |teller| -> Box<dyn Visit> {
-        let after = after.map(Into::into);
+    let after: Option<Box<str>> = after.map(Into::into);
+    let visit = move |teller| -> Box<dyn Visit> {
+        let after = after.clone();
         Box::new(Look { teller, after, limit, found: Listed::new() })
     };
     let known = loops.to_vec();
@@ -72,7 +74,10 @@ pub(super) fn list(
         }
         answers::json(&page(parts.into_iter().flatten(), limit, &retained))
     };
-    Gathered::ask(loops, responder, visit, finish)
+    let gathered = Gathered::new(loops.len(), responder, finish);
+    let (asked, loops) = (Arc::clone(&gathered), loops.to_vec());
+    lists.begin(move |permit| asked.begin(&loops, Some(permit), visit));
+    gathered
 }
 
 /// The first `limit` names of all parts. What is one of the first of all is one of the first of

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::lists::{Held, Permit};
 use crate::app::Responder;
 use crate::protocol::http::Response;
 use crate::server::control::CoreControl;
@@ -50,6 +51,8 @@ pub(super) struct Gathered<T> {
     client: Client,
     parts: Mutex<Parts<T>>,
     finish: Box<dyn Fn(Parts<T>) -> Response + Send + Sync>,
+    /// Given back with the answer, or once nobody waits for it.
+    permit: Held,
 }
 
 impl<T> fmt::Debug for Gathered<T> {
@@ -73,19 +76,45 @@ impl<T: Send + 'static> Gathered<T> {
         visit: impl Fn(Teller<T>) -> Box<dyn Visit>,
         finish: impl Fn(Parts<T>) -> Response + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let parts = Mutex::new(loops.iter().map(|_| None).collect());
-        let (client, finish) = (Client::new(responder), Box::new(finish));
-        let gathered = Arc::new(Self { client, parts, finish });
-        for (number, control) in loops.iter().enumerate() {
-            control.visit(visit(Teller { gathered: Arc::clone(&gathered), number }));
-        }
+        let gathered = Self::new(loops.len(), responder, finish);
+        Arc::clone(&gathered).begin(loops, None, visit);
         gathered
+    }
+
+    /// An answer that waits until it may [`begin`](Self::begin).
+    pub(super) fn new(
+        loops: usize,
+        responder: Responder,
+        finish: impl Fn(Parts<T>) -> Response + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let parts = Mutex::new((0..loops).map(|_| None).collect());
+        let (client, finish) = (Client::new(responder), Box::new(finish));
+        Arc::new(Self { client, parts, finish, permit: Held::default() })
+    }
+
+    /// Has each loop visited, as [`ask`](Self::ask) does, unless nobody waits any more.
+    pub(super) fn begin(
+        self: Arc<Self>,
+        loops: &[Arc<CoreControl>],
+        permit: Option<Permit>,
+        visit: impl Fn(Teller<T>) -> Box<dyn Visit>,
+    ) {
+        if let Some(permit) = permit {
+            self.permit.hold(permit);
+        }
+        if self.is_over() {
+            return self.permit.give_back();
+        }
+        for (number, control) in loops.iter().enumerate() {
+            control.visit(visit(Teller { gathered: Arc::clone(&self), number }));
+        }
     }
 
     fn finish(&self) {
         let parts = &self.parts;
         let take = || std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
         self.client.answer(|| (self.finish)(take()));
+        self.permit.give_back();
     }
 }
 
@@ -96,6 +125,15 @@ impl<T: Send + 'static> Pending for Gathered<T> {
 
     fn is_over(&self) -> bool {
         self.client.is_gone()
+    }
+}
+
+impl<T> Drop for Teller<T> {
+    fn drop(&mut self) {
+        // Who has left is told nothing, so no answer gives the permit back.
+        if self.gathered.client.is_gone() {
+            self.gathered.permit.give_back();
+        }
     }
 }
 

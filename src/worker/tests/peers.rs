@@ -47,17 +47,19 @@ impl Service for Peers {
     }
 }
 
-/// Also where accepts fail, and with more clients than slots, so that slots are used again.
+/// Also where accepts fail, and with more clients than slots, so that slots are used again: as many
+/// as are scarce, and many.
 #[test]
 fn every_connection_is_told_the_address_of_its_own_peer() {
-    for seed in 0..50 {
+    for seed in 0..100 {
+        let slots = if seed % 2 == 0 { 4 } else { 68 };
         let faults = Faults { accept_error: 200, accept_ends: 200, ..Faults::default() };
-        let ring = SimRing::new(seed, SimOptions { slots: 4, faults, ..SimOptions::default() });
+        let ring = SimRing::new(seed, SimOptions { slots, faults, ..SimOptions::default() });
         let (network, service) = (ring.network(), Peers::default());
         let (config, stop) = (Arc::new(Config::default()), Arc::new(AtomicBool::new(false)));
         let mut worker = Worker::new(ring, config, service, 1, stop);
         let mut waiting = Vec::new();
-        for _ in 0..20 {
+        for _ in 0..5 * slots {
             let client = network.connect(0);
             network.write(client, &request("/"));
             waiting.push((client, Vec::new(), false));

@@ -1,6 +1,9 @@
 //! Lists of connections and topics, page by page.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use corecast::server::allowed_cores;
@@ -188,4 +191,35 @@ fn topics_have_the_subscribers_of_all_cores() {
         };
         assert!(bytes("kept").unwrap() >= 5 && bytes("all").is_some() && bytes("#").is_none());
     }
+}
+
+/// Few lists are made at a time. Those whose clients have left make room for others.
+#[test]
+fn lists_that_nobody_waits_for_keep_nobody_waiting() {
+    let server = Administrated::start(&["--cores", &cores()]);
+    for _ in 0..10 {
+        for target in ["/connections?limit=1000", "/topics?limit=1000", "/connections"] {
+            let mut stream = TcpStream::connect(server.admin).unwrap();
+            let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+    }
+    for target in ["/connections", "/topics"] {
+        assert!(wait_until(LIMIT, || server.get(target).0 == "200"), "{target}");
+    }
+}
+
+/// All that a loop answers in one turn is bounded, and everybody is answered.
+#[test]
+fn many_who_ask_at_once_are_all_answered() {
+    let server = Administrated::start(&["--cores", &cores()]);
+    let targets = ["/connections?limit=1000", "/topics", "/metrics", "/healthz"];
+    thread::scope(|scope| {
+        for number in 0..24 {
+            let (target, server) = (targets[number % targets.len()], &server);
+            scope.spawn(move || {
+                assert!(wait_until(LIMIT, || server.get(target).0 == "200"), "{target}");
+            });
+        }
+    });
 }
