@@ -132,7 +132,7 @@ pub(crate) fn expect_descriptors_refused(path: &Path) {
         println!("kernel {release} cannot refuse descriptors: not tested");
         return;
     }
-    let client = std::os::unix::net::UnixStream::connect(path).unwrap();
+    let client = UnixStream::connect(path).unwrap();
     let refused = || send_with_descriptor(&client, b"G");
     assert_eq!(refused(), Err(Errno::PERM));
     let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
