@@ -141,8 +141,8 @@ pub(super) const ALL: &[Workload] = &[
     Workload::many(
         "wide-publishers-always",
         "",
-        "100 clients publish all the time to a filter of 400 subscribers",
-        || wide_publishers(400, 100, 10),
+        "40 clients publish all the time to a filter of 400 subscribers",
+        || wide_publishers(400, 40, 10),
     ),
     Workload::many(
         "json-subscribers",
