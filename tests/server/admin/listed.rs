@@ -126,7 +126,7 @@ fn an_entry_says_what_the_connection_is_and_has_done() {
         echo.send(&frame(FIN | TEXT, &[b'x'; 100]));
         echo.read_frame();
     }
-    std::thread::sleep(Duration::from_millis(1_100));
+    thread::sleep(Duration::from_millis(1_100));
     let find = |client: &Client| {
         let peer = client.stream().local_addr().unwrap().to_string();
         let all = server.connections();
