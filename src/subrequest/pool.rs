@@ -49,9 +49,9 @@ impl Pool {
     }
 }
 
-/// Gives the calling thread the least share of a core that others want as well: a loop waits for all
-/// connections, and these threads for one handshake each. Not SCHED_IDLE, by which they would hardly
-/// run beside other programs that are busy, and clients would be refused.
+/// Gives the calling thread the least share of a core that others want as well: a loop waits for
+/// all connections, and these threads for one handshake each. Not SCHED_IDLE, by which they would
+/// hardly run beside other programs that are busy, and clients would be refused.
 fn yield_to_loops() {
     // Where that is not allowed, the threads share the core as equals.
     let _ = nice(LEAST);
