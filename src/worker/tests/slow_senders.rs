@@ -72,7 +72,7 @@ impl Bench {
     }
 
     /// All leave, and hold nothing.
-    fn is_left_by(mut self, holders: Vec<ClientId>) {
+    fn see_them_leave(mut self, holders: Vec<ClientId>) {
         holders.into_iter().for_each(|client| self.network.reset(client));
         self.turn_until(|bench| bench.memory() == 0);
         self.finish();
@@ -92,7 +92,7 @@ fn silent_holders_are_closed_before_those_that_send() {
     let closed = bench.closed(&holders);
     assert_eq!(closed as u64, bench.shed());
     assert!(closed > 30 && closed < holders.len(), "{closed} of {}", holders.len());
-    bench.is_left_by(holders);
+    bench.see_them_leave(holders);
 }
 
 /// A line of 40 KB in a second is slow, but not too slow for a message of 100 KB.
@@ -103,7 +103,7 @@ fn a_slow_line_is_served_while_memory_is_short() {
     bench.sends((100_000, 4_000), 100, |_| {});
     assert_eq!(bench.closed(&holders) as u64, bench.shed());
     assert!(bench.shed() > 0);
-    bench.is_left_by(holders);
+    bench.see_them_leave(holders);
 }
 
 /// A byte now and then is no progress.
@@ -133,7 +133,7 @@ fn holders_that_trickle_are_closed_before_those_that_send() {
     let closed = bench.closed(&holders);
     assert_eq!(closed as u64, bench.shed());
     assert!(closed > 30 && closed < holders.len(), "{closed} of {}", holders.len());
-    bench.is_left_by(holders);
+    bench.see_them_leave(holders);
 }
 
 /// Requests as well: their heads, and their bodies.
@@ -157,7 +157,7 @@ fn parts_of_requests_are_held_for_a_second() {
         let answer = bench.network.read(client);
         assert!(answer.starts_with(b"HTTP/1.1 503 "), "{}", String::from_utf8_lossy(&answer));
     }
-    bench.is_left_by(holders);
+    bench.see_them_leave(holders);
 }
 
 /// However slow they are, nobody is closed while there is memory.
@@ -172,5 +172,5 @@ fn nobody_is_too_slow_while_memory_is_not_short() {
     for client in &holders {
         assert_eq!(bench.read(*client, WHOLE + 10).len(), WHOLE + 10);
     }
-    bench.is_left_by(holders);
+    bench.see_them_leave(holders);
 }

@@ -160,7 +160,7 @@ pub(super) const ALL: &[Workload] = &[
 /// subscribers of all of these topics.
 fn wide_publishers(subscribers: usize, publishers: usize, ms: u64) -> Vec<Group> {
     let readers = Group::to("/pubsub", subscribers).first(text("{\"subscribe\":\"wide/+\"}"));
-    let publish = |n| text(&format!("{{\"publish\":\"wide/{n}\",\"data\":1}}"));
+    let publish = |n| text(format!("{{\"publish\":\"wide/{n}\",\"data\":1}}"));
     let messages = (0..publishers).map(publish).collect();
     let publishers = Group::to("/pubsub", publishers).after_ms(300);
     vec![readers.anew(), publishers.hold_ms(700).agains(messages).every_ms(ms)]
