@@ -2,7 +2,7 @@
 //! not pass.
 #![allow(
     unsafe_code,
-    reason = "descriptors that are known by their numbers alone, and an option without a safe wrapper"
+    reason = "descriptors that are known by their numbers, and an option without a safe wrapper"
 )]
 
 use std::env;

@@ -18,6 +18,7 @@ mod head;
 mod http;
 mod meter;
 mod outbound;
+mod outcomes;
 mod pace;
 mod pending;
 mod pools;
@@ -31,6 +32,7 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod too_slow;
 mod websocket;
 
 pub use context::Handled;
@@ -38,13 +40,12 @@ pub use counts::{Counts, Passed, RateCounts, RouteCounts, Statuses};
 pub use endpoint::EndpointId;
 pub use meter::{Allowance, Lease, Meter, Metered, NextFrame, TooFast};
 pub use outbound::{Frames, Offer, Output, SendQueue};
+pub use outcomes::{Admitted, Delivered, SendFailure, Wakeup};
 pub use pools::Pools;
 pub use progress::{ReadTracker, SLOWEST_READER, WindowEdge};
 pub use reason::{CloseReason, Policy};
 pub use replies::{Message, Replies};
 pub use request_line::{Answered, RequestLine};
-pub use service::{
-    Accept, Admitted, Delivered, Inbound, Outbound, SendFailure, Service, Terms, Verdict, Wakeup,
-};
+pub use service::{Accept, Inbound, Outbound, Service, Terms, Verdict};
 pub use state::{Phase, Session};
 pub use stream::Stream;

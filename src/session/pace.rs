@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::state::{RareState, Session};
 use crate::base::Millis;
 
 /// The longest pause.
@@ -30,13 +29,19 @@ impl Pace {
     }
 
     /// It was not read from until now, so that nothing came proves nothing.
-    fn excuse(&mut self, now: Millis, received: u64) {
+    pub(super) fn excuse(&mut self, now: Millis, received: u64) {
         *self = Self { due: now.after(PAUSE), seen: received, read_since: now };
     }
 
     /// Whether it is too slow, with `received` bytes of which the last came at `last`, and for
     /// which `held` are held.
-    fn is_too_slow(&mut self, now: Millis, last: Millis, received: u64, held: usize) -> bool {
+    pub(super) fn is_too_slow(
+        &mut self,
+        now: Millis,
+        last: Millis,
+        received: u64,
+        held: usize,
+    ) -> bool {
         let rate = LEAST_RATE.max(held as u64 / SECONDS_HELD);
         let earned = received.saturating_sub(self.seen).saturating_mul(1_000) / rate;
         // What has earned less than a millisecond is counted the next time.
@@ -44,33 +49,6 @@ impl Pace {
         let due = self.due.after(Duration::from_millis(earned));
         self.due = due.max(now.before(PAUSE)).min(now.after(PAUSE));
         self.due <= now || last.max(self.read_since).after(PAUSE) <= now
-    }
-}
-
-impl Session {
-    /// Whether a part of a message or of a request has come, and the rest comes too slowly to be
-    /// held while memory is short: nothing for a second, or too little. Nobody is too slow whose
-    /// input waits here.
-    pub fn comes_too_slowly(&mut self, now: Millis, is_read: bool) -> bool {
-        let (pace, last, received, held) = match (&mut self.assembly, self.rare.as_deref_mut()) {
-            (Some(assembly), _) => {
-                let held = assembly.charge.bytes();
-                (&mut assembly.pace, self.last_message, assembly.received, held)
-            }
-            (None, Some(RareState::Head(head))) => {
-                let (received, held) = (head.bytes.len() as u64, head.charge.bytes());
-                (&mut head.pace, self.last_received, received, held)
-            }
-            (None, Some(RareState::Body(body))) => {
-                (&mut body.pace, self.last_received, body.received, body.charge.bytes())
-            }
-            _ => return false,
-        };
-        if !is_read {
-            pace.excuse(now, received);
-            return false;
-        }
-        pace.is_too_slow(now, last, received, held)
     }
 }
 

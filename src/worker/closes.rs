@@ -64,7 +64,7 @@ fn is_usual(cause: &str, code: &str) -> bool {
         "server" => matches!(code, "1001" | "1011" | "1013" | "4401"),
         "violation" => matches!(code, "1002" | "1007" | "1008" | "1009"),
         "policy" => code == "1008",
-        "memory" => matches!(code, "1009" | "1013"),
+        "memory" => matches!(code, "1008" | "1009" | "1013"),
         "slow" => code == "1013",
         _ => code.is_empty(),
     }

@@ -11,8 +11,8 @@ use crate::base::ConnectionId;
 use crate::io::{Driver, Event, Received};
 use crate::session::{EndpointId, Handled, Phase, Service};
 
-/// Input of a client of topics that is no longer causes about [`MUCH`](super::retry) at most, and so does a
-/// request head that is no longer, unless tokens are verified.
+/// Input of a client of topics that is no longer causes about 20,000 units of work at most, and so
+/// does a request head that is no longer, unless tokens are verified.
 const BOUNDED: usize = 160;
 const BOUNDED_HEAD: usize = 512;
 /// If so much of a message is there and the peer has reset the connection, the rest is not handled:

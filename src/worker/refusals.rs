@@ -109,6 +109,9 @@ const fn cause(reason: CloseReason) -> &'static str {
         CloseReason::Refused(rejection) => rejection.reason(),
         CloseReason::Violation(violation) => violation.reason(),
         CloseReason::Policy(policy) => policy.reason(),
+        CloseReason::Memory(CloseCode::POLICY_VIOLATION) => {
+            "the server is short of memory, and the message comes too slowly"
+        }
         CloseReason::Memory(_) => "the server is short of memory",
         CloseReason::TooSlow => "reads too slowly",
         CloseReason::Stalled => "does not read",
@@ -196,7 +199,8 @@ mod tests {
     /// What is the server's own is not called a fault of the client, or the other way round.
     #[test]
     fn want_of_memory_breaks_no_rule() {
-        for code in [CloseCode::MESSAGE_TOO_BIG, CloseCode::TRY_AGAIN_LATER] {
+        let too_slow = CloseCode::POLICY_VIOLATION;
+        for code in [CloseCode::MESSAGE_TOO_BIG, CloseCode::TRY_AGAIN_LATER, too_slow] {
             let reason = CloseReason::Memory(code);
             assert_eq!(Kind::of(reason), Some(Kind::Abnormal(code.value())));
             assert!(cause(reason).contains("memory"));

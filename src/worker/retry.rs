@@ -67,8 +67,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         }
     }
 
-    /// Goes on with connections whose input needs room, in the order of what they have caused, while
-    /// there is room, until so much work is done.
+    /// Goes on with connections whose input needs room, in the order of what they have caused,
+    /// while there is room, until so much work is done.
     fn retry_awaiting_room(&mut self, until: u64) {
         let Self { core, service, .. } = self;
         let usual = |id| service.usual_deliveries(id);

@@ -55,8 +55,8 @@ pub(super) struct Survey {
     pub(super) holders: usize,
     /// Those of them that hold the most.
     pub(super) largest: Found,
-    /// Connections that hold some of `open`, of which a part is of a message or a request that comes
-    /// too slowly; and their number, of which there may be more.
+    /// Connections that hold some of `open`, of which a part is of a message or a request that
+    /// comes too slowly; and their number, of which there may be more.
     pub(super) slow: Found,
     pub(super) all_slow: usize,
     /// Some were overdue.

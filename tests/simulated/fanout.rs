@@ -76,7 +76,7 @@ impl Service for Deliverer {
         while state.is_started
             && done < deliveries
             && let Some((id, frames)) = state.due.front()
-            && out.deliver(*id, frames) == Delivered::Taken
+            && out.deliver(*id, frames) != Delivered::NextTurn
         {
             state.due.pop_front();
             done += 1;

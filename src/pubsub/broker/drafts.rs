@@ -8,7 +8,7 @@ use super::message::Message;
 use crate::base::Work;
 use crate::protocol::websocket::deflate::Pool;
 use crate::pubsub::delivery::batch::{Batch, BatchBuilder, Retain};
-use crate::pubsub::delivery::queue::{JOINED, SHORT};
+use crate::pubsub::delivery::counts::{JOINED, SHORT};
 use crate::pubsub::encoding::{Codec, Forms, ONE_PIECE, Scratch};
 use crate::pubsub::index::{Index, Lists, Matches, Recipients};
 use crate::pubsub::name::Topic;

@@ -6,7 +6,7 @@ use super::establish::CHANGE_BYTES;
 use super::state::Broker;
 use super::values::Resumed;
 use crate::base::{ConnectionId, Work};
-use crate::pubsub::delivery::queue::PACED;
+use crate::pubsub::delivery::counts::PACED;
 use crate::pubsub::encoding::Form;
 use crate::pubsub::name::Filter;
 use crate::pubsub::retained::Next;

@@ -4,7 +4,7 @@ use super::drafts::ELSEWHERE;
 use super::sources::{Awaiting, Source};
 use super::state::Broker;
 use crate::base::{Millis, Work};
-use crate::pubsub::delivery::queue::WIDE;
+use crate::pubsub::delivery::counts::WIDE;
 use crate::pubsub::encoding::ONE_PIECE;
 use crate::pubsub::peers::{Message, PeerMessage};
 use crate::session::{Outbound, Wakeup};

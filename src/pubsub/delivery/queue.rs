@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::{Batch, MAX_BATCH};
+use super::counts::JOINED;
 use super::segment::Segment;
 use crate::base::{ConnectionId, Ledger, Work};
 use crate::pubsub::encoding::Form;
 use crate::pubsub::index::{Lists, Subscriber};
 use crate::pubsub::name::Topic;
 use crate::session::{Delivered, Frames, Outbound};
-pub(in crate::pubsub) use counting::{JOINED, PACED, SHORT, WIDE};
 use measured::Measured;
 
 /// The memory of a delivery itself, with its place in the queue and in the table by topic.
