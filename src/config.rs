@@ -165,8 +165,8 @@ pub struct Limits {
     /// eighth is free: first those of which a part of a message has come and the rest comes too
     /// slowly, with 1008, then those that hold the most, with 1009 if they send, with 1013 if they
     /// do not read, without a close frame if they have read nothing for 0.1 s. From fifteen
-    /// sixteenths on, new connections are answered with 503. From 63 sixty-fourths on, nobody who publishes is read from. Default
-    /// 512 MiB.
+    /// sixteenths on, new connections are answered with 503. From 63 sixty-fourths on, nobody who
+    /// publishes is read from. Default 512 MiB.
     pub memory: usize,
 }
 

@@ -200,7 +200,9 @@ fn ticks(stat: &str) -> Option<(u64, u64)> {
 fn switches(pid: u32) -> Option<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
-        sum += switches_in(&fs::read_to_string(task.ok()?.path().join("status")).ok()?)?;
+        // A thread that has ended since it was listed adds nothing.
+        let Ok(status) = fs::read_to_string(task.ok()?.path().join("status")) else { continue };
+        sum += switches_in(&status)?;
     }
     Some(sum)
 }
