@@ -32,6 +32,11 @@ pub(super) fn no_answer(
     Response::text(Status::SERVICE_UNAVAILABLE, format!("{body}\n")).with_type(JSON)
 }
 
+/// A list waited for others all the time. Those name the loop that keeps them waiting.
+pub(super) fn not_begun() -> Response {
+    error(Status::SERVICE_UNAVAILABLE, "the lists that were asked for before are not made yet")
+}
+
 pub(super) fn no_connection() -> Response {
     error(Status::NOT_FOUND, "there is no such connection")
 }

@@ -100,6 +100,9 @@ impl Waiting {
 
 impl Pending for Waiting {
     fn give_up(&self) {
+        if self.permit.has_waited() {
+            return self.client.answer(answers::not_begun);
+        }
         let at = self.at.load(Ordering::Relaxed);
         self.client.answer(|| answers::no_answer(&self.loops, [at]));
         self.permit.give_back();
@@ -151,7 +154,7 @@ pub(super) fn list(
     let walk = Walk { limit, at: start, ..Walk::default() };
     let page = Arc::clone(&waiting);
     lists.begin(move |permit| {
-        page.permit.hold(permit);
+        page.permit.begin(Some(permit));
         Page { waiting: page, walk }.go_on();
     });
     waiting
@@ -304,6 +307,7 @@ pub(super) fn close(
     responder: Responder,
 ) -> Arc<dyn Pending> {
     let waiting = Waiting::new(id.number, loops, responder);
+    waiting.permit.begin(None);
     let reason = reason[..reason.floor_char_boundary(123)].into();
     let close = Close { waiting: Arc::clone(&waiting), id: id.id, code, reason };
     match loops.get(id.number) {

@@ -3,10 +3,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// So many lists of connections or topics are made at a time: each holds up to 1,000 rows, from
 /// its first loop to its answer. The others wait in their order.
 const MOST: usize = 2;
+
+/// A loop that has not answered for so long is named as one that does not.
+const LOOPS_HAVE: Duration = Duration::from_millis(500);
 
 /// Begins a list.
 type Begin = Box<dyn FnOnce(Permit) + Send>;
@@ -31,19 +35,44 @@ impl fmt::Debug for Lists {
 #[derive(Debug)]
 pub(super) struct Permit(Arc<Lists>);
 
-/// The permit of a list, until nobody waits for it any more.
+/// The permit of an answer, until nobody waits for it any more.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<Option<Permit>>);
+pub(super) struct Held(Mutex<Stage>);
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// It waits for others, and no loop was asked.
+    #[default]
+    Waiting,
+    /// With the permit of a list and when it was given. Other answers need none.
+    Begun(Option<(Permit, Instant)>),
+}
 
 impl Held {
-    pub(super) fn hold(&self, permit: Permit) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+    pub(super) fn begin(&self, permit: Option<Permit>) {
+        let stage = Stage::Begun(permit.map(|permit| (permit, Instant::now())));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    /// Whether the loops had no time to answer: it has waited for others until now.
+    pub(super) fn has_waited(&self) -> bool {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Stage::Waiting => true,
+            Stage::Begun(permit) => {
+                permit.as_ref().is_some_and(|(_, at)| at.elapsed() < LOOPS_HAVE)
+            }
+        }
     }
 
     /// Lets another list begin.
     pub(super) fn give_back(&self) {
-        // Dropped without the lock.
-        let permit = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut stage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let permit = match &mut *stage {
+            Stage::Waiting => None,
+            Stage::Begun(permit) => permit.take(),
+        };
+        drop(stage);
+        // Without the lock: another list begins.
         drop(permit);
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::answers;
 use super::lists::{Held, Permit};
 use crate::app::Responder;
 use crate::protocol::http::Response;
@@ -99,9 +100,7 @@ impl<T: Send + 'static> Gathered<T> {
         permit: Option<Permit>,
         visit: impl Fn(Teller<T>) -> Box<dyn Visit>,
     ) {
-        if let Some(permit) = permit {
-            self.permit.hold(permit);
-        }
+        self.permit.begin(permit);
         if self.is_over() {
             return self.permit.give_back();
         }
@@ -120,6 +119,9 @@ impl<T: Send + 'static> Gathered<T> {
 
 impl<T: Send + 'static> Pending for Gathered<T> {
     fn give_up(&self) {
+        if self.permit.has_waited() {
+            return self.client.answer(answers::not_begun);
+        }
         self.finish();
     }
 
