@@ -45,13 +45,20 @@ fn each_route_has_its_policy_and_queue() {
         route("/talk/{topic}", "topics", ""),
     ];
     let server = serve(&format!("subscriber-queue = \"64KiB\"\n{}", routes.concat()));
-    let addr = server.addr();
+    // Rarely all of the queue but one message is being sent.
+    let keeps_several = (0..5).any(|round| oldest_keeps_several(server.addr(), round));
+    assert!(keeps_several, "the oldest were dropped, and all others but one");
+}
+
+/// Publishes to a topic with a subscriber by each route. Returns whether the one whose oldest
+/// messages are dropped got more than the last of those that waited.
+fn oldest_keeps_several(addr: SocketAddr, round: usize) -> bool {
     let [closed, conflated, oldest, all] = ["server", "conflate", "oldest", "all"].map(|name| {
         let mut client = Client::connect_narrow(addr, NARROW);
-        client.open_at(&format!("/{name}/a?role=sub"), "");
+        client.open_at(&format!("/{name}/{round}?role=sub"), "");
         client
     });
-    let mut talk = open(addr, "/talk/a");
+    let mut talk = open(addr, &format!("/talk/{round}"));
     for number in 0..MESSAGES {
         let text = format!("{number}{}", ".".repeat(SIZE));
         send(&mut talk, &text);
@@ -71,5 +78,6 @@ fn each_route_has_its_policy_and_queue() {
     assert!(lost(&numbers) > 0 && tail(&numbers) == 0, "{numbers:?}");
     let (numbers, code) = heard(oldest);
     assert_eq!(code, None);
-    assert!(lost(&numbers) > 0 && tail(&numbers) > 0, "{numbers:?}");
+    assert!(lost(&numbers) > 0, "{numbers:?}");
+    tail(&numbers) > 0
 }
