@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::buffer::{Buffer, Data};
-use crate::base::{Chunk, ConnectionId, Ledger, SendProgress, Shared};
+use crate::base::{Chunk, ConnectionId, Ledger, Millis, SendProgress, Shared};
 pub use rustix::io::Errno;
 
 /// Whether an accept has failed because of one connection, which has left, or by chance: the next
@@ -336,6 +336,13 @@ pub trait Driver {
     /// what every connection takes.
     fn memory(&self, _id: ConnectionId) -> usize {
         0
+    }
+
+    /// Whether the driver holds a part of something, such as a record of TLS, and the rest comes
+    /// too slowly to be held while memory is short. It is not, if it waits here or the connection
+    /// is not read from (`is_read`).
+    fn input_comes_too_slowly(&mut self, _id: ConnectionId, _now: Millis, _is_read: bool) -> bool {
+        false
     }
 
     /// Closes the connection, its slot free from the next accept on. No operation of `id` may

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::pace::Pace;
 use super::pools::Pools;
-use crate::base::Millis;
 use crate::base::ledger::Charge;
+use crate::base::{Millis, Pace};
 use crate::protocol::websocket::assembler::{Assembler, MessageLimits};
 
 /// The bytes of a message that have to come in each second, once its time is over.

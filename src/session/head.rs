@@ -1,8 +1,8 @@
 //! What is kept of a request that is not answered yet.
 
-use super::pace::Pace;
 use super::request_line::RequestLine;
 use super::service::Accept;
+use crate::base::Pace;
 use crate::base::ledger::Charge;
 use crate::protocol::http::{Answer, BodyReader, HeadScanner};
 use crate::protocol::websocket::handshake::Agreement;

@@ -19,7 +19,6 @@ mod http;
 mod meter;
 mod outbound;
 mod outcomes;
-mod pace;
 mod pending;
 mod pools;
 mod progress;

@@ -23,6 +23,11 @@ pub enum CloseReason {
     Memory(CloseCode),
     /// The peer read too slowly, so this side sent a close frame with 1013.
     TooSlow,
+    /// This side sent a close frame with 1001, because no message came for as long as a connection
+    /// may be idle.
+    Idle,
+    /// This side sent a close frame with 1001, because a ping was not answered in time.
+    NoPong,
     /// The opening handshake was refused.
     Refused(Rejection),
     /// The request was answered as plain HTTP.
@@ -82,6 +87,7 @@ impl CloseReason {
             Self::Peer(code) | Self::Local(code) | Self::Memory(code) => code,
             Self::Policy(policy) => policy.code(),
             Self::TooSlow => CloseCode::TRY_AGAIN_LATER,
+            Self::Idle | Self::NoPong => CloseCode::GOING_AWAY,
             Self::Violation(violation) => violation.code(),
             Self::Refused(_)
             | Self::Answered
@@ -103,6 +109,8 @@ impl CloseReason {
             | Self::Policy(_)
             | Self::Memory(_)
             | Self::TooSlow
+            | Self::Idle
+            | Self::NoPong
             | Self::Refused(_)
             | Self::Answered
             | Self::NoRequest
@@ -120,6 +128,8 @@ impl fmt::Display for CloseReason {
             Self::Policy(policy) => write!(f, "closed here with {}: {policy}", policy.code()),
             Self::Memory(code) => write!(f, "closed here with {code} for want of memory"),
             Self::TooSlow => f.write_str("the peer read too slowly"),
+            Self::Idle => f.write_str("closed here with 1001: idle for too long"),
+            Self::NoPong => f.write_str("closed here with 1001: no pong in time"),
             Self::Refused(rejection) => {
                 write!(f, "refused with {}: {}", rejection.status(), rejection.reason())
             }

@@ -1,7 +1,7 @@
 //! The connections of a core that have a transport, by slot.
 
 use crate::base::blocks::Blocks;
-use crate::base::{BufferPool, ConnectionId};
+use crate::base::{BufferPool, ConnectionId, Millis, Pace};
 use crate::io::Received;
 
 use super::tls::{Keyring, TlsSession};
@@ -28,6 +28,10 @@ pub(super) struct Connection {
     /// Received bytes that are not decrypted: the beginning of a record, or a part of the
     /// handshake that waits for its turn.
     pub(super) input: Vec<u8>,
+    /// The bytes that were added to it, and how fast they come: from when memory is short while
+    /// there are some.
+    received: u64,
+    pace: Option<Box<Pace>>,
     /// What TLS itself has to send. It is encrypted, and what is encrypted later follows it.
     pub(super) output: Vec<u8>,
     /// So many bytes at the head of the worker's queue are what was encrypted and not sent. They
@@ -64,6 +68,8 @@ impl Connection {
             stage: Stage::New,
             id: ConnectionId { slot, generation: Self::UNKNOWN },
             input: Vec::new(),
+            received: 0,
+            pace: None,
             output: Vec::new(),
             raw: 0,
             sent_in: 0,
@@ -91,6 +97,27 @@ impl Connection {
         self.input.capacity() + if is_handshake { TlsSession::HANDSHAKE } else { 0 }
     }
 
+    /// Whether a part of a record or of a handshake comes too slowly to be held while memory is
+    /// short, unless it waits here.
+    pub(super) fn input_comes_too_slowly(&mut self, now: Millis, is_read: bool) -> bool {
+        if self.input.is_empty() {
+            self.pace = None;
+            return false;
+        }
+        let (received, held) = (self.received, self.held());
+        let pace = self.pace.get_or_insert_with(|| {
+            let mut pace = Pace::new(now);
+            pace.excuse(now, received);
+            Box::new(pace)
+        });
+        if self.is_listed || !is_read {
+            pace.excuse(now, received);
+            return false;
+        }
+        // When the last bytes came is not known here: too few of them tells as well.
+        pace.is_too_slow(now, now, received, held)
+    }
+
     /// Keeps more input.
     pub(super) fn add_input(&mut self, bytes: &[u8], spare: &mut BufferPool, held: &mut usize) {
         let before = self.input.capacity();
@@ -98,6 +125,7 @@ impl Connection {
             self.input = spare.take();
         }
         self.input.extend_from_slice(bytes);
+        self.received += bytes.len() as u64;
         *held = *held + self.input.capacity() - before;
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Transport;
 use super::connection::Connection;
-use crate::base::{Chunk, ConnectionId, Ledger, Shared};
+use crate::base::{Chunk, ConnectionId, Ledger, Millis, Shared};
 use crate::io::{Accepts, Buffer, Driver, DriverStats, Errno, Event, Payload};
 
 /// The steps of handshakes that a turn does, and the others wait for: about 0.1 ms.
@@ -200,6 +200,13 @@ impl<D: Driver> Driver for Transport<D> {
         let held = self.table.look(id).map_or(0, Connection::held);
         let sealed = self.sealed.get(&id.slot).map_or(0, |sealed| sealed.memory);
         held + sealed + self.inner.memory(id)
+    }
+
+    fn input_comes_too_slowly(&mut self, id: ConnectionId, now: Millis, is_read: bool) -> bool {
+        match self.table.get(id) {
+            Some(connection) => connection.input_comes_too_slowly(now, is_read),
+            None => self.inner.input_comes_too_slowly(id, now, is_read),
+        }
     }
 
     fn close(&mut self, id: ConnectionId) {

@@ -4,7 +4,7 @@ use crate::protocol::websocket::CloseCode;
 use crate::session::CloseReason;
 
 /// The causes, as [`Closes::iter`] names them.
-const CAUSES: [&str; 12] = [
+const CAUSES: [&str; 14] = [
     "peer",
     "server",
     "violation",
@@ -17,6 +17,8 @@ const CAUSES: [&str; 12] = [
     "no_request",
     "stalled",
     "memory",
+    "idle",
+    "no_pong",
 ];
 /// The codes. A code of a range counts for that; all others count for the last.
 const CODES: [&str; 18] = [
@@ -66,6 +68,7 @@ fn is_usual(cause: &str, code: &str) -> bool {
         "policy" => code == "1008",
         "memory" => matches!(code, "1008" | "1009" | "1013"),
         "slow" => code == "1013",
+        "idle" | "no_pong" => code == "1001",
         _ => code.is_empty(),
     }
 }
@@ -85,6 +88,8 @@ fn places(reason: CloseReason) -> (usize, usize) {
         CloseReason::NoRequest => (9, None),
         CloseReason::Stalled => (10, None),
         CloseReason::Memory(code) => (11, Some(code)),
+        CloseReason::Idle => (12, Some(CloseCode::GOING_AWAY)),
+        CloseReason::NoPong => (13, Some(CloseCode::GOING_AWAY)),
     };
     (cause, code.map_or(0, place))
 }
@@ -115,6 +120,8 @@ mod tests {
             CloseReason::Local(CloseCode::UNAUTHORIZED),
             CloseReason::Violation(Violation::TextUtf8),
             CloseReason::TooSlow,
+            CloseReason::Idle,
+            CloseReason::NoPong,
             CloseReason::Eof,
         ] {
             closes.count(reason);

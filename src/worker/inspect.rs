@@ -55,11 +55,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
         Some(inspecting.into_totals())
     }
 
-    /// Closes a connection as the service does. Returns whether there is one of this id that is
-    /// not for administration.
+    /// Closes a connection as the service does, but without what it has not read and may lose, and
+    /// in no more than the time for its answer. Returns whether there is one of this id that is not
+    /// for administration.
     pub fn close(&mut self, id: ConnectionId, reason: CloseReason, text: &str) -> bool {
         let is_there = self.core.slots.get(id).is_some_and(|slot| !slot.session.is_admin());
         if is_there {
+            self.core.cut_queue(id);
             Outbound::close(&mut self.core, id, reason, text);
         }
         is_there

@@ -44,11 +44,12 @@ impl Slot {
         has_begun && !self.has_sent_within(STUCK, now, config)
     }
 
-    /// Whether a part of a message or of a request has come of it, and the rest comes too slowly to
-    /// be held while memory is short.
-    pub(super) fn sends_too_slowly(&mut self, now: Millis) -> bool {
+    /// Whether a part of a message, of a request or of what the driver makes these of has come, and
+    /// the rest comes too slowly to be held while memory is short.
+    pub(super) fn sends_too_slowly<D: Driver>(&mut self, driver: &mut D, now: Millis) -> bool {
         let is_read = self.blocked.is_empty() && self.deferred.is_none();
-        self.session.comes_too_slowly(now, is_read)
+        let of_session = self.session.comes_too_slowly(now, is_read);
+        of_session.unwrap_or_else(|| driver.input_comes_too_slowly(self.id(), now, is_read))
     }
 
     /// Whether it was closed for what it holds, and does not read or has had its time to do so.
@@ -122,7 +123,7 @@ impl<D: Driver> Core<D> {
         let turn = self.stats.turns;
         let mut survey = self.survey.take().filter(|survey| survey.is_of(turn));
         let mut overdue = Vec::new();
-        let parts = (&mut self.slots, &self.driver, &self.pools, self.now);
+        let parts = (&mut self.slots, &mut self.driver, &self.pools, self.now);
         let is_complete =
             survey.get_or_insert_default().go_on(parts, (turn, self.budget.slots), &mut overdue);
         // They do not read, or have had their time to read the close frame.
@@ -167,6 +168,14 @@ impl<D: Driver> Core<D> {
         self.pools.work.charge(Work::of_freed(freed));
     }
 
+    /// Drops what waits for a connection and may be dropped. The rest is sent in the time that a
+    /// peer has for its answer to a close frame, or never.
+    pub(super) fn cut_queue(&mut self, id: ConnectionId) {
+        let Some(queue) = self.slots.get(id).and_then(|slot| slot.queue.as_mut()) else { return };
+        self.stats.dropped += queue.queue.clear_droppable();
+        queue.cut_at = self.now.after(self.pools.config.timeouts.close);
+    }
+
     /// Closes a holder. If it is slow, it is of what it sends that it holds a part.
     fn shed(&mut self, id: ConnectionId, is_slow: bool) {
         let (now, config) = (self.now, &self.pools.config);
@@ -177,10 +186,8 @@ impl<D: Driver> Core<D> {
         let is_sender = received * 2 > slot.memory() + by_driver;
         let is_stuck = !is_sender && slot.is_stuck(now, config);
         self.stats.shed += 1;
-        if let Some(queue) = &mut slot.queue {
-            self.stats.dropped += queue.queue.clear_droppable();
-            queue.cut_at = now.after(config.timeouts.close);
-        }
+        self.cut_queue(id);
+        let (config, Some(slot)) = (&self.pools.config, self.slots.get(id)) else { return };
         if is_stuck && slot.committed() > config.limits.send_queue {
             return self.abort(id, CloseReason::Stalled);
         }

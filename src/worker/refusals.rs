@@ -46,13 +46,16 @@ impl Kind {
         match reason {
             CloseReason::Refused(rejection) => Some(Self::Refused(rejection.status().code())),
             CloseReason::Violation(_) | CloseReason::Policy(_) => Some(Self::Rule(code.value())),
-            CloseReason::TooSlow | CloseReason::Memory(_) => Some(Self::Abnormal(code.value())),
+            CloseReason::TooSlow | CloseReason::Memory(_) | CloseReason::NoPong => {
+                Some(Self::Abnormal(code.value()))
+            }
             CloseReason::Stalled => Some(Self::Abnormal(CloseCode::TRY_AGAIN_LATER.value())),
             CloseReason::Local(
                 CloseCode::INTERNAL_ERROR | CloseCode::TRY_AGAIN_LATER | CloseCode::UNAUTHORIZED,
             ) => Some(Self::Abnormal(code.value())),
             CloseReason::Peer(_)
             | CloseReason::Local(_)
+            | CloseReason::Idle
             | CloseReason::Answered
             | CloseReason::Eof
             | CloseReason::Broken
@@ -115,6 +118,7 @@ const fn cause(reason: CloseReason) -> &'static str {
         CloseReason::Memory(_) => "the server is short of memory",
         CloseReason::TooSlow => "reads too slowly",
         CloseReason::Stalled => "does not read",
+        CloseReason::NoPong => "no pong in time",
         CloseReason::Local(CloseCode::UNAUTHORIZED) => "its token has expired",
         CloseReason::Local(CloseCode::TRY_AGAIN_LATER) => {
             "a core hung, or the application or the operator has closed it so"

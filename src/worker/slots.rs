@@ -140,7 +140,7 @@ pub(super) struct Queue {
     pub(super) charge: Charge,
     /// For the bytes in it, at [`Pools::queued`].
     pub(super) queued: Charge,
-    /// When it is cut off if memory is short then, because it was closed for what it holds.
+    /// When it is cut off, because it was closed for what it holds, or by the operator.
     pub(super) cut_at: Millis,
     /// When the peer's progress is queried if nothing more was sent until then.
     pub(super) check: Millis,
@@ -180,7 +180,13 @@ impl Slot {
 
     /// When its queue is to be looked at, unless something more is sent before.
     pub(super) fn queue_deadline(&self) -> Millis {
-        self.queue.as_ref().map_or(Millis::NEVER, |queue| queue.stall.min(queue.check))
+        let of = |queue: &Queue| queue.stall.min(queue.check).min(queue.cut_at);
+        self.queue.as_deref().map_or(Millis::NEVER, of)
+    }
+
+    /// Whether its time is over to take what was left to it when it was closed.
+    pub(super) fn is_cut(&self, now: Millis) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.cut_at <= now)
     }
 
     /// Whether it may have sent something that was not handled.

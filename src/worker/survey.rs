@@ -55,8 +55,8 @@ pub(super) struct Survey {
     pub(super) holders: usize,
     /// Those of them that hold the most.
     pub(super) largest: Found,
-    /// Connections that hold some of `open`, of which a part is of a message or a request that
-    /// comes too slowly; and their number, of which there may be more.
+    /// Connections that hold some of `open`, of which a part is of a message, a request or a record
+    /// that comes too slowly; and their number, of which there may be more.
     pub(super) slow: Found,
     pub(super) all_slow: usize,
     /// Some were overdue.
@@ -74,7 +74,7 @@ impl Survey {
     /// they hold, and have had their time. Returns whether all slots were looked at.
     pub(super) fn go_on<D: Driver>(
         &mut self,
-        (slots, driver, pools, now): (&mut Slots, &D, &Pools, Millis),
+        (slots, driver, pools, now): (&mut Slots, &mut D, &Pools, Millis),
         (turn, slots_per_turn): (u64, u32),
         overdue: &mut Vec<ConnectionId>,
     ) -> bool {
@@ -93,7 +93,7 @@ impl Survey {
                 }
             } else if held > 0 {
                 self.open += held;
-                if slot.sends_too_slowly(now) {
+                if slot.sends_too_slowly(driver, now) {
                     self.all_slow += 1;
                     self.slow.add(held, slot.id(), MAX_SLOW);
                 } else {

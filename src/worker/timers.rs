@@ -32,7 +32,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let core = &mut self.core;
         let Some(slot) = core.slots.get(id) else { return };
         let mut query = slot.queue_deadline() <= core.now;
-        if query && slot.flags.contains(Flags::ABORTED) {
+        if query && (slot.flags.contains(Flags::ABORTED) || slot.is_cut(core.now)) {
             return core.abort(id, CloseReason::Stalled);
         }
         // The connection is not given up before the kernel was asked whether the peer reads.

@@ -1,6 +1,6 @@
 //! Requests that are no handshakes: their bodies, their answers, and whether another one follows.
 
-use crate::base::{Millis, Work};
+use crate::base::{Millis, Pace, Work};
 use crate::protocol::http::{
     Answer, BodyReader, Framing, HeadLimits, Persistence, Request, Response,
 };
@@ -8,7 +8,6 @@ use crate::protocol::websocket::handshake::Rejection;
 use crate::session::context::{ReceiveContext, Stop};
 use crate::session::head::{PartialBody, Unanswered};
 use crate::session::outbound::Output;
-use crate::session::pace::Pace;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::request_line::RequestLine;

@@ -1,13 +1,12 @@
 //! Takes requests out of what is received.
 
-use crate::base::{Millis, Work};
+use crate::base::{Millis, Pace, Work};
 use crate::protocol::http::{BodyError, HeadError, HeadScanner};
 use crate::protocol::proxy;
 use crate::protocol::websocket::handshake::{Parsed, Refusal, Rejection, parse};
 use crate::session::context::{Handled, ReceiveContext, Stop};
 use crate::session::head::{PartialHead, asks_head};
 use crate::session::outbound::Output;
-use crate::session::pace::Pace;
 use crate::session::pools::Pools;
 use crate::session::reason::CloseReason;
 use crate::session::request_line::RequestLine;

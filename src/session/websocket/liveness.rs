@@ -2,8 +2,8 @@
 
 use crate::base::{Millis, SendProgress};
 use crate::config::Config;
+use crate::protocol::websocket::Opcode;
 use crate::protocol::websocket::frame::append_frame;
-use crate::protocol::websocket::{CloseCode, Opcode};
 use crate::session::outbound::Output;
 use crate::session::pools::Pools;
 use crate::session::progress::ReadTracker;
@@ -42,8 +42,7 @@ impl Session {
         let idle_at = idle.map_or(Millis::NEVER, |idle| self.last_message.after(idle));
         let ping_at = self.last_received.after(ping_after);
         if idle_at <= now {
-            let reason = CloseReason::Local(CloseCode::GOING_AWAY);
-            self.begin_close(now, reason, "idle for too long", pools, out);
+            self.begin_close(now, CloseReason::Idle, "idle for too long", pools, out);
             return false;
         }
         if self.pong_due != Millis::NEVER {
@@ -89,8 +88,7 @@ impl Session {
             tracker.pong_due(progress, self.pong_due.before(pong), pong, stall)
         });
         if due <= now {
-            let reason = CloseReason::Local(CloseCode::GOING_AWAY);
-            self.begin_close(now, reason, "no pong in time", pools, out);
+            self.begin_close(now, CloseReason::NoPong, "no pong in time", pools, out);
         } else {
             self.deadline = self.deadline.min(due);
         }

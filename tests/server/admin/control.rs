@@ -4,11 +4,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::admin::page::{Administrated, ask, ask_on, status};
 use crate::support::client::{Client, request};
 use crate::support::host::wait_until;
 use crate::support::server::{Server, command, run};
+use crate::support::slow::SlowSubscriber;
 use crate::support::wire::{BINARY, FIN, TEXT, frame, server_close};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -89,6 +91,30 @@ fn a_connection_is_closed() {
 }
 
 /// Who misspells a parameter would believe that it holds.
+/// One that does not read is gone in the time of its answer, whatever waits for it.
+#[test]
+fn a_slow_reader_is_closed() {
+    let server = Administrated::start(&[
+        "--subscriber-queue",
+        "64MiB",
+        "--close-timeout",
+        "1",
+        "--stall-timeout",
+        "600",
+    ]);
+    let mut slow = SlowSubscriber::start(server.addr());
+    let queued = |connection: &Value| connection["queued_bytes"].as_u64().unwrap();
+    let find = || server.connections().into_iter().find(|one| queued(one) > 8 << 20);
+    slow.publish_until(|| find().is_some());
+    let id = find().unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.post(&format!("/connections/{id}/close"), b"").0, "204");
+    let is_there = || server.connections().iter().any(|one| one["id"] == *id);
+    assert!(wait_until(LIMIT, || !is_there()));
+    let waits = |(name, bytes): (&String, &f64)| name.contains("queued_bytes{") && *bytes > 0.0;
+    assert!(!server.metrics().0.iter().any(waits), "nothing waits any more");
+    slow.leave().expect_alive();
+}
+
 #[test]
 fn parameters_that_are_not_known_are_refused() {
     let server = Administrated::start(&[]);

@@ -88,6 +88,22 @@ fn refusals_for_want_of_a_place_have_one_line() {
 }
 
 /// So has a subscriber that does not read.
+/// Clients that are silent for too long, and those that do not answer a ping, are told apart.
+#[test]
+fn clients_that_are_not_heard_of_are_counted_by_cause() {
+    let (idle, dead) = (["--idle-timeout", "1"], ["--ping-after", "1", "--pong-timeout", "1"]);
+    for (args, cause) in [(&idle[..], "idle"), (&dead[..], "no_pong")] {
+        let server = Administrated::start(args);
+        let mut client = Client::open(server.addr());
+        client.read_to_end(LIMIT);
+        let name = format!("corecast_closed_connections_total{{cause=\"{cause}\",code=\"1001\"}}");
+        assert!(wait_until(LIMIT, || server.metrics().get(&name) == 1.0), "{cause}");
+        if cause == "no_pong" {
+            await_line(&server.server, &["closed by the server", "code=1001", "no pong in time"]);
+        }
+    }
+}
+
 #[test]
 fn slow_readers_have_one_line() {
     let server = Administrated::start(&["--subscriber-queue", "64KiB"]);

@@ -1,5 +1,6 @@
 //! Peers that do not read: what is encrypted waits, and arrives whole once they read.
 
+use std::io::Write;
 use std::time::Duration;
 
 use corecast::config::Config;
@@ -24,14 +25,14 @@ fn echoes_wait_for_a_client_that_does_not_read() {
         // Reading and writing go through one connection, so all is encrypted first.
         let TlsClient { mut tls, stream, .. } = client;
         tls.set_buffer_limit(None);
-        std::io::Write::write_all(&mut tls.writer(), &frames).unwrap();
+        Write::write_all(&mut tls.writer(), &frames).unwrap();
         let mut records = Vec::new();
         while tls.wants_write() {
             tls.write_tls(&mut records).unwrap();
         }
         let mut writing = stream.try_clone().unwrap();
         let writer = std::thread::spawn(move || {
-            std::io::Write::write_all(&mut writing, &records).unwrap();
+            Write::write_all(&mut writing, &records).unwrap();
         });
         std::thread::sleep(Duration::from_millis(300));
         let mut client = TlsClient::of(tls, stream);
@@ -41,6 +42,38 @@ fn echoes_wait_for_a_client_that_does_not_read() {
         writer.join().unwrap();
         client.close();
     }
+}
+
+/// Clients that hold most of the memory by parts of records, and send no more, cost nobody the
+/// connection who sends a large message.
+#[test]
+fn parts_of_records_are_held_for_a_second() {
+    let pair = Pair::p256(&["localhost"]);
+    let mut config = Config::default();
+    config.limits.memory = 4 << 20;
+    let server = Running::start_on_one_core(pair.tls(), config);
+    let worker = || server.0.stats()[0].worker.clone();
+    let mut silent = Vec::new();
+    while silent.len() < 400 && worker().memory < (4 << 20) / 8 * 7 - 100_000 {
+        let mut client = TlsClient::open(server.tls(), pair.client(), "/");
+        let mut record = vec![0x17, 3, 3, 0x40, 0];
+        record.resize(16_000, 0);
+        client.stream.write_all(&record).unwrap();
+        silent.push(client);
+    }
+    assert!((100..400).contains(&silent.len()), "{}", silent.len());
+    std::thread::sleep(Duration::from_millis(300));
+    let mut client = TlsClient::open(server.tls(), pair.client(), "/");
+    let message = noise(900_000, 7);
+    let frame = wire::frame(FIN | BINARY, &message);
+    // Those who are silent have their second while parts of it come.
+    for part in frame.chunks(frame.len() / 15) {
+        client.send(part);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(client.read_frame().payload == message);
+    client.close();
+    assert!(worker().shed > 5, "{}", worker().shed);
 }
 
 /// Large messages for many subscribers, of whom some begin to read late.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::Millis;
+use super::Millis;
 
 /// The longest pause.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -14,7 +14,7 @@ const SECONDS_HELD: u64 = 8;
 
 /// How fast a message or a request comes. It is looked at while memory is short only.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     /// When the time is over that what has come has earned.
     due: Millis,
     /// The bytes that have earned some.
@@ -24,24 +24,20 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(now: Millis) -> Self {
+    /// Of something that begins now, or that nobody has looked at before.
+    #[must_use]
+    pub fn new(now: Millis) -> Self {
         Self { due: now.after(PAUSE), seen: 0, read_since: now }
     }
 
     /// It was not read from until now, so that nothing came proves nothing.
-    pub(super) fn excuse(&mut self, now: Millis, received: u64) {
+    pub fn excuse(&mut self, now: Millis, received: u64) {
         *self = Self { due: now.after(PAUSE), seen: received, read_since: now };
     }
 
     /// Whether it is too slow, with `received` bytes of which the last came at `last`, and for
     /// which `held` are held.
-    pub(super) fn is_too_slow(
-        &mut self,
-        now: Millis,
-        last: Millis,
-        received: u64,
-        held: usize,
-    ) -> bool {
+    pub fn is_too_slow(&mut self, now: Millis, last: Millis, received: u64, held: usize) -> bool {
         let rate = LEAST_RATE.max(held as u64 / SECONDS_HELD);
         let earned = received.saturating_sub(self.seen).saturating_mul(1_000) / rate;
         // What has earned less than a millisecond is counted the next time.
