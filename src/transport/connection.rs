@@ -28,9 +28,10 @@ pub(super) struct Connection {
     /// Received bytes that are not decrypted: the beginning of a record, or a part of the
     /// handshake that waits for its turn.
     pub(super) input: Vec<u8>,
-    /// The bytes that were added to it, and how fast they come: from when memory is short while
-    /// there are some.
+    /// The bytes that were added to it, when the last were, and how fast they come: from when
+    /// memory is short while there are some.
     received: u64,
+    pub(super) last: Millis,
     pace: Option<Box<Pace>>,
     /// What TLS itself has to send. It is encrypted, and what is encrypted later follows it.
     pub(super) output: Vec<u8>,
@@ -69,6 +70,7 @@ impl Connection {
             id: ConnectionId { slot, generation: Self::UNKNOWN },
             input: Vec::new(),
             received: 0,
+            last: Millis::default(),
             pace: None,
             output: Vec::new(),
             raw: 0,
@@ -104,18 +106,13 @@ impl Connection {
             self.pace = None;
             return false;
         }
-        let (received, held) = (self.received, self.held());
-        let pace = self.pace.get_or_insert_with(|| {
-            let mut pace = Pace::new(now);
-            pace.excuse(now, received);
-            Box::new(pace)
-        });
+        let (received, last, held) = (self.received, self.last, self.held());
+        let pace = self.pace.get_or_insert_with(|| Box::new(Pace::new(last)));
         if self.is_listed || !is_read {
             pace.excuse(now, received);
             return false;
         }
-        // When the last bytes came is not known here: too few of them tells as well.
-        pace.is_too_slow(now, now, received, held)
+        pace.is_too_slow(now, last, received, held)
     }
 
     /// Keeps more input.

@@ -4,7 +4,7 @@ use super::Transport;
 use super::connection::{Connection, Stage};
 use super::tls::Taken;
 use super::work::SHARE;
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Millis};
 use crate::io::{Buffer, Driver, Errno, Event, Received};
 
 /// The most input of a connection that waits to be complete: more than a record, or than the first
@@ -71,6 +71,7 @@ impl<D: Driver> Transport<D> {
         let had_much = connection.input.len() > MAX_INPUT;
         let bytes = inner.bytes(&buffer).get(..len).unwrap_or_default();
         connection.add_input(bytes, spare, held);
+        connection.last = Millis::from(inner.now());
         inner.release(buffer);
         if !armed {
             connection.after = Some(Received::Cancelled);
@@ -160,6 +161,7 @@ impl<D: Driver> Transport<D> {
         let is_plain = taken.fault.is_none() && !taken.is_end && output.is_empty();
         if !rest.is_empty() && taken.fault.is_none() && !taken.is_end {
             connection.add_input(rest, spare, held);
+            connection.last = Millis::from(inner.now());
         }
         let len = taken.plain.len();
         if is_plain && !taken.is_paused && len > 0 {
@@ -188,6 +190,7 @@ impl<D: Driver> Transport<D> {
         let connection = table.get(id)?;
         let bytes = inner.bytes(&buffer).get(..len).unwrap_or_default();
         connection.add_input(bytes, spare, held);
+        connection.last = Millis::from(inner.now());
         let (taken, plain) = self.take_input(id, allowed);
         let (inner, spare) = (&mut self.inner, &mut self.spare);
         let data = match plain {
