@@ -5,6 +5,8 @@
 
 #[path = "ledger/allocator.rs"]
 mod allocator;
+#[path = "ledger/crowds.rs"]
+mod crowds;
 mod support;
 #[cfg(feature = "tls")]
 #[path = "ledger/tls.rs"]

@@ -22,6 +22,25 @@ impl Ledger {
     }
 }
 
+/// The memory that an allocation of so many bytes takes: allocators have four sizes of blocks for
+/// each power of two, and whole pages for what is longer than some.
+#[must_use]
+pub const fn block(bytes: usize) -> usize {
+    /// Blocks are aligned to so many bytes.
+    const LEAST: usize = 16;
+    const PAGE: usize = 4096;
+    if bytes == 0 {
+        return 0;
+    }
+    let quarter = ((bytes - 1) | 1).ilog2().saturating_sub(2);
+    let step = match 1 << quarter {
+        ..LEAST => LEAST,
+        step @ LEAST..PAGE => step,
+        PAGE.. => PAGE,
+    };
+    bytes.next_multiple_of(step)
+}
+
 /// What one holder is charged.
 #[derive(Debug)]
 pub struct Charge {
@@ -58,6 +77,14 @@ impl Drop for Charge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_are_at_most_a_quarter_longer_than_what_is_asked_for() {
+        let sizes = [0, 1, 16, 17, 64, 65, 128, 129, 160, 161, 1025, 29_200, 16_385, 100_001];
+        let blocks = [0, 16, 16, 32, 64, 80, 128, 160, 160, 192, 1280, 32_768, 20_480, 102_400];
+        assert_eq!(sizes.map(block), blocks);
+        assert!((128..20_000).all(|bytes| (bytes..=bytes + bytes / 4).contains(&block(bytes))));
+    }
 
     #[test]
     fn what_is_dropped_is_credited() {

@@ -11,6 +11,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::ledger::block;
+
 /// With more entries for each shard a shard is added. Shards that have not been divided yet since
 /// their number was a power of two have up to twice as many, which fit in a table of 512 places.
 const FULL: usize = 208;
@@ -33,7 +35,7 @@ pub(crate) struct ShardedMap<K, V> {
     /// The lowest power of two that is not below the number of shards, less one.
     mask: usize,
     len: usize,
-    /// The bytes of all tables.
+    /// The memory of all tables.
     tables: usize,
     moved: Moved,
 }
@@ -56,9 +58,9 @@ impl<K, V> ShardedMap<K, V> {
         self.len
     }
 
-    /// The bytes that it takes, without those that its keys and values refer to.
+    /// The memory that it takes, without that which its keys and values refer to.
     pub(crate) const fn memory(&self) -> usize {
-        self.tables + self.shards.capacity() * size_of::<HashTable<(K, V)>>()
+        self.tables + block(self.shards.capacity() * size_of::<HashTable<(K, V)>>())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
@@ -115,9 +117,9 @@ impl<K: Eq + Hash, V> ShardedMap<K, V> {
         let Self { hasher, shards, len, tables, moved, .. } = self;
         let rehash = |(own, _): &(K, V)| moved.counted(hasher.hash_one(own));
         let shard = &mut shards[at];
-        *tables -= shard.allocation_size();
+        *tables -= memory(shard);
         shard.reserve(1, rehash);
-        *tables += shard.allocation_size();
+        *tables += memory(shard);
         match shard.entry(hash, |(own, _)| *own == key, rehash) {
             Entry::Occupied(entry) => &mut entry.into_mut().1,
             Entry::Vacant(place) => {
@@ -147,10 +149,11 @@ impl<K: Eq + Hash, V> ShardedMap<K, V> {
         let entry = shard.find_entry(hash, |(own, _)| own.borrow() == key).ok()?;
         let ((_, value), _) = entry.remove();
         *len -= 1;
-        if is_sparse(shard.len(), shard.num_buckets()) {
-            *tables -= shard.allocation_size();
+        // A shard that was just divided has a fifth of its places in use.
+        if is_sparse(shard.len(), shard.num_buckets() / 2) {
+            *tables -= memory(shard);
             shard.shrink_to(2 * shard.len(), |(own, _)| moved.counted(hasher.hash_one(own)));
-            *tables += shard.allocation_size();
+            *tables += memory(shard);
         }
         if self.shards.len() > 1 && self.len < SPARSE * self.shards.len() {
             self.join();
@@ -159,15 +162,18 @@ impl<K: Eq + Hash, V> ShardedMap<K, V> {
     }
 
     /// Adds a shard, and moves there what belongs in it of the shard that is to be divided next.
+    /// Both have room for all that comes until they are divided: tables of one size take the place
+    /// of each other. If they began small and grew, an allocator would keep the memory of tables of
+    /// each size.
     fn divide(&mut self) {
         let new = self.shards.len();
         self.mask = (new + 1).next_power_of_two() - 1;
         let place = &mut self.shards[new & (self.mask >> 1)];
-        let half = place.len() / 2;
-        let divided = std::mem::replace(place, HashTable::with_capacity(half));
-        let added = HashTable::with_capacity(half);
-        self.tables += place.allocation_size() + added.allocation_size();
-        self.tables -= divided.allocation_size();
+        let room = place.capacity().min(2 * FULL);
+        let divided = std::mem::replace(place, HashTable::with_capacity(room));
+        let added = HashTable::with_capacity(room);
+        self.tables += memory(place) + memory(&added);
+        self.tables -= memory(&divided);
         self.shards.push(added);
         for (key, value) in divided {
             self.put(key, value);
@@ -177,7 +183,7 @@ impl<K: Eq + Hash, V> ShardedMap<K, V> {
     /// Removes the last shard, and moves what is in it to the shard that it was divided from.
     fn join(&mut self) {
         let Some(last) = self.shards.pop() else { return };
-        self.tables -= last.allocation_size();
+        self.tables -= memory(&last);
         self.mask = self.shards.len().next_power_of_two() - 1;
         for (key, value) in last {
             self.put(key, value);
@@ -193,10 +199,15 @@ impl<K: Eq + Hash, V> ShardedMap<K, V> {
         let at = self.shard(hash);
         let Self { hasher, shards, tables, moved, .. } = self;
         let shard = &mut shards[at];
-        *tables -= shard.allocation_size();
+        *tables -= memory(shard);
         shard.insert_unique(hash, (key, value), |(own, _)| moved.counted(hasher.hash_one(own)));
-        *tables += shard.allocation_size();
+        *tables += memory(shard);
     }
+}
+
+/// The memory of a table.
+fn memory<T>(table: &HashTable<T>) -> usize {
+    block(table.allocation_size())
 }
 
 /// In tests it counts the entries that a change moves, once for each time that one is hashed again.

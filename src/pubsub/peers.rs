@@ -157,8 +157,13 @@ impl Peers {
         self.others().map(untaken).max().unwrap_or(0)
     }
 
+    /// The memory of what is kept of the filters that other cores are sent.
+    pub(super) const fn memory(&self) -> usize {
+        self.wanted.memory()
+    }
+
     /// The memory of what waits to be sent to other cores, besides batches.
-    pub(super) fn memory(&self) -> usize {
+    pub(super) fn unsent_memory(&self) -> usize {
         self.peers.iter().map(|peer| peer.unsent.memory()).sum()
     }
 

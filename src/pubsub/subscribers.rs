@@ -43,7 +43,7 @@ pub(super) const fn all_filter_bytes(filters: usize, text: usize) -> usize {
 }
 
 /// What of this is not text.
-pub(super) const SUBSCRIPTION: usize = 96;
+const SUBSCRIPTION: usize = 96;
 
 /// One connection that subscribes.
 #[derive(Debug)]

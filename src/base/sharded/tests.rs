@@ -16,7 +16,7 @@ const MOST: usize = 1500;
 impl<K: Eq + Hash, V> ShardedMap<K, V> {
     /// Checks the sums, and that each entry is in its shard.
     fn check(&self) {
-        let tables: usize = self.shards.iter().map(HashTable::allocation_size).sum();
+        let tables: usize = self.shards.iter().map(memory).sum();
         assert_eq!((self.tables, self.iter().count()), (tables, self.len));
         assert_eq!(self.mask, self.shards.len().next_power_of_two() - 1);
         for (at, shard) in self.shards.iter().enumerate() {

@@ -2,15 +2,9 @@
 
 use super::state::Broker;
 use crate::base::Ledger;
-use crate::pubsub::subscribers::SUBSCRIPTION;
 
 /// The bytes of a place in a queue of connections.
 const PLACE: usize = 32;
-
-/// The memory of a filter of a connection besides its text, and of what is kept of it for the other
-/// cores.
-const FILTER: usize = 48;
-const KNOWN: usize = 96;
 
 impl Broker {
     /// What it holds is charged at `ledger` from now on. It holds nothing yet.
@@ -38,7 +32,7 @@ impl Broker {
     #[inline(never)]
     fn charge_changes(&mut self) {
         if self.held.take_stale() {
-            self.held.lasting = self.lasting() + self.peers.memory();
+            self.held.lasting = self.lasting() + self.peers.unsent_memory();
         }
         let waiting = self.deliveries.memory()
             + self.drafts.bytes()
@@ -52,16 +46,10 @@ impl Broker {
 
     /// The memory of filters and retained values, which stays for as long as clients want.
     pub(super) fn lasting(&self) -> usize {
-        let known = if self.peers.are_some() { KNOWN } else { 0 };
-        #[allow(clippy::cast_possible_truncation, reason = "each is in memory")]
-        let subscriptions = self.stats.subscriptions as usize;
-        // The names of the filters, and what is kept of each.
-        let text = self.filter_bytes - subscriptions * SUBSCRIPTION;
-        let filters = text + subscriptions * (FILTER + known);
         self.index.memory()
             + self.establishing.bytes()
-            + filters
-            + self.filter_tables
+            + self.filter_memory
+            + self.peers.memory()
             + self.retained.memory()
     }
 

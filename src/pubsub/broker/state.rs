@@ -89,10 +89,10 @@ pub struct Broker {
     pub(super) changes_left: usize,
     /// The filters that clients have asked for in this turn.
     pub(super) asked: usize,
-    /// The bytes of the filters of this core's connections.
+    /// The bytes that the filters of this core's connections count for.
     pub(super) filter_bytes: usize,
-    /// The bytes that it takes to find those of connections with many by their hash.
-    pub(super) filter_tables: usize,
+    /// The memory of these filters.
+    pub(super) filter_memory: usize,
     /// The number of the last message that is encoded in pieces and is for one of the subscriptions
     /// that have ended so far of the request that is handled; 0 if there is none.
     pub(super) ended_last: u64,
@@ -156,7 +156,7 @@ impl Broker {
             changes_left: 0,
             asked: 0,
             filter_bytes: 0,
-            filter_tables: 0,
+            filter_memory: 0,
             ended_last: 0,
             encoding_last: BTreeMap::new(),
             delivering_last: VecDeque::new(),

@@ -126,14 +126,14 @@ impl Broker {
         }
         let added: Vec<Filter> = added.into_iter().cloned().collect();
         let mut number = 0;
-        self.filter_tables -= subscriber.filters.tables();
+        self.filter_memory -= subscriber.filters.memory();
         for filter in &added {
             subscriber.filters.push(filter.clone());
             self.stats.subscriptions += 1;
             self.filter_bytes += filter_bytes(filter);
             number = number.max(self.peers.want(filter, subscriber.options.form));
         }
-        self.filter_tables += subscriber.filters.tables();
+        self.filter_memory += subscriber.filters.memory();
         self.held.set_stale();
         self.establishing.add(number, Established { id, filters: added });
         Ok(())

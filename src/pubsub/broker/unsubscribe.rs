@@ -17,7 +17,7 @@ impl Broker {
             let filters = subscriber.filters;
             self.stats.subscriptions -= filters.len() as u64;
             self.filter_bytes -= all_filter_bytes(filters.len(), filters.text());
-            self.filter_tables -= filters.tables();
+            self.filter_memory -= filters.memory();
             if let Some(number) = subscriber.replays.first_mut().and_then(|first| first.waits_for) {
                 self.values.leave(id, number);
             }
@@ -32,7 +32,7 @@ impl Broker {
         self.work.charge(filters.len() as u64 * Work::CHANGE);
         let Some(subscriber) = self.subscribers.get(id) else { return false };
         let (mut ended, mut waited) = (Vec::new(), None);
-        self.filter_tables -= subscriber.filters.tables();
+        self.filter_memory -= subscriber.filters.memory();
         for filter in filters {
             if let Some(filter) = subscriber.filters.remove(filter) {
                 let replay = subscriber.replays.remove(&filter);
@@ -42,7 +42,7 @@ impl Broker {
                 ended.push(filter);
             }
         }
-        self.filter_tables += subscriber.filters.tables();
+        self.filter_memory += subscriber.filters.memory();
         let has_ended = !ended.is_empty();
         if has_ended {
             self.held.set_stale();

@@ -19,6 +19,11 @@ impl Entry {
         self.local.is_empty() && self.remote.is_empty()
     }
 
+    /// Whether another core wants it.
+    pub(super) fn is_wanted_elsewhere(&self) -> bool {
+        !self.remote.is_empty()
+    }
+
     /// Sets the forms that `core` wants. Returns whether they changed.
     pub(super) fn set_remote(&mut self, core: usize, cores: usize, forms: Forms) -> bool {
         if self.remote.is_empty() && !forms.is_empty() {

@@ -7,29 +7,23 @@ use std::sync::Arc;
 
 use crate::pubsub::name::Filter;
 
-/// The bytes of a name in the tree, whose nodes are not full.
-const NAME: usize = 32;
+/// The memory of a place in the tree, whose nodes are not full.
+const PLACE: usize = 32;
 
-/// The names of filters.
+/// The names of filters, which are shared with the connections that have the filters.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     names: BTreeSet<Arc<str>>,
-    /// The bytes of those with a wildcard, which the index does not keep.
-    text: usize,
 }
 
 impl Listed {
     /// Adds a filter that was not there.
     pub(super) fn add(&mut self, filter: &Filter) {
-        if self.names.insert(Arc::clone(filter.shared())) {
-            self.text += own_text(filter);
-        }
+        self.names.insert(Arc::clone(filter.shared()));
     }
 
     pub(super) fn remove(&mut self, filter: &Filter) {
-        if self.names.remove(filter.as_str()) {
-            self.text -= own_text(filter);
-        }
+        self.names.remove(filter.as_str());
     }
 
     /// The names behind `after`, in order.
@@ -40,10 +34,6 @@ impl Listed {
 
     /// The memory that it takes, approximately.
     pub(super) fn memory(&self) -> usize {
-        self.names.len() * NAME + self.text
+        self.names.len() * PLACE
     }
-}
-
-fn own_text(filter: &Filter) -> usize {
-    if filter.has_wildcard() { filter.as_str().len() } else { 0 }
 }

@@ -7,6 +7,7 @@ use super::listed::Listed;
 use super::snapshot::{Snapshot, Subscriber};
 use super::trie::Trie;
 use crate::base::ConnectionId;
+use crate::base::ledger::block;
 use crate::base::sharded::ShardedMap;
 use crate::pubsub::encoding::Forms;
 use crate::pubsub::name::{Filter, Topic};
@@ -18,7 +19,8 @@ const PLACE: usize = 2 * size_of::<Subscriber>();
 
 /// The memory of a list with one subscriber, and of each further place in it: lists have room to
 /// grow, and long ones a table.
-const LIST: usize = 2 * size_of::<usize>() + size_of::<Snapshot>() + size_of::<Subscriber>();
+const LIST: usize =
+    block(2 * size_of::<usize>() + size_of::<Snapshot>()) + block(size_of::<Subscriber>());
 const OTHER_PLACE: usize = 40;
 
 /// The subscriptions of one core.
@@ -34,6 +36,9 @@ pub(in crate::pubsub) struct Index {
     text: usize,
     /// The places in all lists of subscribers.
     places: usize,
+    /// The filters that have local subscribers, and those that other cores want.
+    lists: usize,
+    remotes: usize,
 }
 
 impl Index {
@@ -41,7 +46,8 @@ impl Index {
     #[must_use]
     pub(in crate::pubsub) fn new(cores: usize) -> Self {
         let (exact, wild) = (ShardedMap::default(), Trie::default());
-        Self { cores, exact, wild, listed: None, version: 0, text: 0, places: 0 }
+        let (listed, version, text, places, lists, remotes) = (None, 0, 0, 0, 0, 0);
+        Self { cores, exact, wild, listed, version, text, places, lists, remotes }
     }
 
     /// Has it know the order of the filters that have local subscribers, of which there are none.
@@ -72,10 +78,11 @@ impl Index {
         let more = members.len() - before;
         self.places += more;
         self.version += u64::from(added);
-        if before == 0
-            && let Some(listed) = &mut self.listed
-        {
-            listed.add(filter);
+        if before == 0 {
+            self.lists += 1;
+            if let Some(listed) = &mut self.listed {
+                listed.add(filter);
+            }
         }
         added
     }
@@ -92,6 +99,7 @@ impl Index {
             self.remove(filter);
         }
         self.places -= usize::from(removed);
+        self.lists -= usize::from(removed && has_nobody);
         self.version += u64::from(removed);
         removed
     }
@@ -116,8 +124,10 @@ impl Index {
         } else {
             self.entry(filter)
         };
+        let was_wanted = entry.is_wanted_elsewhere();
         let changed = entry.set_remote(core, cores, forms);
-        let is_empty = entry.is_empty();
+        let (is_wanted, is_empty) = (entry.is_wanted_elsewhere(), entry.is_empty());
+        self.remotes = self.remotes + usize::from(is_wanted) - usize::from(was_wanted);
         if is_empty {
             self.remove(filter);
         }
@@ -166,16 +176,15 @@ impl Index {
     }
 
     /// The memory that it takes, approximately, for the ledger: with the capacity of its tables,
-    /// and without what it shares with the connections that have the filters.
+    /// and without the names, which it shares with the connections that have the filters, here or
+    /// on other cores.
     #[must_use]
     pub(in crate::pubsub) fn memory(&self) -> usize {
-        let exact = self.exact.len() * LIST + self.exact.memory();
-        // Names of filters that only other cores want are not shared.
-        let text = if self.cores > 1 { self.text } else { 0 };
-        let wild = self.wild.len() * (size_of::<Entry>() + LIST) + self.wild.memory();
-        let others = self.places.saturating_sub(self.filters());
+        let wild = self.wild.len() * block(size_of::<Entry>()) + self.wild.memory();
+        let lists = self.lists * LIST + (self.places - self.lists) * OTHER_PLACE;
+        let remotes = self.remotes * block(self.cores * size_of::<Forms>());
         let listed = self.listed.as_ref().map_or(0, Listed::memory);
-        exact + text + wild + others * OTHER_PLACE + listed
+        self.exact.memory() + wild + lists + remotes + listed
     }
 
     /// The bytes that a new filter adds at most, approximately.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::base::ledger::block;
 use crate::base::sharded::ShardedMap;
 use crate::pubsub::name::Filter;
 
 /// So many filters are searched one by one: that takes about as long as one hash.
 const FEW: usize = 32;
-/// The bytes of an entry of the map by number, of which about half the places are used.
-const NUMBERED: usize = 48;
+/// The memory of an entry of the map by number, of which about half the places are used.
+const NUMBERED: usize = 52;
 
 /// Filters in the order in which they were subscribed to. A few are a plain list. More are found by
 /// their hash, so that a request takes no longer the more the connection has.
@@ -24,8 +25,9 @@ pub(in crate::pubsub) struct Many {
     numbers: ShardedMap<Filter, u64>,
     /// The filters by their numbers, which ascend.
     ordered: BTreeMap<u64, Filter>,
-    /// The bytes of their text.
+    /// The bytes of their text, and the memory of it.
     text: usize,
+    names: usize,
 }
 
 impl Default for Filters {
@@ -54,12 +56,15 @@ impl Filters {
         }
     }
 
-    /// The bytes that it takes to find them by their hash.
-    pub(in crate::pubsub) fn tables(&self) -> usize {
+    /// The memory of all, with that of their text.
+    pub(in crate::pubsub) fn memory(&self) -> usize {
         match self {
-            Self::Few(_) => 0,
+            Self::Few(list) => {
+                block(list.capacity() * size_of::<Filter>()) + list.iter().map(name).sum::<usize>()
+            }
             Self::Many(many) => {
-                size_of::<Many>() + many.numbers.memory() + many.ordered.len() * NUMBERED
+                let ordered = many.ordered.len() * NUMBERED;
+                block(size_of::<Many>()) + many.numbers.memory() + ordered + many.names
             }
         }
     }
@@ -159,6 +164,7 @@ impl Many {
     fn push(&mut self, filter: Filter) {
         let number = self.ordered.last_key_value().map_or(0, |(last, _)| last + 1);
         self.text += filter.as_str().len();
+        self.names += name(&filter);
         self.numbers.insert(filter.clone(), number);
         self.ordered.insert(number, filter);
     }
@@ -166,8 +172,14 @@ impl Many {
     fn remove(&mut self, filter: &Filter) -> Option<Filter> {
         let number = self.numbers.remove(filter)?;
         self.text -= filter.as_str().len();
+        self.names -= name(filter);
         self.ordered.remove(&number)
     }
+}
+
+/// The memory of the text, which has two counters of references before it.
+fn name(filter: &Filter) -> usize {
+    block(2 * size_of::<usize>() + filter.as_str().len())
 }
 
 /// In tests it counts the filters that are looked at one by one.

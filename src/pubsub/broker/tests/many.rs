@@ -81,7 +81,7 @@ fn subscriptions_come_into_force_and_end_without_a_look_at_the_others() {
     }
     // Each is taken once.
     assert!(of_ended <= 2 * 20_000, "{of_ended}");
-    assert_eq!((broker.filter_bytes, broker.filter_tables), (0, 0));
+    assert_eq!((broker.filter_bytes, broker.filter_memory), (0, 0));
 }
 
 /// Each value is compared with the filters before, a few at a time.
