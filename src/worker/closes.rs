@@ -136,10 +136,12 @@ mod tests {
             ("violation", "1007", 1),
             ("slow", "1013", 1),
             ("eof", "", 1),
+            ("idle", "1001", 1),
+            ("no_pong", "1001", 1),
         ];
         assert_eq!(counted, expected);
         let mut twice = closes;
         twice.add(&closes);
-        assert_eq!(twice.iter().map(|(_, _, count)| count).sum::<u64>(), 14);
+        assert_eq!(twice.iter().map(|(_, _, count)| count).sum::<u64>(), 18);
     }
 }
