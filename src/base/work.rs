@@ -63,6 +63,8 @@ impl Work {
     pub const DELIVERY: u64 = 2_500;
     /// One subscriber looked at that is sent nothing.
     pub const SUBSCRIBER: u64 = 20;
+    /// One entry dropped of what waited for a connection.
+    pub const DROPPED: u64 = 50;
     /// One message encoded in one form, without its bytes.
     pub const FRAME: u64 = 100;
 

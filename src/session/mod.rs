@@ -38,7 +38,7 @@ pub use context::Handled;
 pub use counts::{Counts, Passed, RateCounts, RouteCounts, Statuses};
 pub use endpoint::EndpointId;
 pub use meter::{Allowance, Lease, Meter, Metered, NextFrame, TooFast};
-pub use outbound::{Frames, Offer, Output, SendQueue};
+pub use outbound::{Frames, Leftover, Offer, Output, SendQueue};
 pub use outcomes::{Admitted, Delivered, SendFailure, Wakeup};
 pub use pools::Pools;
 pub use progress::{ReadTracker, SLOWEST_READER, WindowEdge};

@@ -21,7 +21,10 @@ use crate::base::wheel::Wheel;
 use crate::base::{ConnectionId, Millis};
 use crate::config::Config;
 use crate::io::Driver;
-use crate::session::{CloseReason, Output, Pools, ReadTracker};
+use crate::session::{CloseReason, Leftover, Output, Pools, ReadTracker};
+
+/// So many entries of the queue of a connection that is given up are dropped at once.
+const FEW: usize = 64;
 
 /// How many connections are armed again, or told to go, in one turn.
 pub(super) const BATCH: usize = 128;
@@ -48,6 +51,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) awaiting_buffer: AwaitingBuffer,
     /// Connections whose next send waits because large sends have filled the turn.
     pub(super) awaiting_send: VecDeque<ConnectionId>,
+    /// What waited for connections that were given up, to be dropped in pieces.
+    pub(super) leftovers: Vec<Leftover>,
     /// The bytes of large sends of this turn.
     pub(super) sent_large: usize,
     /// The largest holders of memory are not looked for before this time.
@@ -101,6 +106,7 @@ impl<D: Driver> Core<D> {
             undecided: Vec::new(),
             awaiting_buffer: AwaitingBuffer::default(),
             awaiting_send: VecDeque::new(),
+            leftovers: Vec::new(),
             sent_large: 0,
             shed_again: Millis::default(),
             survey: None,
@@ -197,7 +203,13 @@ impl<D: Driver> Core<D> {
         self.driver.give_up(id);
         if let Some(queue) = &mut slot.queue {
             (queue.stall, queue.check) = (Millis::NEVER, Millis::NEVER);
-            self.stats.dropped += queue.queue.clear(|vector| self.pools.give(vector));
+            // Usually there is little, which is dropped at once.
+            let mut leftover = queue.queue.take_out();
+            let (_, dropped) = leftover.drop_some(FEW, |vector| self.pools.give(vector));
+            self.stats.dropped += dropped;
+            if !leftover.is_empty() {
+                self.leftovers.push(leftover);
+            }
             if queue.queue.is_sending() {
                 self.driver.cancel_send(id);
                 // A cancel may miss a send that is just being tried: once more then.

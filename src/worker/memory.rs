@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::core::Core;
-use super::slots::{Queue, Slot};
+use super::slots::{Flags, Queue, Slot};
 use super::survey::Survey;
-use crate::base::{ConnectionId, Millis, Work};
+use crate::base::{ConnectionId, Millis, Pace, Work};
 use crate::config::Config;
 use crate::io::Driver;
 use crate::protocol::websocket::CloseCode;
@@ -22,6 +22,8 @@ const LARGE_WAIT: Duration = Duration::from_secs(1);
 /// A peer that has taken nothing of its replies for this time does not read. It is cut: a close
 /// frame would wait behind the replies.
 const STUCK: Duration = Duration::from_millis(100);
+/// So many entries of queues that nobody is sent any more are dropped in a turn.
+const MAX_DROPPED: usize = 8_192;
 const REASON: &str = "the server is short of memory";
 const TOO_SLOW: &str = "the server is short of memory, and the message comes too slowly";
 
@@ -50,6 +52,22 @@ impl Slot {
         let is_read = self.blocked.is_empty() && self.deferred.is_none();
         let of_session = self.session.comes_too_slowly(now, is_read);
         of_session.unwrap_or_else(|| driver.input_comes_too_slowly(self.id(), now, is_read))
+    }
+
+    /// Whether what waits for it is taken too slowly to be held while memory is short. It is not,
+    /// if it has to wait for its turn.
+    pub(super) fn reads_too_slowly(&mut self, now: Millis, config: &Config) -> bool {
+        let awaits_send = self.flags.contains(Flags::AWAITING_SEND);
+        let begun = |queue: &&mut Box<Queue>| queue.stall != Millis::NEVER;
+        let Some(queue) = self.queue.as_mut().filter(begun) else { return false };
+        let last = queue.stall.before(config.timeouts.stall);
+        let (taken, held) = (queue.taken, queue.memory());
+        let pace = queue.pace.get_or_insert_with(|| Box::new(Pace::new(last)));
+        if awaits_send {
+            pace.excuse(now, taken);
+            return false;
+        }
+        pace.is_too_slow(now, last, taken, held)
     }
 
     /// Whether it was closed for what it holds, and does not read or has had its time to do so.
@@ -166,6 +184,23 @@ impl<D: Driver> Core<D> {
     pub(super) fn free_discarded(&mut self) {
         let freed = self.pools.discarded.free_some();
         self.pools.work.charge(Work::of_freed(freed));
+    }
+
+    /// Drops some of what waited for connections that were given up.
+    #[cold]
+    pub(super) fn drop_leftovers(&mut self) {
+        let mut most = MAX_DROPPED;
+        while most > 0
+            && let Some(leftover) = self.leftovers.last_mut()
+        {
+            let (entries, messages) = leftover.drop_some(most, |vector| self.pools.give(vector));
+            self.stats.dropped += messages;
+            self.pools.work.charge(entries as u64 * Work::DROPPED);
+            most -= entries;
+            if leftover.is_empty() {
+                self.leftovers.pop();
+            }
+        }
     }
 
     /// Drops what waits for a connection and may be dropped. The rest is sent in the time that a

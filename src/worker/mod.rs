@@ -189,6 +189,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if !self.core.pools.discarded.is_empty() {
             self.core.free_discarded();
         }
+        if !self.core.leftovers.is_empty() {
+            self.core.drop_leftovers();
+        }
         if self.core.refusals.due() <= self.core.now {
             self.core.refusals.log(self.core.now);
         }
@@ -259,6 +262,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             || !core.awaiting_buffer.is_empty()
             || !core.due.is_empty()
             || !core.pools.discarded.is_empty()
+            || !core.leftovers.is_empty()
         {
             return None;
         }

@@ -314,6 +314,7 @@ impl<D: Driver> Core<D> {
                     queue.moved(self.now, self.pools.config.timeouts.stall);
                 }
                 self.stats.sent_bytes += sent as u64;
+                queue.taken += sent as u64;
                 if let Some(memory) = queue.queue.sent(chunk, sent) {
                     self.pools.give(memory);
                 }

@@ -9,7 +9,7 @@ use bitflags::bitflags;
 use super::input::Deferred;
 use crate::base::blocks::Blocks;
 use crate::base::ledger::Charge;
-use crate::base::{ConnectionId, Millis};
+use crate::base::{ConnectionId, Millis, Pace};
 use crate::config::{Config, RouteId};
 use crate::session::{CloseReason, Phase, Pools, SendQueue, Session, WindowEdge};
 
@@ -146,6 +146,9 @@ pub(super) struct Queue {
     pub(super) check: Millis,
     /// The edge of the peer's window in the queries since something was sent.
     pub(super) edge: WindowEdge,
+    /// The bytes that were sent of it, and how fast the peer takes them: from when memory is short.
+    pub(super) taken: u64,
+    pub(super) pace: Option<Box<Pace>>,
 }
 
 impl Queue {
@@ -154,7 +157,17 @@ impl Queue {
         let queue = SendQueue::new(slow, limit);
         let (charge, queued) = (pools.ledger.open(), pools.queued.open());
         let (never, edge) = (Millis::NEVER, WindowEdge::default());
-        Box::new(Self { queue, stall: never, charge, queued, cut_at: never, check: never, edge })
+        Box::new(Self {
+            queue,
+            stall: never,
+            charge,
+            queued,
+            cut_at: never,
+            check: never,
+            edge,
+            taken: 0,
+            pace: None,
+        })
     }
 }
 

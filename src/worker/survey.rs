@@ -93,7 +93,7 @@ impl Survey {
                 }
             } else if held > 0 {
                 self.open += held;
-                if slot.sends_too_slowly(driver, now) {
+                if slot.reads_too_slowly(now, &pools.config) || slot.sends_too_slowly(driver, now) {
                     self.all_slow += 1;
                     self.slow.add(held, slot.id(), MAX_SLOW);
                 } else {

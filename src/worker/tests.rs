@@ -10,6 +10,7 @@ mod memory;
 mod peers;
 mod requests;
 mod scarce;
+mod slow_readers;
 mod slow_senders;
 mod streams;
 mod swarm;

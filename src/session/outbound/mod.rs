@@ -7,4 +7,4 @@ mod queue;
 
 pub use frames::Frames;
 pub use output::Output;
-pub use queue::{Offer, SendQueue};
+pub use queue::{Leftover, Offer, SendQueue};

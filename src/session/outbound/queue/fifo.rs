@@ -194,16 +194,18 @@ impl Fifo {
         self.entries.front().map(Entry::len)
     }
 
-    /// Removes all entries. `give` takes their vectors.
-    pub(super) fn clear(&mut self, mut give: impl FnMut(Vec<u8>)) {
-        for entry in self.entries.drain(..) {
-            if let Entry::Bytes(chunk) = entry
-                && let Some(vector) = chunk.into_vec()
-            {
-                give(vector);
-            }
-        }
+    /// Removes the first of entries that nobody is sent any more; returns the number of messages in
+    /// it. `give` takes its vector.
+    pub(super) fn drop_first(&mut self, give: impl FnMut(Vec<u8>)) -> Option<u64> {
         (self.reported, self.memory) = (0, 0);
+        match self.entries.pop_front()? {
+            Entry::Bytes(chunk) => {
+                chunk.into_vec().into_iter().for_each(give);
+                Some(0)
+            }
+            Entry::Frames(frames) => Some(u64::from(frames.messages())),
+            Entry::Gaps(_) => Some(0),
+        }
     }
 
     /// Removes all but the committed bytes; returns the number of messages removed.
@@ -346,8 +348,8 @@ mod tests {
         assert_eq!(fifo.clear_droppable(), 3);
         assert_eq!((show(&fifo).as_str(), fifo.reported()), ("ab c", 0));
         let mut fifo = some();
-        fifo.clear(drop);
-        assert_eq!((fifo.len(), fifo.reported(), fifo.count_bytes()), (0, 0, (0, 0)));
+        let messages: u64 = std::iter::from_fn(|| fifo.drop_first(drop)).sum();
+        assert_eq!((messages, fifo.len(), fifo.reported(), fifo.count_bytes()), (3, 0, 0, (0, 0)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod conflated;
 mod fifo;
 mod gaps;
 mod gather;
+mod leftover;
 mod memory;
 mod sending;
 mod sizes;
@@ -21,6 +22,7 @@ use account::Account;
 use conflated::Conflated;
 use fifo::{Entry, Fifo};
 use gaps::{GapCounts, MAX_SUBJECTS};
+pub use leftover::Leftover;
 use sending::Sending;
 use sizes::{MAX_COPIED, SHORT, max_entries, wastes};
 
@@ -283,15 +285,6 @@ impl SendQueue {
                 None
             }
         }
-    }
-
-    /// Drops everything that is not in flight; returns the number of messages that are counted.
-    /// `give` takes the vectors.
-    pub fn clear(&mut self, give: impl FnMut(Vec<u8>)) -> u64 {
-        let dropped = self.clear_droppable();
-        self.fifo.clear(give);
-        self.account.committed = 0;
-        dropped
     }
 
     /// Drops all frames of which no byte was sent, and all gap notices; returns the number of

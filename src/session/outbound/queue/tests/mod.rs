@@ -82,7 +82,7 @@ fn small_pieces_share_chunks_and_large_ones_do_not_grow_them() {
     assert_eq!(queue.fifo.len(), 2);
     queue.append(&[7; CHUNK]);
     assert_eq!((queue.fifo.len(), queue.len()), (3, 100_000 + CHUNK));
-    queue.clear(drop);
+    drop(queue.take_out());
     assert!(queue.is_empty());
     for _ in 0..2000 {
         queue.push_droppable(&frames("t", b'a', 100, 1));
@@ -100,7 +100,7 @@ fn a_large_piece_is_shared_not_copied() {
     let piece = queue.next_chunk(gap, Vec::new).unwrap();
     assert!(matches!(&piece, Chunk::Shared { bytes, .. } if Rc::ptr_eq(bytes, large.bytes())));
     queue.sent(piece, usize::MAX);
-    queue.clear(drop);
+    drop(queue.take_out());
     assert_eq!((Rc::strong_count(&large), Rc::strong_count(large.bytes())), (1, 1));
 }
 
@@ -192,7 +192,11 @@ fn what_is_cleared_is_counted() {
     let mut queue = SendQueue::new(Conflate, 100);
     queue.append(b"x");
     queue.push_droppable(&frames("t", b'a', 1, 2));
-    assert_eq!(queue.clear(drop), 1);
+    queue.push_droppable(&frames("u", b'a', 1, 1));
+    let mut leftover = queue.take_out();
+    assert!(queue.is_empty() && queue.len() == 0);
+    assert_eq!((leftover.drop_some(2, drop), leftover.is_empty()), ((2, 1), false));
+    assert_eq!((leftover.drop_some(2, drop), leftover.is_empty()), ((1, 1), true));
     assert!(queue.is_empty());
 }
 
