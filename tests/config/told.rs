@@ -23,7 +23,9 @@ fn faults_are_told_at_the_setting_that_has_them() {
     ];
     let (_, _, said) = check_input(&lines.join("\n"));
     let told: Vec<&str> = said.lines().collect();
-    let of = |number: usize| told.iter().filter(move |line| line.contains(&format!(":{number}:")));
+    let of = |number: usize| {
+        told.iter().filter(move |line| line.starts_with(&format!("stdin:{number}:")))
+    };
     for (number, part) in [
         (1, "`token-audience` needs `token-secret`"),
         (2, "`token-cookie` needs `token-secret`"),
