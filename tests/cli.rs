@@ -378,6 +378,8 @@ fn a_second_signal_ends_it_at_once() {
         let start = Instant::now();
         server.signal(signal);
         assert_eq!(server.wait(AT_ONCE).and_then(|status| status.code()), Some(code));
+        let last = server.log().pop().unwrap();
+        assert!(last.contains("WARN a second signal; ended at once"), "{last}");
         assert!(start.elapsed() < Duration::from_millis(300), "took {:?}", start.elapsed());
     }
 }

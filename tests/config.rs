@@ -4,6 +4,8 @@
 //! docs/settings.md has the table of settings, which another test compares with the code.
 
 mod support;
+#[path = "config/told.rs"]
+mod told;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -20,7 +20,8 @@ fn wrong_flags_exit_with_2_and_one_line_that_names_the_mistake() {
         (&[][..], "--help"),
         (&["frobnicate"], "frobnicate"),
         (&["serve", "--frobnicate"], "--frobnicate"),
-        (&["serve", "more"], "more"),
+        (&["serve", "more"], "a file of settings is given as `--config more`"),
+        (&["top"], "no address is given"),
         (&["probe", "more"], "more"),
         (&["serve", "--listen"], "--listen"),
         (&["serve", "--listen", "nonsense"], "nonsense"),
@@ -44,7 +45,7 @@ fn wrong_flags_exit_with_2_and_one_line_that_names_the_mistake() {
         let line = error_line(args, 2);
         assert!(line.contains(names), "{args:?}: {line}");
         let help = match args.first() {
-            Some(name @ (&"serve" | &"probe")) => format!("see `corecast {name} --help`"),
+            Some(name @ (&"serve" | &"probe" | &"top")) => format!("see `corecast {name} --help`"),
             _ => "see `corecast --help`".to_owned(),
         };
         assert!(line.ends_with(&help), "{args:?}: {line}");

@@ -153,6 +153,24 @@ fn the_image_is_started_with_flags_that_exist() {
     assert!(done.status.success(), "{}", done.stderr);
 }
 
+/// The image that README has a reader build is the one that Kubernetes is told of.
+#[test]
+fn the_image_has_one_name() {
+    let name = concat!("corecast:", env!("CARGO_PKG_VERSION"));
+    let manifest = packaged("kubernetes/corecast.yaml");
+    assert_eq!(value(&manifest, "image"), name);
+    let readme = include_str!("../README.md").to_owned();
+    for text in [readme, packaged("container/Containerfile")] {
+        let mut lines = text.lines().map(|line| line.trim_start_matches(['#', ' ']));
+        let mut has = |start: &str| {
+            let line = lines.find(|line| line.starts_with(start)).expect(start);
+            assert!(line.split(' ').any(|word| word == name), "{line} does not name {name}");
+        };
+        has("docker build ");
+        has("docker run ");
+    }
+}
+
 /// Cargo finds all that the manifests name where there is nothing but these files.
 fn manifests_are_whole(root: &Path, files: &BTreeSet<&str>) {
     let folder = std::env::temp_dir().join(format!("corecast-image-{}", std::process::id()));

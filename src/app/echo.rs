@@ -49,7 +49,10 @@ impl Handler for Echo {
 /// What this server is and where its endpoints are, with the address that the client has used.
 fn page(request: &http::Request<'_>, cx: &RequestContext<'_>) -> String {
     let host = request.host.unwrap_or("<this host>");
-    let (ws, http) = if request.is_tls { ("wss", "https") } else { ("ws", "http") };
+    let peer = cx.peer_addr().map(|peer| peer.ip());
+    let proxies = &cx.config().trusted_proxies;
+    let is_tls = request.is_tls || proxies.is_https(peer, &request.headers());
+    let (ws, http) = if is_tls { ("wss", "https") } else { ("ws", "http") };
     let routes = &cx.config().routes;
     if !routes.is_empty() {
         return TITLE.to_owned() + &listed(routes, host, ws, http);

@@ -101,11 +101,16 @@ impl ApiKey {
                 }
                 Some(("publish", filter)) => key.publish.push(filter.into()),
                 Some(("subscribe", filter)) => key.subscribe.push(filter.into()),
-                _ => {
-                    let word = word.split('=').next().unwrap_or_default();
+                // Anything else may be the key itself.
+                Some((wrong, value)) if is_name(wrong) && !value.trim_matches('=').is_empty() => {
                     return Err(format!(
-                        "`{word:.20}` is not known; known are sha256=, publish= and subscribe="
+                        "`{wrong}` is not known; known are sha256=, publish= and subscribe="
                     ));
+                }
+                _ => {
+                    return Err("a word is none of sha256=, publish= and subscribe=, each with a \
+                                value behind it"
+                        .to_owned());
                 }
             }
         }
@@ -126,6 +131,11 @@ impl ApiKey {
         Authority::new(&self.name, publish, subscribe, None)
             .map_err(|error| TokenError::Claim(error.to_string()))
     }
+}
+
+/// Whether it may be a misspelt name.
+fn is_name(text: &str) -> bool {
+    text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// Reads 64 hexadecimal digits.

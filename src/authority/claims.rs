@@ -4,28 +4,63 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 use super::access::Authority;
 use super::error::TokenError;
 use super::expand::expand;
+
+/// The end of the year 9999.
+const YEAR_9999: Duration = Duration::from_secs(253_402_300_799);
 
 /// The claims that count here. `aud` is looked at when the signature is.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Claims {
     /// Who it is.
     #[serde(default)]
-    sub: Option<String>,
+    sub: Option<Claim<String>>,
     /// From when on it is not valid any more.
     #[serde(default)]
-    exp: Option<Seconds>,
+    exp: Option<Claim<Seconds>>,
     /// From when on it is valid.
     #[serde(default)]
-    nbf: Option<Seconds>,
+    nbf: Option<Claim<Seconds>>,
     #[serde(default)]
-    publish: List,
+    publish: Option<Claim<List>>,
     #[serde(default)]
-    subscribe: List,
+    subscribe: Option<Claim<List>>,
+}
+
+/// A claim, or something else in its place: so the reason names it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Claim<T> {
+    Is(T),
+    IsNot(IgnoredAny),
+}
+
+impl<T> Claim<T> {
+    /// What it is; `what` says what it has to be.
+    fn take(claim: Option<Self>, name: &str, what: &str) -> Result<Option<T>, TokenError> {
+        match claim {
+            None => Ok(None),
+            Some(Self::Is(value)) => Ok(Some(value)),
+            Some(Self::IsNot(_)) => {
+                Err(TokenError::Claim(format!("its claim {name} has to be {what}")))
+            }
+        }
+    }
+}
+
+/// A time. One in milliseconds would hold for tens of thousands of years.
+fn time(claim: Option<Claim<Seconds>>, name: &str) -> Result<Option<Duration>, TokenError> {
+    let what = "a number of seconds after the beginning of 1970";
+    match Claim::take(claim, name, what)? {
+        Some(Seconds(time)) if time > YEAR_9999 => Err(TokenError::Claim(format!(
+            "its claim {name} is beyond the year 9999; it has to be in seconds, not milliseconds"
+        ))),
+        time => Ok(time.map(|Seconds(time)| time)),
+    }
 }
 
 impl Claims {
@@ -49,18 +84,24 @@ impl Claims {
         leeway: Duration,
         max_topic: usize,
     ) -> Result<Authority, TokenError> {
-        let ends = self.exp.map(|Seconds(expires)| expires.saturating_add(leeway));
+        let (expires, begins) = (time(self.exp, "exp")?, time(self.nbf, "nbf")?);
+        let ends = expires.map(|expires| expires.saturating_add(leeway));
         if ends.is_some_and(|ends| now >= ends) {
             return Err(TokenError::Expired);
         }
-        if self.nbf.is_some_and(|Seconds(from)| now.saturating_add(leeway) < from) {
+        if begins.is_some_and(|begins| now.saturating_add(leeway) < begins) {
             return Err(TokenError::NotYet);
         }
-        let user = self.sub.ok_or_else(|| missing("sub"))?;
+        let user = Claim::take(self.sub, "sub", "a string")?.ok_or_else(|| missing("sub"))?;
         // It is said of the name itself, and not of the filters that have it.
         Authority::check_user(&user).map_err(|error| TokenError::Claim(error.to_string()))?;
-        let publish = expand(&self.publish.0, &user, max_topic, "publish")?;
-        let subscribe = expand(&self.subscribe.0, &user, max_topic, "subscribe")?;
+        let filters = |claim, name| {
+            let list = Claim::take(claim, name, "a list of filters, or one filter")?;
+            let List(list) = list.unwrap_or_default();
+            expand(&list, &user, max_topic, name)
+        };
+        let publish = filters(self.publish, "publish")?;
+        let subscribe = filters(self.subscribe, "subscribe")?;
         Authority::new(&user, publish, subscribe, ends)
             .map_err(|error| TokenError::Claim(error.to_string()))
     }

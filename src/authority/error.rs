@@ -34,6 +34,8 @@ pub enum TokenError {
     NotYet,
     /// It is for another audience.
     Audience,
+    /// It is for an audience, and the server has none.
+    NoAudience,
     /// No API key is this one.
     ApiKey,
     /// Such credentials are not accepted here; the text says which are.
@@ -65,7 +67,7 @@ impl TokenError {
             Self::Signature => Rejection::TokenSignature,
             Self::Expired => Rejection::TokenExpired,
             Self::NotYet => Rejection::TokenNotYet,
-            Self::Audience => Rejection::TokenAudience,
+            Self::Audience | Self::NoAudience => Rejection::TokenAudience,
             Self::ApiKey => Rejection::ApiKey,
         }
     }
@@ -91,6 +93,10 @@ impl fmt::Display for TokenError {
             Self::Expired => f.write_str("The token has expired."),
             Self::NotYet => f.write_str("The token is not valid yet."),
             Self::Audience => f.write_str("The token is for another audience."),
+            Self::NoAudience => f.write_str(
+                "The token is for an audience (aud), and this server has none; \
+                 --token-audience sets it.",
+            ),
             Self::ApiKey => f.write_str("The API key is not known."),
             Self::Unsupported(text) => f.write_str(text),
             Self::Refused(text) => f.write_str(text),

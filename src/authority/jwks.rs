@@ -5,6 +5,8 @@ use jsonwebtoken::jwk::{
     AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, KeyOperations, PublicKeyUse,
 };
 
+use serde_json::error::Category;
+
 use super::key::{Key, KeyError};
 
 /// The keys of a set that tokens can be verified with. Others are left out: a set may have keys for
@@ -14,12 +16,22 @@ use super::key::{Key, KeyError};
 /// If it is no set, none of its keys can be used, or one that could be is malformed.
 pub(super) fn parse(text: &[u8]) -> Result<Vec<Key>, KeyError> {
     let set: JwkSet =
-        serde_json::from_slice(text).map_err(|error| KeyError::Jwks(error.to_string()))?;
+        serde_json::from_slice(text).map_err(|error| KeyError::Jwks(fault(&error)))?;
     let keys: Vec<Key> =
         set.keys.iter().filter_map(|jwk| of_jwk(jwk).transpose()).collect::<Result<_, _>>()?;
     match keys.is_empty() {
         true => Err(KeyError::Kind("no key of the set can be used")),
         false => Ok(keys),
+    }
+}
+
+/// What is wrong, without anything of what is there: it may be a secret in a wrong place.
+fn fault(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        Category::Data => {
+            "it has to be an object with a list `keys`, each with its `kty` and what belongs to it"
+        }
+        _ => "it is not JSON",
     }
 }
 

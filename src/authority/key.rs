@@ -36,7 +36,7 @@ pub enum KeyError {
     /// A key of RSA has so many bits.
     RsaBits(usize),
     /// It is no set of keys in JSON (RFC 7517).
-    Jwks(String),
+    Jwks(&'static str),
     /// Too many keys of one algorithm would have to be tried.
     TooMany,
     /// A line of a file of API keys is wrong: its number, and the reason.

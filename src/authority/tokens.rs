@@ -18,8 +18,10 @@ use crate::base::Work;
 
 /// How far clocks may be apart.
 const LEEWAY: Duration = Duration::from_secs(10);
-/// Why a claim or the header is wrong.
-const WRONG_JSON: &str = "its header or a claim is not what it should be";
+/// Why the header is wrong.
+const WRONG_HEADER: &str = "its header is no JSON object, or its alg is none that is known";
+/// Why the claims are wrong, of which each has a reason of its own.
+const WRONG_CLAIMS: &str = "its claims are no JSON object, or one is there twice";
 
 /// Verifies JSON Web Tokens and API keys. The keys may be replaced at any time.
 ///
@@ -95,7 +97,7 @@ impl Tokens {
             return Err(TokenError::Unsupported(why));
         }
         cx.charge(token.len() as u64 * Work::TOKEN_BYTE);
-        let header = decode_header(token).map_err(|error| fault(error.kind()))?;
+        let header = decode_header(token).map_err(|error| fault(error.kind(), WRONG_HEADER))?;
         if !keys.know(header.alg) {
             return Err(TokenError::Algorithm);
         }
@@ -108,13 +110,16 @@ impl Tokens {
                     return token.claims.into_authority(cx.now, self.leeway, cx.max_topic);
                 }
                 // Another key may have made it.
-                Err(wrong) => error = fault(wrong.kind()),
+                Err(wrong) => error = fault(wrong.kind(), WRONG_CLAIMS),
             }
             if error != TokenError::Signature {
                 break;
             }
         }
-        Err(error)
+        match error {
+            TokenError::Audience if self.audiences.is_empty() => Err(TokenError::NoAudience),
+            error => Err(error),
+        }
     }
 
     /// What is checked with the signature: the audience. The times are checked after it, because
@@ -153,8 +158,8 @@ impl Verify for Tokens {
     }
 }
 
-/// What the crate says, for the client.
-fn fault(kind: &ErrorKind) -> TokenError {
+/// What the crate says, for the client. `wrong_json` says what of the JSON that it reads is wrong.
+fn fault(kind: &ErrorKind, wrong_json: &'static str) -> TokenError {
     match kind {
         ErrorKind::InvalidSignature => TokenError::Signature,
         ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => TokenError::Algorithm,
@@ -162,7 +167,7 @@ fn fault(kind: &ErrorKind) -> TokenError {
         ErrorKind::MissingRequiredClaim(_) => TokenError::Claim("it has no claim aud".to_owned()),
         ErrorKind::InvalidClaimFormat(_) => TokenError::Claim("its claim aud is malformed".into()),
         ErrorKind::Base64(_) => TokenError::Malformed("a part of it is not base64url"),
-        ErrorKind::Json(_) | ErrorKind::Utf8(_) => TokenError::Malformed(WRONG_JSON),
+        ErrorKind::Json(_) | ErrorKind::Utf8(_) => TokenError::Malformed(wrong_json),
         ErrorKind::InvalidToken => {
             TokenError::Malformed("it has not three parts, or its header demands what is not known")
         }

@@ -20,6 +20,12 @@ impl ConnectionId {
     /// The highest number of slots that a core can have.
     pub const MAX_SLOTS: u32 = 1 << 20;
 
+    /// The name of a connection of the loop with this number, for logs and lists of all loops.
+    #[must_use]
+    pub fn of_loop(self, number: usize) -> String {
+        format!("{number}-{}-{}", self.slot, self.generation)
+    }
+
     /// The id as an event carries it: slot and generation cut to the bits that fit.
     #[must_use]
     pub const fn masked(self) -> Self {

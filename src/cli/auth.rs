@@ -25,7 +25,10 @@ pub(super) fn apply(
     }
     let mut certificates = Vec::new();
     for path in &options.ca {
-        let fault = |reason: String| Error::Keys { path: path.clone(), reason };
+        let fault = |reason: String| {
+            let reason = format!("{reason} (a file of `auth-ca`)");
+            Error::Keys { path: path.clone(), reason }
+        };
         let text = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
         // Each is looked at by itself, so that the message names the file.
         Subrequests::check_certificates(&text).map_err(|error| fault(error.to_string()))?;

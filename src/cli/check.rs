@@ -34,7 +34,13 @@ pub(super) fn check(matches: &ArgMatches) -> ExitCode {
         1 => "; 1 route".to_owned(),
         number => format!("; {number} routes"),
     };
-    print(&format!("{name} is good; {changed} {settings} from the default{routes}\n"))
+    // Who checks the file may not be who may read these.
+    let files = if resolved.options.files().next().is_some() {
+        "; the files that it names were not opened"
+    } else {
+        ""
+    };
+    print(&format!("{name} is good; {changed} {settings} from the default{routes}{files}\n"))
 }
 
 /// Prints the default file.

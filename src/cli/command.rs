@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::settings::arguments;
 
@@ -25,7 +25,8 @@ pub(super) fn command() -> Command {
                         .value_name("ADDR:PORT")
                         .default_value("127.0.0.1:9001")
                         .help("A listener of it without TLS, or unix: and a path"),
-                ),
+                )
+                .arg(admin().hide(true)),
         )
         .subcommand(
             Command::new("drain")
@@ -33,12 +34,8 @@ pub(super) fn command() -> Command {
                     "Have a server drain, by its admin listener: it is not ready any more, takes \
                      no new clients and closes those that it has, as its settings say",
                 )
-                .arg(
-                    Arg::new("address")
-                        .value_name("ADDR:PORT")
-                        .required(true)
-                        .help("The admin listener of the server, as its --admin has it"),
-                )
+                .arg(address())
+                .arg(admin().hide(true))
                 .arg(token_file())
                 .arg(
                     Arg::new("exit")
@@ -103,13 +100,8 @@ fn top() -> Command {
             "Show a live view of a server in the terminal, from its admin listener: rates, loops, \
              the topics with most subscribers, and the slowest clients",
         )
-        .arg(
-            Arg::new("admin")
-                .long("admin")
-                .value_name("ADDR:PORT")
-                .required(true)
-                .help("The admin listener of the server, as its --admin has it"),
-        )
+        .arg(address().hide(true))
+        .arg(admin())
         .arg(token_file())
         .arg(
             Arg::new("interval")
@@ -123,6 +115,23 @@ fn top() -> Command {
         .arg(
             Arg::new("once").long("once").action(ArgAction::SetTrue).help("Print one view and end"),
         )
+}
+
+const ADMIN: &str = "The admin listener of the server, as its --admin has it";
+
+/// An admin listener. Each command takes it in both forms, and shows one.
+fn address() -> Arg {
+    Arg::new("address").value_name("ADDR:PORT").required_unless_present("admin").help(ADMIN)
+}
+
+fn admin() -> Arg {
+    Arg::new("admin").long("admin").value_name("ADDR:PORT").conflicts_with("address").help(ADMIN)
+}
+
+/// The listener that a command is told.
+pub(super) fn place(matches: &ArgMatches) -> String {
+    let given = matches.get_one::<String>("admin").or_else(|| matches.get_one("address"));
+    given.cloned().unwrap_or_default()
 }
 
 /// The token of an admin listener.

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
+use super::command::place;
 use super::exit::{FAILURE, fail, print};
 use super::top::Client;
 
 /// Asks it to drain. Whether it does so already makes no difference.
 pub(super) fn drain(matches: &ArgMatches) -> ExitCode {
-    let place = matches.get_one::<String>("address").cloned().unwrap_or_default();
+    let place = place(matches);
     let token_file = matches.get_one::<PathBuf>("admin-token-file");
     let (target, then) = match matches.get_flag("exit") {
         true => ("/drain?exit=1", "ends then"),

@@ -24,6 +24,7 @@ mod tokens;
 mod top;
 mod usage;
 mod values;
+mod warn;
 
 use std::process::ExitCode;
 

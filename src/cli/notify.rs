@@ -40,11 +40,23 @@ impl Notifier {
         }
     }
 
-    /// It reads its settings again; [`ready`](Self::ready) follows.
+    /// It reads its settings again; [`reloaded`](Self::reloaded) follows.
     pub(super) fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let now = Duration::try_from(now).unwrap_or_default();
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
+    }
+
+    /// It has read its settings again, or why it has not taken them.
+    pub(super) fn reloaded(&self, result: &Result<(), String>) {
+        let status = match result {
+            Ok(()) => "the last reload was good".to_owned(),
+            Err(fault) => {
+                let fault = fault.lines().next().unwrap_or_default();
+                format!("the last reload failed and changed nothing: {fault}")
+            }
+        };
+        self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
     /// It stops.

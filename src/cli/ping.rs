@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
+use super::command::place;
 use super::exit::{FAILURE, fail, print};
 use super::top::Client;
 
 /// Asks for the health of a server. Any answer is one: it may be full, or drain.
 pub(super) fn ping(matches: &ArgMatches) -> ExitCode {
-    let place = matches.get_one::<String>("address").cloned().unwrap_or_default();
+    let place = place(matches);
     match Client::new(&place).status("/healthz") {
         Ok(status) => print(&format!("{place} answers with {status}\n")),
         Err(error) => fail(FAILURE, &error),

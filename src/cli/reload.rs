@@ -53,60 +53,58 @@ struct Contents {
     admin_token: Option<String>,
 }
 
-/// What was read, if anything was. Logs why it cannot be used.
-fn readable<T>(what: &str, result: Option<Result<T, Error>>) -> Result<Option<T>, ()> {
-    result.transpose().map_err(|error| tracing::error!("{what}: {error}"))
+/// What was read, if anything was. Logs why it cannot be used, and returns that.
+fn readable<T>(what: &str, result: Option<Result<T, Error>>) -> Result<Option<T>, String> {
+    result.transpose().map_err(|error| {
+        let text = format!("{what}: {error}");
+        tracing::error!("{text}");
+        text
+    })
 }
 
 impl Files {
     /// Reads all again. With a fault in the settings or in a file that they name, everything stays
-    /// as it is.
-    pub(super) fn read_again(&mut self, server: &ServerHandle) {
-        let resolved = match has_file(&self.matches).then(|| self.read_settings()) {
-            Some(None) => return,
-            resolved => resolved.flatten(),
-        };
-        let options = resolved.as_ref().map_or(&self.holding, |resolved| &resolved.options);
-        let Ok(contents) = self.read_files(options) else {
-            tracing::error!("nothing was changed, also not what could be read");
-            return;
-        };
-        if let Some(resolved) = resolved {
-            match server.reload(&resolved.options.config()) {
-                Ok(kept) => {
-                    self.holding = self.holding_of(resolved, &kept);
-                    self.log.reload(&self.holding.log);
-                }
-                Err(error) => {
-                    tracing::error!(
-                        "the settings, certificates and keys stay as they were: {error}"
-                    );
-                    return;
-                }
-            }
-        }
-        self.apply(contents, server);
+    /// as it is, and the first fault is returned.
+    pub(super) fn read_again(&mut self, server: &ServerHandle) -> Result<(), String> {
+        let result = self.take_over(server);
+        server.note_reload(result.is_ok());
+        result
     }
 
-    /// Reads the settings. `None` if they are wrong.
-    fn read_settings(&self) -> Option<Resolved> {
-        let resolved = match check::resolve(&self.matches, Some(&self.started)) {
-            Ok(resolved) => resolved,
-            Err(faults) => {
-                check::each_line(&faults, |line| tracing::error!("{line}"));
-                let faults = faults.len();
-                tracing::error!(faults, "the settings, certificates and keys stay as they were");
-                return None;
-            }
-        };
+    fn take_over(&mut self, server: &ServerHandle) -> Result<(), String> {
+        let resolved = has_file(&self.matches).then(|| self.read_settings()).transpose()?;
+        let options = resolved.as_ref().map_or(&self.holding, |resolved| &resolved.options);
+        let contents = self.read_files(options).inspect_err(|_| {
+            tracing::error!("nothing was changed, also not what could be read");
+        })?;
+        if let Some(resolved) = resolved {
+            let kept = server.reload(&resolved.options.config()).map_err(|error| {
+                tracing::error!("the settings, certificates and keys stay as they were: {error}");
+                error.to_string()
+            })?;
+            self.hold(resolved, &kept);
+        }
+        self.apply(contents, server);
+        Ok(())
+    }
+
+    /// Reads the settings.
+    fn read_settings(&self) -> Result<Resolved, String> {
+        let resolved = check::resolve(&self.matches, Some(&self.started)).map_err(|faults| {
+            check::each_line(&faults, |line| tracing::error!("{line}"));
+            let first = faults.first().map(ToString::to_string).unwrap_or_default();
+            let faults = faults.len();
+            tracing::error!(faults, "the settings, certificates and keys stay as they were");
+            first
+        })?;
         for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
-        Some(resolved)
+        Ok(resolved)
     }
 
     /// Reads the files that the settings name: all of them, so that each fault is told.
-    fn read_files(&self, options: &Options) -> Result<Contents, ()> {
+    fn read_files(&self, options: &Options) -> Result<Contents, String> {
         #[cfg(feature = "tls")]
         let tls = tls::is_used(&self.started).then(|| tls::read(options));
         #[cfg(feature = "tls")]
@@ -143,9 +141,9 @@ impl Files {
         }
     }
 
-    /// What holds now of what was read, but for the fields that the server has `kept`. Logs what
-    /// has changed, and what has not.
-    fn holding_of(&self, resolved: Resolved, kept: &[&'static str]) -> Options {
+    /// What was read holds now, but for the fields that the server has `kept`. Logs what has
+    /// changed, and what has not.
+    fn hold(&mut self, resolved: Resolved, kept: &[&'static str]) {
         let mut options = resolved.options;
         let by_server = |name: &&str| {
             *name == "access-log" && kept.contains(&"access_log")
@@ -161,7 +159,15 @@ impl Files {
         if self.holding.config.routes != options.config.routes {
             changed.push("route");
         }
-        tracing::info!(changed = changed.join(","), "the settings were read again");
-        options
+        self.holding = options;
+        let say = || tracing::info!(changed = changed.join(","), "the settings were read again");
+        // The level may change with them: it is said if the old one or the new one shows it.
+        if tracing::enabled!(tracing::Level::INFO) {
+            say();
+            self.log.reload(&self.holding.log);
+        } else {
+            self.log.reload(&self.holding.log);
+            say();
+        }
     }
 }

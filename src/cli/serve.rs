@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 use corecast::app::echo::Echo;
-use corecast::config::{Access, Backend, Limits, Route};
+use corecast::config::Backend;
 use corecast::error::{CoreList, Error};
 use corecast::server::{Listening, ServerHandle};
 use corecast::worker::Stats;
@@ -24,6 +24,7 @@ use super::signals;
 use super::tls;
 #[cfg(feature = "tokens")]
 use super::tokens;
+use super::warn;
 
 /// Serves until a signal.
 pub(super) fn serve(matches: &ArgMatches) -> ExitCode {
@@ -162,52 +163,5 @@ fn log_start(options: &Options, running: &ServerHandle) {
         "corecast echoes, listening on {}",
         places.join(", "),
     );
-    warn_open(options, running);
-    warn_few(options, running);
-}
-
-/// Warns if fewer clients may connect than somebody has asked for. The default is as many as there
-/// may be.
-fn warn_few(options: &Options, running: &ServerHandle) {
-    let (asked, most) = (options.config.limits.max_connections, running.max_connections());
-    if most < asked && asked != Limits::default().max_connections {
-        tracing::warn!(
-            "--max-connections is {asked}, but the limit of open files allows {most} connections \
-             of each loop; raise it with `ulimit -n` or LimitNOFILE="
-        );
-    }
-}
-
-/// Warns if others than this machine can connect, and nothing protects what they send, or says who
-/// they are.
-fn warn_open(options: &Options, running: &ServerHandle) {
-    let is_remote = |place: &Listening| match place {
-        Listening::Tcp(address) => !address.ip().to_canonical().is_loopback(),
-        _ => false,
-    };
-    let places = running.listening().iter().enumerate().filter(|(_, place)| is_remote(place));
-    let (admin, clients): (Vec<_>, Vec<_>) =
-        places.map(|(number, _)| number).partition(|number| running.is_for_admin(*number));
-    if !admin.is_empty() {
-        tracing::warn!(
-            "the admin listener has no TLS: whoever is on the way can read its token and use it"
-        );
-    }
-    let has_tls: Vec<bool> = clients.iter().map(|number| running.has_tls(*number)).collect();
-    let is_plain = has_tls.contains(&false);
-    let is_open = has_open_topics(options) && !has_tls.is_empty();
-    let missing = match (is_plain, is_open) {
-        (false, false) => return,
-        (true, false) => "without TLS: whoever is on the way can read and change all",
-        (false, true) => "without tokens: whoever connects may publish and subscribe to all",
-        (true, true) => "without TLS and tokens: whoever connects may publish and read all",
-    };
-    tracing::warn!("listening beyond this machine {missing}");
-}
-
-/// Whether some may publish and subscribe without a token.
-fn has_open_topics(options: &Options) -> bool {
-    let mut routes = options.config.routes.iter();
-    let is_open = |route: &Route| route.serves_topics() && route.access == Some(Access::Anyone);
-    options.config.serves_topics() && (!options.has_authority() || routes.any(is_open))
+    warn::of_start(options, running);
 }

@@ -32,8 +32,8 @@ pub(super) fn handle(
             match signal {
                 SIGHUP => {
                     notifier.reloading();
-                    files.read_again(&server);
-                    notifier.ready(false);
+                    let result = files.read_again(&server);
+                    notifier.reloaded(&result);
                 }
                 SIGUSR2 if server.is_draining() => tracing::info!(signal, "draining already"),
                 SIGUSR2 => {
@@ -42,6 +42,7 @@ pub(super) fn handle(
                 }
                 _ => {
                     if std::mem::replace(&mut stopping, true) {
+                        tracing::warn!(signal, "a second signal; ended at once");
                         files.log.flush();
                         std::process::exit(128 + signal);
                     }

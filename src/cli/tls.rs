@@ -2,7 +2,7 @@
 
 use corecast::error::Error;
 use corecast::server::{Server, ServerHandle};
-use corecast::transport::tls::Tls;
+use corecast::transport::tls::{Tls, TlsError, Validity};
 
 use super::settings::Options;
 
@@ -26,7 +26,27 @@ pub(super) fn apply(options: &Options, mut server: Server) -> Result<Server, Err
 pub(super) fn read(options: &Options) -> Result<Tls, Error> {
     let mut all: Option<Tls> = None;
     for (cert, key) in options.tls_cert.iter().zip(&options.tls_key) {
-        let tls = Tls::from_files(cert, key).map_err(Error::Tls)?;
+        let named = |error| match error {
+            TlsError::Read { path, error } => {
+                let name = if path == *cert { "tls-cert" } else { "tls-key" };
+                TlsError::Read { path, error: format!("{error} (a file of `{name}`)") }
+            }
+            error => error,
+        };
+        let tls = Tls::from_files(cert, key).map_err(|error| Error::Tls(named(error)))?;
+        match tls.validity() {
+            Validity::Valid => {}
+            Validity::Expired => {
+                tracing::warn!(
+                    "the certificate in {} has expired: clients refuse it",
+                    cert.display()
+                );
+            }
+            Validity::NotYet => tracing::warn!(
+                "the certificate in {} is not valid yet: clients refuse it; is the clock right?",
+                cert.display()
+            ),
+        }
         all = Some(match all {
             Some(before) => before.and(tls),
             None => tls,

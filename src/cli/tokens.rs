@@ -59,18 +59,25 @@ pub(super) fn replace(tokens: &Tokens, keys: Keys) {
 fn keys(options: &TokenOptions) -> Result<(Keys, Option<&PathBuf>), Error> {
     let mut keys = Keys::default();
     let mut last = None;
-    let kinds: [(&[PathBuf], Add); 4] = [
-        (&options.secrets, |keys, text| keys.secret(text).map_err(|it| it.to_string())),
-        (&options.keys, |keys, text| keys.public_pem(text).map_err(|it| it.to_string())),
-        (&options.jwks, |keys, text| keys.jwks(text).map_err(|it| it.to_string())),
-        (&options.api_keys, |keys, text| {
-            let lines = str::from_utf8(text).map_err(|it| it.to_string())?;
+    let kinds: [(&str, &[PathBuf], Add); 4] = [
+        ("token-secret", &options.secrets, |keys, text| {
+            keys.secret(text).map_err(|it| it.to_string())
+        }),
+        ("token-key", &options.keys, |keys, text| {
+            keys.public_pem(text).map_err(|it| it.to_string())
+        }),
+        ("token-jwks", &options.jwks, |keys, text| keys.jwks(text).map_err(|it| it.to_string())),
+        ("api-keys", &options.api_keys, |keys, text| {
+            let lines = str::from_utf8(text).map_err(|_| "it is not text in UTF-8".to_owned())?;
             keys.api_keys(lines).map_err(|it| it.to_string())
         }),
     ];
-    for (files, add) in kinds {
+    for (name, files, add) in kinds {
         for path in files {
-            let fault = |reason: String| Error::Keys { path: path.clone(), reason };
+            let fault = |reason: String| {
+                let reason = format!("{reason} (a file of `{name}`)");
+                Error::Keys { path: path.clone(), reason }
+            };
             let text = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
             keys = add(keys, &text).map_err(fault)?;
             last = Some(path);

@@ -19,10 +19,15 @@ pub(super) fn explain(error: &clap::Error, args: impl Iterator<Item = String>) -
         ErrorKind::InvalidSubcommand => format!("{}; {list}", one_line(&error.to_string())),
         ErrorKind::TooManyValues => format!("'{}' takes no value", text(error, "the flag")),
         ErrorKind::MissingRequiredArgument => match given.as_deref() {
-            Some("top") => "no `--admin` is given".to_owned(),
-            Some("drain") => "no address is given; write 127.0.0.1:9100 or unix:/path".to_owned(),
+            Some("top" | "drain") => {
+                "no address is given; write 127.0.0.1:9100 or unix:/path".to_owned()
+            }
             _ => "no file is given".to_owned(),
         },
+        ErrorKind::UnknownArgument if given.as_deref() == Some("serve") && is_value(error) => {
+            let file = text(error, "FILE");
+            format!("`{file}` is no flag; a file of settings is given as `--config {file}`")
+        }
         ErrorKind::UnknownArgument if given.is_none() => {
             let owner = owner(&program, text(error, ""));
             let owner = owner.map(|name| format!("; it is a flag of `corecast {name}`"));
@@ -40,6 +45,11 @@ fn text<'a>(error: &'a clap::Error, otherwise: &'a str) -> &'a str {
         Some(ContextValue::String(text)) => text,
         _ => otherwise,
     }
+}
+
+/// Whether the invalid argument looks like a value, and not like a flag.
+fn is_value(error: &clap::Error) -> bool {
+    !text(error, "-").starts_with('-')
 }
 
 /// The command that has the flag `--flag`.

@@ -14,6 +14,7 @@ use super::ending::Ending;
 use super::holding::Holding;
 use super::listen::Listening;
 use super::offered::Ready;
+use super::reloads::Reloads;
 use super::token::Token;
 use super::view::CoreStats;
 use crate::app::{ConnectionHandle, PublishError, Publisher};
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     joined: Mutex<Joined>,
     /// What a successor may take.
     pub(super) ready: Mutex<Option<Ready>>,
+    reloads: Reloads,
 }
 
 /// The parts of a handle.
@@ -137,6 +139,7 @@ impl ServerHandle {
             deciding: Mutex::default(),
             joined: Mutex::default(),
             ready: Mutex::default(),
+            reloads: Reloads::default(),
         }))
     }
 
@@ -165,6 +168,11 @@ impl ServerHandle {
 
     pub(super) fn parts(&self) -> &Parts {
         &self.0.parts
+    }
+
+    /// How often the settings were read again.
+    pub(super) fn reloads(&self) -> &Reloads {
+        &self.0.reloads
     }
 
     /// Whether each listener takes headers of the PROXY protocol.

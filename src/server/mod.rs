@@ -15,6 +15,7 @@ mod offered;
 mod overlap;
 mod passed;
 mod reload;
+mod reloads;
 mod rlimit;
 mod sockets;
 mod starting;

@@ -34,6 +34,11 @@ pub(super) struct Passed {
     pub(super) socket: OwnedFd,
 }
 
+/// All sockets that were passed to this process, if there are any that can be used.
+pub(super) fn all() -> Vec<Passed> {
+    take(None).unwrap_or_default()
+}
+
 /// The variables with which sockets are passed, as far as they concern this process.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Variables {

@@ -39,6 +39,13 @@ impl Visit for Bring {
 }
 
 impl ServerHandle {
+    /// Counts for the metrics `corecast_reloads` and `corecast_last_good_reload_seconds` that the
+    /// program has read its settings, certificates and keys again, and whether they were good and
+    /// are in force.
+    pub fn note_reload(&self, is_good: bool) {
+        self.reloads().note(is_good);
+    }
+
     /// Replaces the settings, without dropping anybody. Returns the fields that differ from those
     /// that hold and cannot change while the server runs, such as `limits.max_connections`: these
     /// stay as they are.

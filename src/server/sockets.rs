@@ -1,5 +1,6 @@
 //! Opens everything that a server listens on, for all of its loops.
 
+use std::io;
 use std::iter;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -159,14 +160,40 @@ pub(super) fn bind(
     let mut bound = Bound { loops, kept, ..Bound::default() };
     for (listen, handed) in listen.iter().zip(&handed) {
         match handed.as_slice() {
-            [] => bound.open(listen, &mut planned, &mut passed, deadline)?,
+            [] => bound.open(listen, &mut planned, &mut passed, deadline).map_err(in_use)?,
             handed => bound.take_over(listen, handed)?,
         }
         bound.has_tls.resize(bound.listening.len(), listen.has_tls);
         bound.is_proxied.resize(bound.listening.len(), listen.is_proxied);
         bound.is_admin.resize(bound.listening.len(), listen.is_admin);
     }
+    warn_unused(&bound.listening);
     Ok((bound, left))
+}
+
+/// An address may be in use by a socket that systemd has passed to this very process.
+fn in_use(error: Error) -> Error {
+    let Error::Listen { address, source } = &error else { return error };
+    let is_ours = |passed: &Passed| passed.place == Listening::Tcp(*address);
+    match source.kind() {
+        io::ErrorKind::AddrInUse if passed::all().iter().any(is_ours) => Error::Passed(format!(
+            "{address} is a socket that systemd has passed: write `systemd` in its place, or \
+             `systemd,proxy` for `{address},proxy`"
+        )),
+        _ => error,
+    }
+}
+
+/// Warns of sockets that systemd has passed and nothing listens on: clients would wait there.
+fn warn_unused(listening: &[Listening]) {
+    for Passed { place, .. } in passed::all() {
+        if !listening.contains(&place) {
+            tracing::warn!(
+                "systemd has passed the socket {place}, which nobody listens on: write `systemd` \
+                 as an address to listen on"
+            );
+        }
+    }
 }
 
 /// Whether what listens there is what the settings ask for.

@@ -207,6 +207,7 @@ impl CoreThread {
             .with_admin(self.admin.map(|pages| pages.boxed()))
             .with_stop(Arc::clone(drain), Arc::clone(hands_over));
         let mut worker = Worker::new(driver, config, service, listeners, Arc::clone(drain))
+            .with_number(control.number)
             .with_peers(self.wakers)
             .with_stays(Arc::clone(stays))
             .with_hand_over(Arc::clone(hands_over));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::controls::Controls;
 use super::counts::{Counts, RouteCounts};
 use super::request_line::{Answered, RequestLine};
+use super::said::Said;
 use crate::base::{BufferPool, Chunk, ConnectionId, Discarded, Ledger, Work};
 use crate::config::{Config, RouteId};
 use crate::protocol::websocket::Violation;
@@ -35,6 +36,8 @@ pub struct Pools {
     pub by_route: RouteCounts,
     /// Requests that were answered and are to be logged.
     pub answered: Vec<Answered>,
+    /// What those are told that are refused, for the log.
+    pub said: Said,
     /// The limits of messages: those without a route, then those of each route.
     limits: Box<[MessageLimits]>,
     /// A message of so many bytes or more has to be looked at: a limit may be less, or, if it is 0,
@@ -73,6 +76,7 @@ impl Pools {
             counts,
             by_route: RouteCounts::default(),
             answered,
+            said: Said::default(),
             limits,
             looked_at_from: above_least,
             above_least,

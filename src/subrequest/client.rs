@@ -35,6 +35,9 @@ pub(super) struct Client {
 
 /// Whether this is the URL of a backend.
 pub(super) fn parse_url(url: &str) -> Result<Uri, String> {
+    if !url.contains("://") {
+        return Err(format!("it has no scheme; write `http://{url}`"));
+    }
     let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
     if !is_http || uri.host().is_none_or(str::is_empty) {

@@ -20,18 +20,19 @@ impl<D: Driver, S: Service> Worker<D, S> {
             let client = self.service.client_addr(answered.id).map(display);
             let (line, status) = (&answered.line, answered.status);
             let (method, path) = (&*line.method, &*line.path);
-            tracing::info!(target: TARGET, client, method, path, status, "request");
+            let id = answered.id.of_loop(self.number);
+            tracing::info!(target: TARGET, id, client, method, path, status, "request");
         }
     }
 }
 
 /// Logs the end of a WebSocket.
 #[cold]
-pub(super) fn log_end(reason: Option<CloseReason>, client: Option<IpAddr>) {
+pub(super) fn log_end(id: &str, reason: Option<CloseReason>, client: Option<IpAddr>) {
     let reason = reason.unwrap_or(CloseReason::Broken);
     let (cause, name) = Closes::names(reason);
     // The metrics have one name for many codes, the log has the code itself.
     let is_range = name.chars().any(char::is_alphabetic);
     let code = if is_range { reason.code().value().to_string() } else { name.to_owned() };
-    tracing::info!(target: TARGET, client = client.map(display), cause, code, "closed");
+    tracing::info!(target: TARGET, id, client = client.map(display), cause, code, "closed");
 }

@@ -91,10 +91,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
             tracing::trace!(slot = id.slot, reason = ?slot.session.reason(), "closed");
             if let Some(reason) = slot.session.reason() {
                 let client = self.service.client_addr(id);
-                core.refusals.ended(reason, client, core.now, &mut core.stats);
+                let is_refused = matches!(reason, CloseReason::Refused(_));
+                let said = if is_refused { core.pools.said.take(id) } else { None };
+                core.refusals.ended((reason, said), client, core.now, &mut core.stats);
             }
             if core.pools.config.access_log && slot.session.is_websocket() {
-                log_end(slot.session.reason(), self.service.client_addr(id));
+                let client = self.service.client_addr(id);
+                log_end(&id.of_loop(self.number), slot.session.reason(), client);
             }
             core.count_end(&slot.session);
             slot.session.finish(&mut core.pools, &mut self.service);

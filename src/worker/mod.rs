@@ -73,6 +73,8 @@ pub struct Worker<D: Driver, S> {
     stop: Arc<AtomicBool>,
     stays: Arc<AtomicBool>,
     hands_over: Arc<AtomicBool>,
+    /// Among the loops of the server.
+    number: usize,
 }
 
 impl<D: Driver, S: Service> Worker<D, S> {
@@ -94,7 +96,13 @@ impl<D: Driver, S: Service> Worker<D, S> {
         };
         core.accepting.accept_by(kind, core.driver.accept_burst(kind));
         core.arm_accepts();
-        Self { core, service, stop, stays: Arc::default(), hands_over: Arc::default() }
+        Self { core, service, stop, stays: Arc::default(), hands_over: Arc::default(), number: 0 }
+    }
+
+    /// Gives the worker its number, with which the access log names connections.
+    #[must_use]
+    pub fn with_number(self, number: usize) -> Self {
+        Self { number, ..self }
     }
 
     /// While `stays` is set, the worker does not end once it has drained; it goes on serving the

@@ -70,6 +70,8 @@ struct Unlogged {
     kind: Kind,
     connections: u64,
     last: CloseReason,
+    /// What the last one was told, if that says more.
+    said: Option<Box<str>>,
     /// The client of the last one, if its address is known.
     client: Option<IpAddr>,
     /// No line before this time.
@@ -93,7 +95,8 @@ impl Unlogged {
 
     /// Logs how many there were, with the cause and the client of the last one.
     fn log(&self, connections: u64) {
-        let (client, last) = (self.client.map(display), cause(self.last));
+        let client = self.client.map(display);
+        let last = self.said.as_deref().unwrap_or_else(|| cause(self.last));
         match self.kind {
             Kind::Refused(status) => {
                 tracing::info!(connections, status, last, client, "refused");
@@ -128,10 +131,11 @@ const fn cause(reason: CloseReason) -> &'static str {
 }
 
 impl Refusals {
-    /// A connection has ended for this reason.
+    /// A connection has ended for this reason, and its client was told so in these words if they
+    /// say more.
     pub(super) fn ended(
         &mut self,
-        reason: CloseReason,
+        (reason, said): (CloseReason, Option<Box<str>>),
         client: Option<IpAddr>,
         now: Millis,
         stats: &mut Stats,
@@ -145,12 +149,12 @@ impl Refusals {
         match self.kinds.iter_mut().find(|known| known.kind == kind) {
             Some(known) => {
                 known.connections += 1;
-                (known.last, known.client) = (reason, client);
+                (known.last, known.said, known.client) = (reason, said, client);
             }
             None => {
                 let log_again = Millis::default();
-                let known = Unlogged { kind, connections: 1, last: reason, client, log_again };
-                self.kinds.push(known);
+                let (connections, last) = (1, reason);
+                self.kinds.push(Unlogged { kind, connections, last, said, client, log_again });
             }
         }
         self.log(now);
@@ -184,7 +188,7 @@ mod tests {
     fn every_refusal_is_counted_and_one_in_a_second_is_logged() {
         let (last, client) = (CloseReason::TooSlow, None);
         let (kind, log_again) = (Kind::Abnormal(1013), Millis::default());
-        let mut unlogged = Unlogged { kind, connections: 0, last, client, log_again };
+        let mut unlogged = Unlogged { kind, connections: 0, last, said: None, client, log_again };
         let logged = [0, 1, 999, 1_000, 1_500, 2_000].map(|ms| {
             unlogged.connections += 1;
             unlogged.take_due(Millis(ms))
@@ -233,7 +237,7 @@ mod tests {
             CloseReason::Local(CloseCode::GOING_AWAY),
             CloseReason::Eof,
         ] {
-            refusals.ended(reason, None, Millis(5), &mut stats);
+            refusals.ended((reason, None), None, Millis(5), &mut stats);
         }
         assert_eq!((stats.refused, stats.violations), (3, 2));
         let kinds: Vec<(Kind, u64)> =

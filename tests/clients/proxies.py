@@ -112,6 +112,7 @@ def nginx_command(folder, ports, cert, key):
         "/etc/nginx/corecast/cert.pem": str(cert),
         "/etc/nginx/corecast/key.pem": str(key),
         "/var/log/nginx/corecast.log": f"{folder}/access.log",
+        "/var/log/nginx/corecast-error.log": f"{folder}/site-error.log",
     })
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n"
                         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -126,10 +127,19 @@ def check_nginx():
         folder, ports = Path(name), free_ports(3)
         cert, key = certificate(folder)
         command = nginx_command(folder, ports, cert, key)
-        with serving(PACKAGING / "nginx/corecast.toml", folder, ports) as (_, log):
+        with serving(PACKAGING / "nginx/corecast.toml", folder, ports) as (server, log):
             with running(command, ports[2], folder):
                 check_clients(ports[2], cert, log, folder / "access.log")
-    return "TLS, WebSockets, origins, the client in the log, no token in a log"
+                base = ("--cacert", str(cert), f"https://localhost:{ports[2]}")
+                demand("\nwss://localhost:" in curl(*base), "another scheme in the page")
+                # The server is gone, and what fails is no place for tokens either.
+                server.terminate()
+                server.wait(TIMEOUT)
+                curl(*base[:2], f"{base[2]}/topics/a?access_token=s3cret")
+                logs = [(folder / name).read_text() for name in ("access.log", "error.log",
+                                                                 "site-error.log")]
+                demand("502" in logs[0] and "s3cret" not in "".join(logs), "a token is in a log")
+    return "TLS, WebSockets, origins, the scheme, the client in the log, no token in a log"
 
 
 def check_haproxy():

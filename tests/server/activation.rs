@@ -153,6 +153,21 @@ fn what_cannot_be_used_is_named() {
     drop(listener);
 }
 
+/// Who has the unit of the sockets and not the setting is told what to write.
+#[test]
+fn a_socket_that_nobody_listens_on_is_named() {
+    let (passed, address) = listener();
+    let listen = address.to_string();
+    let args = ["serve", "--listen", &listen];
+    let said = refused(passing(passed.try_clone().unwrap(), "web", &args), 1);
+    assert!(said.contains("that systemd has passed: write `systemd`"), "{said}");
+    let server = start(passing(passed, "web", &["serve", "--listen", "127.0.0.1:0"]));
+    let named = format!("WARN systemd has passed the socket {address}, which nobody listens on");
+    assert!(server.log().iter().any(|line| line.contains(&named)), "{:?}", server.log());
+    let served = start(passing(listener().0, "web", &["serve", "--listen", "systemd"]));
+    assert!(served.log().iter().all(|line| !line.contains("nobody listens on")));
+}
+
 #[test]
 fn what_is_given_twice_exits_with_2() {
     for (names, listen, expected) in [

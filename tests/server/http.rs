@@ -44,6 +44,18 @@ fn a_connection_serves_one_request_after_another_and_then_a_websocket() {
     client.close();
 }
 
+/// Behind a proxy with TLS the addresses are those that the client can use.
+#[test]
+fn the_page_has_the_scheme_that_a_trusted_proxy_names() {
+    for (flags, scheme) in [(&["--trust-proxy", "127.0.0.0/8"][..], "wss"), (&[], "ws")] {
+        let server = Server::start(flags);
+        let mut client = Client::connect(server.addr());
+        client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-Proto: https\r\n\r\n");
+        let (_, page) = read_response(&mut client);
+        assert!(page.contains(&format!("\n{scheme}://a.example/echo")), "{page}");
+    }
+}
+
 #[test]
 fn the_page_has_the_real_address() {
     let server = Server::start(&[]);

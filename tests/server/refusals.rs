@@ -44,6 +44,8 @@ fn refusals_and_broken_rules_are_counted_and_logged() {
     let lines = |text: &str| log.iter().filter(|line| line.contains(text)).count();
     assert!((1..=24).contains(&lines(" refused ")), "{log:?}");
     assert!((1..=3).contains(&lines(" broke a rule ")), "{log:?}");
+    let named = "last=\"This origin is not allowed to connect: https://evil.example\"";
+    assert!(lines(named) > 0, "{log:?}");
     server.signal(Signal::TERM);
     server.wait(Duration::from_secs(20)).expect("it stops");
     let last = server.log().pop().expect("a last line");

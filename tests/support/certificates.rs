@@ -27,6 +27,15 @@ impl Pair {
         Self::with_key(names, &key)
     }
 
+    /// One that is valid from the beginning of a year to that of another.
+    pub(crate) fn valid(names: &[&str], from: i32, until: i32) -> Self {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let mut params = Self::params(names);
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        Self::signed(&params, &key)
+    }
+
     /// The same with a key on the curve P-256, which every client knows.
     pub(crate) fn p256(names: &[&str]) -> Self {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
@@ -34,11 +43,19 @@ impl Pair {
     }
 
     fn with_key(names: &[&str], key: &KeyPair) -> Self {
+        Self::signed(&Self::params(names), key)
+    }
+
+    fn params(names: &[&str]) -> CertificateParams {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names.clone()).unwrap();
         params.serial_number = Some(SerialNumber::from(77));
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, names[0].as_str());
+        params
+    }
+
+    fn signed(params: &CertificateParams, key: &KeyPair) -> Self {
         let cert = params.self_signed(key).unwrap();
         Self { cert: cert.pem(), key: key.serialize_pem(), der: cert.der().clone() }
     }

@@ -5,27 +5,25 @@ use corecast::protocol::websocket::handshake::Origins;
 use super::check::Check;
 
 pub(super) fn two_decide(check: &Check<'_>) -> Vec<String> {
-    let (auth, tokens) = (&check.options.auth, &check.options.tokens);
-    let verifies = !(tokens.secrets.is_empty() && tokens.keys.is_empty() && tokens.jwks.is_empty());
+    let (auth, verifies) = (&check.options.auth, check.options.tokens.verifies_tokens());
     let [url, secret, key, jwks] =
         ["auth-url", "token-secret", "token-key", "token-jwks"].map(|it| check.name(it));
     let text = || format!("{url} and {secret}, {key} or {jwks}: only one decides; leave out one");
     (auth.url.is_some() && verifies).then(text).into_iter().collect()
 }
 
-pub(super) fn auth_in_part(check: &Check<'_>) -> Vec<String> {
-    let url = check.name("auth-url");
-    match &check.options.auth.url {
-        None => {
-            let names = ["auth-timeout", "auth-cache", "auth-connections", "auth-ca"];
-            let changed = names.into_iter().filter(|name| check.is_changed(name));
-            changed.map(|name| format!("{} needs {url}", check.name(name))).collect()
-        }
-        Some(text) if check.is_changed("auth-ca") && !text.starts_with("https:") => {
-            vec![format!("{} has no effect without https in {url}", check.name("auth-ca"))]
-        }
-        Some(_) => Vec::new(),
-    }
+/// What is said of the backend has no effect without one.
+pub(super) fn without_url(check: &Check<'_>, name: &str) -> Vec<String> {
+    let is_alone = check.is_changed(name) && check.options.auth.url.is_none();
+    let text = || format!("{} needs {}", check.name(name), check.name("auth-url"));
+    is_alone.then(text).into_iter().collect()
+}
+
+pub(super) fn ca_without_https(check: &Check<'_>) -> Vec<String> {
+    let is_plain = check.options.auth.url.as_ref().is_some_and(|url| !url.starts_with("https:"));
+    let [ca, url] = ["auth-ca", "auth-url"].map(|name| check.name(name));
+    let text = || format!("{ca} has no effect without https in {url}");
+    (is_plain && check.is_changed("auth-ca")).then(text).into_iter().collect()
 }
 
 pub(super) fn auth_too_slow(check: &Check<'_>) -> Vec<String> {

@@ -26,6 +26,12 @@ impl Given {
         for (number, reason) in wrong {
             let place = self.places.get(number).unwrap_or(&self.place).clone();
             let name = self.setting.name;
+            let of_list = matches!(place, Place::Variable(_)) && self.setting.is_list();
+            let has_comma = self.texts.get(number).is_some_and(|text| text.contains(','));
+            let reason = match of_list && has_comma {
+                true => format!("{reason}; separate the values of a list by spaces"),
+                false => reason,
+            };
             let text = match (self.texts.get(number), &place) {
                 (None, Place::File { .. }) => format!("`{name}`: {reason}"),
                 (None, _) => reason,

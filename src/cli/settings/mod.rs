@@ -4,6 +4,7 @@
 mod amount;
 #[cfg(feature = "auth-url")]
 mod backend_rules;
+mod bounds;
 mod check;
 #[cfg(test)]
 mod defaults_tests;

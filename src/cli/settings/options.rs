@@ -1,6 +1,6 @@
 //! All that `corecast serve` does as it is told, with its defaults.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use corecast::config::{Access, Compression, Config, Pattern, RouteTo};
@@ -17,9 +17,7 @@ pub(crate) struct Options {
     pub(crate) config: Config,
     pub(crate) listen: Vec<Listens>,
     pub(crate) listen_tls: Vec<Listens>,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     pub(crate) tls_cert: Vec<PathBuf>,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     pub(crate) tls_key: Vec<PathBuf>,
     pub(crate) tokens: TokenOptions,
     pub(crate) auth: AuthOptions,
@@ -75,8 +73,12 @@ pub(crate) struct TokenOptions {
 impl TokenOptions {
     /// Whether clients of topics need a token or an API key.
     pub(crate) const fn is_used(&self) -> bool {
-        let has_tokens = !self.secrets.is_empty() || !self.keys.is_empty() || !self.jwks.is_empty();
-        has_tokens || !self.api_keys.is_empty()
+        self.verifies_tokens() || !self.api_keys.is_empty()
+    }
+
+    /// Whether there are keys with which tokens are verified.
+    pub(crate) const fn verifies_tokens(&self) -> bool {
+        !self.secrets.is_empty() || !self.keys.is_empty() || !self.jwks.is_empty()
     }
 }
 
@@ -156,6 +158,15 @@ impl Options {
         // The lines of the log and the questions to a backend have the addresses of clients.
         config.peer_addresses |= config.access_log || self.auth.url.is_some();
         config
+    }
+
+    /// The files of certificates, keys and the admin token.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let Self { tls_cert, tls_key, tokens, auth, .. } = self;
+        let TokenOptions { secrets, keys, jwks, api_keys, .. } = tokens;
+        let lists = [tls_cert, tls_key, secrets, keys, jwks, api_keys, &auth.ca];
+        let all = lists.into_iter().flatten().chain(&self.admin.token_file);
+        all.map(PathBuf::as_path)
     }
 
     /// Whether clients of topics are let in only if something allows it.

@@ -38,8 +38,18 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    /// Applies all that was said, and checks it.
+    /// Applies all that was said, and checks it: by itself, as at a start, and with what does not
+    /// change of a server that was started before.
     pub(crate) fn of(inputs: &Inputs) -> Self {
+        let alone = Self::beside(inputs, None);
+        match &inputs.started {
+            Some(_) if alone.faults.is_empty() => Self::beside(inputs, inputs.started.as_ref()),
+            _ => alone,
+        }
+    }
+
+    /// The same, with the settings that do not change of one that was `started` with these.
+    fn beside(inputs: &Inputs, started: Option<&Options>) -> Self {
         let mut faults = Vec::new();
         let file = inputs.document.as_ref().map(|document| document.values(&mut faults));
         let (file, tables) = file.unwrap_or_default();
@@ -56,7 +66,7 @@ impl Resolved {
             options.listen.clear();
         }
         // What holds together is what counts: with the settings that do not change.
-        let kept = inputs.started.as_ref().map(|started| keep_fixed(&mut options, started));
+        let kept = started.map(|started| keep_fixed(&mut options, started));
         let kept = kept.unwrap_or_default();
         let keep = |name: &&'static str| (*name, places.insert(*name, Place::Start));
         let instead: Vec<_> = kept.iter().map(keep).collect();

@@ -10,77 +10,26 @@ use corecast::protocol::websocket::handshake::Origins;
 use corecast::server::Listen;
 
 #[cfg(feature = "auth-url")]
-use super::backend_rules::{auth_in_part, auth_too_slow, backend_of_any_page, two_decide};
+use super::backend_rules::{
+    auth_too_slow, backend_of_any_page, ca_without_https, two_decide, without_url,
+};
+#[cfg(test)]
+use super::bounds::Bound;
+use super::bounds::{BOUNDS, beyond};
 use super::check::Check;
-use super::effect_rules::{burst_without_rate, policy_without_rate, takeover_without_deflate};
+#[cfg(test)]
+use super::effect_rules::WITHOUT_TOPICS;
+#[cfg(feature = "tokens")]
+use super::effect_rules::without_keys;
+use super::effect_rules::{
+    OF_THEIR_CLIENTS, OF_TOPICS, burst_without_rate, policy_without_rate, takeover_without_deflate,
+    without_topics,
+};
 use super::fault::{Fault, Place};
 use super::listen_rules::{listens_nowhere, twice_in, twice_within};
 use super::options::Options;
 use super::routes::Table;
 use crate::cli::listen::Listens;
-
-/// A setting that cannot have an effect beyond another one.
-struct Bound {
-    setting: &'static str,
-    by: &'static str,
-    /// Both amounts.
-    amounts: fn(&Options) -> (u64, u64),
-    /// Refused also if the setting is the default.
-    always: bool,
-    /// The share of the other that it may have: one of so many parts.
-    part: u64,
-}
-
-const fn bound(
-    setting: &'static str,
-    by: &'static str,
-    amounts: fn(&Options) -> (u64, u64),
-) -> Bound {
-    Bound { setting, by, amounts, always: false, part: 1 }
-}
-
-const BOUNDS: &[Bound] = &[
-    Bound {
-        always: true,
-        ..bound("max-message", "max-memory", |all| {
-            (all.config.limits.max_message as u64, all.config.limits.memory as u64)
-        })
-    },
-    bound("max-body", "max-memory", |all| {
-        (all.config.limits.max_body as u64, all.config.limits.memory as u64)
-    }),
-    bound("max-request-line", "max-head", |all| {
-        (all.config.limits.head.max_line as u64, all.config.limits.head.max_bytes as u64)
-    }),
-    bound("send-queue", "max-memory", |all| {
-        (all.config.limits.send_queue as u64, all.config.limits.memory as u64)
-    }),
-    bound("subscriber-queue", "max-memory", |all| {
-        (all.config.pubsub.queue as u64, all.config.limits.memory as u64)
-    }),
-    bound("publish-backlog", "max-memory", |all| {
-        (all.config.pubsub.backlog as u64, all.config.limits.memory as u64)
-    }),
-    bound("max-handshakes", "max-connections", |all| {
-        let limits = &all.config.limits;
-        (limits.max_handshakes.unwrap_or(0).into(), limits.max_connections.into())
-    }),
-    bound("max-connection-index", "max-index", |all| {
-        (all.config.pubsub.max_connection_index as u64, all.config.pubsub.max_index as u64)
-    }),
-    Bound {
-        part: 2,
-        ..bound("max-index", "max-memory", |all| {
-            (all.config.pubsub.max_index as u64, all.config.limits.memory as u64)
-        })
-    },
-    Bound {
-        always: true,
-        ..bound("buffers", "max-buffers", |all| {
-            (all.config.buffers.count.into(), all.config.buffers.max.into())
-        })
-    },
-];
 
 /// Another combination that is refused.
 struct Rule {
@@ -139,11 +88,14 @@ const RULES: &[Rule] = &[
         broken: policy_without_rate,
     },
     Rule {
-        settings: &["deflate", "server-context-takeover", "client-context-takeover"],
+        settings: &["deflate", "server-context-takeover"],
         says: "`server-context-takeover` and `client-context-takeover` are there with `deflate` \
                only; for routes `compression` says it",
-        broken: takeover_without_deflate,
+        broken: |check| takeover_without_deflate(check, "server-context-takeover"),
     },
+    part(&["deflate", "client-context-takeover"], |check| {
+        takeover_without_deflate(check, "client-context-takeover")
+    }),
     Rule {
         settings: &["listen", "listen-tls"],
         says: "there is something to listen on",
@@ -177,11 +129,15 @@ const RULES: &[Rule] = &[
     part(&["tls-cert", "tls-key"], certificates_without_keys),
     #[cfg(feature = "tokens")]
     Rule {
-        settings: &["token-audience", "token-leeway", "token-cookie"],
+        settings: &["token-audience"],
         says: "`token-audience`, `token-leeway` and `token-cookie` are there with `token-secret`, \
                `token-key` or `token-jwks` only",
-        broken: tokens_in_part,
+        broken: |check| without_keys(check, "token-audience"),
     },
+    #[cfg(feature = "tokens")]
+    part(&["token-leeway"], |check| without_keys(check, "token-leeway")),
+    #[cfg(feature = "tokens")]
+    part(&["token-cookie"], |check| without_keys(check, "token-cookie")),
     #[cfg(feature = "auth-url")]
     Rule {
         settings: &["auth-url", "token-secret", "token-key", "token-jwks"],
@@ -191,11 +147,19 @@ const RULES: &[Rule] = &[
     },
     #[cfg(feature = "auth-url")]
     Rule {
-        settings: &["auth-url", "auth-timeout", "auth-cache", "auth-connections", "auth-ca"],
+        settings: &["auth-timeout"],
         says: "`auth-timeout`, `auth-cache`, `auth-connections` and `auth-ca` are there with \
                `auth-url` only, and `auth-ca` with one of https",
-        broken: auth_in_part,
+        broken: |check| without_url(check, "auth-timeout"),
     },
+    #[cfg(feature = "auth-url")]
+    part(&["auth-cache"], |check| without_url(check, "auth-cache")),
+    #[cfg(feature = "auth-url")]
+    part(&["auth-connections"], |check| without_url(check, "auth-connections")),
+    #[cfg(feature = "auth-url")]
+    part(&["auth-ca"], |check| without_url(check, "auth-ca")),
+    #[cfg(feature = "auth-url")]
+    part(&["auth-url", "auth-ca"], ca_without_https),
     #[cfg(feature = "auth-url")]
     Rule {
         settings: &["auth-timeout", "handshake-timeout"],
@@ -302,22 +266,10 @@ fn certificates_without_keys(check: &Check<'_>) -> Vec<String> {
 }
 
 #[cfg(feature = "tokens")]
-fn tokens_in_part(check: &Check<'_>) -> Vec<String> {
-    let tokens = &check.options.tokens;
-    if !(tokens.secrets.is_empty() && tokens.keys.is_empty() && tokens.jwks.is_empty()) {
-        return Vec::new();
-    }
-    let names = ["token-audience", "token-leeway", "token-cookie"];
-    let changed = names.into_iter().filter(|name| check.is_changed(name));
-    let [secret, key, jwks] = ["token-secret", "token-key", "token-jwks"].map(|it| check.name(it));
-    let text = |name| format!("{} needs {secret}, {key} or {jwks}", check.name(name));
-    changed.map(text).collect()
-}
-
-#[cfg(feature = "tokens")]
 fn cookie_of_any_page(check: &Check<'_>) -> Vec<String> {
     let is_any = check.options.config.origins == Origins::Any;
-    if check.options.tokens.cookie.is_none() || !check.options.tokens.is_used() || !is_any {
+    let tokens = &check.options.tokens;
+    if tokens.cookie.is_none() || !tokens.verifies_tokens() || !is_any {
         return Vec::new();
     }
     vec![format!(
@@ -326,20 +278,6 @@ fn cookie_of_any_page(check: &Check<'_>) -> Vec<String> {
         check.name("token-cookie"),
         check.name("allow-origin")
     )]
-}
-
-/// The fault of a setting beyond the one that bounds it.
-fn beyond(check: &Check<'_>, bound: &Bound) -> Option<String> {
-    let (amount, most) = (bound.amounts)(check.options);
-    if amount <= most / bound.part || !(bound.always || check.is_changed(bound.setting)) {
-        return None;
-    }
-    let share = if bound.part == 2 { "half of " } else { "" };
-    Some(format!(
-        "{} is more than {share}{}, so it can never be reached; lower it or raise the other",
-        check.show(bound.setting),
-        check.show(bound.by)
-    ))
 }
 
 /// All contradictions, but for those of settings of which the value is `unknown`.
@@ -357,22 +295,24 @@ pub(super) fn broken(
         let text = is_known(&settings).then(|| beyond(&check, bound))??;
         Some(check.fault(text))
     });
+    let without_topics = OF_TOPICS.iter().chain(OF_THEIR_CLIENTS).filter_map(|name| {
+        let settings = ["pubsub", name];
+        let check = Check::new(all, places, &settings);
+        let text = is_known(&settings).then(|| without_topics(&check, name))??;
+        Some(check.fault(text))
+    });
     let rules = RULES.iter().filter(|rule| is_known(rule.settings)).flat_map(|rule| {
         let check = Check::new(all, places, rule.settings);
         let texts = (rule.broken)(&check);
         texts.into_iter().map(move |text| check.fault(text))
     });
-    bounds.chain(rules).collect()
+    bounds.chain(without_topics).chain(rules).collect()
 }
 
 /// What each rule says, for the documents.
 #[cfg(test)]
 pub(super) fn sentences() -> Vec<String> {
-    let bounds = BOUNDS.iter().map(|bound| {
-        let unless = if bound.always { "" } else { ", if it is not the default," };
-        let share = if bound.part == 2 { "half of " } else { "" };
-        format!("`{}`{unless} is not more than {share}`{}`", bound.setting, bound.by)
-    });
+    let bounds = BOUNDS.iter().map(Bound::sentence);
     let rules = RULES.iter().map(|rule| rule.says).filter(|says| !says.is_empty());
-    bounds.chain(rules.map(str::to_owned)).collect()
+    bounds.chain(rules.chain([WITHOUT_TOPICS]).map(str::to_owned)).collect()
 }

@@ -4,13 +4,15 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 /// The time for an answer: loops have one second.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So much is shown of an answer that nobody knows.
+const MAX_LINE: usize = 200;
 /// No page is longer.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -18,6 +20,8 @@ const MAX_ANSWER: usize = 64 << 20;
 pub(in crate::cli) struct Client {
     place: String,
     token: Option<String>,
+    /// Where the token is from.
+    token_file: Option<PathBuf>,
 }
 
 /// What is read from and written to.
@@ -29,7 +33,9 @@ impl Stream for UnixStream {}
 impl Client {
     /// A listener that asks for no token.
     pub(in crate::cli) fn new(place: &str) -> Self {
-        Self { place: place.to_owned(), token: None }
+        // Some copy the address of a page.
+        let place = place.strip_prefix("http://").map_or(place, |rest| rest.trim_end_matches('/'));
+        Self { place: place.to_owned(), token: None, token_file: None }
     }
 
     /// One for administration, with the file of its token if it asks for one.
@@ -43,7 +49,8 @@ impl Client {
             });
             token.map(|token| token.trim().to_owned())
         };
-        Ok(Self { token: file.map(read).transpose()?, ..Self::new(place) })
+        let (token, token_file) = (file.map(read).transpose()?, file.map(Path::to_owned));
+        Ok(Self { token, token_file, ..Self::new(place) })
     }
 
     /// Where it is.
@@ -87,9 +94,18 @@ impl Client {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         match head.split(' ').nth(1).filter(|_| head.starts_with("HTTP/1.")) {
             Some(status) if status.starts_with('2') => Ok(body.to_owned()),
-            Some("401") => Err("the token is missing or wrong; give --admin-token-file".to_owned()),
+            Some("401") => Err(match &self.token_file {
+                None => format!("{} asks for a token; give --admin-token-file", self.place),
+                Some(file) => {
+                    format!("the token in {} is not that of {}", file.display(), self.place)
+                }
+            }),
             Some("404" | "426") => Err(format!("{} is no admin listener", self.place)),
-            Some(status) => Err(format!("{target} is answered with {status}: {}", body.trim())),
+            Some(status) => {
+                let line = body.trim().lines().next().unwrap_or_default();
+                let line = &line[..line.floor_char_boundary(MAX_LINE)];
+                Err(format!("{target} is answered with {status}: {line}"))
+            }
             None => Err(format!("{} does not speak HTTP", self.place)),
         }
     }
@@ -130,6 +146,9 @@ impl Client {
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
             return Ok(Box::new(stream));
+        }
+        if self.place.contains("://") {
+            return Err(io::ErrorKind::InvalidInput.into());
         }
         let local = self.place.parse::<u16>().map(|port| format!("127.0.0.1:{port}"));
         let stream = connect(local.as_deref().unwrap_or(&self.place))?;

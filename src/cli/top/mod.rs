@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use serde_json::Value;
 
+use super::command::place;
 use super::exit::{FAILURE, fail, written};
 pub(super) use client::Client;
 use sample::Sample;
@@ -37,7 +38,7 @@ struct Top {
 impl Top {
     fn of(matches: &ArgMatches) -> Self {
         Self {
-            admin: matches.get_one("admin").cloned().unwrap_or_default(),
+            admin: place(matches),
             token_file: matches.get_one("admin-token-file").cloned(),
             interval: Duration::from_secs(matches.get_one("interval").copied().unwrap_or(1)),
             once: matches.get_flag("once"),

@@ -102,6 +102,12 @@ impl Response {
         self.headers.iter().first(name)
     }
 
+    /// The body, if it is one of [`text`](Self::text).
+    pub(crate) fn body_text(&self) -> Option<&str> {
+        let is_text = self.content_type == Some(PLAIN_TEXT);
+        str::from_utf8(&self.body).ok().filter(|_| is_text)
+    }
+
     /// Appends the response to `out`. It announces `Connection: close`: the connection must be
     /// closed after it. A body is left out for a status that allows none
     /// ([`Status::allows_body`]).

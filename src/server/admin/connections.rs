@@ -1,12 +1,14 @@
 //! `GET /connections` and `POST /connections/<id>/close`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tracing::field::display;
 
 use super::answers;
 use super::lists::{Held, Lists};
@@ -38,7 +40,7 @@ pub(super) struct Id {
 /// As `loop-slot-generation`.
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.number, self.id.slot, self.id.generation)
+        f.write_str(&self.id.of_loop(self.number))
     }
 }
 
@@ -293,23 +295,24 @@ const fn state(phase: Phase) -> &'static str {
 /// Closes one connection.
 struct Close {
     waiting: Arc<Waiting>,
-    id: ConnectionId,
+    id: Id,
     code: CloseCode,
     reason: Box<str>,
+    /// Who has said so, if that is known.
+    by: Option<IpAddr>,
 }
 
 /// Answers once a connection is told to close, or is not there.
 pub(super) fn close(
     loops: &[Arc<CoreControl>],
     id: Id,
-    code: CloseCode,
-    reason: &str,
+    (code, reason, by): (CloseCode, &str, Option<IpAddr>),
     responder: Responder,
 ) -> Arc<dyn Pending> {
     let waiting = Waiting::new(id.number, loops, responder);
     waiting.permit.begin(None);
     let reason = reason[..reason.floor_char_boundary(123)].into();
-    let close = Close { waiting: Arc::clone(&waiting), id: id.id, code, reason };
+    let close = Close { waiting: Arc::clone(&waiting), id, code, reason, by };
     match loops.get(id.number) {
         Some(control) => control.visit(Box::new(close)),
         None => waiting.client.answer(answers::no_connection),
@@ -319,8 +322,12 @@ pub(super) fn close(
 
 impl Visit for Close {
     fn visit(self: Box<Self>, core: &mut dyn CoreView) -> Option<Box<dyn Visit>> {
-        let Self { waiting, id, code, reason } = *self;
-        let is_there = !waiting.is_over() && core.close(id, code, &reason);
+        let Self { waiting, id, code, reason, by } = *self;
+        let is_there = !waiting.is_over() && core.close(id.id, code, &reason);
+        if is_there {
+            let (code, client) = (code.value(), by.map(display));
+            tracing::info!(%id, code, client, "a connection is closed by the admin listener");
+        }
         waiting.client.answer(|| match is_there {
             true => Response::new(Status::NO_CONTENT),
             false => answers::no_connection(),

@@ -27,6 +27,10 @@ pub(super) struct Snapshot {
     pub(super) asked: Option<AskCounts>,
     /// Lines of the log that were not read in time.
     pub(super) lost_log_lines: u64,
+    /// Settings that were read again: with success, and with a fault.
+    pub(super) reloads: [u64; 2],
+    /// Seconds since the epoch.
+    pub(super) last_good_reload: u64,
 }
 
 impl Snapshot {

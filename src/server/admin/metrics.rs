@@ -93,7 +93,8 @@ impl Metrics {
             let stats = last.as_ref().map_or(unknown, |told| told.stats);
             loops.push((stats, has_answered));
         }
-        let config = server.config();
+        let (config, reloads) = (server.config(), server.reloads());
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let by_route = last.iter().flatten().map(|told| &told.by_route);
         let by_route = by_route::sum(&config.routes, by_route);
         Snapshot {
@@ -106,8 +107,10 @@ impl Metrics {
             refusals: self.refusals.counts(),
             max_connections: server.max_connections().into(),
             asked: self.authority.as_ref().and_then(|authority| authority.asked()),
-            lost_log_lines: self.lost_log_lines.as_ref().map_or(0, |it| it.load(Ordering::Relaxed)),
+            lost_log_lines: self.lost_log_lines.as_deref().map_or(0, read),
             max_memory: config.limits.memory as u64,
+            reloads: [&reloads.good, &reloads.failed].map(read),
+            last_good_reload: read(&reloads.last_good),
         }
     }
 }

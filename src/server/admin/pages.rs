@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tracing::field::display;
+
 use super::connections::MAX_LIMIT;
 use super::lists::Lists;
 use super::metrics::Metrics;
@@ -108,7 +110,7 @@ impl Pages {
             }
             ("connections", _) => return self.connections(request, cx),
             ("topics", _) => return self.topics(request, cx),
-            ("drain", _) => return Ok(self.drain(request)),
+            ("drain", _) => return Ok(self.drain(request, cx)),
             (_, Some(("publish", topic))) => return Ok(publish(topic, request, cx)),
             (_, Some(("connections", rest))) => {
                 if let Some(id) = rest.strip_suffix("/close") {
@@ -127,11 +129,17 @@ impl Pages {
         }
     }
 
-    fn drain(&self, request: &Request<'_>) -> Response {
-        match flag(request, "exit") {
-            Ok(true) => self.server.drain(),
-            Ok(false) => self.server.drain_and_stay(),
+    fn drain(&self, request: &Request<'_>, cx: &RequestContext<'_>) -> Response {
+        let exit = match flag(request, "exit") {
+            Ok(exit) => exit,
             Err(reason) => return bad_request(&reason),
+        };
+        let client = cx.client_addr().map(display);
+        tracing::info!(exit, client, "told to drain by the admin listener");
+        if exit {
+            self.server.drain();
+        } else {
+            self.server.drain_and_stay();
         }
         Response::text(Status::ACCEPTED, "draining\n")
     }
@@ -172,7 +180,8 @@ impl Pages {
             parameter(request, "reason").unwrap_or_else(|| "closed by the operator".into());
         let Ok(id) = id.parse() else { return Ok(answers::no_connection()) };
         let loops = self.server.controls();
-        Err(connections::close(loops, id, code, &reason, cx.answer_later()))
+        let by = cx.client_addr();
+        Err(connections::close(loops, id, (code, &reason, by), cx.answer_later()))
     }
 }
 

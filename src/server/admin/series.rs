@@ -137,6 +137,13 @@ pub(super) const METRICS: &[Metric] = &[
     metric("corecast_lost_log_lines", Counter, "",
         "Lines of the log that were lost, because standard error was not read in time.",
         Samples(|all, to| to.sample(&[], all.lost_log_lines))),
+    metric("corecast_reloads", Counter, "result",
+        "Times that settings, certificates and keys were read again: good ones, which are in \
+         force, and failed ones, which changed nothing.", Samples(reloads)),
+    metric("corecast_last_good_reload_seconds", Gauge, "",
+        "When they were last read without a fault, in seconds since 1970; at the start if not \
+         since.",
+        Samples(|all, to| to.sample(&[], all.last_good_reload))),
     metric("corecast_loop_answers", Gauge, "core, loop",
         "1 if the loop answered this request, 0 if its figures are those of the last answer.",
         Samples(answers)),
@@ -298,6 +305,12 @@ fn dropped(all: &Snapshot, to: &mut Writer) {
     to.sample(&[("reason", &"core_hangs")], all.sum(|one| one.topics.lost));
 }
 
+fn reloads(all: &Snapshot, to: &mut Writer) {
+    for (result, count) in ["good", "failed"].into_iter().zip(all.reloads) {
+        to.sample(&[("result", &result)], count);
+    }
+}
+
 fn answers(all: &Snapshot, to: &mut Writer) {
     for (one, has_answered) in &all.loops {
         to.sample(&[("core", &one.core), ("loop", &one.number)], u8::from(*has_answered));
@@ -324,6 +337,8 @@ mod tests {
             max_memory: 20,
             asked: Some(AskCounts::default()),
             lost_log_lines: 0,
+            reloads: [2, 1],
+            last_good_reload: 3,
         }
     }
 

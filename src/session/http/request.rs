@@ -221,6 +221,9 @@ impl Session {
         refusal.write_response_to(is_head, out.appendable(|| pools.buffers.take()));
         if !self.is_admin() {
             pools.counts.refusals.count(refusal.rejection.status());
+            if let Some(line) = refusal.line() {
+                pools.said.note(self.id, line);
+            }
         }
         self.note_begun(&mut pools.counts);
         self.end(Phase::Lingering, CloseReason::Refused(refusal.rejection));
@@ -231,5 +234,5 @@ impl Session {
 
 /// Why a request is not understood: a proxy may have been told to send what nobody takes here.
 fn fault(error: impl Into<Rejection>, bytes: &[u8]) -> Rejection {
-    if proxy::is_v1_header(bytes) { HeadError::ProxyHeader.into() } else { error.into() }
+    if proxy::is_header(bytes) { HeadError::ProxyHeader.into() } else { error.into() }
 }

@@ -29,6 +29,7 @@ impl Session {
         let config = &cx.pools.config;
         let route = config.routes.of_handshake(request.path).ok_or(Rejection::NotFound)?;
         if !config.origins_of(route).allows(request.origin, request.host) {
+            cx.pools.said.note_origin(self.id, request.origin.unwrap_or_default());
             return Err(Rejection::Origin.into());
         }
         let agreement = negotiate_deflate(request.extensions(), &config.deflate_of(route));

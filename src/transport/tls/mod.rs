@@ -19,4 +19,4 @@ pub(super) use fault::{Exhausted, Taken};
 pub(super) use keyring::Keyring;
 pub(super) use session::TlsSession;
 pub(super) use settings::Current;
-pub use settings::{Certificates, Tls, TlsError};
+pub use settings::{Certificates, Tls, TlsError, Validity};

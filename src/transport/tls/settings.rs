@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureAlgorithm};
+use webpki::{EndEntityCert, KeyUsage};
 
 use super::names::ByName;
 use super::secrets::Collector;
@@ -24,6 +25,11 @@ const ENCRYPTED: &[u8] = b"ENCRYPTED";
 /// What is said of a key that ring does not take.
 const KEY_KINDS: &str = "it is none of those that can be used: RSA of 2048 to 4096 bits, ECDSA on \
                          P-256 or P-384, and Ed25519";
+
+/// What is said of a certificate of an old version.
+const V1: &str = "it is of version 1 of X.509, and browsers and this server need version 3; with \
+                  `openssl req -x509 -addext subjectAltName=DNS:NAME` or `openssl x509 -req \
+                  -extfile FILE` it has extensions, and is of that version";
 
 /// The most early data of a client that is skipped, in bytes of records.
 const EARLY_DATA: u32 = 24 << 10;
@@ -41,6 +47,17 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("certificates", &self.pairs.len()).finish_non_exhaustive()
     }
+}
+
+/// Whether clients take a certificate at this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// Its time has come and is not over.
+    Valid,
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    NotYet,
 }
 
 /// Why a certificate or its key cannot be used.
@@ -123,6 +140,14 @@ impl Tls {
         Ok(Self { pairs: vec![Arc::new(pair)] })
     }
 
+    /// Whether all certificates are valid now; what is wrong with the first that is not. Those that
+    /// lead to a root are not looked at.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        let all = self.pairs.iter().map(|pair| validity(pair, UnixTime::now()));
+        all.into_iter().find(|found| *found != Validity::Valid).unwrap_or(Validity::Valid)
+    }
+
     /// Adds the certificates of `other`. The first certificate is the default one; another is used
     /// for a client that asks for a name that it is valid for and the ones before it are not (SNI,
     /// RFC 6066 section 3).
@@ -130,6 +155,20 @@ impl Tls {
     pub fn and(mut self, other: Self) -> Self {
         self.pairs.extend(other.pairs);
         self
+    }
+}
+
+/// Whether the certificate of this pair is valid at this time.
+fn validity(pair: &CertifiedKey, now: UnixTime) -> Validity {
+    let Some(Ok(leaf)) = pair.cert.first().map(EndEntityCert::try_from) else {
+        return Validity::Valid;
+    };
+    // The times are looked at before who has signed it, which is not known here.
+    let found = leaf.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None);
+    match found {
+        Err(webpki::Error::CertExpired { .. }) => Validity::Expired,
+        Err(webpki::Error::CertNotValidYet { .. }) => Validity::NotYet,
+        _ => Validity::Valid,
     }
 }
 
@@ -156,6 +195,12 @@ fn read_pair(
         error => bad_key(pem_fault(error)),
     })?;
     let key = ring::sign::any_supported_type(&key).map_err(|_| bad_key(KEY_KINDS.to_owned()))?;
+    if let Some(Err(error)) = chain.first().map(EndEntityCert::try_from) {
+        return Err(bad_cert(match error {
+            webpki::Error::UnsupportedCertVersion => V1.to_owned(),
+            _ => "it is no valid certificate (X.509)".to_owned(),
+        }));
+    }
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         Ok(()) => Ok(pair),
@@ -302,6 +347,28 @@ mod tests {
         assert_eq!(charged(&p256.and(p384).and(ed25519)), 16);
         let rsa = [294, 422, 550].map(|len| signature_of(SignatureAlgorithm::RSA, len));
         assert_eq!(rsa, [24, 70, 160]);
+    }
+
+    /// As `openssl x509 -req` makes it without extensions.
+    const OLD: &str = "-----BEGIN CERTIFICATE-----
+MIHkMIGXAhRO9GyaFguBuB+j1HP8tEfWdT/eXTAFBgMrZXAwFDESMBAGA1UEAwwJ
+bG9jYWxob3N0MCAXDTI2MTEzMDIzMjc0N1oYDzIxMjYxMTA2MjMyNzQ3WjAUMRIw
+EAYDVQQDDAlsb2NhbGhvc3QwKjAFBgMrZXADIQCTKn8MP25ksrr2b2aVKb9Vllpu
+Wt63H1tdmYP2zPDRmTAFBgMrZXADQQB54A4Pv/RDU60uSfk4N9vspITyp7Uofn7y
+a2YuKqH52vegz5mKT11OlwSs8MkM96+1nIpE3R+7P9X1Dz3HGVwF
+-----END CERTIFICATE-----";
+    const OLD_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIMDB6Uq/w5CB795luU+E2bJvGi2R2jywlxD0JLodexcY
+-----END PRIVATE KEY-----";
+
+    #[test]
+    fn a_certificate_of_version_1_is_named() {
+        let error = read_pair(OLD.as_bytes(), OLD_KEY.as_bytes(), "c", "k").unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("the certificate in c: it is of version 1"), "{error}");
+        let torn = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let error = read_pair(torn.as_bytes(), OLD_KEY.as_bytes(), "c", "k").unwrap_err();
+        assert_eq!(error.to_string(), "the certificate in c: it is no valid certificate (X.509)");
     }
 
     /// What is said of files that cannot be read as PEM, which the parser names by numbers.

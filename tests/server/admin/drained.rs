@@ -1,5 +1,7 @@
 //! `corecast drain`: has a server drain.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -56,9 +58,13 @@ fn the_token_is_that_of_the_file() {
     let (right, wrong) = (right.to_str().unwrap(), wrong.to_str().unwrap());
     let server = Server::start(&["--admin", "127.0.0.1:0", "--admin-token-file", right]);
     let place = server.admin().to_string();
-    for args in [&[place.as_str()][..], &[&place, "--admin-token-file", wrong]] {
+    let is_not_that = format!("the token in {wrong} is not that of {place}");
+    for (args, says) in [
+        (&[place.as_str()][..], "asks for a token; give --admin-token-file"),
+        (&[&place, "--admin-token-file", wrong], &is_not_that),
+    ] {
         let done = drain(args);
-        assert!(done.error_line(1).contains("the token is missing or wrong"), "{done:?}");
+        assert!(done.error_line(1).contains(says), "{done:?}");
     }
     Client::open(server.addr()).expect_alive();
     let done = drain(&[&place, "--admin-token-file", right]);
@@ -74,6 +80,7 @@ fn faults_are_told_in_one_line() {
     for (place, part) in [
         (server.addr().to_string(), "is no admin listener"),
         ("nonsense".to_owned(), "is no address"),
+        (format!("https://{}", server.admin), "is no address"),
         ("127.0.0.1:1".to_owned(), "does not answer"),
         ("unix:/nonexistent".to_owned(), "does not answer"),
     ] {
@@ -82,6 +89,44 @@ fn faults_are_told_in_one_line() {
     }
     assert!(drain(&[]).error_line(2).contains("no address is given"));
     assert!(server.server.is_running() && server.get("/readyz").0 == "200");
+}
+
+/// The place is taken in each form that another command shows.
+#[test]
+fn the_address_may_be_a_flag_or_a_url() {
+    let server = Administrated::start(&[]);
+    let place = server.admin.to_string();
+    let url = format!("http://{place}/");
+    for args in [
+        &["drain", "--admin", &place][..],
+        &["drain", &url],
+        &["ping", "--admin", &url],
+        &["top", "--once", &place],
+        &["top", "--once", "--admin", &url],
+    ] {
+        let done = run(command(args), LIMIT);
+        assert!(done.status.success() && done.stdout.contains(&place), "{args:?}: {done:?}");
+    }
+    let both = run(command(&["drain", &place, "--admin", &place]), LIMIT);
+    assert!(both.error_line(2).contains("cannot be used with"), "{both:?}");
+}
+
+/// Somebody else may listen there.
+#[test]
+fn a_page_for_browsers_is_told_in_one_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = listener.local_addr().unwrap().to_string();
+    let answers = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).unwrap();
+        let page = format!("<html>\n<body>\n{}\n</body>\n", "x".repeat(500));
+        write!(stream, "HTTP/1.0 501 No\r\n\r\n{page}").unwrap();
+    });
+    let done = drain(&[&place]);
+    answers.join().unwrap();
+    let line = done.error_line(1);
+    assert!(line.contains("answered with 501") && line.len() < 300, "{line}");
 }
 
 #[test]

@@ -119,6 +119,29 @@ fn slow_readers_have_one_line() {
     assert_eq!(lines_with(&server.server, &["closed by the server"]), [line]);
 }
 
+/// What is done by order of an administrator has a line with what it was, and who has said so.
+#[test]
+fn orders_have_a_line_each() {
+    let mut all = Administrated::start(&[]);
+    let mut client = Client::open(all.addr());
+    let id = all.connections()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(all.post(&format!("/connections/{id}/close?code=4001"), b"").0, "204");
+    client.expect(&wire::server_close(4001, "closed by the operator"));
+    assert_eq!(all.post("/connections/0-9999-1/close", b"").0, "404");
+    assert_eq!(all.post("/drain?exit=2", b"").0, "400");
+    assert_eq!(all.post("/drain", b"").0, "202");
+    let text = "a connection is closed by the admin listener";
+    let line = await_line(&all.server, &[text, "code=4001", "client=127.0.0.1"]);
+    assert!(line.contains(&format!(" id={id} ")), "{line}");
+    let told = "told to drain by the admin listener";
+    await_line(&all.server, &[told, "exit=false", "client=127.0.0.1"]);
+    assert_eq!(all.post("/drain?exit=1", b"").0, "202");
+    await_line(&all.server, &[told, "exit=true"]);
+    drop(client);
+    assert!(all.server.wait(LIMIT).is_some_and(|status| status.success()));
+    assert_eq!(lines_with(&all.server, &["by the admin listener"]).len(), 3);
+}
+
 #[test]
 fn requests_are_logged_if_that_is_asked_for() {
     let server = Server::start(&["--access-log"]);
@@ -130,7 +153,11 @@ fn requests_are_logged_if_that_is_asked_for() {
     client.send(&request_to("/topics/+?token=s3cret", ""));
     client.read_head();
     await_line(&server, &["request", "GET", "path=\"/healthz\"", "status=200", "client=127.0.0.1"]);
-    await_line(&server, &["request", "path=\"/topics/a\"", "status=101"]);
+    let line = await_line(&server, &["request", "path=\"/topics/a\"", "status=101"]);
+    // The end can be told to be that of this request.
+    let id =
+        line.split(' ').find(|word| word.starts_with("id=\"0-") || word.starts_with("id=\"1-"));
+    await_line(&server, &[" closed id=", id.unwrap(), "code=\"1000\""]);
     await_line(&server, &["request", "path=\"/topics/+\"", "status=400"]);
     await_line(&server, &["closed", "cause=\"peer\"", "code=\"1000\""]);
     let mut client = Client::open(server.addr());

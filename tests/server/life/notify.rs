@@ -60,14 +60,17 @@ fn it_is_told_of_the_start_a_reload_and_the_end() {
     std::fs::write(&file, "").unwrap();
     let mut server = manager.start(&["--config", file.to_str().unwrap()], None);
     assert_eq!(manager.next(), "READY=1");
-    for text in ["max-message = 1000", "no-such-key = 1"] {
+    let failed = format!("failed and changed nothing: {}:1:1: unknown key", file.display());
+    for (text, status) in [("max-message = 1000", "was good"), ("no-such-key = 1", &failed)] {
         std::fs::write(&file, text).unwrap();
         let before = monotonic();
         server.signal(Signal::HUP);
         let said = manager.next();
         let time = said.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("a reload");
         assert!((before..=monotonic()).contains(&time.parse().unwrap()), "{said}");
-        assert_eq!(manager.next(), "READY=1");
+        let said = manager.next();
+        let said = said.strip_prefix("READY=1\nSTATUS=the last reload ").expect("a status");
+        assert!(said.starts_with(status) && said.lines().count() == 1, "{said}");
     }
     server.signal(Signal::TERM);
     assert_eq!(manager.next(), "STOPPING=1");

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::life::{LIMIT, ask};
 use crate::support::client::Client;
 use crate::support::host::wait_until;
-use crate::support::server::Server;
+use crate::support::server::{Server, command, run};
 use crate::support::wire::{self, BINARY, FIN, TEXT, frame, server_close};
 
 /// A server with a file of settings.
@@ -136,6 +136,42 @@ fn a_faulty_file_changes_nothing_and_all_faults_are_told() {
     assert_eq!(all.open("/", "").1, 101);
 }
 
+/// A fault is one also if it is about what cannot change, and so would have no effect.
+#[cfg(all(feature = "tokens", feature = "auth-url"))]
+#[test]
+fn what_check_config_refuses_changes_nothing() {
+    let secret = std::env::temp_dir().join(format!("corecast-both-{}", std::process::id()));
+    std::fs::write(&secret, [7; 32]).unwrap();
+    let keys = format!("token-secret = [\"{}\"]\n", secret.display());
+    let own = "allow-origin = [\"https://a.example\"]\n";
+    let args = ["--admin", "127.0.0.1:0"];
+    let mut all = Configured::start("reload-both", &format!("{keys}{own}"), &args);
+    let admin = all.server.admin();
+    let both = format!("{keys}{own}max-message = 10\nauth-url = \"http://127.0.0.1:1/\"\n");
+    std::fs::write(&all.file, &both).unwrap();
+    let checked = run(command(&["check-config", all.file.to_str().unwrap()]), LIMIT);
+    let lines = all.reload(&both, "stay as they were");
+    let fault = checked.stderr.lines().next().unwrap();
+    assert!(fault.contains("only one decides"), "{checked:?}");
+    assert!(lines.len() == 2 && lines[0].ends_with(fault), "{lines:?}");
+    let (mut client, _) = all.open("/", "");
+    client.send(&frame(FIN | BINARY, &[7; 11]));
+    client.expect(&wire::unmasked(FIN | BINARY, &[7; 11]));
+    let (_, metrics) = ask(admin, "GET", "/metrics");
+    let value = |name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{name} is not in {metrics}")).trim().parse().unwrap()
+    };
+    assert_eq!(value("corecast_reloads_total{result=\"failed\"}"), 1);
+    assert_eq!(value("corecast_reloads_total{result=\"good\"}"), 0);
+    assert!(value("corecast_last_good_reload_seconds") > 1_700_000_000);
+    all.reload(&format!("{keys}{own}"), READ);
+    let is_counted =
+        || ask(admin, "GET", "/metrics").1.contains("corecast_reloads_total{result=\"good\"} 1\n");
+    assert!(wait_until(LIMIT, is_counted));
+    let _ = std::fs::remove_file(&secret);
+}
+
 #[test]
 fn what_cannot_change_is_named_and_stays() {
     let core = corecast::server::allowed_cores()[0].to_string();
@@ -166,12 +202,10 @@ fn the_level_of_the_log_and_the_manner_of_stopping_change() {
     let lines = all.reload("log-level = \"off\"\ndrain-code = \"1012\"", READ);
     assert!(lines[0].contains("changed=\"drain-code,log-level\""), "{lines:?}");
     std::fs::write(&all.file, "log-level = \"info\"\ndrain-code = \"1012\"").unwrap();
-    // Whether it was read cannot be seen in the log before.
-    let is_heard = || {
-        all.server.signal(Signal::HUP);
-        all.lines().len() > all.seen
-    };
-    assert!(wait_until(LIMIT, is_heard));
+    // The line is told by the level that it makes hold.
+    all.server.signal(Signal::HUP);
+    let is_told = || all.lines().get(all.seen).is_some_and(|line| line.contains(READ));
+    assert!(wait_until(LIMIT, is_told), "{:?}", all.lines());
     all.server.signal(Signal::TERM);
     client.expect(&server_close(1012, "server restarts"));
 }

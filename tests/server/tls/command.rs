@@ -107,7 +107,11 @@ fn pairs_that_cannot_be_used_are_refused_at_the_start() {
         (&cert, &empty, format!("{empty} holds no private key")),
         (&cert, &cert, format!("{cert} holds no private key")),
         (&bad, &key, format!("the certificate in {bad}")),
-        (&missing, &key, format!("{missing}: No such file")),
+        (
+            &missing,
+            &key,
+            format!("{missing}: No such file or directory (os error 2) (a file of `tls-cert`)"),
+        ),
     ] {
         let ended = start(&["--tls-cert", cert, "--tls-key", key]);
         let line = ended.error_line(1);
@@ -118,6 +122,31 @@ fn pairs_that_cannot_be_used_are_refused_at_the_start() {
     assert!(start(&[]).error_line(2).contains("--tls-cert"), "a listener without certificate");
     let ended = run(command(&["serve", "--tls-cert", &cert, "--tls-key", &key]), LIMIT);
     assert!(ended.error_line(2).contains("--listen-tls"), "{ended:?}");
+}
+
+/// Clients would refuse it, so who runs the server is told.
+#[test]
+fn certificates_of_another_time_are_warned_of() {
+    for (name, from, until, says) in [
+        ("expired", 1999, 2001, Some("has expired")),
+        ("early", 4000, 4001, Some("is not valid yet")),
+        ("good", 1999, 4000, None),
+    ] {
+        let files = Files::new(name);
+        files.write(&Pair::valid(&["localhost"], from, until));
+        let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
+        let flags = ["--listen-tls", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+        let server = Server::start(&flags);
+        let told =
+            || server.log().iter().filter(|line| line.contains("the certificate in")).count();
+        let text = format!("WARN the certificate in {cert} {}", says.unwrap_or_default());
+        assert_eq!(told(), usize::from(says.is_some()), "{:?}", server.log());
+        server.signal(Signal::HUP);
+        let is_read = || server.log().iter().any(|line| line.contains("were read again"));
+        assert!(wait_until(LIMIT, is_read));
+        let lines = server.log().into_iter().filter(|line| line.contains(&text));
+        assert_eq!(lines.count(), if says.is_some() { 2 } else { 0 }, "{:?}", server.log());
+    }
 }
 
 /// With `--listen-tls` alone there is no listener without TLS.

@@ -120,14 +120,21 @@ fn the_log_has_the_cause_of_a_refusal() {
     let (server, _files) = guarded(&[]);
     let (addr, wrong) = (server.addr(), signed(r#"{"sub":"ann","exp":9999999999}"#, &[3; 32]));
     let expired = token_until(now() - Duration::from_secs(60));
+    let milliseconds = signed(r#"{"sub":"ann","exp":1900000000000}"#, SECRET);
+    let of_audience = signed(r#"{"sub":"ann","exp":9999999999,"aud":"chat"}"#, SECRET);
     for (target, further, cause) in [
         ("/pubsub", bearer(&wrong), "The signature of the token is wrong."),
         ("/pubsub", bearer(&expired), "The token has expired."),
         ("/pubsub", "X-API-Key: abc\r\n".to_owned(), "The API key is not known."),
         ("/pubsub?access_token=x", bearer(&expired), "There are several tokens that differ"),
         ("/topics/other", bearer(&token()), "The token does not allow"),
+        ("/pubsub", bearer(&milliseconds), "The token is not valid: its claim exp is beyond"),
+        ("/pubsub", bearer(&of_audience), "The token is for an audience (aud), and this server"),
+        ("/pubsub?ok=1", bearer(&token()), "/pubsub takes no parameter, but there is \\\"ok\\\"."),
     ] {
-        status(addr, target, &further);
+        let (head, body) = ask(addr, target, &further);
+        assert!(head.status.contains(" 40"), "{head:?}");
+        assert!(body.starts_with(&cause.replace('\\', "")), "{body}");
         said(&server, &format!("last=\"{cause}"));
     }
     let claims = r#"{"sub":"ann","exp":9999999999,"subscribe":["news/a"]}"#;
@@ -135,6 +142,35 @@ fn the_log_has_the_cause_of_a_refusal() {
     send(&mut reader, "x");
     reader.read_to_end(LIMIT);
     said(&server, "code=1008 last=\"not allowed to publish to this topic\"");
+}
+
+/// A file in a wrong place may be a secret.
+#[test]
+fn what_is_said_of_a_file_has_nothing_of_it() {
+    let files = Files::new();
+    let secret = "524918deadbeef0123456789abcdef5249180123";
+    for (flag, text) in [
+        ("--token-jwks", secret.to_owned()),
+        ("--token-jwks", format!("{{\"keys\":[{{\"kty\":\"{secret}\"}},\"{secret}\"]}}")),
+        ("--token-jwks", format!("\"{secret}\"")),
+        ("--token-key", secret.to_owned()),
+        ("--token-secret", secret[..20].to_owned()),
+        ("--api-keys", secret.to_owned()),
+        ("--api-keys", format!("prices {secret}")),
+        ("--api-keys", format!("prices sha256={secret}")),
+        ("--api-keys", format!("prices {secret}==")),
+    ] {
+        let path = files.write("file", &text);
+        let ended = run(command(&["serve", "--listen", "127.0.0.1:0", flag, &path]), LIMIT);
+        let line = ended.error_line(1).replace(&path, "");
+        assert!(line.ends_with(&format!("(a file of `{}`)", &flag[2..])), "{line}");
+        let parts = (0..secret.len() - 5).map(|at| &secret[at..at + 6]);
+        let shown: Vec<_> = parts.filter(|part| line.contains(part)).collect();
+        assert!(shown.is_empty(), "{flag} {text}: {line}");
+        for word in ["invalid type", "struct", "expected"] {
+            assert!(!line.contains(word), "{line}");
+        }
+    }
 }
 
 /// No line of the log has any part of a token, whatever becomes of it and however much is logged.
@@ -147,6 +183,9 @@ fn tokens_do_not_come_into_the_log() {
     let good = token();
     let wrong = signed(r#"{"sub":"ann","exp":9999999999}"#, &[3; 32]);
     for token in [&good, &wrong] {
+        // As the name of a parameter as well.
+        status(addr, &format!("/pubsub?{token}"), &bearer(&good));
+        status(addr, &format!("/topics/news/a?{token}=1"), &bearer(&good));
         for target in ["/pubsub", "/topics/other", "/pubsub?x=1", "/topics/%"] {
             status(addr, target, &bearer(token));
             status(addr, &format!("{target}?access_token={token}"), "");

@@ -10,6 +10,8 @@ use crate::protocol::http::syntax::is_token_byte;
 pub(super) struct Hops<'a> {
     rest: &'a [u8],
     is_sound: bool,
+    /// Whether the element before says that its client has used https; `None`: it says nothing.
+    is_https: Option<bool>,
 }
 
 /// What stands between two pairs of an element, or behind the last.
@@ -21,7 +23,7 @@ enum After {
 
 impl<'a> Hops<'a> {
     pub(super) const fn new(line: &'a [u8]) -> Self {
-        Self { rest: line, is_sound: true }
+        Self { rest: line, is_sound: true, is_https: None }
     }
 
     /// Whether the line has kept the grammar so far.
@@ -29,10 +31,16 @@ impl<'a> Hops<'a> {
         self.is_sound
     }
 
+    /// Whether the last element says that its client has used https; `None`: it says nothing.
+    pub(super) const fn is_https(&self) -> Option<bool> {
+        self.is_https
+    }
+
     /// The next element. Outer `None`: the line breaks the grammar.
     fn element(&mut self) -> Option<Option<IpAddr>> {
         let mut address = None;
         let mut has_for = false;
+        self.is_https = None;
         loop {
             // A pair may be missing between two semicolons.
             if !matches!(self.rest.first(), None | Some(b';' | b',' | b' ' | b'\t')) {
@@ -42,6 +50,8 @@ impl<'a> Hops<'a> {
                         return None;
                     }
                     address = std::str::from_utf8(value).ok().and_then(node);
+                } else if name.eq_ignore_ascii_case(b"proto") {
+                    self.is_https = Some(value.eq_ignore_ascii_case(b"https"));
                 }
             }
             if self.separator()? == After::Element {

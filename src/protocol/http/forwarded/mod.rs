@@ -71,6 +71,28 @@ impl TrustedProxies {
         }
     }
 
+    /// Whether the proxy from which a request with these headers came says that its client has used
+    /// https, by `Forwarded` or `X-Forwarded-Proto`. No, if it is not trusted, or if the headers
+    /// differ.
+    #[must_use]
+    pub fn is_https(&self, peer: Option<IpAddr>, headers: &Headers<'_>) -> bool {
+        if !self.trusts(peer) {
+            return false;
+        }
+        let mut forwarded = None;
+        for line in bytes_of(Values::new("forwarded", None, headers.clone())) {
+            let mut hops = Hops::new(line);
+            hops.by_ref().for_each(drop);
+            forwarded = if hops.is_sound() { hops.is_https() } else { Some(false) };
+        }
+        let mut named = None;
+        let mut protocols = Elements::new(Values::new("x-forwarded-proto", None, headers.clone()));
+        while let Some(protocol) = protocols.next_bytes() {
+            named = Some(protocol.eq_ignore_ascii_case(b"https"));
+        }
+        [forwarded, named].contains(&Some(true)) && ![forwarded, named].contains(&Some(false))
+    }
+
     /// The address of the client whose request has these headers, and came from `peer`: the last
     /// hop that is no trusted proxy. It is that of the peer itself if the peer is not trusted, and
     /// also if the headers are malformed, hide the address, or say different things: a client can

@@ -53,6 +53,30 @@ fn the_last_address_that_is_not_trusted_counts() {
 }
 
 #[test]
+fn a_trusted_proxy_says_whether_its_client_uses_https() {
+    for (lines, expected) in [
+        (&["X-Forwarded-Proto: https"][..], true),
+        (&["X-Forwarded-Proto: HTTPS"], true),
+        (&["X-Forwarded-Proto: http"], false),
+        // The last is that of the nearest proxy.
+        (&["X-Forwarded-Proto: https, http"], false),
+        (&["X-Forwarded-Proto: http", "X-Forwarded-Proto: https"], true),
+        (&["Forwarded: for=192.0.2.1;proto=https"], true),
+        (&["Forwarded: proto=https, for=192.0.2.1;Proto=\"http\""], false),
+        (&["Forwarded: proto=https, for=192.0.2.1"], false),
+        (&["Forwarded: proto=https;=", "X-Forwarded-Proto: https"], false),
+        (&["Forwarded: proto=http", "X-Forwarded-Proto: https"], false),
+        (&["Forwarded: for=192.0.2.1", "X-Forwarded-Proto: https"], true),
+        (&["X-Forwarded-For: 192.0.2.1"], false),
+    ] {
+        let block: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let headers = Headers::new(block.as_bytes());
+        let by = |peer: &str| proxies().is_https(Some(peer.parse().unwrap()), &headers);
+        assert_eq!((by(PEER), by("192.0.2.7")), (expected, false), "{lines:?}");
+    }
+}
+
+#[test]
 fn several_lines_are_one_list() {
     assert_eq!(
         client(&["X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1"]),

@@ -46,6 +46,17 @@ impl Refusal {
         }
     }
 
+    /// What the client is told, if that is a text that says more than the reason does. What an
+    /// application answers is left out: nobody knows what it has in it.
+    pub(crate) fn line(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Response(_) if matches!(self.rejection, Rejection::Application(_)) => None,
+            Answer::Response(response) => response.body_text(),
+            Answer::Line(line) => Some(line),
+            Answer::Default => None,
+        }
+    }
+
     /// Appends the complete HTTP/1.1 response to `out`. The connection must be closed after it.
     pub fn write_response(&self, out: &mut Vec<u8>) {
         self.write_response_to(false, out);
