@@ -13,6 +13,7 @@ use corecast::server::Listen;
 use super::backend_rules::{auth_in_part, auth_too_slow, backend_of_any_page, two_decide};
 use super::check::Check;
 use super::effect_rules::{burst_without_rate, policy_without_rate, takeover_without_deflate};
+use super::effects::EFFECTS;
 use super::fault::{Fault, Place};
 use super::listen_rules::{listens_nowhere, twice_in, twice_within};
 use super::options::Options;
@@ -362,7 +363,16 @@ pub(super) fn broken(
         let texts = (rule.broken)(&check);
         texts.into_iter().map(move |text| check.fault(text))
     });
-    bounds.chain(rules).collect()
+    let effects =
+        EFFECTS.iter().flat_map(|effect| effect.settings.iter().map(move |it| (it, effect)));
+    let effects = effects.filter_map(|(name, effect)| {
+        let settings = [&[*name], effect.by].concat();
+        let check = Check::new(all, places, &settings);
+        let is_judged = is_known(&settings) && check.is_chosen(name);
+        let text = is_judged.then(|| (effect.missing)(&check, name))??;
+        Some(check.fault(text))
+    });
+    bounds.chain(rules).chain(effects).collect()
 }
 
 /// What each rule says, for the documents.
@@ -374,5 +384,6 @@ pub(super) fn sentences() -> Vec<String> {
         format!("`{}`{unless} is not more than {share}`{}`", bound.setting, bound.by)
     });
     let rules = RULES.iter().map(|rule| rule.says).filter(|says| !says.is_empty());
-    bounds.chain(rules.map(str::to_owned)).collect()
+    let effects = EFFECTS.iter().map(|effect| effect.says);
+    bounds.chain(rules.chain(effects).map(str::to_owned)).collect()
 }
