@@ -5,6 +5,8 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -322,6 +324,27 @@ fn allowed() -> (BTreeSet<String>, BTreeSet<u64>) {
     (names, families)
 }
 
+/// The URL of a backend that allows one client all.
+fn allowing() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // By a name, so that it has to be looked up.
+    let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let claims = r##"{"sub":"ann","publish":["#"],"subscribe":["#"]}"##;
+        let length = claims.len();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
+        stream.write_all(format!("{head} {length}\r\n\r\n{claims}").as_bytes()).unwrap();
+    });
+    url
+}
+
 /// The calls of a server on this backend, from its start to its end.
 fn calls(backend: &str) -> String {
     let settings = Temporary::new(&format!("seccomp-{backend}"), "");
@@ -330,11 +353,15 @@ fn calls(backend: &str) -> String {
     // -D: the server is the child, and gets the signals.
     strace.args(["-D", "-f", "-q", "-o", trace.path(), binary(), "serve"]);
     strace.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--backend", backend]);
-    strace.args(["--config", settings.path()]);
+    strace.args(["--config", settings.path(), "--allow-origin", "http://a.example"]);
+    if cfg!(feature = "auth-url") {
+        strace.args(["--auth-url", &allowing()]);
+    }
     without_settings(&mut strace);
     let mut server = Server::spawn(strace);
     let mut client = Client::open(server.addr());
     client.expect_alive();
+    Client::connect(server.addr()).open_at("/pubsub", "");
     server.signal(Signal::HUP);
     let is_read = || server.log().iter().any(|line| line.contains("read again"));
     assert!(wait_until(LIMIT, is_read), "{:?}", server.log());

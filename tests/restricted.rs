@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use support::client::Client;
+use support::host::wait_until;
 use support::server::{Server, command, run};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -168,6 +169,24 @@ fn without_pinning_it_serves_and_warns() {
         assert!(log.contains("not pinned") && log.contains("sched_setaffinity"), "{log}");
         server.signal(Signal::TERM);
         assert_eq!(server.wait(LIMIT).and_then(|status| status.code()), Some(0));
+    }
+}
+
+#[cfg(feature = "auth-url")]
+#[test]
+fn without_a_niceness_it_serves_and_warns_once() {
+    let auth = ["--auth-url", "http://127.0.0.1:1/", "--allow-origin", "http://a.example"];
+    let args = [SERVE, &auth, &["--auth-connections", "8"]].concat();
+    for call in [libc::SYS_getpriority, libc::SYS_setpriority] {
+        let mut server = Server::spawn(without(&[call], libc::ENOSYS, &args));
+        Client::open(server.addr()).close();
+        let count = || server.log().iter().filter(|line| line.contains("niceness")).count();
+        assert!(wait_until(LIMIT, || count() > 0), "{:?}", server.log());
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait(LIMIT).and_then(|status| status.code()), Some(0));
+        let log = server.log().join("\n");
+        assert_eq!(log.matches("WARN").count(), 1, "{log}");
+        assert!(log.contains("niceness") && log.contains("getpriority and setpriority"), "{log}");
     }
 }
 

@@ -1,12 +1,13 @@
 //! Small types that every part shares: connection ids, chunks of bytes, buffer pools, vectors that
 //! wait to be freed, time, counted work and memory, token buckets, progress of sends, durations
-//! by ranges, tables by slot number, and hash maps that grow in small steps. Nothing here depends
-//! on a protocol, a socket, a clock or a thread.
+//! by ranges, tables by slot number, hash maps that grow in small steps, and files that are read at
+//! once. Nothing here depends on a protocol, a socket, a clock or a thread.
 
 pub(crate) mod blocks;
 pub mod bucket;
 pub mod chunk;
 pub mod discarded;
+pub mod file;
 pub mod histogram;
 pub mod id;
 pub mod ledger;

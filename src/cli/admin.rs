@@ -1,7 +1,8 @@
 //! The admin listener that the settings name.
 
-use std::{fs, io};
+use std::io;
 
+use corecast::base::file;
 use corecast::error::Error;
 use corecast::server::{Listen, Server, ServerHandle};
 
@@ -30,7 +31,7 @@ pub(super) fn replace(token: &str, server: &ServerHandle) {
 pub(super) fn token(options: &AdminOptions) -> Result<Option<String>, Error> {
     let Some(path) = &options.token_file else { return Ok(None) };
     let fault = |source| Error::AdminTokenFile { path: path.clone(), source };
-    let token = fs::read_to_string(path).map_err(fault)?;
+    let token = file::read_text(path).map_err(fault)?;
     match Server::check_admin_token(&token) {
         Ok(()) => Ok(Some(token)),
         Err(error) => Err(fault(io::Error::other(error.to_string()))),

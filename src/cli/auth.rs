@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use corecast::authority::Tokens;
+use corecast::base::file;
 use corecast::error::Error;
 use corecast::server::Server;
 use corecast::subrequest::{SetupError, Subrequests};
@@ -29,7 +30,7 @@ pub(super) fn apply(
             let reason = format!("{reason} (a file of `auth-ca`)");
             Error::Keys { path: path.clone(), reason }
         };
-        let text = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
+        let text = file::read(path).map_err(|error| fault(error.to_string()))?;
         // Each is looked at by itself, so that the message names the file.
         Subrequests::check_certificates(&text).map_err(|error| fault(error.to_string()))?;
         certificates.extend_from_slice(&text);

@@ -14,6 +14,7 @@ mod log_queue;
 mod notify;
 mod ping;
 mod reload;
+mod requests;
 mod serve;
 mod settings;
 mod signals;

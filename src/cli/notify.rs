@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -15,12 +16,14 @@ use rustix::time::{ClockId, clock_gettime};
 #[derive(Debug)]
 pub(super) struct Notifier {
     to: Option<(UnixDatagram, SocketAddr)>,
+    stops: AtomicBool,
 }
 
 impl Notifier {
     /// As the variable NOTIFY_SOCKET says: a path, or `@` and a name of the abstract namespace.
     pub(super) fn of_process() -> Self {
-        Self { to: env::var_os("NOTIFY_SOCKET").and_then(open) }
+        let to = env::var_os("NOTIFY_SOCKET").and_then(open);
+        Self { to, stops: AtomicBool::new(false) }
     }
 
     fn send(&self, text: &str) {
@@ -31,8 +34,12 @@ impl Notifier {
         }
     }
 
-    /// It serves. A successor is the main process of the service from now on.
+    /// It serves. A successor is the main process of the service from now on. Nothing is said once
+    /// it stops: a reload may end after that.
     pub(super) fn ready(&self, succeeds: bool) {
+        if self.stops.load(Ordering::Relaxed) {
+            return;
+        }
         if succeeds {
             self.send(&format!("READY=1\nMAINPID={}", std::process::id()));
         } else {
@@ -42,6 +49,9 @@ impl Notifier {
 
     /// It reads its settings again; [`reloaded`](Self::reloaded) follows.
     pub(super) fn reloading(&self) {
+        if self.stops.load(Ordering::Relaxed) {
+            return;
+        }
         let now = clock_gettime(ClockId::Monotonic);
         let now = Duration::try_from(now).unwrap_or_default();
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
@@ -49,6 +59,9 @@ impl Notifier {
 
     /// It has read its settings again, or why it has not taken them.
     pub(super) fn reloaded(&self, result: &Result<(), String>) {
+        if self.stops.load(Ordering::Relaxed) {
+            return;
+        }
         let status = match result {
             Ok(()) => "the last reload was good".to_owned(),
             Err(fault) => {
@@ -61,6 +74,7 @@ impl Notifier {
 
     /// It stops.
     pub(super) fn stopping(&self) {
+        self.stops.store(true, Ordering::Relaxed);
         self.send("STOPPING=1");
     }
 

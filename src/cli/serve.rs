@@ -6,7 +6,7 @@ use clap::ArgMatches;
 use corecast::app::echo::Echo;
 use corecast::config::Backend;
 use corecast::error::{CoreList, Error};
-use corecast::server::{Listening, ServerHandle};
+use corecast::server::{Listening, Server, ServerHandle};
 use corecast::worker::Stats;
 use signal_hook::iterator::Signals;
 
@@ -57,10 +57,7 @@ fn run(matches: &ArgMatches, resolved: &Resolved, log: &Log) -> Result<(), (u8, 
     for warning in &resolved.warnings {
         tracing::warn!("{warning}");
     }
-    // Before the start line, so that a signal after it is always handled.
-    let signals = Signals::new(signals::handled(matches, options))
-        .map_err(|error| (FAILURE, format!("signals cannot be handled: {error}")))?;
-    let (running, files) = start(options, matches, log).map_err(|error| {
+    let refused = |error: Error| {
         let is_usage = matches!(
             error,
             Error::Core { .. }
@@ -70,7 +67,13 @@ fn run(matches: &ArgMatches, resolved: &Resolved, log: &Log) -> Result<(), (u8, 
                 | Error::Usage(_)
         );
         (if is_usage { USAGE } else { FAILURE }, error.to_string())
-    })?;
+    };
+    let (server, files) = prepare(options, matches, log).map_err(refused)?;
+    // Before the start line, so that a signal after it is always handled. After the files, so that
+    // one that cannot be read for long does not keep SIGTERM from ending the process.
+    let signals = Signals::new(signals::handled(matches, options))
+        .map_err(|error| (FAILURE, format!("signals cannot be handled: {error}")))?;
+    let running = server.start(|_core, _handle| Echo).map_err(refused)?;
     let notifier = Notifier::of_process();
     log_start(options, &running);
     // A successor has said so before its predecessor could end.
@@ -103,11 +106,8 @@ fn log_totals(stats: &[Stats]) {
     );
 }
 
-fn start(
-    options: &Options,
-    matches: &ArgMatches,
-    log: &Log,
-) -> Result<(ServerHandle, Files), Error> {
+/// A server that has all that the files say.
+fn prepare(options: &Options, matches: &ArgMatches, log: &Log) -> Result<(Server, Files), Error> {
     let server = options.server().on_take_over(|| Notifier::of_process().ready(true));
     let server = server.lost_log_lines(log.lost());
     #[cfg(feature = "tls")]
@@ -127,7 +127,7 @@ fn start(
         #[cfg(feature = "tokens")]
         tokens,
     };
-    Ok((server.start(|_core, _handle| Echo)?, files))
+    Ok((server, files))
 }
 
 /// Logs the start line.

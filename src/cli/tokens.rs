@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use corecast::authority::{Keys, Tokens};
+use corecast::base::file;
 use corecast::error::Error;
 use corecast::server::Server;
 
@@ -78,7 +79,7 @@ fn keys(options: &TokenOptions) -> Result<(Keys, Option<&PathBuf>), Error> {
                 let reason = format!("{reason} (a file of `{name}`)");
                 Error::Keys { path: path.clone(), reason }
             };
-            let text = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
+            let text = file::read(path).map_err(|error| fault(error.to_string()))?;
             keys = add(keys, &text).map_err(fault)?;
             last = Some(path);
         }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
 
 use rustix::process::nice;
@@ -53,8 +53,17 @@ impl Pool {
 /// all connections, and these threads for one handshake each. Not SCHED_IDLE, by which they would
 /// hardly run beside other programs that are busy, and clients would be refused.
 fn yield_to_loops() {
-    // Where that is not allowed, the threads share the core as equals.
-    let _ = nice(LEAST);
+    // It is the same for all threads.
+    static TOLD: Once = Once::new();
+    if let Err(error) = nice(LEAST) {
+        TOLD.call_once(|| {
+            tracing::warn!(
+                "the threads that ask the backend of auth-url take as large a share of the cores \
+                 as the loops, since their niceness cannot be set: {error}; a seccomp profile has \
+                 to allow getpriority and setpriority"
+            );
+        });
+    }
 }
 
 fn run(receiver: &Mutex<Receiver<Job>>) {

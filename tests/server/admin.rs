@@ -16,6 +16,7 @@ mod private;
 mod prometheus;
 mod refused;
 mod routes;
+mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tokens")]

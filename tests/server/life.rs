@@ -1,5 +1,6 @@
 //! Stopping, draining, reloading and restarting a server.
 
+mod blocked;
 mod drain;
 #[cfg(all(feature = "auth-url", feature = "tls"))]
 mod fixed;

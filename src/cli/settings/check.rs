@@ -33,6 +33,12 @@ impl<'a> Check<'a> {
             .is_some_and(|setting| setting.field.get(self.options) != setting.default())
     }
 
+    /// Whether somebody wants another value than the default, and it does not just stay because it
+    /// cannot change while the server runs.
+    pub(super) fn is_chosen(&self, name: &str) -> bool {
+        self.is_changed(name) && self.places.get(name) != Some(&Place::Start)
+    }
+
     /// The name of a setting, as it is written at the place of the fault.
     pub(super) fn name(&self, name: &str) -> String {
         match self.place {

@@ -2,41 +2,11 @@
 
 use super::check::Check;
 
-/// What is said of topics.
-pub(super) const OF_TOPICS: &[&str] = &[
-    "slow-consumer",
-    "subscriber-queue",
-    "max-topic",
-    "max-subscriptions",
-    "max-connection-index",
-    "max-index",
-    "max-retained",
-    "max-retained-bytes",
-    "publish-backlog",
-];
-/// What says who may use them, and a route that needs a token.
-pub(super) const OF_THEIR_CLIENTS: &[&str] =
-    &["token-secret", "token-key", "token-jwks", "api-keys", "auth-url"];
-/// For the documents.
-#[cfg(test)]
-pub(super) const WITHOUT_TOPICS: &str = "\
-    what is said of topics and who may use them, if it is not the default, is there with `pubsub` \
-    only; keys of tokens and `auth-url` also with a route that has `authority`";
-
 /// A burst is there with its rate only.
 pub(super) fn burst_without_rate(check: &Check<'_>, burst: &str, rate: &str) -> Vec<String> {
     let is_alone = check.is_changed(burst) && !check.is_changed(rate);
     let text = || format!("{} has no effect without {}", check.name(burst), check.name(rate));
     is_alone.then(text).into_iter().collect()
-}
-
-/// Without topics, nothing that is said of them has an effect.
-pub(super) fn without_topics(check: &Check<'_>, name: &str) -> Option<String> {
-    let is_for_route = OF_THEIR_CLIENTS.contains(&name)
-        && check.tables.iter().any(|table| table.is_broken || table.has("authority"));
-    let is_served = check.options.config.pubsub.endpoints || is_for_route;
-    let text = || format!("{} has no effect without {}", check.name(name), check.name("pubsub"));
-    (!is_served && check.is_changed(name)).then(text)
 }
 
 /// A policy for those who send too fast is there with a rate only: one of the server, or one of a

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
+use corecast::base::file;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -85,7 +85,7 @@ impl Document {
             let mut bytes = Vec::new();
             io::stdin().read_to_end(&mut bytes).map(|_| bytes)
         } else {
-            fs::read(path)
+            file::read(path)
         };
         let bytes = bytes.map_err(|error| fail(0, format!("it cannot be read: {error}")))?;
         match String::from_utf8(bytes) {

@@ -54,6 +54,11 @@ impl Level {
         }
     }
 
+    /// Whether it leaves out the lines of this level of a part that it does not name.
+    pub(crate) fn hides(&self, part: &str, level: tracing::Level) -> bool {
+        !self.targets.would_enable(part, &level) && !self.text.contains(part)
+    }
+
     pub(crate) fn filter(&self) -> Targets {
         self.targets.clone()
     }
@@ -97,6 +102,23 @@ mod tests {
         ] {
             let error = Level::parse(text).expect_err(text);
             assert!(error.contains(near), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_level_hides_what_it_does_not_name() {
+        for (text, hides) in [
+            ("info", false),
+            ("warn", true),
+            ("off", true),
+            ("info,corecast=error", true),
+            ("warn,corecast=debug", false),
+            ("warn,corecast::access=info", false),
+            // Who writes this knows of the part.
+            ("info,corecast::access=off", false),
+        ] {
+            let level = Level::parse(text).unwrap();
+            assert_eq!(level.hides("corecast::access", tracing::Level::INFO), hides, "{text}");
         }
     }
 

@@ -11,6 +11,9 @@ mod defaults_tests;
 #[cfg(test)]
 mod documents_tests;
 mod effect_rules;
+mod effects;
+#[cfg(test)]
+mod effects_tests;
 mod fault;
 mod field;
 mod file;

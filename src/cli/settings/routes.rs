@@ -38,16 +38,24 @@ impl Table {
         self.given.iter().any(|given| given.setting.name == key)
     }
 
-    /// The route that it says. What is wrong is added to `faults`.
-    fn route(&self, faults: &mut Vec<Fault>) -> Option<Route> {
+    /// What it says. What is wrong is added to `faults`.
+    fn options(&self, faults: &mut Vec<Fault>) -> Option<Options> {
         let (mut options, before) = (Options::default(), faults.len());
         for given in &self.given {
             given.apply(&mut options, faults);
         }
+        (!self.is_broken && faults.len() == before).then_some(options)
+    }
+
+    /// The keys of it that only routes have, if all of it can be read.
+    pub(crate) fn draft(&self) -> Option<Draft> {
+        self.options(&mut Vec::new()).map(|options| options.draft)
+    }
+
+    /// The route that it says. What is wrong is added to `faults`.
+    fn route(&self, faults: &mut Vec<Fault>) -> Option<Route> {
+        let options = self.options(faults)?;
         let Draft { path, to, compression, access } = options.draft;
-        if self.is_broken || faults.len() > before {
-            return None;
-        }
         let lacks = (path.is_none(), to.is_none());
         let (Some(path), Some(to)) = (path, to) else {
             for (key, is_missing) in [("path", lacks.0), ("to", lacks.1)] {

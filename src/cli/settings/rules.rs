@@ -17,14 +17,10 @@ use super::backend_rules::{
 use super::bounds::Bound;
 use super::bounds::{BOUNDS, beyond};
 use super::check::Check;
-#[cfg(test)]
-use super::effect_rules::WITHOUT_TOPICS;
 #[cfg(feature = "tokens")]
 use super::effect_rules::without_keys;
-use super::effect_rules::{
-    OF_THEIR_CLIENTS, OF_TOPICS, burst_without_rate, policy_without_rate, takeover_without_deflate,
-    without_topics,
-};
+use super::effect_rules::{burst_without_rate, policy_without_rate, takeover_without_deflate};
+use super::effects::EFFECTS;
 use super::fault::{Fault, Place};
 use super::listen_rules::{listens_nowhere, twice_in, twice_within};
 use super::options::Options;
@@ -295,18 +291,21 @@ pub(super) fn broken(
         let text = is_known(&settings).then(|| beyond(&check, bound))??;
         Some(check.fault(text))
     });
-    let without_topics = OF_TOPICS.iter().chain(OF_THEIR_CLIENTS).filter_map(|name| {
-        let settings = ["pubsub", name];
-        let check = Check::new(all, places, &settings);
-        let text = is_known(&settings).then(|| without_topics(&check, name))??;
-        Some(check.fault(text))
-    });
     let rules = RULES.iter().filter(|rule| is_known(rule.settings)).flat_map(|rule| {
         let check = Check::new(all, places, rule.settings);
         let texts = (rule.broken)(&check);
         texts.into_iter().map(move |text| check.fault(text))
     });
-    bounds.chain(without_topics).chain(rules).collect()
+    let effects =
+        EFFECTS.iter().flat_map(|effect| effect.settings.iter().map(move |it| (it, effect)));
+    let effects = effects.filter_map(|(name, effect)| {
+        let settings = [&[*name], effect.by].concat();
+        let check = Check::new(all, places, &settings);
+        let is_judged = is_known(&settings) && check.is_chosen(name);
+        let text = is_judged.then(|| (effect.missing)(&check, name))??;
+        Some(check.fault(text))
+    });
+    bounds.chain(rules).chain(effects).collect()
 }
 
 /// What each rule says, for the documents.
@@ -314,5 +313,6 @@ pub(super) fn broken(
 pub(super) fn sentences() -> Vec<String> {
     let bounds = BOUNDS.iter().map(Bound::sentence);
     let rules = RULES.iter().map(|rule| rule.says).filter(|says| !says.is_empty());
-    bounds.chain(rules.chain([WITHOUT_TOPICS]).map(str::to_owned)).collect()
+    let effects = EFFECTS.iter().map(|effect| effect.says);
+    bounds.chain(rules.chain(effects).map(str::to_owned)).collect()
 }

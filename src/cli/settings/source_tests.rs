@@ -269,7 +269,7 @@ fn defaults_that_have_no_effect_are_no_fault() {
         "idle-timeout = 5",
         "ping-after = 30\nidle-timeout = 5",
         "listen = [\"127.0.0.1:0\", \"127.0.0.1:0\", \"[::]:1\", \"0.0.0.0:1\"]",
-        "deflate = false\ndeflate-level = 9",
+        "deflate = false\ndeflate-level = 1",
         "deflate = false\nserver-context-takeover = false",
         "rate-policy = \"delay\"",
         "rate-policy = \"close\"\nbyte-rate = 1",

@@ -2,6 +2,7 @@
 
 mod client;
 mod sample;
+mod screen;
 mod view;
 
 use std::io::{IsTerminal, Write};
@@ -17,14 +18,11 @@ use super::command::place;
 use super::exit::{FAILURE, fail, written};
 pub(super) use client::Client;
 use sample::Sample;
+use screen::Screen;
 use view::View;
 
 /// So many pages of a list are looked at for one view.
 const PAGES: usize = 10;
-/// The cursor goes to the upper left, and what is behind each line and behind the last is cleared.
-const HOME: &str = "\x1b[H";
-const CLEAR_LINE: &str = "\x1b[K\n";
-const CLEAR_REST: &str = "\x1b[J";
 
 /// What the flags say.
 struct Top {
@@ -65,10 +63,12 @@ fn watch(flags: &Top) -> Result<ExitCode, String> {
         let has_more = more_topics || more_connections;
         let place = client.place();
         let view = View { place, before: &before, now: &now, topics, connections, has_more };
-        let text = view.render();
-        let text = match is_live {
-            true => format!("{HOME}{}{CLEAR_REST}", text.replace('\n', CLEAR_LINE)),
-            false => text,
+        // The terminal may have another size by now.
+        let screen = is_live.then(|| Screen::of(std::io::stdout()));
+        let lines = view.lines(screen.map(|screen| screen.rows()));
+        let text = match screen {
+            Some(screen) => screen.draw(&lines),
+            None => lines.iter().map(|line| format!("{line}\n")).collect(),
         };
         let result = std::io::stdout().write_all(text.as_bytes());
         if result.is_err() || flags.once {

@@ -1,13 +1,36 @@
 //! The view: lines of text of two samples and the lists.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use super::sample::Sample;
 
-/// The entries of each list.
+/// The topics and clients that are shown where no terminal says for how many there is room.
 const ENTRIES: usize = 8;
+
+/// Lines under a header.
+struct List {
+    header: &'static str,
+    entries: Vec<String>,
+}
+
+impl List {
+    /// The header and the first entries, in so many lines below it. The last one says how many are
+    /// left out, if not all have room.
+    fn lines(self, room: usize) -> Vec<String> {
+        let (header, mut lines) = (self.header.to_owned(), self.entries);
+        let all = lines.len();
+        if all > room && room > 0 {
+            lines.truncate(room - 1);
+            lines.push(format!("       ... and {} more", all - lines.len()));
+        }
+        lines.truncate(room);
+        lines.insert(0, header);
+        lines
+    }
+}
 
 /// What is shown.
 pub(super) struct View<'v> {
@@ -22,15 +45,35 @@ pub(super) struct View<'v> {
 }
 
 impl View<'_> {
-    /// All lines.
-    pub(super) fn render(mut self) -> String {
-        let mut out = String::new();
+    /// All lines, so many at most.
+    pub(super) fn lines(mut self, rows: Option<usize>) -> Vec<String> {
+        let mut totals = String::new();
         // A string takes everything.
-        let _ = self.totals(&mut out);
-        let _ = self.loops(&mut out);
-        let _ = self.lists(&mut out);
+        let _ = self.totals(&mut totals);
+        let mut lines: Vec<String> = totals.lines().map(str::to_owned).collect();
+        let lists = [self.loops(), self.topics(), self.clients()];
+        let note = "Not all topics and connections were looked at.";
+        let note = if self.has_more { &["", note][..] } else { &[] };
+        // A header for each, and an empty line between them.
+        let fixed = lines.len() + 2 * lists.len() - 1 + note.len();
+        let counts = lists.each_ref().map(|list| list.entries.len());
+        let rooms = match rows {
+            Some(rows) => shares(rows.saturating_sub(fixed), counts),
+            None => [counts[0], ENTRIES, ENTRIES],
+        };
+        for (number, (list, room)) in lists.into_iter().zip(rooms).enumerate() {
+            lines.extend((number > 0).then(String::new));
+            lines.extend(list.lines(room));
+        }
+        lines.extend(note.iter().map(|line| (*line).to_owned()));
+        if let Some(rows) = rows.filter(|rows| lines.len() > *rows) {
+            let left_out = lines.len() + 1 - rows;
+            lines.truncate(rows.saturating_sub(1));
+            lines.push(format!("{left_out} more lines have no room here"));
+        }
         // Whatever answers at the address must not control the terminal.
-        out.replace(|char: char| char.is_control() && char != '\n', ".")
+        let clean = |line: String| line.replace(|char: char| char.is_control(), ".");
+        lines.into_iter().map(clean).collect()
     }
 
     fn totals(&self, out: &mut String) -> std::fmt::Result {
@@ -82,53 +125,80 @@ impl View<'_> {
         writeln!(out, "published to written  p50 {}, p99 {}\n", time(0.5), time(0.99))
     }
 
-    fn loops(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "LOOP CORE    LOAD   TURNS/s  CONNECTIONS      QUEUED      MEMORY")?;
+    fn loops(&self) -> List {
         let (now, before) = (self.now, self.before);
-        for number in now.labels("corecast_loop_answers", "loop") {
+        let entry = |number: &String| {
             let of = [("loop", number.as_str())];
             let core = now.label("corecast_loop_answers", &of, "core");
             let load = 100.0 * now.rate(before, "corecast_loop_cpu_seconds_total", &of);
             let is_silent = now.sum("corecast_loop_answers", &of) == 0.0;
-            writeln!(
-                out,
+            format!(
                 "{number:>4} {core:>4} {load:>6.0}% {:>9} {:>12} {:>11} {:>11}{}",
                 whole(now.rate(before, "corecast_loop_turns_total", &of)),
                 whole(now.sum("corecast_loop_connections", &of)),
                 bytes(now.sum("corecast_queued_bytes", &of)),
                 bytes(now.sum("corecast_memory_bytes", &of)),
                 if is_silent { "  does not answer" } else { "" },
-            )?;
+            )
+        };
+        List {
+            header: "LOOP CORE    LOAD   TURNS/s  CONNECTIONS      QUEUED      MEMORY",
+            entries: now.labels("corecast_loop_answers", "loop").iter().map(entry).collect(),
         }
-        Ok(())
     }
 
-    fn lists(&mut self, out: &mut String) -> std::fmt::Result {
-        let number = |one: &Value, key: &str| one[key].as_u64().unwrap_or(0);
-        let text = |one: &Value, key: &str| one[key].as_str().unwrap_or("-").to_owned();
-        self.topics.sort_by_key(|one| std::cmp::Reverse(number(one, "subscribers")));
-        writeln!(out, "\nSUBSCRIBERS    RETAINED  TOPIC OR FILTER")?;
-        for one in self.topics.iter().take(ENTRIES) {
+    /// Those with most subscribers first.
+    fn topics(&mut self) -> List {
+        self.topics.sort_by_key(|one| Reverse(number(one, "subscribers")));
+        let entry = |one: &Value| {
             let retained = one["retained_bytes"].as_u64().map_or("-".to_owned(), bytes_of);
             // Names of clients must not move the cursor.
             let topic: String = text(one, "topic").escape_debug().take(60).collect();
-            let subscribers = number(one, "subscribers");
-            writeln!(out, "{subscribers:>11} {retained:>11}  {topic}")?;
+            format!("{:>11} {retained:>11}  {topic}", number(one, "subscribers"))
+        };
+        List {
+            header: "SUBSCRIBERS    RETAINED  TOPIC OR FILTER",
+            entries: self.topics.iter().map(entry).collect(),
         }
-        self.connections.retain(|one| number(one, "queued_bytes") > 0);
-        self.connections.sort_by_key(|one| std::cmp::Reverse(number(one, "queued_bytes")));
-        writeln!(out, "\n     QUEUED        SENT  ENDPOINT  SLOWEST CLIENT")?;
-        for one in self.connections.iter().take(ENTRIES) {
-            let (queued, sent) = (bytes_of(number(one, "queued_bytes")), number(one, "sent_bytes"));
-            let (endpoint, id) = (text(one, "endpoint"), text(one, "id"));
-            let peer = text(one, "peer");
-            writeln!(out, "{queued:>11} {:>11}  {endpoint:<8}  {peer} ({id})", bytes_of(sent))?;
-        }
-        if self.has_more {
-            writeln!(out, "\nNot all topics and connections were looked at.")?;
-        }
-        Ok(())
     }
+
+    /// Those for which most waits first.
+    fn clients(&mut self) -> List {
+        self.connections.retain(|one| number(one, "queued_bytes") > 0);
+        self.connections.sort_by_key(|one| Reverse(number(one, "queued_bytes")));
+        let entry = |one: &Value| {
+            let [queued, sent] =
+                ["queued_bytes", "sent_bytes"].map(|key| bytes_of(number(one, key)));
+            let [endpoint, id, peer] = ["endpoint", "id", "peer"].map(|key| text(one, key));
+            format!("{queued:>11} {sent:>11}  {endpoint:<8}  {peer} ({id})")
+        };
+        List {
+            header: "     QUEUED        SENT  ENDPOINT  SLOWEST CLIENT",
+            entries: self.connections.iter().map(entry).collect(),
+        }
+    }
+}
+
+fn number(one: &Value, key: &str) -> u64 {
+    one[key].as_u64().unwrap_or(0)
+}
+
+fn text<'o>(one: &'o Value, key: &str) -> &'o str {
+    one[key].as_str().unwrap_or("-")
+}
+
+/// So many lines for lists with so many entries: each gets as many as another one, unless it has
+/// fewer entries.
+fn shares<const N: usize>(mut lines: usize, counts: [usize; N]) -> [usize; N] {
+    let mut shares = [0; N];
+    while lines > 0 && shares != counts {
+        for (share, count) in shares.iter_mut().zip(counts) {
+            if *share < count && lines > 0 {
+                (*share, lines) = (*share + 1, lines - 1);
+            }
+        }
+    }
+    shares
 }
 
 /// A number with a comma between thousands.
@@ -171,6 +241,28 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_share_the_lines_that_there_are() {
+        let cases = [
+            (0, [3, 3, 3], [0, 0, 0]),
+            (4, [3, 0, 9], [2, 0, 2]),
+            (10, [3, 9, 9], [3, 4, 3]),
+            (10, [3, 9, 0], [3, 7, 0]),
+            (99, [3, 9, 0], [3, 9, 0]),
+        ];
+        cases.iter().for_each(|(lines, counts, expected)| {
+            assert_eq!(shares(*lines, *counts), *expected);
+        });
+        let list = |count: usize| List {
+            header: "H",
+            entries: (0..count).map(|number| number.to_string()).collect(),
+        };
+        assert_eq!(list(3).lines(3), ["H", "0", "1", "2"]);
+        assert_eq!(list(4).lines(3), ["H", "0", "1", "       ... and 2 more"]);
+        assert_eq!(list(4).lines(1), ["H", "       ... and 4 more"]);
+        assert_eq!(list(4).lines(0), ["H"]);
+    }
 
     #[test]
     fn numbers_are_short() {

@@ -15,6 +15,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use super::names::ByName;
 use super::secrets::Collector;
+use crate::base::file;
 
 /// The protocols of which the first one that the client offers is agreed on, if it offers any
 /// (RFC 7301). curl offers HTTP/1.0 alone if it is to use that.
@@ -132,7 +133,7 @@ impl Tls {
                 path: path.to_owned(),
                 error: error.to_string(),
             };
-            std::fs::read(path).map_err(fail)
+            file::read(path).map_err(fail)
         };
         let (cert, private) = (read(certificate)?, read(key)?);
         let names = [certificate, key].map(|path| path.display().to_string());

@@ -53,7 +53,7 @@ fn parts_of_records_are_held_for_a_second() {
     let mut config = Config::default();
     config.limits.memory = LIMIT;
     let server = Running::start_on_one_core(pair.tls(), config);
-    let worker = || server.0.stats()[0].worker.clone();
+    let worker = || server.0.stats()[0].worker;
     let mut silent = Vec::new();
     while silent.len() < 1_200 && worker().memory < LIMIT as u64 / 8 * 7 - 100_000 {
         let mut client = TlsClient::open(server.tls(), pair.client(), "/");
