@@ -194,7 +194,7 @@ fn what_is_cleared_is_counted() {
     queue.push_droppable(&frames("t", b'a', 1, 2));
     queue.push_droppable(&frames("u", b'a', 1, 1));
     let mut leftover = queue.take_out();
-    assert!(queue.is_empty() && queue.len() == 0);
+    assert_eq!((queue.is_empty(), queue.committed(), queue.droppable()), (true, 0, 0));
     assert_eq!((leftover.drop_some(2, drop), leftover.is_empty()), ((2, 1), false));
     assert_eq!((leftover.drop_some(2, drop), leftover.is_empty()), ((1, 1), true));
     assert!(queue.is_empty());
