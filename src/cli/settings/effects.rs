@@ -1,6 +1,8 @@
 //! Settings that have an effect only if others allow it: by `pubsub`, by routes, by compression.
 
-use corecast::config::{Access, Compression, RouteTo};
+#[cfg(feature = "tokens")]
+use corecast::config::Access;
+use corecast::config::{Compression, RouteTo};
 
 use super::check::Check;
 use super::options::Draft;
