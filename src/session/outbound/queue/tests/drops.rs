@@ -93,7 +93,7 @@ fn what_is_dropped_in_pieces_is_what_is_dropped_at_once() {
         let [mut at_once, mut in_pieces] = [(); 2].map(|()| SendQueue::new(policy, 600));
         let (mut later, mut both) = (0, [String::new(), String::new()]);
         let mut sending = Vec::new();
-        for step in 0..3000 {
+        for step in 0..20_000 {
             match numbers.below(8) {
                 0 => [&mut at_once, &mut in_pieces].map(|queue| queue.append(b"-")),
                 1 if sending.is_empty() => {
