@@ -20,6 +20,9 @@ pub(super) struct Budget {
     pub(super) turn: u64,
     /// The most slots that the search for the largest holders of memory looks at.
     pub(super) slots: u32,
+    /// The most entries that are dropped from the queues of slow subscribers to make room for
+    /// others. Each takes up to 0.5 us.
+    pub(super) drops: usize,
 }
 
 impl Budget {
@@ -32,6 +35,7 @@ impl Budget {
             share: units / 64,
             received: units / 4,
             turn: units,
+            drops: (units / 512) as usize + 1,
             slots: if units < u32::MAX as u64 { units as u32 / 128 + 1 } else { u32::MAX },
         }
     }

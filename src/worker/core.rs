@@ -55,6 +55,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) leftovers: Vec<Leftover>,
     /// The bytes of large sends of this turn.
     pub(super) sent_large: usize,
+    /// The entries of queues that may still be dropped in this turn to make room for others.
+    pub(super) drops: usize,
     /// The largest holders of memory are not looked for before this time.
     pub(super) shed_again: Millis,
     /// The search for them that goes on in the next turn.
@@ -108,6 +110,7 @@ impl<D: Driver> Core<D> {
             awaiting_send: VecDeque::new(),
             leftovers: Vec::new(),
             sent_large: 0,
+            drops: 0,
             shed_again: Millis::default(),
             survey: None,
             large_wait_until: Millis::default(),

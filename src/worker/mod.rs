@@ -207,6 +207,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
         self.core.arm_accepts();
         self.core.rearm_waiting();
         self.core.drain_some();
+        self.core.drops = self.core.budget.drops;
         self.service.end_turn(self.core.now, DELIVERIES, &mut self.core);
         let by_itself = by_itself.saturating_add(self.service.take_work());
         self.core.pools.work.charge(by_itself);

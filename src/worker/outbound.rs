@@ -152,8 +152,13 @@ impl<D: Driver> Core<D> {
         };
         // The answers of this turn come first.
         queue.queue.push_output(&mut entry.output, |copied| buffers.give(copied));
-        match queue.queue.push_droppable(frames) {
+        match queue.queue.offer(frames, &mut self.drops) {
             Offer::Queued(lost) | Offer::Dropped(lost) => self.stats.dropped += lost,
+            Offer::Later(lost) => {
+                self.stats.dropped += lost;
+                entry.delivered = MAX_DELIVERED;
+                return Delivered::NextTurn;
+            }
             Offer::TooSlow => {
                 self.stats.dropped += u64::from(frames.messages());
                 self.too_slow.push(id);

@@ -48,10 +48,10 @@ impl Conflated {
 
     /// As [`pop`](Self::pop), but never the message of `kept`. `None` if there is no other.
     pub(super) fn pop_except(&mut self, kept: &Arc<str>) -> Option<Rc<Frames>> {
-        if self.len() < 2 {
-            return None;
-        }
         if self.subjects.front() == Some(kept) {
+            if self.len() < 2 {
+                return None;
+            }
             self.subjects.rotate_left(1);
         }
         self.pop()
@@ -60,6 +60,11 @@ impl Conflated {
     /// The bytes of the message that [`pop`](Self::pop) would take.
     pub(super) fn first_len(&self) -> Option<usize> {
         self.frames.get(self.subjects.front()?).map(|frames| frames.len())
+    }
+
+    /// The bytes of the message of a subject, if one is kept.
+    pub(super) fn len_of(&self, subject: &Arc<str>) -> Option<usize> {
+        self.frames.get(subject).map(|frames| frames.len())
     }
 
     /// The memory of the table, in bytes. That of the messages is charged by itself.
@@ -123,6 +128,9 @@ mod tests {
         assert_eq!(conflated.pop_except(&kept).map(|frames| frames.len()), Some(2));
         assert_eq!(conflated.pop_except(&kept).map(|frames| frames.len()), Some(3));
         assert!(conflated.pop_except(&kept).is_none());
-        assert_eq!(conflated.pop().map(|frames| frames.len()), Some(1));
+        assert_eq!((conflated.len_of(&kept), conflated.len_of(&"b".into())), (Some(1), None));
+        let unknown: Arc<str> = "d".into();
+        assert_eq!(conflated.pop_except(&unknown).map(|frames| frames.len()), Some(1));
+        assert!(conflated.pop_except(&unknown).is_none());
     }
 }

@@ -11,6 +11,9 @@ use crate::session::outbound::frames::Frames;
 /// sends.
 pub(super) const CHUNK: usize = 64 << 10;
 
+/// To pass so many entries in search of the oldest frames takes as long as to drop these.
+const PASSED: usize = 128;
+
 /// One entry of a queue.
 #[derive(Debug)]
 pub(super) enum Entry {
@@ -97,6 +100,14 @@ impl Fifo {
         }
     }
 
+    /// Adds all entries of `others` to the end.
+    pub(super) fn join(&mut self, others: &mut Self) {
+        let others = std::mem::take(others);
+        self.reported += others.reported;
+        self.memory += others.memory;
+        self.entries.extend(others.entries);
+    }
+
     /// Adds a chunk before all entries.
     pub(super) fn push_front(&mut self, chunk: Chunk) {
         self.memory += chunk.memory();
@@ -112,6 +123,9 @@ impl Fifo {
     /// Adds gap notices before the first entry that may be dropped, and behind gap notices of which
     /// some are sent. If such an entry is a gap notice, they become part of it.
     pub(super) fn insert_gaps(&mut self, gaps: GapCounts) {
+        if gaps.is_empty() {
+            return;
+        }
         let is_before = |entry: &Entry| match entry {
             Entry::Bytes(_) => true,
             Entry::Gaps(before) => before.is_begun(),
@@ -125,7 +139,7 @@ impl Fifo {
             before.merge(&gaps);
             self.reported += before.len();
             self.memory += before.memory();
-        } else if !gaps.is_empty() {
+        } else {
             self.reported += gaps.len();
             self.memory += gaps.memory();
             self.entries.insert(at, Entry::Gaps(gaps));
@@ -138,11 +152,12 @@ impl Fifo {
         self.entries.iter().position(|entry| !is_committed(entry)).unwrap_or(self.entries.len())
     }
 
-    /// Takes out the frames that have waited longest.
-    pub(super) fn drop_oldest(&mut self) -> Option<Rc<Frames>> {
+    /// Takes out the frames that have waited longest. Returns also what that counts for: more than
+    /// one if many entries that cannot be dropped were before them.
+    pub(super) fn drop_oldest(&mut self) -> Option<(Rc<Frames>, usize)> {
         let at = self.entries.iter().position(|entry| matches!(entry, Entry::Frames(_)))?;
         match self.entries.remove(at) {
-            Some(Entry::Frames(frames)) => Some(frames),
+            Some(Entry::Frames(frames)) => Some((frames, 1 + at / PASSED)),
             _ => None,
         }
     }
@@ -335,11 +350,24 @@ mod tests {
     #[test]
     fn the_oldest_frames_are_dropped_first() {
         let mut fifo = some();
-        assert_eq!(fifo.drop_oldest().map(|frames| frames.len()), Some(20));
+        assert_eq!(fifo.drop_oldest().map(|(frames, cost)| (frames.len(), cost)), Some((20, 1)));
         assert_eq!(show(&fifo), "ab c <u,v> [w]");
-        assert_eq!(fifo.drop_oldest().map(|frames| frames.len()), Some(100));
+        assert_eq!(fifo.drop_oldest().map(|(frames, cost)| (frames.len(), cost)), Some((100, 1)));
         assert!(fifo.drop_oldest().is_none());
         assert_eq!((show(&fifo).as_str(), fifo.count_bytes()), ("ab c <u,v>", (3, 0)));
+        (0..3 * PASSED).for_each(|_| fifo.push(Entry::Bytes(chunk(b"d"))));
+        fifo.push(Entry::Frames(frames("w", b'y', 7, 1)));
+        assert_eq!(fifo.drop_oldest().map(|(frames, cost)| (frames.len(), cost)), Some((7, 4)));
+    }
+
+    #[test]
+    fn what_is_joined_comes_last() {
+        let (mut fifo, mut others) = (some(), some());
+        let memory = fifo.memory + others.memory;
+        fifo.join(&mut others);
+        assert_eq!(show(&fifo), "ab [t] c <u,v> [w] ab [t] c <u,v> [w]");
+        assert_eq!((fifo.reported(), fifo.memory, fifo.count_bytes()), (4, memory, (6, 240)));
+        assert_eq!((others.len(), others.reported(), others.memory), (0, 0, 0));
     }
 
     #[test]

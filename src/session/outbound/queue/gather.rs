@@ -18,7 +18,10 @@ impl SendQueue {
             (Some(Entry::Gaps(_)), _) => true,
             (Some(a), Some(b)) => a.len() + b.len() <= CHUNK / 2,
             (Some(a), None) => a.len() <= CHUNK / 2 && !self.conflated.is_empty(),
-            (None, _) => self.conflated.len() > 1 && self.first_len() <= Some(CHUNK / 2),
+            (None, _) => {
+                let has_more = self.conflated.len() > 1 || !self.tail.is_empty();
+                has_more && self.first_len() <= Some(CHUNK / 2)
+            }
         }
     }
 
@@ -70,6 +73,7 @@ impl SendQueue {
             && let Some(frames) = self.conflated.pop()
         {
             self.fifo.push(Entry::Frames(frames));
+            self.join_tail();
         }
         let len = self.fifo.commit_second();
         self.account.droppable -= len;
@@ -90,7 +94,11 @@ impl SendQueue {
             }
             Some(Entry::Frames(frames)) => frames,
             Some(Entry::Gaps(_)) => return None,
-            None => self.conflated.pop()?,
+            None => {
+                let frames = self.conflated.pop()?;
+                self.join_tail();
+                frames
+            }
         };
         self.account.droppable -= frames.len();
         Some(Chunk::Shared { bytes: Rc::clone(frames.bytes()), from: 0 })

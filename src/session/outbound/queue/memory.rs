@@ -16,7 +16,8 @@ impl SendQueue {
     #[must_use]
     pub fn memory(&self) -> usize {
         let tables = self.gaps.memory() + self.conflated.memory();
-        size_of::<Self>() + self.fifo.memory() + self.sending.own() + tables
+        let entries = self.fifo.memory() + self.tail.memory();
+        size_of::<Self>() + entries + self.sending.own() + tables
     }
 
     /// Its share in the memory of frames that other connections hold as well, in bytes. Looks at

@@ -13,6 +13,7 @@ mod sizes;
 mod tests;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::frames::Frames;
 use super::output::Output;
@@ -34,6 +35,9 @@ pub enum Offer {
     Queued(u64),
     /// They were dropped, and were this number of messages.
     Dropped(u64),
+    /// They were not added: more messages have to be dropped for them than one call may drop. This
+    /// number was. Offer them again.
+    Later(u64),
     /// The policy demands that the connection is closed.
     TooSlow,
 }
@@ -50,6 +54,11 @@ pub struct SendQueue {
     fifo: Fifo,
     /// Only under [`SlowConsumer::Conflate`]: the droppable messages, sent after the entries.
     conflated: Conflated,
+    /// What was added since [`before_close`](SendQueue::before_close), while there are conflated
+    /// messages: it is sent after these.
+    tail: Fifo,
+    /// The bytes that are added end the connection.
+    is_ending: bool,
     /// Messages dropped, without a gap notice among the entries so far.
     gaps: GapCounts,
     /// The connection is being closed, so no more droppable frames are queued.
@@ -68,6 +77,8 @@ impl SendQueue {
             sending: Sending::default(),
             fifo: Fifo::default(),
             conflated: Conflated::default(),
+            tail: Fifo::default(),
+            is_ending: false,
             gaps: GapCounts::default(),
             refuses: false,
         }
@@ -118,7 +129,7 @@ impl SendQueue {
             bytes.shrink_to_fit();
         }
         self.account.committed += len;
-        self.fifo.push(Entry::Bytes(chunk));
+        self.end().push(Entry::Bytes(chunk));
         None
     }
 
@@ -135,19 +146,40 @@ impl SendQueue {
     /// Copies `bytes` to the end.
     pub fn append(&mut self, bytes: &[u8]) {
         self.account.committed += bytes.len();
-        self.fifo.append(bytes);
+        self.end().append(bytes);
+    }
+
+    /// Where bytes are added.
+    fn end(&mut self) -> &mut Fifo {
+        if self.is_ending && !self.conflated.is_empty() { &mut self.tail } else { &mut self.fifo }
+    }
+
+    /// If no conflated messages are left, what comes after them follows the entries.
+    fn join_tail(&mut self) {
+        if self.is_ending && self.conflated.is_empty() {
+            self.fifo.join(&mut self.tail);
+        }
+    }
+
+    /// As [`offer`](Self::offer), however many messages have to be dropped for it.
+    pub fn push_droppable(&mut self, frames: &Rc<Frames>) -> Offer {
+        let mut drops = usize::MAX;
+        self.offer(frames, &mut drops)
     }
 
     /// Adds frames that may be dropped. If more than `limit` bytes of such frames would wait, or
     /// more than one entry for each 64 bytes of it, the policy decides. Bytes that are committed or
     /// in flight do not count. One entry may wait however large it is.
-    pub fn push_droppable(&mut self, frames: &Rc<Frames>) -> Offer {
+    ///
+    /// To drop the messages of one entry counts for one of `drops`, or more if many entries that
+    /// cannot be dropped are before it. Once none are left, the rest is left to another call.
+    pub fn offer(&mut self, frames: &Rc<Frames>, drops: &mut usize) -> Offer {
         let messages = u64::from(frames.messages());
         if self.refuses {
             return Offer::Dropped(messages);
         }
-        // Otherwise a message larger than the limit could never be sent.
-        let fits = self.account.droppable == 0 || self.has_room(frames.len());
+        let fits = self.fits(frames.len());
+        let mut dropped = 0;
         match self.policy {
             SlowConsumer::Close if !fits => {
                 self.refuses = true;
@@ -158,23 +190,40 @@ impl SendQueue {
                 return Offer::Dropped(messages);
             }
             SlowConsumer::DropNewest => self.report_gaps_here(),
-            SlowConsumer::Conflate => return Offer::Queued(self.conflate(frames)),
+            SlowConsumer::Conflate => return self.conflate(frames, drops),
+            SlowConsumer::DropOldest if !fits => {
+                dropped = self.drop_oldest(frames.len(), drops);
+                if !self.fits(frames.len()) {
+                    return Offer::Later(dropped);
+                }
+            }
             SlowConsumer::Close | SlowConsumer::DropOldest => {}
-        }
-        let mut dropped = 0;
-        while self.policy == SlowConsumer::DropOldest
-            && !self.has_room(frames.len())
-            && let Some(oldest) = self.fifo.drop_oldest()
-        {
-            dropped += self.count_dropped(&oldest);
         }
         self.account.droppable += frames.len();
         self.fifo.push(Entry::Frames(Rc::clone(frames)));
         Offer::Queued(dropped)
     }
 
-    fn has_room(&self, len: usize) -> bool {
-        self.account.droppable + len <= self.limit && self.fifo.len() < max_entries(self.limit)
+    /// Whether there is room for an entry of `len` bytes. One has room in any case: otherwise a
+    /// message larger than the limit could never be sent.
+    fn fits(&self, len: usize) -> bool {
+        self.account.droppable == 0
+            || self.account.droppable + len <= self.limit
+                && self.fifo.len() < max_entries(self.limit)
+    }
+
+    /// Makes room for an entry of `len` bytes. Returns the number of messages dropped.
+    #[cold]
+    fn drop_oldest(&mut self, len: usize, drops: &mut usize) -> u64 {
+        let mut dropped = 0;
+        while !self.fits(len)
+            && *drops > 0
+            && let Some((oldest, cost)) = self.fifo.drop_oldest()
+        {
+            *drops = drops.saturating_sub(cost);
+            dropped += self.count_dropped(&oldest);
+        }
+        dropped
     }
 
     /// Counts frames that were taken out to be dropped; returns the number of their messages.
@@ -185,21 +234,47 @@ impl SendQueue {
         messages
     }
 
-    /// Keeps only the last message of a subject; returns the number of messages dropped for it.
-    fn conflate(&mut self, frames: &Rc<Frames>) -> u64 {
+    /// Keeps only the last message of a subject.
+    fn conflate(&mut self, frames: &Rc<Frames>, drops: &mut usize) -> Offer {
+        let mut dropped = 0;
+        let len = frames.len() - frames.last();
+        if self.account.droppable + len > self.limit
+            || self.conflated.len() >= max_entries(self.limit)
+        {
+            let has_room;
+            (dropped, has_room) = self.drop_others(frames.subject(), len, drops);
+            if !has_room {
+                return Offer::Later(dropped);
+            }
+        }
         let (latest, earlier) = self.conflated.keep(frames);
         let replaced = earlier.as_ref().map_or(0, |earlier| u64::from(earlier.messages()));
         self.account.droppable += latest.len();
         self.account.droppable -= earlier.map_or(0, |earlier| earlier.len());
-        let mut dropped = u64::from(frames.messages()) - 1 + replaced;
-        self.gaps.add(frames.subject(), dropped);
-        while (self.account.droppable > self.limit
-            || self.conflated.len() > max_entries(self.limit))
-            && let Some(oldest) = self.conflated.pop_except(frames.subject())
+        let replaced = u64::from(frames.messages()) - 1 + replaced;
+        self.gaps.add(frames.subject(), replaced);
+        Offer::Queued(dropped + replaced)
+    }
+
+    /// Makes room for a message of `len` bytes in the place of the one of its subject. Returns the
+    /// number of messages dropped, and whether that was enough.
+    #[cold]
+    fn drop_others(&mut self, subject: &Arc<str>, len: usize, drops: &mut usize) -> (u64, bool) {
+        let earlier = self.conflated.len_of(subject);
+        let (new, replaced) = (usize::from(earlier.is_none()), earlier.unwrap_or(0));
+        let mut dropped = 0;
+        while self.account.droppable + len - replaced > self.limit
+            || self.conflated.len() + new > max_entries(self.limit)
         {
+            if *drops == 0 {
+                // Nothing is left to be done if there are no others.
+                return (dropped, self.conflated.len() + new < 2);
+            }
+            let Some(oldest) = self.conflated.pop_except(subject) else { break };
+            *drops -= 1;
             dropped += self.count_dropped(&oldest);
         }
-        dropped
+        (dropped, true)
     }
 
     /// Adds the gap notices at the end, where the messages are missing. If too many wait there
@@ -224,10 +299,11 @@ impl SendQueue {
     /// The bytes that are added next end the connection: everything that waits, gap notices and
     /// conflated messages included, is sent before them.
     pub fn before_close(&mut self) {
-        self.report_gaps();
-        while let Some(frames) = self.conflated.pop() {
-            self.fifo.push(Entry::Frames(frames));
+        // Under other policies their place is before what may be dropped, whatever follows.
+        if self.policy == SlowConsumer::DropNewest {
+            self.report_gaps();
         }
+        self.is_ending = true;
     }
 
     /// Adds whole frames before everything that may be dropped.
@@ -294,6 +370,7 @@ impl SendQueue {
         while let Some(frames) = self.conflated.pop() {
             dropped += u64::from(frames.messages());
         }
+        self.join_tail();
         self.gaps.clear();
         self.account.droppable = 0;
         self.check();
@@ -305,7 +382,8 @@ impl SendQueue {
     fn check(&self) {
         if cfg!(debug_assertions) {
             let (committed, droppable) = self.fifo.count_bytes();
-            self.account.check(committed, droppable + self.conflated.count_bytes());
+            let (after, _) = self.tail.count_bytes();
+            self.account.check(committed + after, droppable + self.conflated.count_bytes());
         }
     }
 }

@@ -7,6 +7,8 @@ use super::fifo::CHUNK;
 use super::*;
 use crate::base::Shared;
 
+mod drops;
+mod ending;
 mod gaps;
 
 fn owned(bytes: &[u8]) -> Chunk {
