@@ -44,6 +44,7 @@ impl SendQueue {
     #[must_use]
     pub fn take_out(&mut self) -> Leftover {
         self.gaps.clear();
+        self.fifo.join(&mut self.tail);
         (self.account.committed, self.account.droppable) = (0, 0);
         Leftover {
             fifo: std::mem::take(&mut self.fifo),

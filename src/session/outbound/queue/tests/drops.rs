@@ -27,7 +27,7 @@ pub(super) fn sent(queue: &mut SendQueue) -> String {
         sent.extend_from_slice(piece.rest());
         queue.sent(piece, usize::MAX);
     }
-    assert!(queue.is_empty() && queue.len() == 0, "{queue:?}");
+    assert!(queue.is_empty() && queue.committed() == 0, "{queue:?}");
     String::from_utf8(sent).unwrap()
 }
 
