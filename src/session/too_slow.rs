@@ -5,8 +5,8 @@ use crate::base::Millis;
 
 impl Session {
     /// Whether a part of a message or of a request comes too slowly to be held while memory is
-    /// short: nothing for a second, or too little. Nobody is too slow whose input waits here. `None`
-    /// if there is no such part.
+    /// short: nothing for a second, or too little. Nobody is too slow whose input waits here.
+    /// `None` if there is no such part.
     pub fn comes_too_slowly(&mut self, now: Millis, is_read: bool) -> Option<bool> {
         let (pace, last, received, held) = match (&mut self.assembly, self.rare.as_deref_mut()) {
             (Some(assembly), _) => {

@@ -179,16 +179,18 @@ impl<D: Driver> Core<D> {
         Some(has_closed)
     }
 
-    /// Frees some of the large vectors of messages that are dropped.
+    /// Whether anything waits to be freed.
+    #[inline]
+    pub(super) fn has_discarded(&self) -> bool {
+        !self.pools.discarded.is_empty() || !self.leftovers.is_empty()
+    }
+
+    /// Frees some of the large vectors of messages that are dropped, and of what waited for
+    /// connections that were given up.
     #[cold]
     pub(super) fn free_discarded(&mut self) {
         let freed = self.pools.discarded.free_some();
         self.pools.work.charge(Work::of_freed(freed));
-    }
-
-    /// Drops some of what waited for connections that were given up.
-    #[cold]
-    pub(super) fn drop_leftovers(&mut self) {
         let mut most = MAX_DROPPED;
         while most > 0
             && let Some(leftover) = self.leftovers.last_mut()

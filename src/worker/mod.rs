@@ -194,11 +194,8 @@ impl<D: Driver, S: Service> Worker<D, S> {
         if !self.core.closing.is_empty() {
             self.reap();
         }
-        if !self.core.pools.discarded.is_empty() {
+        if self.core.has_discarded() {
             self.core.free_discarded();
-        }
-        if !self.core.leftovers.is_empty() {
-            self.core.drop_leftovers();
         }
         if self.core.refusals.due() <= self.core.now {
             self.core.refusals.log(self.core.now);
@@ -270,8 +267,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             || core.drain_has_more()
             || !core.awaiting_buffer.is_empty()
             || !core.due.is_empty()
-            || !core.pools.discarded.is_empty()
-            || !core.leftovers.is_empty()
+            || core.has_discarded()
         {
             return None;
         }

@@ -42,9 +42,10 @@ pub(super) const EFFECTS: &[Effect] = &[
             "publish-backlog",
         ],
         by: &["pubsub"],
-        says: "`slow-consumer`, `subscriber-queue` and all other settings of publish and subscribe, \
-               if they are not the defaults, are there only with topics: with `pubsub`, and a route \
-               to topics if there are routes, without its own `slow-consumer` or `subscriber-queue`",
+        says: "`slow-consumer`, `subscriber-queue` and all other settings of publish and \
+               subscribe, if they are not the defaults, are there only with topics: with \
+               `pubsub`, and a route to topics if there are routes, without its own \
+               `slow-consumer` or `subscriber-queue`",
         missing: without_topics,
     },
     Effect {

@@ -28,9 +28,8 @@ const KEY_KINDS: &str = "it is none of those that can be used: RSA of 2048 to 40
                          P-256 or P-384, and Ed25519";
 
 /// What is said of a certificate of an old version.
-const V1: &str = "it is of version 1 of X.509, and browsers and this server need version 3; with \
-                  `openssl req -x509 -addext subjectAltName=DNS:NAME` or `openssl x509 -req \
-                  -extfile FILE` it has extensions, and is of that version";
+const V1: &str = "it is of version 1 of X.509, and version 3 is needed: with `openssl req -x509 \
+                  -addext subjectAltName=DNS:NAME` or `openssl x509 -req -extfile FILE` it is";
 
 /// The most early data of a client that is skipped, in bytes of records.
 const EARLY_DATA: u32 = 24 << 10;

@@ -1,6 +1,5 @@
 //! What waited for a connection that is given up, dropped in pieces.
 
-use super::SendQueue;
 use super::conflated::Conflated;
 use super::fifo::Fifo;
 
@@ -13,6 +12,10 @@ pub struct Leftover {
 }
 
 impl Leftover {
+    pub(super) fn of(fifo: &mut Fifo, conflated: &mut Conflated) -> Self {
+        Self { fifo: std::mem::take(fifo), conflated: std::mem::take(conflated) }
+    }
+
     /// Drops up to `most` entries. Returns their number, and that of the messages in them. `give`
     /// takes the vectors.
     pub fn drop_some(&mut self, most: usize, mut give: impl FnMut(Vec<u8>)) -> (usize, u64) {
@@ -35,20 +38,5 @@ impl Leftover {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fifo.is_empty() && self.conflated.is_empty()
-    }
-}
-
-impl SendQueue {
-    /// Takes out all that is not in flight, and all gap notices, to be dropped in pieces. What is
-    /// in flight stays.
-    #[must_use]
-    pub fn take_out(&mut self) -> Leftover {
-        self.gaps.clear();
-        self.fifo.join(&mut self.tail);
-        (self.account.committed, self.account.droppable) = (0, 0);
-        Leftover {
-            fifo: std::mem::take(&mut self.fifo),
-            conflated: std::mem::take(&mut self.conflated),
-        }
     }
 }

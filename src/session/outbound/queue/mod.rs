@@ -363,6 +363,15 @@ impl SendQueue {
         }
     }
 
+    /// Takes out all that is not in flight, and all gap notices, to be dropped in pieces.
+    #[must_use]
+    pub fn take_out(&mut self) -> Leftover {
+        self.gaps.clear();
+        self.fifo.join(&mut self.tail);
+        (self.account.committed, self.account.droppable) = (0, 0);
+        Leftover::of(&mut self.fifo, &mut self.conflated)
+    }
+
     /// Drops all frames of which no byte was sent, and all gap notices; returns the number of
     /// messages.
     pub fn clear_droppable(&mut self) -> u64 {
