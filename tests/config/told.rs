@@ -34,8 +34,8 @@ fn faults_are_told_at_the_setting_that_has_them() {
         (5, "`auth-ca` needs `auth-url`"),
         (7, "`server-context-takeover` has no effect without `deflate`"),
         (8, "`client-context-takeover` has no effect without `deflate`"),
-        (10, "`slow-consumer` has no effect without `pubsub`"),
-        (11, "`api-keys` has no effect without `pubsub`"),
+        (10, "`slow-consumer` has no effect: `pubsub` (false) turns off topics"),
+        (11, "`api-keys` protects nothing: `pubsub` (false) leaves only the echo"),
         (12, "the nearest is `corecast::access`"),
     ] {
         let all: Vec<_> = of(number).collect();
