@@ -53,11 +53,11 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, ProxyError> {
     }
 }
 
-/// Whether `bytes` begin as a header does. Proxies send one of version 2 at once; of one that comes
-/// in pieces, an HTTP request is refused at its second empty line, before the rest is there.
+/// Whether `bytes` begin as a header of version 1 does. One of version 2 begins with two empty
+/// lines, after which an HTTP request is refused before the rest of the header is there.
 #[must_use]
-pub fn is_header(bytes: &[u8]) -> bool {
-    bytes.starts_with(v1::START) || bytes.starts_with(v2::SIGNATURE)
+pub fn is_v1_header(bytes: &[u8]) -> bool {
+    bytes.starts_with(v1::START)
 }
 
 /// Compares `bytes` with what they have to begin with, as far as they have come. Returns whether

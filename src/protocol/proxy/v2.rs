@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Header, MAX_HEADER, ProxyError, begins_with};
 
-pub(super) const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The bytes before the addresses.
 const FIXED: usize = 16;
 /// The bytes of the two paths of Unix-domain sockets.

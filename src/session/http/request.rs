@@ -234,5 +234,5 @@ impl Session {
 
 /// Why a request is not understood: a proxy may have been told to send what nobody takes here.
 fn fault(error: impl Into<Rejection>, bytes: &[u8]) -> Rejection {
-    if proxy::is_header(bytes) { HeadError::ProxyHeader.into() } else { error.into() }
+    if proxy::is_v1_header(bytes) { HeadError::ProxyHeader.into() } else { error.into() }
 }
