@@ -205,7 +205,8 @@ impl<D: Driver> Core<D> {
         slot.flags.insert(Flags::ABORTED);
         self.driver.give_up(id);
         if let Some(queue) = &mut slot.queue {
-            (queue.stall, queue.check) = (Millis::NEVER, Millis::NEVER);
+            let never = Millis::NEVER;
+            (queue.stall, queue.check, queue.cut_at) = (never, never, never);
             // Usually there is little, which is dropped at once.
             let mut leftover = queue.queue.take_out();
             let (_, dropped) = leftover.drop_some(FEW, |vector| self.pools.give(vector));
