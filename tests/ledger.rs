@@ -29,6 +29,10 @@ const MIB: usize = 1 << 20;
 /// What else the server may hold and charge, such as tables that have grown.
 const LITTLE: usize = 64 << 10;
 
+/// The longest that sums may take to stay as they are. Nothing is judged by it: a machine may be
+/// slow for minutes.
+const SETTLES: Duration = Duration::from_secs(120);
+
 /// One test at a time: the allocator counts for the whole process.
 static SERIAL: Mutex<()> = Mutex::new(());
 
@@ -49,7 +53,7 @@ fn settled(server: &Embedded) -> Sums {
     let sums = || Sums { charged: charged(server), allocated: allocator::allocated() };
     let mut last = sums();
     let mut unchanged = 0;
-    let is_settled = wait_until(PATIENCE, || {
+    let is_settled = wait_until(SETTLES, || {
         std::thread::sleep(Duration::from_millis(20));
         let now = sums();
         let is_same = now.charged == last.charged && now.allocated.abs_diff(last.allocated) < 1000;
