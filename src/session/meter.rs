@@ -70,37 +70,57 @@ pub enum NextFrame {
 }
 
 /// What may be handled without a look at the [`Meter`], and what was: the bytes that are left in
-/// the lower half, the messages that were handled in the upper half. So it is checked by one
-/// comparison and used by one addition.
+/// the upper half, the messages that were handled in the lower half. So it is checked by one
+/// comparison, and counting takes one subtraction and one addition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lease(pub u64);
 
 impl Lease {
     /// That of a connection that nothing is counted of.
-    pub const MAX: Self = Self(u32::MAX as u64);
+    pub const MAX: Self = Self::of(u32::MAX);
 
-    /// Whether so many bytes may be handled.
+    /// For so many bytes.
+    const fn of(bytes: u32) -> Self {
+        Self((bytes as u64) << 32)
+    }
+
+    /// Whether so many bytes may be handled. A receive has less than 4 GiB.
     #[inline(always)]
     #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "a receive has less than 4 GiB")]
     pub const fn allows(self, bytes: usize) -> bool {
-        self.bytes() as usize >= bytes
+        self.bytes() >= bytes as u32
     }
 
-    /// What is left after so many bytes and messages were handled, which it allows.
+    /// Takes so many bytes, which it allows, before they are handled. `messages` were counted so
+    /// far on all connections; [`end`](Self::end) adds those that are in the bytes.
     #[inline(always)]
     #[must_use]
-    pub const fn after(self, bytes: usize, messages: u64) -> Self {
-        Self(self.0.wrapping_add(messages << 32).wrapping_sub(bytes as u64))
+    pub const fn begin(self, bytes: usize, messages: u64) -> Self {
+        Self(self.0.wrapping_sub(((bytes as u64) << 32).wrapping_add(messages)))
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
-    const fn bytes(self) -> u32 {
-        self.0 as u32
+    /// The bytes were handled, and `messages` are counted now.
+    #[inline(always)]
+    #[must_use]
+    pub const fn end(self, messages: u64) -> Self {
+        Self(self.0.wrapping_add(messages))
+    }
+
+    /// So many bytes were not handled after all.
+    #[must_use]
+    pub const fn with(self, bytes: usize) -> Self {
+        Self(self.0.wrapping_add((bytes as u64) << 32))
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the upper half")]
-    const fn messages(self) -> u32 {
+    const fn bytes(self) -> u32 {
         (self.0 >> 32) as u32
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+    const fn messages(self) -> u32 {
+        self.0 as u32
     }
 }
 
@@ -188,7 +208,7 @@ impl Meter {
         let messages = (u64::from(bytes) / LEAST_FRAME + 1) as u32;
         self.charge(of, bytes.into(), messages.into());
         self.leased = messages;
-        Lease(bytes.into())
+        Lease::of(bytes)
     }
 
     /// Ends a lease: gives back what was not used.

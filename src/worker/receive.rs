@@ -88,7 +88,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
             return self.defer(id, Received::Data { buffer, len }, armed);
         }
         // Looked up once, and kept until it is known what was handled.
-        let lease = if METERED { core.meters.lease(id.slot) } else { None };
+        let mut lease = if METERED { core.meters.lease(id.slot) } else { None };
         if METERED && !lease.as_ref().is_some_and(|lease| Lease(**lease).allows(len)) {
             return self.on_metered(id, buffer, len, armed);
         }
@@ -105,20 +105,21 @@ impl<D: Driver, S: Service> Worker<D, S> {
         let bytes = core.driver.bytes(&buffer).get_mut(..len).unwrap_or_default();
         let output = &mut entry.output;
         let pools = &mut core.pools;
-        let messages = pools.counts.messages;
+        if METERED && let Some(lease) = &mut lease {
+            **lease = Lease(**lease).begin(len, pools.counts.messages).0;
+        }
         let handled = slot.session.receive(core.now, bytes, backlog, pools, service, output);
-        let messages = core.pools.counts.messages - messages;
+        if METERED && let Some(lease) = &mut lease {
+            **lease = Lease(**lease).end(core.pools.counts.messages).0;
+        }
         if handled != Handled::All {
             if METERED
                 && let Some(lease) = lease
                 && let Handled::Until(at) | Handled::Paused(at) = handled
             {
-                *lease = Lease(*lease).after(at, messages).0;
+                *lease = Lease(*lease).with(len - at).0;
             }
             return self.keep_rest(id, buffer, len, handled, armed);
-        }
-        if METERED && let Some(lease) = lease {
-            *lease = Lease(*lease).after(len, messages).0;
         }
         if output.in_place().is_some() {
             entry.buffer = Some(buffer);

@@ -48,7 +48,7 @@ impl Client {
     fn receive(&mut self, now: u64, messages: u64) -> bool {
         let len = usize::try_from(messages * self.size).unwrap();
         if self.lease.allows(len) {
-            self.lease = self.lease.after(len, messages);
+            self.lease = self.lease.begin(len, 7).end(7 + messages);
             self.waiting -= messages;
             self.handled += messages;
             return true;
@@ -190,9 +190,9 @@ fn what_is_not_handled_of_a_lease_is_given_back() {
     let of = metered(Some((1, 800)), None, false);
     let mut meter = Meter::new(&of, Millis(0));
     let mut lease = meter.lease(&of);
-    assert_eq!(lease, Lease(99 * 6));
+    assert_eq!(lease, Lease::of(99 * 6));
     assert!(lease.allows(99 * 6) && !lease.allows(99 * 6 + 1));
-    lease = lease.after(400, 40);
+    lease = lease.begin(400, 0).end(40);
     assert_eq!((lease.bytes(), lease.messages()), (194, 40));
     assert_eq!(meter.allow(&of, Millis(0), 1, &mut lease), Allowance::All);
     assert_eq!((meter.messages.tokens(), lease), (760, Lease::default()));
