@@ -63,6 +63,13 @@ pub(super) const EFFECTS: &[Effect] = &[
         missing: without_lines,
     },
     Effect {
+        settings: &["peer-addresses"],
+        by: &["admin", "access-log", "auth-url", "trust-proxy"],
+        says: "`peer-addresses` is `false` only without `admin`, `access-log`, `auth-url` and \
+               `trust-proxy`, which need the addresses",
+        missing: needed_by_others,
+    },
+    Effect {
         settings: &["max-connections-per-address"],
         by: &["max-connections", "cores", "loops-per-core"],
         says: "`max-connections-per-address` is not more than `max-connections` of all loops \
@@ -151,6 +158,23 @@ fn without_lines(check: &Check<'_>, name: &str) -> Option<String> {
         check.show("log-level")
     );
     (is_on && level.hides(PART, tracing::Level::INFO)).then_some(text)
+}
+
+fn needed_by_others(check: &Check<'_>, name: &str) -> Option<String> {
+    let options = check.options;
+    let config = &options.config;
+    let by = [
+        ("admin", !options.admin.listen.is_empty()),
+        ("access-log", config.access_log),
+        ("auth-url", options.auth.url.is_some()),
+        ("trust-proxy", !config.trusted_proxies.is_empty()),
+    ];
+    let (by, _) = by.into_iter().find(|(_, needs)| *needs)?;
+    let text = || {
+        let [shown, by] = [name, by].map(|name| check.name(name));
+        format!("{shown} has no effect: {by} needs the addresses; leave it out")
+    };
+    (!config.peer_addresses).then(text)
 }
 
 /// Without `cores` the number of loops is that of the machine, which a file need not know.

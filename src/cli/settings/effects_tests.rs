@@ -144,6 +144,20 @@ fn an_access_log_is_seen() {
 }
 
 #[test]
+fn addresses_that_are_needed_are_asked_for() {
+    for (needs, name) in [
+        ("admin = \"127.0.0.1:9002\"", "`admin`"),
+        ("access-log = true", "`access-log`"),
+        ("trust-proxy = \"10.0.0.1\"", "`trust-proxy`"),
+    ] {
+        let file = format!("peer-addresses = false\n{needs}");
+        has_one_fault(&[(file, "f:2:1: `peer-addresses` has no effect", name)]);
+        are_good(&[format!("peer-addresses = true\n{needs}")]);
+    }
+    are_good(&["peer-addresses = false".to_owned()]);
+}
+
+#[test]
 fn an_address_has_fewer_connections_than_all_together() {
     let text = |address: u32, more: &str| {
         format!("max-connections = 10\nmax-connections-per-address = {address}\n{more}")

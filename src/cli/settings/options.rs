@@ -133,6 +133,7 @@ impl Default for Options {
         let mut config = Config::default();
         config.origins = Origins::Any;
         config.deflate.enabled = true;
+        config.peer_addresses = true;
         Self {
             config,
             listen: vec![default_listen()],
@@ -206,7 +207,7 @@ pub(crate) struct Difference {
 
 /// All such defaults. The documents have this table, and a test knows that there are no others.
 #[cfg(test)]
-pub(crate) const DIFFERENCES: [Difference; 4] = [
+pub(crate) const DIFFERENCES: [Difference; 5] = [
     Difference {
         field: "listen",
         name: "`Server::listen`",
@@ -229,6 +230,14 @@ pub(crate) const DIFFERENCES: [Difference; 4] = [
         command: "`true`",
         reason: "compression costs a program processor time, and may tell secrets that are sent \
                  beside what others choose; test clients of the command expect to negotiate it",
+    },
+    Difference {
+        field: "config.peer_addresses",
+        name: "`Config::peer_addresses`",
+        library: "`false`",
+        command: "`true`",
+        reason: "a program that logs nothing need not pay 32 bytes for each connection; the lines \
+                 of the command about refusals name the client",
     },
     Difference {
         field: "watchdog",

@@ -32,6 +32,7 @@ const FIXED: &[&str] = &[
     "max-buffers",
     "buffer-size",
     "admin",
+    "peer-addresses",
     "log-format",
     "handover",
 ];

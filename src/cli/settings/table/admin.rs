@@ -81,6 +81,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "peer-addresses",
+        help: "Know the addresses of peers, for the lines of the log about refusals and closes. \
+               It takes 32 bytes for each connection. With an admin listener, an access log, \
+               --auth-url or --trust-proxy they are known in any case.",
+        example: &["false"],
+        field: &Switch {
+            at: |options| &mut options.config.peer_addresses,
+            off: "Do not ask for the addresses of peers.",
+        },
+    },
+    Setting {
         name: "access-log",
         help: "Log each answered request, and the end of each WebSocket, with the address of the \
                client. The lines have level info, as corecast::access. They have no payloads, \
