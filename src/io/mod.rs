@@ -17,3 +17,7 @@ pub(crate) use buffer::next_ring_number;
 pub use buffer::{Buffer, Data};
 pub use driver::*;
 pub use wake::LoopWaker;
+
+/// The most bytes of queued sends that are tried again between two calls of `enter`, because their
+/// sockets got room. The last one may exceed it.
+const RESENT: usize = 2 << 20;

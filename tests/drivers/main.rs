@@ -54,6 +54,7 @@ on_each_driver! {
         shared_bytes_reach_all,
         a_send_falls_short_and_goes_on_where_it_ended,
         a_queued_send_that_waits_can_be_called_back,
+        many_that_begin_to_read_at_once_are_sent_to_in_turns,
         a_broken_connection_is_told_to_its_sender,
         after_a_half_close_it_still_receives,
         the_kernel_tells_how_far_the_peer_is;

@@ -10,6 +10,7 @@ use corecast::config::Buffers;
 use corecast::io::epoll::EpollDriver;
 use corecast::io::uring::UringRing;
 use corecast::io::{Accepts, Driver, Event, LoopWaker, Received};
+use rustix::net::sockopt;
 
 /// The time that anything may take which has to happen.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -76,6 +77,11 @@ impl<D: Tested> Rig<D> {
     pub(crate) fn take_listener(&mut self) -> std::net::SocketAddr {
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         std::mem::replace(&mut self.listener, other).local_addr().unwrap()
+    }
+
+    /// Bounds what the kernel keeps of sends to the connections accepted from now on.
+    pub(crate) fn send_buffers(&self, bytes: usize) {
+        sockopt::set_socket_send_buffer_size(&self.listener, bytes).unwrap();
     }
 
     /// One call of `enter`, and its events.

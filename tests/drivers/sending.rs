@@ -128,6 +128,72 @@ pub(crate) fn a_queued_send_that_waits_can_be_called_back<D: Tested>() {
     rig.expect_quiet();
 }
 
+/// Without a bound, all of them are sent in the call in which the last has read.
+pub(crate) fn many_that_begin_to_read_at_once_are_sent_to_in_turns<D: Tested>() {
+    const CLIENTS: usize = 40;
+    const MAX: usize = 256 << 10;
+    const BOUND: usize = (2 << 20) + MAX;
+    let mut rig = Rig::<D>::new(CLIENTS as u32);
+    // Enough for a whole send, and no more.
+    rig.send_buffers(MAX);
+    let mut peers = Vec::new();
+    let mut rests = Vec::new();
+    for _ in 0..CLIENTS {
+        let (id, client) = rig.accept();
+        let (mut sent, rest) = fill(&mut rig, id);
+        let more = pattern(1 << 20);
+        sent.extend_from_slice(&more);
+        rests.push((id, owned([rest.rest(), &more].concat())));
+        peers.push((client, sent, 0));
+    }
+    // A socket may have got room meanwhile.
+    while !rests.is_empty() {
+        for (id, chunk) in rests.drain(..) {
+            rig.driver.send_queued(id, chunk, MAX);
+        }
+        rig.turn(Some(QUIET));
+        while let Some(event) = rig.next_waiting() {
+            let Event::Sent { id, mut chunk, result: Ok(sent) } = event else { panic!() };
+            chunk.skip(sent);
+            rests.push((id, chunk));
+        }
+    }
+    assert_eq!(rig.driver.stats().in_flight as usize, CLIENTS, "all wait for room");
+    for (client, sent, read) in &mut peers {
+        client.set_nonblocking(true).unwrap();
+        read_what_is_there(client, sent, read);
+    }
+    let (mut total, mut most) = (0, 0);
+    for _ in 0..2000 {
+        rig.turn(Some(Duration::from_millis(10)));
+        let mut turn = 0;
+        while let Some(event) = rig.next_waiting() {
+            let Event::Sent { result: Ok(sent), .. } = event else { panic!() };
+            turn += sent;
+        }
+        most = most.max(turn);
+        total += turn;
+        for (client, sent, read) in &mut peers {
+            read_what_is_there(client, sent, read);
+        }
+        if rig.driver.stats().in_flight == 0 {
+            break;
+        }
+    }
+    assert_eq!(rig.driver.stats().in_flight, 0, "each was sent to");
+    assert!(total > 2 * BOUND, "{total} bytes show nothing");
+    assert!(most <= BOUND, "{most} bytes in one turn");
+}
+
+/// Reads all that has come, which is what was sent from `read` on.
+fn read_what_is_there(client: &mut std::net::TcpStream, sent: &[u8], read: &mut usize) {
+    let mut bytes = vec![0; 1 << 20];
+    while let Ok(len @ 1..) = client.read(&mut bytes) {
+        assert!(sent[*read..*read + len] == bytes[..len], "every byte once and in order");
+        *read += len;
+    }
+}
+
 pub(crate) fn a_broken_connection_is_told_to_its_sender<D: Tested>() {
     let mut rig = Rig::<D>::new(4);
     let (id, client) = rig.accept();

@@ -39,9 +39,6 @@ const ACCEPTS: u32 = 64;
 const RECEIVES: u32 = 32;
 /// The same under load, so that each connection that has sent something is served.
 const COLLECTED: u32 = 256;
-/// The most bytes of queued sends that are tried again between two calls of `enter`. The last one
-/// may exceed it.
-const RESENT: usize = 2 << 20;
 /// The most sockets of which one call of epoll_wait(2) reports.
 const REPORTS: usize = 256;
 

@@ -8,8 +8,8 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventFlags};
 
 use super::table::Flags;
-use super::{ACCEPTS, CONNECTION, EpollDriver, LISTENER, RECEIVES, REPORTS, RESENT, WAKE};
-use crate::io::{Errno, Event};
+use super::{ACCEPTS, CONNECTION, EpollDriver, LISTENER, RECEIVES, REPORTS, WAKE};
+use crate::io::{Errno, Event, RESENT};
 
 /// After one of these there may be something to receive, if only an end or an error.
 const RECEIVABLE: EventFlags = EventFlags::IN.union(BEHIND_DATA);

@@ -107,6 +107,7 @@ impl UringRing {
         if listener.armed == Some(Accepts::MultishotWithPeers) && !listener.is_ending {
             if result.is_ok() || result.is_err_and(is_passing) {
                 self.to_rearm.extend(u16::try_from(index));
+                self.is_due = true;
                 return true;
             }
             listener.is_ending = true;

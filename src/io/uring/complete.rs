@@ -119,11 +119,8 @@ impl UringRing {
                 let bytes = Rc::clone(self.shared.get(usize::from(tag.index()))?);
                 Some(short_send(id, Payload::Chunk(Chunk::Shared { bytes, from: 0 }), result))
             }
-            Kind::SendQueued => {
-                let chunk = self.queued.remove(&id)?;
-                let result = outcome(result).map(|sent| sent as usize);
-                Some(Event::Sent { id, chunk, result })
-            }
+            Kind::SendQueued => self.queued_tried(id, outcome(result)),
+            Kind::Writable => self.queued_has_room(id),
             Kind::Accept => {
                 self.accepts = self.accepts.saturating_sub(u32::from(!armed));
                 self.accepted(usize::from(tag.index()), id.slot, outcome(result), armed)

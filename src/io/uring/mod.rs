@@ -7,12 +7,13 @@ mod arming;
 mod buf_ring;
 mod complete;
 mod ending;
+mod queued;
 mod setup;
 mod submit;
 mod tag;
 mod tcp;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use crate::base::{Chunk, ConnectionId, Shared};
 use crate::config::Buffers;
 use accept::Listener;
 use buf_ring::BufRing;
+use queued::QueuedSends;
 pub use setup::{Features, SetupError, kernel_release};
 use tag::{Kind, Tag};
 
@@ -43,6 +45,8 @@ pub struct UringRing {
     accepts: u32,
     /// Listeners of which places are to be armed again with the next call of `enter`.
     to_rearm: Vec<u16>,
+    /// Whether these, or queued sends that got room, wait for the next call of `enter`.
+    is_due: bool,
     /// The slots that connections have.
     in_use: u32,
     slots: u32,
@@ -56,8 +60,8 @@ pub struct UringRing {
     pinned: Vec<Option<Payload>>,
     /// The same for `send_shared`, of which each may be what many connections are sent.
     shared: Vec<Rc<Shared>>,
-    /// The payloads of queued sends: the kernel reads them until their completion.
-    queued: HashMap<ConnectionId, Chunk>,
+    /// The queued sends with their payloads, which the kernel reads while it tries them.
+    queued: QueuedSends,
     /// Vectors of sends that are complete, for reuse.
     recycled: Vec<Vec<u8>>,
     /// Submissions for which the queue had no room.
@@ -110,6 +114,7 @@ impl UringRing {
             listeners: Vec::new(),
             accepts: 0,
             to_rearm: Vec::new(),
+            is_due: false,
             in_use: 0,
             slots: slots.min(ConnectionId::MAX_SLOTS),
             wake,
@@ -118,7 +123,7 @@ impl UringRing {
             start: super::clock::start(),
             pinned: Vec::new(),
             shared: Vec::new(),
-            queued: HashMap::new(),
+            queued: QueuedSends::default(),
             recycled: Vec::new(),
             backlog: VecDeque::new(),
             submitted: false,
@@ -248,22 +253,11 @@ impl Driver for UringRing {
     }
 
     fn send_queued(&mut self, id: ConnectionId, chunk: Chunk, max: usize) {
-        let bytes = chunk.rest();
-        let len = u32::try_from(bytes.len().min(max)).unwrap_or(u32::MAX);
-        let entry = opcode::Send::new(Fixed(id.slot), bytes.as_ptr(), len)
-            .flags(submit::QUEUED)
-            .build()
-            .user_data(Tag::new(Kind::SendQueued, id, 0).0);
-        // The kernel reads the earlier bytes still, so they must not make room for these.
-        let free = !self.queued.contains_key(&id.masked());
-        assert!(free, "one queued send for a connection at a time");
-        // The bytes stay where they are when their owner moves.
-        self.queued.insert(id.masked(), chunk);
-        self.push(entry);
+        self.begin_queued(id, chunk, max);
     }
 
     fn cancel_send(&mut self, id: ConnectionId) {
-        self.cancel(Tag::new(Kind::SendQueued, id, 0), Tag::plain(Kind::Ignore, 0));
+        self.cancel_queued(id);
     }
 
     fn query_progress(&mut self, id: ConnectionId) {
@@ -295,10 +289,10 @@ impl Driver for UringRing {
         self.wake_ring(peer);
     }
 
-    fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
+    fn enter(&mut self, mut wait: Option<Duration>) -> Result<(), Errno> {
         self.buffers.begin_call();
-        if !self.to_rearm.is_empty() {
-            self.rearm_accepts();
+        if self.is_due {
+            wait = self.begin_due(wait);
         }
         self.submit_backlog();
         if self.buffers.lent() > u32::from(self.buffers.count()) / 2 && !self.pinned.is_empty() {

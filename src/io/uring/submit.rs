@@ -21,8 +21,8 @@ use crate::io::{Errno, Event, LoopWaker, Payload, Wake};
 /// short send is an error, so that `CQE_SKIP_SUCCESS` does not swallow its completion.
 const NOW: i32 = libc_flags::DONTWAIT | libc_flags::WAITALL | libc_flags::NOSIGNAL;
 /// No WAITALL: a queued send completes with each part that the socket takes, which shows that the
-/// peer reads.
-pub(super) const QUEUED: i32 = libc_flags::NOSIGNAL;
+/// peer reads. Without room it fails.
+pub(super) const QUEUED: i32 = libc_flags::DONTWAIT | libc_flags::NOSIGNAL;
 
 /// The most calls of [`UringRing::collect_ready`], and the completions with which it ends.
 const MAX_CALLS: usize = 64;

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     CancelReceive = 12,
     /// Cancelling the accept of a listener, which is closed then.
     CloseListener = 13,
+    /// Polling a socket for room, for a queued send.
+    Writable = 14,
 }
 
 /// Operation, connection and index, packed: kind 4 bits, generation 24, slot 20, index 16. The
@@ -71,6 +73,7 @@ impl Tag {
             11 => Kind::Progress,
             12 => Kind::CancelReceive,
             13 => Kind::CloseListener,
+            14 => Kind::Writable,
             _ => return None,
         })
     }
@@ -111,6 +114,7 @@ mod tests {
             Kind::Progress,
             Kind::CancelReceive,
             Kind::CloseListener,
+            Kind::Writable,
         ];
         let mut seen = std::collections::HashSet::new();
         for kind in kinds {
