@@ -289,39 +289,8 @@ impl Driver for UringRing {
         self.wake_ring(peer);
     }
 
-    fn enter(&mut self, mut wait: Option<Duration>) -> Result<(), Errno> {
-        self.buffers.begin_call();
-        if self.is_due {
-            wait = self.begin_due(wait);
-        }
-        self.submit_backlog();
-        if self.buffers.lent() > u32::from(self.buffers.count()) / 2 && !self.pinned.is_empty() {
-            self.send_first();
-        }
-        let wait = if self.backlog.is_empty() && self.own_events.is_empty() { wait } else { None };
-        let mut flags = EnterFlags::GETEVENTS;
-        if self.features.no_iowait {
-            flags |= EnterFlags::NO_IOWAIT;
-        }
-        let result = self.call(u32::from(wait.is_some()), flags, wait);
-        if let Some(queues) = &mut self.queues {
-            queues.cq.sync();
-            match result {
-                Ok(()) | Err(Errno::TIME | Errno::INTR) => {}
-                // The completion queue ran over: what is in it goes first.
-                Err(Errno::BUSY) => self.stats.refused += 1,
-                Err(Errno::AGAIN | Errno::NOMEM) => {
-                    self.stats.refused += 1;
-                    // With nothing to do meanwhile, give the system a moment.
-                    if queues.cq.is_empty() {
-                        std::thread::sleep(Duration::from_millis(1));
-                    }
-                }
-                // Also BADR: the kernel has dropped completions, and nothing is known any more.
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(())
+    fn enter(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
+        if self.is_due { self.enter_with_due(wait) } else { self.enter_ring(wait) }
     }
 
     fn collect(&mut self) {

@@ -21,6 +21,9 @@ use crate::io::{Errno, Event, RESENT};
 /// to copy these.
 const LEAST: usize = 8 << 10;
 
+/// What is tried of those that have got room, however much is new in the turn.
+const RESENT_ALWAYS: usize = RESENT / 4;
+
 /// Who has a queued send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -45,6 +48,8 @@ pub(super) struct QueuedSends {
     sends: HashMap<ConnectionId, Queued>,
     /// The connections of those that got room.
     with_room: VecDeque<ConnectionId>,
+    /// The bytes of new sends, since sends with room were tried.
+    new: usize,
 }
 
 impl QueuedSends {
@@ -65,7 +70,8 @@ impl UringRing {
         assert!(free, "one queued send for a connection at a time");
         let queued = Queued { chunk, max, stage: Stage::HasRoom, is_cancelled: false };
         self.queued.sends.insert(id, queued);
-        self.try_queued(id);
+        let bytes = self.try_queued(id);
+        self.queued.new = self.queued.new.saturating_add(bytes.max(LEAST));
     }
 
     /// Submits a queued send that the kernel does not have. Returns how many bytes it asks for.
@@ -128,11 +134,28 @@ impl UringRing {
         }
     }
 
-    /// Does what waits for the next call of `enter`, and returns how long that one may wait.
+    /// A call of `enter` with what waits for it. If sends have got room, others may have it too:
+    /// the kernel tells of 20 to 40 of them at a time, and what was received after that would
+    /// stand behind all of them, with a turn for each of these parts. So all is collected.
     #[cold]
-    pub(super) fn begin_due(&mut self, wait: Option<Duration>) -> Option<Duration> {
+    #[inline(never)]
+    pub(super) fn enter_with_due(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
         self.rearm_accepts();
-        let mut left = RESENT;
+        let collects = !self.queued.with_room.is_empty();
+        self.try_those_with_room();
+        self.is_due = !self.queued.with_room.is_empty();
+        self.enter_ring(wait.filter(|_| !self.is_due))?;
+        if collects {
+            self.collect_ready();
+        }
+        Ok(())
+    }
+
+    /// Tries sends that have got room, so many that these and the new ones of the turn are
+    /// [`RESENT`] bytes together.
+    fn try_those_with_room(&mut self) {
+        let new = std::mem::take(&mut self.queued.new);
+        let mut left = RESENT.saturating_sub(new).max(RESENT_ALWAYS);
         while left > 0
             && let Some(id) = self.queued.with_room.pop_front()
         {
@@ -143,7 +166,5 @@ impl UringRing {
                 left = left.saturating_sub(self.try_queued(id).max(LEAST));
             }
         }
-        self.is_due = !self.queued.with_room.is_empty();
-        wait.filter(|_| !self.is_due)
     }
 }

@@ -119,6 +119,40 @@ impl UringRing {
         result.map(drop).map_err(|error| setup::errno_of(&error))
     }
 
+    /// Calls the kernel: submits what is queued, and takes what is complete.
+    #[inline]
+    pub(super) fn enter_ring(&mut self, wait: Option<Duration>) -> Result<(), Errno> {
+        self.buffers.begin_call();
+        self.submit_backlog();
+        if self.buffers.lent() > u32::from(self.buffers.count()) / 2 && !self.pinned.is_empty() {
+            self.send_first();
+        }
+        let wait = if self.backlog.is_empty() && self.own_events.is_empty() { wait } else { None };
+        let mut flags = EnterFlags::GETEVENTS;
+        if self.features.no_iowait {
+            flags |= EnterFlags::NO_IOWAIT;
+        }
+        let result = self.call(u32::from(wait.is_some()), flags, wait);
+        if let Some(queues) = &mut self.queues {
+            queues.cq.sync();
+            match result {
+                Ok(()) | Err(Errno::TIME | Errno::INTR) => {}
+                // The completion queue ran over: what is in it goes first.
+                Err(Errno::BUSY) => self.stats.refused += 1,
+                Err(Errno::AGAIN | Errno::NOMEM) => {
+                    self.stats.refused += 1;
+                    // With nothing to do meanwhile, give the system a moment.
+                    if queues.cq.is_empty() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                // Also BADR: the kernel has dropped completions, and nothing is known any more.
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
     /// Has the kernel complete what else is ready. Since Linux 6.13 one call completes 20 to 40
     /// operations, in the order in which they became ready.
     #[cold]
