@@ -1,5 +1,7 @@
 //! Where faults are told, and what is warned of.
 
+#[cfg(feature = "tokens")]
+use crate::support::host::wait_until;
 use crate::support::server::{Server, command};
 use crate::{File, check_input, finished};
 
@@ -63,16 +65,23 @@ fn values_of_lists_in_variables_are_separated_by_spaces() {
 #[test]
 fn a_server_warns_of_what_lets_everybody_in() {
     use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
     let secret = File::new(&"s".repeat(32));
     let start = |mode, trusted| {
         std::fs::set_permissions(&secret.0, std::fs::Permissions::from_mode(mode)).unwrap();
-        Server::start(&["--token-secret", secret.path(), "--trust-proxy", trusted]).log().join("\n")
+        Server::start(&["--token-secret", secret.path(), "--trust-proxy", trusted])
     };
-    let log = start(0o666, "0.0.0.0/0");
+    let server = start(0o666, "0.0.0.0/0");
+    let has = |part: &str| server.log().iter().any(|line| line.contains(part));
     let written = format!("everybody may write to {}", secret.path());
     for part in ["--trust-proxy 0.0.0.0/0 believes everybody", &written] {
-        assert!(log.contains(part), "{part} is not in {log}");
+        assert!(
+            wait_until(Duration::from_secs(10), || has(part)),
+            "{part} is not in {:?}",
+            server.log()
+        );
     }
-    let log = start(0o640, "10.0.0.0/8");
+    let log = start(0o640, "10.0.0.0/8").log().join("\n");
     assert!(!log.contains("WARN"), "{log}");
 }

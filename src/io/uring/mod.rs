@@ -8,6 +8,7 @@ mod buf_ring;
 mod complete;
 mod ending;
 mod queued;
+mod resend;
 mod setup;
 mod submit;
 mod tag;

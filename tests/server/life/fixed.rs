@@ -127,7 +127,13 @@ fn each_setting_that_cannot_change_says_so() {
     ]);
     let (of_backend, others): (Vec<&str>, Vec<&str>) =
         fixed().into_iter().partition(|name| name.starts_with("auth-"));
+    // An admin listener needs the addresses.
+    let (alone, others): (Vec<&str>, Vec<&str>) =
+        others.into_iter().partition(|name| *name == "peer-addresses");
+    let without_admin: Vec<_> =
+        settings.iter().filter(|(name, _)| *name != "admin").cloned().collect();
     assert!(of_backend.len() >= 5 && others.len() >= 20, "{of_backend:?} {others:?}");
     each_stays(&mut start(&settings), &settings, &others);
     each_stays(&mut start(&with_backend), &with_backend, &of_backend);
+    each_stays(&mut start(&without_admin), &without_admin, &alone);
 }

@@ -176,21 +176,24 @@ fn what_check_config_refuses_changes_nothing() {
 fn what_cannot_change_is_named_and_stays() {
     let core = corecast::server::allowed_cores()[0].to_string();
     let args = ["--cores", &core];
-    let mut all = Configured::start("reload-fixed", "max-connections = 2", &args);
+    let start = "max-connections = 2\npeer-addresses = false";
+    let mut all = Configured::start("reload-fixed", start, &args);
     let (_one, _) = all.open("/", "");
     let text = "max-connections = 50\nbuffers = 64\naccess-log = true\ntrust-proxy = [\"unix\"]\n\
                 ping-after = 7\napi-keys = [\"/nowhere\"]";
     let lines = all.reload(text, READ);
-    for name in ["max-connections", "buffers", "access-log", "trust-proxy", "api-keys"] {
+    let fixed =
+        ["max-connections", "buffers", "peer-addresses", "access-log", "trust-proxy", "api-keys"];
+    for name in fixed {
         let named = lines.iter().filter(|line| line.contains(&format!("`{name}` cannot change")));
         assert_eq!(named.count(), 1, "{name}: {lines:?}");
     }
-    assert_eq!(lines.len(), 6, "{lines:?}");
-    assert!(lines[5].contains("changed=\"ping-after\""), "{lines:?}");
+    assert_eq!(lines.len(), 7, "{lines:?}");
+    assert!(lines[6].contains("changed=\"ping-after\""), "{lines:?}");
     let (_two, _) = all.open("/", "");
     assert_eq!(all.open("/", "").1, 503);
     // It is said again as long as it differs.
-    let lines = all.reload("max-connections = 50", READ);
+    let lines = all.reload("max-connections = 50\npeer-addresses = false", READ);
     assert!(lines.len() == 2 && lines[0].contains("`max-connections`"), "{lines:?}");
     assert!(lines[1].contains("changed=\"ping-after\""), "{lines:?}");
 }
