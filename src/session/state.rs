@@ -267,6 +267,12 @@ impl Session {
         self.phase == Phase::Open && self.compression.is_some() && begins_compressed(first)
     }
 
+    /// Whether its messages may be compressed.
+    #[must_use]
+    pub const fn compresses(&self) -> bool {
+        self.compression.is_some()
+    }
+
     /// Whether its next message is likely to cause much work: a compressor is made for the reply.
     #[must_use]
     pub fn lacks_compressor(&self) -> bool {

@@ -4,7 +4,7 @@
 //! copied if it would take too many of the buffers, which other connections need.
 
 use super::Worker;
-use super::deferring::{Deferring, Expected, Part};
+use super::deferring::{Deferring, Expected, Part, SMALL_MESSAGE};
 use super::input::{Deferred, Input, SHORT};
 use super::slots::{Blocked, Flags, Slot};
 use crate::base::ConnectionId;
@@ -194,6 +194,12 @@ impl Slot {
         }
     }
 
+    /// Whether its deferred input may hold much more memory than it has, once it is handled: the
+    /// rest of a message, or what is decompressed.
+    pub(super) fn may_grow(&self) -> bool {
+        self.session.assembled() > SMALL_MESSAGE || self.session.compresses()
+    }
+
     /// Whether the end of a connection ends the wait for a decision about its handshake or request:
     /// that may take long, and no client is there for the answer. One that has sent FIN before its
     /// handshake is answered cannot be served. What the client has sent behind its request keeps
@@ -269,7 +275,12 @@ impl<D: Driver> super::core::Core<D> {
             }
         } else if !slot.may_need_room() && !slot.flags.contains(Flags::PAUSED) {
             slot.flags.insert(Flags::PAUSED);
-            self.deferring.paused.push(id, part);
+            let may_grow = part == Part::Other && slot.may_grow();
+            if may_grow && self.large_messages_wait() {
+                self.deferring.paused.hold_back(id);
+            } else {
+                self.deferring.paused.push(id, part);
+            }
         }
     }
 }

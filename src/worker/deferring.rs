@@ -10,7 +10,7 @@ const LARGE_MESSAGE: usize = 256 << 10;
 /// The shares of a turn that one such connection may have.
 const LARGE_SHARES: usize = 8;
 /// Who has sent no more of a message than this lacks nothing but room for deliveries.
-const SMALL_MESSAGE: usize = 16 << 10;
+pub(super) const SMALL_MESSAGE: usize = 16 << 10;
 
 /// Connections with deferred input, by what it waits for. Each may be in two lists at most: once it
 /// is closing it needs no room any more.
@@ -184,6 +184,12 @@ impl Waiting {
             Part::Large => self.large.push_front(id),
             Part::New | Part::Other => self.list(part).push_back(id),
         }
+    }
+
+    /// Adds a connection that goes on when large messages do, after these.
+    pub(super) fn hold_back(&mut self, id: ConnectionId) {
+        self.lacking[Part::Large as usize] = 0;
+        self.large.push_back(id);
     }
 
     /// Puts back a connection that lacks room, behind all others of its list.

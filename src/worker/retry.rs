@@ -53,9 +53,9 @@ impl<D: Driver, S: Service> Worker<D, S> {
     }
 
     /// Goes on with connections that have used up their share of a turn, until so much work is
-    /// done. While memory is scarce large messages wait: a kilobyte of one may become a megabyte,
-    /// and newcomers and publishers would wait until that is freed. Meanwhile the largest holders
-    /// are closed.
+    /// done. While memory is scarce large messages wait, and what may become one: a kilobyte of it
+    /// may become a megabyte, and newcomers and publishers would wait until that is freed.
+    /// Meanwhile the largest holders are closed.
     fn retry_paused(&mut self, part: Part, until: u64) {
         for _ in 0..self.core.deferring.paused.attempts(part) {
             let waits = part == Part::Large && self.core.large_messages_wait();
@@ -63,8 +63,16 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 return;
             }
             let Some(id) = self.core.deferring.paused.pop(part) else { return };
-            self.resume(id);
+            if part == Part::Other && self.core.large_messages_wait() && self.may_grow(id) {
+                self.core.deferring.paused.hold_back(id);
+            } else {
+                self.resume(id);
+            }
         }
+    }
+
+    fn may_grow(&mut self, id: ConnectionId) -> bool {
+        self.core.slots.get(id).is_some_and(|slot| slot.may_grow())
     }
 
     /// Goes on with connections whose input needs room, in the order of what they have caused,
