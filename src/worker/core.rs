@@ -59,6 +59,8 @@ pub(super) struct Core<D: Driver> {
     pub(super) drops: usize,
     /// The largest holders of memory are not looked for before this time.
     pub(super) shed_again: Millis,
+    /// They are looked for earlier if more than so much memory is in use.
+    pub(super) shed_above: usize,
     /// The search for them that goes on in the next turn.
     pub(super) survey: Option<Box<Survey>>,
     /// Until when large messages wait while memory is scarce.
@@ -112,6 +114,7 @@ impl<D: Driver> Core<D> {
             sent_large: 0,
             drops: 0,
             shed_again: Millis::default(),
+            shed_above: usize::MAX,
             survey: None,
             large_wait_until: Millis::default(),
             deferring: Deferring::default(),

@@ -16,6 +16,8 @@ use crate::session::{CloseReason, Outbound, Phase};
 /// and if there was none: that looks at all connections.
 const SHED_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// They are also looked for once memory has grown by this part of its limit since there was none.
+const MORE: usize = 128;
 /// Large messages wait for so long after some were closed: no longer, since without any that can be
 /// closed they would wait for ever.
 const LARGE_WAIT: Duration = Duration::from_secs(1);
@@ -113,7 +115,8 @@ impl<D: Driver> Core<D> {
     /// kept waiting for moments only.
     #[cold]
     pub(super) fn watch_memory(&mut self) {
-        if self.now < self.shed_again {
+        let used = self.pools.ledger.used();
+        if self.now < self.shed_again && used <= self.shed_above {
             return;
         }
         let most = self.pools.config.limits.short_memory();
@@ -122,6 +125,9 @@ impl<D: Driver> Core<D> {
             self.large_wait_until = self.now.after(LARGE_WAIT);
         }
         self.shed_again = self.now.after(if has_closed { SHED_EVERY } else { LOOK_EVERY });
+        // If nobody was closed, and more is held soon, it is not waited for so long.
+        let more = self.pools.config.limits.memory / MORE;
+        self.shed_above = if has_closed { usize::MAX } else { used.saturating_add(more) };
     }
 
     /// When [`watch_memory`](Self::watch_memory) has to be called again.
