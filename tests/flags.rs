@@ -147,7 +147,8 @@ fn wrong_core_lists_exit_with_2_and_show_the_form() {
 fn missing_cores_exit_with_2_and_the_message_lists_the_available_ones() {
     let cores = std::thread::available_parallelism().unwrap().get();
     let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "4095"], 2);
-    assert!(line.contains("core 4095 is not available"), "{line}");
+    assert!(line.contains("`cores`: core 4095 is not available"), "{line}");
+    assert!(line.contains("see `corecast serve --help`"), "{line}");
     assert!(line.contains("may use 0") || cores == 1, "{line}");
     let line = error_line(&["serve", "--listen", "127.0.0.1:0", "--cores", "0,4000"], 2);
     assert!(line.contains("core 4000"), "{line}");

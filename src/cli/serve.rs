@@ -66,7 +66,11 @@ fn run(matches: &ArgMatches, resolved: &Resolved, log: &Log) -> Result<(), (u8, 
                 | Error::AdminWithoutToken { .. }
                 | Error::Usage(_)
         );
-        (if is_usage { USAGE } else { FAILURE }, error.to_string())
+        let text = match error {
+            Error::Core { .. } => format!("`cores`: {error}; see `corecast serve --help`"),
+            _ => error.to_string(),
+        };
+        (if is_usage { USAGE } else { FAILURE }, text)
     };
     let (server, files) = prepare(options, matches, log).map_err(refused)?;
     // Before the start line, so that a signal after it is always handled. After the files, so that
