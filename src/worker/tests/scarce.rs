@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::memory::beginning;
 use super::{Bench, ONE_PIECE, Rig, SLEEP, Worker};
@@ -138,4 +139,36 @@ fn what_the_driver_holds_counts_as_that_of_its_connection() {
     let closed = greedy.iter().filter(has_left).count();
     assert_eq!((innocent.iter().filter(has_left).count(), closed as u64), (0, stats.shed));
     assert!(closed > 0 && closed < greedy.len(), "{closed}");
+}
+
+/// Nobody has to be closed, since the service holds the most; then a client holds more. It is not
+/// waited for the next search.
+#[test]
+fn holders_are_looked_for_again_once_more_is_held() {
+    const LIMIT: usize = 64 << 20;
+    const LEN: usize = 16 << 20;
+    let beginning = |sent: usize| {
+        let header = [&[0x82, 0xFF][..], &(LEN as u64).to_be_bytes(), &[0; 4]].concat();
+        [header, vec![b'm'; sent]].concat()
+    };
+    for wait in [0, 20, 40, 60, 80] {
+        let mut config = Config::default();
+        config.limits.memory = LIMIT;
+        let mut bench = Bench::with_config(config);
+        let mut charge = bench.rig.0.borrow().ledger.open();
+        let clients: Vec<ClientId> = (0..4).map(|_| bench.open()).collect();
+        clients.iter().for_each(|client| bench.network.write(*client, &beginning(2 << 20)));
+        bench.settle();
+        charge.set(LIMIT - usize::try_from(bench.memory()).unwrap() - (6 << 20));
+        bench.settle();
+        let start = bench.network.now() + Duration::from_millis(wait);
+        bench.turn_until(|bench| bench.network.now() >= start);
+        assert_eq!(bench.shed(), 0);
+        bench.network.write(clients[0], &vec![b'm'; 13 << 20]);
+        bench.turn_until(|bench| bench.shed() > 0);
+        let took = bench.network.now() - start;
+        assert!(took < Duration::from_millis(40), "{wait}: {took:?}");
+        charge.set(0);
+        bench.finish();
+    }
 }
