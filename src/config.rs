@@ -43,9 +43,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// Whether the addresses of peers are known: in log lines, and for those who administrate the
     /// server. Default no; with [`trusted_proxies`](Self::trusted_proxies) they are in any case.
-    /// `corecast serve` asks for them.
     /// Each loop accepts 64 connections at most for each listener in a turn then, and a connection
-    /// takes 32 bytes more.
+    /// takes 32 bytes more. `corecast serve` asks for them.
     pub peer_addresses: bool,
     /// Whether each answered request, and the end of each WebSocket, is an event of `tracing` with
     /// the target `corecast::access`: the client, if its address is known, the method, the path

@@ -109,7 +109,7 @@ impl Lease {
 
     /// So many bytes were not handled after all.
     #[must_use]
-    pub const fn with(self, bytes: usize) -> Self {
+    pub const fn give_back(self, bytes: usize) -> Self {
         Self(self.0.wrapping_add((bytes as u64) << 32))
     }
 

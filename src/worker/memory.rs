@@ -17,7 +17,7 @@ use crate::session::{CloseReason, Outbound, Phase};
 const SHED_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// They are also looked for once memory has grown by this part of its limit since there was none.
-const MORE: usize = 128;
+const GROWN: usize = 128;
 /// Large messages wait for so long after some were closed: no longer, since without any that can be
 /// closed they would wait for ever.
 const LARGE_WAIT: Duration = Duration::from_secs(1);
@@ -125,9 +125,8 @@ impl<D: Driver> Core<D> {
             self.large_wait_until = self.now.after(LARGE_WAIT);
         }
         self.shed_again = self.now.after(if has_closed { SHED_EVERY } else { LOOK_EVERY });
-        // If nobody was closed, and more is held soon, it is not waited for so long.
-        let more = self.pools.config.limits.memory / MORE;
-        self.shed_above = if has_closed { usize::MAX } else { used.saturating_add(more) };
+        let grown = self.pools.config.limits.memory / GROWN;
+        self.shed_above = if has_closed { usize::MAX } else { used.saturating_add(grown) };
     }
 
     /// When [`watch_memory`](Self::watch_memory) has to be called again.

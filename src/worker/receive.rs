@@ -117,7 +117,7 @@ impl<D: Driver, S: Service> Worker<D, S> {
                 && let Some(lease) = lease
                 && let Handled::Until(at) | Handled::Paused(at) = handled
             {
-                *lease = Lease(*lease).with(len - at).0;
+                *lease = Lease(*lease).give_back(len - at).0;
             }
             return self.keep_rest(id, buffer, len, handled, armed);
         }
